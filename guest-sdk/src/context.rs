@@ -1,0 +1,58 @@
+//! The first argument of every function, and what an execution knows about itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::bindings::everstep::host::context;
+
+/// The way out of the sandbox. Cloning it is free.
+///
+/// Every call needs the grant of the policy that its WIT function names, and fails with `denied` without it.
+#[derive(Debug, Clone)]
+pub struct Context(());
+
+/// A capability that the policy grants by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The name to pass to [`Context::request`].
+    pub name: String,
+    /// Whether this host serves it itself; otherwise its requests wait for a client.
+    pub attached: bool,
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+
+    /// The id that the caller chose.
+    pub fn execution_id(&self) -> String {
+        context::execution_id()
+    }
+
+    /// The durable function that runs.
+    pub fn function_name(&self) -> String {
+        context::function_name()
+    }
+
+    /// How often a host has taken up this execution, counted from 1.
+    pub fn attempt(&self) -> Result<u32, Error> {
+        Ok(context::attempt()?)
+    }
+
+    /// The capabilities that the policy grants by name, ordered by name.
+    pub fn dependencies(&self) -> Result<Vec<Dependency>, Error> {
+        let granted = context::dependencies()?;
+        Ok(granted.into_iter().map(|one| Dependency { name: one.name, attached: one.attached }).collect())
+    }
+
+    /// The variables of the policy's `[env]`, ordered by name.
+    pub fn env(&self) -> Vec<(String, String)> {
+        context::environment()
+    }
+
+    /// One variable of the policy's `[env]`.
+    pub fn env_var(&self, name: &str) -> Option<String> {
+        self.env().into_iter().find_map(|(key, value)| (key == name).then_some(value))
+    }
+}
