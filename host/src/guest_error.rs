@@ -1,0 +1,72 @@
+//! The error that a guest sees: a closed set of codes and a message without host paths, addresses or secrets.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a call failed, or why a function returned an error; mirrors `everstep:host/types.error`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestError {
+    /// What kind of failure it is.
+    pub code: ErrorCode,
+    /// What failed and what to do about it.
+    pub message: String,
+}
+
+/// The kinds of failure; mirrors `everstep:host/types.error-code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// The policy does not grant the call.
+    Denied,
+    /// An argument is malformed.
+    Invalid,
+    /// The named thing does not exist.
+    NotFound,
+    /// The deadline passed first.
+    TimedOut,
+    /// Somebody canceled it.
+    Canceled,
+    /// A quota or a limit of the policy is used up.
+    LimitExceeded,
+    /// The effect was started before a crash and nobody knows whether it happened.
+    InDoubt,
+    /// The effect was tried and failed.
+    Failed,
+}
+
+impl GuestError {
+    /// An error of the given kind.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl ErrorCode {
+    /// The WIT name, such as `not-found`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Invalid => "invalid",
+            Self::NotFound => "not-found",
+            Self::TimedOut => "timed-out",
+            Self::Canceled => "canceled",
+            Self::LimitExceeded => "limit-exceeded",
+            Self::InDoubt => "in-doubt",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for GuestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for GuestError {}

@@ -1,0 +1,274 @@
+//! Group commit: one durable write for everything that all executions have submitted by then.
+//!
+//! Whoever needs a barrier while nobody writes does the write itself, without a change of thread; whoever comes meanwhile
+//! joins the next one, which a thread of its own makes. What nobody waits for is written a moment later, if no barrier comes
+//! first. Output is released, and waiters are woken, in the order of submission and only after the write. The first failed
+//! write is the last: what the disk holds is unknown then, so every later barrier fails until the host is started again.
+
+use crate::clock;
+use crate::output::{Output, Sink};
+use crate::store::{self, Change, Store};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// Submitted changes beyond which the submitter helps writing.
+const BACKLOG: usize = 8 << 20;
+
+/// How long a write that nobody waits for may be put off, so that the next barrier covers it.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A point in the order of submissions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+/// See the module.
+pub(crate) struct Committer {
+    store: Arc<dyn Store>,
+    sink: Sink,
+    queue: Mutex<Queue>,
+    /// Held by whoever writes.
+    writing: Mutex<()>,
+    /// Everything submitted up to this ticket is durable.
+    durable: AtomicU64,
+    failed: OnceLock<String>,
+    /// Wakes those who wait for something else than a write when a write fails.
+    failure: Notify,
+    writer: OnceLock<Thread>,
+    /// Taken by whoever stops the thread.
+    running: Mutex<Option<JoinHandle<()>>>,
+    stopping: AtomicBool,
+    /// The thread knows that there is something to write soon.
+    requested: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    changes: Vec<Change>,
+    bytes: usize,
+    output: Vec<Output>,
+    waiters: Vec<oneshot::Sender<()>>,
+    submitted: u64,
+    /// Since when something has been waiting here.
+    since: Option<Instant>,
+}
+
+impl Committer {
+    /// A committer over a store, with its thread, which ends with [`stop`](Self::stop), or once the committer is dropped.
+    pub(crate) fn start(store: Arc<dyn Store>, sink: Sink) -> std::io::Result<Arc<Self>> {
+        let committer = Self::new(store, sink);
+        let weak = Arc::downgrade(&committer);
+        let writer = thread::Builder::new().name("everstep-commit".into()).spawn(move || write_on_request(&weak))?;
+        // Nobody else sets it.
+        let _ = committer.writer.set(writer.thread().clone());
+        *lock(&committer.running) = Some(writer);
+        Ok(committer)
+    }
+
+    /// A committer without a thread: it writes when somebody waits. For an execution that nothing is kept of.
+    pub(crate) fn unattended(store: Arc<dyn Store>) -> Arc<Self> {
+        Self::new(store, Arc::new(drop))
+    }
+
+    fn new(store: Arc<dyn Store>, sink: Sink) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            sink,
+            queue: Mutex::default(),
+            writing: Mutex::default(),
+            durable: AtomicU64::new(0),
+            failed: OnceLock::new(),
+            failure: Notify::new(),
+            writer: OnceLock::new(),
+            running: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            requested: AtomicBool::new(false),
+        })
+    }
+
+    /// Queues changes and the output that depends on them; they are written with the next barrier or request.
+    pub(crate) fn submit(&self, changes: impl IntoIterator<Item = Change>, output: Vec<Output>) -> Ticket {
+        let mut queue = lock(&self.queue);
+        for change in changes {
+            queue.bytes += weight(&change);
+            queue.changes.push(change);
+        }
+        queue.output.extend(output);
+        queue.since.get_or_insert_with(clock::instant);
+        queue.submitted += 1;
+        let ticket = Ticket(queue.submitted);
+        let backlog = queue.bytes > BACKLOG;
+        drop(queue);
+        if backlog {
+            drop(self.write(lock(&self.writing)));
+            self.look_again();
+        }
+        ticket
+    }
+
+    /// Asks for a write within [`PAUSE`], without waiting: a barrier that comes first makes it unnecessary.
+    pub(crate) fn request(&self) {
+        if !self.requested.swap(true, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+    }
+
+    /// The barrier: returns once everything up to `ticket` is durable.
+    pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), store::Error> {
+        while self.durable.load(Ordering::Acquire) < ticket.0 {
+            self.check()?;
+            let woken = {
+                let mut queue = lock(&self.queue);
+                let (sender, receiver) = oneshot::channel();
+                queue.waiters.push(sender);
+                receiver
+            };
+            self.write_if_idle();
+            // A dropped sender means that the write failed, which the next turn reports.
+            let _ = woken.await;
+        }
+        Ok(())
+    }
+
+    /// Completes once a write has failed, so that nobody waits for what cannot become durable any more.
+    pub(crate) async fn failure(&self) -> store::Error {
+        loop {
+            let failure = self.failure.notified();
+            if let Err(error) = self.check() {
+                return error;
+            }
+            failure.await;
+        }
+    }
+
+    /// Ends the thread and waits for it, so that it does not hold the store any more. What is queued is written.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.wake();
+        let running = lock(&self.running).take();
+        if let Some(running) = running.filter(|running| running.thread().id() != thread::current().id()) {
+            // It ends in any case; a panic of it was reported by the thread itself.
+            let _ = running.join();
+        }
+    }
+
+    /// The store itself, for reading.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    fn check(&self) -> Result<(), store::Error> {
+        self.failed.get().map_or(Ok(()), |cause| Err(store::Error::Poisoned(cause.clone())))
+    }
+
+    fn write_if_idle(&self) {
+        match self.writing.try_lock() {
+            Ok(writing) => drop(self.write(writing)),
+            Err(TryLockError::Poisoned(poisoned)) => drop(self.write(poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => return,
+        }
+        self.look_again();
+    }
+
+    /// Whoever queued something during a write found the writer busy and relies on this look after it.
+    fn look_again(&self) {
+        if !lock(&self.queue).waiters.is_empty() {
+            self.wake();
+        }
+    }
+
+    /// Writes what is queued; the guard proves that nobody else does.
+    fn write<'a>(&self, writing: MutexGuard<'a, ()>) -> MutexGuard<'a, ()> {
+        let batch = {
+            let mut queue = lock(&self.queue);
+            let submitted = queue.submitted;
+            std::mem::replace(&mut *queue, Queue { submitted, ..Queue::default() })
+        };
+        if self.failed.get().is_some() {
+            return writing;
+        }
+        if !batch.changes.is_empty()
+            && let Err(error) = self.store.commit(&batch.changes)
+        {
+            tracing::error!(%error, "the store failed; nothing is acknowledged from here on");
+            // Only the first failure counts.
+            let _ = self.failed.set(error.to_string());
+            self.failure.notify_waiters();
+            return writing;
+        }
+        self.durable.store(batch.submitted, Ordering::Release);
+        batch.output.into_iter().for_each(|output| self.release(output));
+        for waiter in batch.waiters {
+            // A waiter that was canceled needs no waking.
+            let _ = waiter.send(());
+        }
+        writing
+    }
+
+    /// A reader that panics loses what it was given; the writer, and whoever waits for it, goes on.
+    fn release(&self, output: Output) {
+        if catch_unwind(AssertUnwindSafe(|| (self.sink)(output))).is_err() {
+            tracing::error!("the reader of the output panicked");
+        }
+    }
+
+    /// How long the thread may leave the queue to the next barrier; none when there is nothing to write.
+    fn due_in(&self) -> Option<Duration> {
+        let queue = lock(&self.queue);
+        if !queue.waiters.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        queue.since.map(|since| PAUSE.saturating_sub(since.elapsed()))
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        // Wakes the thread, which then finds its committer gone.
+        self.wake();
+    }
+}
+
+fn write_on_request(committer: &Weak<Committer>) {
+    while let Some(committer) = committer.upgrade() {
+        let stopping = committer.stopping.load(Ordering::Acquire);
+        match committer.due_in() {
+            None if stopping => return,
+            Some(due) if stopping || due.is_zero() => drop(committer.write(lock(&committer.writing))),
+            Some(due) => {
+                drop(committer);
+                thread::park_timeout(due);
+            }
+            None => {
+                // What comes after this look at the queue wakes the thread again.
+                committer.requested.store(false, Ordering::Release);
+                let idle = committer.due_in().is_none();
+                drop(committer);
+                if idle {
+                    thread::park();
+                }
+            }
+        }
+    }
+}
+
+fn weight(change: &Change) -> usize {
+    match change {
+        Change::Append { bytes, .. } | Change::Blob(_, bytes) => bytes.len(),
+        _ => 256,
+    }
+}
+
+/// Locks a mutex whose data is valid at every moment, so that a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

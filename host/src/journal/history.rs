@@ -1,0 +1,133 @@
+//! The recorded part of a journal and the one cursor through which it is read.
+
+use super::Corrupted;
+use super::codec;
+use super::record::{Outcome, Record};
+use std::collections::HashMap;
+
+/// What is recorded of an execution. Every frame was checked when it was loaded.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    bytes: Vec<u8>,
+    /// Where the next record starts that the guest has not repeated yet.
+    position: usize,
+    /// Where the `settled` record of each settled step starts.
+    settled: HashMap<u64, usize>,
+    /// The order in which they settled.
+    order: Vec<u64>,
+}
+
+impl History {
+    /// Checks every frame and notes where the settlements stand.
+    ///
+    /// # Errors
+    /// The first frame that is cut short, has a wrong checksum or holds no record of this format.
+    pub(crate) fn load(bytes: Vec<u8>) -> Result<Self, Corrupted> {
+        let mut history = Self { bytes, ..Self::default() };
+        let mut offset = 0;
+        while offset < history.bytes.len() {
+            let (body, next) = codec::checked_body(&history.bytes, offset)?;
+            if Record::is_settled(body) {
+                let Record::Settled { number, .. } = Record::decode(body, offset)? else {
+                    continue;
+                };
+                history.settled.insert(number, offset);
+                history.order.push(number);
+            }
+            offset = next;
+        }
+        Ok(history)
+    }
+
+    /// Decodes every record in order; for people and for a journal that no guest is driven by.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Result<Record<'_>, Corrupted>> {
+        let mut offset = 0;
+        std::iter::from_fn(move || {
+            (offset < self.bytes.len()).then(|| {
+                let start = offset;
+                let (body, next) = codec::body(&self.bytes, start)?;
+                offset = next;
+                Record::decode(body, start)
+            })
+        })
+    }
+
+    /// Decodes the `called` records in order and passes over the others.
+    pub(crate) fn called(&self) -> impl Iterator<Item = Result<Record<'_>, Corrupted>> {
+        let mut offset = 0;
+        std::iter::from_fn(move || {
+            while offset < self.bytes.len() {
+                let start = offset;
+                let (body, next) = match codec::body(&self.bytes, start) {
+                    Ok(found) => found,
+                    Err(error) => return Some(Err(error)),
+                };
+                offset = next;
+                if Record::is_called(body) {
+                    return Some(Record::decode(body, start));
+                }
+            }
+            None
+        })
+    }
+
+    /// Passes the record of the start, which every journal begins with.
+    pub(crate) fn pass_start(&mut self) -> Result<(), Corrupted> {
+        match self.peek()? {
+            Some((Record::Started(_), next)) => self.advance(next),
+            Some(_) => {
+                let (expected, found) = ("the start of an execution".into(), "another record".into());
+                return Err(Corrupted { offset: 0, expected, found });
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The next record that the guest has to repeat; none when it has repeated them all. The caller moves on with
+    /// [`advance`](Self::advance) once it accepts the record.
+    pub(crate) fn peek(&mut self) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
+        while self.position < self.bytes.len() {
+            let (body, next) = codec::body(&self.bytes, self.position)?;
+            if !Record::is_settled(body) {
+                break;
+            }
+            self.position = next;
+        }
+        if self.position == self.bytes.len() {
+            return Ok(None);
+        }
+        let (body, next) = codec::body(&self.bytes, self.position)?;
+        Ok(Some((Record::decode(body, self.position)?, Next(next))))
+    }
+
+    /// Takes the peeked record as repeated.
+    pub(crate) fn advance(&mut self, next: Next) {
+        self.position = next.0;
+    }
+
+    /// The recorded outcome of a step that was called, and its time; none when it was lost.
+    pub(crate) fn settlement(&self, number: u64) -> Result<Option<(u64, Outcome<'_>)>, Corrupted> {
+        let Some(&offset) = self.settled.get(&number) else {
+            return Ok(None);
+        };
+        match Record::decode(codec::body(&self.bytes, offset)?.0, offset)? {
+            Record::Settled { at_ms, outcome, .. } => Ok(Some((at_ms, outcome))),
+            _ => Ok(None),
+        }
+    }
+
+    /// The settled steps, in the order in which they settled.
+    pub(crate) fn settlements(&self) -> &[u64] {
+        &self.order
+    }
+
+    /// Length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// The offset behind a peeked record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next(usize);

@@ -1,0 +1,246 @@
+//! The records of a journal, as FORMAT.md fixes them.
+
+use super::Corrupted;
+use super::codec::{self, Fields, Malformed};
+use crate::guest_error::{ErrorCode, GuestError};
+use std::borrow::Cow;
+
+/// The version that this build writes and reads.
+pub(crate) const FORMAT: u64 = 1;
+
+/// One record, borrowed from the journal that holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    Started(Started<'a>),
+    Step { call: Call<'a>, outcome: Outcome<'a> },
+    Called { call: Call<'a>, role: Role, deadline_ms: Option<u64> },
+    Settled { number: u64, at_ms: u64, outcome: Outcome<'a> },
+    Delivered { at_ms: u64, numbers: Vec<u64> },
+    Returned { at_ms: u64, outcome: Outcome<'a> },
+}
+
+/// What an execution starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Started<'a> {
+    pub(crate) at_ms: u64,
+    pub(crate) component: &'a [u8; 32],
+    pub(crate) policy: &'a [u8; 32],
+    pub(crate) seed: &'a [u8; 32],
+    pub(crate) args: &'a [u8; 32],
+    pub(crate) function: &'a str,
+}
+
+/// What was asked and who allowed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call<'a> {
+    pub(crate) number: u64,
+    pub(crate) at_ms: u64,
+    pub(crate) kind: &'a str,
+    /// Empty, or 16 bytes.
+    pub(crate) args: &'a [u8],
+    pub(crate) subject: Cow<'a, str>,
+    pub(crate) allowed: bool,
+    pub(crate) rule: &'a str,
+}
+
+/// A value whose meaning belongs to the kind of step, or an error.
+pub(crate) type Outcome<'a> = Result<Cow<'a, [u8]>, GuestError>;
+
+/// Who settles a step that was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The guest blocks until the effect is over.
+    Effect,
+    /// The clock.
+    Timer,
+    /// Somebody outside.
+    External,
+    /// A capability.
+    Request,
+}
+
+const CODES: [ErrorCode; 8] = [
+    ErrorCode::Denied,
+    ErrorCode::Invalid,
+    ErrorCode::NotFound,
+    ErrorCode::TimedOut,
+    ErrorCode::Canceled,
+    ErrorCode::LimitExceeded,
+    ErrorCode::InDoubt,
+    ErrorCode::Failed,
+];
+
+const ROLES: [Role; 4] = [Role::Effect, Role::Timer, Role::External, Role::Request];
+
+const STARTED: u8 = 1;
+const STEP: u8 = 2;
+const CALLED: u8 = 3;
+const SETTLED: u8 = 4;
+const DELIVERED: u8 = 5;
+const RETURNED: u8 = 6;
+
+impl<'a> Record<'a> {
+    /// Appends the record as one frame.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        codec::frame(out, |out| self.put(out));
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Record::Started(started) => started.put(out),
+            Record::Step { call, outcome } => {
+                out.push(STEP);
+                call.put(out);
+                put_outcome(out, outcome);
+            }
+            Record::Called { call, role, deadline_ms } => {
+                out.push(CALLED);
+                call.put(out);
+                out.push(*role as u8);
+                codec::put_varint(out, deadline_ms.map_or(0, |deadline| deadline.saturating_add(1)));
+            }
+            Record::Settled { number, at_ms, outcome } => {
+                out.push(SETTLED);
+                codec::put_varint(out, *number);
+                codec::put_varint(out, *at_ms);
+                put_outcome(out, outcome);
+            }
+            Record::Delivered { at_ms, numbers } => {
+                out.push(DELIVERED);
+                codec::put_varint(out, *at_ms);
+                codec::put_varint(out, numbers.len() as u64);
+                numbers.iter().for_each(|number| codec::put_varint(out, *number));
+            }
+            Record::Returned { at_ms, outcome } => {
+                out.push(RETURNED);
+                codec::put_varint(out, *at_ms);
+                put_outcome(out, outcome);
+            }
+        }
+    }
+
+    /// Reads the record whose frame starts at `offset`; the frame was checked before.
+    pub(crate) fn decode(body: &'a [u8], offset: usize) -> Result<Self, Corrupted> {
+        let found =
+            || format!("a record of type {} and {} bytes", body.first().copied().unwrap_or_default(), body.len());
+        Self::get(body).map_err(|Malformed(expected)| Corrupted { offset, expected: expected.into(), found: found() })
+    }
+
+    fn get(body: &'a [u8]) -> Result<Self, Malformed> {
+        let mut fields = Fields::new(body);
+        let record = match fields.byte()? {
+            STARTED => Record::Started(Started::get(&mut fields)?),
+            STEP => Record::Step { call: Call::get(&mut fields)?, outcome: get_outcome(&mut fields)? },
+            CALLED => Record::Called {
+                call: Call::get(&mut fields)?,
+                role: *ROLES.get(usize::from(fields.byte()?)).ok_or(Malformed("a role from 0 to 3"))?,
+                deadline_ms: fields.varint()?.checked_sub(1),
+            },
+            SETTLED => Record::Settled {
+                number: fields.varint()?,
+                at_ms: fields.varint()?,
+                outcome: get_outcome(&mut fields)?,
+            },
+            DELIVERED => {
+                let at_ms = fields.varint()?;
+                let count = fields.varint()?;
+                let numbers = (0..count).map(|_| fields.varint()).collect::<Result<_, _>>()?;
+                Record::Delivered { at_ms, numbers }
+            }
+            RETURNED => Record::Returned { at_ms: fields.varint()?, outcome: get_outcome(&mut fields)? },
+            _ => return Err(Malformed("a record type from 1 to 6")),
+        };
+        fields.end()?;
+        Ok(record)
+    }
+
+    /// Whether a body holds a `called` record, without decoding it.
+    pub(super) fn is_called(body: &[u8]) -> bool {
+        body.first() == Some(&CALLED)
+    }
+
+    /// Whether a body holds a `settled` record, without decoding it.
+    pub(super) fn is_settled(body: &[u8]) -> bool {
+        body.first() == Some(&SETTLED)
+    }
+}
+
+impl<'a> Started<'a> {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(STARTED);
+        codec::put_varint(out, FORMAT);
+        codec::put_varint(out, self.at_ms);
+        for bytes in [self.component, self.policy, self.seed, self.args] {
+            out.extend_from_slice(bytes);
+        }
+        codec::put_bytes(out, self.function.as_bytes());
+    }
+
+    fn get(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
+        if fields.varint()? != FORMAT {
+            return Err(Malformed("journal format 1, the only one that this build reads"));
+        }
+        Ok(Self {
+            at_ms: fields.varint()?,
+            component: fields.array()?,
+            policy: fields.array()?,
+            seed: fields.array()?,
+            args: fields.array()?,
+            function: fields.text()?,
+        })
+    }
+}
+
+impl<'a> Call<'a> {
+    fn put(&self, out: &mut Vec<u8>) {
+        codec::put_varint(out, self.number);
+        codec::put_varint(out, self.at_ms);
+        codec::put_bytes(out, self.kind.as_bytes());
+        codec::put_bytes(out, self.args);
+        codec::put_bytes(out, self.subject.as_bytes());
+        out.push(u8::from(!self.allowed));
+        codec::put_bytes(out, self.rule.as_bytes());
+    }
+
+    fn get(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
+        Ok(Self {
+            number: fields.varint()?,
+            at_ms: fields.varint()?,
+            kind: fields.text()?,
+            args: fields.bytes()?,
+            subject: Cow::Borrowed(fields.text()?),
+            allowed: match fields.byte()? {
+                0 => true,
+                1 => false,
+                _ => return Err(Malformed("a verdict, 0 or 1")),
+            },
+            rule: fields.text()?,
+        })
+    }
+}
+
+fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome<'_>) {
+    match outcome {
+        Ok(value) => {
+            out.push(0);
+            codec::put_bytes(out, value);
+        }
+        Err(error) => {
+            out.push(1);
+            let code = CODES.iter().position(|code| *code == error.code).unwrap_or(CODES.len() - 1);
+            out.push(code as u8);
+            codec::put_bytes(out, error.message.as_bytes());
+        }
+    }
+}
+
+fn get_outcome<'a>(fields: &mut Fields<'a>) -> Result<Outcome<'a>, Malformed> {
+    match fields.byte()? {
+        0 => Ok(Ok(Cow::Borrowed(fields.bytes()?))),
+        1 => {
+            let code = *CODES.get(usize::from(fields.byte()?)).ok_or(Malformed("an error code from 0 to 7"))?;
+            Ok(Err(GuestError::new(code, fields.text()?)))
+        }
+        _ => Err(Malformed("an outcome, 0 or 1")),
+    }
+}

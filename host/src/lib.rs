@@ -1,0 +1,35 @@
+//! Everstep runs code nobody trusts, durably.
+//!
+//! Reading order: `id` and `guest_error` (words), `policy` (what is granted), `store` (where everything lives), `journal`
+//! (records, cursor, group commit), `bridge` (the only road from guest to effect), `capability` (the effects), `engine`
+//! (components and instances), `worker` (drives an execution), `host` (the public face).
+
+mod bindings;
+mod bridge;
+pub mod capability;
+pub mod clock;
+mod engine;
+mod grants;
+pub mod guest_build;
+pub mod guest_error;
+mod host;
+pub mod id;
+mod journal;
+pub mod output;
+pub mod policy;
+pub mod store;
+mod worker;
+
+pub use bridge::Patience;
+pub use engine::Error as LoadError;
+pub use guest_error::{ErrorCode, GuestError};
+pub use host::{Builder, Component, Error, Everstep, Handle, Reader, Report, Run, StepOutcome, StepView};
+pub use id::{Digest, ExecutionId, PromiseId};
+pub use policy::Policy;
+pub use worker::FunctionInfo;
+
+/// The format of the journals that this build reads and writes, as `journal/FORMAT.md` describes it.
+pub const JOURNAL_FORMAT: u64 = journal::FORMAT;
+
+/// The version of the engine that runs components.
+pub const ENGINE_VERSION: &str = wasmtime_environ::VERSION;

@@ -1,0 +1,110 @@
+//! Why a policy cannot be loaded: for the person who wrote it.
+
+use std::path::PathBuf;
+
+/// Why a policy cannot be loaded or put to use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the policy {}; check the path, and that the file is UTF-8 text", path.display())]
+    Read {
+        /// The policy file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no TOML, has an unknown key, lacks one, or holds a value of the wrong type.
+    #[error("{}:{line}: {message}", file.display())]
+    Malformed {
+        /// The policy file.
+        file: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong, and what to do about it.
+        message: String,
+    },
+    /// A key of the policy language that this build does not enforce.
+    #[error("{}:{line}: this build cannot enforce `{key}`; remove it (what is not granted is denied)", file.display())]
+    Unenforced {
+        /// The policy file.
+        file: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// The key, or the key and its value.
+        key: String,
+    },
+    /// Two rules have the same id.
+    #[error("{}:{line}: {rule:?} is taken by the rule on line {first_line}; give each rule a name of its own", file.display())]
+    Duplicate {
+        /// The policy file.
+        file: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// The id that is taken.
+        rule: String,
+        /// Where it is taken, from 1.
+        first_line: usize,
+    },
+    /// A value that cannot be.
+    #[error("{}:{line}: {what}; {remedy}", file.display())]
+    Invalid {
+        /// The policy file.
+        file: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+        /// What to write instead.
+        remedy: &'static str,
+    },
+    /// The folder of a `[[files]]` rule cannot be opened.
+    #[error("cannot open the host folder {} of the [[files]] rule {rule:?}; create it or correct `host`", path.display())]
+    Folder {
+        /// The rule's id.
+        rule: String,
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Two `[[files]]` rules reach the same folder, and one of them may write.
+    #[error(
+        "the host folders of the [[files]] rules {rule:?} and {other:?} overlap and one is writable; keep them apart"
+    )]
+    Overlap {
+        /// The id of one rule.
+        rule: String,
+        /// The id of the other.
+        other: String,
+    },
+    /// A `[[files]]` rule lets the guest write where the host keeps what it trusts.
+    #[error(
+        "the [[files]] rule {rule:?} lets the guest write in {}, which is the host's own; grant a folder apart from it",
+        path.display()
+    )]
+    HostFolder {
+        /// The rule's id.
+        rule: String,
+        /// The store, or the cache of compiled components.
+        path: PathBuf,
+    },
+    /// The audit log cannot be opened.
+    #[error("cannot open the audit log {}; its folder must exist and be writable", path.display())]
+    Audit {
+        /// The log.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A stored policy that this build does not understand.
+    #[error("the stored policy cannot be read; resume with the version of everstep that started the execution")]
+    Canonical {
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+}

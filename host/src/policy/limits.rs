@@ -1,0 +1,67 @@
+//! `[limits]`: the budget of one execution, finite unless a limit is spelled out as `"unlimited"`.
+
+use super::units;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The budget of one execution. `u64::MAX` and `Duration::MAX` stand for "unlimited".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Running time of one activation; durable waits do not count.
+    #[serde(with = "units::milliseconds")]
+    pub wall: Duration,
+    /// Computing time over the whole execution.
+    #[serde(with = "units::milliseconds")]
+    pub cpu: Duration,
+    /// Linear memory, in bytes; at most 4 GiB.
+    pub memory: u64,
+    /// Elements of all tables.
+    #[serde(with = "units::number")]
+    pub table_elements: u64,
+    /// Stack of the guest, in bytes; the fibre's stack is derived from it.
+    pub wasm_stack: u64,
+    /// Steps of one execution.
+    #[serde(with = "units::number")]
+    pub steps: u64,
+    /// Promises started and not settled.
+    #[serde(with = "units::number")]
+    pub in_flight: u64,
+    /// Payload of one call, in bytes.
+    #[serde(with = "units::number")]
+    pub bytes_per_call: u64,
+    /// Output of one execution, in bytes; then a marker is printed and the rest is dropped.
+    #[serde(with = "units::number")]
+    pub output: u64,
+    /// Result of the function, in bytes of JSON.
+    #[serde(with = "units::number")]
+    pub result: u64,
+    /// Journal of one execution, in bytes, with what is kept beside it for pending promises and open computations.
+    #[serde(with = "units::number")]
+    pub journal: u64,
+    /// Pending promises that somebody outside must settle.
+    #[serde(with = "units::number")]
+    pub pending_promises: u64,
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wall: Duration::from_secs(60),
+            cpu: Duration::from_secs(10),
+            memory: 128 * MIB,
+            table_elements: 100_000,
+            wasm_stack: 512 * KIB,
+            steps: 100_000,
+            in_flight: 1024,
+            bytes_per_call: 8 * MIB,
+            output: MIB,
+            result: MIB,
+            journal: 64 * MIB,
+            pending_promises: 1024,
+        }
+    }
+}

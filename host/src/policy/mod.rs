@@ -1,0 +1,250 @@
+//! What an execution may do: from a file to a [`Policy`], from a call to a [`Verdict`], and the record of it.
+//!
+//! - `file` reads the TOML file and `check` makes a policy of it; `limits`, `units` hold its numbers; `error` says what is
+//!   wrong with it, and where.
+//! - `decide` is the decision itself: a pure function of policy, call and quotas used.
+//! - `path` holds what a guest path may look like.
+//! - [`audit`] writes one line per decision.
+//!
+//! The bridge alone calls `decide`, and only for calls that are not replayed. Nothing here performs an effect.
+
+pub mod audit;
+mod check;
+mod decide;
+mod error;
+mod file;
+mod limits;
+pub(crate) mod path;
+mod units;
+
+pub use decide::{Call, FileOperation, Usage, Verdict};
+pub use error::Error;
+pub use limits::Limits;
+
+use crate::id::Digest;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything that an execution is granted; what is not here is denied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// What people call it; the name of its file without extension when the file gives none.
+    pub name: String,
+    /// The budget of one execution.
+    pub limits: Limits,
+    /// The environment that the guest sees, in full.
+    pub env: BTreeMap<String, String>,
+    /// Whether the guest may know the time.
+    pub clock: ClockGrant,
+    /// Whether the guest may draw random numbers.
+    pub random: RandomGrant,
+    /// Capabilities without a section of their own, in the order of the file.
+    pub capabilities: Vec<CapabilityGrant>,
+    /// Folders, in the order of the file; their guest paths do not overlap.
+    pub files: Vec<FilesGrant>,
+    /// Where decisions are recorded, if anywhere.
+    pub audit: Option<AuditGrant>,
+}
+
+/// `[clock]`: whether, and which, time the guest sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase", deny_unknown_fields)]
+pub enum ClockGrant {
+    /// No time at all; also what a missing section means.
+    Deny,
+    /// The time of the host, recorded.
+    Recorded,
+    /// One fixed moment.
+    Frozen {
+        /// Milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
+}
+
+/// `[random]`: whether the guest may draw random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RandomGrant {
+    /// No; also what a missing section means.
+    Deny,
+    /// From the seed that was recorded when the execution started.
+    Seeded,
+}
+
+/// `[[capability]]`: one capability that may be called by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CapabilityGrant {
+    /// `capability.NAME`; kept in this form because every decision names it.
+    rule: String,
+    /// How often it may be called in one execution; none: as often as `limits.steps` allows.
+    pub max_calls: Option<u64>,
+    /// Upper bound of the time until a request is rejected as `timed-out`; none: it may wait forever.
+    #[serde(with = "units::optional_milliseconds")]
+    pub timeout: Option<Duration>,
+}
+
+/// `[[files]]`: one folder of the host under one path of the guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesGrant {
+    /// The rule's id.
+    pub id: String,
+    /// Where the guest sees the folder: absolute and canonical.
+    pub guest: String,
+    /// The folder, absolute.
+    pub host: PathBuf,
+    /// What may be done below it.
+    pub access: Access,
+    /// Largest file that may be read or written, in bytes.
+    pub max_file: u64,
+    /// How many bytes one execution may write in all; 0 for a read grant.
+    pub max_written: u64,
+    /// How many different files one execution may write, and folders it may need for them; 0 for a read grant.
+    pub max_files: u64,
+}
+
+/// What a `[[files]]` rule allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// `read`, `list` and `stat`.
+    Read,
+    /// These, `write` and `remove`.
+    Write,
+}
+
+/// `[audit]`: where decisions are recorded. A decision that cannot be recorded is a denial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditGrant {
+    /// The log, absolute.
+    pub file: PathBuf,
+}
+
+impl Policy {
+    /// Reads and checks a policy file. Relative paths in it are taken from the folder of the file.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a policy file; `file` is where it stands, or would stand.
+    pub fn parse(toml: &str, file: &Path) -> Result<Self, Error> {
+        file::parse(toml, file)
+    }
+
+    /// What holds when no policy file is given: nothing is granted but `print`.
+    pub fn none() -> Self {
+        Self {
+            name: "none".to_owned(),
+            limits: Limits::default(),
+            env: BTreeMap::new(),
+            clock: ClockGrant::Deny,
+            random: RandomGrant::Deny,
+            capabilities: vec![CapabilityGrant::new("print")],
+            files: Vec::new(),
+            audit: None,
+        }
+    }
+
+    /// The policy as canonical JSON: equal policies have equal texts. The store keeps it.
+    pub fn canonical(&self) -> String {
+        // Fails for a path that is not UTF-8 only, and `parse` admits none.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The policy that `canonical` wrote.
+    pub fn from_canonical(json: &str) -> Result<Self, Error> {
+        serde_json::from_str(json).map_err(|source| Error::Canonical { source })
+    }
+
+    /// The digest of the canonical JSON; pinned when an execution starts.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.canonical().as_bytes())
+    }
+
+    /// The grant that covers a guest path, and the rest of the path below the grant's root (empty for the root itself).
+    /// None for a path that is malformed or that no grant covers.
+    pub fn resolve<'a>(&self, path: &'a str) -> Option<(usize, &'a str)> {
+        path::check(path).ok()?;
+        self.files.iter().enumerate().find_map(|(index, grant)| Some((index, path::below(&grant.guest, path)?)))
+    }
+
+    /// The first writable grant whose host folder holds `path`, or is it.
+    ///
+    /// What steers the host (policy file, audit log, store) must not lie where a guest can write.
+    pub fn writable_at(&self, path: &Path) -> Option<&FilesGrant> {
+        self.files.iter().find(|grant| grant.is_writable_at(path))
+    }
+
+    /// The first writable grant whose host folder holds the folder `path`, is it, or lies in it.
+    pub fn writable_around(&self, path: &Path) -> Option<&FilesGrant> {
+        let within = |grant: &&FilesGrant| {
+            grant.access == Access::Write && check::real_path(&grant.host).starts_with(check::real_path(path))
+        };
+        self.writable_at(path).or_else(|| self.files.iter().find(within))
+    }
+}
+
+impl FilesGrant {
+    fn is_writable_at(&self, path: &Path) -> bool {
+        self.access == Access::Write && check::real_path(path).starts_with(check::real_path(&self.host))
+    }
+}
+
+impl CapabilityGrant {
+    /// A grant without bounds of its own.
+    pub fn new(name: &str) -> Self {
+        Self { rule: format!("capability.{name}"), max_calls: None, timeout: None }
+    }
+
+    /// The name of the capability.
+    pub fn name(&self) -> &str {
+        self.rule.strip_prefix("capability.").unwrap_or(&self.rule)
+    }
+
+    /// The id of this rule, `capability.NAME`.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+}
+
+/// Longest piece of guest text in a message or an audit line, in characters.
+const LONGEST_QUOTE: usize = 200;
+
+/// Text of the guest for messages: quoted, escaped and capped.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", escaped(text))
+}
+
+/// Text of the guest, escaped and capped; what was cut off shows as `...`.
+fn escaped(text: &str) -> Cow<'_, str> {
+    let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !b"\"\\".contains(byte);
+    if text.len() <= LONGEST_QUOTE && text.as_bytes().iter().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::new();
+    let mut length = 0;
+    for character in text.chars() {
+        let start = escaped.len();
+        match character {
+            '\'' => escaped.push('\''),
+            _ => escaped.extend(character.escape_debug()),
+        }
+        length += escaped[start..].chars().count();
+        if length > LONGEST_QUOTE {
+            escaped.truncate(start);
+            escaped.push_str("...");
+            break;
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Sizes, counts and durations: as people write them in a policy file, and as the canonical JSON holds them.
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serializer};
+use std::fmt;
+use std::time::Duration;
+
+const UNLIMITED: &str = "unlimited";
+
+/// A number of bytes, such as `"10MiB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size(pub(super) u64);
+
+/// A number of things, such as `1_000`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count(pub(super) u64);
+
+/// A length of time, such as `"30s"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+const SIZE_UNITS: [(&str, u64); 5] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+const SPAN_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// A whole number and one of `units`, without a space; `_` may group the digits.
+fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_')?;
+    let (number, unit) = text.split_at(digits);
+    let factor = units.iter().find(|(name, _)| *name == unit)?.1;
+    number.replace('_', "").parse::<u64>().ok()?.checked_mul(factor)
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = r#"a size with its unit (B, KiB, MiB, GiB or TiB), such as "10MiB", or "unlimited""#;
+        deserializer.deserialize_any(Text { expected, read: |text| quantity(text, &SIZE_UNITS) }).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = r#"a time with its unit (ms, s, m, h or d), such as "30s", or "unlimited""#;
+        let ms = deserializer.deserialize_any(Text { expected, read: |text| quantity(text, &SPAN_UNITS) })?;
+        Ok(Self(duration(ms)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Whole).map(Self)
+    }
+}
+
+/// Reads a text by a rule; `"unlimited"` is the greatest number.
+struct Text {
+    expected: &'static str,
+    read: fn(&str) -> Option<u64>,
+}
+
+impl Visitor<'_> for Text {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
+        let number = if text == UNLIMITED { Some(u64::MAX) } else { (self.read)(text) };
+        number.ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+/// Reads a whole number; `"unlimited"` is the greatest one.
+struct Whole;
+
+impl Visitor<'_> for Whole {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"a whole number, such as 1_000, or "unlimited""#)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<u64, E> {
+        Ok(number)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<u64, E> {
+        u64::try_from(number).map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
+        if text == UNLIMITED { Ok(u64::MAX) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
+    }
+}
+
+fn duration(ms: u64) -> Duration {
+    if ms == u64::MAX { Duration::MAX } else { Duration::from_millis(ms) }
+}
+
+/// Canonical JSON of a number: itself, or `"unlimited"`.
+pub(super) mod number {
+    use super::{Deserialize, Deserializer, Serializer, UNLIMITED};
+
+    pub(in super::super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        if *number == u64::MAX { serializer.serialize_str(UNLIMITED) } else { serializer.serialize_u64(*number) }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        Ok(super::Count::deserialize(deserializer)?.0)
+    }
+}
+
+/// Canonical JSON of a duration: milliseconds, or `"unlimited"`.
+pub(super) mod milliseconds {
+    use super::{Deserializer, Duration, Serializer, number};
+
+    pub(in super::super) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        number::serialize(&u64::try_from(span.as_millis()).unwrap_or(u64::MAX), serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        number::deserialize(deserializer).map(super::duration)
+    }
+}
+
+/// Canonical JSON of a duration that may be missing: `null` when it is.
+pub(super) mod optional_milliseconds {
+    use super::{Count, Deserialize, Deserializer, Duration, Serializer, milliseconds};
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        span: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match span {
+            Some(span) => milliseconds::serialize(span, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let ms = Option::<Count>::deserialize(deserializer)?;
+        Ok(ms.map(|Count(ms)| super::duration(ms)))
+    }
+}

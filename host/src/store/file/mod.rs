@@ -1,0 +1,105 @@
+//! A store in a folder: one SQLite database, and a lock that one host holds.
+//!
+//! Reading order: `mod.rs` (opening, and which connection serves what), `lock.rs` (one host at a time), `schema.rs` (the
+//! tables, the format version and the settings that durability rests on), `write.rs` (one commit), `read.rs` (rows).
+//!
+//! A host has two connections: commits go through one, reads through the other, and the write-ahead log lets neither
+//! wait for the other. A process that only reads has the second alone and no lock.
+
+mod lock;
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use super::{Change, Error, Execution, ExecutionKey, PendingPromise, Store};
+use crate::id::{Digest, ExecutionId};
+use lock::Lock;
+use read::Reader;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use write::Writer;
+
+/// A store in a folder; what was committed survives the process and the machine.
+#[derive(Debug)]
+pub struct FileStore {
+    dir: PathBuf,
+    keys: AtomicU32,
+    reader: Mutex<Reader>,
+    /// Nothing in a store that was opened for reading.
+    writer: Option<Mutex<Writer>>,
+    /// Released last, when no connection is open any more.
+    _lock: Option<Lock>,
+}
+
+impl FileStore {
+    /// The format of the stores that this build reads and writes.
+    pub const FORMAT: u32 = schema::FORMAT;
+
+    /// Opens the store in `dir` for a host, and creates folder and store if they are missing.
+    ///
+    /// Fails with `Error::InUse` while another host, in this process or another one, has it open.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        let dir = dir.as_ref();
+        lock::create_dir(dir)?;
+        let lock = Lock::take(dir)?;
+        let writer = Writer::new(schema::open_for_writing(dir)?);
+        let reader = Reader::new(schema::open_for_reading(dir)?);
+        let keys = AtomicU32::new(reader.last_key()?);
+        let (reader, writer) = (Mutex::new(reader), Some(Mutex::new(writer)));
+        Ok(Self { dir: dir.to_owned(), keys, reader, writer, _lock: Some(lock) })
+    }
+
+    /// Opens the store in `dir` for reading, also while a host has it; creates nothing, and every commit fails.
+    pub fn read(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        let dir = dir.as_ref();
+        let reader = Reader::new(schema::open_for_reading(dir)?);
+        let keys = AtomicU32::new(reader.last_key()?);
+        Ok(Self { dir: dir.to_owned(), keys, reader: Mutex::new(reader), writer: None, _lock: None })
+    }
+
+    /// A reader holds nothing that a panic could leave half done.
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Store for FileStore {
+    fn commit(&self, changes: &[Change]) -> Result<(), Error> {
+        let Some(writer) = &self.writer else {
+            return Err(Error::ReadOnly { dir: self.dir.clone() });
+        };
+        let mut writer = writer.lock().map_err(|_| Error::Poisoned("a panic in the middle of a commit".to_owned()))?;
+        writer.commit(changes)
+    }
+
+    fn fresh_key(&self) -> ExecutionKey {
+        ExecutionKey(self.keys.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
+        self.reader().execution(id)
+    }
+
+    fn executions(&self) -> Result<Vec<Execution>, Error> {
+        self.reader().executions()
+    }
+
+    fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
+        self.reader().journal(key)
+    }
+
+    fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
+        self.reader().promises()
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        self.reader().blob(digest)
+    }
+
+    fn survives_the_process(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,146 @@
+//! The database file: its tables, its format version, and the settings that durability rests on.
+
+use crate::store::Error;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning counts it up.
+pub(super) const FORMAT: u32 = 1;
+/// "EVST" in `PRAGMA application_id` marks an Everstep store.
+const APPLICATION: u32 = 0x4556_5354;
+const FILE: &str = "store.db";
+
+/// The log is copied into the tables after this many pages, and then overwritten from its start.
+const CHECKPOINT_PAGES: u32 = 1000;
+/// A log that grew beyond this, say by a large component, is cut back to it.
+const LOG_LIMIT_BYTES: u64 = 16 << 20;
+
+/// `segments.id` is `key << 32 | segment`, so that a journal lies together, in order, and an append touches one page.
+const TABLES: &str = "
+    CREATE TABLE executions (
+        key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, component BLOB NOT NULL, policy BLOB NOT NULL,
+        function TEXT NOT NULL, args TEXT NOT NULL, seed BLOB NOT NULL, created_ms INTEGER NOT NULL,
+        state TEXT NOT NULL, result TEXT, error TEXT, attempts INTEGER NOT NULL, steps INTEGER NOT NULL,
+        cpu_us INTEGER NOT NULL, updated_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE segments (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+    CREATE TABLE promises (
+        key INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, data TEXT,
+        created_ms INTEGER NOT NULL, deadline_ms INTEGER, PRIMARY KEY (key, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE blobs (digest BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT;
+";
+
+/// The connection that commits; the caller holds the lock.
+///
+/// The log that an earlier host left is copied into the tables and synced first: after a failed sync the kernel may
+/// show bytes that never reached the disk, and nothing new may be written behind those.
+pub(super) fn open_for_writing(dir: &Path) -> Result<Connection, Error> {
+    create_file(&dir.join(FILE)).map_err(|error| refuse(dir, error.to_string()))?;
+    let connection = connect(dir, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    if is_blank(&connection).map_err(|error| not_ours(dir, error))? {
+        create_tables(&connection)?;
+    }
+    check_format(&connection, dir)?;
+    configure_writer(&connection)?;
+    check_durability(&connection, dir)?;
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// A connection that only reads, and needs no lock.
+pub(super) fn open_for_reading(dir: &Path) -> Result<Connection, Error> {
+    if !dir.join(FILE).is_file() {
+        return Err(refuse(dir, "there is no store in it".to_owned()));
+    }
+    let connection = connect(dir, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    if is_blank(&connection).map_err(|error| not_ours(dir, error))? {
+        return Err(refuse(dir, "there is no store in it".to_owned()));
+    }
+    check_format(&connection, dir)?;
+    Ok(connection)
+}
+
+fn connect(dir: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+    let open = Connection::open_with_flags(dir.join(FILE), flags);
+    let connection = open.map_err(|error| refuse(dir, error.to_string()))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    // Closing leaves the log in place: the next host overwrites it, and a sync is cheaper when the file does not grow.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
+}
+
+/// Whether nothing has been created in the database yet, or a crash came before that was durable.
+fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
+    let objects: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(objects == 0 && pragma(connection, "application_id")? == 0)
+}
+
+fn create_tables(connection: &Connection) -> Result<(), Error> {
+    let marks = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};");
+    connection.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {marks} {TABLES} COMMIT;"))?;
+    Ok(())
+}
+
+fn check_format(connection: &Connection, dir: &Path) -> Result<(), Error> {
+    if pragma(connection, "application_id")? != APPLICATION {
+        return Err(refuse(dir, format!("its {FILE} was not written by everstep")));
+    }
+    let found = pragma(connection, "user_version")?;
+    if found != FORMAT {
+        return Err(Error::Version { dir: dir.to_owned(), expected: FORMAT, found });
+    }
+    Ok(())
+}
+
+fn configure_writer(connection: &Connection) -> Result<(), Error> {
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY;"
+    ))?;
+    Ok(())
+}
+
+/// SQLite ignores a setting that it cannot have (a log on some network file systems, say), so both are read back.
+fn check_durability(connection: &Connection, dir: &Path) -> Result<(), Error> {
+    let (journal_mode, synchronous) = durability(connection)?;
+    if journal_mode != "wal" || synchronous != 2 {
+        let found = format!("journal_mode = {journal_mode} and synchronous = {synchronous}");
+        return Err(refuse(dir, format!("SQLite cannot make commits durable there: it runs with {found}")));
+    }
+    Ok(())
+}
+
+/// The journal mode (`wal`) and the sync level (2 is FULL) that are in force.
+pub(super) fn durability(connection: &Connection) -> rusqlite::Result<(String, u32)> {
+    let journal_mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    Ok((journal_mode, pragma(connection, "synchronous")?))
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+/// Creates the empty database closed to other users; SQLite gives its other files the same mode.
+fn create_file(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn refuse(dir: &Path, reason: String) -> Error {
+    Error::Open { dir: dir.to_owned(), reason }
+}
+
+fn not_ours(dir: &Path, error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => refuse(dir, format!("its {FILE} was not written by everstep")),
+        _ => error.into(),
+    }
+}
