@@ -1,0 +1,13 @@
+//! The only generated module: the WIT package `everstep:host`, seen from the host.
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "durable",
+    imports: {
+        "everstep:host/promises.wait-any": async | trappable,
+        "everstep:host/files": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    trappable_error_type: { "everstep:host/types.error" => crate::bridge::Fault },
+});

@@ -1,0 +1,76 @@
+//! How a call can end other than with a result: an error that the guest handles, or the end of the run.
+
+use crate::guest_error::GuestError;
+use crate::journal::Corrupted;
+use crate::store;
+use std::fmt;
+
+/// Why a call did not return a result.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// An error for the guest.
+    Guest(GuestError),
+    /// The run ends here; the guest never learns why.
+    Stop(Stop),
+}
+
+/// Why a run ends before the function returned.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error(transparent)]
+    Divergence(Box<Divergence>),
+    #[error("{0}")]
+    Limit(String),
+    #[error(transparent)]
+    Corrupted(#[from] Corrupted),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The guest broke the contract of `everstep:host/guest`.
+    #[error("{0}")]
+    Contract(String),
+    #[error("{0}")]
+    Trap(wasmtime::Error),
+    #[error("the execution was canceled")]
+    Canceled,
+    #[error("the execution waits for promises")]
+    Suspended,
+}
+
+/// The replayed guest did something else than what is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Divergence {
+    /// The step at which they part.
+    pub(crate) step: u64,
+    /// What the journal holds.
+    pub(crate) recorded: String,
+    /// What the guest did.
+    pub(crate) attempted: String,
+}
+
+impl std::error::Error for Divergence {}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, recorded, attempted } = self;
+        write!(f, "divergence at step {step}: recorded {recorded}, attempted {attempted}; ")?;
+        write!(f, "the journal is unchanged, resume with the component that the execution was started with")
+    }
+}
+
+impl From<GuestError> for Fault {
+    fn from(error: GuestError) -> Self {
+        Self::Guest(error)
+    }
+}
+
+impl<E: Into<Stop>> From<E> for Fault {
+    fn from(stop: E) -> Self {
+        Self::Stop(stop.into())
+    }
+}
+
+impl From<Divergence> for Stop {
+    fn from(divergence: Divergence) -> Self {
+        Self::Divergence(Box::new(divergence))
+    }
+}

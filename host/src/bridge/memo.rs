@@ -1,0 +1,101 @@
+//! Computations that a guest remembers across a crash. The step number is taken before the computation, which may make calls
+//! of its own; the record follows it.
+
+use super::pipeline::Step;
+use super::replay::diverged;
+use super::{Bridge, Fault};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::journal::Record;
+use crate::policy;
+use std::sync::Arc;
+
+/// What is known of a computation.
+pub(crate) enum Recollection {
+    /// Its value.
+    Remembered(String),
+    /// Nothing; its value goes to `remember` with this number.
+    Compute(u64),
+}
+
+const KIND: &str = "memo.remember";
+
+/// Longest name of a computation, in bytes: it is kept until the value comes.
+const LONGEST_NAME: usize = 512;
+
+fn step<'a>(name: &'a str, args: &'a [&'a [u8]]) -> Step<'a> {
+    Step { kind: KIND, subject: name, args, grant: policy::Call::Ungranted }
+}
+
+/// Bytes that an open computation takes.
+fn kept(name: &str) -> u64 {
+    name.len() as u64 + 64
+}
+
+impl Bridge {
+    /// Takes a step for the computation `name` and says whether its value is known.
+    pub(crate) fn recall(self: &Arc<Self>, name: &str) -> Result<Recollection, Fault> {
+        if name.len() > LONGEST_NAME {
+            let message = format!("the name of a computation has {} bytes, more than {LONGEST_NAME}", name.len());
+            return Err(GuestError::new(ErrorCode::Invalid, message).into());
+        }
+        let mut state = self.state();
+        let number = state.next;
+        let args = [name.as_bytes()];
+        let step = step(name, &args);
+        let found = match state.peek_step(number)? {
+            None => None,
+            Some((Record::Step { call, outcome: Ok(value) }, next))
+                if call.kind == KIND && call.args == step.digest().as_slice() =>
+            {
+                Some((String::from_utf8_lossy(&value).into_owned(), call.at_ms, next))
+            }
+            Some((record, _)) => return Err(Fault::Stop(diverged(number, &record, &step.describe(number)))),
+        };
+        let Some((value, at_ms, next)) = found else {
+            if state.journal.history.peek()?.is_none() {
+                self.go_live(&mut state);
+                self.check_limits(&state)?;
+            }
+            state.next += 1;
+            state.beside += kept(name);
+            state.memos.insert(number, name.to_owned());
+            return Ok(Recollection::Compute(number));
+        };
+        state.journal.history.advance(next);
+        state.next += 1;
+        state.tick(at_ms);
+        state.replayed += 1;
+        Ok(Recollection::Remembered(value))
+    }
+
+    /// Remembers the value of a computation.
+    pub(crate) fn remember(self: &Arc<Self>, number: u64, value: &str) -> Result<(), Fault> {
+        let mut state = self.state();
+        if serde_json::from_str::<&serde_json::value::RawValue>(value).is_err() {
+            return Err(GuestError::new(ErrorCode::Invalid, "the value to remember is not JSON").into());
+        }
+        let Some(name) = state.memos.remove(&number) else {
+            let message = format!("{number} is no step that recall handed out");
+            return Err(GuestError::new(ErrorCode::Invalid, message).into());
+        };
+        state.beside -= kept(&name);
+        let args = [name.as_bytes()];
+        let step = step(&name, &args);
+        if let Some((record, next)) = state.journal.history.peek()? {
+            match &record {
+                Record::Step { call, outcome: Ok(recorded) } if call.number == number && call.kind == KIND => {
+                    if recorded.as_ref() != value.as_bytes() {
+                        let attempted = format!("{} with another value", step.describe(number));
+                        return Err(Fault::Stop(diverged(number, &record, &attempted)));
+                    }
+                }
+                other => return Err(Fault::Stop(diverged(number, other, &step.describe(number)))),
+            }
+            state.journal.history.advance(next);
+            state.replayed += 1;
+            return Ok(());
+        }
+        self.go_live(&mut state);
+        Ok(self.record_ungranted(&mut state, &step, number, value)?)
+    }
+}

@@ -1,0 +1,157 @@
+//! The guest compared with its journal, record by record.
+
+use super::{Divergence, State, Step, Stop, Value};
+use crate::guest_error::GuestError;
+use crate::journal::{Call, Corrupted, Next, Record};
+use std::fmt::Write as _;
+
+/// What a journal says about the step that a guest begins.
+pub(super) enum Found<T> {
+    /// It is over: the outcome is known.
+    Recorded(Result<T, GuestError>),
+    /// It was begun; its outcome, if any, is a settlement.
+    Called(u64),
+    /// Nothing: it is new.
+    Nothing(u64),
+}
+
+impl State {
+    /// Takes the next step number for `step` and looks it up in the journal.
+    pub(super) fn take_step<T: Value>(&mut self, step: &Step<'_>) -> Result<Found<T>, Stop> {
+        let number = self.next;
+        let Some((record, next)) = self.journal.history.peek()? else {
+            self.next += 1;
+            return Ok(Found::Nothing(number));
+        };
+        let (call, outcome) = match record {
+            Record::Step { call, outcome } => (call, Some(outcome)),
+            Record::Called { call, .. } => (call, None),
+            other => return Err(diverged(number, &other, &step.describe(number))),
+        };
+        if call.number != number || call.kind != step.kind || call.args != step.digest().as_slice() {
+            let recorded = describe_call(&call);
+            return Err(Divergence { step: number, recorded, attempted: step.describe(number) }.into());
+        }
+        let begun = match outcome {
+            None => Found::Called(number),
+            Some(Err(error)) => Found::Recorded(Err(error)),
+            Some(Ok(value)) => Found::Recorded(Ok(T::from_bytes(&value).ok_or_else(|| unreadable(number, step.kind))?)),
+        };
+        if call.allowed {
+            self.usage.count(call.rule, &step.grant);
+        }
+        self.now_ms = self.now_ms.max(call.at_ms);
+        self.next += 1;
+        self.journal.history.advance(next);
+        self.replayed += 1;
+        Ok(begun)
+    }
+
+    /// The recorded outcome of a step that a guest blocked on; none when it was lost.
+    pub(super) fn recorded_outcome<T: Value>(
+        &self,
+        number: u64,
+        kind: &str,
+    ) -> Result<Option<Result<T, GuestError>>, Stop> {
+        match self.journal.history.settlement(number)? {
+            None => Ok(None),
+            Some((_, Err(error))) => Ok(Some(Err(error))),
+            Some((_, Ok(value))) => Ok(Some(Ok(T::from_bytes(&value).ok_or_else(|| unreadable(number, kind))?))),
+        }
+    }
+
+    /// The next recorded delivery, of promises that the guest waits for; none when it has repeated everything.
+    pub(super) fn take_delivery(
+        &mut self,
+        attempted: impl Fn() -> String,
+        is_wanted: impl Fn(&u64) -> bool,
+    ) -> Result<Option<Vec<u64>>, Stop> {
+        let step = self.next;
+        let Some((record, next)) = self.journal.history.peek()? else {
+            return Ok(None);
+        };
+        let Record::Delivered { at_ms, numbers } = record else {
+            return Err(diverged(step, &record, &attempted()));
+        };
+        self.now_ms = self.now_ms.max(at_ms);
+        self.journal.history.advance(next);
+        let known = |number: &u64| self.promises.get(number).is_some_and(|promise| promise.called);
+        if !numbers.iter().all(|number| known(number) && is_wanted(number)) {
+            return Err(
+                Divergence { step, recorded: format!("delivery of {numbers:?}"), attempted: attempted() }.into()
+            );
+        }
+        self.mark_delivered(&numbers);
+        Ok(Some(numbers))
+    }
+
+    /// Checks that nothing recorded is left when the guest ends in the way that `attempted` describes.
+    pub(crate) fn expect_end(&mut self, attempted: &str) -> Result<(), Stop> {
+        let step = self.next;
+        match self.journal.history.peek()? {
+            None => Ok(()),
+            Some((record, _)) => Err(diverged(step, &record, attempted)),
+        }
+    }
+
+    /// The same when it returns; a return that is recorded must be that one.
+    pub(crate) fn expect_return(&mut self, returned: &Result<String, GuestError>) -> Result<(), Stop> {
+        let step = self.next;
+        let returned = returned.as_ref().map(String::as_bytes);
+        match self.journal.history.peek()? {
+            None => return Ok(()),
+            Some((Record::Returned { outcome, .. }, next)) if outcome.as_deref() == returned => {
+                self.journal.history.advance(next);
+            }
+            Some((record @ Record::Returned { .. }, _)) => {
+                return Err(diverged(step, &record, "a return with another outcome"));
+            }
+            Some((record, _)) => return Err(diverged(step, &record, "the return of the function")),
+        }
+        self.returned = true;
+        Ok(())
+    }
+
+    /// The record of the computation with that number, if it is the next one.
+    pub(super) fn peek_step(&mut self, number: u64) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
+        let next = self.journal.history.peek()?;
+        Ok(next.filter(|(record, _)| matches!(record, Record::Step { call, .. } if call.number == number)))
+    }
+}
+
+/// A divergence between a record and an attempt.
+pub(super) fn diverged(step: u64, record: &Record<'_>, attempted: &str) -> Stop {
+    Divergence { step, recorded: describe(record), attempted: attempted.to_owned() }.into()
+}
+
+fn describe(record: &Record<'_>) -> String {
+    match record {
+        Record::Started(started) => format!("the start of {}", started.function),
+        Record::Step { call, .. } | Record::Called { call, .. } => describe_call(call),
+        Record::Settled { number, .. } => format!("the settlement of {number}"),
+        Record::Delivered { numbers, .. } => format!("delivery of {numbers:?}"),
+        Record::Returned { .. } => "the return of the function".into(),
+    }
+}
+
+/// `7 files.read "/in/a.txt" (arguments 0a1b…)`
+pub(super) fn describe_call(call: &Call<'_>) -> String {
+    describe_parts(call.number, call.kind, &call.subject, call.args)
+}
+
+pub(super) fn describe_parts(number: u64, kind: &str, subject: &str, args: &[u8]) -> String {
+    let mut text = format!("{number} {kind}");
+    if !subject.is_empty() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " {subject:?}");
+    }
+    if !args.is_empty() {
+        let _ = write!(text, " (arguments {})", hex::encode(&args[..args.len().min(8)]));
+    }
+    text
+}
+
+fn unreadable(number: u64, kind: &str) -> Stop {
+    let expected = format!("an outcome of {kind}");
+    Stop::Corrupted(Corrupted { offset: 0, expected, found: format!("other bytes in step {number}") })
+}

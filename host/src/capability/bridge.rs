@@ -1,0 +1,38 @@
+//! `everstep:host/bridge`: requests to capabilities of the embedder and of clients.
+
+use super::context::BUILT_IN;
+use super::promises::check_json;
+use crate::bindings::everstep::host::bridge;
+use crate::bridge::{Fault, NewPromise, Step};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::journal::Role;
+use crate::policy;
+use crate::worker::Ctx;
+
+impl bridge::Host for Ctx {
+    fn send_request(
+        &mut self,
+        capability: String,
+        message: String,
+        options: bridge::RequestOptions,
+    ) -> Result<u64, Fault> {
+        let timeout = options.timeout_ms.map(u64::to_le_bytes).unwrap_or_default();
+        let args = [capability.as_bytes(), message.as_bytes(), &timeout];
+        let grant = policy::Call::Capability { name: &capability, bytes: message.len() as u64 };
+        let step = Step { kind: "bridge.send-request", subject: &capability, args: &args, grant };
+        if let Err(error) = check(&capability, &message) {
+            return self.bridge.internal(&step, |_, _| Err(error));
+        }
+        let timeout_ms = self.bridge.bounded_timeout(&capability, options.timeout_ms);
+        let request = Some((capability.clone(), message.clone()));
+        self.bridge.promise(&step, NewPromise { role: Role::Request, timeout_ms, shown: None, request })
+    }
+}
+
+fn check(capability: &str, message: &str) -> Result<(), GuestError> {
+    if BUILT_IN.contains(&capability) {
+        let message = format!("{capability} has an interface of its own; it takes no requests");
+        return Err(GuestError::new(ErrorCode::Invalid, message));
+    }
+    check_json(message)
+}

@@ -1,0 +1,52 @@
+//! `everstep:host/context`: what an execution knows about itself.
+
+use crate::bindings::everstep::host::context;
+use crate::bridge::{Fault, Json, Step};
+use crate::policy;
+use crate::worker::Ctx;
+
+impl context::Host for Ctx {
+    fn execution_id(&mut self) -> wasmtime::Result<String> {
+        Ok(self.bridge.id.to_string())
+    }
+
+    fn function_name(&mut self) -> wasmtime::Result<String> {
+        Ok(self.bridge.function.clone())
+    }
+
+    fn attempt(&mut self) -> Result<u32, Fault> {
+        let step = ungranted("context.attempt");
+        let attempt = self.bridge.internal(&step, |state, _| Ok(u64::from(state.progress.attempts)))?;
+        Ok(u32::try_from(attempt).unwrap_or(u32::MAX))
+    }
+
+    fn dependencies(&mut self) -> Result<Vec<context::Dependency>, Fault> {
+        let bridge = &self.bridge;
+        let Json(dependencies) = bridge.internal(&ungranted("context.dependencies"), |_, _| {
+            let mut names: Vec<_> = bridge.grants.policy.capabilities.iter().map(|grant| grant.name()).collect();
+            names.sort_unstable();
+            let is_attached = |name: &str| BUILT_IN.contains(&name) || bridge.capabilities.get(name).is_some();
+            Ok(Json(names.into_iter().map(|name| (name.to_owned(), is_attached(name))).collect::<Vec<_>>()))
+        })?;
+        Ok(dependencies.into_iter().map(|(name, attached)| context::Dependency { name, attached }).collect())
+    }
+
+    fn environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(self.bridge.grants.policy.env.clone().into_iter().collect())
+    }
+
+    fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
+        self.panic = Some(message.chars().take(LONGEST_PANIC).collect());
+        Ok(())
+    }
+}
+
+/// How much of what a guest says about its end is kept, in characters.
+const LONGEST_PANIC: usize = 2_000;
+
+/// Named capabilities that have an interface of their own.
+pub(super) const BUILT_IN: [&str; 4] = ["print", "display", "input", "promise"];
+
+fn ungranted(kind: &'static str) -> Step<'static> {
+    Step { kind, subject: "", args: &[], grant: policy::Call::Ungranted }
+}

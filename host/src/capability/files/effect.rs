@@ -1,0 +1,332 @@
+//! The effect: reading, writing, listing and removing below folders that were opened once.
+//!
+//! All methods block. Errors name the path that the guest sees, never one of the host.
+
+use super::folder::{self, Folder, OnTheWay, Refusal};
+use super::temporary;
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::policy::{Access, Error, FileOperation, FilesGrant, path, quoted};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, openat, renameat, unlinkat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The opened host folders of a policy, by the index of their grant.
+#[derive(Debug, Default)]
+pub struct Folders {
+    roots: Vec<Root>,
+}
+
+#[derive(Debug)]
+struct Root {
+    /// Where the guest sees the folder; for messages.
+    guest: String,
+    folder: OwnedFd,
+}
+
+/// One entry of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Entry {
+    /// The last component of its path.
+    pub name: String,
+    /// What it is.
+    pub kind: FileKind,
+    /// Bytes; 0 for anything but a file.
+    pub size: u64,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Directory,
+    /// Anything else, and whatever no guest path can name: it can be seen in a list, and not be used.
+    Other,
+}
+
+/// What an entry of a list is taken to cost beside its name, in bytes.
+const ENTRY_BYTES: u64 = 32;
+
+impl Folders {
+    /// Opens the folder of every grant. Refuses folders that overlap where one of them is writable: links and mounts may
+    /// have changed since the policy was checked.
+    pub fn open(grants: &[FilesGrant]) -> Result<Self, Error> {
+        let roots = grants.iter().map(Root::open).collect::<Result<Vec<_>, _>>()?;
+        let above =
+            roots.iter().zip(grants).map(|(root, grant)| root.lineage().map_err(|errno| folder_error(grant, errno)));
+        let above = above.collect::<Result<Vec<_>, _>>()?;
+        for (index, grant) in grants.iter().enumerate() {
+            for (other_index, other) in grants.iter().enumerate().take(index) {
+                let (a, b) = (&above[index], &above[other_index]);
+                let overlap = a.contains(&b[0]) || b.contains(&a[0]);
+                if overlap && [grant, other].iter().any(|grant| grant.access == Access::Write) {
+                    return Err(Error::Overlap { rule: grant.id.clone(), other: other.id.clone() });
+                }
+            }
+        }
+        Ok(Self { roots })
+    }
+
+    /// Denies what no rule can allow: a link or a special file, at `path` or on the way to it. A look before the effect, so that
+    /// the decision is right in the audit log; the effect does not rely on it.
+    pub fn floor(&self, operation: FileOperation, grant: usize, path: &str) -> Result<(), GuestError> {
+        let refused = |refusal| self.refused(operation.name(), grant, path, refusal, 0);
+        let root = self.root(grant).map_err(refused)?;
+        match look(root, path) {
+            Err(refusal @ (Refusal::Link | Refusal::Special | Refusal::Reserved)) => Err(refused(refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The content of a file of at most `max` bytes.
+    pub fn read(&self, grant: usize, path: &str, max: u64) -> Result<Vec<u8>, GuestError> {
+        let refused = |refusal| self.refused("read", grant, path, refusal, max);
+        let root = self.root(grant).map_err(refused)?;
+        read(root, path, max).map_err(refused)
+    }
+
+    /// Replaces or creates a file, durably and in one step; missing parent folders are created. May be repeated.
+    pub fn write(&self, grant: usize, path: &str, content: &[u8]) -> Result<(), GuestError> {
+        let refused = |refusal| self.refused("write", grant, path, refusal, 0);
+        let root = self.root(grant).map_err(refused)?;
+        write(root, path, content).map_err(refused)
+    }
+
+    /// The entries of a folder in the byte order of their names, if they fit into `max` bytes.
+    pub fn list(&self, grant: usize, path: &str, max: u64) -> Result<Vec<Entry>, GuestError> {
+        let refused = |refusal| self.refused("list", grant, path, refusal, max);
+        let root = self.root(grant).map_err(refused)?;
+        list(root, path, max).map_err(refused)
+    }
+
+    /// One entry; its name is the last component of the guest path.
+    pub fn stat(&self, grant: usize, path: &str) -> Result<Entry, GuestError> {
+        let refused = |refusal| self.refused("stat", grant, path, refusal, 0);
+        let root = self.root(grant).map_err(refused)?;
+        let stat = stat(root, path).map_err(refused)?;
+        let name = if path.is_empty() { &self.roots[grant].guest } else { path };
+        Ok(entry(name.rsplit('/').next().unwrap_or_default().to_owned(), &stat))
+    }
+
+    /// Removes a file or an empty folder. When a crash may have lost the outcome (`repeated`), what is missing counts as
+    /// removed.
+    pub fn remove(&self, grant: usize, path: &str, repeated: bool) -> Result<(), GuestError> {
+        let refused = |refusal| self.refused("remove", grant, path, refusal, 0);
+        let root = self.root(grant).map_err(refused)?;
+        match remove(root, path) {
+            Err(Refusal::Missing) if repeated => Ok(()),
+            outcome => outcome.map_err(refused),
+        }
+    }
+
+    fn root(&self, grant: usize) -> Result<BorrowedFd<'_>, Refusal> {
+        self.roots.get(grant).map(|root| root.folder.as_fd()).ok_or(Refusal::Missing)
+    }
+
+    #[cold]
+    fn refused(&self, operation: &str, grant: usize, path: &str, refusal: Refusal, max: u64) -> GuestError {
+        let guest = self.roots.get(grant).map_or("", |root| root.guest.trim_end_matches('/'));
+        let path = if path.is_empty() && !guest.is_empty() { guest.to_owned() } else { format!("{guest}/{path}") };
+        let (code, why) = match refusal {
+            Refusal::Missing => (ErrorCode::NotFound, "it does not exist".to_owned()),
+            Refusal::Link => (ErrorCode::Denied, "symbolic links are refused".to_owned()),
+            Refusal::Special => (ErrorCode::Denied, "it is neither a file nor a folder".to_owned()),
+            Refusal::Reserved => (ErrorCode::Denied, "the host keeps this name for itself".to_owned()),
+            Refusal::Folder => (ErrorCode::Failed, "it is a folder".to_owned()),
+            Refusal::NoFolder => (ErrorCode::Failed, "it is no folder, or lies below a file".to_owned()),
+            Refusal::TooLarge => (ErrorCode::LimitExceeded, format!("it is larger than the {max} bytes allowed")),
+            Refusal::System(Errno::NOTEMPTY) => (ErrorCode::Failed, "the folder is not empty".to_owned()),
+            Refusal::System(errno) => (ErrorCode::Failed, io::Error::from(errno).to_string()),
+        };
+        GuestError::new(code, format!("files {operation} {} ({why})", quoted(&path)))
+    }
+}
+
+impl Root {
+    /// The only place where a path of the host is opened.
+    fn open(grant: &FilesGrant) -> Result<Self, Error> {
+        let folder = Dir::open_ambient_dir(&grant.host, ambient_authority());
+        let folder =
+            folder.map_err(|source| Error::Folder { rule: grant.id.clone(), path: grant.host.clone(), source })?;
+        // A handle of cap-std leads to entries only; listing and syncing the folder itself take one that can be read.
+        let folder = openat(&folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        Ok(Self { guest: grant.guest.clone(), folder: folder.map_err(|errno| folder_error(grant, errno))? })
+    }
+
+    /// Device and inode of the folder and of all folders above it.
+    fn lineage(&self) -> Result<Vec<(u64, u64)>, Errno> {
+        let mut lineage = Vec::new();
+        let mut folder = Folder::Root(self.folder.as_fd());
+        loop {
+            let stat = fstat(&folder)?;
+            let id = (stat.st_dev, stat.st_ino);
+            if lineage.last() == Some(&id) {
+                return Ok(lineage);
+            }
+            lineage.push(id);
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            folder = Folder::Below(openat(&folder, "..", flags, Mode::empty())?);
+        }
+    }
+}
+
+fn folder_error(grant: &FilesGrant, errno: Errno) -> Error {
+    Error::Folder { rule: grant.id.clone(), path: grant.host.clone(), source: errno.into() }
+}
+
+fn read(root: BorrowedFd<'_>, path: &str, max: u64) -> Result<Vec<u8>, Refusal> {
+    if path.is_empty() {
+        return Err(Refusal::Folder);
+    }
+    let (folder, name) = folder::open_parent(root, path, OnTheWay::Exists)?;
+    let (file, stat) = folder::open_file(folder.as_fd(), name)?;
+    let size = stat.st_size.cast_unsigned();
+    if size > max {
+        return Err(Refusal::TooLarge);
+    }
+    // One byte more than it has, to see its end without another allocation; the file may grow meanwhile.
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
+    File::from(file).take(max.saturating_add(1)).read_to_end(&mut content).map_err(refusal)?;
+    if content.len() as u64 > max { Err(Refusal::TooLarge) } else { Ok(content) }
+}
+
+fn write(root: BorrowedFd<'_>, path: &str, content: &[u8]) -> Result<(), Refusal> {
+    if path.is_empty() {
+        return Err(Refusal::Folder);
+    }
+    let (folder, name) = folder::open_parent(root, path, OnTheWay::IsMade)?;
+    let folder = folder.as_fd();
+    let mode = replaceable(folder, name)?;
+    let temporary = temporary::name(name);
+    // Held open, and with it locked, until the name is taken.
+    let mut file = File::from(temporary::create(folder, &temporary)?);
+    let filled = fill(&mut file, content, mode).and_then(|()| Ok(renameat(folder, &temporary, folder, name)?));
+    if let Err(refusal) = filled {
+        temporary::remove(folder, &temporary)?;
+        return Err(refusal);
+    }
+    Ok(fsync(folder)?)
+}
+
+/// The permissions of the file that is about to be replaced, if there is one; anything but a file is refused. The owner
+/// keeps the right to open what a crash may leave.
+fn replaceable(folder: BorrowedFd<'_>, name: &str) -> Result<Option<Mode>, Refusal> {
+    let stat = match folder::stat(folder, name) {
+        Ok(stat) => stat,
+        Err(Refusal::Missing) => return Ok(None),
+        Err(refusal) => return Err(refusal),
+    };
+    match folder::plain(&stat)? {
+        FileType::Directory => Err(Refusal::Folder),
+        _ => Ok(Some(Mode::from_raw_mode(stat.st_mode & 0o777 | 0o600))),
+    }
+}
+
+fn fill(file: &mut File, content: &[u8], mode: Option<Mode>) -> Result<(), Refusal> {
+    if let Some(mode) = mode {
+        fchmod(&*file, mode)?;
+    }
+    file.write_all(content).map_err(refusal)?;
+    Ok(fsync(&*file)?)
+}
+
+fn list(root: BorrowedFd<'_>, path: &str, max: u64) -> Result<Vec<Entry>, Refusal> {
+    let folder = folder::open(root, path, OnTheWay::Exists)?;
+    let mut entries = Vec::new();
+    let mut bytes = 0_u64;
+    for item in rustix::fs::Dir::read_from(&folder)? {
+        let item = item?;
+        let name = item.file_name().to_bytes();
+        if matches!(name, b"." | b"..") || temporary::is_name(name) {
+            continue;
+        }
+        bytes += name.len() as u64 + ENTRY_BYTES;
+        if bytes > max {
+            return Err(Refusal::TooLarge);
+        }
+        match rustix::fs::statat(&folder, item.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => entries.push((name.to_owned(), stat)),
+            // Removed since it was seen.
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(entries.into_iter().map(|(name, stat)| listed(&name, &stat)).collect())
+}
+
+fn listed(name: &[u8], stat: &Stat) -> Entry {
+    match std::str::from_utf8(name) {
+        Ok(name) if path::is_name(name) => entry(name.to_owned(), stat),
+        _ => Entry { name: String::from_utf8_lossy(name).into_owned(), kind: FileKind::Other, size: 0 },
+    }
+}
+
+fn entry(name: String, stat: &Stat) -> Entry {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Entry { name, kind: FileKind::File, size: stat.st_size.cast_unsigned() },
+        FileType::Directory => Entry { name, kind: FileKind::Directory, size: 0 },
+        _ => Entry { name, kind: FileKind::Other, size: 0 },
+    }
+}
+
+fn look(root: BorrowedFd<'_>, path: &str) -> Result<(), Refusal> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    let (folder, name) = folder::open_parent(root, path, OnTheWay::Exists)?;
+    folder::plain(&folder::stat(folder.as_fd(), name)?).map(drop)
+}
+
+fn stat(root: BorrowedFd<'_>, path: &str) -> Result<Stat, Refusal> {
+    let stat = if path.is_empty() {
+        fstat(root)?
+    } else {
+        let (folder, name) = folder::open_parent(root, path, OnTheWay::Exists)?;
+        folder::stat(folder.as_fd(), name)?
+    };
+    folder::plain(&stat)?;
+    Ok(stat)
+}
+
+fn remove(root: BorrowedFd<'_>, path: &str) -> Result<(), Refusal> {
+    if path.is_empty() {
+        return Err(Refusal::Folder);
+    }
+    let (folder, name) = folder::open_parent(root, path, OnTheWay::Exists)?;
+    let folder = folder.as_fd();
+    // A link that is put here after the look is removed itself, not what it leads to.
+    match folder::plain(&folder::stat(folder, name)?)? {
+        FileType::Directory => remove_folder(folder, name)?,
+        _ => unlinkat(folder, name, AtFlags::empty())?,
+    }
+    Ok(fsync(folder)?)
+}
+
+/// Removes an empty folder; what crashed writes left in it does not count.
+fn remove_folder(parent: BorrowedFd<'_>, name: &str) -> Result<(), Refusal> {
+    let remove = || unlinkat(parent, name, AtFlags::REMOVEDIR);
+    match remove() {
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+        outcome => return Ok(outcome?),
+    }
+    let folder = folder::open(parent, name, OnTheWay::Exists)?;
+    let items = rustix::fs::Dir::read_from(&folder)?.collect::<Result<Vec<_>, _>>()?;
+    let mut names = items.iter().map(|item| item.file_name()).filter(|name| !matches!(name.to_bytes(), b"." | b".."));
+    if names.clone().all(|name| temporary::is_name(name.to_bytes())) {
+        names.try_for_each(|name| unlinkat(&folder, name, AtFlags::empty()))?;
+    }
+    Ok(remove()?)
+}
+
+fn refusal(error: io::Error) -> Refusal {
+    error.raw_os_error().map_or(Refusal::System(Errno::IO), |code| Refusal::from(Errno::from_raw_os_error(code)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! From an open folder to an entry below it, one component at a time, following no link.
+//!
+//! Whatever happens on the disk meanwhile, a step leads from an open folder to an entry of that folder or fails: there is
+//! no path for anybody to swap. What an entry is, is read from its open handle.
+
+use super::temporary;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, fsync, mkdirat, openat, statat};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Why an entry cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// There is none.
+    Missing,
+    /// A symbolic link, here or on the way.
+    Link,
+    /// A FIFO, socket or device.
+    Special,
+    /// A name that the host keeps for itself.
+    Reserved,
+    /// A folder where a file was expected.
+    Folder,
+    /// A file where a folder was expected.
+    NoFolder,
+    /// More bytes than the caller may have.
+    TooLarge,
+    /// What the system said.
+    System(Errno),
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::NOENT => Self::Missing,
+            Errno::LOOP => Self::Link,
+            Errno::ISDIR => Self::Folder,
+            Errno::NOTDIR => Self::NoFolder,
+            Errno::NXIO | Errno::NODEV => Self::Special,
+            errno => Self::System(errno),
+        }
+    }
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// A folder on the way: the root of a grant, or one that was opened below it.
+pub(super) enum Folder<'a> {
+    Root(BorrowedFd<'a>),
+    Below(OwnedFd),
+}
+
+impl AsFd for Folder<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Root(root) => *root,
+            Self::Below(folder) => folder.as_fd(),
+        }
+    }
+}
+
+/// Whether missing folders on the way are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnTheWay {
+    Exists,
+    IsMade,
+}
+
+/// Opens the folder at `path` below `root`; the root itself for an empty path.
+pub(super) fn open<'a>(root: BorrowedFd<'a>, path: &str, way: OnTheWay) -> Result<Folder<'a>, Refusal> {
+    let mut folder = Folder::Root(root);
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        folder = Folder::Below(enter(folder.as_fd(), name, way)?);
+    }
+    Ok(folder)
+}
+
+/// Opens the folder that holds the entry at `path`, which is not empty, and gives the name of the entry.
+pub(super) fn open_parent<'a, 'p>(
+    root: BorrowedFd<'a>,
+    path: &'p str,
+    way: OnTheWay,
+) -> Result<(Folder<'a>, &'p str), Refusal> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    check_name(name)?;
+    Ok((open(root, parent, way)?, name))
+}
+
+/// The file `name` of `folder`, open for reading: a regular file, and no link.
+pub(super) fn open_file(folder: BorrowedFd<'_>, name: &str) -> Result<(OwnedFd, Stat), Refusal> {
+    // Opening a device can have an effect; this keeps the host away from those that stay where they are.
+    regular(&stat(folder, name)?)?;
+    let file = openat(folder, name, FILE | OFlags::RDONLY, Mode::empty())?;
+    let stat = fstat(&file)?;
+    regular(&stat)?;
+    Ok((file, stat))
+}
+
+/// What `name` of `folder` is, following no link.
+pub(super) fn stat(folder: BorrowedFd<'_>, name: &str) -> Result<Stat, Refusal> {
+    Ok(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Refuses whatever is neither file nor folder.
+pub(super) fn plain(stat: &Stat) -> Result<FileType, Refusal> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        kind @ (FileType::RegularFile | FileType::Directory) => Ok(kind),
+        FileType::Symlink => Err(Refusal::Link),
+        _ => Err(Refusal::Special),
+    }
+}
+
+fn regular(stat: &Stat) -> Result<(), Refusal> {
+    match plain(stat)? {
+        FileType::Directory => Err(Refusal::Folder),
+        _ => Ok(()),
+    }
+}
+
+fn enter(folder: BorrowedFd<'_>, name: &str, way: OnTheWay) -> Result<OwnedFd, Refusal> {
+    check_name(name)?;
+    let open = || openat(folder, name, FOLDER, Mode::empty());
+    let opened = match open() {
+        Err(Errno::NOENT) if way == OnTheWay::IsMade => {
+            match mkdirat(folder, name, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
+                Ok(()) => fsync(folder)?,
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            open()
+        }
+        opened => opened,
+    };
+    match opened {
+        // A link is no folder either; this only tells what it was.
+        Err(Errno::NOTDIR) => Err(stat(folder, name).and_then(|stat| plain(&stat)).err().unwrap_or(Refusal::NoFolder)),
+        opened => Ok(opened?),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    // The policy decides on paths before; a mistake there must not lead out of the folder.
+    if matches!(name, "" | "." | "..") {
+        return Err(Refusal::System(Errno::INVAL));
+    }
+    if temporary::is_name(name.as_bytes()) { Err(Refusal::Reserved) } else { Ok(()) }
+}

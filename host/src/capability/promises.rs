@@ -1,0 +1,80 @@
+//! `everstep:host/promises`: promises that somebody outside settles, and waiting for any kind.
+
+use crate::bindings::everstep::host::{promises, types};
+use crate::bridge::{Fault, NewPromise, Shown, Step};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::journal::Role;
+use crate::policy;
+use crate::worker::Ctx;
+use serde_json::value::RawValue;
+
+impl promises::Host for Ctx {
+    fn create(&mut self, options: promises::Options) -> Result<u64, Fault> {
+        let promises::Options { data, timeout_ms } = options;
+        let timeout = timeout_ms.map(u64::to_le_bytes).unwrap_or_default();
+        let shown_data = data.as_deref().unwrap_or_default();
+        let args = [shown_data.as_bytes(), &timeout];
+        let grant = policy::Call::Capability { name: "promise", bytes: shown_data.len() as u64 };
+        let step = Step { kind: "promises.create", subject: shown_data, args: &args, grant };
+        if let Some(Err(error)) = data.as_deref().map(check_json) {
+            return self.bridge.internal(&step, |_, _| Err(error));
+        }
+        let timeout_ms = self.bridge.bounded_timeout("promise", timeout_ms);
+        let shown = Some(Shown { kind: "promise", subject: String::new(), data: data.clone() });
+        self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, shown, request: None })
+    }
+
+    fn id(&mut self, promise: u64) -> wasmtime::Result<String> {
+        Ok(self.bridge.id.promise(promise).to_string())
+    }
+
+    async fn wait_any(&mut self, promises: Vec<u64>) -> Result<Vec<u64>, Fault> {
+        if promises.is_empty() {
+            return Err(GuestError::new(ErrorCode::Invalid, "wait-any needs at least one promise").into());
+        }
+        let delivered = self.bridge.delivered(&promises)?;
+        if !delivered.is_empty() {
+            return Ok(delivered);
+        }
+        let wait = self.wait(Some(&promises));
+        wait.await.map_err(Fault::Stop)
+    }
+
+    fn outcome(&mut self, promise: u64) -> wasmtime::Result<Option<Result<String, types::Error>>> {
+        Ok(self.bridge.outcome(promise).map(|outcome| outcome.map_err(Into::into)))
+    }
+
+    fn resolve(&mut self, promise: u64, value: String) -> Result<(), Fault> {
+        let valid = check_json(&value);
+        let args: [&[u8]; 2] = [&promise.to_le_bytes(), value.as_bytes()];
+        let subject = promise.to_string();
+        let step = Step { kind: "promises.resolve", subject: &subject, args: &args, grant: policy::Call::Ungranted };
+        match valid {
+            Ok(()) => self.bridge.settle_own(&step, promise, Ok(value.clone())),
+            Err(error) => self.bridge.internal(&step, |_, _| Err(error)),
+        }
+    }
+
+    fn reject(&mut self, promise: u64, error: types::Error) -> Result<(), Fault> {
+        let error = GuestError::from(error);
+        let args: [&[u8]; 3] = [&promise.to_le_bytes(), error.code.name().as_bytes(), error.message.as_bytes()];
+        let subject = promise.to_string();
+        let step = Step { kind: "promises.reject", subject: &subject, args: &args, grant: policy::Call::Ungranted };
+        self.bridge.settle_own(&step, promise, Err(error.clone()))
+    }
+
+    fn cancel(&mut self, promise: u64) -> Result<(), Fault> {
+        let number = promise.to_le_bytes();
+        let args: [&[u8]; 1] = [&number];
+        let subject = promise.to_string();
+        let step = Step { kind: "promises.cancel", subject: &subject, args: &args, grant: policy::Call::Ungranted };
+        self.bridge.cancel_promise(&step, promise)
+    }
+}
+
+pub(super) fn check_json(text: &str) -> Result<(), GuestError> {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(GuestError::new(ErrorCode::Invalid, format!("not a JSON text: {error}"))),
+    }
+}

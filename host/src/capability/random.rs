@@ -1,0 +1,55 @@
+//! `everstep:host/random`: a stream of its own for every step, drawn from the seed of the execution.
+
+use crate::bindings::everstep::host::random;
+use crate::bridge::{Fault, Step};
+use crate::policy;
+use crate::worker::Ctx;
+
+impl random::Host for Ctx {
+    fn bytes(&mut self, length: u32) -> Result<Vec<u8>, Fault> {
+        let subject = format!("{length} bytes");
+        let args: [&[u8]; 1] = [&length.to_le_bytes()];
+        let grant = policy::Call::Random { bytes: u64::from(length) };
+        let step = Step { kind: "random.bytes", subject: &subject, args: &args, grant };
+        let seed = self.bridge.seed;
+        self.bridge.internal(&step, |_, number| {
+            let mut bytes = vec![0; length as usize];
+            draw(&seed, number, &mut bytes);
+            Ok(bytes)
+        })
+    }
+
+    fn uuid(&mut self) -> Result<String, Fault> {
+        let step = Step { kind: "random.uuid", subject: "", args: &[], grant: policy::Call::Random { bytes: 16 } };
+        let seed = self.bridge.seed;
+        self.bridge.internal(&step, |_, number| {
+            let mut bytes = [0; 16];
+            draw(&seed, number, &mut bytes);
+            Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
+        })
+    }
+}
+
+/// Fills `bytes` with the random stream of a step: BLAKE3 keyed with the seed, in its extendable output mode.
+fn draw(seed: &[u8; 32], number: u64, bytes: &mut [u8]) {
+    blake3::Hasher::new_keyed(seed)
+        .update(b"everstep random ")
+        .update(&number.to_le_bytes())
+        .finalize_xof()
+        .fill(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn each_step_and_each_seed_has_a_stream_of_its_own() {
+        let stream = |seed: u8, number: u64| {
+            let mut bytes = [0; 40];
+            super::draw(&[seed; 32], number, &mut bytes);
+            bytes
+        };
+        assert_eq!(stream(1, 7), stream(1, 7));
+        assert_ne!(stream(1, 7), stream(1, 8));
+        assert_ne!(stream(1, 7), stream(2, 7));
+    }
+}

@@ -1,0 +1,25 @@
+//! `everstep:host/timers`: recorded time and durable timers.
+
+use crate::bindings::everstep::host::timers;
+use crate::bridge::{Fault, NewPromise, Step};
+use crate::journal::Role;
+use crate::policy::{self, ClockGrant};
+use crate::worker::Ctx;
+
+impl timers::Host for Ctx {
+    fn now(&mut self) -> Result<u64, Fault> {
+        let step = Step { kind: "timers.now", subject: "", args: &[], grant: policy::Call::Clock };
+        let bridge = &self.bridge;
+        bridge.internal(&step, |state, _| match bridge.grants.policy.clock {
+            ClockGrant::Frozen { at_ms } => Ok(at_ms),
+            ClockGrant::Recorded | ClockGrant::Deny => Ok(state.tick(bridge.clock.now_ms())),
+        })
+    }
+
+    fn sleep(&mut self, ms: u64) -> Result<u64, Fault> {
+        let subject = format!("{ms} ms");
+        let args: [&[u8]; 1] = [&ms.to_le_bytes()];
+        let step = Step { kind: "timers.sleep", subject: &subject, args: &args, grant: policy::Call::Clock };
+        self.bridge.promise(&step, NewPromise { role: Role::Timer, timeout_ms: Some(ms), shown: None, request: None })
+    }
+}

@@ -1,0 +1,232 @@
+//! Precompiled components on disk, authenticated: a folder that only its owner can write, and a MAC on every file.
+//!
+//! A precompiled component is machine code, and the engine trusts it. So a file is used only if a key that never leaves
+//! this folder vouches for it under exactly the name it is asked for; anything else in its place is compiled anew.
+
+use super::Error;
+use crate::id::Digest;
+use std::fs::{self, File, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use tracing::warn;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// A cache folder that has been found safe.
+pub(super) struct Cache {
+    dir: PathBuf,
+    key: [u8; KEY],
+}
+
+const MAGIC: &[u8; 8] = b"EVSTPC01";
+const KEY: usize = 32;
+const MAC: usize = blake3::OUT_LEN;
+const HEAD: usize = MAGIC.len() + MAC;
+const KEY_FILE: &str = "key";
+/// Larger than any artefact of a component that may be compiled.
+const MAX_FILE: u64 = 1 << 30;
+
+impl Cache {
+    /// Opens the folder, making it and its key if need be. A folder that cannot be trusted is reported and left alone.
+    pub(super) fn open(dir: &Path) -> Option<Self> {
+        match secure_folder(dir).and_then(|()| secure_key(dir)) {
+            Ok(key) => Some(Self { dir: dir.to_owned(), key }),
+            Err(error) => {
+                warn!(dir = %dir.display(), %error, "components are compiled anew each time: the cache folder is not usable");
+                None
+            }
+        }
+    }
+
+    /// Takes the code of a component from the folder, or compiles it and leaves it there.
+    pub(super) fn load(
+        &self,
+        engine: &Engine,
+        digest: Digest,
+        compile: impl FnOnce() -> Result<Vec<u8>, Error>,
+    ) -> Result<Component, Error> {
+        let name = cache_key(engine, digest);
+        let path = self.dir.join(format!("{}.cwasm", name.to_hex()));
+        if let Some(component) = self.read(engine, &path, &name) {
+            return Ok(component);
+        }
+        let artefact = compile()?;
+        let component = deserialize(engine, &artefact)?;
+        if let Err(error) = self.write(&path, &name, &artefact) {
+            warn!(%digest, %error, "the compiled component could not be cached");
+        }
+        Ok(component)
+    }
+
+    fn read(&self, engine: &Engine, path: &Path, name: &blake3::Hash) -> Option<Component> {
+        let bytes = match read_regular(path, MAX_FILE) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                warn!(file = %path.display(), %error, "a cached component cannot be read; compiling anew");
+                return None;
+            }
+        };
+        let Some(artefact) = self.authentic(&bytes, name) else {
+            warn!(file = %path.display(), "a cached component is not what was written; compiling anew");
+            return None;
+        };
+        let loaded = deserialize(engine, artefact);
+        loaded
+            .inspect_err(
+                |error| warn!(file = %path.display(), %error, "a cached component does not load; compiling anew"),
+            )
+            .ok()
+    }
+
+    fn authentic<'a>(&self, bytes: &'a [u8], name: &blake3::Hash) -> Option<&'a [u8]> {
+        let (magic, rest) = bytes.split_first_chunk::<{ MAGIC.len() }>()?;
+        let (mac, artefact) = rest.split_first_chunk::<MAC>()?;
+        // `blake3::Hash` compares in constant time.
+        (magic == MAGIC && self.mac(name, artefact) == *mac).then_some(artefact)
+    }
+
+    fn mac(&self, name: &blake3::Hash, artefact: &[u8]) -> blake3::Hash {
+        blake3::Hasher::new_keyed(&self.key).update(MAGIC).update(name.as_bytes()).update(artefact).finalize()
+    }
+
+    fn write(&self, path: &Path, name: &blake3::Hash, artefact: &[u8]) -> io::Result<()> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let temporary = format!(".{}.{}.tmp", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let temporary = self.dir.join(temporary);
+        let mut head = Vec::with_capacity(HEAD);
+        head.extend_from_slice(MAGIC);
+        head.extend_from_slice(self.mac(name, artefact).as_bytes());
+        let written = create(&temporary).and_then(|mut file| {
+            file.write_all(&head)?;
+            file.write_all(artefact)?;
+            fs::rename(&temporary, path)
+        });
+        written.inspect_err(|_| drop(fs::remove_file(&temporary)))
+    }
+}
+
+/// Makes a component of code that this process has compiled, or that a MAC vouches for.
+pub(super) fn deserialize(engine: &Engine, artefact: &[u8]) -> Result<Component, Error> {
+    #[allow(unsafe_code, reason = "see the comment inside")]
+    // SAFETY: `artefact` is what `precompile_component` returned in this process, or what it returned in another one to a
+    // host of the same user that knew the key: `authentic` has checked these very bytes.
+    let component = unsafe { Component::deserialize(engine, artefact) };
+    component.map_err(|source| Error::DoesNotFit(source.into_boxed_dyn_error()))
+}
+
+/// What the code depends on: the component, and the engine's version and flags.
+fn cache_key(engine: &Engine, digest: Digest) -> blake3::Hash {
+    let mut hasher = Blake3(blake3::Hasher::new());
+    hasher.write(&digest.0);
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.finalize()
+}
+
+struct Blake3(blake3::Hasher);
+
+impl Hasher for Blake3 {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Not used: the whole hash is taken from the inside.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+fn secure_folder(dir: &Path) -> io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(dir)?;
+    if !found.is_dir() {
+        return Err(io::Error::other("it is not a folder"));
+    }
+    owned(&found)
+}
+
+/// Whether nobody but this user (and root) can have written it.
+fn owned(found: &fs::Metadata) -> io::Result<()> {
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other("it belongs to another user"));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(io::Error::other("others may write to it; use mode 0700"));
+    }
+    Ok(())
+}
+
+/// The key of the folder: made once, by whichever process links its candidate to the name first.
+fn secure_key(dir: &Path) -> io::Result<[u8; KEY]> {
+    let path = dir.join(KEY_FILE);
+    if let Some(key) = read_key(&path)? {
+        return Ok(key);
+    }
+    let candidate = dir.join(format!(".{}.key", uuid_name()));
+    let made = make_key(&candidate, &path);
+    drop(fs::remove_file(&candidate));
+    made?;
+    read_key(&path)?.ok_or_else(|| io::Error::other("its key has disappeared"))
+}
+
+/// Writes a whole key aside and gives it its name, unless another process was quicker: a reader never sees part of one.
+fn make_key(candidate: &Path, path: &Path) -> io::Result<()> {
+    let mut key = [0; KEY];
+    random(&mut key)?;
+    let mut file = create(candidate)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    match fs::hard_link(candidate, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn read_key(path: &Path) -> io::Result<Option<[u8; KEY]>> {
+    let bytes = match read_regular(path, KEY as u64) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let found = fs::symlink_metadata(path)?;
+    if found.mode() & 0o077 != 0 {
+        return Err(io::Error::other("others may read its key; remove the folder"));
+    }
+    bytes.try_into().map(Some).map_err(|_| io::Error::other("its key is damaged; remove the folder"))
+}
+
+#[allow(clippy::disallowed_methods, reason = "names a temporary file, outside any execution")]
+fn uuid_name() -> uuid::Uuid {
+    uuid::Uuid::new_v4()
+}
+
+fn random(buffer: &mut [u8]) -> io::Result<()> {
+    File::open("/dev/urandom")?.read_exact(buffer)
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// The content of a regular file of this user, without following a link or waiting for a pipe.
+fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || found.len() > max {
+        return Err(io::Error::other("it is not a regular file of a reasonable size"));
+    }
+    owned(&found)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default());
+    Read::take(&mut file, max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,95 @@
+//! Why a component cannot be loaded.
+
+/// What can go wrong before a component runs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The machine or the options do not allow an engine.
+    #[error("cannot set up the wasm engine: {0}")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Something that the component imports cannot be linked.
+    #[error("cannot link the component: {0}")]
+    Link(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// `pool` is out of range.
+    #[error("a pool of {pool} instances is out of range; use 1 to {max}")]
+    Pool {
+        /// What was asked for.
+        pool: u32,
+        /// The largest pool.
+        max: u32,
+    },
+    /// The wasm stack is out of range.
+    #[error("a wasm stack of {wasm_stack} bytes is out of range; use {min} to {max}")]
+    WasmStack {
+        /// What was asked for.
+        wasm_stack: usize,
+        /// The smallest stack.
+        min: usize,
+        /// The largest stack.
+        max: usize,
+    },
+    /// Too many different wasm stack sizes are in use.
+    #[error("a wasm stack of {wasm_stack} bytes would be the {}th size in this process; let policies agree on {max} sizes", max + 1)]
+    StackSizes {
+        /// The size asked for.
+        wasm_stack: usize,
+        /// How many sizes may be in use.
+        max: usize,
+    },
+    /// The bytes are something else.
+    #[error("this is not a WebAssembly component but {found}")]
+    NotAComponent {
+        /// What they look like, and what to do about it.
+        found: &'static str,
+    },
+    /// The bytes begin like a component and go on otherwise.
+    #[error("the component is malformed at byte {offset}: {reason}")]
+    Malformed {
+        /// Where.
+        offset: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Compiling it could take too long or too much.
+    #[error("the component has {found} {what}, more than the {max} that are compiled")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        found: u64,
+        /// How much there may be.
+        max: u64,
+    },
+    /// It asks for what no policy can grant.
+    #[error("the component imports what this host does not offer: {}", list(imports))]
+    Imports {
+        /// The names of those imports.
+        imports: Vec<String>,
+    },
+    /// It is no guest.
+    #[error("the component does not export {export}; build it with the everstep SDK (its exports: {})", list(exports))]
+    MissingExport {
+        /// What it should export.
+        export: &'static str,
+        /// What it does export.
+        exports: Vec<String>,
+    },
+    /// It is not valid, or uses a proposal that is switched off.
+    #[error("the component does not compile: {0:#}")]
+    Compile(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It is valid, but larger than an instance may be.
+    #[error("the component does not fit into this host: {0:#}")]
+    DoesNotFit(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The first few names, escaped: they are the component's.
+pub(crate) fn list(names: &[String]) -> String {
+    const SHOWN: usize = 16;
+    let shown = names.iter().take(SHOWN).map(|name| name.chars().take(200).flat_map(char::escape_debug).collect());
+    let shown = shown.collect::<Vec<String>>().join(", ");
+    match names.len().checked_sub(SHOWN) {
+        _ if names.is_empty() => "none".to_owned(),
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
+}

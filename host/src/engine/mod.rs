@@ -1,0 +1,161 @@
+//! Components: from bytes nobody trusts to something that can be instantiated, and what an instance may use.
+//!
+//! Read `mod.rs` (loading, top to bottom), `shape.rs` (what a component must look like before anything is compiled),
+//! `budget.rs` (what may take too long to compile),
+//! `config.rs` (the flags and the pool), `cache.rs` (precompiled components on disk), `limits.rs` (what one store may
+//! allocate), `wasi/` (the virtual WASI of guests that import it). What drives an instance is `crate::worker`.
+
+mod budget;
+mod cache;
+mod config;
+mod error;
+mod limits;
+mod shape;
+mod ticker;
+pub(crate) mod wasi;
+
+pub(crate) use config::SPARE;
+pub use error::Error;
+pub(crate) use error::list;
+pub(crate) use limits::{Limiter, Limits};
+
+use crate::id::Digest;
+use cache::Cache;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use ticker::Ticker;
+
+/// How engines are made.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// The folder of precompiled components; none: every process compiles anew.
+    pub cache: Option<PathBuf>,
+    /// How many instances may live at once on each engine, beside [`SPARE`] ones. The pool holds memories, tables and stacks for exactly so many
+    /// of the largest components, so that whoever counts instances never meets an empty pool.
+    pub pool: u32,
+}
+
+/// The wasm engines of this process, one for each wasm stack size in use, and the components loaded into them.
+///
+/// Dropping it stops the clock that interrupts guests: by then no guest may run any more.
+pub(crate) struct Engines {
+    options: Options,
+    cache: Option<Cache>,
+    ticker: Ticker,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    engines: HashMap<usize, wasmtime::Engine>,
+    /// The most recently loaded last.
+    loaded: Vec<(usize, Component)>,
+}
+
+/// A component that has been validated, compiled and found to fit into the pool.
+#[derive(Clone)]
+pub(crate) struct Component {
+    /// The engine it belongs to: stores and linkers for it must be made from this one.
+    pub engine: wasmtime::Engine,
+    /// The compiled code.
+    pub component: wasmtime::component::Component,
+    /// Its identity.
+    pub digest: Digest,
+    /// Whether it needs [`wasi::add_to_linker`].
+    pub imports_wasi: bool,
+}
+
+/// Wasm stack sizes for which engines may exist at once: each reserves address space for a whole pool.
+const MAX_ENGINES: usize = 6;
+/// Components kept for the next execution.
+const MAX_LOADED: usize = 64;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache: None, pool: config::DEFAULT_POOL }
+    }
+}
+
+impl Engines {
+    /// Opens the cache; engines are made when they are needed.
+    ///
+    /// A cache folder that cannot be trusted or written is not an error: it is reported and not used.
+    pub(crate) fn new(options: Options) -> Result<Self, Error> {
+        config::check_pool(options.pool)?;
+        let cache = options.cache.as_deref().and_then(Cache::open);
+        Ok(Self { options, cache, ticker: Ticker::start()?, state: Mutex::default() })
+    }
+
+    /// The component with that digest, if this process has loaded it before.
+    pub(crate) fn loaded(&self, digest: Digest, wasm_stack: usize) -> Option<Component> {
+        let state = self.state();
+        state.loaded.iter().find(|(stack, it)| *stack == wasm_stack && it.digest == digest).map(|(_, it)| it.clone())
+    }
+
+    /// Loads a component: checks its shape, then takes its code from the cache or compiles it.
+    ///
+    /// Blocks, for seconds when a large component is compiled. `digest` must be that of `bytes`: it is the key under which
+    /// the code is found again.
+    pub(crate) fn load(&self, bytes: &[u8], digest: Digest, wasm_stack: usize) -> Result<Component, Error> {
+        if let Some(component) = self.loaded(digest, wasm_stack) {
+            return Ok(component);
+        }
+        let shape = shape::check(bytes)?;
+        let engine = self.engine(wasm_stack)?;
+        let component = match &self.cache {
+            Some(cache) => cache.load(&engine, digest, || compile(&engine, bytes))?,
+            None => cache::deserialize(&engine, &compile(&engine, bytes)?)?,
+        };
+        let component = Component { engine, component, digest, imports_wasi: shape.imports_wasi };
+        self.remember(wasm_stack, component.clone());
+        Ok(component)
+    }
+
+    fn engine(&self, wasm_stack: usize) -> Result<wasmtime::Engine, Error> {
+        let mut state = self.state();
+        if let Some(engine) = state.engines.get(&wasm_stack) {
+            return Ok(engine.clone());
+        }
+        if state.engines.len() == MAX_ENGINES {
+            return Err(Error::StackSizes { wasm_stack, max: MAX_ENGINES });
+        }
+        let engine = config::engine(wasm_stack, self.options.pool)?;
+        self.ticker.add(&engine);
+        state.engines.insert(wasm_stack, engine.clone());
+        Ok(engine)
+    }
+
+    fn remember(&self, wasm_stack: usize, component: Component) {
+        let mut state = self.state();
+        state.loaded.retain(|(stack, it)| (*stack, it.digest) != (wasm_stack, component.digest));
+        if state.loaded.len() == MAX_LOADED {
+            state.loaded.remove(0);
+        }
+        state.loaded.push((wasm_stack, component));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    budget::check(bytes)?;
+    engine.precompile_component(bytes).map_err(|source| Error::Compile(source.into_boxed_dyn_error()))
+}
+
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engines").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

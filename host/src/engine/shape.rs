@@ -1,0 +1,163 @@
+//! What a component must look like before anything is compiled: its imports, its export, and how much there is of it.
+//!
+//! One walk over the bytes that reads section headers and names only. Whether the code is valid is the compiler's
+//! business; that compiling it ends in reasonable time is decided here.
+
+use super::{Error, wasi};
+use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload};
+
+/// What the loader needs to know about a component.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Whether it needs the virtual WASI.
+    pub imports_wasi: bool,
+}
+
+/// The package of our own imports, and the versions that are compatible with what we link.
+const HOST: (&str, &str) = ("everstep:host/", "0.1.");
+/// The interfaces of that package that a guest may import.
+const INTERFACES: [&str; 9] =
+    ["types", "promises", "console", "files", "timers", "random", "memo", "context", "bridge"];
+/// The export that makes a component a guest.
+const GUEST: &str = "everstep:host/guest@0.1.0";
+
+const MAX_BYTES: u64 = 128 << 20;
+const MAX_FUNCTIONS: u64 = 60_000;
+const MAX_CODE: u64 = 32 << 20;
+const MAX_BODY: u64 = 1 << 20;
+/// The compiler unfolds a component into all instances of all components inside it: with `n` instantiations in `d` levels
+/// there are at most `(n / d) ^ d` of them.
+const MAX_INSTANTIATIONS: u64 = 256;
+const MAX_NESTING: u64 = 3;
+
+/// Refuses what is no component, what imports more than this host offers, what is no guest, and what is too much to compile.
+pub(super) fn check(bytes: &[u8]) -> Result<Shape, Error> {
+    at_most("bytes", bytes.len() as u64, MAX_BYTES)?;
+    is_component(bytes)?;
+    let names = Walk::default().run(bytes)?;
+    let unknown: Vec<_> = names.imports.iter().filter(|name| !is_offered(name)).cloned().collect();
+    if !unknown.is_empty() {
+        return Err(Error::Imports { imports: unknown });
+    }
+    if !names.exports.iter().any(|name| is_guest(name)) {
+        return Err(Error::MissingExport { export: GUEST, exports: names.exports });
+    }
+    Ok(Shape { imports_wasi: names.imports.iter().any(|name| name.starts_with("wasi:")) })
+}
+
+pub(super) fn at_most(what: &'static str, found: u64, max: u64) -> Result<(), Error> {
+    if found > max { Err(Error::TooLarge { what, found, max }) } else { Ok(()) }
+}
+
+fn is_component(bytes: &[u8]) -> Result<(), Error> {
+    let found = match bytes {
+        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => "a core module; `everstep build` makes a component of a crate",
+        [0, b'a', b's', b'm', ..] => "a binary of another version; build it with a current tool chain",
+        [0x7f, b'E', b'L', b'F', ..] => "a native or precompiled binary; pass the .wasm file it was made from",
+        [] => "an empty file",
+        text if text.trim_ascii_start().starts_with(b"(") => {
+            "WebAssembly text; assemble it first, with `wasm-tools parse`"
+        }
+        _ => "something else; `everstep build` makes a component of a crate",
+    };
+    Err(Error::NotAComponent { found })
+}
+
+fn is_guest(name: &str) -> bool {
+    GUEST
+        .strip_suffix('0')
+        .zip(name.strip_prefix("everstep:host/guest@"))
+        .is_some_and(|(_, version)| is_patch(version, HOST.1))
+}
+
+fn is_offered(name: &str) -> bool {
+    let Some((interface, version)) = name.split_once('@') else { return false };
+    match interface.strip_prefix(HOST.0) {
+        Some(interface) => INTERFACES.contains(&interface) && is_patch(version, HOST.1),
+        None => wasi::INTERFACES.contains(&interface) && is_patch(version, wasi::VERSION),
+    }
+}
+
+/// Whether `version` is `series` and a patch number, without a pre-release part.
+fn is_patch(version: &str, series: &str) -> bool {
+    version
+        .strip_prefix(series)
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+/// The names at the top level of a component, and what has been counted on the way.
+#[derive(Default)]
+struct Walk {
+    imports: Vec<String>,
+    exports: Vec<String>,
+    /// The encodings of the modules and components around the current payload, outermost first.
+    depth: Vec<Encoding>,
+    functions: u64,
+    code: u64,
+    instantiations: u64,
+}
+
+impl Walk {
+    fn run(mut self, bytes: &[u8]) -> Result<Self, Error> {
+        for payload in Parser::new(0).parse_all(bytes) {
+            self.payload(payload.map_err(malformed)?)?;
+        }
+        Ok(self)
+    }
+
+    fn payload(&mut self, payload: Payload<'_>) -> Result<(), Error> {
+        match payload {
+            Payload::Version { encoding, .. } => {
+                self.depth.push(encoding);
+                let components = self.depth.iter().filter(|encoding| **encoding == Encoding::Component).count();
+                at_most("levels of components", components as u64, MAX_NESTING)?;
+            }
+            Payload::End(_) => {
+                self.depth.pop();
+            }
+            Payload::CodeSectionStart { count, size, .. } => {
+                self.functions += u64::from(count);
+                self.code += u64::from(size);
+                at_most("functions", self.functions, MAX_FUNCTIONS)?;
+                at_most("bytes of code", self.code, MAX_CODE)?;
+            }
+            Payload::CodeSectionEntry(body) => {
+                at_most("bytes of code in one function", body.range().len() as u64, MAX_BODY)?;
+            }
+            Payload::InstanceSection(section) => {
+                for instance in section {
+                    let instance = instance.map_err(malformed)?;
+                    self.instantiates(matches!(instance, Instance::Instantiate { .. }))?;
+                }
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section {
+                    let instance = instance.map_err(malformed)?;
+                    self.instantiates(matches!(instance, ComponentInstance::Instantiate { .. }))?;
+                }
+            }
+            Payload::ComponentImportSection(section) if self.depth.len() == 1 => {
+                for import in section {
+                    self.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if self.depth.len() == 1 => {
+                for export in section {
+                    self.exports.push(export.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn instantiates(&mut self, instantiates: bool) -> Result<(), Error> {
+        self.instantiations += u64::from(instantiates);
+        at_most("instantiations", self.instantiations, MAX_INSTANTIATIONS)
+    }
+}
+
+pub(super) fn malformed(error: wasmparser::BinaryReaderError) -> Error {
+    Error::Malformed { offset: error.offset() as u64, reason: error.message().to_owned() }
+}

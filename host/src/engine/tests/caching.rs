@@ -1,0 +1,152 @@
+//! The folder of precompiled components and what may happen to it.
+
+use super::super::cache::Cache;
+use super::*;
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+struct Folder {
+    dir: tempfile::TempDir,
+    engine: wasmtime::Engine,
+    compiled: Cell<u32>,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, engine: config::engine(STACK, 1).unwrap(), compiled: Cell::new(0) }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("cache")
+    }
+
+    fn open(&self) -> Cache {
+        Cache::open(&self.path()).unwrap()
+    }
+
+    /// Loads through the cache and says whether it had to compile.
+    fn compiles(&self, cache: &Cache, bytes: &[u8]) -> bool {
+        let before = self.compiled.get();
+        let compiling = || {
+            self.compiled.set(before + 1);
+            compile(&self.engine, bytes)
+        };
+        cache.load(&self.engine, Digest::of(bytes), compiling).unwrap();
+        self.compiled.get() != before
+    }
+
+    /// The only precompiled file.
+    fn file(&self) -> std::path::PathBuf {
+        let files = fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "cwasm")).unwrap()
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn code_is_found_again_by_another_host_and_nothing_is_left_lying_about() {
+    let folder = Folder::new();
+    let bytes = returns(1);
+    assert!(folder.compiles(&folder.open(), &bytes));
+    assert!(!folder.compiles(&folder.open(), &bytes));
+    assert!(folder.compiles(&folder.open(), &returns(2)));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    assert_eq!((mode(&folder.path()), mode(&folder.path().join("key")), mode(&folder.file())), (0o700, 0o600, 0o600));
+}
+
+#[test]
+fn a_file_with_any_bit_flipped_is_compiled_anew_and_replaced() {
+    let folder = Folder::new();
+    let cache = folder.open();
+    let bytes = returns(1);
+    folder.compiles(&cache, &bytes);
+    let good = fs::read(folder.file()).unwrap();
+    let places = (0..48).chain((48..good.len()).step_by(good.len() / 60)).chain([good.len() - 1]);
+    for (turn, place) in places.enumerate() {
+        let mut bad = good.clone();
+        bad[place] ^= 1 << (turn % 8);
+        fs::write(folder.file(), bad).unwrap();
+        assert!(folder.compiles(&cache, &bytes), "byte {place}");
+        assert!(!folder.compiles(&cache, &bytes), "byte {place}");
+    }
+}
+
+#[test]
+fn a_truncated_extended_or_planted_file_is_compiled_anew() {
+    let folder = Folder::new();
+    let cache = folder.open();
+    let bytes = returns(1);
+    folder.compiles(&cache, &bytes);
+    let good = fs::read(folder.file()).unwrap();
+    let extended = [&good[..], b"\0"].concat();
+    for bad in [&good[..0], &good[..7], &good[..39], &good[..40], &good[..good.len() - 1], &extended, &good[40..]] {
+        fs::write(folder.file(), bad).unwrap();
+        assert!(folder.compiles(&cache, &bytes), "{} bytes", bad.len());
+    }
+    let other = Folder::new();
+    other.compiles(&other.open(), &bytes);
+    fs::copy(other.file(), folder.file()).unwrap();
+    assert!(folder.compiles(&cache, &bytes), "the same component under another key");
+}
+
+#[test]
+fn the_code_of_another_component_or_engine_is_not_taken() {
+    let folder = Folder::new();
+    let cache = folder.open();
+    folder.compiles(&cache, &returns(1));
+    let first = folder.file();
+    let code = fs::read(&first).unwrap();
+    fs::remove_file(&first).unwrap();
+    folder.compiles(&cache, &returns(2));
+    fs::write(folder.file(), code).unwrap();
+    assert!(folder.compiles(&cache, &returns(2)));
+    fs::remove_file(folder.file()).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &first).unwrap();
+    assert!(folder.compiles(&cache, &returns(1)), "a link is not followed");
+    assert!(fs::symlink_metadata(&first).unwrap().is_file(), "and is replaced");
+}
+
+#[test]
+fn a_folder_that_others_may_write_to_is_not_used() {
+    let folder = Folder::new();
+    folder.open();
+    let loose = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for bits in [0o770, 0o702] {
+        loose(&folder.path(), bits);
+        assert!(Cache::open(&folder.path()).is_none(), "{bits:o}");
+    }
+    loose(&folder.path(), 0o700);
+    loose(&folder.path().join("key"), 0o640);
+    assert!(Cache::open(&folder.path()).is_none());
+    let link = folder.dir.path().join("link");
+    std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+    assert!(Cache::open(&link).is_none());
+    fs::write(folder.dir.path().join("file"), "").unwrap();
+    let engines = Engines::new(Options { cache: Some(folder.dir.path().join("file")), pool: 1 }).unwrap();
+    load(&engines, &returns(1)).unwrap();
+}
+
+#[test]
+fn hosts_that_start_at_once_agree_on_the_key() {
+    let folder = Folder::new();
+    let path = folder.path();
+    let keys: Vec<Vec<u8>> = std::thread::scope(|scope| {
+        let key = || folder_key(&path);
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(key)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(keys[0].len(), 32);
+    assert!(keys.iter().all(|key| *key == keys[0]));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+fn folder_key(path: &Path) -> Vec<u8> {
+    Cache::open(path).unwrap();
+    fs::read(path.join("key")).unwrap()
+}

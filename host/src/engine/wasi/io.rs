@@ -1,0 +1,279 @@
+//! Streams and polling. Nothing here waits for the machine: every pollable but a timer is ready, and timers are durable.
+
+use super::{Virtual, WasiHost};
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime_wasi_io::bindings::wasi::io::{poll, streams};
+use wasmtime_wasi_io::poll::{DynPollable, subscribe};
+use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, StreamError, StreamResult};
+
+/// The two streams of the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Console {
+    Stdout,
+    Stderr,
+}
+
+/// The bytes of characters that are not complete yet.
+#[derive(Default)]
+pub(super) struct Partial {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// Bytes that one write may carry.
+const PERMIT: u64 = 64 << 10;
+/// Bytes that one blocking write may carry, as the interface says.
+const BLOCKING_PERMIT: u64 = 4096;
+
+impl Partial {
+    fn of(&mut self, console: Console) -> &mut Vec<u8> {
+        match console {
+            Console::Stdout => &mut self.stdout,
+            Console::Stderr => &mut self.stderr,
+        }
+    }
+}
+
+/// Prints what is held back, lossily: no more bytes will come.
+pub(super) fn finish<T: WasiHost>(host: &mut T) -> wasmtime::Result<()> {
+    for console in [Console::Stdout, Console::Stderr] {
+        let rest = std::mem::take(host.wasi().partial.of(console));
+        if !rest.is_empty() {
+            host.print(console == Console::Stderr, String::from_utf8_lossy(&rest).as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// The text in `held` and `bytes` together: what is no UTF-8 is replaced, what may become some stays in `held`.
+fn take_text(held: &mut Vec<u8>, bytes: &[u8]) -> String {
+    held.extend_from_slice(bytes);
+    let mut text = String::with_capacity(held.len());
+    let mut rest = held.as_slice();
+    let incomplete = loop {
+        match str::from_utf8(rest) {
+            Ok(valid) => {
+                text.push_str(valid);
+                break 0;
+            }
+            Err(error) => {
+                let (valid, after) = rest.split_at(error.valid_up_to());
+                text.push_str(&String::from_utf8_lossy(valid));
+                let Some(invalid) = error.error_len() else { break after.len() };
+                text.push(char::REPLACEMENT_CHARACTER);
+                rest = &after[invalid..];
+            }
+        }
+    };
+    held.drain(..held.len() - incomplete);
+    text
+}
+
+impl<T: WasiHost> Virtual<'_, T> {
+    fn table(&mut self) -> &mut ResourceTable {
+        &mut self.0.wasi().table
+    }
+
+    fn write_at_most(&mut self, stream: &Resource<DynOutputStream>, bytes: &[u8], permit: u64) -> StreamResult<()> {
+        if bytes.len() as u64 > permit {
+            return Err(StreamError::trap("more was written to a stream than it had permitted"));
+        }
+        let wasi = self.0.wasi();
+        wasi.table.get(stream)?;
+        let Some(&console) = wasi.outputs.get(&stream.rep()) else { return Err(StreamError::Closed) };
+        let text = take_text(wasi.partial.of(console), bytes);
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.0.print(console == Console::Stderr, text.as_bytes()).map_err(StreamError::Trap)
+    }
+
+    fn write_zeroes_at_most(&mut self, stream: &Resource<DynOutputStream>, len: u64, permit: u64) -> StreamResult<()> {
+        let zeroes = [0; PERMIT as usize];
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let zeroes = zeroes.get(..len).ok_or_else(|| StreamError::trap("more zeroes were asked for than permitted"))?;
+        self.write_at_most(stream, zeroes, permit)
+    }
+
+    /// The positions in `pollables` of those that are ready, waiting for a timer if nothing is.
+    async fn ready(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<u32>> {
+        let timers = self.timers(pollables)?;
+        let ready = positions(&timers, |timer| timer.is_none_or(|timer| self.0.is_settled(timer)));
+        if !ready.is_empty() {
+            return Ok(ready);
+        }
+        let mut awaited: Vec<u64> = timers.iter().flatten().copied().collect();
+        awaited.sort_unstable();
+        awaited.dedup();
+        let settled = self.0.wait_any(&awaited).await?;
+        let ready = positions(&timers, |timer| timer.is_some_and(|timer| settled.contains(&timer)));
+        if ready.is_empty() {
+            return Err(wasmtime::format_err!("a wait for timers {awaited:?} delivered none of them"));
+        }
+        Ok(ready)
+    }
+
+    fn timers(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<Option<u64>>> {
+        let wasi = self.0.wasi();
+        let timer = |pollable| {
+            wasi.table.get(pollable)?;
+            Ok(wasi.timers.get(&pollable.rep()).copied())
+        };
+        pollables.iter().map(timer).collect()
+    }
+}
+
+fn positions(timers: &[Option<u64>], mut is_ready: impl FnMut(Option<u64>) -> bool) -> Vec<u32> {
+    (0..).zip(timers).filter(|(_, timer)| is_ready(**timer)).map(|(position, _)| position).collect()
+}
+
+impl<T: WasiHost> poll::Host for Virtual<'_, T> {
+    async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        if pollables.is_empty() {
+            return Err(wasmtime::format_err!("the guest polls an empty list"));
+        }
+        self.ready(&pollables).await
+    }
+}
+
+impl<T: WasiHost> poll::HostPollable for Virtual<'_, T> {
+    async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
+        let timers = self.timers(&[pollable])?;
+        Ok(timers.into_iter().flatten().all(|timer| self.0.is_settled(timer)))
+    }
+
+    async fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        Virtual::ready(self, &[pollable]).await.map(drop)
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        self.0.wasi().timers.remove(&pollable.rep());
+        poll::HostPollable::drop(self.table(), pollable)
+    }
+}
+
+impl<T: WasiHost> streams::Host for Virtual<'_, T> {
+    fn convert_stream_error(&mut self, error: StreamError) -> wasmtime::Result<streams::StreamError> {
+        streams::Host::convert_stream_error(self.table(), error)
+    }
+}
+
+/// Of standard input, which is closed.
+impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
+    fn read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
+        streams::HostInputStream::read(self.table(), stream, len)
+    }
+
+    async fn blocking_read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
+        streams::HostInputStream::read(self.table(), stream, len)
+    }
+
+    fn skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
+        streams::HostInputStream::skip(self.table(), stream, len)
+    }
+
+    async fn blocking_skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
+        streams::HostInputStream::skip(self.table(), stream, len)
+    }
+
+    fn subscribe(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<Resource<DynPollable>> {
+        subscribe(self.table(), stream)
+    }
+
+    async fn drop(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<()> {
+        self.table().delete(stream)?;
+        Ok(())
+    }
+}
+
+/// Of standard output and standard error. Flushing changes nothing: text is handed on when it is written, and the first
+/// part of a character must not be given up because a guest flushes between its bytes.
+impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
+    fn check_write(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<u64> {
+        self.table().get(&stream)?;
+        Ok(PERMIT)
+    }
+
+    fn write(&mut self, stream: Resource<DynOutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
+        self.write_at_most(&stream, &bytes, PERMIT)
+    }
+
+    async fn blocking_write_and_flush(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        bytes: Vec<u8>,
+    ) -> StreamResult<()> {
+        self.write_at_most(&stream, &bytes, BLOCKING_PERMIT)
+    }
+
+    fn flush(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<()> {
+        self.table().get(&stream)?;
+        Ok(())
+    }
+
+    async fn blocking_flush(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<()> {
+        self.table().get(&stream)?;
+        Ok(())
+    }
+
+    fn write_zeroes(&mut self, stream: Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
+        self.write_zeroes_at_most(&stream, len, PERMIT)
+    }
+
+    async fn blocking_write_zeroes_and_flush(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        len: u64,
+    ) -> StreamResult<()> {
+        self.write_zeroes_at_most(&stream, len, BLOCKING_PERMIT)
+    }
+
+    /// The only source there is, standard input, is closed.
+    fn splice(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        source: Resource<DynInputStream>,
+        len: u64,
+    ) -> StreamResult<u64> {
+        streams::HostOutputStream::splice(self.table(), stream, source, len)
+    }
+
+    async fn blocking_splice(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        source: Resource<DynInputStream>,
+        len: u64,
+    ) -> StreamResult<u64> {
+        streams::HostOutputStream::splice(self.table(), stream, source, len)
+    }
+
+    fn subscribe(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<Resource<DynPollable>> {
+        subscribe(self.table(), stream)
+    }
+
+    async fn drop(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<()> {
+        self.0.wasi().outputs.remove(&stream.rep());
+        self.table().delete(stream)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_survives_any_split_and_what_is_no_text_is_replaced() {
+        let bytes = "aü€😀z".as_bytes();
+        for cut in 0..=bytes.len() {
+            let mut held = Vec::new();
+            let text = take_text(&mut held, &bytes[..cut]) + &take_text(&mut held, &bytes[cut..]);
+            assert_eq!(text.as_bytes(), bytes);
+            assert!(held.is_empty());
+        }
+        let mut held = Vec::new();
+        assert_eq!(take_text(&mut held, b"a\xff\xc3("), "a\u{fffd}\u{fffd}(");
+        assert_eq!(take_text(&mut held, b"\xf0\x9f"), "");
+        assert_eq!(held, b"\xf0\x9f");
+    }
+}

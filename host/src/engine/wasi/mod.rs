@@ -1,0 +1,187 @@
+//! The virtual WASI 0.2 of guests that import it: everything a guest could observe of the machine is recorded or refused.
+//!
+//! Ours, over [`WasiHost`]: `clocks.rs` (recorded time, durable timers), `random.rs` (the recorded seed), `cli.rs`
+//! (environment, output to the console, exit), `io.rs` (streams and polling, without any real waiting), `sockets.rs`
+//! (creation and name lookup refuse). The engine's own, over an empty context: what is left of the file system and of
+//! sockets, whose handles no guest can obtain, and the terminals, which do not exist.
+
+mod cli;
+mod clocks;
+mod io;
+mod random;
+mod sockets;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::future::Future;
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings as p2;
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_io::bindings::wasi::io as p2_io;
+
+/// What the virtual WASI needs of the store's data: the durable steps behind it.
+///
+/// An error of any of these ends the guest.
+pub(crate) trait WasiHost: Send + 'static {
+    /// The state of the virtual WASI.
+    fn wasi(&mut self) -> &mut VirtualWasi;
+    /// Nanoseconds since the Unix epoch, recorded.
+    fn now_ns(&mut self) -> wasmtime::Result<u64>;
+    /// `len` random bytes of the recorded seed; refuses more than the policy allows at once.
+    fn random(&mut self, len: u64) -> wasmtime::Result<Vec<u8>>;
+    /// Prints whole characters: `bytes` is UTF-8 and not empty.
+    fn print(&mut self, stderr: bool, bytes: &[u8]) -> wasmtime::Result<()>;
+    /// Starts a durable timer and returns its step number.
+    fn sleep_ns(&mut self, ns: u64) -> wasmtime::Result<u64>;
+    /// Waits until one of the timers is settled, delivers those that are, and returns them; `timers` is not empty and
+    /// names no timer twice.
+    fn wait_any(&mut self, timers: &[u64]) -> impl Future<Output = wasmtime::Result<Vec<u64>>> + Send;
+    /// Whether that timer has been delivered.
+    fn is_settled(&mut self, timer: u64) -> bool;
+    /// The environment that the policy grants.
+    fn environment(&mut self) -> Vec<(String, String)>;
+}
+
+/// The state of one guest's virtual WASI.
+pub(crate) struct VirtualWasi {
+    table: ResourceTable,
+    context: WasiCtx,
+    /// The timer behind each pollable that has one; all other pollables are always ready.
+    timers: HashMap<u32, u64>,
+    /// The console stream behind each output stream.
+    outputs: HashMap<u32, io::Console>,
+    /// The beginning of a character, per console stream.
+    partial: io::Partial,
+    /// The latest time that was handed out.
+    now_ns: u64,
+}
+
+/// Handles a guest may hold at once; a leak beyond them is an error of the guest, not of the host's memory.
+const MAX_HANDLES: usize = 10_000;
+
+/// The interfaces that are linked, without their version.
+pub(super) const INTERFACES: [&str; 27] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+];
+/// The versions that are compatible with what is linked.
+pub(super) const VERSION: &str = "0.2.";
+
+/// Links every interface of [`INTERFACES`]; for components that import WASI.
+pub(crate) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    add_recorded(linker)?;
+    add_refusing(linker)
+}
+
+/// What reaches the journal.
+fn add_recorded<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
+    p2::clocks::wall_clock::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::clocks::monotonic_clock::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::random::random::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::random::insecure::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::random::insecure_seed::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::cli::environment::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::cli::exit::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::cli::stdin::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::cli::stdout::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::cli::stderr::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2_io::error::add_to_linker::<T, HasTable>(l, |t| &mut t.wasi().table)?;
+    p2_io::poll::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2_io::streams::add_to_linker::<T, HasVirtual<T>>(l, recorded)
+}
+
+/// What ends here.
+fn add_refusing<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
+    p2::cli::terminal_input::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
+    p2::cli::terminal_output::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
+    p2::cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
+    p2::cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
+    p2::cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
+    p2::filesystem::preopens::add_to_linker::<T, WasiFilesystem>(l, |t| t.wasi().filesystem())?;
+    p2::filesystem::types::add_to_linker::<T, WasiFilesystem>(l, |t| t.wasi().filesystem())?;
+    let options = p2::sockets::network::LinkOptions::default();
+    p2::sockets::network::add_to_linker::<T, WasiSockets>(l, &options, |t| t.wasi().sockets())?;
+    p2::sockets::instance_network::add_to_linker::<T, WasiSockets>(l, |t| t.wasi().sockets())?;
+    p2::sockets::tcp::add_to_linker::<T, WasiSockets>(l, |t| t.wasi().sockets())?;
+    p2::sockets::udp::add_to_linker::<T, WasiSockets>(l, |t| t.wasi().sockets())?;
+    p2::sockets::tcp_create_socket::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::sockets::udp_create_socket::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::sockets::ip_name_lookup::add_to_linker::<T, HasVirtual<T>>(l, recorded)
+}
+
+/// Prints what is left of characters that a guest never completed; for the end of an execution.
+pub(crate) fn finish_output<T: WasiHost>(host: &mut T) -> wasmtime::Result<()> {
+    io::finish(host)
+}
+
+/// The host's data, on which this module implements WASI.
+struct Virtual<'a, T>(&'a mut T);
+
+fn recorded<T: WasiHost>(host: &mut T) -> Virtual<'_, T> {
+    Virtual(host)
+}
+
+struct HasVirtual<T>(std::marker::PhantomData<T>);
+
+impl<T: WasiHost> HasData for HasVirtual<T> {
+    type Data<'a> = Virtual<'a, T>;
+}
+
+struct HasTable;
+
+impl HasData for HasTable {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+impl VirtualWasi {
+    /// A WASI with nothing open.
+    pub(crate) fn new() -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let mut context = WasiCtx::builder();
+        context.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        Self {
+            table,
+            context: context.build(),
+            timers: HashMap::new(),
+            outputs: HashMap::new(),
+            partial: io::Partial::default(),
+            now_ns: 0,
+        }
+    }
+}
+
+impl WasiView for VirtualWasi {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.context, table: &mut self.table }
+    }
+}

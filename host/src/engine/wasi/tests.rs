@@ -1,0 +1,231 @@
+//! The virtual WASI over a scripted host, without a guest.
+
+use super::*;
+use crate::engine::{Engines, Options};
+use crate::id::Digest;
+use std::collections::{HashSet, VecDeque};
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::bindings::cli::{environment, exit, stderr, stdin, stdout};
+use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
+use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
+use wasmtime_wasi::p2::bindings::sockets::{instance_network, ip_name_lookup, tcp_create_socket, udp_create_socket};
+use wasmtime_wasi_io::bindings::wasi::io::poll::{Host as _, HostPollable as _};
+use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream as _, HostOutputStream as _};
+use wasmtime_wasi_io::streams::StreamError;
+
+/// A host whose answers are written down, and that writes down what it was asked.
+struct Script {
+    wasi: VirtualWasi,
+    clock: VecDeque<u64>,
+    timers: Vec<u64>,
+    settled: HashSet<u64>,
+    /// What the next waits deliver.
+    deliveries: VecDeque<Vec<u64>>,
+    waits: Vec<Vec<u64>>,
+    printed: Vec<(bool, String)>,
+    random: u8,
+}
+
+impl Script {
+    fn new() -> Self {
+        Self {
+            wasi: VirtualWasi::new(),
+            clock: VecDeque::new(),
+            timers: Vec::new(),
+            settled: HashSet::new(),
+            deliveries: VecDeque::new(),
+            waits: Vec::new(),
+            printed: Vec::new(),
+            random: 0,
+        }
+    }
+}
+
+impl WasiHost for Script {
+    fn wasi(&mut self) -> &mut VirtualWasi {
+        &mut self.wasi
+    }
+    fn now_ns(&mut self) -> wasmtime::Result<u64> {
+        self.clock.pop_front().ok_or_else(|| wasmtime::format_err!("the clock was not expected to be read"))
+    }
+    fn random(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        wasmtime::ensure!(len <= 1024, "too many random bytes at once");
+        Ok((0..len)
+            .map(|_| {
+                self.random += 1;
+                self.random
+            })
+            .collect())
+    }
+    fn print(&mut self, stderr: bool, bytes: &[u8]) -> wasmtime::Result<()> {
+        self.printed.push((stderr, String::from_utf8(bytes.to_vec())?));
+        Ok(())
+    }
+    fn sleep_ns(&mut self, ns: u64) -> wasmtime::Result<u64> {
+        self.timers.push(ns);
+        Ok(self.timers.len() as u64 - 1)
+    }
+    async fn wait_any(&mut self, timers: &[u64]) -> wasmtime::Result<Vec<u64>> {
+        self.waits.push(timers.to_vec());
+        let delivered = self.deliveries.pop_front().unwrap_or_default();
+        self.settled.extend(&delivered);
+        Ok(delivered)
+    }
+    fn is_settled(&mut self, timer: u64) -> bool {
+        self.settled.contains(&timer)
+    }
+    fn environment(&mut self) -> Vec<(String, String)> {
+        vec![("LANG".to_owned(), "C".to_owned())]
+    }
+}
+
+/// Another handle to the same resource, as a guest passes it to a call.
+fn lend<T: 'static>(resource: &Resource<T>) -> Resource<T> {
+    Resource::new_borrow(resource.rep())
+}
+
+#[test]
+fn clocks_read_the_recorded_time_and_never_go_back() {
+    let mut host = Script::new();
+    host.clock.extend([3_000_000_007, 2_000_000_000, 5_000_000_000]);
+    let mut wasi = Virtual(&mut host);
+    let now = wall_clock::Host::now(&mut wasi).unwrap();
+    assert_eq!((now.seconds, now.nanoseconds), (3, 7));
+    assert_eq!(monotonic_clock::Host::now(&mut wasi).unwrap(), 3_000_000_007);
+    assert_eq!(monotonic_clock::Host::now(&mut wasi).unwrap(), 5_000_000_000);
+    assert_eq!(monotonic_clock::Host::resolution(&mut wasi).unwrap(), 1_000_000);
+}
+
+#[tokio::test]
+async fn a_timer_is_waited_for_in_the_journal_and_never_in_real_time() {
+    let mut host = Script::new();
+    host.clock.push_back(1_000);
+    host.deliveries.extend([vec![1], vec![0]]);
+    let mut wasi = Virtual(&mut host);
+    let hour = monotonic_clock::Host::subscribe_duration(&mut wasi, 3_600_000_000_000).unwrap();
+    let instant = monotonic_clock::Host::subscribe_instant(&mut wasi, 1_500).unwrap();
+    assert!(!wasi.ready(lend(&hour)).await.unwrap());
+    let ready = wasi.poll(vec![lend(&instant), lend(&hour), lend(&instant)]).await.unwrap();
+    assert_eq!(ready, [0, 2]);
+    assert!(wasi.ready(lend(&instant)).await.unwrap());
+    wasi.block(lend(&instant)).await.unwrap();
+    wasi.block(lend(&hour)).await.unwrap();
+    poll_drop(&mut wasi, hour);
+    poll_drop(&mut wasi, instant);
+    assert!(host.wasi.timers.is_empty() && host.wasi.table.is_empty());
+    assert_eq!(host.timers, [3_600_000_000_000, 500]);
+    assert_eq!(host.waits, [vec![0, 1], vec![0]]);
+}
+
+fn poll_drop(wasi: &mut Virtual<'_, Script>, pollable: Resource<wasmtime_wasi_io::poll::DynPollable>) {
+    wasmtime_wasi_io::bindings::wasi::io::poll::HostPollable::drop(wasi, pollable).unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_is_always_ready_so_that_a_poll_with_a_timer_returns_at_once() {
+    let mut host = Script::new();
+    let mut wasi = Virtual(&mut host);
+    let out = stdout::Host::get_stdout(&mut wasi).unwrap();
+    let input = stdin::Host::get_stdin(&mut wasi).unwrap();
+    let writable = streams_subscribe(&mut wasi, &out);
+    let readable = wasmtime_wasi_io::bindings::wasi::io::streams::HostInputStream::subscribe(&mut wasi, lend(&input));
+    let timer = monotonic_clock::Host::subscribe_duration(&mut wasi, u64::MAX).unwrap();
+    let ready = wasi.poll(vec![lend(&timer), writable, readable.unwrap()]).await.unwrap();
+    assert_eq!(ready, [1, 2]);
+    assert!(wasi.poll(Vec::new()).await.is_err());
+    assert!(matches!(wasi.read(lend(&input), 10), Err(StreamError::Closed)));
+    assert!(host.waits.is_empty());
+}
+
+fn streams_subscribe(
+    wasi: &mut Virtual<'_, Script>,
+    out: &Resource<wasmtime_wasi_io::streams::DynOutputStream>,
+) -> Resource<wasmtime_wasi_io::poll::DynPollable> {
+    wasmtime_wasi_io::bindings::wasi::io::streams::HostOutputStream::subscribe(wasi, lend(out)).unwrap()
+}
+
+#[tokio::test]
+async fn output_goes_to_the_console_in_whole_characters() {
+    let mut host = Script::new();
+    let mut wasi = Virtual(&mut host);
+    let out = stdout::Host::get_stdout(&mut wasi).unwrap();
+    let again = stdout::Host::get_stdout(&mut wasi).unwrap();
+    let err = stderr::Host::get_stderr(&mut wasi).unwrap();
+    wasi.write(lend(&out), b"gr\xc3".to_vec()).unwrap();
+    wasi.flush(lend(&out)).unwrap();
+    wasi.write(lend(&err), b"oh".to_vec()).unwrap();
+    wasi.blocking_write_and_flush(lend(&again), b"\xbc\xc3\x9f \xe2\x82".to_vec()).await.unwrap();
+    wasi.write_zeroes(lend(&err), 2).unwrap();
+    let too_much = wasi.check_write(lend(&out)).unwrap() + 1;
+    assert!(wasi.write(lend(&out), vec![b'x'; too_much as usize]).is_err());
+    assert!(wasi.write_zeroes(lend(&out), u64::MAX).is_err());
+    assert!(wasi.blocking_write_and_flush(out, vec![b'x'; 4097]).await.is_err());
+    finish_output(&mut host).unwrap();
+    let printed: Vec<_> = host.printed.iter().map(|(stderr, text)| (*stderr, text.as_str())).collect();
+    assert_eq!(printed, [(false, "gr"), (true, "oh"), (false, "üß "), (true, "\0\0"), (false, "\u{fffd}")]);
+}
+
+#[test]
+fn every_door_to_randomness_leads_to_the_recorded_seed() {
+    let mut host = Script::new();
+    let mut wasi = Virtual(&mut host);
+    assert_eq!(random::Host::get_random_bytes(&mut wasi, 2).unwrap(), [1, 2]);
+    assert_eq!(insecure::Host::get_insecure_random_bytes(&mut wasi, 1).unwrap(), [3]);
+    random::Host::get_random_u64(&mut wasi).unwrap();
+    insecure::Host::get_insecure_random_u64(&mut wasi).unwrap();
+    insecure_seed::Host::insecure_seed(&mut wasi).unwrap();
+    assert!(random::Host::get_random_bytes(&mut wasi, u64::MAX).is_err());
+    assert_eq!(host.random, 3 + 8 + 8 + 16);
+}
+
+#[tokio::test]
+async fn sockets_and_names_are_refused_and_no_folder_is_open() {
+    let mut host = Script::new();
+    let mut wasi = Virtual(&mut host);
+    let denied = ErrorCode::AccessDenied;
+    let tcp = tcp_create_socket::Host::create_tcp_socket(&mut wasi, IpAddressFamily::Ipv4).err().unwrap();
+    let udp = udp_create_socket::Host::create_udp_socket(&mut wasi, IpAddressFamily::Ipv6).await.err().unwrap();
+    let network = instance_network::Host::instance_network(&mut wasi.0.wasi().sockets()).unwrap();
+    let lookup = ip_name_lookup::Host::resolve_addresses(&mut wasi, network, "127.0.0.1".to_owned()).err().unwrap();
+    for error in [tcp, udp, lookup] {
+        assert_eq!(error.downcast().unwrap(), denied);
+    }
+    assert!(preopens::Host::get_directories(&mut wasi.0.wasi().filesystem()).unwrap().is_empty());
+}
+
+#[test]
+fn the_surroundings_are_those_of_the_policy() {
+    let mut host = Script::new();
+    let mut wasi = Virtual(&mut host);
+    assert_eq!(environment::Host::get_environment(&mut wasi).unwrap(), [("LANG".to_owned(), "C".to_owned())]);
+    assert_eq!(environment::Host::get_arguments(&mut wasi).unwrap(), ["guest"]);
+    assert_eq!(environment::Host::initial_cwd(&mut wasi).unwrap(), None);
+    let ended = exit::Host::exit(&mut wasi, Err(())).unwrap_err();
+    assert_eq!(ended.downcast_ref(), Some(&super::cli::Exit { code: 1 }));
+    assert_eq!(ended.to_string(), "the guest called exit(1); a durable function ends by returning");
+}
+
+#[test]
+fn leaked_handles_are_an_error_at_the_cap() {
+    let mut host = Script::new();
+    let mut wasi = Virtual(&mut host);
+    let leaked = (0..).take_while(|_| stdout::Host::get_stdout(&mut wasi).is_ok()).count();
+    assert_eq!(leaked, MAX_HANDLES);
+    assert!(monotonic_clock::Host::subscribe_duration(&mut wasi, 1).is_err());
+    assert!(host.timers.is_empty());
+}
+
+#[test]
+fn every_interface_of_the_list_is_linked() {
+    let imports: String = INTERFACES.iter().map(|name| format!("(import \"{name}@0.2.0\" (instance))")).collect();
+    let guest = r#"(instance $i) (export "everstep:host/guest@0.1.0" (instance $i))"#;
+    let bytes = wat::parse_str(format!("(component {imports} {guest})")).unwrap();
+    let engines = Engines::new(Options { pool: 1, ..Options::default() }).unwrap();
+    let loaded = engines.load(&bytes, Digest::of(&bytes), 1 << 20).unwrap();
+    assert!(loaded.imports_wasi);
+    let mut linker = Linker::<Script>::new(&loaded.engine);
+    add_to_linker(&mut linker).unwrap();
+    linker.instantiate_pre(&loaded.component).unwrap();
+}
