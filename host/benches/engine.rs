@@ -1,0 +1,283 @@
+//! The speed of executions, each figure beside a raw disk sync measured in the same run.
+//!
+//! The raw probe appends 256 bytes to a file and syncs it (`fdatasync`), in the folder that holds the store. Rows with their own
+//! probe take turns with it, because the speed of a disk drifts. `EVERSTEP_BENCH_DIR` names the folder to measure in.
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+use everstep::capability::{Idempotent, Request};
+use everstep::{Builder, Component, Everstep, ExecutionId, Policy, Run};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+const POLICY: &str = r#"
+version = 1
+name = "bench"
+[limits]
+steps = "unlimited"
+journal = "unlimited"
+cpu = "unlimited"
+wall = "unlimited"
+[clock]
+mode = "recorded"
+[[capability]]
+name = "echo"
+[[capability]]
+name = "nobody"
+"#;
+
+/// What every row needs.
+struct Bench {
+    dir: PathBuf,
+    component: Component,
+    policy: Policy,
+}
+
+fn main() -> Outcome<()> {
+    if let Some(dir) = std::env::var_os("EVERSTEP_BENCH_RSS") {
+        return print_rss(Path::new(&dir));
+    }
+    let dir = match std::env::var_os("EVERSTEP_BENCH_DIR") {
+        Some(dir) => tempfile::tempdir_in(dir)?,
+        None => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?,
+    };
+    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests/workbench");
+    let component = dir.path().join("workbench.wasm");
+    everstep::guest_build::build(&guest, Some(&component))?;
+    let bench = Bench {
+        dir: dir.path().to_owned(),
+        component: std::fs::read(component)?.into(),
+        policy: Policy::parse(POLICY, &dir.path().join("policy.toml"))?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    println!("{:<58} {:>14} {:>22}", "", "measured", "beside the raw sync");
+    runtime.block_on(async {
+        bench.internal("memory store, internal steps", Everstep::local()).await?;
+        bench.internal("file store, internal steps", Everstep::open(bench.store("internal"))).await?;
+        bench.external().await?;
+        bench.one_step("memory store, one-step execution, p50", None).await?;
+        bench.one_step("file store, one-step execution, p50", Some("one-step")).await?;
+        bench.wide("memory store, 16 wide, one-step executions", Everstep::local()).await?;
+        bench.wide("file store, 16 wide, one-step executions", Everstep::open(bench.store("wide"))).await?;
+        bench.replay().await?;
+        bench.overhead().await
+    })?;
+    bench.rss()
+}
+
+impl Bench {
+    fn store(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn host(&self, builder: Builder) -> Outcome<Everstep> {
+        let echo = |request: Request| async move { Ok(request.message) };
+        Ok(builder.capability("echo", Idempotent(echo)).cache(self.dir.join("cache")).build()?)
+    }
+
+    fn run(&self, function: &str, args: &str) -> Run {
+        Run::new(self.component.clone(), function, args, self.policy.clone())
+    }
+
+    /// Internal steps one after the other, per second: best of three, the first run warms up.
+    async fn internal(&self, name: &str, builder: Builder) -> Outcome<()> {
+        const STEPS: u32 = 1_000_000;
+        let host = self.host(builder)?;
+        let mut best = Duration::MAX;
+        for _ in 0..4 {
+            let report = host.run(self.run("ticks", &times(STEPS))).await?;
+            best = best.min(report.wall);
+        }
+        row(name, format!("{:.0} /s", f64::from(STEPS) / best.as_secs_f64()), "");
+        Ok(())
+    }
+
+    /// External steps one after the other, and the raw sync, in turns.
+    async fn external(&self) -> Outcome<()> {
+        const STEPS: u32 = 500;
+        let host = self.host(Everstep::open(self.store("external")))?;
+        let (mut steps, mut raw) = (Vec::new(), Vec::new());
+        for _ in 0..7 {
+            raw.push(self.raw_syncs(STEPS)?);
+            let report = host.run(self.run("requests", &times(STEPS))).await?;
+            steps.push(f64::from(STEPS) / report.wall.as_secs_f64());
+        }
+        let (steps, raw) = (median(&mut steps), median(&mut raw));
+        row("file store, external steps", format!("{steps:.0} /s"), &format!("{:.2} of {raw:.0} /s", steps / raw));
+        Ok(())
+    }
+
+    /// The time of an execution that makes one internal step.
+    async fn one_step(&self, name: &str, store: Option<&str>) -> Outcome<()> {
+        let builder = store.map_or_else(Everstep::local, |name| Everstep::open(self.store(name)));
+        let host = self.host(builder)?;
+        let (mut times_ms, mut raw_ms) = (Vec::new(), Vec::new());
+        for _ in 0..10 {
+            raw_ms.push(1e3 / self.raw_syncs(100)?);
+            for _ in 0..100 {
+                let run = self.run("ticks", &times(1));
+                let started = Instant::now();
+                host.run(run).await?;
+                times_ms.push(started.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        let (time, raw) = (median(&mut times_ms), median(&mut raw_ms));
+        let p99 = times_ms[times_ms.len() * 99 / 100];
+        let beside = store.map(|_| format!("{raw:.3} ms: {:.1} + {:.3} ms", 1.5, (time - 1.5 * raw).max(0.0)));
+        row(name, format!("{time:.3} ms, p99 {p99:.3}"), &beside.unwrap_or_default());
+        Ok(())
+    }
+
+    /// Executions per second with 16 under way at any time.
+    async fn wide(&self, name: &str, builder: Builder) -> Outcome<()> {
+        const EACH: u32 = 1_000;
+        let host = self.host(builder)?;
+        let raw = self.raw_syncs(500)?;
+        let started = Instant::now();
+        let tasks: Vec<_> = (0..16)
+            .map(|_| {
+                let (host, run) = (host.clone(), self.run("ticks", &times(1)));
+                tokio::spawn(async move {
+                    for _ in 0..EACH {
+                        host.run(run.clone().with_id(ExecutionId::random())).await?;
+                    }
+                    Ok::<_, std::sync::Arc<everstep::Error>>(())
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await??;
+        }
+        let rate = f64::from(16 * EACH) / started.elapsed().as_secs_f64();
+        row(name, format!("{rate:.0} /s"), &format!("{:.1} x {raw:.0} /s", rate / raw));
+        Ok(())
+    }
+
+    /// Steps per second taken from the journal of an execution that suspended after a million of them.
+    async fn replay(&self) -> Outcome<()> {
+        const STEPS: u32 = 1_000_000;
+        let host = self.host(Everstep::open(self.store("replay")))?;
+        let run = self.run("ticks_then_wait", &times(STEPS)).without_waiting();
+        let id = run.id.clone();
+        host.run(run).await?;
+        let mut best = Duration::MAX;
+        for _ in 0..3 {
+            let report = host.resume(&id, everstep::Patience::None).await?.wait().await?;
+            assert_eq!(report.replayed, u64::from(STEPS) + 1, "{report:?}");
+            best = best.min(report.wall);
+        }
+        row("file store, replay", format!("{:.0} /s", f64::from(STEPS) / best.as_secs_f64()), "");
+        Ok(())
+    }
+
+    /// A run that computes for about 10 ms and makes 20 calls: on the file store, and with a store that keeps nothing.
+    async fn overhead(&self) -> Outcome<()> {
+        let with = self.host(Everstep::open(self.store("overhead")))?;
+        let without = self.host(Everstep::over(std::sync::Arc::new(nothing::Nothing)))?;
+        let args = r#"{"rounds": 9000000, "calls": 20}"#;
+        let (mut with_ms, mut without_ms, mut sync_ms) = (Vec::new(), Vec::new(), Vec::new());
+        let mut raw = File::create(self.dir.join("raw"))?;
+        for _ in 0..100 {
+            with_ms.push(with.run(self.run("work", args)).await?.wall.as_secs_f64() * 1e3);
+            without_ms.push(without.run(self.run("work", args)).await?.wall.as_secs_f64() * 1e3);
+            sync_ms.push(1e3 / append_and_sync(&mut raw, 1)?);
+        }
+        let (with, without, sync) = (median(&mut with_ms), median(&mut without_ms), median(&mut sync_ms));
+        let slower = (with / without - 1.0) * 100.0;
+        let beside = format!("{slower:+.1} % on {without:.2} ms, one sync is {:.1} %", sync / without * 100.0);
+        row("10 ms of computing and 20 calls, file store", format!("{with:.2} ms"), &beside);
+        Ok(())
+    }
+
+    /// Resident memory of a process that has loaded one component and run it once.
+    fn rss(&self) -> Outcome<()> {
+        let child =
+            std::process::Command::new(std::env::current_exe()?).env("EVERSTEP_BENCH_RSS", &self.dir).output()?;
+        row("RSS of a host with one component loaded and run", String::from_utf8(child.stdout)?.trim().to_owned(), "");
+        Ok(())
+    }
+
+    /// 256-byte appends, each synced, per second.
+    fn raw_syncs(&self, count: u32) -> Outcome<f64> {
+        append_and_sync(&mut File::create(self.dir.join("raw"))?, count)
+    }
+}
+
+fn append_and_sync(file: &mut File, count: u32) -> Outcome<f64> {
+    let started = Instant::now();
+    for _ in 0..count {
+        file.write_all(&[7; 256])?;
+        file.sync_data()?;
+    }
+    Ok(f64::from(count) / started.elapsed().as_secs_f64())
+}
+
+/// Runs one execution from the cache in a process of its own and prints what that process holds in memory.
+fn print_rss(dir: &Path) -> Outcome<()> {
+    let bench = Bench {
+        dir: dir.to_owned(),
+        component: std::fs::read(dir.join("workbench.wasm"))?.into(),
+        policy: Policy::parse(POLICY, &dir.join("policy.toml"))?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let host = bench.host(Everstep::open(bench.store("rss")))?;
+        host.run(bench.run("ticks", &times(10))).await?;
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let kib: f64 = resident.trim().trim_end_matches(" kB").parse()?;
+        println!("{:.1} MB", kib * 1024.0 / 1e6);
+        Ok(())
+    })
+}
+
+/// A store that keeps nothing: what is left is the cost without a journal.
+mod nothing {
+    use everstep::id::{Digest, ExecutionId};
+    use everstep::store::{Change, Error, Execution, ExecutionKey, PendingPromise, Store};
+
+    pub(super) struct Nothing;
+
+    impl Store for Nothing {
+        fn commit(&self, _: &[Change]) -> Result<(), Error> {
+            Ok(())
+        }
+        fn fresh_key(&self) -> ExecutionKey {
+            ExecutionKey(1)
+        }
+        fn execution(&self, _: &ExecutionId) -> Result<Option<Execution>, Error> {
+            Ok(None)
+        }
+        fn executions(&self) -> Result<Vec<Execution>, Error> {
+            Ok(Vec::new())
+        }
+        fn journal(&self, _: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
+            Ok((Vec::new(), 0))
+        }
+        fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
+            Ok(Vec::new())
+        }
+        fn blob(&self, _: &Digest) -> Result<Option<Vec<u8>>, Error> {
+            Ok(None)
+        }
+        fn survives_the_process(&self) -> bool {
+            false
+        }
+    }
+}
+
+fn times(times: u32) -> String {
+    format!(r#"{{"times": {times}}}"#)
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn row(name: &str, measured: String, beside: &str) {
+    println!("{name:<58} {measured:>14} {beside:>22}");
+}

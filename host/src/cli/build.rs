@@ -1,0 +1,24 @@
+//! `everstep build`.
+
+use super::{Exit, Outcome, print};
+use everstep::guest_build;
+use std::path::PathBuf;
+
+/// Build a crate folder into a component
+///
+/// Needs a Rust toolchain that compiles to WebAssembly; if there is none, the message says how to get one.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  everstep build examples/hello/guest\n  everstep build . -o hello.wasm")]
+pub(crate) struct Args {
+    /// The crate folder
+    dir: PathBuf,
+    /// Where the component goes [default: DIR/target/everstep/{crate}.wasm]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let built = guest_build::build(&args.dir, args.output.as_deref())?;
+    print(&format!("{} ({} bytes)\n", built.component.display(), built.size))?;
+    Ok(Exit::Done)
+}

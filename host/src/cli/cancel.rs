@@ -1,0 +1,99 @@
+//! `everstep cancel`, and the way of every command that changes an execution: through the host of the store, or as its host.
+
+use super::place::{Place, StoreArg};
+use super::watch::block_on;
+use super::{Exit, Failure, Outcome, complain, print, print_json};
+use crate::control::{self, Request};
+use everstep::{Error, Everstep, ExecutionId, store};
+use serde_json::json;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// End an execution for good
+///
+/// Nothing is undone; promises it waits for are no longer offered. If a host runs on the store, it does this.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The execution
+    id: ExecutionId,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object {canceled: ID}
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everstep cancel count-1
+  everstep cancel count-1 --store /var/lib/everstep";
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let Args { id, store: StoreArg { store }, json } = args;
+    change(&store, Request::Cancel(id.clone()))?;
+    if json {
+        print_json(&json!({ "canceled": id }))?
+    } else {
+        print(&format!("canceled {id}\n"))?
+    }
+    Ok(Exit::Done)
+}
+
+/// Who made a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// The host that runs on the store.
+    Host,
+    /// This process: no host runs.
+    Us,
+}
+
+/// A host that has just started, or is about to end, has the store but no socket for a moment.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Has the host of the store make a change; when there is none, makes it.
+pub(super) fn change(place: &Place, request: Request) -> Result<By, Failure> {
+    let dir = place.existing()?;
+    let mut tries = 0;
+    loop {
+        match control::request(dir, &request) {
+            Ok(()) => return Ok(By::Host),
+            Err(control::Error::NoHost) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match Everstep::open(dir).build() {
+            Ok(host) => return apply(host, request).map(|()| By::Us),
+            Err(Error::Store(store::Error::InUse { .. })) if tries < TRIES => {
+                tries += 1;
+                sleep(PAUSE);
+            }
+            Err(error) => return Err(no_socket(dir, error)),
+        }
+    }
+}
+
+fn apply(host: Everstep, request: Request) -> Result<(), Failure> {
+    block_on(async move {
+        match request {
+            Request::Cancel(id) => Ok(host.cancel(&id).await?),
+            Request::Settle(settle) => {
+                let promise = settle.promise.clone();
+                let refused = |refusal| Failure::from(control::Error::Refused(refusal));
+                Ok(host.settle(&promise, settle.outcome().map_err(refused)?).await?)
+            }
+        }
+    })
+}
+
+fn no_socket(dir: &Path, error: Error) -> Failure {
+    if let Error::Store(store::Error::InUse { .. }) = &error {
+        complain(&format!(
+            "the host of {} has no control socket; an embedder settles through its own code",
+            dir.display()
+        ));
+    }
+    error.into()
+}

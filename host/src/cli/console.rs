@@ -1,0 +1,353 @@
+//! Everything that `run` and `resume` write, through one thread: whoever has something to show never waits for the reader.
+//!
+//! The thread knows what stands on the terminal, so that a line of its own never ends up behind half a line of a guest, and erases the
+//! progress line before anything else is shown.
+
+use super::text;
+use everstep::ExecutionId;
+use everstep::output::{Content, MimePart, Output};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
+
+/// How the output of guests is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Style {
+    /// All of it goes to standard error; standard output is for one JSON object.
+    pub(crate) json: bool,
+    /// Several executions at once: whole lines, each with the id in front.
+    pub(crate) several: bool,
+}
+
+/// A handle of the writing thread.
+#[derive(Clone)]
+pub(crate) struct Console {
+    sender: Sender<Message>,
+}
+
+enum Message {
+    Output(Output),
+    /// A line of the command itself.
+    Line(Stream, String),
+    /// What the progress line says.
+    Progress(Option<String>),
+    Flush(Sender<Option<std::io::Error>>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Console {
+    /// Starts the thread, which ends with its last handle.
+    pub(crate) fn start(style: Style) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let [stdout, stderr] = [
+            Sheet::new(std::io::stdout(), std::io::stdout().is_terminal()),
+            Sheet::new(std::io::stderr(), std::io::stderr().is_terminal()),
+        ];
+        let writer = Writer { style, stdout, stderr, halves: BTreeMap::new(), progress: false };
+        thread::Builder::new().name("everstep-console".into()).spawn(move || writer.work(&receiver))?;
+        Ok(Self { sender })
+    }
+
+    /// Shows what a guest shows.
+    pub(crate) fn output(&self, output: Output) {
+        self.send(Message::Output(output));
+    }
+
+    /// A line on standard output.
+    pub(crate) fn say(&self, line: impl Into<String>) {
+        self.send(Message::Line(Stream::Stdout, line.into()));
+    }
+
+    /// A line on standard error.
+    pub(crate) fn note(&self, line: impl Into<String>) {
+        self.send(Message::Line(Stream::Stderr, line.into()));
+    }
+
+    /// The progress line; nothing takes it away. Shown on a terminal only.
+    pub(crate) fn progress(&self, line: Option<String>) {
+        self.send(Message::Progress(line));
+    }
+
+    /// Returns once everything is written.
+    ///
+    /// # Errors
+    /// Standard output could not be written, for another reason than that its reader went away.
+    pub(crate) fn flush(&self) -> std::io::Result<()> {
+        match self.ask_to_flush().recv() {
+            Ok(Some(error)) => Err(error),
+            // The thread outlives every handle.
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Returns once everything is written, or after `patience` if the reader is stuck.
+    pub(crate) fn flush_within(&self, patience: Duration) {
+        let _ = self.ask_to_flush().recv_timeout(patience);
+    }
+
+    fn ask_to_flush(&self) -> Receiver<Option<std::io::Error>> {
+        let (sender, written) = mpsc::channel();
+        self.send(Message::Flush(sender));
+        written
+    }
+
+    fn send(&self, message: Message) {
+        // The thread outlives every handle.
+        let _ = self.sender.send(message);
+    }
+}
+
+/// One of the two streams.
+struct Sheet {
+    to: Box<dyn Write + Send>,
+    terminal: bool,
+    /// Something stands in the last line.
+    in_line: bool,
+    /// Why nothing can be written any more.
+    broken: Option<std::io::Error>,
+}
+
+impl Sheet {
+    fn new(to: impl Write + Send + 'static, terminal: bool) -> Self {
+        Self { to: Box::new(std::io::BufWriter::new(to)), terminal, in_line: false, broken: None }
+    }
+
+    fn write(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.in_line = !text.ends_with('\n');
+        // Output that nobody reads is no reason to stop the execution.
+        if self.broken.is_none() {
+            self.broken = self.to.write_all(text.as_bytes()).err();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.broken.is_none() {
+            self.broken = self.to.flush().err();
+        }
+    }
+
+    /// What went wrong, told once; that a reader goes away is not wrong.
+    fn error(&mut self) -> Option<std::io::Error> {
+        let kind = self.broken.as_ref()?.kind();
+        let told = self.broken.replace(kind.into());
+        told.filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+struct Writer {
+    style: Style,
+    stdout: Sheet,
+    stderr: Sheet,
+    /// Lines that have not ended yet, of several executions.
+    halves: BTreeMap<(ExecutionId, Stream), String>,
+    /// The progress line stands on the terminal.
+    progress: bool,
+}
+
+impl Writer {
+    fn work(mut self, messages: &Receiver<Message>) {
+        while let Ok(message) = messages.recv() {
+            self.take(message);
+            while let Ok(message) = messages.try_recv() {
+                self.take(message);
+            }
+            self.stdout.flush();
+            self.stderr.flush();
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Output(Output { execution, content, .. }) => {
+                let (stream, text) = render(content);
+                self.erase_progress();
+                if self.style.several { self.lines(execution, stream, &text) } else { self.text(stream, &text) }
+            }
+            Message::Line(stream, line) => {
+                self.erase_progress();
+                self.line(stream, &line);
+            }
+            Message::Progress(line) => self.show_progress(line),
+            Message::Flush(done) => {
+                for ((id, stream), half) in std::mem::take(&mut self.halves) {
+                    self.text(stream, &format!("{id} | {half}\n"));
+                }
+                self.stdout.flush();
+                self.stderr.flush();
+                // Whoever asked may have given up.
+                let _ = done.send(self.stdout.error());
+            }
+        }
+    }
+
+    /// Text of a guest.
+    fn text(&mut self, stream: Stream, text: &str) {
+        let sheet = if self.style.json { &mut self.stderr } else { self.sheet(stream) };
+        let text = if sheet.terminal { text::printed(text) } else { text.into() };
+        sheet.write(&text);
+    }
+
+    /// Text of one of several guests.
+    fn lines(&mut self, id: ExecutionId, stream: Stream, text: &str) {
+        let key = (id, stream);
+        let all = self.halves.remove(&key).unwrap_or_default() + text;
+        let whole = all.rfind('\n').map_or(0, |end| end + 1);
+        let lines: String = all[..whole].lines().map(|line| format!("{} | {line}\n", key.0)).collect();
+        self.text(stream, &lines);
+        if whole < all.len() {
+            self.halves.insert(key, all[whole..].to_owned());
+        }
+    }
+
+    /// A line of the command itself, never behind half a line.
+    fn line(&mut self, stream: Stream, line: &str) {
+        let one_terminal = self.stdout.terminal && self.stderr.terminal;
+        let other_in_line = one_terminal && (self.stdout.in_line || self.stderr.in_line);
+        let sheet = self.sheet(stream);
+        let end = if sheet.in_line || other_in_line { "\n" } else { "" };
+        let line = if sheet.terminal { text::printed(line) } else { line.into() };
+        sheet.write(&format!("{end}{line}\n"));
+        if one_terminal {
+            (self.stdout.in_line, self.stderr.in_line) = (false, false);
+        }
+        // In the order in which they were said, where both are one terminal or one file.
+        self.sheet(stream).flush();
+    }
+
+    fn show_progress(&mut self, line: Option<String>) {
+        let in_line = self.stderr.in_line || (self.stdout.terminal && self.stdout.in_line);
+        if !self.stderr.terminal || self.style.json || in_line {
+            return;
+        }
+        self.erase_progress();
+        if let Some(line) = line {
+            self.stderr.write(&line);
+            self.stderr.in_line = false;
+            self.progress = true;
+        }
+    }
+
+    fn erase_progress(&mut self) {
+        if std::mem::take(&mut self.progress) {
+            self.stderr.write("\r\x1b[2K");
+            self.stderr.in_line = false;
+            self.stderr.flush();
+        }
+    }
+
+    fn sheet(&mut self, stream: Stream) -> &mut Sheet {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+}
+
+fn render(content: Content) -> (Stream, String) {
+    match content {
+        Content::Stdout(text) => (Stream::Stdout, text),
+        Content::Stderr(text) => (Stream::Stderr, text),
+        Content::Display(parts) => (Stream::Stdout, displayed(&parts)),
+    }
+}
+
+/// A displayed value as text: its plain representation, or what there is of it.
+pub(crate) fn displayed(parts: &[MimePart]) -> String {
+    match parts.iter().find(|part| part.mime == "text/plain") {
+        Some(part) if part.data.ends_with('\n') => part.data.clone(),
+        Some(part) => format!("{}\n", part.data),
+        None => {
+            let kinds: Vec<_> = parts.iter().map(|part| format!("{}, {} bytes", part.mime, part.data.len())).collect();
+            format!("[display: {}]\n", text::line(&kinds.join("; "), 200))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What stands on standard output and standard error after the messages; both are one paper on a terminal.
+    fn written(style: Style, terminal: bool, messages: Vec<Message>) -> [String; 2] {
+        let one = Paper::default();
+        let papers = if terminal { [one.clone(), one] } else { [one, Paper::default()] };
+        let [stdout, stderr] = [0, 1].map(|at| Sheet::new(papers[at].clone(), terminal));
+        let mut writer = Writer { style, stdout, stderr, halves: BTreeMap::new(), progress: false };
+        for message in messages {
+            writer.take(message);
+        }
+        writer.take(Message::Flush(mpsc::channel().0));
+        [0, 1].map(|at: usize| String::from_utf8(papers[at].0.lock().unwrap().clone()).unwrap())
+    }
+
+    fn print(id: &str, text: &str) -> Message {
+        let content = Content::Stdout(text.into());
+        Message::Output(Output { execution: ExecutionId::new(id).unwrap(), step: 0, content })
+    }
+
+    fn result() -> Message {
+        Message::Line(Stream::Stdout, "42".into())
+    }
+
+    #[test]
+    fn the_result_has_a_line_of_its_own() {
+        let [stdout, _] = written(Style::default(), false, vec![print("a", "half"), result()]);
+        assert_eq!(stdout, "half\n42\n");
+        let [stdout, _] = written(Style::default(), false, vec![print("a", "whole\n"), result()]);
+        assert_eq!(stdout, "whole\n42\n");
+    }
+
+    #[test]
+    fn with_json_standard_output_holds_the_object_only() {
+        let style = Style { json: true, several: false };
+        assert_eq!(written(style, false, vec![print("a", "text\n"), result()]), ["42\n", "text\n"]);
+    }
+
+    #[test]
+    fn lines_of_several_executions_do_not_mix() {
+        let style = Style { json: false, several: true };
+        let messages = vec![print("a", "on"), print("b", "two\n"), print("a", "e\nthree")];
+        assert_eq!(written(style, false, messages)[0], "b | two\na | one\na | three\n");
+    }
+
+    #[test]
+    fn the_progress_line_is_erased_before_output() {
+        let progress = Message::Progress(Some("3 steps".into()));
+        let [terminal, _] = written(Style::default(), true, vec![progress, print("a", "x\x1b[2J\n")]);
+        assert_eq!(terminal, "3 steps\r\x1b[2Kx\\u{1b}[2J\n");
+        let progress = Message::Progress(Some("3 steps".into()));
+        assert_eq!(written(Style::default(), true, vec![print("a", "half"), progress, result()])[0], "half\n42\n");
+    }
+
+    #[test]
+    fn a_value_without_plain_text_is_described() {
+        let html = MimePart { mime: "text/html".into(), data: "<b>".into() };
+        assert_eq!(displayed(std::slice::from_ref(&html)), "[display: text/html, 3 bytes]\n");
+        let plain = MimePart { mime: "text/plain".into(), data: "b".into() };
+        assert_eq!(displayed(&[html, plain]), "b\n");
+    }
+}

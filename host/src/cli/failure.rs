@@ -1,0 +1,213 @@
+//! What a command says when it fails, and the exit codes.
+
+use crate::control;
+use everstep::store::{self, FailureKind, State};
+use everstep::{Error, ErrorCode, Report};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// The exit codes, from good to bad: of several executions the last one here counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// 0: a result.
+    Done,
+    /// 5: waits for a promise, and was told not to.
+    Suspended,
+    /// 1: the function returned an error, or trapped, or was canceled.
+    Failed,
+    /// 3: the function ended on a denial.
+    Denied,
+    /// 4: halted: a divergence, a limit, something in doubt, a corrupted journal.
+    Halted,
+    /// 2: usage, configuration, load or store error.
+    Usage,
+    /// 130: interrupted.
+    Interrupted,
+    /// 143: terminated.
+    Terminated,
+}
+
+/// Why a command failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// A word for scripts.
+    pub(crate) kind: Cow<'static, str>,
+    /// What happened and what to do.
+    pub(crate) message: String,
+    pub(crate) exit: Exit,
+}
+
+impl Exit {
+    /// What an execution that stands there means for the exit code.
+    pub(crate) fn of(report: &Report) -> Self {
+        match (report.state, report.error.as_ref().map(|error| error.kind)) {
+            (State::Completed, _) => Self::Done,
+            (State::Suspended | State::Running, _) => Self::Suspended,
+            (State::Canceled, _) => Self::Failed,
+            (_, Some(FailureKind::Returned(ErrorCode::Denied))) => Self::Denied,
+            (_, Some(FailureKind::Returned(ErrorCode::InDoubt | ErrorCode::LimitExceeded))) => Self::Halted,
+            (State::Failed, Some(FailureKind::Returned(_) | FailureKind::Trap) | None) => Self::Failed,
+            (State::Failed | State::Halted, _) => Self::Halted,
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Denied => 3,
+            Self::Halted => 4,
+            Self::Suspended => 5,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.number().into()
+    }
+}
+
+impl Failure {
+    /// A command that cannot be carried out as it was given.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { kind: "usage".into(), message: message.into(), exit: Exit::Usage }
+    }
+
+    /// A file or stream that cannot be used; `what` says what was tried, with the path.
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |error| Self { kind: "io".into(), message: format!("{what}: {error}"), exit: Exit::Usage }
+    }
+
+    /// The object that `--json` prints.
+    pub(crate) fn json(&self) -> Value {
+        json!({ "error": { "kind": self.kind, "message": self.message } })
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let exit = if let Error::Corrupted { .. } = error { Exit::Halted } else { Exit::Usage };
+        Self { kind: kind(error).into(), message: with_causes(error), exit }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<Arc<Error>> for Failure {
+    fn from(error: Arc<Error>) -> Self {
+        Self::from(&*error)
+    }
+}
+
+impl From<everstep::policy::Error> for Failure {
+    fn from(error: everstep::policy::Error) -> Self {
+        Self::from(Error::Policy(error))
+    }
+}
+
+impl From<everstep::guest_build::Error> for Failure {
+    fn from(error: everstep::guest_build::Error) -> Self {
+        Self { kind: "build".into(), message: with_causes(&error), exit: Exit::Usage }
+    }
+}
+
+impl From<control::Error> for Failure {
+    fn from(error: control::Error) -> Self {
+        let message = error.to_string();
+        let kind = match error {
+            control::Error::Refused(refusal) => refusal.kind.into(),
+            control::Error::NoHost | control::Error::Lost(_) => "control".into(),
+        };
+        Self { kind, message, exit: Exit::Usage }
+    }
+}
+
+fn kind(error: &Error) -> &'static str {
+    match error {
+        Error::Load(_) | Error::Describe { .. } => "load",
+        Error::Policy(_) => "policy",
+        Error::Store(store::Error::InUse { .. }) => "store-in-use",
+        Error::Store(_) | Error::Missing { .. } => "store",
+        Error::Corrupted { .. } => "corrupted",
+        Error::UnknownFunction { .. } => "unknown-function",
+        Error::Arguments { .. } => "arguments",
+        Error::IdInUse { .. } => "id-in-use",
+        Error::PolicyChanged { .. } => "policy-changed",
+        Error::UnknownExecution(_) => "unknown-execution",
+        Error::Ended { .. } => "ended",
+        Error::UnknownPromise(_) => "unknown-promise",
+        Error::AlreadySettled(_) => "already-settled",
+        Error::NotSettledFromOutside(_) => "not-settled-from-outside",
+        Error::InvalidOutcome { .. } => "invalid-outcome",
+        Error::NothingSurvives => "nothing-survives",
+        _ => "host",
+    }
+}
+
+/// The message and what caused it, unless the message says that itself.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        cause = error.source();
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everstep::ExecutionId;
+    use everstep::store::Failure as Why;
+
+    fn exit(state: State, kind: Option<FailureKind>) -> u8 {
+        let error = kind.map(|kind| Why { kind, message: String::new() });
+        let (id, wall) = (ExecutionId::random(), std::time::Duration::ZERO);
+        Exit::of(&Report { id, state, result: None, error, steps: 0, replayed: 0, wall }).number()
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_the_help_text() {
+        let returned = |code| Some(FailureKind::Returned(code));
+        assert_eq!(exit(State::Completed, None), 0);
+        assert_eq!(exit(State::Failed, returned(ErrorCode::NotFound)), 1);
+        assert_eq!(exit(State::Failed, Some(FailureKind::Trap)), 1);
+        assert_eq!(exit(State::Canceled, None), 1);
+        assert_eq!(exit(State::Failed, returned(ErrorCode::Denied)), 3);
+        assert_eq!(exit(State::Failed, returned(ErrorCode::InDoubt)), 4);
+        assert_eq!(exit(State::Failed, returned(ErrorCode::LimitExceeded)), 4);
+        assert_eq!(exit(State::Failed, Some(FailureKind::Limit)), 4);
+        assert_eq!(exit(State::Halted, Some(FailureKind::Divergence)), 4);
+        assert_eq!(exit(State::Halted, Some(FailureKind::Corrupted)), 4);
+        assert_eq!(exit(State::Suspended, None), 5);
+    }
+
+    #[test]
+    fn of_several_executions_the_worst_counts() {
+        assert_eq!([Exit::Suspended, Exit::Done, Exit::Denied, Exit::Failed].into_iter().max(), Some(Exit::Denied));
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = everstep::Policy::load(std::path::Path::new("/nowhere/policy.toml")).unwrap_err();
+        let failure = Failure::from(missing);
+        assert_eq!(failure.message.matches("No such file").count(), 1, "{}", failure.message);
+        assert_eq!((&*failure.kind, failure.exit), ("policy", Exit::Usage));
+    }
+}

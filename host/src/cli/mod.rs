@@ -1,0 +1,177 @@
+//! The command line: one file per subcommand, over the public face of the library.
+//!
+//! `place` is the store that a command works on, `watch` follows executions to their end, `console` writes what they show,
+//! `report` says what they came to, `text` makes guest text harmless, `failure` holds errors and exit codes.
+
+mod build;
+mod cancel;
+mod console;
+mod failure;
+mod list;
+mod logs;
+mod new;
+mod place;
+mod policy;
+mod promise;
+mod report;
+mod resume;
+mod run;
+mod show;
+mod text;
+mod version;
+mod watch;
+
+pub(crate) use failure::{Exit, Failure};
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsStr;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Runs code nobody trusts, durably.
+///
+/// A durable function is exported by a WebAssembly component. It reaches the outside only as its policy grants, every call is
+/// journaled, and after a crash it resumes behind its last step.
+#[derive(Parser)]
+#[command(name = "everstep", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes of run and resume:
+  0  the function returned a result
+  1  the function returned an error, trapped, or was canceled
+  2  usage, configuration, load or store error
+  3  the function ended on a denial of its policy
+  4  halted: divergence, limit, in doubt, corrupted journal
+  5  suspended: it waits for a promise, and --no-wait was given
+  130, 143  interrupted, terminated: it can be resumed
+Of several executions the worst counts, in the order 0, 5, 1, 3, 4, 2.
+
+EVERSTEP_LOG=info (or debug, or a filter such as everstep=debug) shows on standard error what the host does.";
+
+#[derive(Subcommand)]
+enum Command {
+    New(new::Args),
+    Build(build::Args),
+    Run(run::Args),
+    Resume(resume::Args),
+    List(list::Args),
+    Show(show::Args),
+    Logs(logs::Args),
+    Cancel(cancel::Args),
+    #[command(subcommand)]
+    Promise(promise::Command),
+    #[command(subcommand)]
+    Policy(policy::Command),
+    Version(version::Args),
+}
+
+/// What a command comes to.
+type Outcome = Result<Exit, Failure>;
+
+/// Parses the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let json = std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == OsStr::new("--json"));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, json),
+    };
+    start_log();
+    match dispatch(cli.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if json {
+                // A reader that has gone away needs no error either.
+                let _ = print(&format!("{}\n", failure.json()));
+            }
+            complain(&format!("error: {}", failure.message));
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Outcome {
+    match command {
+        Command::New(args) => new::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Run(args) => run::run(args),
+        Command::Resume(args) => resume::run(args),
+        Command::List(args) => list::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Cancel(args) => cancel::run(args),
+        Command::Promise(command) => promise::run(command),
+        Command::Policy(command) => policy::run(&command),
+        Command::Version(args) => version::run(&args),
+    }
+}
+
+/// What clap says: a help text, or what is wrong with the command line.
+fn refuse(error: &clap::Error, json: bool) -> ExitCode {
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let message = text.trim().trim_start_matches("error: ");
+        let _ = print(&format!("{}\n", Failure::usage(message).json()));
+    }
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::builder().with_env_var("EVERSTEP_LOG");
+    let filter = filter.with_default_directive(tracing::level_filters::LevelFilter::WARN.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Writes to standard output. A reader that goes away ends a command quietly.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::io("cannot write to standard output")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One JSON object on standard output.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print(&format!("{}\n", json_line(value)?))
+}
+
+/// One JSON object in one line.
+fn json_line(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string(value).map_err(|error| Failure::io("cannot write JSON")(error.into()))?;
+    Ok(text::json(&json).into_owned())
+}
+
+/// A line on standard error.
+fn complain(line: &str) {
+    // Nothing is left to tell an error to.
+    let _ = writeln!(std::io::stderr().lock(), "{}", text::printed(line));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command) {
+            let leaf = command.get_subcommands().next().is_none();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!leaf || help.starts_with("Examples:\n  everstep "), "{}", command.get_name());
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&super::Cli::command());
+    }
+}

@@ -1,0 +1,113 @@
+//! `everstep resume`.
+
+use super::console::Style;
+use super::place::{CacheArg, StoreArg};
+use super::report::{self, Summary};
+use super::watch::{Session, Watched, block_on};
+use super::{Exit, Failure, Outcome, json_line};
+use everstep::store::Execution;
+use everstep::{Component, ExecutionId, Patience, Report};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Take up unfinished executions behind their last recorded step
+///
+/// The store holds all that is needed: component, policy, arguments and journal. Without an id all unfinished executions go on at
+/// the same time, and each ends with a line of its own.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The execution [default: all that are unfinished]
+    id: Option<ExecutionId>,
+    /// Go on with another component; it must repeat everything that is recorded
+    #[arg(long, value_name = "FILE", requires = "id")]
+    component: Option<PathBuf>,
+    /// Suspend instead of waiting for a promise
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object: that of `run`, or {executions: [...]} without an id
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cache: CacheArg,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everstep resume
+  everstep resume count-1 --store /var/lib/everstep
+  everstep resume count-1 --component fixed.wasm";
+
+pub(crate) fn run(args: Args) -> Outcome {
+    args.store.store.existing()?;
+    block_on(Box::pin(async move {
+        match args.id.clone() {
+            Some(id) => one(&id, args).await,
+            None => all(args).await,
+        }
+    }))
+}
+
+fn patience(no_wait: bool) -> Patience {
+    if no_wait { Patience::None } else { Patience::Forever }
+}
+
+async fn one(id: &ExecutionId, args: Args) -> Outcome {
+    let Args { component, no_wait, store, json, cache, .. } = args;
+    let read = |file: PathBuf| {
+        std::fs::read(&file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
+    };
+    let component = component.map(read).transpose()?.map(Component::from);
+    let session = Session::start(store.store, &cache, Style { json, several: false })?;
+    let host = session.host.clone();
+    let start = host.resume_with(id, component.as_ref(), patience(no_wait));
+    super::run::follow(session, id.clone(), start, json).await
+}
+
+async fn all(args: Args) -> Outcome {
+    let Args { no_wait, store, json, cache, .. } = args;
+    let mut session = Session::start(store.store, &cache, Style { json, several: true })?;
+    let unfinished = |execution: &Execution| !execution.progress.state.is_final();
+    let executions: Vec<_> = session.host.reader().executions()?.into_iter().filter(unfinished).collect();
+    let resume = format!("everstep resume{}", session.place.option());
+    let (host, mut handles, mut ended) = (session.host.clone(), Vec::new(), Vec::new());
+    for Execution { id, .. } in executions {
+        match session.unless_stopped(Box::pin(host.resume(&id, patience(no_wait)))).await {
+            Ok(Ok(handle)) => handles.push(handle),
+            Ok(Err(error)) => end(&session, id, Err(error.into()), json, &mut ended),
+            Err(exit) => return Ok(session.stopped(exit, &resume)),
+        }
+    }
+    let watched = session.watch(handles, |session, id, outcome| end(session, id, outcome, json, &mut ended)).await;
+    if let Watched::Stopped(exit) = watched {
+        return Ok(session.stopped(exit, &resume));
+    }
+    if json {
+        let executions: Vec<_> = ended.iter().map(|(_, summary)| summary).collect();
+        session.console.say(json_line(&BTreeMap::from([("executions", executions)]))?);
+    } else if ended.is_empty() {
+        session.console.note("nothing to resume: every execution of this store has ended");
+    }
+    let stopped = session.close().await?;
+    Ok(stopped.unwrap_or(ended.iter().map(|(exit, _)| *exit).max().unwrap_or(Exit::Done)))
+}
+
+fn end(
+    session: &Session,
+    id: ExecutionId,
+    outcome: Result<Report, Failure>,
+    json: bool,
+    ended: &mut Vec<(Exit, Summary)>,
+) {
+    let exit = report::exit(&outcome);
+    let (line, summary) = match &outcome {
+        Ok(report) => (report::line(report), Summary::of(report)),
+        Err(failure) => (format!("{id}  error  {}", failure.message), Summary::failed(id, failure)),
+    };
+    if !json {
+        session.console.say(line);
+    }
+    ended.push((exit, summary));
+}

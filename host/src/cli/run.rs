@@ -1,0 +1,164 @@
+//! `everstep run`.
+
+use super::console::Style;
+use super::place::{CacheArg, Place};
+use super::report::{self, Summary};
+use super::watch::{Session, Watched, block_on};
+use super::{Exit, Failure, Outcome, complain, json_line, text};
+use everstep::store::State;
+use everstep::{Error, ExecutionId, Handle, Policy, Report, Run, guest_build};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Run a durable function to its end
+///
+/// The result is the last line on standard output, after what the function prints. The same id again reports the stored result
+/// of a finished execution and takes up an unfinished one; nothing that was recorded runs twice.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A component, or a crate folder, which is built when its sources are newer
+    target: PathBuf,
+    /// The durable function
+    function: String,
+    /// Its arguments: a JSON text, @FILE, or - for standard input
+    #[arg(long, value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
+    args: String,
+    /// The id, and idempotency key, of the execution [default: a fresh one]
+    #[arg(long)]
+    id: Option<ExecutionId>,
+    /// What the function may do; without it nothing but print
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Where the execution is kept: a folder, or `memory`
+    #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
+    store: Place,
+    /// Suspend instead of waiting for a promise
+    #[arg(long)]
+    no_wait: bool,
+    /// Print one JSON object {id, state, result | error, steps, replayed, wall_ms}; what the function prints goes to standard error
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cache: CacheArg,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everstep run hello.wasm hello --args '\"Ada\"'
+  everstep run examples/word-count/guest count --policy examples/word-count/policy.toml --id count-1
+  everstep run . publish --args @args.json --policy policy.toml --no-wait --json";
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let Args { target, function, args, id, policy, store, no_wait, json, cache } = args;
+    let policy = load_policy(policy.as_deref())?;
+    store.check_out_of_reach(&policy)?;
+    let args = read_args(&args)?;
+    let component = load_component(&target)?;
+    let mut run = Run::new(component, function, args, policy);
+    if let Some(id) = id {
+        run = run.with_id(id);
+    }
+    if no_wait {
+        run = run.without_waiting();
+    }
+    block_on(Box::pin(execute(run, store, &cache, json)))
+}
+
+async fn execute(run: Run, place: Place, cache: &CacheArg, json: bool) -> Outcome {
+    let session = Session::start(place, cache, Style { json, several: false })?;
+    let (host, id) = (session.host.clone(), run.id.clone());
+    follow(session, id, host.start(run), json).await
+}
+
+/// Starts one execution, follows it to its end and says what it came to.
+pub(super) async fn follow(
+    mut session: Session,
+    id: ExecutionId,
+    start: impl Future<Output = Result<Handle, Error>>,
+    json: bool,
+) -> Outcome {
+    let resume = format!("everstep resume {id}{}", session.place.option());
+    let handle = match session.unless_stopped(Box::pin(start)).await {
+        Ok(Ok(handle)) => handle,
+        Ok(Err(error)) => {
+            session.close().await?;
+            return Err(error.into());
+        }
+        Err(exit) => return Ok(session.stopped(exit, &resume)),
+    };
+    let mut ended = None;
+    let watched = session.watch(vec![handle], |_, _, outcome| ended = Some(outcome)).await;
+    if let Watched::Stopped(exit) = watched {
+        return Ok(session.stopped(exit, &resume));
+    }
+    let outcome = ended.unwrap_or_else(|| Err(Failure::usage("nothing is known of the execution")));
+    if let Ok(report) = &outcome {
+        tell(&mut session, report, json)?;
+    }
+    let stopped = session.close().await?;
+    Ok(stopped.unwrap_or(Exit::of(&outcome?)))
+}
+
+/// The result on standard output; everything else is a note.
+fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+    if report.state == State::Suspended {
+        session.announce_promises(&report.id);
+    }
+    if session.place == Place::Memory && !report.state.is_final() {
+        let (id, state) = (&report.id, report.state.name());
+        let error = report.error.as_ref().map(|error| format!(": {}", report::error_text(error))).unwrap_or_default();
+        session.console.note(format!(
+            "execution {id} is {state}{error}\nthe memory store ends here, so it cannot go on; use --store DIR to keep it"
+        ));
+    } else if let Some(note) = report::unfinished(report, &session.place.option()) {
+        session.console.note(note);
+    }
+    if json {
+        session.console.say(json_line(&Summary::of(report))?);
+    } else if let Some(result) = &report.result {
+        session.console.say(text::json(result));
+    }
+    Ok(())
+}
+
+fn load_policy(file: Option<&Path>) -> Result<Policy, Failure> {
+    match file {
+        Some(file) => Ok(Policy::load(file)?),
+        None => {
+            complain("no policy file: nothing is granted but print; see --policy");
+            Ok(Policy::none())
+        }
+    }
+}
+
+fn read_args(args: &str) -> Result<String, Failure> {
+    let text = match args.strip_prefix('@') {
+        Some(file) => {
+            std::fs::read_to_string(file).map_err(Failure::io(format!("cannot read the arguments {file}")))?
+        }
+        None if args == "-" => {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map_err(Failure::io("cannot read the arguments from standard input"))?;
+            text
+        }
+        None => args.to_owned(),
+    };
+    Ok(text.trim().to_owned())
+}
+
+/// The bytes of a component; a crate is built first if it has changed.
+fn load_component(target: &Path) -> Result<Vec<u8>, Failure> {
+    let file = if target.is_dir() { built(target)? } else { target.to_owned() };
+    std::fs::read(&file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
+}
+
+fn built(dir: &Path) -> Result<PathBuf, Failure> {
+    let component = guest_build::default_output(dir)?;
+    if guest_build::is_stale(dir, &component) {
+        complain(&format!("building {} ...", dir.display()));
+        guest_build::build(dir, None)?;
+    }
+    Ok(component)
+}

@@ -1,0 +1,137 @@
+//! `everstep show`.
+
+use super::place::StoreArg;
+use super::text::{self, Table};
+use super::{Exit, Outcome, print, print_json, report};
+use everstep::store::{Execution, Progress, State};
+use everstep::{Digest, ExecutionId, StepOutcome, StepView};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Show an execution and every step of it
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The execution
+    id: ExecutionId,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object with the steps as `steps`, each {n, kind, subject, decision, rule, outcome, at_ms, settled_ms}
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everstep show count-1
+  everstep show count-1 --json | jq '.steps[] | select(.decision == \"deny\")'";
+
+/// An execution for scripts.
+#[derive(Serialize)]
+pub(super) struct Head<'a> {
+    id: &'a ExecutionId,
+    state: State,
+    function: &'a str,
+    args: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+    component: Digest,
+    policy: Digest,
+    attempts: u32,
+    cpu_us: u64,
+    created_ms: u64,
+    updated_ms: u64,
+    /// How many; `show` lists them instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    steps: &'a [StepView],
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn of(execution: &'a Execution) -> Self {
+        let Execution { id, component, policy, function, args, created_ms, progress, .. } = execution;
+        let Progress { state, result, error, attempts, steps, cpu_us, updated_ms } = progress;
+        Self {
+            id,
+            state: *state,
+            function,
+            args: report::raw(args),
+            result: result.as_deref().and_then(report::raw),
+            error: error.as_ref().map(report::error),
+            component: *component,
+            policy: *policy,
+            attempts: *attempts,
+            cpu_us: *cpu_us,
+            created_ms: *created_ms,
+            updated_ms: *updated_ms,
+            steps: Some(*steps),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let reader = args.store.store.reader()?;
+    let execution = reader.execution(&args.id)?;
+    let steps = reader.steps(&args.id)?;
+    if args.json {
+        let head = Head { steps: None, ..Head::of(&execution) };
+        print_json(&Whole { head, steps: &steps })?;
+    } else {
+        print(&format!("{}\n{}", head(&execution), table(&steps)))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn head(execution: &Execution) -> String {
+    let Execution { id, component, policy, function, args, created_ms, progress, .. } = execution;
+    let mut head = String::new();
+    let mut field = |name: &str, value: &str| head.push_str(&format!("{name:<10} {value}\n"));
+    field("execution", id.as_str());
+    field("state", progress.state.name());
+    field("function", &text::line(function, 200));
+    field("arguments", &text::line(&text::json(args), 500));
+    if let Some(result) = &progress.result {
+        field("result", &text::line(&text::json(result), 500));
+    }
+    if let Some(error) = &progress.error {
+        field("error", &report::error_text(error));
+    }
+    field("component", &component.to_string());
+    field("policy", &policy.to_string());
+    field("started", &text::time(*created_ms));
+    field("updated", &text::time(progress.updated_ms));
+    field("runs", &progress.attempts.to_string());
+    field("cpu", &text::span(progress.cpu_us / 1_000));
+    head
+}
+
+fn table(steps: &[StepView]) -> String {
+    let mut table = Table::new(&["N", "KIND", "SUBJECT", "DECISION", "OUTCOME", "TIME", "TOOK"]);
+    for step in steps {
+        let rule = if step.rule.is_empty() { String::new() } else { format!(" ({})", text::line(&step.rule, 40)) };
+        let outcome = match &step.outcome {
+            StepOutcome::Pending => "pending".to_owned(),
+            StepOutcome::Ok { bytes } => format!("{bytes} bytes"),
+            StepOutcome::Error { error } => text::line(&error.to_string(), 80),
+        };
+        table.row([
+            step.n.to_string(),
+            text::line(&step.kind, 40),
+            text::line(&step.subject, 60),
+            format!("{}{rule}", step.decision),
+            outcome,
+            text::time(step.at_ms),
+            step.settled_ms.map(|settled| text::span(settled.saturating_sub(step.at_ms))).unwrap_or_default(),
+        ]);
+    }
+    table.render()
+}

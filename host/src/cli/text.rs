@@ -1,0 +1,167 @@
+//! Text for people: guest text made harmless, times, sizes, and aligned tables.
+
+use std::borrow::Cow;
+
+/// Guest text on a terminal, as it was printed but for control characters, which appear as escapes. Line ends, tabs and
+/// colours (`ESC [ numbers m`) stay.
+pub(crate) fn printed(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|one| is_control(one) && one != '\n' && one != '\t') {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(one) = rest.chars().next() {
+        let length = colour(rest).unwrap_or(one.len_utf8());
+        match one {
+            '\n' | '\t' => safe.push(one),
+            _ if length > one.len_utf8() => safe.push_str(&rest[..length]),
+            _ => push_escaped(&mut safe, one),
+        }
+        rest = &rest[length..];
+    }
+    Cow::Owned(safe)
+}
+
+/// The length of the colour sequence that the text begins with.
+fn colour(text: &str) -> Option<usize> {
+    let numbers = text.strip_prefix("\x1b[")?;
+    let end = numbers.find(|one: char| !(one.is_ascii_digit() || one == ';'))?;
+    numbers[end..].starts_with('m').then_some("\x1b[".len() + end + 1)
+}
+
+/// Guest text in one line of at most `longest` characters.
+pub(crate) fn line(text: &str, longest: usize) -> String {
+    let mut line = String::new();
+    let mut length = 0;
+    for one in text.chars() {
+        let start = line.len();
+        push_escaped(&mut line, one);
+        length += line[start..].chars().count();
+        if length > longest {
+            line.truncate(start);
+            line.push_str("...");
+            break;
+        }
+    }
+    line
+}
+
+/// A JSON text whose control characters are all escapes; it means the same.
+pub(crate) fn json(text: &str) -> Cow<'_, str> {
+    let bare = |one: char| one.is_control() && !one.is_ascii_control() || one == '\x7f';
+    if !text.contains(bare) && !text.contains(['\n', '\r']) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for one in text.chars() {
+        match one {
+            '\n' | '\r' => safe.push(' '),
+            _ if bare(one) => safe.push_str(&format!("\\u{:04x}", u32::from(one))),
+            _ => safe.push(one),
+        }
+    }
+    Cow::Owned(safe)
+}
+
+fn push_escaped(text: &mut String, one: char) {
+    if is_control(one) { text.extend(one.escape_default()) } else { text.push(one) }
+}
+
+/// What a terminal may act upon, and what may show text in another order than it has.
+fn is_control(one: char) -> bool {
+    one.is_control() || matches!(one, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A time as `2026-01-31 12:00:00.123Z`.
+pub(crate) fn time(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| format!("{ms} ms"), |time| format!("{time:.3}").replace('T', " "))
+}
+
+/// A length of time, such as `1.5 s`.
+pub(crate) fn span(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+        3_600_000..86_400_000 => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
+        _ => format!("{} d {} h", ms / 86_400_000, ms % 86_400_000 / 3_600_000),
+    }
+}
+
+/// A word for a shell, quoted where it must be.
+pub(crate) fn shell(word: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
+/// Rows under a head, each column as wide as its longest cell.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(head: &[&str]) -> Self {
+        Self { rows: vec![head.iter().map(|&title| title.to_owned()).collect()] }
+    }
+
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    pub(crate) fn render(&self) -> String {
+        let width =
+            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let widths: Vec<usize> = (0..).map_while(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_cannot_steer_the_terminal() {
+        assert_eq!(printed("a\tb\n"), "a\tb\n");
+        assert_eq!(printed("\x1b[1;31mred\x1b[0m"), "\x1b[1;31mred\x1b[0m");
+        assert_eq!(printed("\x1b[2J\x1b]0;title\x07\u{9b}2J\r"), r"\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}2J\r");
+        assert_eq!(printed("\x1b[31"), r"\u{1b}[31");
+        assert_eq!(line("a\nb\u{202e}c", 80), r"a\nb\u{202e}c");
+        assert_eq!(line("abcdef", 3), "abc...");
+        assert_eq!(line("über", 4), "über");
+    }
+
+    #[test]
+    fn json_stays_what_it_means() {
+        let text = "{\"a\":\n\"\u{9b}\u{7f}ü\"}";
+        let safe = json(text);
+        assert_eq!(safe, r#"{"a": "\u009b\u007fü"}"#);
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(parse(&safe), parse(text));
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut table = Table::new(&["ID", "STATE"]);
+        table.row(["long-id".to_owned(), "ü".to_owned()]);
+        table.row(["a".to_owned(), String::new()]);
+        assert_eq!(table.render(), "ID       STATE\nlong-id  ü\na\n");
+    }
+
+    #[test]
+    fn times_and_words_read_well() {
+        assert_eq!(time(1_700_000_000_123), "2023-11-14 22:13:20.123Z");
+        assert_eq!((span(7), span(1_520), span(61_000)), ("7 ms".into(), "1.5 s".into(), "1 min 1 s".into()));
+        assert_eq!((shell("a/b-c.1"), shell("it's a")), ("a/b-c.1".into(), r"'it'\''s a'".into()));
+    }
+}

@@ -1,0 +1,209 @@
+//! Follows executions to their end: says what they wait for, how far they are, and stops at a signal.
+
+use super::console::{Console, Style};
+use super::place::{CacheArg, Place};
+use super::{Exit, Failure, text};
+use crate::control::Server;
+use everstep::store::PendingPromise;
+use everstep::{Everstep, ExecutionId, Handle, PromiseId, Report};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
+
+/// How often the store is asked for new promises, and the progress line is drawn.
+const TICK: Duration = Duration::from_millis(200);
+/// What takes less time than this shows no progress.
+const QUIET: Duration = Duration::from_secs(1);
+/// How long the end by a signal waits for a reader that is stuck.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A host for the time of a command.
+pub(crate) struct Session {
+    pub(crate) host: Everstep,
+    pub(crate) console: Console,
+    pub(crate) place: Place,
+    json: bool,
+    server: Option<Server>,
+    started: Instant,
+    /// The promises that were told, so that none is told twice.
+    announced: HashSet<PromiseId>,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// How watching ended.
+pub(crate) enum Watched {
+    /// Everything ended.
+    Ended,
+    /// A signal came first.
+    Stopped(Exit),
+}
+
+impl Session {
+    /// Starts a host whose output goes to a console of this style, and its control socket.
+    pub(crate) fn start(place: Place, cache: &CacheArg, style: Style) -> Result<Self, Failure> {
+        let cannot = |what: &'static str| Failure::io(what);
+        let console = Console::start(style).map_err(cannot("cannot start a thread"))?;
+        let sink = console.clone();
+        let builder = cache.folder().into_iter().fold(place.host(), everstep::Builder::cache);
+        let host = builder.on_output(move |output| sink.output(output)).build()?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(cannot("cannot handle signals"))?;
+        let terminate = signal(SignalKind::terminate()).map_err(cannot("cannot handle signals"))?;
+        let server = serve(&place, &host, &console);
+        let (json, started, announced) = (style.json, now(), HashSet::new());
+        Ok(Self { host, console, place, json, server, started, announced, interrupt, terminate })
+    }
+
+    /// Waits for executions; `each` is called as they end.
+    pub(crate) async fn watch(
+        &mut self,
+        handles: Vec<Handle>,
+        mut each: impl FnMut(&Self, ExecutionId, Result<Report, Failure>),
+    ) -> Watched {
+        let mut running: HashSet<ExecutionId> = handles.iter().map(|handle| handle.id().clone()).collect();
+        let mut ending: FuturesUnordered<_> = handles.into_iter().map(wait).collect();
+        let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                ended = ending.next() => {
+                    let Some((id, outcome)) = ended else { return Watched::Ended };
+                    running.remove(&id);
+                    self.console.progress(None);
+                    each(self, id, outcome);
+                }
+                _ = tick.tick() => self.look(&running),
+                _ = self.interrupt.recv() => return Watched::Stopped(Exit::Interrupted),
+                _ = self.terminate.recv() => return Watched::Stopped(Exit::Terminated),
+            }
+        }
+    }
+
+    /// The promises that an execution waits for, each with the command that settles it; those that were told are left out.
+    pub(crate) fn announce_promises(&mut self, of: &ExecutionId) {
+        let promises = self.host.reader().promises().unwrap_or_default();
+        promises.iter().filter(|promise| promise.id.execution == *of).for_each(|promise| self.announce(promise));
+    }
+
+    fn announce(&mut self, promise: &PendingPromise) {
+        if self.announced.insert(promise.id.clone()) {
+            self.console.note(waiting(promise, &self.place));
+        }
+    }
+
+    /// Does some work, unless a signal comes first; the command ends with that exit code then.
+    pub(crate) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Exit> {
+        tokio::select! {
+            done = work => Ok(done),
+            _ = self.interrupt.recv() => Err(Exit::Interrupted),
+            _ = self.terminate.recv() => Err(Exit::Terminated),
+        }
+    }
+
+    /// Answers the clients that have asked, and writes everything that is to be shown. Returns the exit code of a signal if
+    /// one came first, because the reader is stuck.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub(crate) async fn close(mut self) -> Result<Option<Exit>, Failure> {
+        if let Some(server) = self.server.take() {
+            server.close().await;
+        }
+        let console = self.console.clone();
+        let flush = tokio::task::spawn_blocking(move || console.flush());
+        match self.unless_stopped(flush).await {
+            Ok(Ok(flushed)) => flushed.map(|()| None).map_err(Failure::io("cannot write to standard output")),
+            Ok(Err(lost)) => Err(Failure::io("cannot write to standard output")(lost.into())),
+            Err(exit) => Ok(Some(exit)),
+        }
+    }
+
+    /// The end by a signal: everything stays as the store has it.
+    pub(crate) fn stopped(self, exit: Exit, resume: &str) -> Exit {
+        let kind = if exit == Exit::Terminated { "terminated" } else { "interrupted" };
+        let message = match self.place {
+            Place::Memory => "the memory store ends here, and nothing of it can be resumed".to_owned(),
+            Place::Folder(_) => format!("what was recorded is kept; go on with: {resume}"),
+        };
+        self.console.progress(None);
+        self.console.note(format!("{kind}: {message}"));
+        if self.json {
+            self.console.say(Failure { kind: kind.into(), message, exit }.json().to_string());
+        }
+        self.console.flush_within(GRACE);
+        exit
+    }
+
+    fn look(&mut self, running: &HashSet<ExecutionId>) {
+        // A store that fails is reported by the execution.
+        let promises = self.host.reader().promises().unwrap_or_default();
+        let pending: Vec<_> = promises.iter().filter(|promise| running.contains(&promise.id.execution)).collect();
+        pending.iter().for_each(|promise| self.announce(promise));
+        let elapsed = self.started.elapsed();
+        if elapsed >= QUIET {
+            self.console.progress(Some(self.progress(running, pending.len(), elapsed)));
+        }
+    }
+
+    fn progress(&self, running: &HashSet<ExecutionId>, pending: usize, elapsed: Duration) -> String {
+        let steps: u64 = running.iter().filter_map(|id| self.host.steps_so_far(id)).sum();
+        let state = match (running.len(), pending) {
+            (1, 0) => "running".to_owned(),
+            (1, 1) => "waiting for a promise".to_owned(),
+            (1, pending) => format!("waiting for {pending} promises"),
+            (executions, 0) => format!("{executions} running"),
+            (executions, pending) => format!("{executions} running, {pending} promises pending"),
+        };
+        let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        format!("{state}, {steps} steps, {}", text::span(elapsed))
+    }
+}
+
+fn serve(place: &Place, host: &Everstep, console: &Console) -> Option<Server> {
+    let Place::Folder(dir) = place else { return None };
+    match Server::start(dir, host.clone()) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            console.note(format!(
+                "warning: no control socket in {}: {error}; promises of this store can be settled once this host ends",
+                dir.display()
+            ));
+            None
+        }
+    }
+}
+
+async fn wait(handle: Handle) -> (ExecutionId, Result<Report, Failure>) {
+    (handle.id().clone(), handle.wait().await.map_err(Failure::from))
+}
+
+/// What is waited for, and how to answer.
+fn waiting(promise: &PendingPromise, place: &Place) -> String {
+    let PendingPromise { id, kind, subject, data, .. } = promise;
+    let asked = if subject.is_empty() { data.as_deref().unwrap_or_default() } else { subject };
+    let asked = if asked.is_empty() { String::new() } else { format!(" {}", text::line(asked, 120)) };
+    let how = match place {
+        Place::Memory => {
+            "nobody can answer it here: another process reaches a store in a folder only (--store DIR)".into()
+        }
+        Place::Folder(_) => format!("answer with: everstep promise resolve {id} JSON{}", place.option()),
+    };
+    format!("waiting for {id} ({kind}){asked}\n  {how}")
+}
+
+#[allow(clippy::disallowed_methods, reason = "how long the command took is shown to its user only")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A runtime for the time of a command; what still runs at its end is given up.
+pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::io("cannot start the runtime"))?;
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_background();
+    outcome
+}

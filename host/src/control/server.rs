@@ -1,0 +1,128 @@
+//! Serves the control socket while a host runs.
+
+use super::{Address, LONGEST_LINE, NAME, Refusal, Request, Response};
+use crate::cli::Failure;
+use everstep::Everstep;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+/// Clients at once; others wait in the socket's queue.
+const CLIENTS: u32 = 64;
+/// How long a request that has been read may delay the end of the host.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long a client may be silent.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// The control socket of a host; its file is removed on drop.
+pub(crate) struct Server {
+    socket: PathBuf,
+    accepting: JoinHandle<()>,
+    busy: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Serves the store in `store`. The caller holds the store's lock, so a socket that is there was left by a dead host.
+    pub(crate) fn start(store: &Path, host: Everstep) -> io::Result<Self> {
+        let address = Address::of(store)?;
+        match fs::remove_file(&address.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&address.path)?;
+        fs::set_permissions(&address.path, Permissions::from_mode(0o600))?;
+        let busy = Arc::new(Semaphore::new(CLIENTS as usize));
+        let accepting = tokio::spawn(accept(listener, host, Arc::clone(&busy)));
+        Ok(Self { socket: store.join(NAME), accepting, busy })
+    }
+
+    /// Takes no more clients and answers the requests that it has begun.
+    pub(crate) async fn close(self) {
+        self.accepting.abort();
+        // A client that does not read its answer does not keep the host.
+        let _ = tokio::time::timeout(GRACE, self.busy.acquire_many(CLIENTS)).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        // A file that stays is replaced by the next host.
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+async fn accept(listener: UnixListener, host: Everstep, busy: Arc<Semaphore>) {
+    let clients = Arc::new(Semaphore::new(CLIENTS as usize));
+    // Neither semaphore is ever closed.
+    while let Ok(client) = Arc::clone(&clients).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (host, busy) = (host.clone(), Arc::clone(&busy));
+                tokio::spawn(async move {
+                    if let Err(error) = serve(stream, &host, &busy).await {
+                        tracing::debug!(%error, "a control client went away");
+                    }
+                    drop(client);
+                });
+            }
+            Err(error) => {
+                // Out of file handles, say: clients that go away give some back.
+                tracing::warn!(%error, "cannot accept a control client");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: UnixStream, host: &Everstep, busy: &Semaphore) -> io::Result<()> {
+    let client = stream.peer_cred()?.uid();
+    if client != rustix::process::geteuid().as_raw() && client != 0 {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    loop {
+        let mut line = Vec::new();
+        let mut limited = (&mut reader).take(LONGEST_LINE);
+        if tokio::time::timeout(SILENCE, limited.read_until(b'\n', &mut line)).await?? == 0 {
+            return Ok(());
+        }
+        // Held until the answer is written, so that the end of the host waits for it; the semaphore is never closed.
+        let _busy = busy.acquire().await;
+        let whole = line.ends_with(b"\n") || (line.len() as u64) < LONGEST_LINE;
+        let response = match whole {
+            true => respond(&line, host).await,
+            false => Err(Refusal::request(format!("a request has at most {LONGEST_LINE} bytes"))),
+        };
+        let response = response.map_or_else(Response::Error, |()| Response::Ok(true));
+        let mut line = serde_json::to_vec(&response)?;
+        line.push(b'\n');
+        tokio::time::timeout(SILENCE, writer.write_all(&line)).await??;
+        if !whole {
+            return Ok(());
+        }
+    }
+}
+
+async fn respond(line: &[u8], host: &Everstep) -> Result<(), Refusal> {
+    let request = serde_json::from_slice(line).map_err(|error| Refusal::request(format!("not a request: {error}")))?;
+    let done = match request {
+        Request::Settle(settle) => {
+            let promise = settle.promise.clone();
+            host.settle(&promise, settle.outcome()?).await
+        }
+        Request::Cancel(id) => host.cancel(&id).await,
+    };
+    done.map_err(|error| {
+        let Failure { kind, message, .. } = Failure::from(&error);
+        Refusal { kind: kind.into_owned(), message }
+    })
+}

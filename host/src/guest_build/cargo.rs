@@ -1,0 +1,139 @@
+//! Runs cargo and finds what it made.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::manifest::Manifest;
+use super::toolchain::Toolchain;
+use super::{Error, TARGET};
+
+pub(super) struct Compiled {
+    /// The core module.
+    pub(super) module: Vec<u8>,
+    /// Every file of this crate and its path dependencies that it was made from.
+    pub(super) sources: Vec<PathBuf>,
+}
+
+pub(super) fn compile(manifest: &Manifest, toolchain: &Toolchain) -> Result<Compiled, Error> {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--release", "--lib", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+    command.current_dir(&manifest.dir).stdin(Stdio::null()).stderr(Stdio::inherit());
+    match toolchain {
+        Toolchain::Ready => run(command, manifest),
+        Toolchain::FromSource { rustc, linker } => {
+            let shared = SharedTarget::open(manifest)?;
+            command.args(["-Zbuild-std=std,panic_abort", "--target-dir"]).arg(&shared.dir);
+            command.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
+            command.envs(linker.iter().map(|linker| ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)));
+            run(command, manifest)
+        }
+    }
+}
+
+fn run(mut command: Command, manifest: &Manifest) -> Result<Compiled, Error> {
+    let output = command.output().map_err(Error::io("cannot run cargo in", &manifest.dir))?;
+    if !output.status.success() {
+        return Err(Error::Compile { dir: manifest.dir.clone() });
+    }
+    let messages: Vec<Value> = output.stdout.split(|byte| *byte == b'\n').filter_map(parse).collect();
+    let module = module(&messages, &manifest.dir).ok_or_else(|| Error::Compile { dir: manifest.dir.clone() })?;
+    let mut sources = manifests(&messages);
+    sources.extend(dependencies(&module.with_extension("d"), &manifest.dir)?);
+    Ok(Compiled { module: fs::read(&module).map_err(Error::io("cannot read", &module))?, sources })
+}
+
+fn parse(line: &[u8]) -> Option<Value> {
+    serde_json::from_slice(line).ok().filter(|message: &Value| message["reason"] == "compiler-artifact")
+}
+
+/// The module that was made from the manifest in `dir`.
+fn module(artifacts: &[Value], dir: &Path) -> Option<PathBuf> {
+    let manifest = dir.join("Cargo.toml");
+    let own = artifacts.iter().filter(|artifact| artifact["manifest_path"].as_str().map(Path::new) == Some(&manifest));
+    let files = own.filter_map(|artifact| artifact["filenames"].as_array()).flatten().filter_map(Value::as_str);
+    files.map(PathBuf::from).find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
+}
+
+/// The manifests of this crate and its path dependencies, and what else cargo reads beside them.
+fn manifests(artifacts: &[Value]) -> Vec<PathBuf> {
+    let local = artifacts.iter().filter(|one| one["package_id"].as_str().is_some_and(|id| id.starts_with("path+")));
+    let mut found: Vec<_> = local.filter_map(|one| one["manifest_path"].as_str().map(PathBuf::from)).collect();
+    found.sort();
+    found.dedup();
+    let build_scripts: Vec<_> = found.iter().map(|path| path.with_file_name("build.rs")).collect();
+    found.extend(build_scripts.into_iter().filter(|path| path.is_file()));
+    found
+}
+
+/// Reads the dependency file that cargo leaves beside an artefact: `artefact: source source`, spaces escaped.
+fn dependencies(file: &Path, dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let text = fs::read_to_string(file).map_err(Error::io("cannot read", file))?;
+    let list = text.split_once(": ").map(|(_, list)| list.lines().next().unwrap_or_default()).unwrap_or_default();
+    let sources = list.replace("\\ ", "\0");
+    Ok(sources.split(' ').filter(|one| !one.is_empty()).map(|one| dir.join(one.replace('\0', " "))).collect())
+}
+
+/// One target folder for all guests whose standard library is compiled from source, so that this happens once.
+///
+/// Two crates of one library name would overwrite each other's module there, and cargo would take the other's for its own; so
+/// the folder is locked, and a module that another crate left is removed first.
+struct SharedTarget {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl SharedTarget {
+    fn open(manifest: &Manifest) -> Result<Self, Error> {
+        let dir = shared_dir();
+        let lock = dir.join("everstep.lock");
+        fs::create_dir_all(&dir).map_err(Error::io("cannot create", &dir))?;
+        let file = File::create(&lock).map_err(Error::io("cannot open", &lock))?;
+        file.lock().map_err(Error::io("cannot lock", &lock))?;
+        let shared = Self { dir, _lock: file };
+        shared.claim(manifest)?;
+        Ok(shared)
+    }
+
+    fn claim(&self, manifest: &Manifest) -> Result<(), Error> {
+        let owner = self.dir.join(format!("{}.owner", manifest.library));
+        let claim = manifest.dir.as_os_str().as_encoded_bytes();
+        if fs::read(&owner).is_ok_and(|current| current == claim) {
+            return Ok(());
+        }
+        let module = self.dir.join(TARGET).join("release/deps").join(format!("{}.wasm", manifest.library));
+        if module.exists() {
+            fs::remove_file(&module).map_err(Error::io("cannot remove", &module))?;
+        }
+        fs::write(&owner, claim).map_err(Error::io("cannot write", &owner))
+    }
+}
+
+/// `$EVERSTEP_GUEST_TARGET`, else `everstep/guests` in the user's cache folder.
+fn shared_dir() -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    variable("EVERSTEP_GUEST_TARGET").unwrap_or_else(|| {
+        let home = || variable("HOME").map_or_else(std::env::temp_dir, |home| home.join(".cache"));
+        variable("XDG_CACHE_HOME").unwrap_or_else(home).join("everstep/guests")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_module_is_that_of_the_crate_itself() {
+        let artifacts = [
+            json!({"manifest_path": "/sdk/Cargo.toml", "filenames": ["/t/sdk.wasm"], "package_id": "path+file:///sdk#0.1.0"}),
+            json!({"manifest_path": "/c/Cargo.toml", "filenames": ["/t/c.d", "/t/c.wasm"], "package_id": "path+file:///c#0.1.0"}),
+            json!({"manifest_path": "/r/Cargo.toml", "filenames": [], "package_id": "registry+https://x#r@1.0.0"}),
+        ];
+        assert_eq!(module(&artifacts, Path::new("/c")), Some("/t/c.wasm".into()));
+        assert_eq!(module(&artifacts, Path::new("/d")), None);
+        assert_eq!(manifests(&artifacts), [Path::new("/c/Cargo.toml"), Path::new("/sdk/Cargo.toml")]);
+    }
+}

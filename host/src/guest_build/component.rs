@@ -1,0 +1,40 @@
+//! From a core module to a component file.
+
+use std::fs;
+use std::path::Path;
+
+use wit_component::{ComponentEncoder, DecodedWasm};
+
+use super::Error;
+
+/// Wraps a module that carries its WIT world, and checks that a host can start something in it.
+pub(super) fn encode(name: &str, module: &[u8]) -> Result<Vec<u8>, Error> {
+    let problem = |cause: String| Error::Component { name: name.into(), problem: explain(cause) };
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|encoder| encoder.encode())
+        .map_err(|cause| problem(format!("{cause:#}")))?;
+    match wit_component::decode(&component).map_err(|cause| problem(format!("{cause:#}")))? {
+        DecodedWasm::Component(resolve, world) if !resolve.worlds[world].exports.is_empty() => Ok(component),
+        _ => Err(Error::NoFunction(name.into())),
+    }
+}
+
+fn explain(cause: String) -> String {
+    match cause.contains("wasi_snapshot_preview1") {
+        true => format!(
+            "it imports WASI preview 1 (a dependency that expects wasm32-wasip1); guests reach the outside through the SDK only: {cause}"
+        ),
+        false => cause,
+    }
+}
+
+/// Replaces `output` in one step: nobody sees a part of it.
+pub(super) fn write(output: &Path, component: &[u8]) -> Result<(), Error> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
+    let part = output.with_extension(format!("{}.part", std::process::id()));
+    fs::write(&part, component).map_err(Error::io("cannot write", &part))?;
+    fs::rename(&part, output).map_err(Error::io("cannot write", output))
+}

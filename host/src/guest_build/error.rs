@@ -1,0 +1,82 @@
+//! Why a guest could not be built or created.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a guest could not be built or created; the message says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The folder holds no crate.
+    #[error("{0} is no crate folder: it has no Cargo.toml; `everstep new NAME` creates one")]
+    NoCrate(PathBuf),
+    /// The manifest cannot be used.
+    #[error("{path}: {problem}")]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it, and the remedy.
+        problem: String,
+    },
+    /// No compiler was found.
+    #[error(
+        "no Rust toolchain here compiles to WebAssembly; install one of\n  \
+         - the target of a rustup toolchain:  rustup target add wasm32-unknown-unknown\n  \
+         - the library sources and a linker:  rustup component add rust-src, and lld\n  \
+         - Debian's Rust:                     apt install rustc-web rust-web-src lld-19{}",
+        rustup.as_ref().map(|said| format!("\nrustup said: {said}")).unwrap_or_default()
+    )]
+    NoToolchain {
+        /// What `rustup target add` said when it was tried.
+        rustup: Option<String>,
+    },
+    /// A compiler and its library sources are there, but nothing links WebAssembly.
+    #[error("{} can compile to WebAssembly, but no linker was found: install wasm-ld (Debian: apt install lld-19)", rustc.display())]
+    NoLinker {
+        /// The compiler.
+        rustc: PathBuf,
+    },
+    /// Cargo reported errors; they are on standard error.
+    #[error("cargo could not build {}: see its messages above", dir.display())]
+    Compile {
+        /// The crate folder.
+        dir: PathBuf,
+    },
+    /// The module cannot become a component.
+    #[error("the module of `{name}` does not make a component: {problem}")]
+    Component {
+        /// The crate.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The component exports nothing.
+    #[error("`{0}` has no durable function: put #[everstep_sdk::function] on an `async fn`")]
+    NoFunction(String),
+    /// A name that cannot be that of a crate.
+    #[error("`{0}` is no crate name: use letters, digits, `-` and `_`, and begin with a letter")]
+    Name(String),
+    /// The folder of a new crate is taken.
+    #[error("{0} exists already; choose another name")]
+    Exists(PathBuf),
+    /// The SDK is not where it should be.
+    #[error("the SDK is not in {0}; set EVERSTEP_SDK to the folder `guest-sdk` of a checkout of Everstep")]
+    NoSdk(PathBuf),
+    /// A file or a program could not be used.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, with the path.
+        what: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// For `map_err`: an I/O error while doing `what` to `path`.
+    pub(super) fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let what = format!("{what} {}", path.display());
+        |source| Self::Io { what, source }
+    }
+}

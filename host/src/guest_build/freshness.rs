@@ -1,0 +1,64 @@
+//! When a component is older than what it was made from.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::Error;
+use super::manifest::Manifest;
+
+/// Whether `component` must be built again from the crate in `dir`: it is missing, or older than any source of the crate and its path
+/// dependencies, a manifest, a build script or the lock file. A crate that was never built here is stale.
+pub fn is_stale(dir: &Path, component: &Path) -> bool {
+    let Ok(built) = modified(component) else { return true };
+    let Ok(manifest) = Manifest::read(dir) else { return true };
+    let Ok(sources) = fs::read_to_string(list(&manifest)) else { return true };
+    let newer = |source: &Path| !modified(source).is_ok_and(|date| date <= built);
+    newer(&manifest.dir.join("Cargo.lock")) || sources.lines().any(|source| newer(Path::new(source)))
+}
+
+/// A build that runs. The component is dated to its start, so that a source which is saved meanwhile counts as newer.
+pub(super) struct Build {
+    list: PathBuf,
+    part: PathBuf,
+    lock: PathBuf,
+    started: SystemTime,
+}
+
+impl Build {
+    pub(super) fn start(manifest: &Manifest) -> Result<Self, Error> {
+        let folder = manifest.output_dir();
+        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        let list = list(manifest);
+        let part = list.with_extension(format!("{}.part", std::process::id()));
+        fs::write(&part, "").map_err(Error::io("cannot write", &part))?;
+        let started = modified(&part).map_err(Error::io("cannot read", &part))?;
+        Ok(Self { list, part, lock: manifest.dir.join("Cargo.lock"), started })
+    }
+
+    pub(super) fn finish(self, sources: &[PathBuf], component: &Path) -> Result<(), Error> {
+        let lines: String = sources.iter().map(|source| format!("{}\n", source.display())).collect();
+        fs::write(&self.part, lines).map_err(Error::io("cannot write", &self.part))?;
+        fs::rename(&self.part, &self.list).map_err(Error::io("cannot write", &self.list))?;
+        // The first build writes the lock file after it started.
+        let date = modified(&self.lock).map_or(self.started, |lock| lock.max(self.started));
+        let file = File::options().write(true).open(component).map_err(Error::io("cannot open", component))?;
+        file.set_modified(date).map_err(Error::io("cannot date", component))
+    }
+}
+
+impl Drop for Build {
+    /// What a failed build leaves.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.part);
+    }
+}
+
+/// Where the sources of the last build are listed, one in a line.
+fn list(manifest: &Manifest) -> PathBuf {
+    manifest.output_dir().join(format!("{}.sources", manifest.name))
+}
+
+fn modified(path: &Path) -> std::io::Result<SystemTime> {
+    fs::metadata(path)?.modified()
+}

@@ -1,0 +1,67 @@
+//! What needs files but no compiler.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+fn crate_in(folder: &Path) -> PathBuf {
+    let dir = folder.join("guest");
+    fs::create_dir_all(dir.join("src")).unwrap();
+    fs::write(dir.join("Cargo.toml"), "[package]\nname = \"g\"\n[lib]\ncrate-type = [\"cdylib\"]").unwrap();
+    fs::write(dir.join("Cargo.lock"), "").unwrap();
+    fs::write(dir.join("src/lib.rs"), "").unwrap();
+    dir
+}
+
+fn touch_later(path: &Path) {
+    let file = File::options().write(true).open(path).unwrap();
+    let date = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(date + Duration::from_secs(60)).unwrap();
+}
+
+#[test]
+fn a_component_is_stale_when_any_of_its_sources_is_newer() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = crate_in(folder.path());
+    let component = default_output(&dir).unwrap();
+    assert!(is_stale(&dir, &component));
+
+    let build = freshness::Build::start(&Manifest::read(&dir).unwrap()).unwrap();
+    component::write(&component, b"component").unwrap();
+    assert!(is_stale(&dir, &component));
+    let source = dir.join("src/lib.rs");
+    build.finish(&[dir.join("Cargo.toml"), source.clone()], &component).unwrap();
+    assert!(!is_stale(&dir, &component));
+
+    touch_later(&source);
+    assert!(is_stale(&dir, &component));
+    touch_later(&component);
+    assert!(!is_stale(&dir, &component));
+    fs::remove_file(&source).unwrap();
+    assert!(is_stale(&dir, &component));
+}
+
+#[test]
+fn a_folder_without_a_crate_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(build(folder.path(), None), Err(Error::NoCrate(_))));
+}
+
+#[test]
+fn a_new_crate_has_a_manifest_that_can_be_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = new_crate(&folder.path().join("my-guest")).unwrap();
+    assert_eq!(Manifest::read(&dir).unwrap().library, "my_guest");
+    assert!(fs::read_to_string(dir.join("policy.toml")).unwrap().contains("name = \"my-guest\""));
+    assert!(matches!(new_crate(&dir), Err(Error::Exists(_))));
+    assert!(matches!(new_crate(&folder.path().join("1x")), Err(Error::Name(_))));
+}
+
+#[test]
+fn a_module_without_a_world_is_no_guest() {
+    let empty_module = b"\0asm\x01\0\0\0";
+    assert!(matches!(component::encode("g", empty_module), Err(Error::NoFunction(_))));
+    assert!(matches!(component::encode("g", b"junk"), Err(Error::Component { .. })));
+}

@@ -1,0 +1,126 @@
+//! A compiler for WebAssembly: what rustup has, what rustup gets, or one that compiles the standard library itself.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Error, TARGET};
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Toolchain {
+    /// The active one has the target.
+    Ready,
+    /// This one has no such target, but the sources of the standard library.
+    FromSource {
+        rustc: PathBuf,
+        /// None: the compiler brings its own.
+        linker: Option<PathBuf>,
+    },
+}
+
+/// Looks from `dir`, where a `rust-toolchain.toml` may choose.
+pub(super) fn find(dir: &Path) -> Result<Toolchain, Error> {
+    let active = PathBuf::from(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    if has_target(&active, dir) {
+        return Ok(Toolchain::Ready);
+    }
+    let rustup = rustup_target_add(dir);
+    if has_target(&active, dir) {
+        return Ok(Toolchain::Ready);
+    }
+    match with_sources(dir) {
+        Some((rustc, sysroot)) => from_source(rustc, &sysroot),
+        None => Err(Error::NoToolchain { rustup }),
+    }
+}
+
+fn has_target(rustc: &Path, dir: &Path) -> bool {
+    let libraries =
+        printed(Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).current_dir(dir));
+    let entries = libraries.and_then(|path| path.read_dir().ok());
+    entries.into_iter().flatten().flatten().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
+}
+
+/// Returns what rustup said when it failed. Not tried where `CARGO_NET_OFFLINE` asks for no network.
+fn rustup_target_add(dir: &Path) -> Option<String> {
+    if env::var_os("CARGO_NET_OFFLINE").is_some_and(|offline| offline == "true") {
+        return None;
+    }
+    let mut command = Command::new("rustup");
+    command.args(["target", "add", TARGET]).env("RUSTUP_MAX_RETRIES", "0").current_dir(dir);
+    let output = command.output().ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().rfind(|line| line.starts_with("error")).unwrap_or_default();
+    (!output.status.success()).then(|| last.trim_start_matches("error: ").to_owned())
+}
+
+/// The first compiler that has the sources, with its sysroot: `$RUSTC`, or any on the path. Always a full path: rustup's cargo
+/// would take a bare `rustc` for its own.
+fn with_sources(dir: &Path) -> Option<(PathBuf, PathBuf)> {
+    let chosen = env::var_os("RUSTC").map(PathBuf::from);
+    let found = programs().map(|folder| folder.join("rustc")).filter(|rustc| rustc.is_file());
+    chosen.into_iter().chain(found).find_map(|rustc| {
+        let sysroot = printed(Command::new(&rustc).args(["--print", "sysroot"]).current_dir(dir))?;
+        sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file().then_some((rustc, sysroot))
+    })
+}
+
+fn from_source(rustc: PathBuf, sysroot: &Path) -> Result<Toolchain, Error> {
+    if brings_linker(sysroot) {
+        return Ok(Toolchain::FromSource { rustc, linker: None });
+    }
+    let names = programs().filter_map(|folder| folder.read_dir().ok()).flatten().flatten().map(|file| file.path());
+    match best_linker(names) {
+        Some(linker) => Ok(Toolchain::FromSource { rustc, linker: Some(linker) }),
+        None => Err(Error::NoLinker { rustc }),
+    }
+}
+
+fn brings_linker(sysroot: &Path) -> bool {
+    let hosts = sysroot.join("lib/rustlib").read_dir().into_iter().flatten().flatten();
+    hosts.into_iter().any(|host| host.path().join("bin/rust-lld").is_file())
+}
+
+/// The newest `wasm-ld-NN`, then `wasm-ld`, then `rust-lld`.
+fn best_linker(programs: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    let ranked = programs.filter_map(|path| Some((linker_rank(path.file_name()?.to_str()?)?, path)));
+    ranked.max_by_key(|(rank, _)| *rank).map(|(_, path)| path)
+}
+
+fn linker_rank(name: &str) -> Option<u32> {
+    match name {
+        "rust-lld" => Some(0),
+        "wasm-ld" => Some(1),
+        _ => name.strip_prefix("wasm-ld-")?.parse::<u32>().ok()?.checked_add(2),
+    }
+}
+
+/// The folders of the path, and Debian's, each once under its real name: `/bin/wasm-ld` and `/usr/bin/wasm-ld` would be two
+/// linkers to cargo, and the standard library would be compiled again.
+fn programs() -> impl Iterator<Item = PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/usr/bin".into()]).filter_map(|folder| folder.canonicalize().ok());
+    let mut seen = BTreeSet::new();
+    folders.filter(|folder| seen.insert(folder.clone())).collect::<Vec<_>>().into_iter()
+}
+
+/// The path that a command prints; none if it fails or is not there.
+fn printed(command: &mut Command) -> Option<PathBuf> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(PathBuf::from(text.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_linker_wins() {
+        let best = |names: &[&str]| best_linker(names.iter().map(PathBuf::from));
+        assert_eq!(best(&["/a/rust-lld", "/a/wasm-ld-9", "/b/wasm-ld-19", "/b/wasm-ld"]), Some("/b/wasm-ld-19".into()));
+        assert_eq!(best(&["/a/rust-lld", "/a/wasm-ld", "/a/wasm-ld-x"]), Some("/a/wasm-ld".into()));
+        assert_eq!(best(&["/a/ld.lld"]), None);
+    }
+}

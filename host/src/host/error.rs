@@ -1,0 +1,126 @@
+//! What can go wrong for an embedder, apart from what a function returns.
+
+use crate::id::{Digest, ExecutionId, PromiseId};
+use crate::journal::Corrupted;
+use crate::{engine, policy, store};
+
+/// Why the host could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The component cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] engine::Error),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A thread could not be started.
+    #[error("cannot start the host: {0}")]
+    Start(#[source] std::io::Error),
+    /// The journal of an execution cannot be read.
+    #[error("execution {id}: {source}")]
+    Corrupted {
+        /// Whose journal.
+        id: ExecutionId,
+        /// What is wrong with it.
+        #[source]
+        source: Corrupted,
+    },
+    /// The component did not name its functions.
+    #[error("the component does not describe its functions: {reason}")]
+    Describe {
+        /// What happened instead.
+        reason: String,
+    },
+    /// The component has no such function.
+    #[error("the component has no function {function:?}; it has {}", crate::engine::list(available))]
+    UnknownFunction {
+        /// What was asked for.
+        function: String,
+        /// What there is.
+        available: Vec<String>,
+    },
+    /// The arguments are not JSON.
+    #[error("the arguments are not JSON: {reason}")]
+    Arguments {
+        /// What the parser says.
+        reason: String,
+    },
+    /// The id belongs to another run.
+    #[error(
+        "the id {id} is in use: it runs {recorded_function}({recorded_args}), not {function}({args}); choose another id"
+    )]
+    IdInUse {
+        /// The id.
+        id: ExecutionId,
+        /// The function it was started with.
+        recorded_function: String,
+        /// The arguments it was started with.
+        recorded_args: String,
+        /// The function of this call.
+        function: String,
+        /// The arguments of this call.
+        args: String,
+    },
+    /// The execution is pinned to another policy.
+    #[error(
+        "execution {id} was started under policy {pinned}, not {given}; `everstep resume {id}` goes on under the first"
+    )]
+    PolicyChanged {
+        /// The execution.
+        id: ExecutionId,
+        /// The policy it was started under.
+        pinned: Digest,
+        /// The policy of this call.
+        given: Digest,
+    },
+    /// There is no such execution.
+    #[error("there is no execution {0} in this store")]
+    UnknownExecution(ExecutionId),
+    /// The execution has ended, so nothing about it can change.
+    #[error("execution {id} has ended ({state}); nothing was changed")]
+    Ended {
+        /// The execution.
+        id: ExecutionId,
+        /// How it ended.
+        state: &'static str,
+    },
+    /// Nobody waits for that promise.
+    #[error("nobody waits for {0}: its execution has no such promise; nothing was changed")]
+    UnknownPromise(PromiseId),
+    /// Somebody else was first.
+    #[error("{0} is settled already, with another outcome; nothing was changed")]
+    AlreadySettled(PromiseId),
+    /// The promise is settled by the host itself.
+    #[error("{0} is a timer; only the clock settles it")]
+    NotSettledFromOutside(PromiseId),
+    /// Its time is over.
+    #[error("the deadline of {0} has passed; nothing was changed")]
+    DeadlinePassed(PromiseId),
+    /// The outcome is not acceptable.
+    #[error("{id} was not settled: {reason}; it stays pending")]
+    InvalidOutcome {
+        /// The promise.
+        id: PromiseId,
+        /// What is wrong with the outcome.
+        reason: String,
+    },
+    /// The store lacks something it should hold.
+    #[error("the store holds no {what} {digest}, which execution {id} needs")]
+    Missing {
+        /// `component` or `policy`.
+        what: &'static str,
+        /// Its digest.
+        digest: Digest,
+        /// Who needs it.
+        id: ExecutionId,
+    },
+    /// The store forgets with its process.
+    #[error(
+        "the memory store ends with its process, so there is nothing to resume; use --store DIR to survive a crash"
+    )]
+    NothingSurvives,
+}

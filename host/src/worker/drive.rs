@@ -1,0 +1,179 @@
+//! The turns of an execution: `start`, and `resume` for as long as the guest waits.
+
+use super::meter::metered;
+use super::{Ctx, FunctionInfo, Loaded};
+use crate::bindings::exports::everstep::host::guest::Progress;
+use crate::bridge::{Bridge, Patience, Stop};
+use crate::engine::wasi;
+use crate::guest_error::GuestError;
+use crate::host::Error;
+use std::sync::Arc;
+use wasmtime::Store;
+
+/// A run of an execution.
+pub(crate) struct Job {
+    pub(crate) component: Arc<Loaded>,
+    pub(crate) bridge: Arc<Bridge>,
+    pub(crate) args: String,
+    pub(crate) patience: Patience,
+}
+
+/// How a run ends.
+pub(crate) enum Ending {
+    /// The function returned.
+    Returned(Result<String, GuestError>),
+    /// The guest trapped; with the message of its panic, if it left one.
+    Trapped {
+        message: String,
+        /// Whether a limit explains the trap.
+        limit: bool,
+    },
+    /// The run was stopped.
+    Stopped(Stop),
+}
+
+/// Runs an execution in an instance of its own, which is discarded at the end whatever the end is.
+pub(crate) async fn drive(job: Job) -> Ending {
+    let bridge = Arc::clone(&job.bridge);
+    let mut store = new_store(&job.component, Arc::clone(&bridge), job.patience);
+    let stopwatch = Arc::clone(&store.data().stopwatch);
+    let ended = tokio::select! {
+        biased;
+        () = bridge.canceled() => Err(Stop::Canceled),
+        ended = turns(&mut store, &job) => ended,
+        stop = stopwatch.expired() => Err(stop),
+    };
+    match ended {
+        Ok(returned) => match bridge.state().expect_return(&returned) {
+            Ok(()) => Ending::Returned(returned),
+            Err(stop) => Ending::Stopped(stop),
+        },
+        Err(Stop::Contract(message)) => trapped(&bridge, message, false),
+        Err(Stop::Trap(error)) => {
+            let (message, limit) = explain(&error, store.data());
+            trapped(&bridge, message, limit)
+        }
+        Err(stop) => Ending::Stopped(stop),
+    }
+}
+
+/// A trap where the journal goes on is a divergence.
+fn trapped(bridge: &Bridge, message: String, limit: bool) -> Ending {
+    match bridge.state().expect_end(&format!("a trap ({message})")) {
+        Ok(()) => Ending::Trapped { message, limit },
+        Err(stop) => Ending::Stopped(stop),
+    }
+}
+
+async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, GuestError>, Stop> {
+    let bridge = Arc::clone(&job.bridge);
+    let instance = metered(&bridge, job.component.pre.instantiate_async(&mut *store)).await?.map_err(stopped)?;
+    let guest = instance.everstep_host_guest();
+    let start = guest.call_start(&mut *store, &bridge.function, &job.args);
+    let mut progress = metered(&bridge, start).await?.map_err(stopped)?;
+    loop {
+        match progress {
+            Progress::Pending => {}
+            Progress::Done(returned) => {
+                if store.data().wasi.is_some() {
+                    wasi::finish_output(store.data_mut()).map_err(stopped)?;
+                }
+                return match returned {
+                    Ok(result) => checked_result(&bridge, result).map(Ok),
+                    Err(error) => checked_error(&bridge, error.into()).map(Err),
+                };
+            }
+        }
+        let settled = store.data().wait(None).await?;
+        let resume = guest.call_resume(&mut *store, &settled);
+        progress = metered(&bridge, resume).await?.map_err(stopped)?;
+    }
+}
+
+fn checked_result(bridge: &Bridge, result: String) -> Result<String, Stop> {
+    check_size(bridge, "the result", result.len())?;
+    match serde_json::from_str::<&serde_json::value::RawValue>(&result) {
+        Ok(_) => Ok(result),
+        Err(error) => Err(Stop::Contract(format!("the function returned something that is not JSON: {error}"))),
+    }
+}
+
+fn checked_error(bridge: &Bridge, error: GuestError) -> Result<GuestError, Stop> {
+    check_size(bridge, "the message of the error", error.message.len()).map(|()| error)
+}
+
+fn check_size(bridge: &Bridge, what: &str, bytes: usize) -> Result<(), Stop> {
+    let limit = bridge.grants.policy.limits.result;
+    if bytes as u64 <= limit {
+        return Ok(());
+    }
+    Err(Stop::Limit(format!("{what} has {bytes} bytes, limits.result is {limit}")))
+}
+
+fn stopped(error: wasmtime::Error) -> Stop {
+    match error.downcast::<Stop>() {
+        Ok(stop) => stop,
+        Err(error) => Stop::Trap(error),
+    }
+}
+
+fn explain(error: &wasmtime::Error, ctx: &Ctx) -> (String, bool) {
+    let cause = match error.downcast_ref::<wasmtime::Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    if cause.contains(OUT_OF_FUEL) {
+        let limit = ctx.bridge.grants.policy.limits.bytes_per_call;
+        return (format!("one call carries more than the limit of {limit} bytes (limits.bytes_per_call)"), true);
+    }
+    let cause = ctx.panic.as_ref().unwrap_or(&cause);
+    match ctx.limiter.hit() {
+        Some(hit) => (format!("{hit}: {cause}"), true),
+        None => (cause.clone(), false),
+    }
+}
+
+/// What the engine says when a guest hands over more than its store allows; the type of the error is private.
+const OUT_OF_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// What the engine lets a guest hand over in one call: so much more than the policy allows that a payload that is a little
+/// too large is an error that the guest can handle.
+fn hostcall_fuel(bytes_per_call: u64) -> usize {
+    usize::try_from(bytes_per_call.saturating_add(bytes_per_call / 16).saturating_add(64 << 10)).unwrap_or(usize::MAX)
+}
+
+fn new_store(component: &Loaded, bridge: Arc<Bridge>, patience: Patience) -> Store<Ctx> {
+    let fuel = hostcall_fuel(bridge.grants.policy.limits.bytes_per_call);
+    let mut store = Store::new(&component.component.engine, Ctx::new(bridge, patience));
+    store.limiter(|ctx| &mut ctx.limiter);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store.set_hostcall_fuel(fuel);
+    store
+}
+
+/// Asks a component for its functions, in an execution that nothing is kept of.
+pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<Vec<FunctionInfo>, Error> {
+    let mut store = new_store(component, Arc::clone(&bridge), Patience::None);
+    let stopwatch = Arc::clone(&store.data().stopwatch);
+    let describe = async {
+        let instance = metered(&bridge, component.pre.instantiate_async(&mut store)).await?.map_err(stopped)?;
+        let functions = instance.everstep_host_guest().call_functions(&mut store);
+        metered(&bridge, functions).await?.map_err(stopped)
+    };
+    let described = tokio::select! {
+        described = describe => described,
+        stop = stopwatch.expired() => Err(stop),
+    };
+    match described {
+        Ok(functions) => Ok(functions.into_iter().map(Into::into).collect()),
+        Err(Stop::Trap(error)) => Err(Error::Describe { reason: explain(&error, store.data()).0 }),
+        Err(stop) => Err(Error::Describe { reason: stop.to_string() }),
+    }
+}
+
+impl From<crate::bindings::exports::everstep::host::guest::FunctionInfo> for FunctionInfo {
+    fn from(info: crate::bindings::exports::everstep::host::guest::FunctionInfo) -> Self {
+        Self { name: info.name, description: info.description }
+    }
+}

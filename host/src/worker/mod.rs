@@ -1,0 +1,15 @@
+//! Drives one execution: an instance, turn by turn, until it returns, traps, is stopped or suspends.
+//!
+//! `ctx` is what an instance's store holds, `component` a component with everything linked, `meter` the CPU and wall time, `drive`
+//! the turns. What becomes of the ending is the host's business (`crate::host`).
+
+mod component;
+mod ctx;
+mod drive;
+mod meter;
+mod wasi;
+
+pub use component::FunctionInfo;
+pub(crate) use component::Loaded;
+pub(crate) use ctx::Ctx;
+pub(crate) use drive::{Ending, Job, drive};

@@ -1,0 +1,55 @@
+//! The virtual WASI over the bridge: what a WASI guest does is the same steps as those of our own interfaces.
+
+use super::Ctx;
+use crate::bindings::everstep::host::{console, promises, random, timers};
+use crate::bridge::{Fault, Stop};
+use crate::engine::wasi::{VirtualWasi, WasiHost};
+
+const NS_PER_MS: u64 = 1_000_000;
+
+impl WasiHost for Ctx {
+    fn wasi(&mut self) -> &mut VirtualWasi {
+        self.wasi.get_or_insert_with(VirtualWasi::new)
+    }
+
+    fn now_ns(&mut self) -> wasmtime::Result<u64> {
+        let now = timers::Host::now(self);
+        without_error(now).map(|ms| ms.saturating_mul(NS_PER_MS))
+    }
+
+    fn random(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        let bytes = random::Host::bytes(self, u32::try_from(len).unwrap_or(u32::MAX));
+        without_error(bytes)
+    }
+
+    fn print(&mut self, stderr: bool, bytes: &[u8]) -> wasmtime::Result<()> {
+        let to = if stderr { console::OutputStream::Stderr } else { console::OutputStream::Stdout };
+        let printed = console::Host::print(self, to, String::from_utf8_lossy(bytes).into_owned());
+        without_error(printed)
+    }
+
+    fn sleep_ns(&mut self, ns: u64) -> wasmtime::Result<u64> {
+        let promise = timers::Host::sleep(self, ns.div_ceil(NS_PER_MS));
+        without_error(promise)
+    }
+
+    async fn wait_any(&mut self, timers: &[u64]) -> wasmtime::Result<Vec<u64>> {
+        without_error(promises::Host::wait_any(self, timers.to_vec()).await)
+    }
+
+    fn is_settled(&mut self, timer: u64) -> bool {
+        self.bridge.outcome(timer).is_some()
+    }
+
+    fn environment(&mut self) -> Vec<(String, String)> {
+        self.bridge.grants.policy.env.clone().into_iter().collect()
+    }
+}
+
+/// WASI has no error for a denial here: the guest ends, and the message says what to grant.
+fn without_error<T>(outcome: Result<T, Fault>) -> wasmtime::Result<T> {
+    outcome.map_err(|fault| match fault {
+        Fault::Stop(stop) => wasmtime::Error::new(stop),
+        Fault::Guest(error) => wasmtime::Error::new(Stop::Contract(error.to_string())),
+    })
+}
