@@ -1,0 +1,11 @@
+//! What the behaviour suite needs a guest to do, one module per subject of the suite.
+
+mod determinism;
+mod divergence;
+mod functions;
+mod memos;
+mod output;
+mod promises;
+mod raw;
+mod recovery;
+mod requests;

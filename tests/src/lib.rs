@@ -1,0 +1,7 @@
+//! What the tests share: `guests` compiles components, `handmade` assembles them, `sandbox` is a folder with a policy in it,
+//! `faults` makes the disk under a file store fail.
+
+pub mod faults;
+pub mod guests;
+pub mod handmade;
+pub mod sandbox;

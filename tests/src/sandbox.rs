@@ -1,0 +1,178 @@
+//! A folder with a policy in it, and hosts over that policy.
+
+use crate::guests;
+use anyhow::{Context, Result};
+use everstep::store::State;
+use everstep::{Builder, Everstep, ExecutionId, Policy, Report, Run};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A temporary folder: `in` and `out` for guests, `secret` outside any grant, `audit.jsonl`, and `store`.
+#[derive(Debug)]
+pub struct Sandbox {
+    dir: TempDir,
+}
+
+/// Grants what most tests need: `/in` to read, `/out` to write, and an audit log.
+pub const FILES: &str = r#"
+    [[files]]
+    id = "in"
+    guest = "/in"
+    host = "in"
+    access = "read"
+    [[files]]
+    id = "out"
+    guest = "/out"
+    host = "out"
+    access = "write"
+    [audit]
+    file = "audit.jsonl"
+"#;
+
+impl Sandbox {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// The temporary folder cannot be written.
+    pub fn new() -> Result<Self> {
+        let sandbox = Self { dir: TempDir::new()? };
+        for folder in ["in", "out"] {
+            fs::create_dir(sandbox.path(folder))?;
+        }
+        fs::write(sandbox.path("in/a.txt"), "inside")?;
+        fs::write(sandbox.path("secret"), "outside")?;
+        Ok(sandbox)
+    }
+
+    /// A path below it.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    /// A policy as if its file stood here.
+    ///
+    /// # Errors
+    /// It does not load.
+    pub fn policy(&self, toml: &str) -> Result<Policy> {
+        Ok(Policy::parse(&format!("version = 1\n{toml}"), &self.path("policy.toml"))?)
+    }
+
+    /// A host that forgets.
+    ///
+    /// # Errors
+    /// The engine cannot be started.
+    pub fn host(&self) -> Result<Everstep> {
+        Ok(quick(Everstep::local()).build()?)
+    }
+
+    /// A host over the store here. One that was dropped a moment ago may have a write to finish: it is waited for.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    pub fn open(&self) -> Result<Everstep> {
+        let mut attempts = 0;
+        loop {
+            match quick(Everstep::open(self.path("store"))).build() {
+                Err(everstep::Error::Store(everstep::store::Error::InUse { .. })) if attempts < 1_000 => {
+                    attempts += 1;
+                    std::thread::yield_now();
+                }
+                opened => return Ok(opened?),
+            }
+        }
+    }
+
+    /// What the audit log holds. Checks that each line holds the hash of the one before it.
+    ///
+    /// # Errors
+    /// The chain is broken.
+    pub fn audit(&self) -> Result<Vec<Value>> {
+        let text = fs::read_to_string(self.path("audit.jsonl"))?;
+        let (mut previous, mut lines) = ("0".repeat(64), Vec::new());
+        for (sequence, line) in text.lines().enumerate() {
+            let entry: Value = serde_json::from_str(line)?;
+            anyhow::ensure!(entry["previous"] == previous.as_str(), "line {sequence} is not chained: {line}");
+            anyhow::ensure!(entry["sequence"] == sequence, "line {sequence} has another number: {line}");
+            previous = hex::encode(Sha256::digest(line));
+            lines.push(entry);
+        }
+        Ok(lines)
+    }
+
+    /// Every entry below it with its content, apart from the audit log and the store; to see that nothing has changed.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn inventory(&self) -> Result<Vec<String>> {
+        let mut entries = Vec::new();
+        inventory(self.dir.path(), &mut entries)?;
+        entries.sort();
+        Ok(entries)
+    }
+}
+
+fn inventory(dir: &Path, entries: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let found = fs::symlink_metadata(&path)?;
+        if path.ends_with("audit.jsonl") || path.ends_with("store") {
+            continue;
+        }
+        let content = if found.is_file() && found.len() < 1 << 20 { fs::read(&path)? } else { Vec::new() };
+        entries.push(format!("{} {:?} {} {:?}", path.display(), found.file_type(), found.len(), content));
+        if found.is_dir() {
+            inventory(&path, entries)?;
+        }
+    }
+    Ok(())
+}
+
+/// A host that compiles each component once for all tests.
+pub fn quick(builder: Builder) -> Builder {
+    builder.instances(16).cache(guests::project().join("target/test-cache"))
+}
+
+/// Lets the guest `hostile` make these calls; what each came to.
+///
+/// # Errors
+/// The execution did not complete.
+pub async fn calls(host: &Everstep, policy: &Policy, calls: Value) -> Result<Vec<Value>> {
+    let report = attack(host, policy, "calls", &calls.to_string()).await?;
+    outcomes(&report)
+}
+
+/// What each call of a completed `calls` came to.
+///
+/// # Errors
+/// The execution did not complete.
+pub fn outcomes(report: &Report) -> Result<Vec<Value>> {
+    anyhow::ensure!(report.state == State::Completed, "{report:?}");
+    Ok(serde_json::from_str(report.result.as_deref().context("no result")?)?)
+}
+
+/// Runs one function of the guest `hostile` to its end.
+///
+/// # Errors
+/// The host failed, which no guest may bring about.
+pub async fn attack(host: &Everstep, policy: &Policy, function: &str, args: &str) -> Result<Report> {
+    Ok(host.run(hostile(policy, function, args)?).await?)
+}
+
+/// A run of one function of the guest `hostile`.
+///
+/// # Errors
+/// The guest does not compile.
+pub fn hostile(policy: &Policy, function: &str, args: &str) -> Result<Run> {
+    Ok(Run::new(guests::fixture("hostile")?, function, args, policy.clone()))
+}
+
+/// An id.
+///
+/// # Errors
+/// It is none.
+pub fn id(text: &str) -> Result<ExecutionId> {
+    Ok(ExecutionId::new(text)?)
+}

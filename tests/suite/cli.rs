@@ -1,0 +1,324 @@
+//! The binary, as a person or a script uses it.
+
+use everstep_tests::guests;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// A folder to run the binary in, with a cache of its own nowhere else.
+struct Desk {
+    dir: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(args).current_dir(self.path()).env_remove("EVERSTEP_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Done {
+        Done::from(self.command(args).output().unwrap())
+    }
+
+    /// Starts the binary and returns once it says on standard error that it waits.
+    fn waiting(&self, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
+        let mut child = self.command(args).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("answer with: everstep promise resolve") {
+            assert!(stderr.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+        }
+        (child, stderr)
+    }
+
+    /// The example `approval` with folders here; returns what `run` needs to know of it.
+    fn approval(&self) -> [String; 2] {
+        for folder in ["drafts", "published"] {
+            std::fs::create_dir(self.path().join(folder)).unwrap();
+        }
+        std::fs::write(self.path().join("drafts/announcement.md"), "news").unwrap();
+        let example = guests::project().join("examples/approval");
+        std::fs::copy(example.join("policy.toml"), self.path().join("policy.toml")).unwrap();
+        [component("approval"), "policy.toml".to_owned()]
+    }
+}
+
+/// What a command came to.
+#[derive(Debug)]
+struct Done {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Done {
+    /// The one JSON object on standard output.
+    fn json(&self) -> Value {
+        assert_eq!(self.stdout.lines().count(), 1, "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+/// The binary beside this test: `target/release/everstep`.
+fn binary() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let binary = tests.parent().unwrap().parent().unwrap().join("everstep");
+    assert!(binary.is_file(), "{} is missing; `cargo build --release` makes it", binary.display());
+    binary
+}
+
+fn component(example: &str) -> String {
+    let path = guests::path(&guests::project().join("examples").join(example).join("guest")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_result_comes_last_and_the_same_id_again_runs_nothing() {
+    let (desk, hello) = (Desk::new(), component("hello"));
+    let first = desk.run(&["run", &hello, "hello", "--args", r#""Ada""#, "--id", "a"]);
+    assert_eq!((first.code, &*first.stdout), (0, "hello Ada\n\"hello Ada\"\n"), "{first:?}");
+    assert!(first.stderr.contains("no policy file: nothing is granted but print"), "{first:?}");
+
+    let again = desk.run(&["run", &hello, "hello", "--args", r#""Ada""#, "--id", "a"]);
+    assert_eq!((again.code, &*again.stdout), (0, "\"hello Ada\"\n"), "{again:?}");
+    let other = desk.run(&["run", &hello, "hello", "--args", r#""Bob""#, "--id", "a", "--json"]);
+    assert_eq!((other.code, &other.json()["error"]["kind"]), (2, &json!("id-in-use")), "{other:?}");
+    for text in [r#"hello("Ada")"#, r#"hello("Bob")"#] {
+        assert!(other.stderr.contains(text), "{other:?}");
+    }
+}
+
+#[test]
+fn a_script_gets_one_object_and_the_output_on_standard_error() {
+    let (desk, hello) = (Desk::new(), component("hello"));
+    std::fs::write(desk.path().join("args.json"), "\"Eve\"\n").unwrap();
+    let run = desk.run(&["run", &hello, "hello", "--args", "@args.json", "--json", "--store", "memory"]);
+    let mut object = run.json();
+    for key in ["id", "wall_ms"] {
+        assert!(object.as_object_mut().unwrap().remove(key).is_some(), "{run:?}");
+    }
+    assert_eq!(object, json!({"state": "completed", "result": "hello Eve", "steps": 1, "replayed": 0}));
+    assert!(run.stderr.contains("hello Eve\n"), "{run:?}");
+    assert!(!desk.path().join(".everstep").exists());
+}
+
+#[test]
+fn arguments_may_come_from_standard_input() {
+    let (desk, hello) = (Desk::new(), component("hello"));
+    let mut run = desk.command(&["run", &hello, "hello", "--args", "-"]);
+    let mut run = run.stdin(Stdio::piped()).spawn().unwrap();
+    run.stdin.take().unwrap().write_all(b" \"Eve\" ").unwrap();
+    let done = Done::from(run.wait_with_output().unwrap());
+    assert_eq!((done.code, &*done.stdout), (0, "hello Eve\n\"hello Eve\"\n"), "{done:?}");
+}
+
+#[test]
+fn exit_codes_tell_errors_apart() {
+    let (desk, count, hello) = (Desk::new(), component("word-count"), component("hello"));
+    let denied = desk.run(&["run", &count, "count", "--id", "denied", "--json"]);
+    assert_eq!((denied.code, &denied.json()["error"]["code"]), (3, &json!("denied")), "{denied:?}");
+    let invalid = desk.run(&["run", &hello, "hello", "--args", "{}", "--json"]);
+    assert_eq!((invalid.code, &invalid.json()["error"]["code"]), (1, &json!("invalid")), "{invalid:?}");
+
+    let kinds: [(&[&str], &str); 7] = [
+        (&["run", &hello, "nobody"], "unknown-function"),
+        (&["run", &hello, "hello", "--args", "{"], "arguments"),
+        (&["run", "none.wasm", "hello"], "io"),
+        (&["run", &hello], "usage"),
+        (&["show", "nobody"], "unknown-execution"),
+        (&["resume", "--store", "memory"], "nothing-survives"),
+        (&["resume", "--store", "nowhere"], "store"),
+    ];
+    for (command, kind) in kinds {
+        let done = desk.run(&[command, &["--json"]].concat());
+        assert_eq!((done.code, &done.json()["error"]["kind"]), (2, &json!(kind)), "{done:?}");
+        assert!(done.stderr.contains("error: "), "{done:?}");
+    }
+    assert!(!desk.path().join("nowhere").exists());
+}
+
+#[test]
+fn a_policy_file_is_explained_or_refused() {
+    let desk = Desk::new();
+    let example = guests::project().join("examples/word-count/policy.toml");
+    let good = desk.run(&["policy", "check", example.to_str().unwrap()]);
+    assert_eq!(good.code, 0, "{good:?}");
+    assert!(good.stdout.contains("files        input: /in is "), "{good:?}");
+    std::fs::write(desk.path().join("bad.toml"), "version = 1\nnam = 'x'\n").unwrap();
+    let bad = desk.run(&["policy", "check", "bad.toml"]);
+    assert_eq!((bad.code, &*bad.stdout), (2, ""), "{bad:?}");
+    assert!(bad.stderr.contains("bad.toml:2: unknown key `nam`"), "{bad:?}");
+}
+
+#[test]
+fn a_store_that_the_guest_could_write_is_refused() {
+    let desk = Desk::new();
+    let [guest, policy] = desk.approval();
+    let done = desk.run(&["run", &guest, "publish", "--policy", &policy, "--store", "published/store"]);
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.stderr.contains("lets the guest write"), "{done:?}");
+}
+
+#[test]
+fn a_waiting_run_is_answered_by_another_process() {
+    let desk = Desk::new();
+    let [guest, policy] = desk.approval();
+    let (run, _stderr) = desk.waiting(&["run", &guest, "publish", "--policy", &policy, "--id", "a", "--json"]);
+    let listed = desk.run(&["promise", "list", "--json"]).json();
+    assert_eq!(listed["promises"][0]["id"], "a.1");
+    assert_eq!(listed["promises"][0]["data"]["draft"], "news");
+    let busy = desk.run(&["run", &guest, "publish", "--policy", &policy, "--json"]);
+    assert_eq!((busy.code, &busy.json()["error"]["kind"]), (2, &json!("store-in-use")), "{busy:?}");
+
+    let unknown = desk.run(&["promise", "resolve", "a.7", "1", "--json"]);
+    assert_eq!((unknown.code, &unknown.json()["error"]["kind"]), (2, &json!("unknown-promise")), "{unknown:?}");
+    let resolved = desk.run(&["promise", "resolve", "a.1", "{\"publish\":\n true}", "--json"]);
+    assert_eq!((resolved.code, resolved.json()), (0, json!({"settled": "a.1"})), "{resolved:?}");
+    let done = Done::from(run.wait_with_output().unwrap());
+    assert_eq!((done.code, &done.json()["result"]["published"]), (0, &json!(true)), "{done:?}");
+    assert!(!desk.path().join(".everstep/host.sock").exists());
+}
+
+#[test]
+fn an_answer_is_kept_until_the_execution_is_resumed() {
+    let desk = Desk::new();
+    let [guest, policy] = desk.approval();
+    let run = desk.run(&["run", &guest, "publish", "--policy", &policy, "--id", "a", "--no-wait", "--json"]);
+    assert_eq!((run.code, &run.json()["state"]), (5, &json!("suspended")), "{run:?}");
+    assert!(run.stderr.contains("everstep resume a\n"), "{run:?}");
+    let resolved = desk.run(&["promise", "resolve", "a.1", r#"{"publish": true}"#]);
+    assert_eq!((resolved.code, &*resolved.stdout), (0, "resolved a.1\n"), "{resolved:?}");
+    assert!(resolved.stderr.contains("goes on with: everstep resume a\n"), "{resolved:?}");
+    let all = desk.run(&["resume"]);
+    assert_eq!(all.code, 0, "{all:?}");
+    let last = all.stdout.lines().last().unwrap();
+    assert!(last.starts_with("a  completed  {"), "{all:?}");
+    let logs = desk.run(&["logs", "a"]);
+    assert_eq!(logs.stdout, "publish announcement.md? answer promise a.1\npublished: somebody said yes\n");
+}
+
+#[test]
+fn a_rejection_reaches_the_guest() {
+    let desk = Desk::new();
+    let [guest, policy] = desk.approval();
+    desk.run(&["run", &guest, "publish", "--policy", &policy, "--id", "a", "--no-wait"]);
+    assert_eq!(desk.run(&["promise", "reject", "a.1", "not today"]).code, 0);
+    let resumed = desk.run(&["resume", "a", "--json"]);
+    let error = json!({"kind": "returned", "code": "failed", "message": "not today"});
+    assert_eq!((resumed.code, &resumed.json()["error"]), (1, &error), "{resumed:?}");
+}
+
+#[test]
+fn canceling_ends_an_execution_that_runs_or_rests() {
+    let desk = Desk::new();
+    let [guest, policy] = desk.approval();
+    let (run, _stderr) = desk.waiting(&["run", &guest, "publish", "--policy", &policy, "--id", "a", "--json"]);
+    assert_eq!(desk.run(&["cancel", "a"]).stdout, "canceled a\n");
+    let done = Done::from(run.wait_with_output().unwrap());
+    assert_eq!((done.code, &done.json()["state"]), (1, &json!("canceled")), "{done:?}");
+
+    desk.run(&["run", &guest, "publish", "--policy", &policy, "--id", "b", "--no-wait"]);
+    assert_eq!(desk.run(&["cancel", "b"]).code, 0);
+    assert_eq!(desk.run(&["cancel", "b", "--json"]).json()["error"]["kind"], "ended");
+    assert_eq!(desk.run(&["promise", "list", "--json"]).json(), json!({"promises": []}));
+}
+
+#[test]
+fn a_signal_leaves_an_execution_that_can_be_resumed() {
+    let desk = Desk::new();
+    let [guest, policy] = desk.approval();
+    for (signal, code, command) in [("-INT", 130, "run"), ("-TERM", 143, "resume")] {
+        let args = match command {
+            "run" => vec!["run", &guest, "publish", "--policy", &policy, "--id", "a"],
+            _ => vec!["resume", "a"],
+        };
+        let (mut run, mut stderr) = desk.waiting(&args);
+        let killed = Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        assert_eq!(run.wait().unwrap().code(), Some(code));
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        assert!(said.contains("go on with: everstep resume a\n"), "{said}");
+    }
+    let suspended = desk.run(&["resume", "--no-wait", "--json"]);
+    assert_eq!((suspended.code, &suspended.json()["executions"][0]["replayed"]), (5, &json!(3)), "{suspended:?}");
+}
+
+#[test]
+fn steps_are_shown_with_their_decisions() {
+    let (desk, count) = (Desk::new(), component("word-count"));
+    desk.run(&["run", &count, "count", "--id", "a"]);
+    let shown = desk.run(&["show", "a", "--json"]).json();
+    let step = &shown["steps"][0];
+    assert_eq!((&step["n"], &step["kind"], &step["decision"]), (&json!(0), &json!("files.list"), &json!("deny")));
+    assert_eq!((&shown["state"], &shown["error"]["code"]), (&json!("failed"), &json!("denied")));
+    let table = desk.run(&["show", "a"]).stdout;
+    assert!(table.contains("\nN  KIND        SUBJECT  DECISION"), "{table}");
+    let listed = desk.run(&["list", "--json"]).json();
+    assert_eq!((&listed["executions"][0]["id"], &listed["executions"][0]["steps"]), (&json!("a"), &json!(1)));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let (desk, hello) = (Desk::new(), component("hello"));
+    let commands: [&[&str]; 3] = [&["run", &hello, "hello", "--id", "a"], &["list"], &["show", "a"]];
+    for args in commands {
+        let mut child = desk.command(args).spawn().unwrap();
+        drop(child.stdout.take());
+        let done = Done::from(child.wait_with_output().unwrap());
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(!done.stderr.contains("panic"), "{done:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_is_stuck_holds_neither_the_execution_nor_a_signal() {
+    let (desk, count) = (Desk::new(), component("word-count"));
+    for folder in ["in", "out"] {
+        std::fs::create_dir(desk.path().join(folder)).unwrap();
+    }
+    // A pipe holds 64 KiB; a line per file makes more.
+    for file in 0..600 {
+        std::fs::write(desk.path().join(format!("in/{file:0>120}")), "one").unwrap();
+    }
+    std::fs::copy(guests::project().join("examples/word-count/policy.toml"), desk.path().join("policy.toml")).unwrap();
+    let mut run = desk.command(&["run", &count, "count", "--policy", "policy.toml", "--id", "a"]).spawn().unwrap();
+    let state = || desk.run(&["list", "--json"]).json()["executions"][0]["state"].clone();
+    let deadline = std::time::Duration::from_secs(60);
+    wait_until(deadline, || desk.path().join(".everstep/store.db").exists() && state() == "completed");
+    assert!(run.try_wait().unwrap().is_none(), "its output is not read, so it cannot have ended");
+    let killed = Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    wait_until(deadline, || run.try_wait().unwrap().is_some());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+}
+
+fn wait_until(deadline: std::time::Duration, mut holds: impl FnMut() -> bool) {
+    let step = std::time::Duration::from_millis(20);
+    for _ in 0..deadline.as_millis() / step.as_millis() {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(step);
+    }
+    panic!("it did not happen within {deadline:?}");
+}

@@ -1,0 +1,96 @@
+//! A journal cut after any of its records leads to the same journal and the same result.
+
+use crate::support::{BEHAVIOUR, Place, boundaries, id, life, policy, quick, result, run};
+use everstep::clock::TestClock;
+use everstep::store::{Change, Execution, MemoryStore, Progress, Store};
+use everstep::{Everstep, Patience, Run};
+use std::sync::Arc;
+
+const FUNCTIONS: [&str; 3] = ["depends_on_everything", "waits_for_any", "races_timers"];
+
+/// An execution that nothing disturbed, and all that is stored of it.
+struct Undisturbed {
+    execution: Execution,
+    journal: Vec<u8>,
+}
+
+fn undisturbed(place: &Place, function: &str) -> Undisturbed {
+    life(async {
+        let host = place.host().clock(Arc::new(TestClock::at(1_700_000_000_000))).build().unwrap();
+        host.run(run(function, "null")).await.unwrap();
+        let (execution, journal) =
+            (host.reader().execution(&id("x")).unwrap(), host.reader().journal(&id("x")).unwrap());
+        Undisturbed { execution, journal }
+    })
+}
+
+/// A store that holds the execution as it was when its journal ended with these bytes.
+fn cut(undisturbed: &Undisturbed, component: &[u8], journal: &[u8]) -> Arc<MemoryStore> {
+    let store = Arc::new(MemoryStore::default());
+    // The host that takes it up is the first, as far as the guest is told.
+    let progress = Progress { attempts: 0, ..Progress::starting(undisturbed.execution.created_ms) };
+    let execution = Execution { key: store.fresh_key(), progress, ..undisturbed.execution.clone() };
+    let key = execution.key;
+    let changes = [
+        Change::Blob(execution.component, component.to_vec()),
+        Change::Blob(execution.policy, policy().canonical().into_bytes()),
+        Change::Create(Box::new(execution)),
+        Change::Append { key, segment: 0, bytes: journal.to_vec() },
+    ];
+    store.commit(&changes).unwrap();
+    store
+}
+
+/// Skips a varint; returns it and the rest.
+fn varint(bytes: &[u8]) -> (u64, &[u8]) {
+    let end = bytes.iter().position(|byte| byte & 0x80 == 0).unwrap();
+    let value = bytes[..=end].iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f));
+    (value, &bytes[end + 1..])
+}
+
+/// The time of a record: its second number, or its first where it has no number of its own.
+fn time(body: &[u8]) -> u64 {
+    let (first, rest) = varint(&body[1..]);
+    match body[0] {
+        5 | 6 => first,
+        _ => varint(rest).0,
+    }
+}
+
+#[test]
+fn every_prefix_of_a_journal_leads_to_the_same_journal_and_result() {
+    let component = everstep_tests::guests::fixture("behaviour").unwrap();
+    for function in FUNCTIONS {
+        for place in Place::each() {
+            let whole = undisturbed(&place, function);
+            let ends = boundaries(&whole.journal);
+            let starts = [0].into_iter().chain(ends.iter().copied());
+            assert!(ends.len() > 5, "{function} records too little");
+            for (start, end) in starts.zip(ends.iter().copied()) {
+                let now_ms = time(&whole.journal[start + 8..end]);
+                let store = cut(&whole, &component, &whole.journal[..end]);
+                life(async {
+                    let clock = Arc::new(TestClock::at(now_ms));
+                    let host = quick(Everstep::over(store)).clock(clock).build().unwrap();
+                    let report = host.resume(&id("x"), Patience::Forever).await.unwrap().wait().await.unwrap();
+                    assert_eq!(report.result, whole.execution.progress.result, "{function} from byte {end}");
+                    let journal = host.reader().journal(&id("x")).unwrap();
+                    assert!(journal == whole.journal, "{function} from byte {end}: another journal");
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_journal_and_its_seed_repeat_the_randomness_and_another_seed_does_not() {
+    let draws = |name: &str| {
+        life(async {
+            let host = quick(Everstep::local()).clock(Arc::new(TestClock::at(1))).build().unwrap();
+            let run = Run::new(BEHAVIOUR.clone(), "depends_on_everything", "null", policy()).with_id(id(name));
+            result(&host.run(run).await.unwrap()).to_owned()
+        })
+    };
+    let strip = |log: &str| log.split("uuid").next().unwrap().to_owned();
+    assert_ne!(strip(&draws("a")), strip(&draws("b")), "two executions drew the same");
+}

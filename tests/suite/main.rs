@@ -1,0 +1,16 @@
+//! The behaviour suite: one binary, one module per subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod cli;
+mod determinism;
+mod divergence;
+mod functions;
+mod hostile;
+mod kill;
+mod policy;
+mod promises;
+mod recovery;
+mod requests;
+mod store_faults;
+mod support;
+mod wasi;

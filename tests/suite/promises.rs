@@ -1,0 +1,479 @@
+//! Promises of every kind: settled by the clock, by the guest, from outside; delivered in order.
+
+use crate::support::{
+    ManualClock, Place, Shown, error, eventually, failure, id, life, outcome, parse, quick, result, run, soon,
+};
+use everstep::clock::TestClock;
+use everstep::store::{FailureKind, State};
+use everstep::{Error, ErrorCode, Everstep, Handle, Patience, PromiseId};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn clock() -> Arc<TestClock> {
+    Arc::new(TestClock::at(1_000_000))
+}
+
+/// The open promises of the execution `x`, by step.
+fn open(host: &Everstep) -> Vec<PromiseId> {
+    host.reader().promises().unwrap().into_iter().map(|promise| promise.id).collect()
+}
+
+async fn resume(host: &Everstep, patience: Patience) -> Handle {
+    host.resume(&id("x"), patience).await.unwrap()
+}
+
+#[test]
+fn a_timer_takes_its_time_by_the_clock() {
+    for place in Place::each() {
+        let report = outcome(place.host().clock(clock()), run("sleeps", "86400000"));
+        assert_eq!(result(&report), "86400000");
+    }
+    assert_eq!(result(&outcome(quick(Everstep::local()).clock(clock()), run("sleeps", "0"))), "0");
+}
+
+#[test]
+fn a_timer_ends_while_no_host_runs() {
+    for place in Place::each() {
+        let clock = ManualClock::at(1_000);
+        let sleeping = outcome(place.host().clock(clock.clone()), run("sleeps", "500").without_waiting());
+        assert_eq!(sleeping.state, State::Suspended);
+        clock.advance_to(1_499);
+        let still = outcome(place.host().clock(clock.clone()), run("sleeps", "500").without_waiting());
+        assert_eq!(still.state, State::Suspended);
+        clock.advance_to(7_000);
+        let done = outcome(place.host().clock(clock), run("sleeps", "500").without_waiting());
+        assert_eq!(result(&done), "6000");
+    }
+}
+
+#[test]
+fn of_two_timers_that_ended_while_no_host_ran_the_earlier_wins() {
+    for place in Place::each() {
+        let clock = ManualClock::at(1_000);
+        let suspended = outcome(place.host().clock(clock.clone()), run("races_timers", "null").without_waiting());
+        assert_eq!(suspended.state, State::Suspended);
+        clock.advance_to(9_000);
+        let done = outcome(place.host().clock(clock), run("races_timers", "null"));
+        assert_eq!(result(&done), r#""sooner""#);
+    }
+    let undisturbed = outcome(quick(Everstep::local()).clock(clock()), run("races_timers", "null"));
+    assert_eq!(result(&undisturbed), r#""sooner""#);
+}
+
+#[test]
+fn an_answer_before_the_deadline_is_delivered_although_the_deadline_has_passed_since() {
+    for place in Place::each() {
+        let clock = ManualClock::at(1_000);
+        life(async {
+            let host = place.host().clock(clock.clone()).build().unwrap();
+            let suspended = host.run(run("awaits_within", "100").without_waiting()).await.unwrap();
+            assert_eq!(suspended.state, State::Suspended);
+            clock.advance_to(1_099);
+            host.settle(&open(&host)[0], Ok(r#""in time""#.into())).await.unwrap();
+        });
+        clock.advance_to(5_000);
+        let done = outcome(place.host().clock(clock), run("awaits_within", "100"));
+        assert_eq!(result(&done), r#""in time""#);
+    }
+}
+
+#[test]
+fn an_answer_after_the_deadline_is_refused_and_changes_nothing() {
+    for place in Place::each() {
+        let clock = ManualClock::at(1_000);
+        life(async {
+            let host = place.host().clock(clock.clone()).build().unwrap();
+            host.run(run("awaits_within", "100").without_waiting()).await.unwrap();
+            clock.advance_to(1_100);
+            let before = host.reader().journal(&id("x")).unwrap();
+            let late = host.settle(&open(&host)[0], Ok("1".into())).await.unwrap_err();
+            assert_eq!(late.to_string(), "the deadline of x.0 has passed; nothing was changed");
+            assert!(host.reader().journal(&id("x")).unwrap() == before);
+            let done = resume(&host, Patience::Forever).await.wait().await.unwrap();
+            assert_eq!(failure(&done).0, FailureKind::Returned(ErrorCode::TimedOut));
+        });
+    }
+}
+
+#[test]
+fn a_promise_with_a_deadline_is_rejected_as_timed_out() {
+    for place in Place::each() {
+        let report = outcome(place.host().clock(clock()), run("awaits_within", "50"));
+        let timed_out =
+            (FailureKind::Returned(ErrorCode::TimedOut), "the deadline passed before anybody settled the promise");
+        assert_eq!(failure(&report), timed_out);
+        life(async { assert_eq!(open(&place.host().build().unwrap()), []) });
+    }
+}
+
+#[test]
+fn a_policy_bounds_how_long_a_promise_may_wait() {
+    let bounded = parse("[[capability]]\nname = \"promise\"\ntimeout = \"2s\"\n");
+    let clock = clock();
+    let run = everstep::Run { policy: bounded, ..run("awaits", "null") };
+    let report = outcome(quick(Everstep::local()).clock(clock.clone()), run);
+    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
+    assert_eq!(everstep::clock::Clock::now_ms(&*clock), 1_002_000);
+}
+
+#[test]
+fn an_answer_given_while_the_guest_waits_resumes_it() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let handle = host.start(run("asks", "null")).await.unwrap();
+            let asked = eventually("the question", || host.reader().promises().unwrap().pop()).await;
+            assert_eq!((asked.kind.as_str(), asked.subject.as_str()), ("input", "shall we?"));
+            host.settle(&asked.id, Ok(r#"{"yes":true}"#.into())).await.unwrap();
+            assert_eq!(open(&host), []);
+            assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), r#"{"yes":true}"#);
+        });
+    }
+}
+
+#[test]
+fn an_answer_given_while_nobody_runs_the_execution_is_there_when_it_resumes() {
+    for place in Place::each() {
+        let shown = Shown::default();
+        let host = || place.host().on_output(shown.sink());
+        assert_eq!(outcome(host(), run("asks", "null").without_waiting()).state, State::Suspended);
+        life(async { host().build().unwrap().settle(&id("x").promise(1), Ok("7".into())).await.unwrap() });
+        let done = outcome(host(), run("asks", "null"));
+        assert_eq!((result(&done), done.replayed), ("7", 2));
+        assert_eq!(shown.lines(), ["asking\n", "answered\n"]);
+    }
+}
+
+#[test]
+fn a_rejection_from_outside_is_an_error_of_the_guest() {
+    life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        host.run(run("awaits", "null").without_waiting()).await.unwrap();
+        host.settle(&id("x").promise(0), Err(error(ErrorCode::Denied, "not today"))).await.unwrap();
+        let done = resume(&host, Patience::None).await.wait().await.unwrap();
+        assert_eq!(failure(&done), (FailureKind::Returned(ErrorCode::Denied), "not today"));
+    });
+}
+
+/// At rest and while it runs, the same rules hold for whoever settles from outside.
+async fn check_rules(host: &Everstep, promise: &PromiseId) {
+    let journal = || host.reader().journal(&id("x")).unwrap();
+    let before = journal();
+    let settle = |id: PromiseId, outcome: &str| {
+        let (host, outcome) = (host.clone(), outcome.to_owned());
+        async move { host.settle(&id, Ok(outcome)).await }
+    };
+    let unknown = settle(id("x").promise(77), "1").await.unwrap_err();
+    assert_eq!(unknown.to_string(), "nobody waits for x.77: its execution has no such promise; nothing was changed");
+    let nobody = settle(id("nobody").promise(0), "1").await.unwrap_err();
+    assert!(matches!(nobody, Error::UnknownPromise(_)), "{nobody}");
+    let no_json = settle(promise.clone(), "{").await.unwrap_err();
+    assert!(no_json.to_string().starts_with(&format!("{promise} was not settled: not JSON")), "{no_json}");
+    let too_large = settle(promise.clone(), &format!("\"{}\"", "x".repeat(9 << 20))).await.unwrap_err();
+    assert!(matches!(too_large, Error::InvalidOutcome { .. }), "{too_large}");
+    assert!(journal() == before, "a refused answer was written down");
+
+    settle(promise.clone(), r#""first""#).await.unwrap();
+    let after = journal();
+    assert!(after.len() > before.len());
+    settle(promise.clone(), r#""first""#).await.unwrap();
+    let other = settle(promise.clone(), r#""second""#).await.unwrap_err();
+    assert_eq!(other.to_string(), format!("{promise} is settled already, with another outcome; nothing was changed"));
+    let rejected = host.settle(promise, Err(error(ErrorCode::Failed, "no"))).await.unwrap_err();
+    assert!(matches!(rejected, Error::AlreadySettled(_)), "{rejected}");
+    assert!(journal() == after, "a second answer was written down");
+}
+
+#[test]
+fn at_rest_the_first_answer_wins_and_all_others_change_nothing() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            host.run(run("asks_twice", "null").without_waiting()).await.unwrap();
+            check_rules(&host, &id("x").promise(0)).await;
+            host.settle(&id("x").promise(1), Ok("2".into())).await.unwrap();
+            let done = resume(&host, Patience::None).await.wait().await.unwrap();
+            assert_eq!(result(&done), r#"["first",2]"#);
+        });
+    }
+}
+
+#[test]
+fn in_a_run_the_first_answer_wins_and_all_others_change_nothing() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let handle = host.start(run("asks_twice", "null")).await.unwrap();
+            eventually("two questions", || (open(&host).len() == 2).then_some(())).await;
+            check_rules_while_waiting(&host).await;
+            host.settle(&id("x").promise(1), Ok("2".into())).await.unwrap();
+            assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), r#"["first",2]"#);
+        });
+    }
+}
+
+/// The guest takes a delivery in between, which is written down a moment later: only refusals leave the journal as it is.
+async fn check_rules_while_waiting(host: &Everstep) {
+    let before = host.reader().journal(&id("x")).unwrap();
+    let unknown = host.settle(&id("x").promise(77), Ok("1".into())).await.unwrap_err();
+    assert!(matches!(unknown, Error::UnknownPromise(_)), "{unknown}");
+    let no_json = host.settle(&id("x").promise(0), Ok("{".into())).await.unwrap_err();
+    assert!(matches!(no_json, Error::InvalidOutcome { .. }), "{no_json}");
+    assert!(host.reader().journal(&id("x")).unwrap() == before, "a refused answer was written down");
+    let first = || Ok(r#""first""#.to_owned());
+    host.settle(&id("x").promise(0), first()).await.unwrap();
+    host.settle(&id("x").promise(0), first()).await.unwrap();
+    let other = host.settle(&id("x").promise(0), Ok("2".into())).await.unwrap_err();
+    assert!(matches!(other, Error::AlreadySettled(_)), "{other}");
+}
+
+#[test]
+fn a_timer_is_settled_by_the_clock_alone() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().clock(ManualClock::at(5)).build().unwrap();
+            host.run(run("sleeps", "1000").without_waiting()).await.unwrap();
+            let at_rest = host.settle(&id("x").promise(1), Ok("null".into())).await.unwrap_err();
+            assert_eq!(at_rest.to_string(), "x.1 is a timer; only the clock settles it");
+            let _handle = resume(&host, Patience::Forever).await;
+            let running = host.settle(&id("x").promise(1), Ok("null".into())).await.unwrap_err();
+            assert!(matches!(running, Error::NotSettledFromOutside(_)), "{running}");
+        });
+    }
+}
+
+#[test]
+fn an_execution_that_has_ended_takes_no_answers() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            host.run(run("asks", "null").without_waiting()).await.unwrap();
+            host.settle(&id("x").promise(1), Ok("1".into())).await.unwrap();
+            resume(&host, Patience::None).await.wait().await.unwrap();
+            let before = host.reader().journal(&id("x")).unwrap();
+            let late = host.settle(&id("x").promise(1), Ok("1".into())).await.unwrap_err();
+            assert_eq!(late.to_string(), "execution x has ended (completed); nothing was changed");
+            let cancel = host.cancel(&id("x")).await.unwrap_err();
+            assert!(matches!(cancel, Error::Ended { state: "completed", .. }), "{cancel}");
+            assert!(host.reader().journal(&id("x")).unwrap() == before);
+        });
+    }
+}
+
+#[test]
+fn a_guest_settles_promises_of_its_own_and_nobody_elses() {
+    for place in Place::each() {
+        let report = outcome(place.host(), run("settles_its_own", "null"));
+        let again =
+            json!({"Err": {"code": "invalid", "message": "promise 0 is settled already, with another outcome"}});
+        let rejected = json!({"Err": {"code": "failed", "message": "not wanted"}});
+        let input = "6 is no promise that this execution made with create";
+        let human = json!({"Err": {"code": "invalid", "message": input}});
+        assert_eq!(json(result(&report)), json!([{"Ok": 1}, again, rejected, human]));
+    }
+}
+
+#[test]
+fn a_guest_gives_up_on_promises_of_every_kind() {
+    for place in Place::each() {
+        let report = outcome(place.host().clock(clock()), run("cancels", "null"));
+        let canceled = json!({"Err": {"code": "canceled", "message": "the guest gave the promise up"}});
+        assert_eq!(json(result(&report)), json!([canceled, canceled, canceled, {"Ok": "kept"}]));
+        life(async { assert_eq!(open(&place.host().build().unwrap()), []) });
+    }
+}
+
+#[test]
+fn a_blocking_wait_returns_promises_in_the_order_in_which_they_settled() {
+    for place in Place::each() {
+        let report = outcome(place.host().clock(clock()), run("waits_for_any", "null"));
+        assert_eq!(result(&report), "[[1],[2],[0],[0,1,2]]");
+    }
+}
+
+#[test]
+fn a_wait_for_nothing_or_for_the_unknown_is_an_error() {
+    let report = outcome(quick(Everstep::local()).clock(clock()), run("waits_in_vain", "null"));
+    let lines = json(result(&report));
+    assert!(lines[0].as_str().unwrap().contains("wait-any needs at least one promise"), "{lines}");
+    assert!(lines[1].as_str().unwrap().contains("99 is no promise of this execution"), "{lines}");
+    assert_eq!(lines[2], "false", "polling must not show what was not delivered");
+}
+
+#[test]
+fn a_guest_sees_the_outcome_of_what_was_delivered_and_of_nothing_else() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            host.run(run("waits_in_another_order", "null").without_waiting()).await.unwrap();
+            for number in [0, 1] {
+                host.settle(&id("x").promise(number), Ok("1".into())).await.unwrap();
+            }
+        });
+        let done = outcome(place.host(), run("waits_in_another_order", "null"));
+        assert_eq!(result(&done), r#"["false true","true true"]"#);
+    }
+}
+
+#[test]
+fn a_canceled_execution_ends_while_it_waits_and_while_nobody_runs_it() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let handle = host.start(run("asks", "null")).await.unwrap();
+            eventually("the question", || open(&host).pop()).await;
+            host.cancel(&id("x")).await.unwrap();
+            assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
+            let at_rest = run("asks", "null").with_id(id("y")).without_waiting();
+            assert_eq!(host.run(at_rest).await.unwrap().state, State::Suspended);
+            host.cancel(&id("y")).await.unwrap();
+            assert_eq!(open(&host), [], "nobody should be asked any more");
+        });
+        life(async {
+            let host = place.host().build().unwrap();
+            for name in ["x", "y"] {
+                assert_eq!(host.reader().execution(&id(name)).unwrap().progress.state, State::Canceled);
+                let again = host.cancel(&id(name)).await.unwrap_err();
+                assert!(matches!(again, Error::Ended { state: "canceled", .. }), "{again}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_canceled_execution_ends_while_it_computes() {
+    life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        let handle = host.start(run("asks_and_spins", "1000000000000")).await.unwrap();
+        eventually("the question", || open(&host).pop()).await;
+        soon("the cancellation", host.cancel(&id("x"))).await.unwrap();
+        assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
+    });
+}
+
+#[test]
+fn an_answer_given_while_the_guest_computes_is_kept() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let _spins = host.start(run("asks_and_spins", "1000000000000")).await.unwrap();
+            eventually("the question", || open(&host).pop()).await;
+            host.settle(&id("x").promise(0), Ok("1".into())).await.unwrap();
+        });
+        life(async {
+            let host = place.host().build().unwrap();
+            let other = host.settle(&id("x").promise(0), Ok("2".into())).await.unwrap_err();
+            assert!(matches!(other, Error::AlreadySettled(_)), "{other}");
+        });
+    }
+}
+
+/// Answers that meet an execution on its way to rest must not be lost, and must not upset the store.
+#[test]
+fn answers_at_the_moment_of_suspension_are_all_kept() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            for number in 0..40 {
+                let name = id(&format!("x{number}"));
+                let suspends =
+                    host.start(run("asks_twice", "null").with_id(name.clone()).without_waiting()).await.unwrap();
+                let answers: Vec<_> = (0..2)
+                    .map(|step| {
+                        let (host, promise) = (host.clone(), name.promise(step));
+                        tokio::spawn(async move {
+                            loop {
+                                match host.settle(&promise, Ok(step.to_string())).await {
+                                    Err(Error::UnknownPromise(_)) => tokio::task::yield_now().await,
+                                    other => return other,
+                                }
+                            }
+                        })
+                    })
+                    .collect();
+                suspends.wait().await.unwrap();
+                for answer in answers {
+                    soon("the answer", answer).await.unwrap().unwrap();
+                }
+                let done = host.resume(&name, Patience::None).await.unwrap().wait().await.unwrap();
+                assert_eq!(result(&done), "[0,1]", "{name}");
+            }
+        });
+    }
+}
+
+#[test]
+fn cancellations_at_the_moment_of_suspension_end_the_execution() {
+    life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        for number in 0..40 {
+            let name = id(&format!("x{number}"));
+            let handle = host.start(run("asks", "null").with_id(name.clone()).without_waiting()).await.unwrap();
+            let (canceled, _) = tokio::join!(host.cancel(&name), handle.wait());
+            canceled.unwrap();
+            assert_eq!(host.reader().execution(&name).unwrap().progress.state, State::Canceled);
+        }
+    });
+}
+
+/// A server drops what it does for a client that has gone away.
+#[test]
+fn a_caller_who_gives_up_in_the_middle_of_an_answer_upsets_nothing() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            for number in 0..20 {
+                let name = id(&format!("x{number}"));
+                host.run(run("asks_twice", "null").with_id(name.clone()).without_waiting()).await.unwrap();
+                let promise = name.promise(0);
+                let gone = tokio::time::timeout(Duration::ZERO, host.settle(&promise, Ok("1".into())));
+                drop(gone.await);
+                host.settle(&name.promise(0), Ok("1".into())).await.unwrap();
+                host.settle(&name.promise(1), Ok("2".into())).await.unwrap();
+                let done = host.resume(&name, Patience::None).await.unwrap().wait().await.unwrap();
+                assert_eq!(result(&done), "[1,2]");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_remembered_computation_is_not_repeated_after_a_restart() {
+    for place in Place::each() {
+        let first = outcome(place.host(), run("remembers", "null").without_waiting());
+        assert_eq!(first.state, State::Suspended);
+        life(async { place.host().build().unwrap().settle(&id("x").promise(2), Ok("1".into())).await.unwrap() });
+        let done = outcome(place.host(), run("remembers", "null"));
+        assert_eq!(result(&done), "[9,16,0]", "the last number counts the computations of this instance");
+    }
+}
+
+#[test]
+fn without_a_restart_a_remembered_computation_runs_once() {
+    life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        let handle = host.start(run("remembers", "null")).await.unwrap();
+        let asked = eventually("the question", || open(&host).pop()).await;
+        host.settle(&asked, Ok("1".into())).await.unwrap();
+        assert_eq!(result(&handle.wait().await.unwrap()), "[9,16,2]");
+    });
+}
+
+/// A computation that makes calls is repeated, but its calls are answered from the journal.
+#[test]
+fn the_calls_of_a_remembered_computation_are_not_made_again() {
+    for place in Place::each() {
+        let clock = ManualClock::at(1_000);
+        let first = outcome(place.host().clock(clock.clone()), run("remembers_calls", "null").without_waiting());
+        assert_eq!(first.state, State::Suspended);
+        clock.advance_to(2_000);
+        life(async { place.host().build().unwrap().settle(&id("x").promise(2), Ok("1".into())).await.unwrap() });
+        let done = outcome(place.host().clock(clock), run("remembers_calls", "null"));
+        assert_eq!(result(&done), "[1000,1]");
+    }
+}

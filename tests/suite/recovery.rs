@@ -1,0 +1,463 @@
+//! A store that fails at its commit 1..N, and disks that fail at their write 1..N, under executions that do everything: the
+//! host lives, acknowledges nothing that is lost, and the next one goes on.
+
+use crate::support::{
+    Calls, ManualClock, Place, Shown, boundaries, eventually, id, life, outcome, parse, policy, quick, result, run,
+    soon,
+};
+use everstep::capability::Idempotent;
+use everstep::clock::{Clock, TestClock};
+use everstep::output::Output;
+use everstep::store::{
+    Change, Error as StoreError, Execution, ExecutionKey, FileStore, MemoryStore, PendingPromise, State, Store,
+};
+use everstep::{Builder, Digest, Error, Everstep, ExecutionId, Policy, Report, Run, StepOutcome};
+use everstep_tests::faults::{self, Fault, Kind};
+use everstep_tests::guests;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tempfile::TempDir;
+
+/// What becomes of the commit that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Lost,
+    /// It is durable, and nobody learns so.
+    Kept,
+}
+
+/// A store whose commits fail from one on.
+struct CrashStore {
+    inner: Arc<dyn Store>,
+    fate: Fate,
+    /// Commits before the one that fails.
+    left: AtomicU32,
+    struck: AtomicU32,
+}
+
+impl CrashStore {
+    fn at(inner: Arc<dyn Store>, commit: u32, fate: Fate) -> Arc<Self> {
+        Arc::new(Self { inner, fate, left: AtomicU32::new(commit - 1), struck: AtomicU32::new(0) })
+    }
+
+    /// Fails from the next commit on.
+    fn strike(&self) {
+        self.left.store(0, Ordering::SeqCst);
+    }
+
+    fn has_struck(&self) -> bool {
+        self.struck.load(Ordering::SeqCst) > 0
+    }
+}
+
+impl Store for CrashStore {
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return self.inner.commit(changes);
+        }
+        if self.struck.fetch_add(1, Ordering::SeqCst) == 0 && self.fate == Fate::Kept {
+            self.inner.commit(changes)?;
+        }
+        Err(StoreError::Io(std::io::Error::other("the disk is gone")))
+    }
+
+    fn fresh_key(&self) -> ExecutionKey {
+        self.inner.fresh_key()
+    }
+
+    fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, StoreError> {
+        self.inner.execution(id)
+    }
+
+    fn executions(&self) -> Result<Vec<Execution>, StoreError> {
+        self.inner.executions()
+    }
+
+    fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), StoreError> {
+        self.inner.journal(key)
+    }
+
+    fn promises(&self) -> Result<Vec<PendingPromise>, StoreError> {
+        self.inner.promises()
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.blob(digest)
+    }
+
+    fn survives_the_process(&self) -> bool {
+        self.inner.survives_the_process()
+    }
+}
+
+/// The world outside: a folder, a clock and two capabilities, which outlive every host.
+struct World {
+    files: TempDir,
+    clock: Arc<dyn Clock>,
+    again: Calls,
+    once: Calls,
+    shown: Shown,
+}
+
+impl World {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        Self { files, clock, again: Calls::default(), once: Calls::default(), shown: Shown::default() }
+    }
+
+    fn policy(&self) -> Policy {
+        let host = self.files.path().to_str().unwrap();
+        let capabilities = "[[capability]]\nname = \"print\"\n[[capability]]\nname = \"again\"\n\
+            [[capability]]\nname = \"once\"\n[[capability]]\nname = \"promise\"\n[[capability]]\nname = \"input\"\n";
+        parse(&format!(
+            "name = \"world\"\n[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{capabilities}\
+            [[files]]\nid = \"files\"\nguest = \"/files\"\nhost = \"{host}\"\naccess = \"write\"\n"
+        ))
+    }
+
+    fn run(&self, function: &str) -> Run {
+        Run { policy: self.policy(), ..run(function, "null") }
+    }
+
+    fn host(&self, builder: Builder) -> Everstep {
+        let builder = quick(builder).clock(Arc::clone(&self.clock)).on_output(self.shown.sink());
+        builder.capability("again", Idempotent(self.again.echo())).capability("once", self.once.echo()).build().unwrap()
+    }
+
+    /// The files of the folder with their contents.
+    fn contents(&self) -> Vec<(String, String)> {
+        let mut found: Vec<_> = std::fs::read_dir(self.files.path())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap()))
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+/// A step without what differs from run to run.
+type Step = (u64, String, String, &'static str, Option<StepOutcome>);
+
+/// What is left when an execution has ended.
+#[derive(Debug, PartialEq)]
+struct End {
+    steps: Vec<Step>,
+    files: Vec<(String, String)>,
+    output: Vec<Output>,
+}
+
+fn end(world: &World, host: &Everstep) -> End {
+    let steps = host.reader().steps(&id("x")).unwrap().into_iter();
+    // Whether a request that is not idempotent is in doubt depends on the moment of the crash.
+    let steps = steps.map(|step| {
+        let outcome = (step.subject != "once").then_some(step.outcome);
+        (step.n, step.kind, step.subject, step.decision, outcome)
+    });
+    End { steps: steps.collect(), files: world.contents(), output: host.reader().output(&id("x")).unwrap() }
+}
+
+fn undisturbed(function: &str) -> (Report, End, World) {
+    let world = World::new(Arc::new(TestClock::at(1_000_000)));
+    let (report, end) = life(async {
+        let host = world.host(Everstep::local());
+        let report = host.run(world.run(function)).await.unwrap();
+        (report, end(&world, &host))
+    });
+    (report, end, world)
+}
+
+/// Every output comes at most once and in order, and what came is in the journal.
+fn check_output(shown: &Shown, durable: &[Output]) {
+    let steps: Vec<u64> = shown.all().iter().map(|output| output.step).collect();
+    assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "shown twice or out of order: {steps:?}");
+    assert!(shown.all().iter().all(|output| durable.contains(output)), "shown and lost");
+}
+
+#[test]
+fn an_execution_survives_the_failure_of_any_commit() {
+    let (report, expected, _) = undisturbed("works");
+    let undisturbed: Value = serde_json::from_str(result(&report)).unwrap();
+    assert_eq!((&undisturbed["slept"], &undisturbed["in_doubt"]), (&20.into(), &0.into()));
+    for place in [Place::memory, Place::folder] {
+        for fate in [Fate::Lost, Fate::Kept] {
+            for commit in 1.. {
+                if !survive("works", &place(), commit, fate, |world, report, end| {
+                    let done: Value = serde_json::from_str(result(report)).unwrap();
+                    assert!(done["slept"].as_u64() >= Some(20), "{done}");
+                    for key in ["sum", "sizes", "remembered"] {
+                        assert_eq!(done[key], undisturbed[key]);
+                    }
+                    assert_eq!(*end, expected);
+                    assert!(world.once.by_step().iter().all(|(_, times)| *times == 1), "{:?}", world.once.by_step());
+                    // In doubt is also what was never sent: nobody can tell once its call is durable.
+                    assert!(done["in_doubt"] == 1 || world.once.total() == 1, "{done}");
+                }) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn after_the_failure_of_any_commit_the_journal_is_that_of_an_undisturbed_run() {
+    let world = World::new(ManualClock::at(1_000_000));
+    let expected = life(async {
+        let host = world.host(Everstep::local());
+        host.run(world.run("works_alike")).await.unwrap();
+        host.reader().journal(&id("x")).unwrap()
+    });
+    // The start holds seed and policy, which name this execution and its folder.
+    let behind_start = |journal: &[u8]| journal[boundaries(journal)[0]..].to_vec();
+    for fate in [Fate::Lost, Fate::Kept] {
+        for commit in 1.. {
+            let place = Place::memory();
+            let Place::Memory(store) = &place else { unreachable!() };
+            if !survive("works_alike", &place, commit, fate, |_, report, _| {
+                assert_eq!(result(report), "5066");
+                let execution = store.execution(&id("x")).unwrap().unwrap();
+                let journal = store.journal(execution.key).unwrap().0;
+                assert_eq!(journal[8], 1, "the first record is that of the start");
+                assert!(behind_start(&journal) == behind_start(&expected), "another journal");
+            }) {
+                break;
+            }
+        }
+    }
+}
+
+/// Runs over a store that fails at that commit, then over what is left of it. False when the run had fewer commits.
+fn survive(function: &str, place: &Place, commit: u32, fate: Fate, check: impl FnOnce(&World, &Report, &End)) -> bool {
+    let world = match function {
+        "works_alike" => World::new(ManualClock::at(1_000_000)),
+        _ => World::new(Arc::new(TestClock::at(1_000_000))),
+    };
+    let inner: Arc<dyn Store> = match place {
+        Place::Memory(store) => Arc::clone(store) as Arc<dyn Store>,
+        Place::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
+    };
+    let store = CrashStore::at(Arc::clone(&inner), commit, fate);
+    let first = life(async {
+        let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Store>));
+        let outcome = soon("the end of the first run", host.run(world.run(function))).await;
+        if store.has_struck() {
+            let next = host.run(world.run(function).with_id(id("y"))).await;
+            assert!(matches!(next.as_ref().map_err(|error| &**error), Err(Error::Store(_))), "{next:?}");
+        }
+        outcome
+    });
+    let context = format!("{function}, commit {commit}, {fate:?}");
+    match &first {
+        Ok(report) => assert!(!store.has_struck(), "{context}: acknowledged although it is lost: {report:?}"),
+        Err(error) => assert!(matches!(&**error, Error::Store(_)) && store.has_struck(), "{context}: {error}"),
+    }
+    let durable = match inner.execution(&id("x")).unwrap() {
+        None => Vec::new(),
+        Some(_) => life(async { world.host(Everstep::over(Arc::clone(&inner))).reader().output(&id("x")).unwrap() }),
+    };
+    check_output(&world.shown, &durable);
+    let again_before = world.again.total();
+    let (report, end) = life(async {
+        let host = world.host(Everstep::over(Arc::clone(&inner)));
+        let report = soon("the end of the second run", host.run(world.run(function))).await.unwrap();
+        (report, end(&world, &host))
+    });
+    check_output(&world.shown, &end.output);
+    assert!(world.again.by_step().iter().all(|(_, times)| *times <= 2), "{context}: {:?}", world.again.by_step());
+    if first.is_ok() {
+        assert_eq!(world.again.total(), again_before, "{context}: a finished execution ran again");
+    }
+    check(&world, &report, &end);
+    first.is_err()
+}
+
+#[test]
+fn randomness_and_the_attempt_are_those_of_the_journal() {
+    for commit in 2..6 {
+        let world = World::new(ManualClock::at(1));
+        let inner = Arc::new(MemoryStore::default());
+        let store = CrashStore::at(Arc::clone(&inner) as Arc<dyn Store>, commit, Fate::Lost);
+        let printed = life(async {
+            let host = world.host(Everstep::over(store));
+            let lost = host.run(world.run("draws")).await.is_err();
+            (lost && !world.shown.all().is_empty()).then(|| host.reader().steps(&id("x")).unwrap())
+        });
+        life(async {
+            let host = world.host(Everstep::over(inner));
+            let report = host.run(world.run("draws")).await.unwrap();
+            let drawn = host.reader().steps(&id("x")).unwrap();
+            if let Some(before) = printed {
+                assert_eq!(drawn[..before.len().min(2)], before[..before.len().min(2)]);
+                assert!(result(&report).ends_with(",2]"), "{report:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_run_that_waits_for_a_human_learns_that_the_store_has_failed() {
+    life(async {
+        let store = CrashStore::at(Arc::new(MemoryStore::default()), u32::MAX, Fate::Lost);
+        let world = World::new(ManualClock::at(1));
+        let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Store>));
+        let asks = Run { policy: world.policy(), ..run("asks", "null") };
+        let waits = host.start(asks.clone()).await.unwrap();
+        eventually("the question", || host.reader().promises().unwrap().pop()).await;
+        store.strike();
+        let other = host.run(asks.with_id(id("y"))).await.unwrap_err();
+        assert!(matches!(&*other, Error::Store(_)), "{other}");
+        let error = soon("the report of the failure", waits.wait()).await.unwrap_err();
+        assert!(matches!(&*error, Error::Store(_)), "{error}");
+    });
+}
+
+#[test]
+fn an_execution_pauses_and_goes_on_in_life_after_life() {
+    for place in Place::each() {
+        let (calls, shown) = (Calls::default(), Shown::default());
+        let host = || place.host().capability("once", calls.echo()).on_output(shown.sink());
+        for _ in 0..3 {
+            let paused = outcome(host(), run("pauses", "null").without_waiting());
+            assert_eq!(paused.state, State::Suspended);
+        }
+        life(async { host().build().unwrap().settle(&id("x").promise(2), Ok("40".into())).await.unwrap() });
+        let done = outcome(host(), run("pauses", "null"));
+        assert_eq!((result(&done), done.steps, done.replayed), ("43", 5, 3));
+        assert_eq!(calls.by_step(), [(1, 1), (3, 1)]);
+        assert_eq!(shown.lines(), ["before\n", "after\n"]);
+        life(async {
+            let host = host().build().unwrap();
+            assert_eq!(host.reader().execution(&id("x")).unwrap().progress.attempts, 4);
+        });
+    }
+}
+
+#[test]
+fn a_host_that_dies_while_its_guest_waits_leaves_the_question_open() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let _waits = host.start(run("asks", "null")).await.unwrap();
+            eventually("the question", || host.reader().promises().unwrap().pop()).await;
+        });
+        life(async {
+            let host = place.host().build().unwrap();
+            assert_eq!(host.reader().execution(&id("x")).unwrap().progress.state, State::Running);
+            let asked = host.reader().promises().unwrap().remove(0);
+            host.settle(&asked.id, Ok("1".into())).await.unwrap();
+            assert_eq!(result(&host.run(run("asks", "null")).await.unwrap()), "1");
+        });
+    }
+}
+
+#[test]
+fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
+    life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        host.run(run("asks", "null").without_waiting()).await.unwrap();
+        let (execution, mut journal) =
+            (host.reader().execution(&id("x")).unwrap(), host.reader().journal(&id("x")).unwrap());
+        let at = journal.len() - 3;
+        journal[at] ^= 0x40;
+        let store = Arc::new(MemoryStore::default());
+        let append = Change::Append { key: execution.key, segment: 0, bytes: journal.clone() };
+        store.commit(&[Change::Create(Box::new(execution.clone())), append]).unwrap();
+        let (policy, component) = (policy(), guests::fixture("behaviour").unwrap());
+        let policy = Change::Blob(policy.digest(), policy.canonical().into_bytes());
+        store.commit(&[policy, Change::Blob(execution.component, component)]).unwrap();
+        let damaged = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)).build().unwrap();
+        let error = damaged.run(run("asks", "null")).await.unwrap_err();
+        assert!(error.to_string().starts_with("execution x: the journal is corrupted at byte "), "{error}");
+        let answer = damaged.settle(&id("x").promise(1), Ok("1".into())).await.unwrap_err();
+        assert!(matches!(answer, Error::Corrupted { .. }), "{answer}");
+        assert!(store.journal(execution.key).unwrap().0 == journal);
+        assert_eq!(store.execution(&id("x")).unwrap().unwrap(), execution);
+    });
+}
+
+/// The disk under a file store fails at its operation `at`; false when there were fewer operations.
+fn survive_disk(kind: Kind, at: u32, expected: &End, seen: &mut BTreeSet<&'static str>) -> bool {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let world = World::new(Arc::new(TestClock::at(1_000_000)));
+    faults::arm(Fault { at, kind });
+    let first = life(disk_run(&world, dir.path()));
+    let struck = faults::disarm().operations >= at;
+    let context = format!("{kind:?} at {at}");
+    match &first {
+        Ok(report) => assert!(!result(report).is_empty(), "{context}"),
+        Err(error) => assert!(struck, "{context}: {error}"),
+    }
+    seen.insert(if first.is_ok() { "acknowledged" } else { "reported" });
+    let (report, end) = life(async {
+        let host = world.host(Everstep::open(dir.path()));
+        if first.is_ok() {
+            assert_eq!(host.reader().execution(&id("x")).unwrap().progress.state, State::Completed, "{context}: lost");
+        }
+        let report = soon("the end", host.run(world.run("works"))).await.unwrap();
+        (report, end(&world, &host))
+    });
+    let done: Value = serde_json::from_str(result(&report)).unwrap();
+    assert_eq!(done["remembered"], 5050, "{context}");
+    assert_eq!(end, *expected, "{context}");
+    check_output(&world.shown, &end.output);
+    assert!(world.once.by_step().iter().all(|(_, times)| *times == 1), "{context}: {:?}", world.once.by_step());
+    struck
+}
+
+async fn disk_run(world: &World, dir: &Path) -> Result<Report, Arc<Error>> {
+    let builder = quick(Everstep::open(dir)).clock(Arc::clone(&world.clock)).on_output(world.shown.sink());
+    let builder = builder.capability("again", Idempotent(world.again.echo())).capability("once", world.once.echo());
+    let host = builder.build().map_err(Arc::new)?;
+    let outcome = soon("the end of the run", host.run(world.run("works"))).await;
+    if let Err(error) = &outcome {
+        assert!(matches!(&**error, Error::Store(_)), "{error}");
+        // The host is alive: it reads, and says that it cannot write any more.
+        let _ = host.reader().executions();
+        let next = host.run(world.run("works").with_id(id("y"))).await.unwrap_err();
+        assert!(matches!(&*next, Error::Store(_)), "{next}");
+    }
+    outcome
+}
+
+fn sweep_disk(kind: Kind) {
+    let _turn = faults::exclusive();
+    let (_, expected, _) = undisturbed("works");
+    faults::install();
+    let mut seen = BTreeSet::new();
+    // The first operations create the store; behind them every third will do, since all writes of a commit are of one sort.
+    let mut at = 1;
+    while survive_disk(kind, at, &expected, &mut seen) {
+        at += 3;
+    }
+    assert!(at > 60, "the sweep ended at operation {at}");
+    assert_eq!(seen.len(), 2, "{seen:?}");
+}
+
+#[test]
+fn a_host_lives_through_a_failed_write_and_the_next_one_goes_on() {
+    sweep_disk(Kind::Error);
+}
+
+#[test]
+fn a_host_lives_through_a_short_write_and_the_next_one_goes_on() {
+    sweep_disk(Kind::ShortWrite);
+}
+
+#[test]
+fn a_host_lives_through_a_torn_tail_and_the_next_one_goes_on() {
+    sweep_disk(Kind::TornTail);
+}
+
+#[test]
+fn a_host_lives_through_a_full_disk_and_the_next_one_goes_on() {
+    sweep_disk(Kind::Full);
+}
+
+#[test]
+fn after_a_power_loss_the_next_host_goes_on() {
+    sweep_disk(Kind::PowerLoss);
+}

@@ -1,0 +1,244 @@
+//! The file store on a disk that fails at its write 1..N: nothing that was acknowledged is lost, nothing is half there.
+
+use everstep::id::{Digest, ExecutionId};
+use everstep::store::{Change, Error, Execution, ExecutionKey, FileStore, MemoryStore, PendingPromise, Progress};
+use everstep::store::{State, Store};
+use everstep_tests::faults::{self, Fault, Kind, Seen};
+use std::path::Path;
+use std::sync::LazyLock;
+use tempfile::TempDir;
+
+const A: ExecutionKey = ExecutionKey(1);
+const B: ExecutionKey = ExecutionKey(2);
+
+type Commits = Vec<Vec<Change>>;
+
+/// Every kind of change, small and large, alone and together.
+fn script() -> Commits {
+    let large = vec![0x5a; 50_000];
+    vec![
+        vec![create(A, "a"), Change::Blob(Digest::of(b"component"), b"component".to_vec())],
+        vec![append(A, 0, 100)],
+        vec![create(B, "b"), append(B, 0, 5_000), append(A, 1, 10), promise(A, "a", 0), promise(B, "b", 3)],
+        vec![Change::Blob(Digest::of(&large), large)],
+        vec![Change::Settled(A, 0), append(A, 2, 300), progress(A, State::Suspended)],
+        vec![progress(B, State::Completed), Change::Component(A, Digest::of(b"another"))],
+        vec![append(A, 3, 9_000)],
+    ]
+}
+
+/// Commits that fill the log until SQLite copies it into the tables, and go on behind that.
+fn script_with_a_checkpoint() -> Commits {
+    let blob = |fill: u8| Change::Blob(Digest::of(&vec![fill; 1_960_000]), vec![fill; 1_960_000]);
+    let mut commits = vec![vec![create(A, "a")], vec![blob(1)], vec![append(A, 0, 10)], vec![blob(2)]];
+    commits.extend((1..24).map(|segment| vec![append(A, segment, 6_000)]));
+    commits
+}
+
+#[test]
+fn a_failed_write_or_sync_loses_nothing_acknowledged() {
+    sweep(Kind::Error, &script(), 1..);
+}
+
+#[test]
+fn a_short_write_loses_nothing_acknowledged() {
+    sweep(Kind::ShortWrite, &script(), 1..);
+}
+
+#[test]
+fn a_torn_tail_loses_nothing_acknowledged() {
+    sweep(Kind::TornTail, &script(), 1..);
+}
+
+#[test]
+fn a_power_loss_loses_nothing_acknowledged() {
+    sweep(Kind::PowerLoss, &script(), 1..);
+}
+
+#[test]
+fn a_full_disk_loses_nothing_acknowledged() {
+    sweep(Kind::Full, &script(), 1..);
+}
+
+/// A checkpoint is a thousand writes of the same sort, so every 101st will do, and all syncs.
+#[test]
+fn a_fault_in_a_checkpoint_loses_nothing_acknowledged() {
+    let script = script_with_a_checkpoint();
+    let seen = undisturbed(&script);
+    assert!(seen.operations > 3_000, "two operations per page of the log and one per page of the tables: {seen:?}");
+    for kind in [Kind::Error, Kind::TornTail, Kind::PowerLoss] {
+        sweep(kind, &script, (50..).step_by(101));
+    }
+    for kind in [Kind::Error, Kind::PowerLoss] {
+        sweep(kind, &script, seen.syncs.iter().copied());
+    }
+}
+
+#[test]
+fn without_a_fault_the_disk_is_a_disk() {
+    let seen = undisturbed(&script());
+    assert!(seen.operations > 50, "{seen:?}");
+    assert!(seen.syncs.len() > script().len(), "{seen:?}");
+}
+
+fn undisturbed(script: &[Vec<Change>]) -> Seen {
+    let _turn = faults::exclusive();
+    faults::install();
+    let dir = scratch();
+    faults::arm(Fault { at: u32::MAX, kind: Kind::Error });
+    let outcome = run(dir.path(), script);
+    assert!(outcome.error.is_none(), "{outcome:?}");
+    faults::disarm()
+}
+
+/// Runs the script once for each number, up to the first that is beyond its last operation.
+fn sweep(kind: Kind, script: &[Vec<Change>], numbers: impl Iterator<Item = u32>) {
+    let _turn = faults::exclusive();
+    faults::install();
+    let models: Vec<_> = (0..=script.len()).map(|count| contents(&model(&script[..count]))).collect();
+    for at in numbers {
+        let dir = scratch();
+        let fault = Fault { at, kind };
+        faults::arm(fault);
+        let outcome = run(dir.path(), script);
+        let struck = faults::disarm().operations >= at;
+        check(fault, &outcome, struck, script.len());
+        recover(dir.path(), fault, &outcome, script, &models);
+        if !struck {
+            return;
+        }
+    }
+}
+
+/// A folder in memory where there is one: the faults are simulated, so the sweep need not wait for a real disk.
+fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// How far a run came.
+#[derive(Debug)]
+struct Outcome {
+    acknowledged: usize,
+    error: Option<Error>,
+    /// What the failed commit left to read.
+    seen: Option<Contents>,
+    /// The outcome of one commit more.
+    again: Option<Error>,
+}
+
+fn run(dir: &Path, script: &[Vec<Change>]) -> Outcome {
+    let mut outcome = Outcome { acknowledged: 0, error: None, seen: None, again: None };
+    let store = match FileStore::open(dir) {
+        Ok(store) => store,
+        Err(error) => return Outcome { error: Some(error), ..outcome },
+    };
+    for changes in script {
+        if let Err(error) = store.commit(changes) {
+            outcome.error = Some(error);
+            outcome.seen = Some(contents(&store));
+            outcome.again = store.commit(&[]).err();
+            return outcome;
+        }
+        outcome.acknowledged += 1;
+    }
+    outcome
+}
+
+/// A fault is reported as a failure of the disk, and ends the commits of that store.
+fn check(fault: Fault, outcome: &Outcome, struck: bool, commits: usize) {
+    match &outcome.error {
+        None => assert_eq!(outcome.acknowledged, commits, "{fault:?}"),
+        Some(error) => {
+            assert!(struck, "{fault:?}: {error}");
+            assert!(matches!(error, Error::Sqlite(_) | Error::Open { .. }), "{fault:?}: {error:?}");
+            let again = &outcome.again;
+            assert!(outcome.seen.is_none() || matches!(again, Some(Error::Poisoned(_))), "{fault:?}: {again:?}");
+        }
+    }
+}
+
+/// The next host finds every acknowledged commit, the failed one wholly or not at all, and goes on.
+fn recover(dir: &Path, fault: Fault, outcome: &Outcome, script: &[Vec<Change>], models: &[Contents]) {
+    let acknowledged = outcome.acknowledged;
+    if let Some(seen) = &outcome.seen {
+        assert!(*seen == models[acknowledged], "{fault:?}: an unacknowledged commit was visible");
+    }
+    let store = FileStore::open(dir).unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+    let found = contents(&store);
+    let next = acknowledged + 1;
+    let done = if found == models[acknowledged] {
+        acknowledged
+    } else {
+        assert!(next < models.len() && found == models[next], "{fault:?}: not what commit {next} found or left");
+        next
+    };
+    for changes in &script[done..] {
+        store.commit(changes).unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+    }
+    drop(store);
+    let reopened = FileStore::open(dir).unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+    assert!(contents(&reopened) == models[script.len()], "{fault:?}: the end differs");
+}
+
+/// All that can be read from a store.
+#[derive(Debug, PartialEq)]
+struct Contents {
+    executions: Vec<Execution>,
+    journals: Vec<(Vec<u8>, u32)>,
+    promises: Vec<PendingPromise>,
+    blobs: Vec<Option<Vec<u8>>>,
+}
+
+/// The digests of every blob that a script puts.
+static BLOBS: LazyLock<Vec<Digest>> = LazyLock::new(|| {
+    let changes = script().into_iter().chain(script_with_a_checkpoint()).flatten();
+    let digests = changes.filter_map(|change| if let Change::Blob(digest, _) = change { Some(digest) } else { None });
+    digests.collect()
+});
+
+fn contents(store: &dyn Store) -> Contents {
+    Contents {
+        executions: store.executions().unwrap(),
+        journals: [A, B].map(|key| store.journal(key).unwrap()).into(),
+        promises: store.promises().unwrap(),
+        blobs: BLOBS.iter().map(|digest| store.blob(digest).unwrap()).collect(),
+    }
+}
+
+fn model(commits: &[Vec<Change>]) -> MemoryStore {
+    let store = MemoryStore::new();
+    commits.iter().for_each(|changes| store.commit(changes).unwrap());
+    store
+}
+
+fn create(key: ExecutionKey, id: &str) -> Change {
+    Change::Create(Box::new(Execution {
+        key,
+        id: ExecutionId::new(id).unwrap(),
+        component: Digest::of(b"component"),
+        policy: Digest::of(b"policy"),
+        function: "count".to_owned(),
+        args: "[]".to_owned(),
+        seed: [1; 32],
+        created_ms: 1,
+        progress: running(),
+    }))
+}
+
+fn running() -> Progress {
+    Progress { state: State::Running, result: None, error: None, attempts: 1, steps: 0, cpu_us: 0, updated_ms: 1 }
+}
+
+fn progress(key: ExecutionKey, state: State) -> Change {
+    Change::Progress(key, Box::new(Progress { state, result: Some("[1]".to_owned()), ..running() }))
+}
+
+fn append(key: ExecutionKey, segment: u32, size: usize) -> Change {
+    Change::Append { key, segment, bytes: vec![segment as u8; size] }
+}
+
+fn promise(key: ExecutionKey, id: &str, number: u64) -> Change {
+    let id = ExecutionId::new(id).unwrap().promise(number);
+    let (kind, subject) = ("input".to_owned(), "go on?".to_owned());
+    Change::Promise(key, Box::new(PendingPromise { id, kind, subject, data: None, created_ms: 1, deadline_ms: None }))
+}

@@ -1,0 +1,225 @@
+//! What the modules share: places for a store, hosts that live and die, clocks, capabilities that count their calls.
+
+use everstep::capability::{Capability, Request};
+use everstep::clock::Clock;
+use everstep::output::{Content, Output};
+use everstep::store::{FailureKind, MemoryStore, State, Store};
+use everstep::{Builder, Component, ErrorCode, Everstep, ExecutionId, GuestError, Policy, PromiseId, Report, Run};
+use everstep_tests::guests;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// Where executions live: over each of these the product behaves alike.
+pub(crate) enum Place {
+    Memory(Arc<MemoryStore>),
+    Folder(TempDir),
+}
+
+impl Place {
+    /// A fresh one of each kind.
+    pub(crate) fn each() -> [Self; 2] {
+        [Self::memory(), Self::folder()]
+    }
+
+    pub(crate) fn memory() -> Self {
+        Self::Memory(Arc::default())
+    }
+
+    pub(crate) fn folder() -> Self {
+        Self::Folder(tempfile::tempdir().unwrap())
+    }
+
+    /// What the next host is built from; it finds what the last one left.
+    pub(crate) fn host(&self) -> Builder {
+        quick(match self {
+            Self::Memory(store) => Everstep::over(Arc::clone(store) as Arc<dyn Store>),
+            Self::Folder(dir) => Everstep::open(dir.path()),
+        })
+    }
+}
+
+/// A host that compiles a component once for all tests, and says what its guests print.
+pub(crate) fn quick(builder: Builder) -> Builder {
+    builder.instances(16).cache(guests::project().join("target/test-cache")).on_output(|output| eprint!("{output:?}"))
+}
+
+/// The life of a process: everything that it started ends with it, as in a crash.
+pub(crate) fn life<T>(body: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(body)
+}
+
+/// The fixture with the functions of this suite.
+pub(crate) static BEHAVIOUR: LazyLock<Component> = LazyLock::new(|| guests::fixture("behaviour").unwrap().into());
+
+/// Grants everything that needs no folder.
+pub(crate) fn policy() -> Policy {
+    let names = ["print", "display", "input", "promise", "echo", "again", "once", "never", "slow", "client"];
+    let capabilities: String = names.iter().map(|name| format!("[[capability]]\nname = \"{name}\"\n")).collect();
+    parse(&format!("[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{capabilities}"))
+}
+
+/// The policy in a text that need not repeat its version.
+pub(crate) fn parse(toml: &str) -> Policy {
+    Policy::parse(&format!("version = 1\n{toml}"), Path::new("/policy.toml")).unwrap()
+}
+
+pub(crate) fn id(text: &str) -> ExecutionId {
+    ExecutionId::new(text).unwrap()
+}
+
+/// A run of a function of the fixture under the id `x`.
+pub(crate) fn run(function: &str, args: &str) -> Run {
+    Run::new(BEHAVIOUR.clone(), function, args, policy()).with_id(id("x"))
+}
+
+/// The result of a run that completed.
+#[track_caller]
+pub(crate) fn result(report: &Report) -> &str {
+    assert_eq!(report.state, State::Completed, "{report:?}");
+    report.result.as_deref().unwrap()
+}
+
+/// The class and the message of the failure of a run that did not.
+#[track_caller]
+pub(crate) fn failure(report: &Report) -> (FailureKind, &str) {
+    assert!(report.result.is_none(), "{report:?}");
+    let failure = report.error.as_ref().unwrap();
+    (failure.kind, &failure.message)
+}
+
+/// Runs to the end in a life of its own.
+pub(crate) fn outcome(builder: Builder, run: Run) -> Report {
+    life(async { builder.build().unwrap().run(run).await.unwrap() })
+}
+
+/// Waits until something that is about to happen has happened.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let found = async {
+        let mut turns = tokio::time::interval(Duration::from_millis(1));
+        loop {
+            turns.tick().await;
+            if let Some(found) = look() {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), found).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+/// Waits for something that must happen.
+pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), event).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+/// A clock that moves when the test says so.
+pub(crate) struct ManualClock(watch::Sender<u64>);
+
+impl ManualClock {
+    pub(crate) fn at(now_ms: u64) -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(now_ms)))
+    }
+
+    pub(crate) fn advance_to(&self, now_ms: u64) {
+        self.0.send_replace(now_ms);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now_ms(&self) -> u64 {
+        *self.0.borrow()
+    }
+
+    fn sleep_until(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            // The sender is alive: it is `self`.
+            let _ = self.0.subscribe().wait_for(|now_ms| *now_ms >= deadline_ms).await;
+        })
+    }
+}
+
+/// The requests that capabilities have seen, by the id of their promise.
+#[derive(Clone, Default)]
+pub(crate) struct Calls(Arc<Mutex<BTreeMap<PromiseId, u32>>>);
+
+impl Calls {
+    fn note(&self, request: &Request) {
+        *self.0.lock().unwrap().entry(request.id.clone()).or_default() += 1;
+    }
+
+    /// A capability that answers with the message.
+    pub(crate) fn echo(&self) -> impl Capability {
+        let calls = self.clone();
+        move |request: Request| {
+            calls.note(&request);
+            async move { Ok(request.message) }
+        }
+    }
+
+    /// A capability that notes the request and never answers.
+    pub(crate) fn never(&self) -> impl Capability {
+        let calls = self.clone();
+        move |request: Request| {
+            calls.note(&request);
+            std::future::pending()
+        }
+    }
+
+    pub(crate) fn total(&self) -> u32 {
+        self.0.lock().unwrap().values().sum()
+    }
+
+    /// How often each request came, in the order of their steps.
+    pub(crate) fn by_step(&self) -> Vec<(u64, u32)> {
+        self.0.lock().unwrap().iter().map(|(id, times)| (id.number, *times)).collect()
+    }
+}
+
+/// What hosts have shown, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Shown(Arc<Mutex<Vec<Output>>>);
+
+impl Shown {
+    pub(crate) fn sink(&self) -> impl Fn(Output) + Send + Sync + 'static {
+        let shown = self.clone();
+        move |output| shown.0.lock().unwrap().push(output)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Output> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.all().iter().map(text).collect()
+    }
+}
+
+/// What an output reads.
+pub(crate) fn text(output: &Output) -> String {
+    match &output.content {
+        Content::Stdout(text) | Content::Stderr(text) => text.clone(),
+        Content::Display(parts) => parts.iter().map(|part| format!("{}={};", part.mime, part.data)).collect(),
+    }
+}
+
+pub(crate) fn error(code: ErrorCode, message: &str) -> GuestError {
+    GuestError::new(code, message)
+}
+
+/// Where the records of a journal end, by the lengths in their frames.
+pub(crate) fn boundaries(journal: &[u8]) -> Vec<usize> {
+    let mut ends = Vec::new();
+    let mut offset = 0;
+    while offset < journal.len() {
+        let length = u32::from_le_bytes(journal[offset..offset + 4].try_into().unwrap());
+        offset += 8 + length as usize;
+        ends.push(offset);
+    }
+    ends
+}
