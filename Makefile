@@ -1,0 +1,30 @@
+# `make demo` shows the product at work, `make test` runs every test. Both set up whatever is missing first.
+
+CARGO_FLAGS := --release --locked
+
+.PHONY: setup build test demo bench examples lint
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	cargo build $(CARGO_FLAGS) --workspace
+
+# The documentation's examples first, so that the output closes with the runner's summary.
+test: build
+	cargo test $(CARGO_FLAGS) --workspace --doc --quiet
+	cargo nextest run $(CARGO_FLAGS) --workspace
+
+# FOLDER=/some/folder counts other files.
+demo: build
+	@python3 scripts/demo.py $${FOLDER:+"$$FOLDER"}
+
+examples: build
+	@scripts/examples.sh
+
+bench: build
+	cargo bench --locked --profile release -p everstep
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings

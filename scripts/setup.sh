@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Makes a machine with Rust, Python 3, Node and Debian's apt ready to build and test Everstep.
+# Installs only what is missing; a second run finds everything there and takes no time.
+set -euo pipefail
+# Where cargo installs programs, should the path lack it.
+PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+
+target=wasm32-unknown-unknown
+packages=(rustc-web rust-web-src lld-19)
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+need() { # program, where to get it
+  command -v "$1" >/dev/null || fail "$1 is missing: $2"
+}
+
+# The active toolchain holds the standard library for WebAssembly.
+has_target() {
+  local libraries
+  libraries=$(rustc --print target-libdir --target "$target" 2>/dev/null) || return 1
+  compgen -G "$libraries/libstd-*" >/dev/null
+}
+
+has_linker() { # sysroot
+  compgen -G "$1/lib/rustlib/*/bin/rust-lld" >/dev/null && return
+  local folder
+  for folder in ${PATH//:/ } /usr/bin; do
+    compgen -G "$folder/wasm-ld*" >/dev/null && return
+  done
+  return 1
+}
+
+# Prints a compiler that can compile that library from source, and link.
+system_rustc() {
+  local rustc sysroot
+  while read -r rustc; do
+    sysroot=$("$rustc" --print sysroot 2>/dev/null) || continue
+    [ -f "$sysroot/lib/rustlib/src/rust/library/std/Cargo.toml" ] || continue
+    has_linker "$sysroot" && echo "$rustc" && return
+  done < <(type -ap rustc; echo /usr/bin/rustc)
+  return 1
+}
+
+wasm_toolchain() {
+  if has_target; then
+    say "$target: in the active toolchain"
+  elif found=$(system_rustc); then
+    say "$target: from source, with $found"
+  else
+    command -v apt-get >/dev/null || fail "no toolchain compiles to $target: rustup target add $target"
+    say "$target: installing ${packages[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    found=$(system_rustc) || fail "${packages[*]} are installed, but none compiles to $target"
+    say "$target: from source, with $found"
+  fi
+}
+
+nextest() {
+  if ! cargo nextest --version >/dev/null 2>&1; then
+    say "cargo-nextest: installing"
+    cargo install cargo-nextest --locked
+  fi
+  say "cargo-nextest: $(cargo nextest --version | head -n 1)"
+}
+
+need cargo "see https://rustup.rs"
+need rustc "see https://rustup.rs"
+need python3 "apt-get install python3"
+need node "apt-get install nodejs"
+wasm_toolchain
+nextest
+say ready
