@@ -2,7 +2,7 @@
 //!
 //! Whoever needs a barrier while nobody writes does the write itself, without a change of thread; whoever comes meanwhile
 //! joins the next one, which a thread of its own makes. What nobody waits for is written a moment later, if no barrier comes
-//! first. Output is released, and waiters are woken, in the order of submission and only after the write. The first failed
+//! first. Output is released only after the write, in the order of submission, and then the waiters are woken. The first failed
 //! write is the last: what the disk holds is unknown then, so every later barrier fails until the host is started again.
 
 use crate::clock;
@@ -205,8 +205,9 @@ impl Committer {
             self.failure.notify_waiters();
             return writing;
         }
-        self.durable.store(batch.submitted, Ordering::Release);
+        // Released before anybody can see that it is durable: whoever has passed a barrier finds its output shown.
         batch.output.into_iter().for_each(|output| self.release(output));
+        self.durable.store(batch.submitted, Ordering::Release);
         for waiter in batch.waiters {
             // A waiter that was canceled needs no waking.
             let _ = waiter.send(());
@@ -271,4 +272,34 @@ fn weight(change: &Change) -> usize {
 /// Locks a mutex whose data is valid at every moment, so that a panic elsewhere does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ExecutionId;
+    use crate::output::Content;
+    use crate::store::MemoryStore;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn a_barrier_returns_after_the_output_that_it_covers() {
+        let (shown, reader) = mpsc::channel();
+        let (go_on, gate) = mpsc::channel();
+        let gate = Mutex::new(gate);
+        let sink: Sink = Arc::new(move |output| {
+            shown.send(output).unwrap();
+            lock(&gate).recv().unwrap();
+        });
+        let committer = Committer::start(Arc::new(MemoryStore::default()), sink).unwrap();
+        let output = Output { execution: ExecutionId::random(), step: 0, content: Content::Stdout("text".into()) };
+        let ticket = committer.submit([], vec![output]);
+        committer.request();
+        reader.recv().unwrap();
+
+        let mut barrier = std::pin::pin!(committer.durable(ticket));
+        assert!(futures::poll!(&mut barrier).is_pending(), "passed while the output was being shown");
+        go_on.send(()).unwrap();
+        barrier.await.unwrap();
+    }
 }
