@@ -26,6 +26,13 @@ has_target() {
   compgen -G "$libraries/libstd-*" >/dev/null
 }
 
+# Asks rustup for it; the network may lack what rustup needs.
+rustup_target() {
+  command -v rustup >/dev/null || return 1
+  say "$target: asking rustup"
+  RUSTUP_MAX_RETRIES=0 timeout 300 rustup target add "$target" && has_target
+}
+
 has_linker() { # sysroot
   compgen -G "$1/lib/rustlib/*/bin/rust-lld" >/dev/null && return
   local folder
@@ -47,7 +54,7 @@ system_rustc() {
 }
 
 wasm_toolchain() {
-  if has_target; then
+  if has_target || rustup_target; then
     say "$target: in the active toolchain"
   elif found=$(system_rustc); then
     say "$target: from source, with $found"

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::manifest::Manifest;
-use super::toolchain::Toolchain;
+use super::toolchain::{self, Toolchain};
 use super::{Error, TARGET};
 
 pub(super) struct Compiled {
@@ -17,20 +17,20 @@ pub(super) struct Compiled {
     pub(super) sources: Vec<PathBuf>,
 }
 
-pub(super) fn compile(manifest: &Manifest, toolchain: &Toolchain) -> Result<Compiled, Error> {
+pub(super) fn compile(manifest: &Manifest) -> Result<Compiled, Error> {
+    // One build at a time, so that two do not ask rustup for the same target either.
+    let shared = SharedTarget::lock()?;
+    let toolchain = toolchain::find(&manifest.dir)?;
+    shared.claim(manifest, &toolchain)?;
     let mut command = Command::new("cargo");
     command.args(["build", "--release", "--lib", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+    command.arg("--target-dir").arg(&shared.dir);
     command.current_dir(&manifest.dir).stdin(Stdio::null()).stderr(Stdio::inherit());
-    match toolchain {
-        Toolchain::Ready => run(command, manifest),
-        Toolchain::FromSource { rustc, linker } => {
-            let shared = SharedTarget::open(manifest)?;
-            command.args(["-Zbuild-std=std,panic_abort", "--target-dir"]).arg(&shared.dir);
-            command.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
-            command.envs(linker.iter().map(|linker| ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)));
-            run(command, manifest)
-        }
+    if let Toolchain::FromSource { rustc, linker } = &toolchain {
+        command.arg("-Zbuild-std=std,panic_abort").env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
+        command.envs(linker.iter().map(|linker| ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)));
     }
+    run(command, manifest)
 }
 
 fn run(mut command: Command, manifest: &Manifest) -> Result<Compiled, Error> {
@@ -76,30 +76,30 @@ fn dependencies(file: &Path, dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(sources.split(' ').filter(|one| !one.is_empty()).map(|one| dir.join(one.replace('\0', " "))).collect())
 }
 
-/// One target folder for all guests whose standard library is compiled from source, so that this happens once.
+/// One target folder for all guests, so that the SDK, and a standard library that comes as source, are compiled once.
 ///
-/// Two crates of one library name would overwrite each other's module there, and cargo would take the other's for its own; so
-/// the folder is locked, and a module that another crate left is removed first.
+/// Two crates of one library name would overwrite each other's module there, and cargo would take the other's for its own, as it
+/// would that of another compiler; so the folder is locked, and a module that belongs to another pair of crate and compiler is
+/// removed first.
 struct SharedTarget {
     dir: PathBuf,
     _lock: File,
 }
 
 impl SharedTarget {
-    fn open(manifest: &Manifest) -> Result<Self, Error> {
+    fn lock() -> Result<Self, Error> {
         let dir = shared_dir();
         let lock = dir.join("everstep.lock");
         fs::create_dir_all(&dir).map_err(Error::io("cannot create", &dir))?;
         let file = File::create(&lock).map_err(Error::io("cannot open", &lock))?;
         file.lock().map_err(Error::io("cannot lock", &lock))?;
-        let shared = Self { dir, _lock: file };
-        shared.claim(manifest)?;
-        Ok(shared)
+        Ok(Self { dir, _lock: file })
     }
 
-    fn claim(&self, manifest: &Manifest) -> Result<(), Error> {
+    fn claim(&self, manifest: &Manifest, toolchain: &Toolchain) -> Result<(), Error> {
         let owner = self.dir.join(format!("{}.owner", manifest.library));
-        let claim = manifest.dir.as_os_str().as_encoded_bytes();
+        let mut claim = manifest.dir.as_os_str().as_encoded_bytes().to_vec();
+        claim.extend_from_slice(format!("\n{toolchain:?}\n").as_bytes());
         if fs::read(&owner).is_ok_and(|current| current == claim) {
             return Ok(());
         }

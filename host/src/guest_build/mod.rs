@@ -1,7 +1,8 @@
 //! From a crate folder to a component file, and a new crate folder to start from.
 //!
-//! `toolchain` finds a compiler for WebAssembly, `cargo` runs it, `component` wraps the core module, `freshness` says when that must happen
-//! again, `new_crate` writes the template. Nothing here installs anything, except for asking rustup for its own target.
+//! `toolchain` finds a compiler for WebAssembly, `cargo` runs it in a target folder that all guests share, `component` wraps the
+//! core module, `freshness` says when that must happen again, `new_crate` writes the template. Nothing here installs anything,
+//! except for asking rustup for its own target.
 
 mod cargo;
 mod component;
@@ -37,7 +38,7 @@ pub fn build(dir: &Path, output: Option<&Path>) -> Result<Built, Error> {
     let manifest = Manifest::read(dir)?;
     let output = output.map_or_else(|| manifest.default_output(), Path::to_owned);
     let started = freshness::Build::start(&manifest)?;
-    let compiled = cargo::compile(&manifest, &toolchain::find(&manifest.dir)?)?;
+    let compiled = cargo::compile(&manifest)?;
     let component = component::encode(&manifest.name, &compiled.module)?;
     component::write(&output, &component)?;
     started.finish(&compiled.sources, &output)?;
