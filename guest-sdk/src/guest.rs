@@ -9,7 +9,7 @@ use crate::bindings::Component;
 use crate::bindings::everstep::host::context;
 use crate::bindings::exports::everstep::host::guest::{FunctionInfo, Guest, Progress};
 use crate::executor::Executor;
-use crate::function;
+use crate::{function, hash_keys};
 
 type Running = Executor<Result<String, Error>>;
 
@@ -23,6 +23,7 @@ impl Guest for Component {
     }
 
     fn start(name: String, args: String) -> Progress {
+        hash_keys::draw();
         std::panic::set_hook(Box::new(report_panic));
         let function = match function::find(&name) {
             Ok(function) => function,

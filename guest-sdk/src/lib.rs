@@ -25,6 +25,7 @@ mod executor;
 mod files;
 mod function;
 mod guest;
+mod hash_keys;
 mod memo;
 mod promises;
 mod random;

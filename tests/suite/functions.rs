@@ -36,6 +36,19 @@ fn one_component_holds_several_functions() {
 }
 
 #[test]
+fn a_function_may_have_any_name() {
+    for (function, args) in [("start", "1"), ("args", "1"), ("ctx", "null")] {
+        assert_eq!(result(&outcome(quick(Everstep::local()), run(function, args))), "1", "{function}");
+    }
+}
+
+#[test]
+fn a_step_returns_from_the_start_what_it_is_remembered_as() {
+    let report = outcome(quick(Everstep::local()), run("keeps_a_part", "null"));
+    assert_eq!(result(&report), r#"[{"kept":1,"skipped":0},"invalid"]"#);
+}
+
+#[test]
 fn an_error_keeps_its_code_and_message() {
     let codes = [
         ErrorCode::Denied,
@@ -76,7 +89,7 @@ fn an_unknown_function_lists_what_there_is() {
         assert!(matches!(&*error, Error::UnknownFunction { .. }), "{error}");
         let text = error.to_string();
         assert!(text.starts_with(r#"the component has no function "nothing"; it has "#), "{text}");
-        assert!(text.contains("add, asks, "), "{text}");
+        assert!(text.contains("add, args, asks, "), "{text}");
         assert!(host.reader().executions().unwrap().is_empty());
     });
 }

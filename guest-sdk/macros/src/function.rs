@@ -15,7 +15,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
         #function
 
         const _: () = {
-            fn start(args: ::std::string::String) -> ::everstep_sdk::__private::Task {
+            // Names that the function itself does not have: it is called from in here.
+            fn __everstep_start(__everstep_args: ::std::string::String) -> ::everstep_sdk::__private::Task {
                 #call
             }
 
@@ -24,7 +25,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
                     #name,
                     #description,
                     ::core::concat!(::core::file!(), ":", ::core::line!()),
-                    start,
+                    __everstep_start,
                 )
             }
         };
@@ -35,10 +36,10 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
 fn call(name: &str, signature: &Signature) -> TokenStream {
     let ident = &signature.ident;
     let function = match signature.inputs.len() {
-        1 => quote!(|ctx, _: ::everstep_sdk::__private::NoArguments| #ident(ctx)),
+        1 => quote!(|__everstep_ctx, _: ::everstep_sdk::__private::NoArguments| #ident(__everstep_ctx)),
         _ => quote!(#ident),
     };
-    quote_spanned!(ident.span() => ::everstep_sdk::__private::task(#name, args, #function))
+    quote_spanned!(ident.span() => ::everstep_sdk::__private::task(#name, __everstep_args, #function))
 }
 
 fn check(signature: &Signature) -> Result<()> {

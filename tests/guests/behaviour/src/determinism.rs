@@ -47,6 +47,14 @@ async fn depends_on_everything(ctx: Context) -> Result<Vec<String>, Error> {
     log.push(format!("{own:?} {closed:?}"));
     let kept = ctx.step("kept", || words.values().copied().max())?;
     log.push(format!("kept {kept:?} attempt {}", ctx.attempt()?));
+    // A replay does not make the maps of the computation, and walks those that follow in the same order.
+    let counts = ctx.step("counts", || {
+        let halves = [HashMap::from([(1, 2), (3, 4)]), HashMap::from([(5, 6)])];
+        halves.into_iter().flatten().collect::<HashMap<u32, u32>>()
+    })?;
+    let late: HashSet<String> = (0..10).map(|n| n.to_string()).collect();
+    log.push(format!("counts {counts:?} late {late:?}"));
+    ctx.print(&log[log.len() - 1])?;
     let late = ctx.sleep(ms(1000));
     late.cancel()?;
     log.push(format!("{:?}", late.await));

@@ -1,7 +1,7 @@
 //! Ways in which a function ends.
 
 use everstep_sdk::{Context, Error, ErrorCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Returns its arguments.
@@ -42,4 +42,40 @@ async fn add(_ctx: Context, args: Pair) -> Result<u64, Error> {
 async fn panics(ctx: Context) -> Result<(), Error> {
     ctx.print("about to panic")?;
     panic!("no seat left in row {}", 7);
+}
+
+/// Remembers a value that JSON does not keep whole.
+#[everstep_sdk::function]
+async fn keeps_a_part(ctx: Context) -> Result<(Part, String), Error> {
+    let part = ctx.step("part", || Part { kept: 1, skipped: 2 })?;
+    let number = ctx.step("number", || f64::NAN);
+    Ok((part, number.map_or_else(|error| error.code.to_string(), |number| number.to_string())))
+}
+
+/// A value with a field that is not kept.
+#[derive(Deserialize, Serialize)]
+struct Part {
+    kept: u64,
+    #[serde(skip_deserializing)]
+    skipped: u64,
+}
+
+/// Functions whose names the macro might use for itself.
+mod named {
+    use super::{Context, Error};
+
+    #[everstep_sdk::function]
+    async fn start(_ctx: Context, args: u64) -> Result<u64, Error> {
+        Ok(args)
+    }
+
+    #[everstep_sdk::function]
+    async fn args(_ctx: Context, args: u64) -> Result<u64, Error> {
+        Ok(args)
+    }
+
+    #[everstep_sdk::function]
+    async fn ctx(_ctx: Context) -> Result<u64, Error> {
+        Ok(1)
+    }
 }
