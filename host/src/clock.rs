@@ -23,6 +23,13 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
+/// CPU time of this thread, in microseconds.
+pub(crate) fn thread_cpu_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000)
+}
+
 /// The clock of the machine.
 #[derive(Debug, Default)]
 pub struct SystemClock;

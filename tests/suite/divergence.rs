@@ -2,7 +2,7 @@
 
 use crate::support::{Place, failure, id, life, outcome, result, run};
 use everstep::store::{FailureKind, State};
-use everstep::{Component, Everstep, Patience, Report, Run};
+use everstep::{Component, Error, Everstep, Patience, Report, Run};
 use everstep_tests::guests;
 
 const MARK: &[u8] = b"everstep-variant:";
@@ -210,6 +210,22 @@ fn a_component_that_was_never_built_for_everstep_changes_nothing() {
             let nonsense = Component::from(b"nonsense".to_vec());
             assert!(host.resume_with(&id("x"), Some(&nonsense), Patience::None).await.is_err());
             assert_eq!(host.reader().execution(&id("x")).unwrap(), before);
+        });
+    }
+}
+
+#[test]
+fn a_component_without_the_function_is_refused_and_changes_nothing() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            host.run(run("asks", "null").without_waiting()).await.unwrap();
+            let before = host.reader().execution(&id("x")).unwrap();
+            let hello: Component = guests::example("hello").unwrap().into();
+            let refused = host.resume_with(&id("x"), Some(&hello), Patience::None).await.err().unwrap();
+            assert!(matches!(&refused, Error::UnknownFunction { function, .. } if function == "asks"), "{refused}");
+            assert_eq!(host.reader().execution(&id("x")).unwrap(), before);
+            assert_eq!(resume_with(&host, None).await.state, State::Suspended);
         });
     }
 }

@@ -88,8 +88,7 @@ fn an_unknown_function_lists_what_there_is() {
         let error = host.run(run("nothing", "null")).await.unwrap_err();
         assert!(matches!(&*error, Error::UnknownFunction { .. }), "{error}");
         let text = error.to_string();
-        assert!(text.starts_with(r#"the component has no function "nothing"; it has "#), "{text}");
-        assert!(text.contains("add, args, asks, "), "{text}");
+        assert!(text.starts_with(r#"the component has no function "nothing"; it has add, "#), "{text}");
         assert!(host.reader().executions().unwrap().is_empty());
     });
 }

@@ -5,8 +5,9 @@ use crate::support::{
 };
 use everstep::clock::TestClock;
 use everstep::store::{FailureKind, State};
-use everstep::{Error, ErrorCode, Everstep, Handle, Patience, PromiseId};
+use everstep::{Error, ErrorCode, Everstep, Handle, Patience, PromiseId, Run};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ fn json(text: &str) -> Value {
 fn clock() -> Arc<TestClock> {
     Arc::new(TestClock::at(1_000_000))
 }
+
+/// The file that a write to `file` fills before it takes that name.
+const TEMPORARY_OF_FILE: &str = ".everstep-39aac93919e644bc.tmp";
 
 /// The open promises of the execution `x`, by step.
 fn open(host: &Everstep) -> Vec<PromiseId> {
@@ -79,6 +83,21 @@ fn an_answer_before_the_deadline_is_delivered_although_the_deadline_has_passed_s
         clock.advance_to(5_000);
         let done = outcome(place.host().clock(clock), run("awaits_within", "100"));
         assert_eq!(result(&done), r#""in time""#);
+    }
+}
+
+#[test]
+fn a_timer_that_ended_before_an_answer_came_wins_although_no_host_ran() {
+    for place in Place::each() {
+        let clock = ManualClock::at(1_000);
+        life(async {
+            let host = place.host().clock(clock.clone()).build().unwrap();
+            host.run(run("answer_or_timer", "100").without_waiting()).await.unwrap();
+            clock.advance_to(1_150);
+            host.settle(&open(&host)[0], Ok("1".into())).await.unwrap();
+        });
+        clock.advance_to(5_000);
+        assert_eq!(result(&outcome(place.host().clock(clock), run("answer_or_timer", "100"))), r#""timer""#);
     }
 }
 
@@ -343,6 +362,47 @@ fn a_canceled_execution_ends_while_it_waits_and_while_nobody_runs_it() {
             }
         });
     }
+}
+
+#[test]
+fn an_execution_that_waits_for_an_instance_can_be_canceled() {
+    life(async {
+        let host = quick(Everstep::local()).instances(1).build().unwrap();
+        let _holds = host.start(run("asks", "null")).await.unwrap();
+        eventually("the question", || open(&host).pop()).await;
+        let waits = host.start(run("asks", "null").with_id(id("y"))).await.unwrap();
+        soon("the cancellation", host.cancel(&id("y"))).await.unwrap();
+        assert_eq!(soon("the end", waits.wait()).await.unwrap().state, State::Canceled);
+    });
+}
+
+#[test]
+fn a_cancellation_returns_after_the_effect_that_cannot_be_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let host_folder = folder.path().to_str().unwrap();
+    let granted =
+        parse(&format!("[[files]]\nid = \"f\"\nguest = \"/f\"\nhost = \"{host_folder}\"\naccess = \"write\"\n"));
+    life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        // A write waits for whoever else fills the file that it fills first.
+        let first = Run { policy: granted.clone(), ..run("writes_twice", "null").with_id(id("w")) };
+        host.run(first).await.unwrap();
+        let temporary = File::create(folder.path().join(TEMPORARY_OF_FILE)).unwrap();
+        temporary.lock().unwrap();
+        let handle = host.start(Run { policy: granted, ..run("writes_twice", "null") }).await.unwrap();
+        eventually("the write", || (host.reader().steps(&id("x")).unwrap().len() == 1).then_some(())).await;
+        std::fs::remove_file(folder.path().join("file")).unwrap();
+        let cancel = tokio::spawn({
+            let host = host.clone();
+            async move { host.cancel(&id("x")).await }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!cancel.is_finished(), "the write is not over");
+        drop(temporary);
+        soon("the cancellation", cancel).await.unwrap().unwrap();
+        assert_eq!(handle.wait().await.unwrap().state, State::Canceled);
+        assert!(folder.path().join("file").exists(), "whatever happens has happened by now");
+    });
 }
 
 #[test]

@@ -9,7 +9,8 @@ use everstep::capability::Idempotent;
 use everstep::clock::{Clock, TestClock};
 use everstep::output::Output;
 use everstep::store::{
-    Change, Error as StoreError, Execution, ExecutionKey, FileStore, MemoryStore, PendingPromise, State, Store,
+    Change, Error as StoreError, Execution, ExecutionKey, FailureKind, FileStore, MemoryStore, PendingPromise, State,
+    Store,
 };
 use everstep::{Builder, Digest, Error, Everstep, ExecutionId, Policy, Report, Run, StepOutcome};
 use everstep_tests::faults::{self, Fault, Kind};
@@ -18,7 +19,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// What becomes of the commit that fails.
@@ -27,6 +28,8 @@ enum Fate {
     Lost,
     /// It is durable, and nobody learns so.
     Kept,
+    /// The store has a bug.
+    Panic,
 }
 
 /// A store whose commits fail from one on.
@@ -36,11 +39,19 @@ struct CrashStore {
     /// Commits before the one that fails.
     left: AtomicU32,
     struck: AtomicU32,
+    /// Commits take as long as this holds.
+    is_stuck: AtomicBool,
 }
 
 impl CrashStore {
     fn at(inner: Arc<dyn Store>, commit: u32, fate: Fate) -> Arc<Self> {
-        Arc::new(Self { inner, fate, left: AtomicU32::new(commit - 1), struck: AtomicU32::new(0) })
+        Arc::new(Self {
+            inner,
+            fate,
+            left: AtomicU32::new(commit - 1),
+            struck: AtomicU32::new(0),
+            is_stuck: AtomicBool::new(false),
+        })
     }
 
     /// Fails from the next commit on.
@@ -55,12 +66,16 @@ impl CrashStore {
 
 impl Store for CrashStore {
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        while self.is_stuck.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             return self.inner.commit(changes);
         }
         if self.struck.fetch_add(1, Ordering::SeqCst) == 0 && self.fate == Fate::Kept {
             self.inner.commit(changes)?;
         }
+        assert_ne!(self.fate, Fate::Panic, "a bug of the store");
         Err(StoreError::Io(std::io::Error::other("the disk is gone")))
     }
 
@@ -375,7 +390,49 @@ fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
         let answer = damaged.settle(&id("x").promise(1), Ok("1".into())).await.unwrap_err();
         assert!(matches!(answer, Error::Corrupted { .. }), "{answer}");
         assert!(store.journal(execution.key).unwrap().0 == journal);
-        assert_eq!(store.execution(&id("x")).unwrap().unwrap(), execution);
+        let told = || store.execution(&id("x")).unwrap().unwrap().progress;
+        assert_eq!((told().state, told().error.unwrap().kind), (State::Halted, FailureKind::Corrupted));
+        // There is nothing to repair it with, so it can be given up.
+        damaged.cancel(&id("x")).await.unwrap();
+        assert_eq!(told().state, State::Canceled);
+        assert!(store.journal(execution.key).unwrap().0 == journal);
+    });
+}
+
+#[test]
+fn a_store_that_panics_has_failed() {
+    let store = CrashStore::at(Arc::new(MemoryStore::default()), u32::MAX, Fate::Panic);
+    life(async {
+        let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)).build().unwrap();
+        host.run(run("same", "1").with_id(id("before"))).await.unwrap();
+        store.strike();
+        for name in ["a", "b"] {
+            let error = soon("the failure", host.run(run("same", "1").with_id(id(name)))).await.unwrap_err();
+            assert!(matches!(&*error, Error::Store(StoreError::Poisoned(_))), "{error}");
+        }
+        assert_eq!(host.reader().executions().unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn an_answer_that_comes_twice_is_acknowledged_once_it_is_durable() {
+    life(async {
+        let store = CrashStore::at(Arc::new(MemoryStore::default()), u32::MAX, Fate::Lost);
+        let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)).build().unwrap();
+        let _waits = host.start(run("asks", "null")).await.unwrap();
+        let asked = eventually("the question", || host.reader().promises().unwrap().pop()).await;
+        store.is_stuck.store(true, Ordering::SeqCst);
+        let answer = || {
+            let (host, id) = (host.clone(), asked.id.clone());
+            tokio::spawn(async move { host.settle(&id, Ok("1".into())).await })
+        };
+        let (first, second) = (answer(), answer());
+        // Either may be the one that changes something; none may return while nothing can be written.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(!first.is_finished() && !second.is_finished());
+        store.is_stuck.store(false, Ordering::SeqCst);
+        soon("the first", first).await.unwrap().unwrap();
+        soon("the second", second).await.unwrap().unwrap();
     });
 }
 

@@ -214,6 +214,67 @@ fn after_a_crash_a_request_that_is_not_idempotent_is_in_doubt() {
 }
 
 #[test]
+fn a_host_without_the_capability_that_was_asked_does_not_have_it_asked_again() {
+    for place in Place::each() {
+        let calls = Calls::default();
+        life(async {
+            let host = place.host().capability("once", calls.never()).build().unwrap();
+            let _lost = host.start(asking("once", "")).await.unwrap();
+            eventually("the request", || (calls.total() == 1).then_some(())).await;
+        });
+        let halted = outcome(place.host(), asking("once", ""));
+        assert_eq!((halted.state, failure(&halted).0), (State::Halted, FailureKind::InDoubt));
+        assert!(failure(&halted).1.starts_with(r#"x.0 asked the capability "once" of the host"#), "{halted:?}");
+        life(async {
+            let host = place.host().build().unwrap();
+            assert!(host.reader().promises().unwrap().is_empty(), "nobody may serve it again");
+            host.settle(&id("x").promise(0), Ok("1".into())).await.unwrap();
+        });
+        assert_eq!(result(&outcome(place.host(), asking("once", ""))), "1");
+        assert_eq!(calls.total(), 1);
+    }
+}
+
+#[test]
+fn a_request_for_a_client_stays_with_clients() {
+    for place in Place::each() {
+        let calls = Calls::default();
+        assert_eq!(outcome(place.host(), asking("client", "").without_waiting()).state, State::Suspended);
+        let host = place.host().capability("client", calls.echo());
+        assert_eq!(outcome(host, asking("client", "").without_waiting()).state, State::Suspended);
+        assert_eq!(calls.total(), 0, "a client may have begun to serve it");
+    }
+}
+
+#[test]
+fn a_request_whose_time_is_over_is_not_sent_again() {
+    for place in Place::each() {
+        let (calls, clock) = (Calls::default(), ManualClock::at(1_000));
+        let again = asking("again", r#","timeout_ms":250"#);
+        life(async {
+            let host = place.host().clock(clock.clone()).capability("again", Idempotent(calls.never()));
+            let _lost = host.build().unwrap().start(again.clone()).await.unwrap();
+            eventually("the request", || (calls.total() == 1).then_some(())).await;
+        });
+        clock.advance_to(1_250);
+        let report = outcome(place.host().clock(clock).capability("again", Idempotent(calls.echo())), again);
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
+        assert_eq!(calls.total(), 1);
+    }
+}
+
+#[test]
+fn requests_for_clients_end_at_the_limit_of_pending_promises() {
+    let limited = parse("[limits]\npending_promises = 2\n[[capability]]\nname = \"echo\"\n");
+    life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        let waits = Run { policy: limited, ..run("requests_at_once", "5") };
+        assert_eq!(host.run(waits.without_waiting()).await.unwrap().state, State::Suspended);
+        assert_eq!(host.reader().promises().unwrap().len(), 2);
+    });
+}
+
+#[test]
 fn a_run_without_patience_still_waits_for_capabilities_of_its_host() {
     let calls = Calls::default();
     let host = quick(Everstep::local()).capability("echo", calls.echo());

@@ -3,7 +3,7 @@
 use crate::support::{ManualClock, Place, Shown, failure, id, life, outcome, parse, policy, result};
 use everstep::clock::TestClock;
 use everstep::store::{FailureKind, State};
-use everstep::{Component, Policy, Run};
+use everstep::{Component, ErrorCode, Policy, Run};
 use everstep_tests::guests;
 use std::sync::{Arc, LazyLock};
 
@@ -76,7 +76,7 @@ fn a_clock_that_is_not_granted_ends_the_guest_with_the_remedy() {
     let place = Place::memory();
     let report = outcome(place.host(), run("naps", Policy::none()));
     let (kind, message) = failure(&report);
-    assert_eq!((report.state, kind), (State::Failed, FailureKind::Trap));
+    assert_eq!((report.state, kind), (State::Failed, FailureKind::Returned(ErrorCode::Denied)));
     assert!(message.contains("[clock]"), "{message}");
 }
 

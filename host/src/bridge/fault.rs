@@ -21,6 +21,12 @@ pub(crate) enum Stop {
     Divergence(Box<Divergence>),
     #[error("{0}")]
     Limit(String),
+    /// Nobody here can tell whether something was done.
+    #[error("{0}")]
+    InDoubt(String),
+    /// A guest that cannot be told of an error by its interface ends with it.
+    #[error("{0}")]
+    Unhandled(GuestError),
     #[error(transparent)]
     Corrupted(#[from] Corrupted),
     #[error(transparent)]

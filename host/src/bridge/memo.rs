@@ -3,7 +3,7 @@
 
 use super::pipeline::Step;
 use super::replay::diverged;
-use super::{Bridge, Fault};
+use super::{Bridge, Fault, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::Record;
 use crate::policy;
@@ -52,11 +52,10 @@ impl Bridge {
             Some((record, _)) => return Err(Fault::Stop(diverged(number, &record, &step.describe(number)))),
         };
         let Some((value, at_ms, next)) = found else {
-            if state.journal.history.peek()?.is_none() {
-                self.go_live(&mut state);
-                self.check_limits(&state)?;
+            if let Err(stop) = self.admit(&mut state) {
+                state.next = number;
+                return Err(stop.into());
             }
-            state.next += 1;
             state.beside += kept(name);
             state.memos.insert(number, name.to_owned());
             return Ok(Recollection::Compute(number));
@@ -68,11 +67,30 @@ impl Bridge {
         Ok(Recollection::Remembered(value))
     }
 
+    /// Takes the step of a computation that is not known. A replay cannot be over the limits by what is recorded, but by
+    /// computations that it begins and never ends.
+    fn admit(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
+        state.next += 1;
+        if state.journal.history.peek()?.is_none() {
+            self.go_live(state)?;
+        } else if state.beside > self.grants.policy.limits.journal {
+            return Err(self.no_room());
+        } else {
+            return self.check_steps(state);
+        }
+        self.check_limits(state)
+    }
+
     /// Remembers the value of a computation.
     pub(crate) fn remember(self: &Arc<Self>, number: u64, value: &str) -> Result<(), Fault> {
         let mut state = self.state();
         if serde_json::from_str::<&serde_json::value::RawValue>(value).is_err() {
             return Err(GuestError::new(ErrorCode::Invalid, "the value to remember is not JSON").into());
+        }
+        if let Some((inner, _)) = state.memos.range(number..).nth(1) {
+            // A replay that remembers this one would not come to the inner one, and count other steps.
+            let message = format!("the computation {inner}, begun inside of {number}, is not remembered yet");
+            return Err(GuestError::new(ErrorCode::Invalid, message).into());
         }
         let Some(name) = state.memos.remove(&number) else {
             let message = format!("{number} is no step that recall handed out");
@@ -95,7 +113,7 @@ impl Bridge {
             state.replayed += 1;
             return Ok(());
         }
-        self.go_live(&mut state);
+        self.go_live(&mut state)?;
         Ok(self.record_ungranted(&mut state, &step, number, value)?)
     }
 }

@@ -17,7 +17,7 @@ pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use memo::Recollection;
 pub(crate) use pipeline::Step;
 pub use promises::Patience;
-pub(crate) use promises::{NewPromise, Settlement, Shown};
+pub(crate) use promises::{About, NewPromise, Settlement, Shown};
 pub(crate) use state::{Promise, State};
 pub(crate) use value::{Json, Value};
 
@@ -29,7 +29,7 @@ use crate::journal::{Committer, Ticket};
 use crate::output::Output;
 use crate::store::{self, Change};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// One execution that this host runs: everything its guest can reach.
 pub(crate) struct Bridge {
@@ -43,6 +43,8 @@ pub(crate) struct Bridge {
     state: Mutex<State>,
     /// Something was settled or canceled.
     changed: Notify,
+    /// Held by an effect that the guest blocks on, also when the run has been stopped meanwhile.
+    blocking: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What a bridge is made of.
@@ -60,8 +62,14 @@ impl Bridge {
     /// The bridge of an execution that is in `state`.
     pub(crate) fn new(parts: Parts, state: State) -> Arc<Self> {
         let Parts { id, function, seed, grants, capabilities, clock, committer } = parts;
-        let (state, changed) = (Mutex::new(state), Notify::new());
-        Arc::new(Self { id, function, seed, grants, capabilities, clock, committer, state, changed })
+        let (state, changed, blocking) = (Mutex::new(state), Notify::new(), Arc::default());
+        Arc::new(Self { id, function, seed, grants, capabilities, clock, committer, state, changed, blocking })
+    }
+
+    /// The right to an effect that cannot be given up half way, after the one before it. Whoever ends a run, or takes the
+    /// execution up again, waits for it too.
+    pub(crate) async fn block(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.blocking).lock_owned().await
     }
 
     /// What the bridge knows; its data is valid at every moment, so that a panic elsewhere does not matter.

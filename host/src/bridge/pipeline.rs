@@ -175,8 +175,7 @@ impl Bridge {
             Found::Called(number) => return Ok(Begun::Called(number)),
             Found::Nothing(number) => number,
         };
-        self.go_live(state);
-        if let Err(stop) = self.check_limits(state) {
+        if let Err(stop) = self.go_live(state).and_then(|()| self.check_limits(state)) {
             state.next = number;
             return Err(stop);
         }
@@ -210,20 +209,27 @@ impl Bridge {
 
     /// A run that has used up its steps or its journal ends here.
     pub(super) fn check_limits(&self, state: &State) -> Result<(), Stop> {
-        let limits = &self.grants.policy.limits;
-        if state.next > limits.steps {
-            return Err(Stop::Limit(format!("the limit of {} steps is reached (limits.steps)", limits.steps)));
-        }
+        self.check_steps(state)?;
         self.check_room(state, 0)
+    }
+
+    pub(super) fn check_steps(&self, state: &State) -> Result<(), Stop> {
+        let limit = self.grants.policy.limits.steps;
+        if state.next <= limit {
+            return Ok(());
+        }
+        Err(Stop::Limit(format!("the limit of {limit} steps is reached (limits.steps)")))
     }
 
     /// Whether the execution may keep so many bytes more.
     fn check_room(&self, state: &State, bytes: u64) -> Result<(), Stop> {
+        let fits = state.kept_bytes().saturating_add(bytes) <= self.grants.policy.limits.journal;
+        if fits { Ok(()) } else { Err(self.no_room()) }
+    }
+
+    pub(super) fn no_room(&self) -> Stop {
         let limit = self.grants.policy.limits.journal;
-        if state.kept_bytes().saturating_add(bytes) <= limit {
-            return Ok(());
-        }
-        Err(Stop::Limit(format!("the limit of {limit} bytes of journal is reached (limits.journal)")))
+        Stop::Limit(format!("the limit of {limit} bytes of journal is reached (limits.journal)"))
     }
 
     /// Writes the decision down before anything happens; a decision that cannot be written is a denial.

@@ -4,7 +4,7 @@
 //! guest waits, in the order of their times, so that a resumed execution sees them as an undisturbed one does.
 
 use super::{Bridge, Fault, Promise, State, Step, Stop};
-use crate::capability;
+use crate::capability::{self, Capability};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::{Record, Role, Ticket};
 use crate::store::{Change, PendingPromise};
@@ -19,24 +19,33 @@ pub(crate) struct NewPromise {
     pub(crate) role: Role,
     /// Milliseconds until a timer resolves, or anything else is rejected as timed out.
     pub(crate) timeout_ms: Option<u64>,
-    /// How it is shown to whoever may settle it from outside; none for a timer.
-    pub(crate) shown: Option<Shown>,
-    /// The capability and the message of a request.
-    pub(crate) request: Option<(String, String)>,
+    pub(crate) about: About,
+}
+
+/// What whoever settles a promise is told.
+pub(crate) enum About {
+    /// Nothing: the clock settles it.
+    Time,
+    /// A question or an external promise, for whoever may answer from outside.
+    Shown(Shown),
+    /// A request: the capability and the message.
+    Request(String, String),
 }
 
 impl NewPromise {
     /// Bytes that are kept for it beside the journal while it is pending.
     pub(super) fn bytes(&self) -> u64 {
-        let shown =
-            self.shown.as_ref().map_or(0, |shown| shown.subject.len() + shown.data.as_ref().map_or(0, String::len));
-        let request = self.request.as_ref().map_or(0, |(capability, message)| capability.len() + message.len());
-        (shown + request) as u64
+        let bytes = match &self.about {
+            About::Time => 0,
+            About::Shown(Shown { subject, data, .. }) => subject.len() + data.as_ref().map_or(0, String::len),
+            About::Request(capability, message) => capability.len() + message.len(),
+        };
+        bytes as u64
     }
 
     /// Whether the guest itself may settle it.
     fn own(&self) -> bool {
-        self.shown.as_ref().is_some_and(|shown| shown.kind == "promise")
+        matches!(&self.about, About::Shown(shown) if shown.kind == "promise")
     }
 }
 
@@ -61,8 +70,8 @@ pub enum Patience {
 pub(crate) enum Settlement {
     /// It was the first; durable once the ticket is.
     Settled(Ticket),
-    /// The promise had the same outcome already.
-    Same,
+    /// The promise had the same outcome already; durable once the ticket is.
+    Same(Ticket),
     /// The promise had another outcome already.
     Other,
     /// The execution has no such promise.
@@ -77,14 +86,23 @@ impl Bridge {
         let (own, bytes) = (new.own(), new.bytes());
         let promise = Promise { called: true, own, bytes, ..Promise::new(new.role, deadline_ms) };
         state.insert(number, promise);
-        match (new.request, new.shown) {
-            (Some((capability, message)), _) => self.send(state, number, &capability, message),
-            (None, Some(shown)) => {
-                let listed = self.listed(state, number, shown);
-                self.submit_soon(state, [listed]);
-            }
-            (None, None) => {}
-        }
+        let shown = match new.about {
+            About::Time => return,
+            About::Shown(shown) => shown,
+            About::Request(capability, message) => match self.capabilities.get(&capability) {
+                Some(provider) if new.role == Role::Request => return self.send(state, number, provider, message),
+                _ => Shown { kind: "request", subject: capability, data: Some(message) },
+            },
+        };
+        // In one commit with the record of the call: whoever is to answer finds it, whatever becomes of this host.
+        let listed = self.listed(state, number, shown);
+        self.submit_soon(state, [listed]);
+    }
+
+    /// Who will settle a request: a capability of this host, or else a client, who finds it among the open promises. That is
+    /// decided once and recorded, so that no other host has it served again by somebody else.
+    pub(crate) fn role_of_request(&self, capability: &str) -> Role {
+        if self.capabilities.get(capability).is_some() { Role::Request } else { Role::External }
     }
 
     /// The entry among the open promises, where whoever may settle it finds it.
@@ -104,45 +122,56 @@ impl Bridge {
             if promise.outcome.is_none() {
                 promise.bytes = new.bytes();
                 state.beside += promise.bytes;
-                promise.request = new.request;
+                if let (Role::Request, About::Request(capability, message)) = (promise.role, new.about) {
+                    promise.request = Some((capability, message));
+                }
             }
         }
     }
 
-    /// The guest has repeated everything: requests whose response was lost are sent again or given up.
-    pub(super) fn go_live(self: &Arc<Self>, state: &mut State) {
-        if std::mem::replace(&mut state.live, true) {
-            return;
+    /// The guest has repeated everything: requests whose response was lost are sent again or given up, but for those whose time
+    /// is over.
+    ///
+    /// # Errors
+    /// [`Stop::InDoubt`] when this host lacks the capability that was asked: it cannot tell whether it may be asked again.
+    pub(super) fn go_live(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
+        if state.live {
+            return Ok(());
         }
+        let now_ms = self.clock.now_ms();
+        let in_time = |promise: &Promise| promise.deadline_ms.is_none_or(|deadline| now_ms < deadline);
+        let lost = state.promises.iter().filter(|(_, promise)| in_time(promise));
+        let lost: Vec<_> = lost.filter_map(|(number, promise)| Some((*number, promise.request.clone()?))).collect();
+        let lost = lost.into_iter().map(|(number, (capability, message))| {
+            let provider = self.capabilities.get(&capability).ok_or_else(|| self.unserved(number, &capability))?;
+            Ok((number, capability, provider, message))
+        });
+        let lost = lost.collect::<Result<Vec<_>, Stop>>()?;
+        state.live = true;
+        state.promises.values_mut().for_each(|promise| promise.request = None);
         let changes = std::mem::take(&mut state.when_live);
         self.submit(state, changes);
-        let open: Vec<_> = state
-            .promises
-            .iter_mut()
-            .filter_map(|(number, promise)| Some((*number, promise.request.take()?)))
-            .collect();
-        for (number, (capability, message)) in open {
-            match self.capabilities.get(&capability) {
-                Some(provider) if !provider.is_idempotent() => {
-                    let message = format!("{capability} was asked before a crash and its response was lost");
-                    self.settle_in(state, number, Err(GuestError::new(ErrorCode::InDoubt, message)));
-                }
-                _ => self.send(state, number, &capability, message),
+        for (number, capability, provider, message) in lost {
+            if provider.is_idempotent() {
+                self.send(state, number, provider, message);
+            } else {
+                let message = format!("{capability} was asked before a crash and its response was lost");
+                self.settle_in(state, number, Err(GuestError::new(ErrorCode::InDoubt, message)));
             }
         }
+        Ok(())
     }
 
-    /// Asks a capability of this host once everything so far is durable. A capability that is not registered is served by a
-    /// client, who finds the request among the open promises.
-    fn send(self: &Arc<Self>, state: &mut State, number: u64, capability: &str, message: String) {
-        let Some(provider) = self.capabilities.get(capability) else {
-            let shown = Shown { kind: "request", subject: capability.to_owned(), data: Some(message) };
-            let listed = self.listed(state, number, shown);
-            // It may be listed already, by an earlier run.
-            let unlisted = Change::Settled(state.journal.key(), number);
-            self.submit_soon(state, [unlisted, listed]);
-            return;
-        };
+    fn unserved(&self, number: u64, capability: &str) -> Stop {
+        let id = self.id.promise(number);
+        Stop::InDoubt(format!(
+            "{id} asked the capability {capability:?} of the host that ran it, and the response was lost; \
+             resume it in a host that registers the capability, or settle {id} yourself"
+        ))
+    }
+
+    /// Asks a capability of this host once everything so far is durable.
+    fn send(self: &Arc<Self>, state: &mut State, number: u64, provider: Arc<dyn Capability>, message: String) {
         let barrier = self.submit(state, []);
         let bridge = Arc::clone(self);
         let request = capability::Request { id: self.id.promise(number), message };
@@ -197,13 +226,15 @@ impl Bridge {
         let outcome = outcome(&state);
         let Some(promise) = state.promises.get(&number) else { return Settlement::Unknown };
         if let Some(settled) = &promise.outcome {
-            return if *settled == outcome { Settlement::Same } else { Settlement::Other };
+            let same = *settled == outcome;
+            return if same { Settlement::Same(self.submit_soon(&mut state, [])) } else { Settlement::Other };
         }
-        self.settle_in(&mut state, number, outcome);
+        let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.clock.now_ms());
+        self.settle_in(&mut state, number, if too_late { Err(timed_out()) } else { outcome });
         let ticket = self.submit_soon(&mut state, []);
         drop(state);
         self.changed.notify_waiters();
-        Settlement::Settled(ticket)
+        if too_late { Settlement::Other } else { Settlement::Settled(ticket) }
     }
 
     /// Records a settlement; the caller knows that the promise is pending.
@@ -267,9 +298,9 @@ impl Bridge {
         if let Some(numbers) = state.take_delivery(attempted, is_wanted)? {
             return Ok(Some(numbers));
         }
-        self.go_live(state);
+        self.go_live(state)?;
         self.fire_deadlines(state, is_wanted);
-        let numbers: Vec<u64> = state.undelivered.iter().copied().filter(is_wanted).collect();
+        let numbers = self.first_settled(state, is_wanted);
         if !numbers.is_empty() {
             let at_ms = state.tick(self.clock.now_ms());
             state.journal.append(&Record::Delivered { at_ms, numbers: numbers.clone() });
@@ -297,6 +328,22 @@ impl Bridge {
             let outcome = if timer { Ok("null".to_owned()) } else { Err(timed_out()) };
             self.settle_in(state, number, outcome);
         }
+    }
+
+    /// What a guest that had waited all the time would have been told first: what settled, in the order of the times, up to the
+    /// first deadline that has passed, be it fired or not.
+    fn first_settled(&self, state: &State, is_wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
+        let mut numbers: Vec<u64> = state.undelivered.iter().copied().filter(&is_wanted).collect();
+        numbers.sort_by_key(|number| state.fired_ms(*number));
+        let fired =
+            numbers.iter().copied().find(|number| state.is_timed_out(*number)).map(|number| state.fired_ms(number));
+        let now_ms = self.clock.now_ms();
+        let mut due = state.deadlines.iter().take_while(|(deadline, _)| *deadline <= now_ms);
+        let due = due.find(|(_, number)| is_wanted(number)).map(|(deadline, _)| *deadline);
+        if let Some(end) = fired.into_iter().chain(due).min() {
+            numbers.retain(|number| state.fired_ms(*number) <= end);
+        }
+        numbers
     }
 
     /// Settles a promise of kind `promise` for the guest itself.
@@ -366,7 +413,7 @@ impl Bridge {
         if state.in_flight as u64 >= limits.in_flight {
             return full("limits.in_flight", limits.in_flight);
         }
-        if role == Role::External && state.waiting_for_people() as u64 >= limits.pending_promises {
+        if role == Role::External && state.waiting_outside() as u64 >= limits.pending_promises {
             return full("limits.pending_promises", limits.pending_promises);
         }
         None

@@ -218,8 +218,14 @@ impl State {
         self.beside.saturating_add(self.journal.len() as u64)
     }
 
+    /// Whether the deadline of a settled promise came first.
+    pub(crate) fn is_timed_out(&self, number: u64) -> bool {
+        let promise = self.promises.get(&number);
+        promise.is_some_and(|promise| promise.deadline_ms.is_some_and(|deadline| deadline <= promise.settled_ms))
+    }
+
     /// Promises that wait for somebody outside.
-    pub(crate) fn waiting_for_people(&self) -> usize {
+    pub(crate) fn waiting_outside(&self) -> usize {
         let waits = |promise: &&Promise| promise.role == Role::External && promise.outcome.is_none();
         self.promises.values().filter(waits).count()
     }

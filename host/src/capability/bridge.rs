@@ -3,9 +3,8 @@
 use super::context::BUILT_IN;
 use super::promises::check_json;
 use crate::bindings::everstep::host::bridge;
-use crate::bridge::{Fault, NewPromise, Step};
+use crate::bridge::{About, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::Role;
 use crate::policy;
 use crate::worker::Ctx;
 
@@ -24,8 +23,9 @@ impl bridge::Host for Ctx {
             return self.bridge.internal(&step, |_, _| Err(error));
         }
         let timeout_ms = self.bridge.bounded_timeout(&capability, options.timeout_ms);
-        let request = Some((capability.clone(), message.clone()));
-        self.bridge.promise(&step, NewPromise { role: Role::Request, timeout_ms, shown: None, request })
+        let role = self.bridge.role_of_request(&capability);
+        let about = About::Request(capability.clone(), message.clone());
+        self.bridge.promise(&step, NewPromise { role, timeout_ms, about })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `everstep:host/console`: output, and questions for a human.
 
 use crate::bindings::everstep::host::console;
-use crate::bridge::{Fault, NewPromise, Shown, Step};
+use crate::bridge::{About, Fault, NewPromise, Shown, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::Role;
 use crate::output::{Content, MimePart};
@@ -45,7 +45,7 @@ impl console::Host for Ctx {
         let grant = policy::Call::Capability { name: "input", bytes: prompt.len() as u64 };
         let step = Step { kind: "console.input", subject: &prompt, args: &args, grant };
         let timeout_ms = self.bridge.bounded_timeout("input", options.timeout_ms);
-        let shown = Some(Shown { kind: "input", subject: prompt.clone(), data: None });
-        self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, shown, request: None })
+        let about = About::Shown(Shown { kind: "input", subject: prompt.clone(), data: None });
+        self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, about })
     }
 }

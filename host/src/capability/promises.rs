@@ -1,7 +1,7 @@
 //! `everstep:host/promises`: promises that somebody outside settles, and waiting for any kind.
 
 use crate::bindings::everstep::host::{promises, types};
-use crate::bridge::{Fault, NewPromise, Shown, Step};
+use crate::bridge::{About, Fault, NewPromise, Shown, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::Role;
 use crate::policy;
@@ -20,8 +20,8 @@ impl promises::Host for Ctx {
             return self.bridge.internal(&step, |_, _| Err(error));
         }
         let timeout_ms = self.bridge.bounded_timeout("promise", timeout_ms);
-        let shown = Some(Shown { kind: "promise", subject: String::new(), data: data.clone() });
-        self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, shown, request: None })
+        let about = About::Shown(Shown { kind: "promise", subject: String::new(), data: data.clone() });
+        self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, about })
     }
 
     fn id(&mut self, promise: u64) -> wasmtime::Result<String> {

@@ -1,7 +1,7 @@
 //! `everstep:host/timers`: recorded time and durable timers.
 
 use crate::bindings::everstep::host::timers;
-use crate::bridge::{Fault, NewPromise, Step};
+use crate::bridge::{About, Fault, NewPromise, Step};
 use crate::journal::Role;
 use crate::policy::{self, ClockGrant};
 use crate::worker::Ctx;
@@ -20,6 +20,6 @@ impl timers::Host for Ctx {
         let subject = format!("{ms} ms");
         let args: [&[u8]; 1] = [&ms.to_le_bytes()];
         let step = Step { kind: "timers.sleep", subject: &subject, args: &args, grant: policy::Call::Clock };
-        self.bridge.promise(&step, NewPromise { role: Role::Timer, timeout_ms: Some(ms), shown: None, request: None })
+        self.bridge.promise(&step, NewPromise { role: Role::Timer, timeout_ms: Some(ms), about: About::Time })
     }
 }

@@ -67,6 +67,7 @@ pub(crate) fn error_text(failure: &store::Failure) -> String {
         FailureKind::Trap => format!("trap: {message}"),
         FailureKind::Divergence => format!("divergence: {message}"),
         FailureKind::Limit => format!("limit: {message}"),
+        FailureKind::InDoubt => format!("in doubt: {message}"),
         FailureKind::Corrupted => format!("corrupted: {message}"),
     }
 }

@@ -54,6 +54,8 @@ fn stopped(stop: Stop) -> Result<(store::State, Option<Failure>), Error> {
         Stop::Store(error) => Err(Error::Store(error)),
         Stop::Divergence(divergence) => halted(FailureKind::Divergence, divergence.to_string()),
         Stop::Limit(message) => halted(FailureKind::Limit, message),
+        Stop::InDoubt(message) => halted(FailureKind::InDoubt, message),
+        Stop::Unhandled(error) => Ok((store::State::Failed, Some(Failure::from(error)))),
         Stop::Corrupted(error) => halted(FailureKind::Corrupted, error.to_string()),
         Stop::Contract(message) => halted(FailureKind::Trap, message),
         Stop::Trap(error) => halted(FailureKind::Trap, error.to_string()),

@@ -2,15 +2,18 @@
 
 use super::live::{Claim, Claimed, Outcome, Running};
 use super::{Error, Everstep, Inner};
-use crate::bridge::{Bridge, Parts, Patience, State};
+use crate::bridge::{Bridge, Parts, Patience, State, Stop};
 use crate::clock;
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::journal::{Committer, History, Journal};
 use crate::policy::{Limits, Policy};
-use crate::store::{self, Change, Execution, ExecutionKey, Failure, MemoryStore, Progress};
-use crate::worker::{FunctionInfo, Job, Loaded, drive};
+use crate::store::{self, Change, Execution, ExecutionKey, Failure, FailureKind, MemoryStore, Progress};
+use crate::worker::{Ending, FunctionInfo, Job, Loaded, drive};
+use futures::FutureExt;
 use serde::Serialize;
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -233,16 +236,8 @@ impl Everstep {
         let inner = &self.inner;
         let grants = inner.grants.open(&run.policy)?;
         let component = inner.load(&run.component, &grants).await?;
-        let functions = inner.describe(&component, &grants).await?;
-        if !functions.iter().any(|function| function.name == run.function) {
-            let available = functions.iter().map(|function| function.name.clone()).collect();
-            return Err(Error::UnknownFunction { function: run.function, available });
-        }
+        inner.check_function(&component, &grants, &run.function).await?;
         let digest = component.component.digest;
-        let blobs = [
-            inner.keep(digest, || run.component.bytes.to_vec()),
-            inner.keep(grants.digest, || grants.policy.canonical().into_bytes()),
-        ];
         let now_ms = inner.clock.now_ms();
         let execution = Execution {
             key: inner.committer.store().fresh_key(),
@@ -258,7 +253,15 @@ impl Everstep {
         let mut state = State::empty(Journal::starting(&execution), execution.progress.clone());
         // In one commit with the record of the start, so that no execution is ever without it.
         let created = [Some(Change::Create(Box::new(execution.clone()))), state.journal.take_segment()];
-        state.submitted = inner.committer.submit(blobs.into_iter().chain(created).flatten(), Vec::new());
+        state.submitted = {
+            // Locked until they are submitted: nobody may rely on a blob that could come later than what needs it.
+            let mut kept = inner.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let blobs = [
+                keep(&mut kept, digest, || run.component.bytes.to_vec()),
+                keep(&mut kept, grants.digest, || grants.policy.canonical().into_bytes()),
+            ];
+            inner.committer.submit(blobs.into_iter().chain(created).flatten(), Vec::new())
+        };
         let patience = run.patience;
         Ok(self.activate(Activation { claim, execution, component, grants, state, patience }))
     }
@@ -287,13 +290,18 @@ impl Everstep {
                 // Whether this is ever written is open until then, so it cannot be noted as kept.
                 when_live.push(Change::Blob(component.digest, component.bytes.to_vec()));
                 when_live.push(Change::Component(execution.key, component.digest));
-                inner.load(component, &grants).await?
+                let loaded = inner.load(component, &grants).await?;
+                inner.check_function(&loaded, &grants, &execution.function).await?;
+                loaded
             }
         };
         execution.progress.attempts += 1;
         execution.progress.state = store::State::Running;
         execution.progress.error = None;
-        let state = inner.state(&execution)?;
+        let state = match inner.state(&execution) {
+            Err(error @ Error::Corrupted { .. }) => return Err(self.halt_corrupted(execution, error).await),
+            state => state?,
+        };
         let progress = Change::Progress(execution.key, Box::new(execution.progress.clone()));
         inner.committer.submit([progress], Vec::new());
         let state = State { when_live, ..state };
@@ -308,8 +316,13 @@ impl Everstep {
         let host = self.clone();
         let job = Job { component, bridge, args, patience };
         tokio::spawn(async move {
-            let started = clock::instant();
-            let ended = host.drive_and_conclude(job, started).await;
+            let (started, bridge) = (clock::instant(), Arc::clone(&job.bridge));
+            let ended = AssertUnwindSafe(host.drive_and_conclude(job, started)).catch_unwind().await;
+            let ended = match ended {
+                Ok(ended) => ended,
+                Err(_) => Err(host.give_up(&bridge).await),
+            };
+            drop(bridge);
             // The claim, and the hold on the store, end before the outcome is known: whoever saw it may resume at once.
             drop(claim);
             drop(host);
@@ -320,12 +333,44 @@ impl Everstep {
 
     async fn drive_and_conclude(&self, job: Job, started: Instant) -> Result<Report, Error> {
         let bridge = Arc::clone(&job.bridge);
-        // The semaphore is never closed.
-        let permit = Arc::clone(&self.inner.instances).acquire_owned().await;
-        let ending = drive(job).await;
-        drop(permit);
+        let ending = {
+            let permit = tokio::select! {
+                biased;
+                () = bridge.canceled() => None,
+                permit = self.inner.instances.acquire() => Some(permit),
+            };
+            match permit {
+                None => Ending::Stopped(Stop::Canceled),
+                // The semaphore is never closed.
+                Some(_permit) => drive(job).await,
+            }
+        };
+        // An effect that could not be given up ends before anybody learns that the run is over.
+        drop(bridge.block().await);
         let (state, replayed) = self.conclude(&bridge, ending).await?;
         Ok(Report { replayed, wall: started.elapsed(), ..Report::of(bridge.id.clone(), &state) })
+    }
+
+    /// Ends a run that a bug of the host has broken off, as a crash would have: what was submitted is durable, and nothing is added.
+    async fn give_up(&self, bridge: &Bridge) -> Error {
+        let submitted = {
+            let mut state = bridge.state();
+            state.concluded = true;
+            state.stop_effects();
+            state.submitted
+        };
+        drop(bridge.block().await);
+        let durable = bridge.durable(submitted).await;
+        Error::Store(durable.err().unwrap_or_else(|| store::Error::Poisoned("the run panicked".to_owned())))
+    }
+
+    /// An execution whose journal cannot be read says so from now on; the journal stays as it is.
+    async fn halt_corrupted(&self, mut execution: Execution, error: Error) -> Error {
+        execution.progress.state = store::State::Halted;
+        execution.progress.error = Some(Failure { kind: FailureKind::Corrupted, message: error.to_string() });
+        let halted = Change::Progress(execution.key, Box::new(execution.progress));
+        let ticket = self.inner.committer.submit([halted], Vec::new());
+        self.inner.committer.durable(ticket).await.err().map_or(error, Error::Store)
     }
 }
 
@@ -356,6 +401,15 @@ impl Inner {
         Ok(Arc::clone(components.entry((digest, wasm_stack)).or_insert(loaded)))
     }
 
+    async fn check_function(&self, component: &Loaded, grants: &Grants, function: &str) -> Result<(), Error> {
+        let functions = self.describe(component, grants).await?;
+        if functions.iter().any(|known| known.name == function) {
+            return Ok(());
+        }
+        let available = functions.iter().map(|function| function.name.clone()).collect();
+        Err(Error::UnknownFunction { function: function.to_owned(), available })
+    }
+
     /// The functions of a component, which it names outside of any execution and without any grant.
     async fn describe<'l>(&self, loaded: &'l Loaded, grants: &Grants) -> Result<&'l [FunctionInfo], Error> {
         // The semaphore is never closed.
@@ -371,12 +425,6 @@ impl Inner {
             Bridge::new(Parts { id, function, seed, grants, capabilities, clock, committer }, state)
         };
         loaded.functions(scratch).await
-    }
-
-    /// A blob to put into the store, unless it is known to be there.
-    fn keep(&self, digest: Digest, bytes: impl FnOnce() -> Vec<u8>) -> Option<Change> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(digest).then(|| Change::Blob(digest, bytes()))
     }
 
     fn blob(&self, what: &'static str, digest: Digest, id: &ExecutionId) -> Result<Vec<u8>, Error> {
@@ -426,10 +474,13 @@ impl Report {
     }
 }
 
+/// A blob to put into the store, unless it is known to be there.
+fn keep(kept: &mut HashSet<Digest>, digest: Digest, bytes: impl FnOnce() -> Vec<u8>) -> Option<Change> {
+    kept.insert(digest).then(|| Change::Blob(digest, bytes()))
+}
+
 fn check_same(run: &Run, function: &str, args: &str) -> Result<(), Error> {
-    // Numbers beyond the range of a double have no value to compare; their texts must be the same.
-    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(|_| text.to_owned());
-    if run.function == function && (run.args == args || parse(&run.args) == parse(args)) {
+    if run.function == function && same_json(&run.args, args) {
         return Ok(());
     }
     Err(Error::IdInUse {
@@ -439,6 +490,43 @@ fn check_same(run: &Run, function: &str, args: &str) -> Result<(), Error> {
         function: run.function.clone(),
         args: run.args.clone(),
     })
+}
+
+/// Whether two JSON texts say the same. Numbers are compared as they are written, and names that occur twice count, because a
+/// parsed value keeps neither; what is too deep or too large to be parsed must be the same text.
+fn same_json(a: &str, b: &str) -> bool {
+    let parse = |text| serde_json::from_str::<serde_json::Value>(text);
+    a == b || matches!((parse(a), parse(b)), (Ok(x), Ok(y)) if x == y && scalars(a) == scalars(b))
+}
+
+/// The numbers of a JSON text as they are written, sorted, and how many strings it has.
+fn scalars(json: &str) -> (Vec<&str>, usize) {
+    let (mut numbers, mut strings, mut rest) = (Vec::new(), 0, json);
+    while let Some(start) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        rest = &rest[start..];
+        let length = if rest.starts_with('"') {
+            strings += 1;
+            string_length(rest)
+        } else {
+            let length = rest.find([',', ']', '}', ' ', '\n', '\r', '\t']).unwrap_or(rest.len());
+            numbers.push(&rest[..length]);
+            length
+        };
+        rest = &rest[length..];
+    }
+    numbers.sort_unstable();
+    (numbers, strings)
+}
+
+/// Bytes of the JSON string at the start of a text, with its quotes.
+fn string_length(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |end| end + 2)
 }
 
 fn check_policy(run: &Run, pinned: Digest) -> Result<(), Error> {
@@ -453,4 +541,27 @@ fn fresh_seed() -> [u8; 32] {
     seed[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     seed[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     *blake3::hash(&seed).as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_json;
+
+    #[test]
+    fn arguments_are_the_same_when_they_say_the_same() {
+        assert!(same_json(r#"{"a": 1, "b": ["x", -2.5e3]}"#, r#"{"b":["x",-2.5e3],"a":1}"#));
+        assert!(same_json(r#""\u00fc \"1\"""#, r#""ü \"1\"""#));
+        for (a, b) in [
+            ("100000000000000000000001", "100000000000000000000002"),
+            ("0.1", "0.10000000000000000001"),
+            ("1", "1.0"),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+            (r#"{"a":"x","a":"y"}"#, r#"{"a":"y"}"#),
+            (r#"["1"]"#, "[1]"),
+            ("1e999", "2e999"),
+        ] {
+            assert!(!same_json(a, b), "{a} {b}");
+            assert!(same_json(a, a));
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::bridge::{Bridge, Settlement, State};
 use crate::guest_error::GuestError;
 use crate::id::{ExecutionId, PromiseId};
 use crate::journal::Role;
-use crate::store;
+use crate::store::{self, Change, Progress};
 use std::sync::Arc;
 
 impl Everstep {
@@ -25,9 +25,12 @@ impl Everstep {
         loop {
             match self.inner.live.claim(&id.execution).await {
                 Claimed::Running(mut running) => match self.settle_running(&running.bridge, id, outcome.clone())? {
-                    Settlement::Settled(ticket) => return Ok(running.bridge.durable(ticket).await?),
+                    Settlement::Settled(ticket) | Settlement::Same(ticket) => {
+                        return Ok(running.bridge.durable(ticket).await?);
+                    }
                     Settlement::Over => drop(running.ended().await),
-                    settlement => return verdict(settlement, id),
+                    Settlement::Other => return Err(Error::AlreadySettled(id.clone())),
+                    Settlement::Unknown => return Err(Error::UnknownPromise(id.clone())),
                 },
                 Claimed::Free(claim) => {
                     let (host, id) = (self.clone(), id.clone());
@@ -71,8 +74,7 @@ impl Everstep {
         let limits = self.inner.stored_policy(&execution)?.limits;
         check_size(&outcome, limits.bytes_per_call, id)?;
         if let Some(settled) = state.promises.get(&id.number).and_then(|promise| promise.outcome.as_ref()) {
-            let settlement = if *settled == outcome { Settlement::Same } else { Settlement::Other };
-            return verdict(settlement, id);
+            return if *settled == outcome { Ok(()) } else { Err(Error::AlreadySettled(id.clone())) };
         }
         let index = state.record_settlement(id.number, outcome, now_ms);
         let changes = state.journal.take_segment().into_iter().chain(index);
@@ -111,11 +113,13 @@ impl Everstep {
         let store = self.inner.committer.store();
         let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         check_open(&execution)?;
-        let mut state = self.inner.state(&execution)?;
-        state.progress.state = store::State::Canceled;
-        let closed = super::conclude::close_promises(&mut state);
-        let progress = state.keep_progress(self.inner.clock.now_ms());
-        let ticket = self.inner.committer.submit(closed.into_iter().chain([progress]), Vec::new());
+        // Not from its journal, which may be what is wrong with it.
+        let open = store.promises()?.into_iter().filter(|promise| promise.id.execution == *id);
+        let closed = open.map(|promise| Change::Settled(execution.key, promise.id.number));
+        let updated_ms = self.inner.clock.now_ms().max(execution.progress.updated_ms);
+        let progress = Progress { state: store::State::Canceled, error: None, updated_ms, ..execution.progress };
+        let ended = Change::Progress(execution.key, Box::new(progress));
+        let ticket = self.inner.committer.submit(closed.chain([ended]), Vec::new());
         Ok(self.inner.committer.durable(ticket).await?)
     }
 }
@@ -158,12 +162,4 @@ fn check_size(outcome: &Result<String, GuestError>, limit: u64, id: &PromiseId) 
     }
     let reason = format!("it has {size} bytes, limits.bytes_per_call is {limit}");
     Err(Error::InvalidOutcome { id: id.clone(), reason })
-}
-
-fn verdict(settlement: Settlement, id: &PromiseId) -> Result<(), Error> {
-    match settlement {
-        Settlement::Settled(_) | Settlement::Same => Ok(()),
-        Settlement::Other => Err(Error::AlreadySettled(id.clone())),
-        Settlement::Unknown | Settlement::Over => Err(Error::UnknownPromise(id.clone())),
-    }
 }

@@ -8,6 +8,7 @@
 use crate::clock;
 use crate::output::{Output, Sink};
 use crate::store::{self, Change, Store};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
@@ -20,6 +21,15 @@ const BACKLOG: usize = 8 << 20;
 
 /// How long a write that nobody waits for may be put off, so that the next barrier covers it.
 const PAUSE: Duration = Duration::from_millis(2);
+
+thread_local! {
+    static WRITING_US: Cell<u64> = const { Cell::new(0) };
+}
+
+/// CPU time that this thread has spent on writing since the last question, in microseconds.
+pub(crate) fn take_writing_us() -> u64 {
+    WRITING_US.take()
+}
 
 /// A point in the order of submissions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,7 +207,7 @@ impl Committer {
             return writing;
         }
         if !batch.changes.is_empty()
-            && let Err(error) = self.store.commit(&batch.changes)
+            && let Err(error) = self.commit(&batch.changes)
         {
             tracing::error!(%error, "the store failed; nothing is acknowledged from here on");
             // Only the first failure counts.
@@ -213,6 +223,16 @@ impl Committer {
             let _ = waiter.send(());
         }
         writing
+    }
+
+    /// One write of the store. Its time is not that of the guest whose thread makes it: the batch is everybody's.
+    fn commit(&self, changes: &[Change]) -> Result<(), store::Error> {
+        let before = clock::thread_cpu_us();
+        let done = catch_unwind(AssertUnwindSafe(|| self.store.commit(changes)));
+        let used = clock::thread_cpu_us().saturating_sub(before);
+        WRITING_US.set(WRITING_US.get() + used);
+        // What the store holds is as unknown as after an error.
+        done.unwrap_or_else(|_| Err(store::Error::Poisoned("the store panicked".to_owned())))
     }
 
     /// A reader that panics loses what it was given; the writer, and whoever waits for it, goes on.

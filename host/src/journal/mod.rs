@@ -11,7 +11,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use commit::{Committer, Ticket};
+pub(crate) use commit::{Committer, Ticket, take_writing_us};
 pub(crate) use history::{History, Next};
 pub(crate) use record::{Call, FORMAT, Outcome, Record, Role, Started};
 

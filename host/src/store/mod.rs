@@ -166,6 +166,8 @@ pub enum FailureKind {
     Divergence,
     /// A limit of the policy ended it.
     Limit,
+    /// Whether something was done cannot be told by the host that took it up.
+    InDoubt,
     /// The journal cannot be read.
     Corrupted,
 }

@@ -43,6 +43,10 @@ pub(crate) async fn drive(job: Job) -> Ending {
         ended = turns(&mut store, &job) => ended,
         stop = stopwatch.expired() => Err(stop),
     };
+    let ended = match ended {
+        Err(Stop::Unhandled(error)) => Ok(Err(error)),
+        ended => ended,
+    };
     match ended {
         Ok(returned) => match bridge.state().expect_return(&returned) {
             Ok(()) => Ending::Returned(returned),

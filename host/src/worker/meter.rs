@@ -2,6 +2,7 @@
 
 use crate::bridge::{Bridge, Stop};
 use crate::clock;
+use crate::journal::take_writing_us;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,9 +15,10 @@ use tokio::sync::Notify;
 pub(super) async fn metered<T>(bridge: &Bridge, guest: impl Future<Output = T>) -> Result<T, Stop> {
     let mut guest = pin!(guest);
     poll_fn(move |context| {
-        let before = thread_cpu_us();
+        take_writing_us();
+        let before = clock::thread_cpu_us();
         let polled = guest.as_mut().poll(context);
-        let used = thread_cpu_us().saturating_sub(before);
+        let used = clock::thread_cpu_us().saturating_sub(before).saturating_sub(take_writing_us());
         match (bridge.charge(used), polled) {
             (_, Poll::Ready(done)) => Poll::Ready(Ok(done)),
             (Err(stop), Poll::Pending) => Poll::Ready(Err(stop)),
@@ -24,12 +26,6 @@ pub(super) async fn metered<T>(bridge: &Bridge, guest: impl Future<Output = T>) 
         }
     })
     .await
-}
-
-fn thread_cpu_us() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
-    seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000)
 }
 
 /// Running time of one activation; waiting for promises does not count.

@@ -37,6 +37,10 @@ impl WasiHost for Ctx {
         without_error(promises::Host::wait_any(self, timers.to_vec()).await)
     }
 
+    fn cancel(&mut self, timer: u64) -> wasmtime::Result<()> {
+        without_error(promises::Host::cancel(self, timer))
+    }
+
     fn is_settled(&mut self, timer: u64) -> bool {
         self.bridge.outcome(timer).is_some()
     }
@@ -46,10 +50,10 @@ impl WasiHost for Ctx {
     }
 }
 
-/// WASI has no error for a denial here: the guest ends, and the message says what to grant.
+/// WASI has no error for a denial here: the guest ends with it, and the message says what to grant.
 fn without_error<T>(outcome: Result<T, Fault>) -> wasmtime::Result<T> {
     outcome.map_err(|fault| match fault {
         Fault::Stop(stop) => wasmtime::Error::new(stop),
-        Fault::Guest(error) => wasmtime::Error::new(Stop::Contract(error.to_string())),
+        Fault::Guest(error) => wasmtime::Error::new(Stop::Unhandled(error)),
     })
 }

@@ -1,8 +1,9 @@
 //! Calls that are well formed and make no sense.
 
-use super::{limits, lives, trapped};
+use super::{ended_by_limit, limits, lives, peak_memory, trapped};
+use everstep::store::State;
 use everstep_tests::handmade::{Module, PENDING};
-use everstep_tests::sandbox::{FILES, Sandbox, attack, calls};
+use everstep_tests::sandbox::{FILES, Sandbox, attack, calls, hostile};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +106,28 @@ async fn a_computation_is_remembered_once() {
     assert!(outcomes[2..].iter().all(|outcome| outcome["error"] == "invalid"), "{outcomes:?}");
     let outcomes = calls(&host, &policy, json!([{ "recall": "a" }, { "remember": [0, "{"] }])).await.unwrap();
     assert_eq!(outcomes[1]["error"], "invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_computation_is_remembered_after_those_inside_of_it() {
+    let sandbox = Sandbox::new().unwrap();
+    let (host, policy) = (sandbox.host().unwrap(), limits(&sandbox, ""));
+    let nested = json!([{ "recall": "a" }, { "recall": "b" }, { "remember": [0, "1"] }, "now", { "create": "null" }]);
+    let outcomes = calls(&host, &policy, nested).await.unwrap();
+    assert_eq!(outcomes[2]["error"], "invalid", "{outcomes:?}");
+    assert_eq!(outcomes[4]["ok"], json!(3), "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn computations_that_a_replay_begins_end_at_the_limit() {
+    let sandbox = Sandbox::new().unwrap();
+    let (host, policy) = (sandbox.host().unwrap(), limits(&sandbox, "steps = 1_000_000\njournal = '1MiB'"));
+    let flood = json!({ "repeat": [400_000, { "recall_bytes": 512 }] });
+    let calls = json!([{ "replayed": flood }, { "create": "null" }, { "wait": [1] }]);
+    let run = hostile(&policy, "calls", &calls.to_string()).unwrap().without_waiting();
+    assert_eq!(host.run(run.clone()).await.unwrap().state, State::Suspended);
+    ended_by_limit(&host.run(run).await.unwrap(), "bytes of journal is reached (limits.journal)");
+    assert!(peak_memory().is_none_or(|peak| peak < 128 << 20), "{:?}", peak_memory());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use super::effect::{Entry, FileKind};
 use crate::bindings::everstep::host::files;
-use crate::bridge::{Fault, Json, Step};
+use crate::bridge::{Bridge, Fault, Json, Step};
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{Call, FileOperation};
@@ -15,7 +15,7 @@ impl files::Host for Ctx {
         let args = [path.as_bytes()];
         let step = step("files.read", FileOperation::Read, &path, &args, 0);
         let effect = |grants: &Grants, grant: usize, path: &str| grants.folders.read(grant, path, room(grants, grant));
-        bridge.read(&step, || on_disk(&bridge.grants, &path, effect)).await
+        bridge.read(&step, || on_disk(&bridge, &path, effect)).await
     }
 
     async fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Fault> {
@@ -25,7 +25,7 @@ impl files::Host for Ctx {
         let step = step("files.write", FileOperation::Write, &path, &args, content.len() as u64);
         let kept = Arc::clone(&content);
         let effect = move |grants: &Grants, grant: usize, path: &str| grants.folders.write(grant, path, &kept);
-        bridge.external(&step, |_| on_disk(&bridge.grants, &path, effect)).await
+        bridge.external(&step, |_| on_disk(&bridge, &path, effect)).await
     }
 
     async fn list(&mut self, path: String) -> Result<Vec<files::Entry>, Fault> {
@@ -35,7 +35,7 @@ impl files::Host for Ctx {
         let effect = |grants: &Grants, grant: usize, path: &str| {
             grants.folders.list(grant, path, grants.policy.limits.bytes_per_call).map(Json)
         };
-        let Json(entries) = bridge.read(&step, || on_disk(&bridge.grants, &path, effect)).await?;
+        let Json(entries) = bridge.read(&step, || on_disk(&bridge, &path, effect)).await?;
         Ok(entries.into_iter().map(Into::into).collect())
     }
 
@@ -44,7 +44,7 @@ impl files::Host for Ctx {
         let args = [path.as_bytes()];
         let step = step("files.stat", FileOperation::Stat, &path, &args, 0);
         let effect = |grants: &Grants, grant: usize, path: &str| grants.folders.stat(grant, path).map(Json);
-        let Json(entry) = bridge.read(&step, || on_disk(&bridge.grants, &path, effect)).await?;
+        let Json(entry) = bridge.read(&step, || on_disk(&bridge, &path, effect)).await?;
         Ok(entry.into())
     }
 
@@ -54,15 +54,16 @@ impl files::Host for Ctx {
         let step = step("files.remove", FileOperation::Remove, &path, &args, 0);
         let effect = |repeated| {
             let remove = move |grants: &Grants, grant: usize, path: &str| grants.folders.remove(grant, path, repeated);
-            on_disk(&bridge.grants, &path, remove)
+            on_disk(&bridge, &path, remove)
         };
         bridge.external(&step, effect).await
     }
 }
 
-/// Runs an effect where it may block, on the grant that covers `path`.
+/// Runs an effect where it may block, on the grant that covers `path`. It goes on when the run is stopped, and the bridge stays
+/// blocked until it is over.
 fn on_disk<T, E>(
-    grants: &Arc<Grants>,
+    bridge: &Arc<Bridge>,
     path: &str,
     effect: E,
 ) -> impl Future<Output = Result<T, GuestError>> + Send + use<T, E>
@@ -70,12 +71,16 @@ where
     T: Send + 'static,
     E: FnOnce(&Grants, usize, &str) -> Result<T, GuestError> + Send + 'static,
 {
-    let (grants, path) = (Arc::clone(grants), path.to_owned());
-    let task = tokio::task::spawn_blocking(move || match grants.policy.resolve(&path) {
-        Some((grant, relative)) => effect(&grants, grant, relative),
-        None => Err(GuestError::new(ErrorCode::Denied, format!("files {path:?} (no grant covers it)"))),
-    });
+    let (bridge, path) = (Arc::clone(bridge), path.to_owned());
     async move {
+        let (blocked, grants) = (bridge.block().await, Arc::clone(&bridge.grants));
+        let task = tokio::task::spawn_blocking(move || {
+            let _blocked = blocked;
+            match grants.policy.resolve(&path) {
+                Some((grant, relative)) => effect(&grants, grant, relative),
+                None => Err(GuestError::new(ErrorCode::Denied, format!("files {path:?} (no grant covers it)"))),
+            }
+        });
         let lost = |_| Err(GuestError::new(ErrorCode::Failed, "the host gave the file operation up"));
         task.await.unwrap_or_else(lost)
     }

@@ -146,8 +146,13 @@ impl<T: WasiHost> poll::HostPollable for Virtual<'_, T> {
         Virtual::ready(self, &[pollable]).await.map(drop)
     }
 
+    /// A timer that nobody waits for any more is given up, so that it does not count as pending.
     fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
-        self.0.wasi().timers.remove(&pollable.rep());
+        if let Some(timer) = self.0.wasi().timers.remove(&pollable.rep())
+            && !self.0.is_settled(timer)
+        {
+            self.0.cancel(timer)?;
+        }
         poll::HostPollable::drop(self.table(), pollable)
     }
 }

@@ -40,6 +40,8 @@ pub(crate) trait WasiHost: Send + 'static {
     /// Waits until one of the timers is settled, delivers those that are, and returns them; `timers` is not empty and
     /// names no timer twice.
     fn wait_any(&mut self, timers: &[u64]) -> impl Future<Output = wasmtime::Result<Vec<u64>>> + Send;
+    /// Gives up a timer that was not delivered.
+    fn cancel(&mut self, timer: u64) -> wasmtime::Result<()>;
     /// Whether that timer has been delivered.
     fn is_settled(&mut self, timer: u64) -> bool;
     /// The environment that the policy grants.

@@ -24,6 +24,7 @@ struct Script {
     /// What the next waits deliver.
     deliveries: VecDeque<Vec<u64>>,
     waits: Vec<Vec<u64>>,
+    canceled: Vec<u64>,
     printed: Vec<(bool, String)>,
     random: u8,
 }
@@ -37,6 +38,7 @@ impl Script {
             settled: HashSet::new(),
             deliveries: VecDeque::new(),
             waits: Vec::new(),
+            canceled: Vec::new(),
             printed: Vec::new(),
             random: 0,
         }
@@ -72,6 +74,10 @@ impl WasiHost for Script {
         let delivered = self.deliveries.pop_front().unwrap_or_default();
         self.settled.extend(&delivered);
         Ok(delivered)
+    }
+    fn cancel(&mut self, timer: u64) -> wasmtime::Result<()> {
+        self.canceled.push(timer);
+        Ok(())
     }
     fn is_settled(&mut self, timer: u64) -> bool {
         self.settled.contains(&timer)
@@ -117,6 +123,17 @@ async fn a_timer_is_waited_for_in_the_journal_and_never_in_real_time() {
     assert!(host.wasi.timers.is_empty() && host.wasi.table.is_empty());
     assert_eq!(host.timers, [3_600_000_000_000, 500]);
     assert_eq!(host.waits, [vec![0, 1], vec![0]]);
+    assert_eq!(host.canceled, [0; 0], "both timers were delivered");
+}
+
+#[test]
+fn a_timer_that_nobody_waits_for_any_more_is_given_up() {
+    let mut host = Script::new();
+    let mut wasi = Virtual(&mut host);
+    let [first, second] = [1, 2].map(|ns| monotonic_clock::Host::subscribe_duration(&mut wasi, ns).unwrap());
+    poll_drop(&mut wasi, second);
+    poll_drop(&mut wasi, first);
+    assert_eq!(host.canceled, [1, 0]);
 }
 
 fn poll_drop(wasi: &mut Virtual<'_, Script>, pollable: Resource<wasmtime_wasi_io::poll::DynPollable>) {

@@ -17,8 +17,8 @@ pub(super) struct Lock {
 }
 
 /// How often, and after what pause, to try again: a command that answers one promise has the store for a moment only.
-const TRIES: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(30);
+pub(super) const TRIES: u32 = 10;
+pub(super) const PAUSE: Duration = Duration::from_millis(30);
 
 impl Lock {
     pub(super) fn take(dir: &Path) -> Result<Self, Error> {
@@ -58,9 +58,14 @@ pub(super) fn create_dir(dir: &Path) -> Result<(), Error> {
 }
 
 fn create_durably(dir: &Path) -> io::Result<()> {
+    let missing: Vec<_> =
+        dir.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+    for folder in missing {
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn cannot_open(dir: &Path, error: &io::Error) -> Error {

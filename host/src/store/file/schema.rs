@@ -1,12 +1,14 @@
 //! The database file: its tables, its format version, and the settings that durability rests on.
 
+use super::lock::{PAUSE, TRIES};
 use crate::store::Error;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread::sleep;
 
 /// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning counts it up.
 pub(super) const FORMAT: u32 = 1;
@@ -48,8 +50,21 @@ pub(super) fn open_for_writing(dir: &Path) -> Result<Connection, Error> {
     check_format(&connection, dir)?;
     configure_writer(&connection)?;
     check_durability(&connection, dir)?;
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    take_over_log(&connection, dir)?;
     Ok(connection)
+}
+
+/// Copies all of the log into the tables. A reader in the middle of a look keeps some of it back, for a moment.
+fn take_over_log(connection: &Connection, dir: &Path) -> Result<(), Error> {
+    for _ in 0..TRIES {
+        let counts = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let (frames, copied) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], counts)?;
+        if frames == copied {
+            return Ok(());
+        }
+        sleep(PAUSE);
+    }
+    Err(refuse(dir, "a program that reads it holds on to its log; try again once that has ended".to_owned()))
 }
 
 /// A connection that only reads, and needs no lock.

@@ -90,3 +90,20 @@ async fn asks_and_spins(ctx: Context, rounds: u64) -> Result<u64, Error> {
     }
     Ok(value)
 }
+
+/// Waits for somebody outside or a timer; looks at the answer first.
+#[everstep_sdk::function]
+async fn answer_or_timer(ctx: Context, ms: u64) -> Result<&'static str, Error> {
+    let (answer, timer) = (ctx.promise::<Value>(()), ctx.sleep(Duration::from_millis(ms)));
+    Ok(match select(answer, timer).await {
+        Either::Left(_) => "answer",
+        Either::Right(_) => "timer",
+    })
+}
+
+/// Writes one file twice.
+#[everstep_sdk::function]
+async fn writes_twice(ctx: Context) -> Result<(), Error> {
+    ctx.write_file("/f/file", "first")?;
+    ctx.write_file("/f/file", "second")
+}

@@ -42,6 +42,8 @@ enum Call {
     Cancel(u64),
     Wait(Vec<u64>),
     Outcome(u64),
+    /// In a replay only, which `recall` gives away.
+    Replayed(Box<Call>),
     /// The same over and over: how often it went well, and the first error.
     Repeat(usize, Box<Call>),
 }
@@ -113,6 +115,10 @@ fn make(call: &Call) -> Result<Value, Error> {
         Call::Outcome(promise) => match promises::outcome(*promise) {
             None => Value::Null,
             Some(outcome) => Value::String(outcome?),
+        },
+        Call::Replayed(call) => match memo::recall("replayed")? {
+            memo::Recollection::Remembered(_) => make(call)?,
+            memo::Recollection::Compute(step) => json!(memo::remember(step, "1")?),
         },
         Call::Repeat(times, call) => {
             let mut outcomes = (0..*times).map(|_| make(call)).collect::<Vec<_>>();
