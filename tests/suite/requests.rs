@@ -250,7 +250,7 @@ fn a_request_for_a_client_stays_with_clients() {
 fn a_request_whose_time_is_over_is_not_sent_again() {
     for place in Place::each() {
         let (calls, clock) = (Calls::default(), ManualClock::at(1_000));
-        let again = asking("again", r#","timeout_ms":250"#);
+        let again = run("asks_and_computes", "250");
         life(async {
             let host = place.host().clock(clock.clone()).capability("again", Idempotent(calls.never()));
             let _lost = host.build().unwrap().start(again.clone()).await.unwrap();

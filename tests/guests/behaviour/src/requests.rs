@@ -50,3 +50,14 @@ async fn asks_and_goes_on(ctx: Context, ms: u64) -> Result<(String, u64), Error>
 async fn depends(ctx: Context) -> Result<Vec<(String, bool)>, Error> {
     Ok(ctx.dependencies()?.into_iter().map(|one| (one.name, one.attached)).collect())
 }
+
+/// Asks within a time, and makes another call after a long computation, and again before it waits for the response.
+#[everstep_sdk::function]
+async fn asks_and_computes(ctx: Context, ms: u64) -> Result<Value, Error> {
+    let response = ctx.request_within::<Value>("again", 1, Duration::from_millis(ms));
+    for _ in 0..2 {
+        let value = (0..200_000_000_u64).fold(1_u64, |value, round| std::hint::black_box(value.rotate_left(5) ^ round));
+        ctx.print(value.to_string())?;
+    }
+    response.await
+}
