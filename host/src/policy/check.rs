@@ -19,6 +19,8 @@ const MAX_FILES: u64 = 1000;
 
 /// Ids that decisions use for something else.
 const RESERVED: [&str; 3] = ["clock", "random", "default"];
+/// Capabilities that are over at once: nothing of them could time out.
+const IMMEDIATE: [&str; 2] = ["print", "display"];
 /// Capabilities that are granted by a section of their own.
 const SECTIONS: [&str; 3] = ["clock", "random", "files"];
 
@@ -173,8 +175,12 @@ fn capabilities(shape: Vec<file::Capability>, source: &Source<'_>) -> Result<Vec
             return Err(source.invalid(&shape.name.span(), what, "use the section that has this name"));
         }
         taken.take(&shape.name, source)?;
+        if let (true, Some(timeout)) = (IMMEDIATE.contains(&name.as_str()), &shape.timeout) {
+            let what = format!("timeout has no meaning for {}, which never waits", quoted(name));
+            return Err(source.invalid(&timeout.span(), what, "remove it"));
+        }
         let max_calls = shape.max_calls.map(|Count(calls)| calls).filter(|calls| *calls != u64::MAX);
-        let timeout = shape.timeout.map(|Span(time)| time).filter(|time| *time != Duration::MAX);
+        let timeout = shape.timeout.as_ref().map(|time| time.get_ref().0).filter(|time| *time != Duration::MAX);
         Ok(CapabilityGrant { max_calls, timeout, ..CapabilityGrant::new(name) })
     };
     shape.into_iter().map(grant).collect()

@@ -73,7 +73,7 @@ pub(super) struct Random {
 pub(super) struct Capability {
     pub(super) name: Spanned<String>,
     pub(super) max_calls: Option<Count>,
-    pub(super) timeout: Option<Span>,
+    pub(super) timeout: Option<Spanned<Span>>,
 }
 
 #[derive(Deserialize)]

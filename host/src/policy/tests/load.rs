@@ -178,6 +178,14 @@ fn load_errors_name_line_and_remedy_for_what_this_build_does_not_enforce() {
 fn load_errors_name_line_and_remedy_for_capabilities() {
     expect(&[
         (
+            one("[[capability]]\nname = \"print\"\ntimeout = \"1s\""),
+            "4: timeout has no meaning for \"print\", which never waits; remove it",
+        ),
+        (
+            one("[[capability]]\nname = \"display\"\ntimeout = \"unlimited\""),
+            "4: timeout has no meaning for \"display\", which never waits; remove it",
+        ),
+        (
             one("[[capability]]\nname = \"a\"\n[[capability]]\nname = \"a\""),
             "5: \"a\" is taken by the rule on line 3; give each rule a name of its own",
         ),
