@@ -63,8 +63,10 @@ impl GrantsCache {
     /// The policy with its folders and log opened.
     ///
     /// # Errors
-    /// A folder or a log that cannot be opened, or a writable folder that reaches what is the host's own.
+    /// A path that is not UTF-8, a folder or a log that cannot be opened, or a writable folder that reaches what is the host's own.
     pub(crate) fn open(&self, policy: &Policy) -> Result<Arc<Grants>, policy::Error> {
+        // Before the digest is looked up: without paths it does not tell policies apart.
+        policy.check_paths()?;
         let digest = policy.digest();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(grants) = open.grants.get(&digest) {
@@ -93,5 +95,37 @@ impl Open {
         let log = Arc::new(audit::Log::open(&grant.file)?);
         self.logs.insert(grant.file.clone(), Arc::clone(&log));
         Ok(log)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Access, FilesGrant};
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_policy_whose_paths_cannot_be_recorded_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join(OsStr::from_bytes(b"\xff"));
+        std::fs::create_dir(&odd).unwrap();
+        let (id, guest) = ("data".to_owned(), "/data".to_owned());
+        let grant = FilesGrant {
+            id,
+            guest,
+            host: odd.clone(),
+            access: Access::Read,
+            max_file: 1,
+            max_written: 0,
+            max_files: 0,
+        };
+        let files = Policy { files: vec![grant], ..Policy::none() };
+        let audit = Policy { audit: Some(policy::AuditGrant { file: odd.join("log") }), ..Policy::none() };
+        let cache = GrantsCache::new(Vec::new());
+        for (policy, rule) in [(files, "the [[files]] rule \"data\""), (audit, "[audit]")] {
+            let message = cache.open(&policy).map(drop).unwrap_err().to_string();
+            assert!(message.contains(&format!("of {rule} is not UTF-8")), "{message}");
+        }
     }
 }

@@ -91,6 +91,14 @@ pub enum Error {
         /// The store, or the cache of compiled components.
         path: PathBuf,
     },
+    /// A path that the recorded policy could not name.
+    #[error("the path {} of {rule} is not UTF-8, so that the policy cannot be recorded; rename it", path.display())]
+    PathNotUtf8 {
+        /// The rule, or the section.
+        rule: String,
+        /// The path.
+        path: PathBuf,
+    },
     /// The audit log cannot be opened.
     #[error("cannot open the audit log {}; its folder must exist and be writable", path.display())]
     Audit {

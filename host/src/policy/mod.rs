@@ -152,10 +152,20 @@ impl Policy {
         }
     }
 
-    /// The policy as canonical JSON: equal policies have equal texts. The store keeps it.
+    /// The policy as canonical JSON: equal policies have equal texts. The store keeps it. Empty when a path in it is not UTF-8:
+    /// no host takes such a policy.
     pub fn canonical(&self) -> String {
-        // Fails for a path that is not UTF-8 only, and `parse` admits none.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Refuses a policy that `canonical` has no text for.
+    pub(crate) fn check_paths(&self) -> Result<(), Error> {
+        let files = self.files.iter().map(|grant| (format!("the [[files]] rule {:?}", grant.id), &grant.host));
+        let audit = self.audit.iter().map(|grant| ("[audit]".to_owned(), &grant.file));
+        match files.chain(audit).find(|(_, path)| path.to_str().is_none()) {
+            None => Ok(()),
+            Some((rule, path)) => Err(Error::PathNotUtf8 { rule, path: path.clone() }),
+        }
     }
 
     /// The policy that `canonical` wrote.
@@ -163,7 +173,7 @@ impl Policy {
         serde_json::from_str(json).map_err(|source| Error::Canonical { source })
     }
 
-    /// The digest of the canonical JSON; pinned when an execution starts.
+    /// The digest of the canonical JSON; pinned when an execution starts. It tells policies apart that a host takes.
     pub fn digest(&self) -> Digest {
         Digest::of(self.canonical().as_bytes())
     }
