@@ -10,6 +10,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, openat, renameat, unlinkat};
 use rustix::io::Errno;
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -316,12 +317,29 @@ fn remove_folder(parent: BorrowedFd<'_>, name: &str) -> Result<(), Refusal> {
         outcome => return Ok(outcome?),
     }
     let folder = folder::open(parent, name, OnTheWay::Exists)?;
-    let items = rustix::fs::Dir::read_from(&folder)?.collect::<Result<Vec<_>, _>>()?;
-    let mut names = items.iter().map(|item| item.file_name()).filter(|name| !matches!(name.to_bytes(), b"." | b".."));
-    if names.clone().all(|name| temporary::is_name(name.to_bytes())) {
-        names.try_for_each(|name| unlinkat(&folder, name, AtFlags::empty()))?;
+    let names = || Ok::<_, Errno>(rustix::fs::Dir::read_from(&folder)?.map(|item| Ok(item?.file_name().to_owned())));
+    if only_temporaries(names()?)? {
+        for name in names()? {
+            let name = name?;
+            if temporary::is_name(name.to_bytes()) {
+                temporary::remove(folder.as_fd(), name)?;
+            }
+        }
     }
     Ok(remove()?)
+}
+
+/// Whether a folder is empty but for what crashed writes left. Reads no further than the first other name: a folder may hold any
+/// number of them.
+fn only_temporaries(names: impl IntoIterator<Item = Result<CString, Errno>>) -> Result<bool, Errno> {
+    for name in names {
+        let name = name?;
+        let name = name.to_bytes();
+        if !matches!(name, b"." | b"..") && !temporary::is_name(name) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn refusal(error: io::Error) -> Refusal {

@@ -68,7 +68,7 @@ fn try_create(folder: BorrowedFd<'_>, name: &str) -> Result<Option<OwnedFd>, Ref
 }
 
 /// Removes a temporary file, if it is there.
-pub(super) fn remove(folder: BorrowedFd<'_>, name: &str) -> Result<(), Refusal> {
+pub(super) fn remove(folder: BorrowedFd<'_>, name: impl rustix::path::Arg) -> Result<(), Refusal> {
     match unlinkat(folder, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno.into()),

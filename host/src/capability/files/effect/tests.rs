@@ -337,6 +337,15 @@ fn what_a_crashed_write_left_is_invisible_and_reused() {
 }
 
 #[test]
+fn a_full_folder_is_read_no_further_than_its_first_entry() {
+    let name = |name: &str| Ok(CString::new(name).unwrap());
+    let leftovers = [".", "..", &temporary::name("x")].map(name);
+    assert_eq!(only_temporaries(leftovers.clone()), Ok(true));
+    let more = std::iter::once_with(|| -> Result<CString, Errno> { panic!("read on") });
+    assert_eq!(only_temporaries(leftovers.into_iter().chain([name("file")]).chain(more)), Ok(false));
+}
+
+#[test]
 fn a_folder_with_leftovers_only_counts_as_empty() {
     let fixture = Fixture::new();
     fixture.write("folder/file", b"x").unwrap();
