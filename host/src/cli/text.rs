@@ -46,9 +46,9 @@ pub(crate) fn line(text: &str, longest: usize) -> String {
     line
 }
 
-/// A JSON text whose control characters are all escapes; it means the same.
+/// A JSON text whose control characters are all escapes, as are those that change the order of text; it means the same.
 pub(crate) fn json(text: &str) -> Cow<'_, str> {
-    let bare = |one: char| one.is_control() && !one.is_ascii_control() || one == '\x7f';
+    let bare = |one: char| is_control(one) && !one.is_ascii_control() || one == '\x7f';
     if !text.contains(bare) && !text.contains(['\n', '\r']) {
         return Cow::Borrowed(text);
     }
@@ -69,7 +69,8 @@ fn push_escaped(text: &mut String, one: char) {
 
 /// What a terminal may act upon, and what may show text in another order than it has.
 fn is_control(one: char) -> bool {
-    one.is_control() || matches!(one, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    one.is_control()
+        || matches!(one, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A time as `2026-01-31 12:00:00.123Z`.
@@ -148,6 +149,9 @@ mod tests {
         assert_eq!(safe, r#"{"a": "\u009b\u007fü"}"#);
         let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(parse(&safe), parse(text));
+        let reversed = "{\"a\u{202e}\":\"\u{2066}\u{61c}\u{200f}b\"}";
+        assert_eq!(json(reversed), r#"{"a\u202e":"\u2066\u061c\u200fb"}"#);
+        assert_eq!(parse(&json(reversed)), parse(reversed));
     }
 
     #[test]
