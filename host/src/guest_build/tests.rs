@@ -43,6 +43,49 @@ fn a_component_is_stale_when_any_of_its_sources_is_newer() {
     assert!(is_stale(&dir, &component));
 }
 
+/// Makes a component as if from `src/lib.rs`.
+fn build_in(dir: &Path) -> PathBuf {
+    let component = default_output(dir).unwrap();
+    let build = freshness::Build::start(&Manifest::read(dir).unwrap()).unwrap();
+    component::write(&component, b"component").unwrap();
+    build.finish(&[dir.join("Cargo.toml"), dir.join("src/lib.rs")], &component).unwrap();
+    component
+}
+
+#[test]
+fn a_member_of_a_workspace_has_the_lock_file_of_the_workspace() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = crate_in(folder.path());
+    let lock = folder.path().join("Cargo.lock");
+    fs::rename(dir.join("Cargo.lock"), &lock).unwrap();
+    let component = build_in(&dir);
+    assert!(!is_stale(&dir, &component));
+    touch_later(&lock);
+    assert!(is_stale(&dir, &component));
+    let built_again = build_in(&dir);
+    assert!(!is_stale(&dir, &built_again));
+}
+
+#[test]
+fn a_component_is_stale_when_a_setting_is_newer_or_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = crate_in(folder.path());
+    for file in ["guest/build.rs", "guest/.cargo/config.toml", ".cargo/config.toml", "rust-toolchain", "Cargo.toml"] {
+        let component = build_in(&dir);
+        assert!(!is_stale(&dir, &component), "{file}");
+        let file = folder.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        touch_later(&file);
+        assert!(is_stale(&dir, &component), "{}", file.display());
+        File::options().write(true).open(&file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        build_in(&dir);
+        assert!(!is_stale(&dir, &component), "{}", file.display());
+        fs::remove_file(&file).unwrap();
+        assert!(is_stale(&dir, &component), "{}", file.display());
+    }
+}
+
 #[test]
 fn a_folder_without_a_crate_is_refused() {
     let folder = tempfile::tempdir().unwrap();
