@@ -179,6 +179,37 @@ fn a_store_that_the_guest_could_write_is_refused() {
 }
 
 #[test]
+fn a_guest_that_could_rewrite_its_crate_or_component_is_refused() {
+    let desk = Desk::new();
+    for folder in ["guest/src", "guest/out", "out"] {
+        std::fs::create_dir_all(desk.path().join(folder)).unwrap();
+    }
+    let manifest = "[package]\nname = 'g'\n[lib]\ncrate-type = ['cdylib']\n";
+    std::fs::write(desk.path().join("guest/Cargo.toml"), manifest).unwrap();
+    std::fs::write(desk.path().join("out/guest.wasm"), "").unwrap();
+    std::fs::create_dir(desk.path().join("policies")).unwrap();
+    let run = |target: &str, host: &str| {
+        let rule = "version = 1\n[[files]]\nid = 'rule'\nguest = '/w'\naccess = 'write'\n";
+        std::fs::write(desk.path().join("policies/p.toml"), format!("{rule}host = '../{host}'\n")).unwrap();
+        desk.run(&["run", target, "f", "--policy", "policies/p.toml", "--store", "memory"])
+    };
+    for host in ["guest", "guest/src", "guest/out", ".cargo"] {
+        let done = run("guest", host);
+        assert_eq!(done.code, 2, "{host}: {done:?}");
+        let says = "the rule \"rule\" lets the guest write what guest is built from: ";
+        assert!(done.stderr.contains(says) && !done.stderr.contains("building"), "{host}: {done:?}");
+        assert!(done.stderr.contains("; grant a folder apart from it"), "{host}: {done:?}");
+    }
+    let done = run("out/guest.wasm", "out");
+    assert_eq!(done.code, 2, "{done:?}");
+    let says = "the rule \"rule\" lets the guest replace the component out/guest.wasm; grant a folder apart from it";
+    assert!(done.stderr.contains(says), "{done:?}");
+    // What is beside the crate is no matter; there is just nothing to build.
+    let done = run("guest", "out");
+    assert!(done.stderr.contains("building guest ..."), "{done:?}");
+}
+
+#[test]
 fn a_waiting_run_is_answered_by_another_process() {
     let desk = Desk::new();
     let [guest, policy] = desk.approval();

@@ -5,6 +5,7 @@ use super::place::{CacheArg, Place};
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, complain, json_line, text};
+use everstep::policy::FilesGrant;
 use everstep::store::State;
 use everstep::{Error, ExecutionId, Handle, Policy, Report, Run, guest_build};
 use std::io::Read;
@@ -54,7 +55,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let policy = load_policy(policy.as_deref())?;
     store.check_out_of_reach(&policy)?;
     let args = read_args(&args)?;
-    let component = load_component(&target)?;
+    let component = load_component(&target, &policy)?;
     let mut run = Run::new(component, function, args, policy);
     if let Some(id) = id {
         run = run.with_id(id);
@@ -149,16 +150,39 @@ fn read_args(args: &str) -> Result<String, Failure> {
 }
 
 /// The bytes of a component; a crate is built first if it has changed.
-fn load_component(target: &Path) -> Result<Vec<u8>, Failure> {
-    let file = if target.is_dir() { built(target)? } else { target.to_owned() };
+fn load_component(target: &Path, policy: &Policy) -> Result<Vec<u8>, Failure> {
+    let file = if target.is_dir() {
+        built(target, policy)?
+    } else {
+        out_of_reach(policy.writable_at(target), target, "lets the guest replace the component")?;
+        target.to_owned()
+    };
     std::fs::read(&file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
 }
 
-fn built(dir: &Path) -> Result<PathBuf, Failure> {
+fn built(dir: &Path, policy: &Policy) -> Result<PathBuf, Failure> {
+    check_inputs(dir, policy)?;
     let component = guest_build::default_output(dir)?;
     if guest_build::is_stale(dir, &component) {
         complain(&format!("building {} ...", dir.display()));
         guest_build::build(dir, None)?;
+        // The first build tells where the sources of path dependencies are.
+        check_inputs(dir, policy)?;
     }
     Ok(component)
+}
+
+/// A build runs build scripts and macros outside the sandbox, so a guest must not write what the next one reads.
+fn check_inputs(dir: &Path, policy: &Policy) -> Result<(), Failure> {
+    for input in guest_build::inputs(dir)? {
+        let what = format!("lets the guest write what {} is built from:", dir.display());
+        out_of_reach(policy.writable_around(&input), &input, &what)?;
+    }
+    Ok(())
+}
+
+fn out_of_reach(grant: Option<&FilesGrant>, path: &Path, what: &str) -> Result<(), Failure> {
+    let Some(grant) = grant else { return Ok(()) };
+    let (rule, path) = (&grant.id, path.display());
+    Err(Failure::usage(format!("the rule {rule:?} {what} {path}; grant a folder apart from it")))
 }

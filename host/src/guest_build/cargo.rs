@@ -112,7 +112,7 @@ impl SharedTarget {
 }
 
 /// `$EVERSTEP_GUEST_TARGET`, else `everstep/guests` in the user's cache folder.
-fn shared_dir() -> PathBuf {
+pub(super) fn shared_dir() -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("EVERSTEP_GUEST_TARGET").unwrap_or_else(|| {
         let home = || variable("HOME").map_or_else(std::env::temp_dir, |home| home.join(".cache"));

@@ -22,6 +22,20 @@ pub fn is_stale(dir: &Path, component: &Path) -> bool {
         || sources.lines().any(|source| newer(Path::new(source)))
 }
 
+/// What a build of the crate in `dir` reads, runs or writes, as far as it is known before: the crate folder, folders that configure
+/// cargo, the target folder that guests share, and the sources of the last build. Whoever can write there decides what the
+/// next build runs.
+///
+/// # Errors
+/// There is no crate.
+pub fn inputs(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let manifest = Manifest::read(dir)?;
+    let mut inputs = vec![manifest.dir.clone(), super::cargo::shared_dir()];
+    inputs.extend(manifest.dir.ancestors().map(|folder| folder.join(".cargo")));
+    inputs.extend(fs::read_to_string(list(&manifest)).unwrap_or_default().lines().map(PathBuf::from));
+    Ok(inputs)
+}
+
 /// A build that runs. The component is dated to its start, so that a source which is saved meanwhile counts as newer.
 pub(super) struct Build {
     list: PathBuf,

@@ -15,7 +15,7 @@ mod toolchain;
 use std::path::{Path, PathBuf};
 
 pub use error::Error;
-pub use freshness::is_stale;
+pub use freshness::{inputs, is_stale};
 pub use new_crate::new_crate;
 
 use manifest::Manifest;

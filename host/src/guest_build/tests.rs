@@ -87,6 +87,18 @@ fn a_component_is_stale_when_a_setting_is_newer_or_gone() {
 }
 
 #[test]
+fn what_a_build_reads_is_known_before_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = crate_in(folder.path()).canonicalize().unwrap();
+    build_in(&dir);
+    let inputs = inputs(&dir).unwrap();
+    for input in [dir.clone(), dir.join("../.cargo"), dir.join("src/lib.rs")] {
+        let input = input.parent().unwrap().canonicalize().unwrap().join(input.file_name().unwrap());
+        assert!(inputs.contains(&input), "{inputs:?}");
+    }
+}
+
+#[test]
 fn a_folder_without_a_crate_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(build(folder.path(), None), Err(Error::NoCrate(_))));
