@@ -111,7 +111,7 @@ fn what_would_take_too_long_to_compile_is_refused_first() {
     for (body, locals, what) in [
         (loops(33), 1, "33 loops inside one another, more than the 32"),
         (String::new(), 5_001, "5001 local variables in one function, more than the 5000"),
-        (ifs(32_000), 1, "1024032008 units of compiling cost"),
+        (ifs(32_000), 1, "1029152048 units of compiling cost"),
         ("nop ".repeat(1 << 20), 1, "1048580 bytes of code in one function"),
     ] {
         let locals = "i32 ".repeat(locals);
@@ -121,6 +121,50 @@ fn what_would_take_too_long_to_compile_is_refused_first() {
     }
     let many = guest(&format!(r#"{} (func (export "f") (result i32) i32.const 0)"#, "(func)".repeat(100_000)));
     assert_eq!(refused(&many).to_string(), "the component has 100001 functions, more than the 60000 that are compiled");
+}
+
+/// A guest with a function of this body, next to one that returns a thousand values.
+fn with_many_results(body: &str) -> Vec<u8> {
+    let results = "i32 ".repeat(1_000);
+    guest(&format!(
+        r#"(type $many (func (result {results}))) (table 1 funcref) (func $many (type $many) unreachable)
+           (func {body}) (func (export "f") (result i32) i32.const 0)"#
+    ))
+}
+
+#[test]
+fn a_function_that_moves_too_many_values_is_refused_before_it_is_compiled() {
+    let blocks = |count: usize| "block (type $many) unreachable end ".repeat(count);
+    for (body, what) in [
+        ("call $many ".repeat(400), "400401 values in one function, more than the 400000"),
+        ("i32.const 0 call_indirect (type $many) ".repeat(400), "410401 values in one function"),
+        (
+            format!("block (type $many) {} unreachable end", "i32.const 0 br_if 0 ".repeat(400)),
+            "values in one function",
+        ),
+        (blocks(200), "40000000 values times blocks that they cross in one function, more than the 30000000"),
+        ("i32.const 0 i32.const 0 i32.const 0 table.copy ".repeat(4_000), "412001 values in one function"),
+    ] {
+        let message = refused(&with_many_results(&body)).to_string();
+        assert!(message.contains(what), "{message}");
+    }
+    load(&engines(), &with_many_results(&format!("{} unreachable", "call $many ".repeat(10)))).unwrap();
+}
+
+#[test]
+fn what_the_code_refers_to_need_not_be_there() {
+    for body in [
+        "call 99",
+        "return_call 99",
+        "br 99",
+        "i32.const 0 br_table 99 4294967295",
+        "i32.const 0 call_indirect (type 99)",
+        "block (type 99) end",
+        "return",
+    ] {
+        let error = load(&engines(), &with_many_results(body)).err();
+        assert!(error.is_none_or(|error| matches!(error, Error::Compile(_))), "{body}");
+    }
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! How many values the functions and blocks of a module take and give, as its sections say before anything is validated.
+
+use wasmparser::{
+    BinaryReaderError, BlockType, CompositeInnerType, FunctionSectionReader, ImportSectionReader, TypeRef,
+    TypeSectionReader,
+};
+
+/// More types, imports or functions than this in one module is nothing that the compiler takes.
+const MAX: usize = 1_000_000;
+
+/// How many values a type takes and gives; none if there is no such type: then the compiler refuses the module.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Arity {
+    pub(super) params: u64,
+    pub(super) results: u64,
+}
+
+/// What the sections of one module have said so far.
+#[derive(Default)]
+pub(super) struct Arities {
+    types: Vec<Arity>,
+    /// The type of each function, imported ones first.
+    functions: Vec<u32>,
+    /// How many of them have a body that was met.
+    bodies: usize,
+    imports: usize,
+}
+
+impl Arity {
+    pub(super) fn both(self) -> u64 {
+        self.params + self.results
+    }
+}
+
+impl Arities {
+    pub(super) fn types(&mut self, section: TypeSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        for group in section {
+            for one in group?.into_types() {
+                let arity = match &one.composite_type.inner {
+                    CompositeInnerType::Func(function) => {
+                        Arity { params: function.params().len() as u64, results: function.results().len() as u64 }
+                    }
+                    _ => Arity::default(),
+                };
+                push(&mut self.types, arity);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn imports(&mut self, section: ImportSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        for import in section.into_imports() {
+            if let TypeRef::Func(index) | TypeRef::FuncExact(index) = import?.ty {
+                push(&mut self.functions, index);
+            }
+        }
+        self.imports = self.functions.len();
+        Ok(())
+    }
+
+    pub(super) fn functions(&mut self, section: FunctionSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        section.into_iter().try_for_each(|index| Ok(push(&mut self.functions, index?)))
+    }
+
+    /// The type of the function whose body comes next.
+    pub(super) fn next_body(&mut self) -> Arity {
+        self.bodies += 1;
+        self.functions.get(self.imports + self.bodies - 1).map_or_else(Arity::default, |index| self.of_type(*index))
+    }
+
+    pub(super) fn of_type(&self, index: u32) -> Arity {
+        self.types.get(index as usize).copied().unwrap_or_default()
+    }
+
+    pub(super) fn of_function(&self, index: u32) -> Arity {
+        self.functions.get(index as usize).map_or_else(Arity::default, |index| self.of_type(*index))
+    }
+
+    pub(super) fn of_block(&self, block: BlockType) -> Arity {
+        match block {
+            BlockType::Empty => Arity::default(),
+            BlockType::Type(_) => Arity { params: 0, results: 1 },
+            BlockType::FuncType(index) => self.of_type(index),
+        }
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < MAX {
+        list.push(item);
+    }
+}
