@@ -73,12 +73,10 @@ impl Bridge {
         state.next += 1;
         if state.journal.history.peek()?.is_none() {
             self.go_live(state)?;
-        } else if state.beside > self.grants.policy.limits.journal {
-            return Err(self.no_room());
-        } else {
-            return self.check_steps(state);
+            return self.check_limits(state);
         }
-        self.check_limits(state)
+        self.check_steps(state)?;
+        if state.beside <= self.grants.policy.limits.journal { Ok(()) } else { Err(self.no_room()) }
     }
 
     /// Remembers the value of a computation.

@@ -59,7 +59,10 @@ impl Arities {
     }
 
     pub(super) fn functions(&mut self, section: FunctionSectionReader<'_>) -> Result<(), BinaryReaderError> {
-        section.into_iter().try_for_each(|index| Ok(push(&mut self.functions, index?)))
+        for index in section {
+            push(&mut self.functions, index?);
+        }
+        Ok(())
     }
 
     /// The type of the function whose body comes next.
