@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::everstep::host::console::{self, InputOptions, MimePart, OutputStream};
 use crate::timers::millis;
-use crate::{Context, Error, Promise};
+use crate::{Context, Error, Promise, schema};
 
 impl Context {
     /// Prints a line on standard output.
@@ -26,13 +27,16 @@ impl Context {
     }
 
     /// Asks a human; resolves with the JSON that answers, read as `T` (a `String` for free text).
-    pub fn input<T: DeserializeOwned>(&self, prompt: &str) -> Promise<T> {
-        input(prompt, InputOptions { timeout_ms: None })
+    ///
+    /// The question carries the JSON Schema of `T`: an answer that does not fit is refused and leaves the question open. How to derive
+    /// [`JsonSchema`] for a type of your own is said [there](crate::JsonSchema); `serde_json::Value` takes any answer.
+    pub fn input<T: DeserializeOwned + JsonSchema>(&self, prompt: &str) -> Promise<T> {
+        input(prompt, None)
     }
 
     /// As [`input`](Self::input), but fails with `timed-out` when nobody has answered within `timeout`.
-    pub fn input_within<T: DeserializeOwned>(&self, prompt: &str, timeout: Duration) -> Promise<T> {
-        input(prompt, InputOptions { timeout_ms: Some(millis(timeout)) })
+    pub fn input_within<T: DeserializeOwned + JsonSchema>(&self, prompt: &str, timeout: Duration) -> Promise<T> {
+        input(prompt, Some(millis(timeout)))
     }
 }
 
@@ -41,8 +45,9 @@ fn print(stream: OutputStream, mut line: String) -> Result<(), Error> {
     Ok(console::print(stream, &line)?)
 }
 
-fn input<T: DeserializeOwned>(prompt: &str, options: InputOptions) -> Promise<T> {
-    Promise::created(console::input(prompt, options))
+fn input<T: JsonSchema>(prompt: &str, timeout_ms: Option<u64>) -> Promise<T> {
+    let options = InputOptions { timeout_ms, schema: schema::of::<T>() };
+    Promise::created(console::input(prompt, &options))
 }
 
 /// One value in several representations, after the notebook MIME protocol.

@@ -1,5 +1,6 @@
 //! The first argument of every function, and what an execution knows about itself.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -12,7 +13,7 @@ use crate::bindings::everstep::host::context;
 pub struct Context(());
 
 /// A capability that the policy grants by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dependency {
     /// The name to pass to [`Context::request`].
     pub name: String,
@@ -54,5 +55,25 @@ impl Context {
     /// One variable of the policy's `[env]`.
     pub fn env_var(&self, name: &str) -> Option<String> {
         self.env().into_iter().find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// Asks for a chance to clean up when somebody cancels this execution; without it, a canceled execution just ends.
+    ///
+    /// From then on every pending promise fails with `canceled`, and the function has up to five seconds of time. It can still print
+    /// and write files, but a call that would make a promise fails with `canceled`. Whatever it returns, it ends as canceled.
+    ///
+    /// ```no_run
+    /// # use everstep_sdk::{Context, Error, ErrorCode};
+    /// # async fn order(ctx: Context) -> Result<(), Error> {
+    /// ctx.clean_up_on_cancel()?;
+    /// let paid = ctx.promise::<bool>("paid?").await;
+    /// if paid.is_err_and(|error| error.code == ErrorCode::Canceled) {
+    ///     ctx.remove("/orders/reserved.txt")?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clean_up_on_cancel(&self) -> Result<(), Error> {
+        Ok(context::clean_up_on_cancel()?)
     }
 }

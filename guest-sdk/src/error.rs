@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,16 +12,19 @@ use crate::bindings::everstep::host::types as wit;
 ///
 /// Its JSON is `{"code": "not-found", "message": "..."}`. A function whose own error type serialises to that shape keeps its code;
 /// a string becomes the message of a `failed` error; any other JSON becomes the text of one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Error {
     /// What to branch on.
     pub code: ErrorCode,
     /// What to show.
     pub message: String,
+    /// Whether `Context::retry` must give up. It is said within the guest only: the JSON does not hold it.
+    #[serde(skip)]
+    terminal: bool,
 }
 
 /// The closed set of reasons; the same as `error-code` in `wit/types.wit`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// The policy does not grant the call.
@@ -44,7 +48,7 @@ pub enum ErrorCode {
 impl Error {
     /// An error with this code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), terminal: false }
     }
 
     /// A `failed` error that shows `cause`; for `map_err(Error::failed)` on any error of another library.
@@ -55,6 +59,22 @@ impl Error {
     /// An `invalid` error that shows `cause`.
     pub fn invalid(cause: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Invalid, cause.to_string())
+    }
+
+    /// The same error, marked so that [`Context::retry`](crate::Context::retry) gives up at once, whatever its code.
+    ///
+    /// ```
+    /// # use everstep_sdk::{Error, ErrorCode};
+    /// let sold_out = Error::terminal("sold out"); // for `return Err(...)`
+    /// assert_eq!(sold_out.code, ErrorCode::Failed);
+    /// let parsed = "x".parse::<u64>().map_err(Error::failed).map_err(Error::terminal); // for `?`
+    /// ```
+    pub fn terminal(error: impl Into<Self>) -> Self {
+        Self { terminal: true, ..error.into() }
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// The error that a function's own error stands for.
@@ -123,7 +143,7 @@ impl From<&str> for Error {
 
 impl From<wit::Error> for Error {
     fn from(error: wit::Error) -> Self {
-        Self { code: error.code.into(), message: error.message }
+        Self::new(error.code.into(), error.message)
     }
 }
 
@@ -180,6 +200,14 @@ mod tests {
         assert_eq!(Error::of(&"broken"), Error::failed("broken"));
         assert_eq!(Error::of(&json!({"code": "odd", "message": "m"})).message, r#"{"code":"odd","message":"m"}"#);
         assert_eq!(Error::of(&42), Error::failed("42"));
+    }
+
+    #[test]
+    fn the_terminal_mark_stays_out_of_the_json() {
+        let error = Error::terminal(Error::new(ErrorCode::TimedOut, "late"));
+        assert!(error.is_terminal());
+        assert_eq!(serde_json::to_value(&error).unwrap(), json!({"code": "timed-out", "message": "late"}));
+        assert!(!Error::of(&error).is_terminal());
     }
 
     #[test]

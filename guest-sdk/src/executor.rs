@@ -106,4 +106,4 @@ fn replace(promise: u64, waiting: Waiting) -> Option<Waiting> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,12 +1,13 @@
 //! Files below the guest paths that the policy grants. Paths are absolute and canonical, such as `/in/a.txt`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::everstep::host::files;
 use crate::{Context, Error};
 
 /// What stands in a folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// The last component of the path.
     pub name: String,
@@ -17,7 +18,7 @@ pub struct Entry {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileKind {
     /// A regular file.

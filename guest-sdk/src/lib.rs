@@ -13,8 +13,9 @@
 //! ```
 //!
 //! [`Context`] is the way out: one file per capability adds its methods (`console`, `files`, `timers`, `random`, `promises`,
-//! `bridge`, `memo`). What is immediate returns a `Result`; what can wait returns a [`Promise`].
-//! Inside: `function` holds what the macro registers, `guest` exports it, `executor` polls it.
+//! `functions`, `bridge`, `memo`). What is immediate returns a `Result`; what can wait returns a [`Promise`], to be awaited alone, with
+//! [`futures::join!`] and [`futures::select!`], or with `join`'s [`first_of`] and [`parallel_map`]. `retry` tries again, durably.
+//! Inside: `function` holds what the macro registers, `guest` exports it, `executor` polls it, `schema` describes what promises take.
 
 mod bindings;
 mod bridge;
@@ -24,11 +25,15 @@ mod error;
 mod executor;
 mod files;
 mod function;
+mod functions;
 mod guest;
 mod hash_keys;
+mod join;
 mod memo;
 mod promises;
 mod random;
+mod retry;
+mod schema;
 mod timers;
 
 pub use console::MimeBundle;
@@ -36,11 +41,33 @@ pub use context::{Context, Dependency};
 pub use error::{Error, ErrorCode};
 pub use everstep_sdk_macros::function;
 pub use files::{Entry, FileKind};
+pub use functions::CallOptions;
+pub use join::{first_of, first_of_cancel_rest, parallel_map};
 pub use promises::Promise;
+pub use retry::Retry;
 pub use timers::Timestamp;
 
 pub use futures;
+pub use schemars;
 pub use uuid::Uuid;
+
+/// The trait, and the derive macro, of types that a human or another system answers with ([`Context::input`], [`Context::promise`]).
+///
+/// ```
+/// use everstep_sdk::JsonSchema;
+///
+/// #[derive(serde::Deserialize, JsonSchema)]
+/// #[schemars(crate = "everstep_sdk::schemars")]
+/// struct Order {
+///     item: String,
+///     count: u8,
+/// }
+/// ```
+///
+/// The `schemars(crate = ...)` line tells the macro where the crate is; it is not needed with a `schemars` 1 among your own
+/// dependencies. The schema follows serde's attributes and the doc comments of the type. It is sent anew with every promise, against
+/// `limits.bytes_per_call`.
+pub use schemars::JsonSchema;
 
 /// What the expansion of [`macro@function`] names; not part of the API.
 #[doc(hidden)]

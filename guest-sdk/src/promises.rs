@@ -6,6 +6,7 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use futures::future::FusedFuture;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +14,7 @@ use crate::bindings::everstep::host::promises::{self, Options};
 use crate::bindings::everstep::host::types;
 use crate::executor::Delivery;
 use crate::timers::millis;
-use crate::{Context, Error};
+use crate::{Context, Error, schema};
 
 /// A durable promise of this execution. Awaiting it gives its value, or the error it was rejected with.
 ///
@@ -36,19 +37,29 @@ enum State {
 
 impl Context {
     /// A promise that somebody outside settles: a human, a webhook, another system. `data` is shown to whoever is asked to.
-    pub fn promise<T: DeserializeOwned>(&self, data: impl Serialize) -> Promise<T> {
+    ///
+    /// It carries the JSON Schema of `T`: a value that does not fit is refused and leaves it pending. How to derive [`JsonSchema`] for
+    /// a type of your own is said [there](crate::JsonSchema); `serde_json::Value` takes any value.
+    pub fn promise<T: DeserializeOwned + JsonSchema>(&self, data: impl Serialize) -> Promise<T> {
         create(&data, None)
     }
 
     /// As [`promise`](Self::promise), but rejected as `timed-out` when it is not settled within `timeout`.
-    pub fn promise_within<T: DeserializeOwned>(&self, data: impl Serialize, timeout: Duration) -> Promise<T> {
+    pub fn promise_within<T: DeserializeOwned + JsonSchema>(
+        &self,
+        data: impl Serialize,
+        timeout: Duration,
+    ) -> Promise<T> {
         create(&data, Some(millis(timeout)))
     }
 }
 
-fn create<T>(data: &impl Serialize, timeout_ms: Option<u64>) -> Promise<T> {
+fn create<T: JsonSchema>(data: &impl Serialize, timeout_ms: Option<u64>) -> Promise<T> {
     match serde_json::to_string(data) {
-        Ok(data) => Promise::created(promises::create(&Options { data: Some(data), timeout_ms })),
+        Ok(data) => {
+            let options = Options { data: Some(data), timeout_ms, schema: schema::of::<T>() };
+            Promise::created(promises::create(&options))
+        }
         Err(cause) => Promise::refused(Error::invalid(format!("data of a promise: {cause}"))),
     }
 }
@@ -88,6 +99,11 @@ impl<T> Promise<T> {
     /// Gives up on a promise of any kind: awaiting it then fails with `canceled`. One that is settled stays as it is.
     pub fn cancel(&self) -> Result<(), Error> {
         Ok(promises::cancel(self.number()?)?)
+    }
+
+    /// Whether nobody has seen its outcome yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(self.state, State::Created(_)) && !self.seen
     }
 
     fn number(&self) -> Result<u64, Error> {

@@ -3,6 +3,7 @@
 use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::everstep::host::timers;
@@ -11,7 +12,7 @@ use crate::{Context, Error, Promise};
 /// A point in time: milliseconds since the Unix epoch, which is also its JSON.
 ///
 /// Not a `SystemTime`, because a guest has no system clock: `SystemTime::now` and `elapsed` would trap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
@@ -29,6 +30,12 @@ impl Context {
     /// spent while no host runs counts.
     pub fn sleep(&self, duration: Duration) -> Promise<()> {
         Promise::created(timers::sleep(millis(duration)))
+    }
+
+    /// As [`sleep`](Self::sleep), but up to `spread` longer, by an amount that the host draws from the recorded seed: for executions
+    /// that would otherwise all come back at once. [`retry`](Self::retry) does this by itself.
+    pub fn sleep_about(&self, duration: Duration, spread: Duration) -> Promise<()> {
+        Promise::created(timers::sleep_about(millis(duration), millis(spread)))
     }
 }
 

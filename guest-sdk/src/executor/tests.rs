@@ -7,13 +7,13 @@ use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::*;
 
-async fn delivery(promise: u64) -> u64 {
+pub(crate) async fn delivery(promise: u64) -> u64 {
     let delivery = Delivery::of(promise);
     poll_fn(|context| delivery.poll(context)).await;
     promise
 }
 
-fn start<T>(task: impl Future<Output = T> + 'static) -> Executor<T> {
+pub(crate) fn start<T>(task: impl Future<Output = T> + 'static) -> Executor<T> {
     let mut executor = Executor::new(Box::pin(task));
     assert!(executor.turn().is_pending());
     executor

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use everstep_sdk::{Context, Error, ErrorCode};
+use everstep_sdk::{Context, Error, ErrorCode, JsonSchema};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
@@ -28,7 +28,8 @@ struct Question<'a> {
 }
 
 /// What the human answers, such as `{"publish": true, "by": "Ada"}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(crate = "everstep_sdk::schemars")]
 struct Answer {
     publish: bool,
     #[serde(default)]

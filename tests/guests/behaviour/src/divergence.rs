@@ -46,7 +46,7 @@ async fn varies(ctx: Context) -> Result<u64, Error> {
 #[everstep_sdk::function]
 async fn varies_waits(ctx: Context) -> Result<u64, Error> {
     let variant = String::from_utf8_lossy(&black_box(VARIANT)[17..]).trim().to_owned();
-    let options = || Options { data: None, timeout_ms: None };
+    let options = || Options { data: None, timeout_ms: None, schema: None };
     let first = create(&options()).map_err(|error| error.message)?;
     let second = create(&options()).map_err(|error| error.message)?;
     let wanted = if variant == "order" { second } else { first };

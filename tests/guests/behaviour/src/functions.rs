@@ -10,10 +10,21 @@ async fn same(_ctx: Context, args: Value) -> Result<Value, Error> {
     Ok(args)
 }
 
-/// Returns the error that its arguments describe.
+/// An error, or its message alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Failure {
+    Described(Error),
+    Plain(String),
+}
+
+/// Returns the error that its arguments describe; a text is the message of a `failed` one.
 #[everstep_sdk::function]
-async fn fails(_ctx: Context, args: Error) -> Result<(), Error> {
-    Err(args)
+async fn fails(_ctx: Context, args: Failure) -> Result<(), Error> {
+    Err(match args {
+        Failure::Described(error) => error,
+        Failure::Plain(message) => Error::failed(message),
+    })
 }
 
 /// Returns an error that is a text.

@@ -1,5 +1,6 @@
 //! What the behaviour suite needs a guest to do, one module per subject of the suite.
 
+mod children;
 mod determinism;
 mod divergence;
 mod functions;
@@ -9,3 +10,4 @@ mod promises;
 mod raw;
 mod recovery;
 mod requests;
+mod retries;

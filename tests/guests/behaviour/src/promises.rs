@@ -1,8 +1,10 @@
 //! Every kind of promise, every way to settle it.
 
-use everstep_sdk::futures::future::{Either, select};
-use everstep_sdk::{Context, Error};
+use everstep_sdk::futures::future::{Either, join_all, select};
+use everstep_sdk::{Context, Error, ErrorCode, JsonSchema};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::hint::black_box;
 use std::time::Duration;
 
 /// Asks a human.
@@ -18,6 +20,66 @@ async fn asks(ctx: Context) -> Result<Value, Error> {
 #[everstep_sdk::function]
 async fn awaits(ctx: Context) -> Result<Value, Error> {
     ctx.promise::<Value>("shown").await
+}
+
+/// Asks a human for a yes or a no.
+#[everstep_sdk::function]
+async fn asks_bool(ctx: Context) -> Result<bool, Error> {
+    ctx.input("sure?").await
+}
+
+/// What somebody wants.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[schemars(crate = "everstep_sdk::schemars")]
+struct Order {
+    item: String,
+    count: u8,
+}
+
+/// Waits for somebody outside to order something.
+#[everstep_sdk::function]
+async fn awaits_order(ctx: Context) -> Result<Order, Error> {
+    ctx.promise::<Order>("what shall it be?").await
+}
+
+/// Waits for many promises at once; returns how many there were.
+#[everstep_sdk::function]
+async fn many_promises(ctx: Context, n: usize) -> Result<usize, Error> {
+    let values = join_all((0..n).map(|number| ctx.promise::<Value>(number))).await;
+    Ok(values.into_iter().collect::<Result<Vec<_>, _>>()?.len())
+}
+
+/// Waits until it is canceled, and cleans up.
+#[everstep_sdk::function]
+async fn cleans_up(ctx: Context, path: Option<String>) -> Result<&'static str, Error> {
+    waits_and_cleans_up(&ctx, path).await?;
+    Ok("done")
+}
+
+/// The same, and does not come to an end.
+#[everstep_sdk::function]
+async fn cleans_up_forever(ctx: Context, path: Option<String>) -> Result<(), Error> {
+    waits_and_cleans_up(&ctx, path).await?;
+    let mut value = 1_u64;
+    loop {
+        value = black_box(value.rotate_left(5));
+    }
+}
+
+async fn waits_and_cleans_up(ctx: &Context, path: Option<String>) -> Result<(), Error> {
+    ctx.clean_up_on_cancel()?;
+    match ctx.promise::<Value>("cancel me").await {
+        Err(error) if error.code == ErrorCode::Canceled => {}
+        other => return other.map(drop),
+    }
+    ctx.print("cleaning up")?;
+    if let Some(path) = path {
+        ctx.write_file(path, "cleaned")?;
+    }
+    match ctx.sleep(Duration::from_millis(1)).await {
+        Ok(()) => ctx.print("slept"),
+        Err(error) => ctx.print(error.code.as_str()),
+    }
 }
 
 /// Waits for somebody outside, but not for long.
@@ -86,7 +148,7 @@ async fn asks_and_spins(ctx: Context, rounds: u64) -> Result<u64, Error> {
     let _open = ctx.promise::<Value>(());
     let mut value = 1_u64;
     for round in 0..rounds {
-        value = std::hint::black_box(value.rotate_left(5) ^ round);
+        value = black_box(value.rotate_left(5) ^ round);
     }
     Ok(value)
 }

@@ -43,7 +43,7 @@ async fn waits_in_vain(_ctx: Context) -> Result<Vec<String>, Error> {
 /// Blocks on the second of two promises, then on the first.
 #[everstep_sdk::function]
 async fn waits_in_another_order(_ctx: Context) -> Result<Vec<String>, Error> {
-    let options = || Options { data: None, timeout_ms: None };
+    let options = || Options { data: None, timeout_ms: None, schema: None };
     let first = create(&options()).map_err(|error| error.message)?;
     let second = create(&options()).map_err(|error| error.message)?;
     let mut seen = Vec::new();

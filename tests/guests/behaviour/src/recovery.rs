@@ -2,7 +2,8 @@
 
 use everstep_sdk::futures::future::{join, join_all};
 use everstep_sdk::{Context, Error};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What a run of `works` came to.
@@ -79,4 +80,55 @@ async fn pauses(ctx: Context) -> Result<u64, Error> {
     let after: u64 = ctx.request("once", 2).await?;
     ctx.print("after")?;
     Ok(before + answer + after)
+}
+
+/// A folder that the policy grants.
+#[derive(Deserialize, Serialize)]
+struct Folder {
+    dir: String,
+}
+
+/// A human, a timer, files, two children and a memo, one after the other.
+#[everstep_sdk::function]
+async fn mixed(ctx: Context, dir: String) -> Result<Value, Error> {
+    ctx.print("start")?;
+    let answer: u64 = ctx.input("how many?").await?;
+    ctx.sleep(Duration::from_millis(20)).await?;
+    ctx.write_file(format!("{dir}/before"), answer.to_string())?;
+    let sum: u64 = ctx.call("adds", (answer, 1)).await?;
+    let child: u64 = ctx.call("child_writes", Folder { dir: dir.clone() }).await?;
+    let sum = ctx.step("the sum", || sum)?;
+    ctx.write_file(format!("{dir}/after"), sum.to_string())?;
+    ctx.print("end")?;
+    Ok(json!({ "sum": sum, "child": child }))
+}
+
+/// Writes a file and sleeps.
+#[everstep_sdk::function]
+async fn child_writes(ctx: Context, folder: Folder) -> Result<u64, Error> {
+    ctx.write_file(format!("{}/child", folder.dir), "child")?;
+    ctx.sleep(Duration::from_millis(10)).await?;
+    Ok(7)
+}
+
+/// Takes twenty steps: twice eight, and four more. Returns what it saw, but for times and the attempt.
+#[everstep_sdk::function]
+async fn twenty(ctx: Context) -> Result<Vec<Value>, Error> {
+    let mut seen = Vec::new();
+    for round in 1..=2 {
+        ctx.now()?;
+        ctx.attempt()?;
+        seen.push(json!(ctx.uuid()?));
+        seen.push(json!(ctx.random_bytes(4)?));
+        seen.push(json!(ctx.step("a square", || round * round)?));
+        ctx.print(format!("round {round}"))?;
+        ctx.sleep(Duration::from_millis(1)).await?;
+        seen.push(ctx.call("adds", (round, 1)).await?);
+    }
+    let own = ctx.promise::<Value>("mine");
+    own.resolve("kept")?;
+    seen.push(own.await?);
+    ctx.now()?;
+    ctx.print("end")?;
+    Ok(seen)
 }

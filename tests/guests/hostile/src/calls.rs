@@ -92,7 +92,9 @@ fn make(call: &Call) -> Result<Value, Error> {
         Call::DisplayBytes(length) => {
             json!(console::display(&[MimePart { mime: "text/plain".into(), data: text(length) }])?)
         }
-        Call::InputBytes(length) => json!(console::input(&text(length), InputOptions { timeout_ms: None })?),
+        Call::InputBytes(length) => {
+            json!(console::input(&text(length), &InputOptions { timeout_ms: None, schema: None })?)
+        }
         Call::Create(data) => json!(create(data.clone())?),
         Call::CreateBytes(length) => json!(create(quoted(length))?),
         Call::Request(capability, timeout_ms) => json!(request(capability, "null", *timeout_ms)?),
@@ -131,7 +133,7 @@ fn make(call: &Call) -> Result<Value, Error> {
 }
 
 fn create(data: String) -> Result<u64, Error> {
-    promises::create(&promises::Options { data: Some(data), timeout_ms: None })
+    promises::create(&promises::Options { data: Some(data), timeout_ms: None, schema: None })
 }
 
 fn request(capability: &str, message: &str, timeout_ms: Option<u64>) -> Result<u64, Error> {

@@ -28,6 +28,13 @@ async fn ticks_then_wait(ctx: Context, args: Times) -> Result<u64, Error> {
     ctx.request::<u64>("nobody", args.times).await
 }
 
+/// Waits for an answer, and sends a request once it is there.
+#[everstep_sdk::function]
+async fn waits_then_requests(ctx: Context) -> Result<u64, Error> {
+    ctx.promise::<u64>("waiting").await?;
+    ctx.request::<u64>("echo", 1).await
+}
+
 /// Asks the capability `echo` over and over, one request after the other: external steps.
 #[everstep_sdk::function]
 async fn requests(ctx: Context, args: Times) -> Result<u64, Error> {
