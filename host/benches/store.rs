@@ -6,7 +6,9 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use everstep::id::{Digest, ExecutionId};
-use everstep::store::{Change, Execution, ExecutionKey, FileStore, MemoryStore, Progress, State, Store};
+use everstep::store::operation::{NewPromise, Operation};
+use everstep::store::record::NEVER;
+use everstep::store::{Change, ExecutionKey, FileStore, Invocation, MemoryStore, NewExecution, Progress, Store};
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
@@ -99,7 +101,7 @@ fn raw_probe(dir: &Path, overwrite: bool) -> Outcome<f64> {
 
 fn single_appends(store: &dyn Store, commits: usize) -> Outcome<f64> {
     let key = store.fresh_key();
-    store.commit(&[Change::Create(Box::new(execution(key)?))])?;
+    store.commit(&[create(key)?])?;
     per_second(commits, || {
         for segment in 0..u32::try_from(commits)? {
             store.commit(&[append(key, segment)])?;
@@ -115,9 +117,9 @@ fn whole_executions(store: &dyn Store, commits: usize, batch: usize) -> Outcome<
         for _ in 0..commits {
             let mut changes = Vec::with_capacity(3 * batch);
             for _ in 0..batch {
-                let execution = Box::new(execution(store.fresh_key())?);
-                let (key, progress) = (execution.key, Box::new(execution.progress.clone()));
-                changes.extend([Change::Create(execution), append(key, 0), Change::Progress(key, progress)]);
+                let key = store.fresh_key();
+                let progress = Box::new(Progress { error: None, steps: 1, cpu_us: 10, updated_ms: 1 });
+                changes.extend([create(key)?, append(key, 0), Change::Progress(key, progress)]);
             }
             store.commit(&changes)?;
         }
@@ -129,25 +131,14 @@ fn append(key: ExecutionKey, segment: u32) -> Change {
     Change::Append { key, segment, bytes: vec![1; 256] }
 }
 
-fn execution(key: ExecutionKey) -> Outcome<Execution> {
-    let progress = Progress {
-        state: State::Completed,
-        result: Some("1".to_owned()),
-        error: None,
-        attempts: 1,
-        steps: 1,
-        cpu_us: 10,
-        updated_ms: 1,
-    };
-    Ok(Execution {
-        key,
-        id: ExecutionId::new(format!("bench-{}", key.0))?,
-        component: Digest::of(b"component"),
-        policy: Digest::of(b"policy"),
-        function: "count".to_owned(),
-        args: "[]".to_owned(),
-        seed: [1; 32],
-        created_ms: 1,
-        progress,
-    })
+/// The promise and the task of an execution, and what is kept beside them.
+fn create(key: ExecutionKey) -> Outcome<Change> {
+    let id = ExecutionId::new(format!("bench-{}", key.0))?;
+    let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
+    let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy };
+    let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
+    let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags };
+    let operation = Box::new(Operation::TaskCreate { pid: "bench".to_owned(), ttl: NEVER, promise });
+    let then = vec![Change::Create(Box::new(NewExecution { key, id, component, policy, seed: [1; 32] }))];
+    Ok(Change::Operation { now_ms: 1, operation, then })
 }

@@ -1,7 +1,9 @@
 //! The error that a guest sees: a closed set of codes and a message without host paths, addresses or secrets.
 
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Why a call failed, or why a function returned an error; mirrors `everstep:host/types.error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,13 @@ impl ErrorCode {
             Self::InDoubt => "in-doubt",
             Self::Failed => "failed",
         }
+    }
+}
+
+impl FromStr for ErrorCode {
+    type Err = serde::de::value::Error;
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(name.into_deserializer())
     }
 }
 

@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 /// The id of an execution: chosen by the caller, and its idempotency key.
 ///
-/// 1 to 128 characters out of ASCII letters, digits, `-`, `_`, `:` and `/`; no dot, which separates the step number in
-/// the id of a promise.
+/// 1 to 128 characters out of ASCII letters, digits, `-`, `_`, `:` and `/`. A dot and a number behind it make the id of a child:
+/// `order-7.3` is what step 3 of `order-7` called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ExecutionId(String);
@@ -37,18 +37,40 @@ pub struct InvalidId {
     rule: &'static str,
 }
 
-const EXECUTION_RULE: &str = "use 1 to 128 of the characters a-z, A-Z, 0-9, '-', '_', ':' and '/'";
+const EXECUTION_RULE: &str = "use 1 to 128 of the characters a-z, A-Z, 0-9, '-', '_', ':' and '/'; \
+    dots separate the step numbers in the id of a child";
 const PROMISE_RULE: &str = "it reads EXECUTION.NUMBER, as printed by `everstep promise list`";
 
 impl ExecutionId {
+    /// The longest id, in characters.
+    pub const LONGEST: usize = 128;
+
     /// Checks and wraps an id.
     pub fn new(id: impl Into<String>) -> Result<Self, InvalidId> {
         let id = id.into();
+        let mut parts = id.split('.');
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_:/".contains(&byte);
-        if id.is_empty() || id.len() > 128 || !id.bytes().all(allowed) {
+        let root = parts.next().is_some_and(|root| !root.is_empty() && root.bytes().all(allowed));
+        if !root || id.len() > Self::LONGEST || !parts.all(is_number) {
             return Err(InvalidId { text: id, what: "an execution id", rule: EXECUTION_RULE });
         }
         Ok(Self(id))
+    }
+
+    /// The id of the child that step `number` called; none when it would be too long.
+    pub fn child(&self, number: u64) -> Option<Self> {
+        let id = format!("{}.{number}", self.0);
+        (id.len() <= Self::LONGEST).then_some(Self(id))
+    }
+
+    /// The execution that called this one, and the step; none for one that nobody called.
+    pub fn parent(&self) -> Option<PromiseId> {
+        self.0.contains('.').then(|| self.0.parse().ok()).flatten()
+    }
+
+    /// The id of the execution at the root of the calls.
+    pub fn root(&self) -> &str {
+        self.0.split('.').next().unwrap_or(&self.0)
     }
 
     /// A fresh id for a caller that has none in mind.
@@ -68,11 +90,23 @@ impl ExecutionId {
     }
 }
 
+/// The address that the workers of a group answer to; none when that is no name of a group.
+pub(crate) fn group_address(group: &str) -> Option<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let named = !group.is_empty() && group.len() <= 64 && group.bytes().all(allowed);
+    named.then(|| format!("poll://any@{group}"))
+}
+
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
+}
+
+/// A step number as it is written: without a sign and leading zeros, so that one step has one id.
+fn is_number(text: &str) -> bool {
+    text.parse::<u64>().is_ok_and(|number| number.to_string() == text)
 }
 
 impl fmt::Display for ExecutionId {
@@ -111,6 +145,9 @@ impl FromStr for PromiseId {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = || InvalidId { text: text.to_owned(), what: "a promise id", rule: PROMISE_RULE };
         let (execution, number) = text.rsplit_once('.').ok_or_else(invalid)?;
+        if !is_number(number) {
+            return Err(invalid());
+        }
         Ok(Self { execution: ExecutionId::new(execution)?, number: number.parse().map_err(|_| invalid())? })
     }
 }
@@ -155,11 +192,21 @@ mod tests {
     }
 
     #[test]
+    fn a_child_is_named_after_the_step_that_called_it() {
+        let id = ExecutionId::new("order-7").unwrap();
+        let child = id.child(3).unwrap().child(0).unwrap();
+        assert_eq!((child.as_str(), child.root()), ("order-7.3.0", "order-7"));
+        assert_eq!(child.parent().unwrap(), id.child(3).unwrap().promise(0));
+        assert_eq!((id.parent(), id.child(3).unwrap().parent()), (None, Some(id.promise(3))));
+        assert!(ExecutionId::new("x".repeat(127)).unwrap().child(0).is_none());
+    }
+
+    #[test]
     fn ids_with_other_characters_are_refused() {
-        for id in ["", "a b", "a.b", "ü", "a\n", &"x".repeat(129)] {
+        for id in ["", "a b", "a.b", "a.", ".1", "a..1", "a.01", "a.+1", "ü", "a\n", &"x".repeat(129)] {
             assert!(ExecutionId::new(id).is_err(), "{id:?}");
         }
-        for id in ["a", "a.", "a.-1", ".1", "a.b.1"] {
+        for id in ["a", "a.", "a.-1", "a.01", "a.+1", ".1", "a.b.1"] {
             assert!(id.parse::<PromiseId>().is_err(), "{id:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! What can go wrong with a store, and the one translation from SQLite's errors.
 
-use super::{Execution, ExecutionKey, PendingPromise};
+use super::{ExecutionKey, NewExecution};
 use rusqlite::ErrorCode;
 use std::path::PathBuf;
 
@@ -73,19 +73,19 @@ pub enum Error {
 
 /// The ways in which a change does not fit, in the same words for every store.
 impl Error {
-    pub(super) fn taken(execution: &Execution) -> Self {
+    pub(super) fn taken(execution: &NewExecution) -> Self {
         let change = format!("to create the execution {}", execution.id);
         Self::Refused { change, reason: "its id or its key is taken" }
+    }
+
+    pub(super) fn no_task(execution: &NewExecution) -> Self {
+        let change = format!("to create the execution {}", execution.id);
+        Self::Refused { change, reason: "there is no task of that id" }
     }
 
     pub(super) fn no_place(key: ExecutionKey, segment: u32) -> Self {
         let change = format!("to append segment {segment} to the journal of execution key {}", key.0);
         Self::Refused { change, reason: "it is not the next segment of a known execution" }
-    }
-
-    pub(super) fn no_promise(key: ExecutionKey, promise: &PendingPromise) -> Self {
-        let change = format!("to add the promise {} to execution key {}", promise.id, key.0);
-        Self::Refused { change, reason: "it is pending already, or it is not a promise of that execution" }
     }
 
     pub(super) fn unknown(key: ExecutionKey) -> Self {

@@ -1,34 +1,44 @@
 //! Where executions, their journals, promises and content-addressed bytes live.
 //!
 //! `Store` is the whole contract: one atomic, durable `commit` and a few reads. [`MemoryStore`] forgets with the process;
-//! [`FileStore`] is SQLite in a folder. Group commit, barriers and the release of output stand above it, in
-//! `crate::journal`; a store knows neither guests nor policies, and sees a journal as opaque bytes.
+//! [`FileStore`] is SQLite in a folder. Promises, tasks and schedules (`record`) change through operations (`operation`), whose
+//! rules `machine` holds for every store alike. An execution is a promise with a task, and a journal beside it. Group commit,
+//! barriers and the release of output stand above, in `crate::journal`; a store knows neither guests nor policies, and sees a journal
+//! as opaque bytes.
 //!
-//! Read `mod.rs` (the contract), then `memory.rs` (what it means), then `file/` (how it survives), and `error.rs`.
+//! Read `mod.rs` (the contract), `record.rs` and `operation.rs`, then `machine/`, `memory/`, `file/` (how it survives), `error.rs`.
 
+mod cron;
 mod error;
 mod file;
+mod invocation;
+mod machine;
 mod memory;
+pub mod operation;
+pub mod record;
 #[cfg(test)]
 mod tests;
 
 pub use error::Error;
 pub use file::FileStore;
+pub use invocation::{Asked, Invocation, PendingPromise};
+pub(crate) use invocation::{outcome_of, value_of};
 pub use memory::MemoryStore;
 
 use crate::guest_error::GuestError;
-use crate::id::{Digest, ExecutionId, PromiseId};
-use serde::de::IntoDeserializer;
+use crate::id::{Digest, ExecutionId};
+use operation::{Answer, Event, Operation};
+use record::{Promise, Schedule, Task};
 use serde::{Deserialize, Serialize};
-use std::str::FromStr;
 
 /// A store. All methods block: for a file store up to the time of a disk sync.
 pub trait Store: Send + Sync + 'static {
-    /// Applies all changes, in order, or none of them; when it returns they are durable.
+    /// Applies all changes, in order, or none of them; when it returns they are durable. What the operations among them came to
+    /// is returned in their order.
     ///
     /// After `Error::Refused` none of them happened and the store goes on. After any other error nothing is known about
     /// the disk but that a reader will find all of the changes or none, and every later commit is `Error::Poisoned`.
-    fn commit(&self, changes: &[Change]) -> Result<(), Error>;
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error>;
 
     /// A key that no execution has, for `Change::Create`.
     fn fresh_key(&self) -> ExecutionKey;
@@ -42,14 +52,39 @@ pub trait Store: Send + Sync + 'static {
     /// The journal of an execution and the number of segments that hold it: what `Change::Append` appended, in order.
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error>;
 
+    /// A promise as it is stored, and its task. A deadline that has passed shows once an operation has applied it.
+    fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error>;
+
     /// All pending promises that somebody outside may settle, oldest first.
     fn promises(&self) -> Result<Vec<PendingPromise>, Error>;
+
+    /// The ids of the pending tasks, in order.
+    fn offers(&self) -> Result<Vec<String>, Error>;
+
+    /// The ids and versions of the acquired tasks, in order.
+    fn held(&self) -> Result<Vec<(String, u64)>, Error>;
+
+    /// All schedules, ordered by id.
+    fn schedules(&self) -> Result<Vec<Schedule>, Error>;
+
+    /// When the next deadline passes, lease ends or schedule fires, in milliseconds since the Unix epoch.
+    fn next_due(&self) -> Result<Option<u64>, Error>;
 
     /// Content-addressed bytes.
     fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error>;
 
     /// Whether a new process that opens this store finds what was committed.
     fn survives_the_process(&self) -> bool;
+
+    /// One operation in a commit of its own, at a time in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit). A refusal is an answer.
+    fn operate(&self, now_ms: u64, operation: Operation) -> Result<Applied, Error> {
+        let mut applied = self.commit(&[Change::operation(now_ms, operation)])?;
+        let lost = || Error::Poisoned("a commit did not say what an operation came to".to_owned());
+        applied.pop().ok_or_else(lost)
+    }
 }
 
 /// The store's own name for an execution; smaller than its id, never reused.
@@ -59,8 +94,18 @@ pub struct ExecutionKey(pub u32);
 /// One atomic change.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// A new execution. Its id and its key must be free.
-    Create(Box<Execution>),
+    /// An operation on promises, tasks or schedules.
+    Operation {
+        /// When it happens, in milliseconds since the Unix epoch.
+        now_ms: u64,
+        /// What is asked.
+        operation: Box<Operation>,
+        /// Changes that happen only if it is not refused, and, if it claims a task, only if the caller holds the task then. No
+        /// operations.
+        then: Vec<Change>,
+    },
+    /// What is kept of an execution beside the promise with its id, which has a task. Its id and its key must be free.
+    Create(Box<NewExecution>),
     /// The next segment of a journal; `segment` counts from 0 without a gap.
     Append {
         /// Whose journal.
@@ -70,24 +115,44 @@ pub enum Change {
         /// Whole records.
         bytes: Vec<u8>,
     },
-    /// The new progress of an execution.
+    /// How far an execution is.
     Progress(ExecutionKey, Box<Progress>),
     /// Another component takes over an execution.
     Component(ExecutionKey, Digest),
-    /// A promise of that execution, not pending before, that somebody outside may settle.
-    Promise(ExecutionKey, Box<PendingPromise>),
-    /// The promise with that number is no longer pending; settling one that is not pending changes nothing.
-    Settled(ExecutionKey, u64),
     /// Content-addressed bytes; putting the same again changes nothing.
     Blob(Digest, Vec<u8>),
+}
+
+/// What an operation came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// What the caller learns.
+    pub answer: Answer,
+    /// What happened beside that, in order.
+    pub events: Vec<Event>,
+}
+
+/// What a store keeps of an execution beside its promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewExecution {
+    /// The store's name for it.
+    pub key: ExecutionKey,
+    /// The caller's name for it, and the id of its promise.
+    pub id: ExecutionId,
+    /// The component that runs.
+    pub component: Digest,
+    /// The policy it runs under, pinned.
+    pub policy: Digest,
+    /// Where its randomness comes from.
+    pub seed: [u8; 32],
 }
 
 /// One execution, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Execution {
-    /// The store's name for it.
+    /// The store's name for it; none until a host has taken it up for the first time.
     #[serde(skip)]
-    pub key: ExecutionKey,
+    pub key: Option<ExecutionKey>,
     /// The caller's name for it.
     pub id: ExecutionId,
     /// The component that runs.
@@ -103,22 +168,24 @@ pub struct Execution {
     pub seed: [u8; 32],
     /// When it was created, in milliseconds since the Unix epoch.
     pub created_ms: u64,
+    /// When it fails unless it has ended, in milliseconds since the Unix epoch.
+    pub deadline_ms: Option<u64>,
+    /// Where it stands.
+    pub state: State,
+    /// How many times a host has taken it up; the version of its task.
+    pub attempts: u64,
+    /// What the function returned, a JSON text; set with `State::Completed`.
+    pub result: Option<String>,
     /// How far it is.
     #[serde(flatten)]
     pub progress: Progress,
 }
 
 /// What changes while an execution runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The state.
-    pub state: State,
-    /// What the function returned, a JSON text; set with `State::Completed`.
-    pub result: Option<String>,
     /// Why it ended or halted; set with `State::Failed` and `State::Halted`.
     pub error: Option<Failure>,
-    /// How many hosts have taken it up, counted from 1.
-    pub attempts: u32,
     /// Steps recorded so far.
     pub steps: u64,
     /// CPU time used so far, in microseconds.
@@ -131,6 +198,8 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
+    /// No host has it: it is new, or what it waited for is there.
+    Pending,
     /// A host runs it, or ran it when it died.
     Running,
     /// It waits for promises and no host needs to hold it.
@@ -170,31 +239,10 @@ pub enum FailureKind {
     InDoubt,
     /// The journal cannot be read.
     Corrupted,
-}
-
-/// A pending promise that somebody outside may settle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingPromise {
-    /// Its durable id.
-    pub id: PromiseId,
-    /// What kind of promise it is: `input`, `promise` or `request`.
-    pub kind: String,
-    /// What is asked: the prompt, the data, or the capability.
-    pub subject: String,
-    /// The JSON text shown to whoever settles it.
-    pub data: Option<String>,
-    /// When it was created, in milliseconds since the Unix epoch.
-    pub created_ms: u64,
-    /// When it is rejected as timed out, in milliseconds since the Unix epoch.
-    pub deadline_ms: Option<u64>,
-}
-
-impl Progress {
-    /// The progress of an execution that starts now.
-    pub fn starting(now_ms: u64) -> Self {
-        let (state, steps, cpu_us) = (State::Running, 0, 0);
-        Self { state, result: None, error: None, attempts: 1, steps, cpu_us, updated_ms: now_ms }
-    }
+    /// The host could not start it: something that it needs is missing.
+    Load,
+    /// The deadline of the execution, or of one that it was called by, has passed.
+    TimedOut,
 }
 
 impl State {
@@ -206,6 +254,7 @@ impl State {
     /// The name that is stored and printed.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Pending => "pending",
             Self::Running => "running",
             Self::Suspended => "suspended",
             Self::Completed => "completed",
@@ -216,10 +265,20 @@ impl State {
     }
 }
 
-impl FromStr for State {
-    type Err = serde::de::value::Error;
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::deserialize(name.into_deserializer())
+impl Change {
+    /// An operation that nothing depends on.
+    pub fn operation(now_ms: u64, operation: Operation) -> Self {
+        Self::Operation { now_ms, operation: Box::new(operation), then: Vec::new() }
+    }
+}
+
+impl Applied {
+    /// Whether the changes that depend on the operation happen.
+    fn carries(&self) -> bool {
+        match &self.answer {
+            Ok(operation::Reply::Claimed { task, .. }) => task.state == record::TaskState::Acquired,
+            answer => answer.is_ok(),
+        }
     }
 }
 

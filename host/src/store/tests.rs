@@ -1,13 +1,17 @@
 //! The contract, over every store: in memory, in a folder, and in a folder that is reopened before every operation.
 
+use super::operation::{NewPromise, NewSchedule, Page, Reply, Settlement, Status};
+use super::record::{NEVER, PromiseState, TaskState, Value};
 use super::*;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How a test gets at its store; called before every operation.
 type Stores = Box<dyn FnMut() -> Arc<dyn Store>>;
 
-fn each_store(test: impl Fn(&mut Stores)) {
+fn each_store(mut test: impl FnMut(&mut Stores)) {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
     test(&mut (Box::new(move || memory.clone()) as Stores));
 
@@ -20,44 +24,106 @@ fn each_store(test: impl Fn(&mut Stores)) {
     test(&mut (Box::new(move || Arc::new(FileStore::open(&path).unwrap()) as Arc<dyn Store>) as Stores));
 }
 
-fn progress(state: State) -> Progress {
-    Progress { state, result: None, error: None, attempts: 1, steps: 0, cpu_us: 0, updated_ms: 5 }
-}
-
-fn execution(key: ExecutionKey, id: &str) -> Execution {
-    Execution {
-        key,
-        id: ExecutionId::new(id).unwrap(),
-        component: Digest::of(b"component"),
-        policy: Digest::of(b"policy"),
+fn invocation() -> Invocation {
+    Invocation {
         function: "count".to_owned(),
         args: r#"{"input":"/in"}"#.to_owned(),
-        seed: [7; 32],
-        created_ms: u64::MAX,
-        progress: progress(State::Running),
+        component: Digest::of(b"component"),
+        policy: Digest::of(b"policy"),
     }
+}
+
+/// An execution as it is once a host has taken it up.
+fn execution(key: ExecutionKey, id: &str) -> Execution {
+    let Invocation { function, args, component, policy } = invocation();
+    Execution {
+        key: Some(key),
+        id: ExecutionId::new(id).unwrap(),
+        component,
+        policy,
+        function,
+        args,
+        seed: [7; 32],
+        created_ms: 5,
+        deadline_ms: None,
+        state: State::Running,
+        attempts: 1,
+        result: None,
+        progress: Progress { updated_ms: 5, ..Progress::default() },
+    }
+}
+
+fn new_promise(id: &str, tags: BTreeMap<String, String>) -> NewPromise {
+    NewPromise { id: id.to_owned(), timeout_at: u64::MAX, param: invocation().param(), tags }
+}
+
+fn task_create(id: &str) -> Operation {
+    let promise = new_promise(id, invocation().tags("poll://any@workers"));
+    Operation::TaskCreate { pid: "host".to_owned(), ttl: u64::MAX, promise }
+}
+
+fn beside(key: ExecutionKey, id: &str) -> Change {
+    let Execution { id, component, policy, seed, .. } = execution(key, id);
+    Change::Create(Box::new(NewExecution { key, id, component, policy, seed }))
+}
+
+/// A promise with a task that this host holds, and what is kept of its execution.
+fn take_up(key: ExecutionKey, id: &str) -> Change {
+    Change::Operation { now_ms: 5, operation: Box::new(task_create(id)), then: vec![beside(key, id)] }
 }
 
 fn create(stores: &mut Stores, id: &str) -> Execution {
     let store = stores();
-    let execution = execution(store.fresh_key(), id);
-    store.commit(&[Change::Create(Box::new(execution.clone()))]).unwrap();
-    execution
+    let key = store.fresh_key();
+    store.commit(&[take_up(key, id)]).unwrap();
+    execution(key, id)
+}
+
+fn settlement(id: &str, state: PromiseState, data: Option<&str>) -> Settlement {
+    let value = Value { headers: BTreeMap::new(), data: data.map(str::to_owned) };
+    Settlement { id: id.to_owned(), state, value }
+}
+
+fn settle(id: &str, state: PromiseState) -> Operation {
+    Operation::PromiseSettle(settlement(id, state, Some("[1]")))
+}
+
+/// What an operation at the time 9 comes to.
+fn operate(stores: &mut Stores, operation: Operation) -> Applied {
+    stores().operate(9, operation).unwrap()
 }
 
 fn append(key: ExecutionKey, segment: u32, bytes: impl Into<Vec<u8>>) -> Change {
     Change::Append { key, segment, bytes: bytes.into() }
 }
 
-fn pending(execution: &Execution, number: u64, created_ms: u64) -> PendingPromise {
-    PendingPromise {
-        id: execution.id.promise(number),
-        kind: "input".to_owned(),
+fn asked(number: u64) -> Asked {
+    Asked {
+        kind: "input",
         subject: "go on?".to_owned(),
         data: (number == 0).then(|| "null".to_owned()),
-        created_ms,
-        deadline_ms: (number == 1).then_some(u64::MAX),
+        schema: (number == 1).then(|| "{}".to_owned()),
     }
+}
+
+fn pending(execution: &str, number: u64, created_ms: u64) -> PendingPromise {
+    let Asked { kind, subject, data, schema } = asked(number);
+    PendingPromise {
+        id: ExecutionId::new(execution).unwrap().promise(number),
+        kind: kind.to_owned(),
+        subject,
+        data,
+        schema,
+        created_ms,
+        deadline_ms: (number == 1).then_some(1_000),
+    }
+}
+
+fn ask(promise: &PendingPromise) -> Change {
+    let (id, asked) = (promise.id.to_string(), asked(promise.id.number));
+    let (param, tags) = (asked.param(), asked.tags());
+    let new = NewPromise { id, timeout_at: promise.deadline_ms.unwrap_or(NEVER), param, tags };
+    Change::operation(promise.created_ms, Operation::PromiseCreate(new))
 }
 
 fn refused(store: &dyn Store, changes: &[Change]) {
@@ -76,14 +142,61 @@ fn an_execution_reads_back_as_it_was_created() {
 }
 
 #[test]
+fn an_execution_that_no_host_has_taken_up_has_no_key() {
+    each_store(|stores| {
+        let promise = new_promise("a", invocation().tags("poll://any@workers"));
+        operate(stores, Operation::PromiseCreate(promise));
+        let waiting = Execution {
+            key: None,
+            seed: [0; 32],
+            created_ms: 9,
+            state: State::Pending,
+            attempts: 0,
+            progress: Progress { updated_ms: 9, ..Progress::default() },
+            ..execution(ExecutionKey(0), "a")
+        };
+        assert_eq!(stores().executions().unwrap(), std::slice::from_ref(&waiting));
+        assert_eq!(stores().execution(&waiting.id).unwrap().unwrap(), waiting);
+        assert_eq!(stores().offers().unwrap(), ["a"]);
+    });
+}
+
+#[test]
+fn other_promises_are_no_executions() {
+    each_store(|stores| {
+        let target = BTreeMap::from([("resonate:target".to_owned(), "poll://any@workers".to_owned())]);
+        for (id, tags) in [("a", BTreeMap::new()), ("b", target), ("c.0", invocation().tags("poll://any@workers"))] {
+            operate(stores, Operation::PromiseCreate(new_promise(id, tags)));
+        }
+        assert_eq!(stores().executions().unwrap(), []);
+        assert_eq!(stores().execution(&ExecutionId::new("b").unwrap()).unwrap(), None);
+    });
+}
+
+#[test]
 fn an_id_or_a_key_is_taken_once() {
     each_store(|stores| {
         let first = create(stores, "a");
-        let (same_id, same_key) = (execution(ExecutionKey(900), "a"), execution(first.key, "b"));
-        refused(&*stores(), &[Change::Create(Box::new(same_id))]);
-        refused(&*stores(), &[Change::Create(Box::new(same_key))]);
-        let second = create(stores, "b");
-        assert_eq!(stores().executions().unwrap(), [first, second]);
+        operate(stores, task_create("b"));
+        refused(&*stores(), &[beside(ExecutionKey(900), "a")]);
+        refused(&*stores(), &[beside(first.key.unwrap(), "b")]);
+        refused(&*stores(), &[beside(ExecutionKey(900), "c")]);
+        stores().commit(&[beside(ExecutionKey(900), "b")]).unwrap();
+        let keys = stores().executions().unwrap().into_iter().map(|execution| execution.key);
+        assert_eq!(keys.collect::<Vec<_>>(), [first.key, Some(ExecutionKey(900))]);
+    });
+}
+
+#[test]
+fn what_depends_on_a_claim_happens_for_the_holder_only() {
+    each_store(|stores| {
+        let first = create(stores, "a");
+        let again = stores().commit(&[take_up(ExecutionKey(900), "a")]).unwrap();
+        assert_eq!(again[0].answer.as_ref().unwrap_err().status, Status::Conflict);
+        operate(stores, settle("a", PromiseState::Resolved));
+        let late = stores().commit(&[take_up(ExecutionKey(900), "a")]).unwrap();
+        assert!(matches!(&late[0].answer, Ok(Reply::Claimed { task, .. }) if task.state == TaskState::Fulfilled));
+        assert_eq!(stores().execution(&first.id).unwrap().unwrap().key, first.key);
     });
 }
 
@@ -91,14 +204,14 @@ fn an_id_or_a_key_is_taken_once() {
 fn fresh_keys_are_not_in_use() {
     each_store(|stores| {
         let taken: Vec<_> = ["a", "b", "c"].map(|id| create(stores, id).key).into();
-        assert!(!taken.contains(&stores().fresh_key()));
+        assert!(!taken.contains(&Some(stores().fresh_key())));
     });
 }
 
 #[test]
 fn a_journal_is_its_segments_in_order() {
     each_store(|stores| {
-        let (a, b) = (create(stores, "a").key, create(stores, "b").key);
+        let (a, b) = (create(stores, "a").key.unwrap(), create(stores, "b").key.unwrap());
         stores().commit(&[append(a, 0, "one "), append(b, 0, "other"), append(a, 1, "two ")]).unwrap();
         stores().commit(&[append(a, 2, ""), append(a, 3, "three")]).unwrap();
         assert_eq!(stores().journal(a).unwrap(), (b"one two three".to_vec(), 4));
@@ -110,7 +223,7 @@ fn a_journal_is_its_segments_in_order() {
 #[test]
 fn a_segment_out_of_order_is_refused() {
     each_store(|stores| {
-        let key = create(stores, "a").key;
+        let key = create(stores, "a").key.unwrap();
         refused(&*stores(), &[append(key, 1, "gap")]);
         stores().commit(&[append(key, 0, "one")]).unwrap();
         refused(&*stores(), &[append(key, 0, "again")]);
@@ -124,36 +237,71 @@ fn a_segment_out_of_order_is_refused() {
 fn progress_and_component_are_replaced() {
     each_store(|stores| {
         let mut expected = create(stores, "a");
-        let error =
-            Failure { kind: FailureKind::Returned(crate::guest_error::ErrorCode::NotFound), message: "ü".into() };
+        let key = expected.key.unwrap();
+        let code = crate::guest_error::ErrorCode::NotFound;
+        let error = Failure { kind: FailureKind::Returned(code), message: "ü".into() };
         expected.component = Digest::of(b"another");
-        expected.progress = Progress {
-            error: Some(error),
-            result: Some("[1]".to_owned()),
-            attempts: u32::MAX,
-            steps: u64::MAX,
-            cpu_us: 1 << 40,
-            ..progress(State::Failed)
-        };
-        let changes = [
-            Change::Progress(expected.key, Box::new(expected.progress.clone())),
-            Change::Component(expected.key, expected.component),
-        ];
-        stores().commit(&changes).unwrap();
+        expected.progress = Progress { error: Some(error), steps: u64::MAX, cpu_us: 1 << 40, updated_ms: 9 };
+        expected.state = State::Halted;
+        let progress = Change::Progress(key, Box::new(expected.progress.clone()));
+        stores().commit(&[progress, Change::Component(key, expected.component)]).unwrap();
+        operate(stores, Operation::TaskHalt { id: "a".to_owned() });
         assert_eq!(stores().executions().unwrap(), [expected]);
-        refused(&*stores(), &[Change::Progress(ExecutionKey(77), Box::new(progress(State::Running)))]);
+        refused(&*stores(), &[Change::Progress(ExecutionKey(77), Box::default())]);
         refused(&*stores(), &[Change::Component(ExecutionKey(77), Digest::of(b""))]);
     });
 }
 
+/// How an execution in the state reads, created at 5 and due at 20.
+fn state_after(stores: &mut Stores, operations: &[(u64, Operation)]) -> Execution {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let id = format!("e{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let mut new = task_create(&id);
+    if let Operation::TaskCreate { promise, .. } = &mut new {
+        promise.timeout_at = 20;
+    }
+    stores().operate(5, new).unwrap();
+    let named = |operation: &Operation| {
+        let mut operation = operation.clone();
+        match &mut operation {
+            Operation::PromiseSettle(Settlement { id: named, .. })
+            | Operation::TaskSuspend { id: named, .. }
+            | Operation::TaskRelease { id: named, .. }
+            | Operation::TaskHalt { id: named } => named.clone_from(&id),
+            _ => {}
+        }
+        operation
+    };
+    for (now, operation) in operations {
+        stores().operate(*now, named(operation)).unwrap().answer.unwrap();
+    }
+    stores().execution(&ExecutionId::new(id).unwrap()).unwrap().unwrap()
+}
+
 #[test]
 fn every_state_reads_back() {
-    use State::*;
     each_store(|stores| {
-        let execution = create(stores, "a");
-        for state in [Running, Suspended, Completed, Failed, Canceled, Halted] {
-            stores().commit(&[Change::Progress(execution.key, Box::new(progress(state)))]).unwrap();
-            assert_eq!(stores().execution(&execution.id).unwrap().unwrap().progress.state, state);
+        let awaited = new_promise("awaited", BTreeMap::new());
+        operate(stores, Operation::PromiseCreate(awaited));
+        let id = String::new;
+        let suspend = Operation::TaskSuspend { id: id(), version: 1, awaited: vec!["awaited".to_owned()] };
+        let cases = [
+            (vec![(6, Operation::TaskRelease { id: id(), version: 1 })], State::Pending),
+            (vec![], State::Running),
+            (vec![(6, suspend)], State::Suspended),
+            (vec![(6, Operation::TaskHalt { id: id() })], State::Halted),
+            (vec![(6, settle("", PromiseState::Resolved))], State::Completed),
+            (vec![(6, settle("", PromiseState::Rejected))], State::Failed),
+            (vec![(6, settle("", PromiseState::RejectedCanceled))], State::Canceled),
+            (vec![(20, Operation::Sweep)], State::Failed),
+        ];
+        for (operations, state) in cases {
+            let execution = state_after(stores, &operations);
+            assert_eq!(execution.state, state);
+            assert_eq!(execution.deadline_ms, Some(20));
+            assert_eq!(execution.result.as_deref(), (state == State::Completed).then_some("[1]"));
+            let timed_out = matches!(&execution.progress.error, Some(error) if error.kind == FailureKind::TimedOut);
+            assert_eq!(timed_out, operations.iter().any(|(now, _)| *now == 20));
             assert_eq!(serde_json::to_value(state).unwrap(), state.name());
         }
     });
@@ -162,15 +310,43 @@ fn every_state_reads_back() {
 #[test]
 fn promises_appear_oldest_first_and_disappear_when_settled() {
     each_store(|stores| {
-        let (a, b) = (create(stores, "a"), create(stores, "b"));
-        let promises = [pending(&b, 5, 1), pending(&a, 0, 2), pending(&a, 1, 2)];
-        let promise = |of: &Execution, index: usize| Change::Promise(of.key, Box::new(promises[index].clone()));
-        stores().commit(&[promise(&a, 1), promise(&a, 2), promise(&b, 0)]).unwrap();
+        let promises = [pending("b", 5, 1), pending("a", 0, 2), pending("a", 1, 2), pending("a", 10, 2)];
+        stores().commit(&[3, 2, 1, 0].map(|index| ask(&promises[index]))).unwrap();
         assert_eq!(stores().promises().unwrap(), promises);
-        refused(&*stores(), &[promise(&a, 1)]);
-        refused(&*stores(), &[promise(&b, 1)]);
-        stores().commit(&[Change::Settled(a.key, 0), Change::Settled(a.key, 9)]).unwrap();
-        assert_eq!(stores().promises().unwrap(), [promises[0].clone(), promises[2].clone()]);
+        operate(stores, settle("a.0", PromiseState::Resolved));
+        assert_eq!(stores().promises().unwrap(), [&promises[0..1], &promises[2..]].concat());
+        stores().operate(1_000, Operation::Sweep).unwrap();
+        assert_eq!(stores().promises().unwrap(), [promises[0].clone(), promises[3].clone()]);
+        let (settled, task) = stores().promise("a.0").unwrap().unwrap();
+        assert_eq!((settled.state, settled.settled_at, task), (PromiseState::Resolved, Some(9), None));
+    });
+}
+
+#[test]
+fn the_next_time_that_something_is_due_is_known() {
+    each_store(|stores| {
+        assert_eq!(stores().next_due().unwrap(), None);
+        create(stores, "a");
+        assert_eq!(stores().next_due().unwrap(), None, "neither its deadline nor its lease ends");
+        let new = NewSchedule {
+            id: "s".to_owned(),
+            cron: "* * * * *".to_owned(),
+            promise_id: "{{.id}}/{{.timestamp}}".to_owned(),
+            promise_timeout: u64::MAX,
+            promise_param: Value::default(),
+            promise_tags: BTreeMap::new(),
+        };
+        operate(stores, Operation::ScheduleCreate(new));
+        assert_eq!(stores().next_due().unwrap(), Some(60_000));
+        stores().commit(&[ask(&pending("b", 1, 9))]).unwrap();
+        assert_eq!(stores().next_due().unwrap(), Some(1_000));
+        let (pid, ttl, promise) = ("host".to_owned(), 100, new_promise("c", invocation().tags("poll://any@workers")));
+        operate(stores, Operation::TaskCreate { pid, ttl, promise });
+        assert_eq!(stores().next_due().unwrap(), Some(109));
+        stores().operate(60_000, Operation::Sweep).unwrap();
+        assert_eq!(stores().next_due().unwrap(), Some(120_000));
+        assert_eq!(stores().schedules().unwrap()[0].last_run_at, Some(60_000));
+        assert!(stores().promise("s/60000").unwrap().is_some());
     });
 }
 
@@ -188,35 +364,123 @@ fn a_blob_is_found_by_its_digest() {
     });
 }
 
+/// All that can be read of promises, tasks and schedules.
+#[derive(Debug, PartialEq)]
+struct Contents {
+    promises: Vec<(Promise, Option<Task>)>,
+    schedules: Vec<Schedule>,
+    executions: Vec<Execution>,
+    asked: Vec<PendingPromise>,
+    offers: Vec<String>,
+    next_due: Option<u64>,
+}
+
+fn contents(store: &dyn Store) -> Contents {
+    let all = Operation::PromiseSearch { state: None, tags: BTreeMap::new(), page: Page::default() };
+    let Ok(Reply::Promises(promises, None)) = store.operate(9, all).unwrap().answer else { panic!("no search") };
+    Contents {
+        promises: promises.iter().map(|promise| store.promise(&promise.id).unwrap().unwrap()).collect(),
+        schedules: store.schedules().unwrap(),
+        executions: store.executions().unwrap(),
+        asked: store.promises().unwrap(),
+        offers: store.offers().unwrap(),
+        next_due: store.next_due().unwrap(),
+    }
+}
+
+fn schedule(id: &str) -> Operation {
+    Operation::ScheduleCreate(NewSchedule {
+        id: id.to_owned(),
+        cron: "* * * * *".to_owned(),
+        promise_id: "{{.id}}/{{.timestamp}}".to_owned(),
+        promise_timeout: 1,
+        promise_param: Value::default(),
+        promise_tags: BTreeMap::new(),
+    })
+}
+
+/// A task that waits, an address that listens, a question, a schedule.
+fn populate(stores: &mut Stores) -> Execution {
+    let before = create(stores, "a");
+    let (held, address) = ("a.1".to_owned(), "poll://uni@clients/c".to_owned());
+    let suspend = Operation::TaskSuspend { id: "a".to_owned(), version: 1, awaited: vec![held.clone()] };
+    stores().commit(&[append(before.key.unwrap(), 0, "one"), ask(&pending("a", 1, 1))]).unwrap();
+    for operation in [suspend, Operation::RegisterListener { awaited: held, address }, schedule("s")] {
+        operate(stores, operation).answer.unwrap();
+    }
+    before
+}
+
+/// Every kind of change, and most kinds of operations.
+fn all_changes(key: ExecutionKey) -> Vec<Change> {
+    let (other, operation) = (ExecutionKey(50), |operation| Change::operation(9, operation));
+    let ids = || ("b".to_owned(), "a.1".to_owned());
+    let (awaiter, awaited) = ids();
+    vec![
+        take_up(other, "b"),
+        append(other, 0, "lost"),
+        append(key, 1, "lost"),
+        Change::Progress(key, Box::new(Progress { steps: 9, ..Progress::default() })),
+        Change::Component(key, Digest::of(b"lost")),
+        ask(&pending("b", 2, 1)),
+        operation(Operation::RegisterCallback { awaited, awaiter }),
+        operation(settle("a.1", PromiseState::Resolved)),
+        operation(Operation::TaskAcquire { id: "a".to_owned(), version: 1, pid: "host".to_owned(), ttl: 7 }),
+        operation(schedule("t")),
+        operation(Operation::ScheduleDelete { id: "s".to_owned() }),
+        operation(Operation::CancelTree { id: "b".to_owned() }),
+        Change::operation(60_000, Operation::Sweep),
+        Change::Blob(Digest::of(b"lost"), b"lost".to_vec()),
+    ]
+}
+
 #[test]
 fn a_list_with_one_bad_change_leaves_nothing() {
     each_store(|stores| {
-        let before = create(stores, "a");
-        let held = pending(&before, 1, 1);
-        let promise = |number| Change::Promise(before.key, Box::new(pending(&before, number, 1)));
-        stores().commit(&[append(before.key, 0, "one"), promise(1)]).unwrap();
-        let other = execution(ExecutionKey(50), "b");
-        let changes = [
-            Change::Create(Box::new(other.clone())),
-            append(other.key, 0, "lost"),
-            append(before.key, 1, "lost"),
-            Change::Progress(before.key, Box::new(progress(State::Completed))),
-            Change::Component(before.key, Digest::of(b"lost")),
-            promise(2),
-            Change::Settled(before.key, 1),
-            Change::Blob(Digest::of(b"lost"), b"lost".to_vec()),
-            append(before.key, 7, "bad"),
-        ];
+        let before = populate(stores);
+        let key = before.key.unwrap();
+        let found = contents(&*stores());
+        let mut changes = all_changes(key);
+        changes.push(append(key, 7, "bad"));
         refused(&*stores(), &changes);
+        assert_eq!(contents(&*stores()), found);
         let store = stores();
-        assert_eq!(store.executions().unwrap(), std::slice::from_ref(&before));
-        assert_eq!(store.journal(before.key).unwrap(), (b"one".to_vec(), 1));
-        assert_eq!(store.journal(other.key).unwrap(), (Vec::new(), 0));
-        assert_eq!(store.promises().unwrap(), std::slice::from_ref(&held));
+        assert_eq!(store.journal(key).unwrap(), (b"one".to_vec(), 1));
+        assert_eq!(store.journal(ExecutionKey(50)).unwrap(), (Vec::new(), 0));
         assert_eq!(store.blob(&Digest::of(b"lost")).unwrap(), None);
-        drop(store);
-        stores().commit(&changes[..8]).unwrap();
-        assert_eq!(stores().executions().unwrap().len(), 2);
+    });
+}
+
+/// What was taken back leaves no callback, no listener and no id behind: the same changes have the same outcome afterwards.
+#[test]
+fn a_list_that_was_taken_back_can_be_applied() {
+    let mut outcomes = Vec::new();
+    each_store(|stores| {
+        let key = populate(stores).key.unwrap();
+        let changes = all_changes(key);
+        refused(&*stores(), &[&changes[..], &[append(key, 7, "bad")]].concat());
+        let applied = stores().commit(&changes).unwrap();
+        outcomes.push((applied, contents(&*stores())));
+    });
+    each_store(|stores| {
+        let key = populate(stores).key.unwrap();
+        let applied = stores().commit(&all_changes(key)).unwrap();
+        outcomes.push((applied, contents(&*stores())));
+    });
+    assert!(outcomes.iter().all(|outcome| outcome == &outcomes[0]), "{outcomes:#?}");
+    let events: Vec<_> = outcomes[0].0.iter().flat_map(|applied| &applied.events).collect();
+    assert!(events.iter().any(|event| matches!(event, Event::Unblock { .. })), "{events:#?}");
+    assert!(events.iter().any(|event| matches!(event, Event::Execute { id, .. } if id == "a")), "{events:#?}");
+}
+
+#[test]
+fn a_refused_operation_is_an_answer_and_others_go_on() {
+    each_store(|stores| {
+        let get = |id: &str| Operation::PromiseGet { id: id.to_owned() };
+        let changes = [get("missing"), task_create("a"), task_create("a"), get("a")];
+        let applied = stores().commit(&changes.map(|operation| Change::operation(5, operation))).unwrap();
+        let statuses = applied.iter().map(|applied| applied.answer.as_ref().err().map(|refusal| refusal.status));
+        assert_eq!(statuses.collect::<Vec<_>>(), [Some(Status::NotFound), None, Some(Status::Conflict), None]);
     });
 }
 
@@ -224,22 +488,19 @@ fn a_list_with_one_bad_change_leaves_nothing() {
 fn many_executions_fit_into_one_commit() {
     each_store(|stores| {
         let store = stores();
-        let changes: Vec<_> = (0..200)
-            .flat_map(|n| {
-                let key = store.fresh_key();
-                let create = Change::Create(Box::new(execution(key, &format!("e{n}"))));
-                [
-                    create,
-                    append(key, 0, vec![n as u8; 300]),
-                    Change::Progress(key, Box::new(progress(State::Completed))),
-                ]
-            })
-            .collect();
-        store.commit(&changes).unwrap();
+        let ids: Vec<_> = (0..200).map(|n| format!("e{n:03}")).collect();
+        let changes = ids.iter().enumerate().flat_map(|(n, id)| {
+            let key = store.fresh_key();
+            let settlement = settlement(id, PromiseState::Resolved, Some("[]"));
+            let fulfill = Change::operation(5, Operation::TaskFulfill { version: 1, settlement });
+            [take_up(key, id), append(key, 0, vec![n as u8; 300]), fulfill]
+        });
+        store.commit(&changes.collect::<Vec<_>>()).unwrap();
         drop(store);
         let executions = stores().executions().unwrap();
         assert_eq!(executions.len(), 200);
-        assert_eq!(stores().journal(executions[199].key).unwrap(), (vec![199; 300], 1));
+        assert!(executions.iter().all(|execution| execution.state == State::Completed));
+        assert_eq!(stores().journal(executions[199].key.unwrap()).unwrap(), (vec![199; 300], 1));
     });
 }
 

@@ -1,19 +1,24 @@
 //! A store in a folder: one SQLite database, and a lock that one host holds.
 //!
 //! Reading order: `mod.rs` (opening, and which connection serves what), `lock.rs` (one host at a time), `schema.rs` (the
-//! tables, the format version and the settings that durability rests on), `write.rs` (one commit), `read.rs` (rows).
+//! tables, the format version and the settings that durability rests on), `write.rs` (one commit), `tables.rs` (the machine of
+//! promises on SQLite), `read.rs` (what is read beside the commits), `rows.rs` (from rows to records).
 //!
 //! A host has two connections: commits go through one, reads through the other, and the write-ahead log lets neither
 //! wait for the other. A process that only reads has the second alone and no lock.
 
 mod lock;
 mod read;
+mod rows;
 mod schema;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod write;
 
-use super::{Change, Error, Execution, ExecutionKey, PendingPromise, Store};
+use super::operation::Dialect;
+use super::record::{Promise, Schedule, Task};
+use super::{Applied, Change, Error, Execution, ExecutionKey, PendingPromise, Store};
 use crate::id::{Digest, ExecutionId};
 use lock::Lock;
 use read::Reader;
@@ -26,6 +31,7 @@ use write::Writer;
 #[derive(Debug)]
 pub struct FileStore {
     dir: PathBuf,
+    dialect: Dialect,
     keys: AtomicU32,
     reader: Mutex<Reader>,
     /// Nothing in a store that was opened for reading.
@@ -42,14 +48,19 @@ impl FileStore {
     ///
     /// Fails with `Error::InUse` while another host, in this process or another one, has it open.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with_dialect(dir, Dialect::default())
+    }
+
+    /// Opens the store in `dir` for a host, as [`open`](Self::open) does; its operations follow a dialect of the protocol.
+    pub fn open_with_dialect(dir: impl AsRef<Path>, dialect: Dialect) -> Result<Self, Error> {
         let dir = dir.as_ref();
         lock::create_dir(dir)?;
         let lock = Lock::take(dir)?;
-        let writer = Writer::new(schema::open_for_writing(dir)?);
+        let writer = Writer::new(schema::open_for_writing(dir)?, dialect);
         let reader = Reader::new(schema::open_for_reading(dir)?);
         let keys = AtomicU32::new(reader.last_key()?);
         let (reader, writer) = (Mutex::new(reader), Some(Mutex::new(writer)));
-        Ok(Self { dir: dir.to_owned(), keys, reader, writer, _lock: Some(lock) })
+        Ok(Self { dir: dir.to_owned(), dialect, keys, reader, writer, _lock: Some(lock) })
     }
 
     /// Opens the store in `dir` for reading, also while a host has it; creates nothing, and every commit fails.
@@ -57,7 +68,8 @@ impl FileStore {
         let dir = dir.as_ref();
         let reader = Reader::new(schema::open_for_reading(dir)?);
         let keys = AtomicU32::new(reader.last_key()?);
-        Ok(Self { dir: dir.to_owned(), keys, reader: Mutex::new(reader), writer: None, _lock: None })
+        let (dir, dialect, reader) = (dir.to_owned(), Dialect::default(), Mutex::new(reader));
+        Ok(Self { dir, dialect, keys, reader, writer: None, _lock: None })
     }
 
     /// A reader holds nothing that a panic could leave half done.
@@ -67,7 +79,7 @@ impl FileStore {
 }
 
 impl Store for FileStore {
-    fn commit(&self, changes: &[Change]) -> Result<(), Error> {
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
         let Some(writer) = &self.writer else {
             return Err(Error::ReadOnly { dir: self.dir.clone() });
         };
@@ -91,8 +103,28 @@ impl Store for FileStore {
         self.reader().journal(key)
     }
 
+    fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
+        Ok(self.reader().promise(id)?.map(|row| (row.promise, row.task)))
+    }
+
     fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
         self.reader().promises()
+    }
+
+    fn held(&self) -> Result<Vec<(String, u64)>, Error> {
+        self.reader().held()
+    }
+
+    fn offers(&self) -> Result<Vec<String>, Error> {
+        self.reader().offers()
+    }
+
+    fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        self.reader().schedules()
+    }
+
+    fn next_due(&self) -> Result<Option<u64>, Error> {
+        self.reader().next_due(self.dialect.fires_all())
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {

@@ -1,22 +1,45 @@
 //! What is stored, read back: every value that everstep cannot have written is `Error::Corrupted`.
 
+use super::rows::{self, promise_columns, schedule_columns};
 use super::write::segment_id;
-use crate::id::{Digest, ExecutionId, PromiseId};
+use crate::id::{Digest, ExecutionId};
+use crate::store::invocation::{self, Beside};
+use crate::store::machine::Row;
+use crate::store::record::Schedule;
 use crate::store::{Error, Execution, ExecutionKey, Failure, PendingPromise, Progress};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use std::str::FromStr;
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 const LAST_KEY: &str = "SELECT coalesce(max(key), 0) FROM executions";
-const EXECUTION: &str = "SELECT key, id, component, policy, function, args, seed, created_ms,
-        state, result, error, attempts, steps, cpu_us, updated_ms
-    FROM executions WHERE id = ?1";
-const EXECUTIONS: &str = "SELECT key, id, component, policy, function, args, seed, created_ms,
-        state, result, error, attempts, steps, cpu_us, updated_ms
-    FROM executions ORDER BY key";
+/// An execution has a promise, and the promise of one that no host has taken up has nothing beside it.
+macro_rules! executions {
+    ($join:literal, $which:literal) => {
+        concat!(
+            "SELECT ",
+            promise_columns!(),
+            ", p.key, e.component, e.policy, e.seed, e.steps, e.cpu_us, e.updated_ms, e.error
+            FROM promises p ",
+            $join,
+            " JOIN executions e ON e.key = p.key WHERE ",
+            $which
+        )
+    };
+}
+const EXECUTION: &str = executions!("LEFT", "p.id = ?1");
+const EXECUTIONS: &str = executions!("FULL", "p.task IS NOT NULL OR e.key IS NOT NULL ORDER BY p.created_at, p.id");
 const JOURNAL: &str = "SELECT id, bytes FROM segments WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
-const PROMISES: &str = "SELECT e.id, p.number, p.kind, p.subject, p.data, p.created_ms, p.deadline_ms
-    FROM promises p LEFT JOIN executions e ON e.key = p.key ORDER BY p.created_ms, p.key, p.number";
+const PROMISE: &str = concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.id = ?1");
+pub(super) const PROMISES: &str =
+    concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.state = 'pending' AND p.asked = 1");
+pub(super) const HELD: &str = "SELECT id, version FROM promises WHERE task = 'acquired' ORDER BY id";
+pub(super) const OFFERS: &str = "SELECT id FROM promises WHERE task = 'pending' ORDER BY id";
+const SCHEDULES: &str = concat!("SELECT ", schedule_columns!(), " FROM schedules ORDER BY id");
+pub(super) const NEXT_DUE: &str = "SELECT min(at) FROM (
+    SELECT min(timeout_at) AS at FROM promises
+        WHERE state = 'pending' AND timeout_at < 9223372036854775807 AND targeted = 1
+    UNION ALL SELECT min(timeout_at) FROM promises
+        WHERE state = 'pending' AND timeout_at < 9223372036854775807 AND targeted = 0 AND ?1
+    UNION ALL SELECT min(expires_at) FROM promises WHERE expires_at < 9223372036854775807
+    UNION ALL SELECT min(next_run_at) FROM schedules WHERE next_run_at < 9223372036854775807)";
 const BLOB: &str = "SELECT bytes FROM blobs WHERE digest = ?1";
 
 /// The connection that reads.
@@ -36,11 +59,13 @@ impl Reader {
     }
 
     pub(super) fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
-        Ok(self.collect("executions", EXECUTION, [id.as_str()], execution)?.pop())
+        let found = self.collect("executions", EXECUTION, [id.as_str()], stored)?.pop();
+        found.map_or(Ok(None), |(row, beside)| execution(row, beside))
     }
 
     pub(super) fn executions(&self) -> Result<Vec<Execution>, Error> {
-        self.collect("executions", EXECUTIONS, [], execution)
+        let all = self.collect("executions", EXECUTIONS, [], stored)?.into_iter();
+        all.filter_map(|(row, beside)| execution(row, beside).transpose()).collect()
     }
 
     pub(super) fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
@@ -60,8 +85,33 @@ impl Reader {
         Ok((journal, segments))
     }
 
+    pub(super) fn promise(&self, id: &str) -> Result<Option<Row>, Error> {
+        Ok(self.collect("promises", PROMISE, [id], rows::promise)?.pop())
+    }
+
     pub(super) fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
-        self.collect("promises", PROMISES, [], promise)
+        let rows = self.collect("promises", PROMISES, [], rows::promise)?;
+        let mut all: Vec<_> = rows.iter().filter_map(|row| PendingPromise::of(&row.promise)).collect();
+        all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
+        Ok(all)
+    }
+
+    pub(super) fn held(&self) -> Result<Vec<(String, u64)>, Error> {
+        self.collect("promises", HELD, [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))
+    }
+
+    pub(super) fn offers(&self) -> Result<Vec<String>, Error> {
+        self.collect("promises", OFFERS, [], |row| row.get(0))
+    }
+
+    pub(super) fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        self.collect("schedules", SCHEDULES, [], rows::schedule)
+    }
+
+    /// `all`: deadlines of promises without a target count.
+    pub(super) fn next_due(&self, all: bool) -> Result<Option<u64>, Error> {
+        let mut statement = self.connection.prepare_cached(NEXT_DUE)?;
+        Ok(statement.query_row([all], |row| rows::optional(row, 0))?)
     }
 
     pub(super) fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
@@ -81,7 +131,7 @@ impl Reader {
         table: &str,
         sql: &str,
         parameters: impl Params,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, Error> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(parameters)?;
@@ -97,61 +147,36 @@ impl Reader {
     }
 }
 
-fn execution(row: &Row<'_>) -> rusqlite::Result<Execution> {
-    Ok(Execution {
-        key: ExecutionKey(row.get(0)?),
-        id: parsed(row, 1)?,
-        component: Digest(row.get(2)?),
-        policy: Digest(row.get(3)?),
-        function: row.get(4)?,
-        args: row.get(5)?,
-        seed: row.get(6)?,
-        created_ms: unsigned(row, 7)?,
-        progress: progress(row)?,
-    })
+/// A promise, and what is kept of an execution beside it.
+fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Row, Option<Beside>)> {
+    Ok((rows::promise(row)?, beside(row)?))
 }
 
-fn progress(row: &Row<'_>) -> rusqlite::Result<Progress> {
-    Ok(Progress {
-        state: parsed(row, 8)?,
-        result: row.get(9)?,
-        error: failure(row, 10)?,
-        attempts: row.get(11)?,
-        steps: unsigned(row, 12)?,
-        cpu_us: unsigned(row, 13)?,
-        updated_ms: unsigned(row, 14)?,
-    })
+fn beside(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Beside>> {
+    let column = |number| rows::PROMISE_WIDTH + number;
+    let Some(key) = row.get(column(0))? else { return Ok(None) };
+    let count = |number| row.get(column(number)).map(i64::cast_unsigned);
+    let (steps, cpu_us, updated_ms) = (count(4)?, count(5)?, count(6)?);
+    let progress = Progress { error: failure(row, column(7))?, steps, cpu_us, updated_ms };
+    let (component, policy, seed) = (row.get(column(1))?, row.get(column(2))?, row.get(column(3))?);
+    let (component, policy) = (Digest(component), Digest(policy));
+    Ok(Some(Beside { key: ExecutionKey(key), component, policy, seed, progress }))
 }
 
-fn promise(row: &Row<'_>) -> rusqlite::Result<PendingPromise> {
-    Ok(PendingPromise {
-        id: PromiseId { execution: parsed(row, 0)?, number: unsigned(row, 1)? },
-        kind: row.get(2)?,
-        subject: row.get(3)?,
-        data: row.get(4)?,
-        created_ms: unsigned(row, 5)?,
-        deadline_ms: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
-    })
-}
-
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get(column).map(i64::cast_unsigned)
-}
-
-fn failure(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Failure>> {
+fn failure(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<Failure>> {
     let text: Option<String> = row.get(column)?;
-    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| malformed(column, error))
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| rows::malformed(column, error))
 }
 
-fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(
-    row: &Row<'_>,
-    column: usize,
-) -> rusqlite::Result<T> {
-    row.get::<_, String>(column)?.parse().map_err(|error| malformed(column, error))
-}
-
-fn malformed(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+fn execution(row: Row, beside: Option<Beside>) -> Result<Option<Execution>, Error> {
+    match (&row.task, beside) {
+        (Some(task), beside) => invocation::execution(&row.promise, task, beside),
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            let what = format!("the execution {}", row.promise.id);
+            Err(corrupted(what, "its task".to_owned(), "a promise without a target".to_owned()))
+        }
+    }
 }
 
 fn corrupted(what: String, expected: String, found: String) -> Error {

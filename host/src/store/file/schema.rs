@@ -11,7 +11,7 @@ use std::path::Path;
 use std::thread::sleep;
 
 /// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning counts it up.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// "EVST" in `PRAGMA application_id` marks an Everstep store.
 const APPLICATION: u32 = 0x4556_5354;
 const FILE: &str = "store.db";
@@ -21,19 +21,44 @@ const CHECKPOINT_PAGES: u32 = 1000;
 /// A log that grew beyond this, say by a large component, is cut back to it.
 const LOG_LIMIT_BYTES: u64 = 16 << 20;
 
-/// `segments.id` is `key << 32 | segment`, so that a journal lies together, in order, and an append touches one page.
+/// One row is a promise and, if it is `targeted`, its task; `key` leads to what is kept of an execution beside it. `targeted`, `asked` and `branch` say of its tags what the indexes need.
+/// 9223372036854775807 is `record::NEVER`: what is never due is in no index. `segments.id` is `key << 32 | segment`, so that a journal
+/// lies together, in order, and an append touches one page.
 const TABLES: &str = "
+    CREATE TABLE promises (
+        id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL, task TEXT, version INTEGER, resumes INTEGER,
+        pid TEXT, ttl INTEGER, expires_at INTEGER, key INTEGER,
+        timeout_at INTEGER NOT NULL, created_at INTEGER NOT NULL, settled_at INTEGER,
+        targeted INTEGER NOT NULL, asked INTEGER NOT NULL, branch TEXT,
+        tags TEXT NOT NULL, param_headers TEXT, param TEXT, value_headers TEXT, value TEXT
+    ) STRICT;
+    CREATE INDEX task_deadlines ON promises (timeout_at)
+        WHERE state = 'pending' AND timeout_at < 9223372036854775807 AND targeted = 1;
+    CREATE INDEX other_deadlines ON promises (timeout_at)
+        WHERE state = 'pending' AND timeout_at < 9223372036854775807 AND targeted = 0;
+    CREATE INDEX leases ON promises (expires_at) WHERE expires_at < 9223372036854775807;
+    CREATE INDEX offers ON promises (id) WHERE task = 'pending';
+    CREATE INDEX held ON promises (id) WHERE task = 'acquired';
+    CREATE INDEX asked ON promises (created_at) WHERE state = 'pending' AND asked = 1;
+    CREATE INDEX branches ON promises (branch, id) WHERE branch IS NOT NULL;
+    CREATE TABLE callbacks (
+        awaited TEXT NOT NULL, awaiter TEXT NOT NULL, ready INTEGER NOT NULL, PRIMARY KEY (awaited, awaiter)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX awaiters ON callbacks (awaiter);
+    CREATE TABLE listeners (
+        awaited TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (awaited, address)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE schedules (
+        id TEXT PRIMARY KEY NOT NULL, next_run_at INTEGER NOT NULL, last_run_at INTEGER, created_at INTEGER NOT NULL,
+        promise_timeout INTEGER NOT NULL, cron TEXT NOT NULL, promise_id TEXT NOT NULL, tags TEXT NOT NULL,
+        param_headers TEXT, param TEXT
+    ) STRICT;
+    CREATE INDEX firings ON schedules (next_run_at) WHERE next_run_at < 9223372036854775807;
     CREATE TABLE executions (
-        key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, component BLOB NOT NULL, policy BLOB NOT NULL,
-        function TEXT NOT NULL, args TEXT NOT NULL, seed BLOB NOT NULL, created_ms INTEGER NOT NULL,
-        state TEXT NOT NULL, result TEXT, error TEXT, attempts INTEGER NOT NULL, steps INTEGER NOT NULL,
-        cpu_us INTEGER NOT NULL, updated_ms INTEGER NOT NULL
+        key INTEGER PRIMARY KEY, component BLOB NOT NULL, policy BLOB NOT NULL, seed BLOB NOT NULL,
+        steps INTEGER NOT NULL, cpu_us INTEGER NOT NULL, updated_ms INTEGER NOT NULL, error TEXT
     ) STRICT;
     CREATE TABLE segments (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-    CREATE TABLE promises (
-        key INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, data TEXT,
-        created_ms INTEGER NOT NULL, deadline_ms INTEGER, PRIMARY KEY (key, number)
-    ) STRICT, WITHOUT ROWID;
     CREATE TABLE blobs (digest BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT;
 ";
 
@@ -83,9 +108,11 @@ pub(super) fn open_for_reading(dir: &Path) -> Result<Connection, Error> {
 fn connect(dir: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     let open = Connection::open_with_flags(dir.join(FILE), flags);
     let connection = open.map_err(|error| refuse(dir, error.to_string()))?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(64);
     // Closing leaves the log in place: the next host overwrites it, and a sync is cheaper when the file does not grow.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Otherwise some statements are compiled again for every new parameter, in case that a partial index fits it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

@@ -1,7 +1,10 @@
 //! What only a store in a folder has: a lock, readers beside the host, a format, settings, and damage.
 
 use super::*;
-use crate::store::{Progress, State};
+use crate::store::operation::{NewPromise, NewSchedule, Operation, Settlement};
+use crate::store::record::{NEVER, PromiseState, Value};
+use crate::store::{Asked, Invocation, NewExecution};
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
 use tempfile::TempDir;
@@ -11,42 +14,41 @@ fn scratch() -> TempDir {
 }
 
 fn create(key: ExecutionKey, id: &str) -> Change {
-    let progress =
-        Progress { state: State::Running, result: None, error: None, attempts: 1, steps: 0, cpu_us: 0, updated_ms: 1 };
-    Change::Create(Box::new(Execution {
-        key,
-        id: ExecutionId::new(id).unwrap(),
-        component: Digest::of(b"component"),
-        policy: Digest::of(b"policy"),
-        function: "count".to_owned(),
-        args: "[]".to_owned(),
-        seed: [1; 32],
-        created_ms: 1,
-        progress,
-    }))
+    let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
+    let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy };
+    let (param, tags) = (invocation.param(), invocation.tags("poll://any@workers"));
+    let promise = NewPromise { id: id.to_owned(), timeout_at: NEVER, param, tags };
+    let id = ExecutionId::new(id).unwrap();
+    let beside = Change::Create(Box::new(NewExecution { key, id, component, policy, seed: [1; 32] }));
+    let operation = Box::new(Operation::TaskCreate { pid: "host".to_owned(), ttl: 1_000, promise });
+    Change::Operation { now_ms: 1, operation, then: vec![beside] }
 }
 
 fn append(segment: u32) -> Change {
     Change::Append { key: ExecutionKey(1), segment, bytes: vec![segment as u8; 10] }
 }
 
-/// A store with one execution of three segments, a promise and a blob, closed.
+/// A store with one execution of three segments that waits for a promise, a schedule and a blob, closed.
 fn closed_store() -> TempDir {
     let dir = scratch();
-    let promise = PendingPromise {
-        id: ExecutionId::new("a").unwrap().promise(1),
-        kind: "input".to_owned(),
-        subject: String::new(),
-        data: None,
-        created_ms: 1,
-        deadline_ms: None,
+    let asked = Asked { kind: "input", subject: String::new(), data: None, schema: None };
+    let (id, param, tags) = ("a.1".to_owned(), asked.param(), asked.tags());
+    let promise = NewPromise { id, timeout_at: 60_000, param, tags };
+    let schedule = NewSchedule {
+        id: "s".to_owned(),
+        cron: "* * * * *".to_owned(),
+        promise_id: "{{.id}}/{{.timestamp}}".to_owned(),
+        promise_timeout: 1,
+        promise_param: Value::default(),
+        promise_tags: BTreeMap::new(),
     };
     let changes = [
         create(ExecutionKey(1), "a"),
         append(0),
         append(1),
         append(2),
-        Change::Promise(ExecutionKey(1), Box::new(promise)),
+        Change::operation(1, Operation::PromiseCreate(promise)),
+        Change::operation(1, Operation::ScheduleCreate(schedule)),
         Change::Blob(Digest::of(b"bytes"), b"bytes".to_vec()),
     ];
     FileStore::open(dir.path()).unwrap().commit(&changes).unwrap();
@@ -156,9 +158,12 @@ fn a_file_that_is_no_store_is_left_alone() {
 #[test]
 fn another_format_is_refused() {
     let dir = closed_store();
-    tamper(&dir, "PRAGMA user_version = 9");
-    for outcome in [FileStore::open(dir.path()), FileStore::read(dir.path())] {
-        assert!(matches!(outcome, Err(Error::Version { expected: 1, found: 9, .. })), "{outcome:?}");
+    for version in [1, 9] {
+        tamper(&dir, &format!("PRAGMA user_version = {version}"));
+        for outcome in [FileStore::open(dir.path()), FileStore::read(dir.path())] {
+            let refused = matches!(outcome, Err(Error::Version { expected: 2, found, .. }) if found == version);
+            assert!(refused, "{outcome:?}");
+        }
     }
 }
 
@@ -173,7 +178,7 @@ fn a_missing_segment_is_damage() {
 
 #[test]
 fn a_value_that_nobody_wrote_is_damage() {
-    for column in ["id = 'a b'", "state = 'asleep'", "error = '{'", "seed = x'00'", "attempts = -1", "key = -5"] {
+    for column in ["error = '{'", "seed = x'00'", "component = x''", "key = -5", "key = 1 << 40", "key = 2"] {
         let dir = closed_store();
         tamper(&dir, &format!("UPDATE executions SET {column}"));
         is_corrupted(FileStore::open(dir.path()).and_then(|store| store.executions()));
@@ -181,10 +186,115 @@ fn a_value_that_nobody_wrote_is_damage() {
 }
 
 #[test]
-fn a_promise_without_its_execution_is_damage() {
+fn a_promise_that_nobody_wrote_is_damage() {
+    let promises =
+        ["state = 'asleep'", "state = 'resolved'", "settled_at = 1", "timeout_at = -1", "tags = '[]'", "tags = '{}'"];
+    let tasks = ["task = 'asleep'", "task = 'pending'", "task = NULL", "version = NULL", "resumes = -1", "ttl = NULL"];
+    for column in promises.into_iter().chain(tasks) {
+        let dir = closed_store();
+        tamper(&dir, &format!("UPDATE promises SET {column} WHERE id = 'a'"));
+        let store = FileStore::open(dir.path()).unwrap();
+        is_corrupted(store.promise("a"));
+        is_corrupted(store.execution(&ExecutionId::new("a").unwrap()));
+        is_corrupted(store.executions());
+        is_corrupted(store.operate(2, Operation::PromiseGet { id: "a".to_owned() }));
+    }
+}
+
+#[test]
+fn a_schedule_that_nobody_wrote_is_damage() {
+    for column in ["next_run_at = -1", "tags = ''", "param_headers = '1'"] {
+        let dir = closed_store();
+        tamper(&dir, &format!("UPDATE schedules SET {column}"));
+        is_corrupted(FileStore::open(dir.path()).unwrap().schedules());
+    }
     let dir = closed_store();
-    tamper(&dir, "DELETE FROM executions");
-    is_corrupted(FileStore::open(dir.path()).unwrap().promises());
+    tamper(&dir, "UPDATE schedules SET cron = 'never'");
+    is_corrupted(FileStore::open(dir.path()).unwrap().operate(60_000, Operation::Sweep));
+}
+
+#[test]
+fn an_execution_without_its_promise_is_damage() {
+    let dir = closed_store();
+    tamper(&dir, "DELETE FROM promises WHERE id = 'a'");
+    is_corrupted(FileStore::open(dir.path()).unwrap().executions());
+
+    let dir = closed_store();
+    tamper(&dir, "UPDATE promises SET key = 2 WHERE id = 'a'");
+    is_corrupted(FileStore::open(dir.path()).unwrap().execution(&ExecutionId::new("a").unwrap()));
+}
+
+/// Whoever waits or listens is forgotten once there is nothing to wait for, and with the task that waits.
+#[test]
+fn nothing_is_kept_of_what_nobody_waits_for() {
+    let dir = closed_store();
+    let store = FileStore::open(dir.path()).unwrap();
+    let (awaited, address) = ("a.1".to_owned(), "poll://uni@clients/c".to_owned());
+    let settle = |id: &str| {
+        let (state, value) = (PromiseState::Resolved, Value::default());
+        Operation::PromiseSettle(Settlement { id: id.to_owned(), state, value })
+    };
+    let listen = Operation::RegisterListener { awaited: awaited.clone(), address };
+    let callback =
+        |awaiter: &str| Operation::RegisterCallback { awaited: awaited.clone(), awaiter: awaiter.to_owned() };
+    store.commit(&[create(ExecutionKey(2), "b")]).unwrap();
+    let rows = || {
+        let connection = schema::open_for_reading(dir.path()).unwrap();
+        let count = |table| {
+            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u32>(0)).unwrap()
+        };
+        ["callbacks", "listeners"].map(count)
+    };
+    let steps: [(Operation, [u32; 2]); 7] = [
+        (listen.clone(), [0, 1]),
+        (callback("a"), [1, 1]),
+        (callback("b"), [2, 1]),
+        (settle("b"), [1, 1]),
+        (settle("a.1"), [1, 0]),
+        (listen, [1, 0]),
+        (settle("a"), [0, 0]),
+    ];
+    for (operation, expected) in steps {
+        store.operate(2, operation.clone()).unwrap().answer.unwrap();
+        assert_eq!(rows(), expected, "{operation:?}");
+    }
+}
+
+/// What is done often looks at the rows it needs, however many there are.
+#[test]
+fn no_statement_looks_at_every_row() {
+    let dir = closed_store();
+    let connection = schema::open_for_reading(dir.path()).unwrap();
+    let statements = [
+        (read::PROMISES, "asked"),
+        (read::OFFERS, "offers"),
+        (read::HELD, "held"),
+        (read::NEXT_DUE, "leases"),
+        (read::NEXT_DUE, "other_deadlines"),
+        (read::NEXT_DUE, "firings"),
+        (tables::PENDING_TREE, "sqlite_autoindex_promises_1"),
+        (tables::BRANCH, "branches"),
+        (tables::DUE_TASKS, "task_deadlines"),
+        (tables::DUE_PROMISES, "task_deadlines"),
+        (tables::DUE_PROMISES, "other_deadlines"),
+        (tables::DUE_LEASES, "leases"),
+        (tables::DUE_SCHEDULES, "firings"),
+        (tables::DROP_READY_CALLBACKS, "awaiters"),
+    ];
+    for (sql, index) in statements {
+        let plan = plan(&connection, sql);
+        assert!(plan.contains(index), "{sql}\n{plan}");
+        let all =
+            plan.lines().find(|line| line.contains("SCAN") && !line.contains("USING") && !line.contains("subquery"));
+        assert_eq!(all, None, "{sql}\n{plan}");
+    }
+}
+
+fn plan(connection: &rusqlite::Connection, sql: &str) -> String {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let parameters = vec![rusqlite::types::Value::Integer(1); statement.parameter_count()];
+    let lines = statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>(3)).unwrap();
+    lines.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("\n")
 }
 
 #[test]

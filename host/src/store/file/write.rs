@@ -1,29 +1,32 @@
-//! One commit: a transaction, and one statement per change.
+//! One commit: a transaction, in which the machine does the operations, and one statement each does the other changes.
 
+use super::tables::Tables;
 use crate::id::Digest;
-use crate::store::{Change, Error, Execution, ExecutionKey, PendingPromise, Progress};
+use crate::store::machine::Machine;
+use crate::store::operation::Dialect;
+use crate::store::{Applied, Change, Error, ExecutionKey, NewExecution, Progress};
 use rusqlite::{Connection, ErrorCode, Params, params};
 
-const CREATE: &str = "INSERT INTO executions (key, id, component, policy, function, args, seed, created_ms,
-        state, result, error, attempts, steps, cpu_us, updated_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
-/// The first segment needs its execution, every other one its predecessor.
-const APPEND_FIRST: &str = "INSERT INTO segments (id, bytes) SELECT ?1, ?2
+/// Only the task of a promise becomes an execution, and only once.
+const TAKE_UP: &str = "UPDATE promises SET key = ?1 WHERE id = ?2 AND task IS NOT NULL AND key IS NULL";
+const HAS_KEY: &str = "SELECT EXISTS (SELECT 1 FROM promises WHERE id = ?1 AND key IS NOT NULL)";
+const CREATE: &str = "INSERT INTO executions (key, component, policy, seed, steps, cpu_us, updated_ms)
+    VALUES (?1, ?2, ?3, ?4, 0, 0, 0)";
+/// The first segment needs its execution, every other one its predecessor. `OR FAIL` spares SQLite the preparation to take back a
+/// statement that changes one row.
+const APPEND_FIRST: &str = "INSERT OR FAIL INTO segments (id, bytes) SELECT ?1, ?2
     WHERE EXISTS (SELECT 1 FROM executions WHERE key = ?3)";
-const APPEND_NEXT: &str = "INSERT INTO segments (id, bytes) SELECT ?1, ?2
+const APPEND_NEXT: &str = "INSERT OR FAIL INTO segments (id, bytes) SELECT ?1, ?2
     WHERE EXISTS (SELECT 1 FROM segments WHERE id = ?1 - 1)";
-const PROGRESS: &str = "UPDATE executions SET state = ?2, result = ?3, error = ?4, attempts = ?5, steps = ?6,
-    cpu_us = ?7, updated_ms = ?8 WHERE key = ?1";
+const PROGRESS: &str = "UPDATE executions SET steps = ?2, cpu_us = ?3, updated_ms = ?4, error = ?5 WHERE key = ?1";
 const COMPONENT: &str = "UPDATE executions SET component = ?2 WHERE key = ?1";
-const PROMISE: &str = "INSERT INTO promises (key, number, kind, subject, data, created_ms, deadline_ms)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM executions WHERE key = ?1 AND id = ?8)";
-const SETTLED: &str = "DELETE FROM promises WHERE key = ?1 AND number = ?2";
 const BLOB: &str = "INSERT INTO blobs (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 
 /// The connection that commits, until the first failure.
 #[derive(Debug)]
 pub(super) struct Writer {
     connection: Connection,
+    dialect: Dialect,
     /// Why this connection must not write again: after a failed sync the kernel may take its pages for clean, and a
     /// second try would report success for bytes that never reached the disk (Rebello et al., "Can Applications Recover
     /// from fsync Failures?", ATC 2020).
@@ -31,11 +34,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, failure: None }
+    pub(super) fn new(connection: Connection, dialect: Dialect) -> Self {
+        Self { connection, dialect, failure: None }
     }
 
-    pub(super) fn commit(&mut self, changes: &[Change]) -> Result<(), Error> {
+    pub(super) fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
         if let Some(failure) = &self.failure {
             return Err(Error::Poisoned(failure.clone()));
         }
@@ -48,28 +51,34 @@ impl Writer {
         done
     }
 
-    fn transaction(&self, changes: &[Change]) -> Result<(), Error> {
+    fn transaction(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
         self.run("BEGIN IMMEDIATE", [])?;
-        let done = changes.iter().try_for_each(|change| self.apply(change));
+        let mut applied = Vec::new();
+        let done = changes.iter().try_for_each(|change| self.apply(change, &mut applied));
         let done = done.and_then(|()| self.run("COMMIT", []).map(drop).map_err(Error::from));
         // SQLite ends the transaction itself after some errors.
         if done.is_err() && !self.connection.is_autocommit() {
             self.run("ROLLBACK", [])?;
         }
-        done
+        done.map(|()| applied)
     }
 
-    fn apply(&self, change: &Change) -> Result<(), Error> {
+    fn apply(&self, change: &Change, applied: &mut Vec<Applied>) -> Result<(), Error> {
         match change {
+            Change::Operation { now_ms, operation, then } => {
+                let (answer, events) = Machine::apply(&mut self.tables(), self.dialect, *now_ms, operation)?;
+                let done = Applied { answer, events };
+                let carries = done.carries();
+                applied.push(done);
+                if carries {
+                    then.iter().try_for_each(|change| self.apply(change, applied))?;
+                }
+                Ok(())
+            }
             Change::Create(execution) => self.create(execution),
             Change::Append { key, segment, bytes } => self.append(*key, *segment, bytes),
             Change::Progress(key, progress) => self.progress(*key, progress),
             Change::Component(key, digest) => self.fit(COMPONENT, params![key.0, digest.0], || Error::unknown(*key)),
-            Change::Promise(key, promise) => self.promise(*key, promise),
-            Change::Settled(key, number) => {
-                self.run(SETTLED, params![key.0, number.cast_signed()])?;
-                Ok(())
-            }
             Change::Blob(Digest(digest), bytes) => {
                 self.run(BLOB, params![digest, bytes])?;
                 Ok(())
@@ -77,27 +86,13 @@ impl Writer {
         }
     }
 
-    fn create(&self, execution: &Execution) -> Result<(), Error> {
-        let Execution { key, id, component, policy, function, args, seed, created_ms, progress } = execution;
-        let error = failure_text(progress)?;
-        let row = params![
-            key.0,
-            id.as_str(),
-            component.0,
-            policy.0,
-            function,
-            args,
-            seed,
-            created_ms.cast_signed(),
-            progress.state.name(),
-            progress.result,
-            error,
-            progress.attempts,
-            progress.steps.cast_signed(),
-            progress.cpu_us.cast_signed(),
-            progress.updated_ms.cast_signed()
-        ];
-        self.fit(CREATE, row, || Error::taken(execution))
+    fn create(&self, execution: &NewExecution) -> Result<(), Error> {
+        let NewExecution { key, id, component, policy, seed } = execution;
+        if self.run(TAKE_UP, params![key.0, id.as_str()])? == 0 {
+            let taken = self.connection.prepare_cached(HAS_KEY)?.query_row([id.as_str()], |row| row.get(0))?;
+            return Err(if taken { Error::taken(execution) } else { Error::no_task(execution) });
+        }
+        self.fit(CREATE, params![key.0, component.0, policy.0, seed], || Error::taken(execution))
     }
 
     fn append(&self, key: ExecutionKey, segment: u32, bytes: &[u8]) -> Result<(), Error> {
@@ -110,31 +105,11 @@ impl Writer {
     }
 
     fn progress(&self, key: ExecutionKey, progress: &Progress) -> Result<(), Error> {
-        let row = params![
-            key.0,
-            progress.state.name(),
-            progress.result,
-            failure_text(progress)?,
-            progress.attempts,
-            progress.steps.cast_signed(),
-            progress.cpu_us.cast_signed(),
-            progress.updated_ms.cast_signed()
-        ];
+        let Progress { error, steps, cpu_us, updated_ms } = progress;
+        let error = error.as_ref().map(serde_json::to_string).transpose();
+        let error = error.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let row = params![key.0, steps.cast_signed(), cpu_us.cast_signed(), updated_ms.cast_signed(), error];
         self.fit(PROGRESS, row, || Error::unknown(key))
-    }
-
-    fn promise(&self, key: ExecutionKey, promise: &PendingPromise) -> Result<(), Error> {
-        let row = params![
-            key.0,
-            promise.id.number.cast_signed(),
-            promise.kind,
-            promise.subject,
-            promise.data,
-            promise.created_ms.cast_signed(),
-            promise.deadline_ms.map(u64::cast_signed),
-            promise.id.execution.as_str()
-        ];
-        self.fit(PROMISE, row, || Error::no_promise(key, promise))
     }
 
     /// Runs a statement that must change exactly one row; `misfit` says what it means that it cannot.
@@ -142,22 +117,25 @@ impl Writer {
         match self.run(sql, row) {
             Ok(1) => Ok(()),
             Ok(_) => Err(misfit()),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Err(misfit()),
+            Err(error) if is_constraint(&error) => Err(misfit()),
             Err(error) => Err(error.into()),
         }
     }
 
     fn run(&self, sql: &str, row: impl Params) -> rusqlite::Result<usize> {
-        self.connection.prepare_cached(sql)?.execute(row)
+        self.tables().run(sql, row)
     }
+
+    fn tables(&self) -> Tables<'_> {
+        Tables(&self.connection)
+    }
+}
+
+fn is_constraint(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
 /// The row of a segment; the rows of one journal are neighbours, in order.
 pub(super) fn segment_id(key: ExecutionKey, segment: u32) -> i64 {
     i64::from(key.0) << 32 | i64::from(segment)
-}
-
-fn failure_text(progress: &Progress) -> Result<Option<String>, Error> {
-    let text = progress.error.as_ref().map(serde_json::to_string).transpose();
-    text.map_err(|error| Error::from(rusqlite::Error::ToSqlConversionFailure(error.into())))
 }

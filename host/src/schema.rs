@@ -1,0 +1,89 @@
+//! JSON Schemas that a guest attaches to a promise: what an operator answers must fit.
+//!
+//! The schema is hostile, and `jsonschema` alone would run out of stack, memory or time on some. So `outline` copies into a new
+//! schema only the keywords it knows, `work` refuses a schema that applies too much to one value, and simulates every check on a
+//! budget before the crate may do it; `explain` says what does not fit. Draft 2020-12, without `$dynamicRef`, references to
+//! other documents, and `format`, which is an annotation there.
+//!
+//! Read `outline.rs`, `work.rs`, then `explain.rs`.
+
+mod explain;
+mod outline;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use explain::capped;
+use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
+use outline::Shape;
+use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use work::Work;
+
+/// A schema that can be checked against without harm.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    validator: Validator,
+    /// What it applies where, for the budget; the first one is the root.
+    shapes: Vec<Shape>,
+}
+
+/// The longest schema, in bytes.
+const MAX_SCHEMA: usize = 64 << 10;
+
+/// The longest value, in bytes.
+const MAX_VALUE: usize = 8 << 20;
+
+impl Schema {
+    /// Reads a schema: at most 64 KiB, nested at most 127 deep.
+    ///
+    /// # Errors
+    /// Says in plain words what is wrong with it, and where.
+    pub(crate) fn parse(json: &str) -> Result<Self, String> {
+        if json.len() > MAX_SCHEMA {
+            return Err(format!("the schema has {} bytes; at most {MAX_SCHEMA} are allowed", json.len()));
+        }
+        let value =
+            serde_json::from_str(json).map_err(|error| capped(format_args!("the schema is not JSON: {error}")))?;
+        let read = survive(|| {
+            let (shapes, copy) = outline::read(&value)?;
+            work::check_schema(&shapes)?;
+            let validator = options(outline::MAX_PATTERN).build(&copy).map_err(|error| explain::misfit(&error))?;
+            Ok(Self { validator, shapes })
+        });
+        read.map_err(|reason| capped(format_args!("the schema cannot be used: {reason}")))
+    }
+
+    /// Whether a value fits.
+    ///
+    /// # Errors
+    /// Says where it does not, what is there, and what should be; in at most about 500 characters, with bytes of the guest as they are.
+    pub(crate) fn check(&self, value_json: &str) -> Result<(), String> {
+        if value_json.len() > MAX_VALUE {
+            return Err(format!("the value has {} bytes; at most {MAX_VALUE} are allowed", value_json.len()));
+        }
+        let value: Value =
+            serde_json::from_str(value_json).map_err(|error| capped(format_args!("the value is not JSON: {error}")))?;
+        Work::to_check(&self.shapes).run(&value)?;
+        survive(|| {
+            if self.validator.is_valid(&value) {
+                return Ok(());
+            }
+            if Work::to_explain(&self.shapes).run(&value).is_err() {
+                return Err("the value does not fit the schema, and is too large to say where".to_owned());
+            }
+            self.validator.validate(&value).map_err(|error| explain::misfit(&error))
+        })
+    }
+}
+
+/// How the crate is used: nothing is ever fetched, and patterns match in time linear in the text.
+fn options(pattern_size: usize) -> ValidationOptions<'static> {
+    let patterns = PatternOptions::regex().size_limit(pattern_size).dfa_size_limit(64 << 10);
+    jsonschema::options().with_draft(Draft::Draft202012).offline().with_pattern_options(patterns)
+}
+
+/// Turns a panic of the crate into an error: it is large, and what it reads comes from a guest.
+fn survive<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the validator failed on it".to_owned()))
+}

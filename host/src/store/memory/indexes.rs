@@ -1,0 +1,99 @@
+//! What is found in a store in memory without looking at everything.
+
+use crate::store::invocation::PendingPromise;
+use crate::store::machine::Row;
+use crate::store::record::{NEVER, PromiseState, Schedule, TaskState, tag};
+use std::collections::BTreeSet;
+
+/// Sets of times and ids; `NEVER` is not among the times.
+#[derive(Debug, Default)]
+pub(super) struct Indexes {
+    /// The deadlines of pending promises with a task.
+    task_deadlines: BTreeSet<(u64, String)>,
+    /// The deadlines of the other pending promises.
+    other_deadlines: BTreeSet<(u64, String)>,
+    /// The ends of leases.
+    pub(super) leases: BTreeSet<(u64, String)>,
+    /// When schedules fire.
+    pub(super) firings: BTreeSet<(u64, String)>,
+    /// The pending tasks.
+    pub(super) offers: BTreeSet<String>,
+    /// The ids of the acquired tasks.
+    pub(super) held: BTreeSet<String>,
+    /// The pending promises that ask something.
+    pub(super) asked: BTreeSet<String>,
+    /// Branches and their promises.
+    pub(super) branches: BTreeSet<(String, String)>,
+}
+
+impl Indexes {
+    /// Notes that a row is there, or is there no more.
+    pub(super) fn note_row(&mut self, row: &Row, there: bool) {
+        let Row { promise, task } = row;
+        let id = &promise.id;
+        if promise.state == PromiseState::Pending {
+            let deadlines = if task.is_some() { &mut self.task_deadlines } else { &mut self.other_deadlines };
+            note_time(deadlines, promise.timeout_at, id, there);
+            if PendingPromise::is_asked(promise) {
+                note(&mut self.asked, id.clone(), there);
+            }
+        }
+        if let Some(branch) = promise.tags.get(tag::BRANCH) {
+            note(&mut self.branches, (branch.clone(), id.clone()), there);
+        }
+        let Some(task) = task else { return };
+        if task.state == TaskState::Pending {
+            note(&mut self.offers, id.clone(), there);
+        }
+        if task.state == TaskState::Acquired {
+            note(&mut self.held, id.clone(), there);
+        }
+        if let Some(lease) = &task.lease {
+            note_time(&mut self.leases, lease.expires_at, id, there);
+        }
+    }
+
+    /// Notes that a schedule is there, or is there no more.
+    pub(super) fn note_schedule(&mut self, schedule: &Schedule, there: bool) {
+        note_time(&mut self.firings, schedule.next_run_at, &schedule.id, there);
+    }
+
+    pub(super) fn due_promises(&self, now: u64, all: bool) -> Vec<String> {
+        if !all {
+            return due(&self.task_deadlines, now);
+        }
+        let sets = [&self.task_deadlines, &self.other_deadlines].map(|set| until(set, now));
+        let mut due: Vec<_> = sets.into_iter().flatten().collect();
+        due.sort();
+        due.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    pub(super) fn next_due(&self, all: bool) -> Option<u64> {
+        let others = Some(&self.other_deadlines).filter(|_| all);
+        let sets = [&self.task_deadlines, &self.leases, &self.firings].into_iter().chain(others);
+        sets.filter_map(BTreeSet::first).map(|(at, _)| *at).min()
+    }
+}
+
+/// The ids of the times up to `now`, in the order of the times.
+pub(super) fn due(set: &BTreeSet<(u64, String)>, now: u64) -> Vec<String> {
+    until(set, now).map(|(_, id)| id.clone()).collect()
+}
+
+fn until(set: &BTreeSet<(u64, String)>, now: u64) -> impl Iterator<Item = &(u64, String)> {
+    set.iter().take_while(move |(at, _)| *at <= now)
+}
+
+fn note_time(set: &mut BTreeSet<(u64, String)>, at: u64, id: &str, there: bool) {
+    if at < NEVER {
+        note(set, (at, id.to_owned()), there);
+    }
+}
+
+fn note<T: Ord>(set: &mut BTreeSet<T>, entry: T, there: bool) {
+    if there {
+        set.insert(entry);
+    } else {
+        set.remove(&entry);
+    }
+}

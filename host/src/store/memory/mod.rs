@@ -1,0 +1,114 @@
+//! A store that forgets with the process: maps behind one lock.
+//!
+//! Reading order: `mod.rs` (the store), `maps.rs` (what it holds, one change, and how a commit that fails is taken back),
+//! `tables.rs` (the same for the machine), `indexes.rs` (what is found without looking at everything).
+
+mod indexes;
+mod maps;
+mod tables;
+
+use super::operation::Dialect;
+use super::record::{Promise, Schedule, Task};
+use super::{Applied, Change, Error, Execution, ExecutionKey, PendingPromise, Store};
+use crate::id::{Digest, ExecutionId};
+use maps::Maps;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+/// A store in memory: fast, and gone with the process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    dialect: Dialect,
+    keys: AtomicU32,
+    tables: Mutex<Maps>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty store whose operations follow a dialect of the protocol.
+    pub fn with_dialect(dialect: Dialect) -> Self {
+        Self { dialect, ..Self::default() }
+    }
+
+    /// Every change is applied as a whole or undone before the lock is released, so a panic elsewhere leaves no damage.
+    fn tables(&self) -> MutexGuard<'_, Maps> {
+        self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
+        let mut tables = self.tables();
+        let mut applied = Vec::new();
+        let done = changes.iter().try_for_each(|change| tables.apply(self.dialect, change, &mut applied));
+        match done {
+            Ok(()) => tables.undo.clear(),
+            Err(_) => tables.take_back(),
+        }
+        done.map(|()| applied)
+    }
+
+    fn fresh_key(&self) -> ExecutionKey {
+        ExecutionKey(self.keys.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
+        let tables = self.tables();
+        tables.rows.get(id.as_str()).map_or(Ok(None), |row| tables.execution(row))
+    }
+
+    fn executions(&self) -> Result<Vec<Execution>, Error> {
+        let tables = self.tables();
+        let all = tables.rows.values().filter_map(|row| tables.execution(row).transpose());
+        let mut all = all.collect::<Result<Vec<_>, _>>()?;
+        all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
+        Ok(all)
+    }
+
+    fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
+        let tables = self.tables();
+        Ok(tables.executions.get(&key).map(|entry| (entry.journal.clone(), entry.segments)).unwrap_or_default())
+    }
+
+    fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
+        Ok(self.tables().rows.get(id).map(|row| (row.promise.clone(), row.task.clone())))
+    }
+
+    fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
+        let tables = self.tables();
+        let asked = tables.indexes.asked.iter().filter_map(|id| tables.rows.get(id));
+        let mut all: Vec<_> = asked.filter_map(|row| PendingPromise::of(&row.promise)).collect();
+        all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
+        Ok(all)
+    }
+
+    fn held(&self) -> Result<Vec<(String, u64)>, Error> {
+        let tables = self.tables();
+        let tasks = tables.indexes.held.iter().filter_map(|id| tables.rows.get(id)?.task.as_ref());
+        Ok(tasks.map(|task| (task.id.clone(), task.version)).collect())
+    }
+
+    fn offers(&self) -> Result<Vec<String>, Error> {
+        Ok(self.tables().indexes.offers.iter().cloned().collect())
+    }
+
+    fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        Ok(self.tables().schedules.values().cloned().collect())
+    }
+
+    fn next_due(&self) -> Result<Option<u64>, Error> {
+        Ok(self.tables().indexes.next_due(self.dialect.fires_all()))
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.tables().blobs.get(digest).cloned())
+    }
+
+    fn survives_the_process(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,221 @@
+//! Promises, tasks and schedules, as a store keeps them.
+//!
+//! The records of the Resonate protocol (version `2026-04-01`), section 3, with text where the wire has base64. All times are
+//! milliseconds since the Unix epoch, all durations milliseconds.
+
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// The deadline of what has none: as late as every store can keep.
+pub const NEVER: u64 = i64::MAX as u64;
+
+/// Names of tags that mean something to a store.
+pub mod tag {
+    /// The group address whose workers may run the promise; makes a task of it.
+    pub const TARGET: &str = "resonate:target";
+    /// `true`: the deadline resolves the promise instead of rejecting it.
+    pub const TIMER: &str = "resonate:timer";
+    /// The root of the call tree.
+    pub const ORIGIN: &str = "resonate:origin";
+    /// What a task gets to see with its promise.
+    pub const BRANCH: &str = "resonate:branch";
+    /// The execution that made the promise.
+    pub const PARENT: &str = "resonate:parent";
+    /// The prefix of detached promises.
+    pub const PREFIX: &str = "resonate:prefix";
+    /// `true`: somebody outside settles it.
+    pub const EXTERNAL: &str = "resonate:external";
+    /// The time before which nobody should be told of the task; checked in dialects B and C, and not acted upon.
+    pub const DELAY: &str = "resonate:delay";
+    /// The schedule that made the promise.
+    pub const SCHEDULE: &str = "resonate:schedule";
+}
+
+/// What a promise carries in or out. A store never looks inside `data`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Value {
+    /// Anything beside the data, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The data, usually a JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+}
+
+/// A durable promise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promise {
+    /// Its id, chosen by whoever created it.
+    pub id: String,
+    /// Whether and how it is settled.
+    pub state: PromiseState,
+    /// What it was created with.
+    pub param: Value,
+    /// What it was settled with.
+    pub value: Value,
+    /// Names and texts; those of [`tag`] mean something.
+    pub tags: BTreeMap<String, String>,
+    /// Its deadline.
+    pub timeout_at: u64,
+    /// When it was created.
+    pub created_at: u64,
+    /// When it was settled; none while it is pending.
+    pub settled_at: Option<u64>,
+}
+
+/// The states of a promise; all but the first are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromiseState {
+    /// Nobody has settled it.
+    Pending,
+    /// It has a value.
+    Resolved,
+    /// It has an error.
+    Rejected,
+    /// Somebody canceled it.
+    RejectedCanceled,
+    /// Its deadline came first.
+    RejectedTimedout,
+}
+
+/// A claim on the work behind a promise with a target; it has the promise's id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The id of its promise.
+    pub id: String,
+    /// Whether somebody works on it.
+    pub state: TaskState,
+    /// How often it was acquired; whoever holds an older version is refused.
+    pub version: u64,
+    /// Awaited promises that settled since it was last acquired.
+    pub resumes: u64,
+    /// The lease, while it is acquired.
+    pub lease: Option<Lease>,
+}
+
+/// Who works on a task, and for how long unless it says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The process.
+    pub pid: String,
+    /// How long it lasts from the last sign of life, in milliseconds.
+    pub ttl: u64,
+    /// When it ends.
+    pub expires_at: u64,
+}
+
+/// The states of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskState {
+    /// Somebody may acquire it.
+    Pending,
+    /// Somebody works on it.
+    Acquired,
+    /// It waits for promises.
+    Suspended,
+    /// An operator parked it.
+    Halted,
+    /// Its promise is settled. Final.
+    Fulfilled,
+}
+
+/// Creates promises at the times of a cron expression.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Its id.
+    pub id: String,
+    /// When: five fields, or six or seven with leading seconds, in UTC.
+    pub cron: String,
+    /// The id of a created promise: `{{.id}}` is the schedule's id, `{{.timestamp}}` the time of the firing.
+    pub promise_id: String,
+    /// How long a created promise may stay pending.
+    pub promise_timeout: u64,
+    /// What it is created with.
+    pub promise_param: Value,
+    /// Its tags.
+    pub promise_tags: BTreeMap<String, String>,
+    /// When the schedule was created.
+    pub created_at: u64,
+    /// When it fires next.
+    pub next_run_at: u64,
+    /// When it fired last.
+    pub last_run_at: Option<u64>,
+}
+
+impl Promise {
+    /// Whether it is settled by its deadline at `now`.
+    pub fn is_due(&self, now: u64) -> bool {
+        self.state == PromiseState::Pending && now >= self.timeout_at
+    }
+
+    /// Whether its deadline resolves it.
+    pub fn is_timer(&self) -> bool {
+        self.tags.get(tag::TIMER).is_some_and(|timer| timer == "true")
+    }
+
+    /// What its deadline makes of it.
+    pub fn expired(&self) -> PromiseState {
+        if self.is_timer() { PromiseState::Resolved } else { PromiseState::RejectedTimedout }
+    }
+
+    /// The address of the group that may run it.
+    pub fn target(&self) -> Option<&str> {
+        self.tags.get(tag::TARGET).map(String::as_str)
+    }
+}
+
+impl Schedule {
+    /// The tag of a schedule that passes over firings which come more than a minute late.
+    pub fn skipping() -> (String, String) {
+        ("everstep:missed".to_owned(), "skip".to_owned())
+    }
+
+    /// Whether firings that come more than a minute late are passed over; otherwise they are made up for.
+    pub fn skips_missed(&self) -> bool {
+        let (name, value) = Self::skipping();
+        self.promise_tags.get(&name) == Some(&value)
+    }
+}
+
+impl PromiseState {
+    /// The name that is stored and sent.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Resolved => "resolved",
+            Self::Rejected => "rejected",
+            Self::RejectedCanceled => "rejected_canceled",
+            Self::RejectedTimedout => "rejected_timedout",
+        }
+    }
+}
+
+impl TaskState {
+    /// The name that is stored and sent.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Acquired => "acquired",
+            Self::Suspended => "suspended",
+            Self::Halted => "halted",
+            Self::Fulfilled => "fulfilled",
+        }
+    }
+}
+
+macro_rules! read_by_name {
+    ($($state:ty),*) => {$(
+        impl FromStr for $state {
+            type Err = serde::de::value::Error;
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                Self::deserialize(name.into_deserializer())
+            }
+        }
+    )*};
+}
+read_by_name!(PromiseState, TaskState);
