@@ -27,6 +27,8 @@ mode = "recorded"
 name = "echo"
 [[capability]]
 name = "nobody"
+[[capability]]
+name = "promise"
 "#;
 
 /// What every row needs.
@@ -37,6 +39,9 @@ struct Bench {
 }
 
 fn main() -> Outcome<()> {
+    if let Some(dir) = std::env::var_os("EVERSTEP_BENCH_SUSPENDED") {
+        return print_suspended(Path::new(&dir));
+    }
     if let Some(dir) = std::env::var_os("EVERSTEP_BENCH_RSS") {
         return print_rss(Path::new(&dir));
     }
@@ -60,8 +65,16 @@ fn main() -> Outcome<()> {
         bench.external().await?;
         bench.one_step("memory store, one-step execution, p50", None).await?;
         bench.one_step("file store, one-step execution, p50", Some("one-step")).await?;
-        bench.wide("memory store, 16 wide, one-step executions", Everstep::local()).await?;
-        bench.wide("file store, 16 wide, one-step executions", Everstep::open(bench.store("wide"))).await?;
+        bench.wide("memory store, 16 wide, one-step executions", Everstep::local(), 16).await?;
+        for width in [16, 64, 256] {
+            let name = format!("file store, {width} wide, one-step executions");
+            bench.wide(&name, Everstep::open(bench.store(&format!("wide-{width}"))), width).await?;
+        }
+        for steps in [10, 1_000, 10_000] {
+            bench.resume(steps).await?;
+        }
+        bench.wake().await?;
+        bench.suspended().await?;
         bench.replay().await?;
         bench.overhead().await
     })?;
@@ -131,17 +144,17 @@ impl Bench {
         Ok(())
     }
 
-    /// Executions per second with 16 under way at any time.
-    async fn wide(&self, name: &str, builder: Builder) -> Outcome<()> {
-        const EACH: u32 = 1_000;
+    /// Executions per second with so many under way at any time.
+    async fn wide(&self, name: &str, builder: Builder, width: u32) -> Outcome<()> {
+        let each = 16_000 / width;
         let host = self.host(builder)?;
         let raw = self.raw_syncs(500)?;
         let started = Instant::now();
-        let tasks: Vec<_> = (0..16)
+        let tasks: Vec<_> = (0..width)
             .map(|_| {
                 let (host, run) = (host.clone(), self.run("ticks", &times(1)));
                 tokio::spawn(async move {
-                    for _ in 0..EACH {
+                    for _ in 0..each {
                         host.run(run.clone().with_id(ExecutionId::random())).await?;
                     }
                     Ok::<_, std::sync::Arc<everstep::Error>>(())
@@ -151,8 +164,91 @@ impl Bench {
         for task in tasks {
             task.await??;
         }
-        let rate = f64::from(16 * EACH) / started.elapsed().as_secs_f64();
+        let rate = f64::from(width * each) / started.elapsed().as_secs_f64();
         row(name, format!("{rate:.0} /s"), &format!("{:.1} x {raw:.0} /s", rate / raw));
+        Ok(())
+    }
+
+    /// From the answer to the end of an execution that had given its instance up after so many steps, and has them to repeat.
+    async fn resume(&self, steps: u32) -> Outcome<()> {
+        let name = format!("resume-{steps}");
+        let host = self.host(Everstep::open(self.store(&name)).keep_warm(Duration::ZERO))?;
+        let (mut times_ms, mut raw_ms) = (Vec::new(), Vec::new());
+        for _ in 0..20 {
+            raw_ms.push(1e3 / self.raw_syncs(50)?);
+            let handle = host.start(self.run("ticks_then_wait", &times(steps))).await?;
+            while host.reader().execution(handle.id())?.state != everstep::store::State::Suspended {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let promise = handle.id().promise(u64::from(steps));
+            let started = Instant::now();
+            host.settle(&promise, Ok("1".into())).await?;
+            handle.wait().await?;
+            times_ms.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+        let (time, raw) = (median(&mut times_ms), median(&mut raw_ms));
+        let row_name = format!("evicted execution, {steps} steps, from answer to end, p50");
+        row(&row_name, format!("{time:.2} ms"), &format!("{raw:.3} ms"));
+        Ok(())
+    }
+
+    /// From the answer to the guest's next step, with the instance kept warm.
+    async fn wake(&self) -> Outcome<()> {
+        let (woken, wakes) = std::sync::mpsc::channel();
+        let echo = move |request: Request| {
+            // The bench reads it until it is over.
+            let _ = woken.send(Instant::now());
+            async move { Ok(request.message) }
+        };
+        let host = Everstep::open(self.store("wake")).capability("echo", Idempotent(echo));
+        let host = host.cache(self.dir.join("cache")).build()?;
+        let (mut times_ms, mut raw_ms) = (Vec::new(), Vec::new());
+        for _ in 0..100 {
+            raw_ms.push(1e3 / self.raw_syncs(20)?);
+            let handle = host.start(self.run("waits_then_requests", "null")).await?;
+            let promise = handle.id().promise(0);
+            while host.reader().promises()?.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let started = Instant::now();
+            host.settle(&promise, Ok("1".into())).await?;
+            handle.wait().await?;
+            times_ms.push(wakes.recv()?.duration_since(started).as_secs_f64() * 1e3);
+        }
+        let (time, raw) = (median(&mut times_ms), median(&mut raw_ms));
+        // Its request waits for a barrier of its own, one sync behind the one that makes the answer durable.
+        let beside = format!("{raw:.3} ms: 2 + {:.3} ms", (time - 2.0 * raw).max(0.0));
+        row("warm execution, from answer to its next request, p50", format!("{time:.3} ms"), &beside);
+        Ok(())
+    }
+
+    /// What a store with 100,000 suspended executions costs: bytes on disk, time to start, memory.
+    async fn suspended(&self) -> Outcome<()> {
+        const COUNT: u32 = 100_000;
+        let dir = self.store("suspended");
+        {
+            let host = self.host(Everstep::open(&dir).keep_warm(Duration::ZERO))?;
+            let tasks: Vec<_> = (0..64)
+                .map(|_| {
+                    let (host, run) = (host.clone(), self.run("ticks_then_wait", &times(1)).without_waiting());
+                    tokio::spawn(async move {
+                        for _ in 0..COUNT / 64 + 1 {
+                            host.run(run.clone().with_id(ExecutionId::random())).await?;
+                        }
+                        Ok::<_, std::sync::Arc<everstep::Error>>(())
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await??;
+            }
+        }
+        let bytes = std::fs::metadata(dir.join("store.db"))?.len();
+        let each = bytes as f64 / f64::from(COUNT);
+        row("suspended execution, on disk", format!("{each:.0} bytes"), "");
+        let child =
+            std::process::Command::new(std::env::current_exe()?).env("EVERSTEP_BENCH_SUSPENDED", &self.dir).output()?;
+        row("host with 100,000 suspended: start; RSS", String::from_utf8(child.stdout)?.trim().to_owned(), "");
         Ok(())
     }
 
@@ -215,6 +311,28 @@ fn append_and_sync(file: &mut File, count: u32) -> Outcome<f64> {
     Ok(f64::from(count) / started.elapsed().as_secs_f64())
 }
 
+/// Starts a host over the store of suspended executions, answers one of them, and prints how long the start took and what the process
+/// holds in memory then.
+fn print_suspended(dir: &Path) -> Outcome<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let started = Instant::now();
+        let host = Everstep::open(dir.join("suspended")).cache(dir.join("cache")).build()?;
+        let start_ms = started.elapsed().as_secs_f64() * 1e3;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        println!("{start_ms:.1} ms; {:.1} MB", resident_mb()?);
+        drop(host);
+        Ok(())
+    })
+}
+
+fn resident_mb() -> Outcome<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let kib: f64 = resident.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib * 1024.0 / 1e6)
+}
+
 /// Runs one execution from the cache in a process of its own and prints what that process holds in memory.
 fn print_rss(dir: &Path) -> Outcome<()> {
     let bench = Bench {
@@ -226,10 +344,7 @@ fn print_rss(dir: &Path) -> Outcome<()> {
     runtime.block_on(async {
         let host = bench.host(Everstep::open(bench.store("rss")))?;
         host.run(bench.run("ticks", &times(10))).await?;
-        let status = std::fs::read_to_string("/proc/self/status")?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        let kib: f64 = resident.trim().trim_end_matches(" kB").parse()?;
-        println!("{:.1} MB", kib * 1024.0 / 1e6);
+        println!("{:.1} MB", resident_mb()?);
         Ok(())
     })
 }
@@ -237,13 +352,16 @@ fn print_rss(dir: &Path) -> Outcome<()> {
 /// A store that keeps nothing: what is left is the cost without a journal.
 mod nothing {
     use everstep::id::{Digest, ExecutionId};
-    use everstep::store::{Change, Error, Execution, ExecutionKey, PendingPromise, Store};
+    use everstep::store::record::{Promise, Schedule, Task};
+    use everstep::store::{Applied, Change, Error, Execution, ExecutionKey, PendingPromise, Store};
 
     pub(super) struct Nothing;
 
     impl Store for Nothing {
-        fn commit(&self, _: &[Change]) -> Result<(), Error> {
-            Ok(())
+        fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
+            let operation = |change: &Change| matches!(change, Change::Operation { .. });
+            let done = Applied { answer: Ok(everstep::store::operation::Reply::Done), events: Vec::new() };
+            Ok(changes.iter().filter(|change| operation(change)).map(|_| done.clone()).collect())
         }
         fn fresh_key(&self) -> ExecutionKey {
             ExecutionKey(1)
@@ -259,6 +377,21 @@ mod nothing {
         }
         fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
             Ok(Vec::new())
+        }
+        fn promise(&self, _: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
+            Ok(None)
+        }
+        fn offers(&self) -> Result<Vec<String>, Error> {
+            Ok(Vec::new())
+        }
+        fn held(&self) -> Result<Vec<(String, u64)>, Error> {
+            Ok(Vec::new())
+        }
+        fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+            Ok(Vec::new())
+        }
+        fn next_due(&self) -> Result<Option<u64>, Error> {
+            Ok(None)
         }
         fn blob(&self, _: &Digest) -> Result<Option<Vec<u8>>, Error> {
             Ok(None)

@@ -5,6 +5,10 @@ wasmtime::component::bindgen!({
     world: "durable",
     imports: {
         "everstep:host/promises.wait-any": async | trappable,
+        "everstep:host/promises.resolve": async | trappable,
+        "everstep:host/promises.reject": async | trappable,
+        "everstep:host/promises.cancel": async | trappable,
+        "everstep:host/functions.spawn-detached": async | trappable,
         "everstep:host/files": async | trappable,
         default: trappable,
     },

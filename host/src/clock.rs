@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A source of wall-clock time and the way to wait for it.
 pub trait Clock: Send + Sync + 'static {
@@ -15,6 +15,11 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Completes once `now_ms` has reached `deadline_ms`.
     fn sleep_until(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// The same for what no guest waits for, such as a schedule. A clock that moves because somebody waits for it does not move for this.
+    fn sleep_aside(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.sleep_until(deadline_ms)
+    }
 }
 
 /// A point of monotonic time, for measuring how long the host itself took.
@@ -65,17 +70,20 @@ impl Clock for SystemClock {
 pub struct TestClock {
     now_ms: AtomicU64,
     waiting: Mutex<BTreeMap<u64, Vec<oneshot::Sender<()>>>>,
+    /// The time, for those who wait without moving it.
+    moved: watch::Sender<u64>,
 }
 
 impl TestClock {
     /// A clock that stands at `now_ms` milliseconds since the Unix epoch.
     pub fn at(now_ms: u64) -> Self {
-        Self { now_ms: AtomicU64::new(now_ms), waiting: Mutex::default() }
+        Self { now_ms: AtomicU64::new(now_ms), waiting: Mutex::default(), moved: watch::Sender::new(now_ms) }
     }
 
     /// Moves the clock forward to `now_ms` and wakes whoever waited for a time up to it.
     pub fn advance_to(&self, now_ms: u64) {
         self.now_ms.fetch_max(now_ms, Ordering::SeqCst);
+        self.moved.send_modify(|moved| *moved = now_ms.max(*moved));
         let mut waiting = self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let later = waiting.split_off(&now_ms.saturating_add(1));
         for waiter in std::mem::replace(&mut *waiting, later).into_values().flatten() {
@@ -111,6 +119,14 @@ impl Clock for TestClock {
             self.advance_to(nearest);
             // The sender lives in the clock until it fires.
             let _ = woken.await;
+        })
+    }
+
+    fn sleep_aside(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let mut moved = self.moved.subscribe();
+            // The sender lives as long as the clock.
+            let _ = moved.wait_for(|now_ms| *now_ms >= deadline_ms).await;
         })
     }
 }

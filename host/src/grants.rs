@@ -41,6 +41,11 @@ impl Grants {
         Self { digest: policy.digest(), policy, folders: Folders::default(), audit: None }
     }
 
+    /// A policy under which nothing is done, because everything is recorded: no folder and no log is opened.
+    pub(crate) fn for_replay(policy: Policy) -> Self {
+        Self { digest: policy.digest(), policy, folders: Folders::default(), audit: None }
+    }
+
     /// What no rule can allow, as the disk shows it now: links and special files.
     ///
     /// # Errors
@@ -58,6 +63,11 @@ impl GrantsCache {
     /// A cache that refuses policies under which a guest could write to one of the folders `private`.
     pub(crate) fn new(private: Vec<PathBuf>) -> Self {
         Self { private, open: Mutex::default() }
+    }
+
+    /// The policy with that digest, if it is open.
+    pub(crate) fn known(&self, digest: &Digest) -> Option<Arc<Grants>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).grants.get(digest).cloned()
     }
 
     /// The policy with its folders and log opened.

@@ -17,13 +17,17 @@ pub mod id;
 mod journal;
 pub mod output;
 pub mod policy;
+mod schema;
 pub mod store;
 mod worker;
 
 pub use bridge::Patience;
 pub use engine::Error as LoadError;
 pub use guest_error::{ErrorCode, GuestError};
-pub use host::{Builder, Component, Error, Everstep, Handle, Reader, Report, Run, StepOutcome, StepView};
+pub use host::{
+    Builder, Cancellation, Component, Error, Everstep, Handle, Reader, Replay, ReplayEnd, Report, Run, Scope,
+    StepOutcome, StepView,
+};
 pub use id::{Digest, ExecutionId, PromiseId};
 pub use policy::Policy;
 pub use worker::FunctionInfo;

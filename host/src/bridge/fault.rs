@@ -38,6 +38,9 @@ pub(crate) enum Stop {
     Trap(wasmtime::Error),
     #[error("the execution was canceled")]
     Canceled,
+    /// A replay has come to where it was to end.
+    #[error("the guest has repeated what is recorded")]
+    Replayed,
     #[error("the execution waits for promises")]
     Suspended,
 }

@@ -40,6 +40,9 @@ impl Bridge {
         }
         let mut state = self.state();
         let number = state.next;
+        if state.only_up_to.is_some_and(|end| number >= end) {
+            return Err(Stop::Replayed.into());
+        }
         let args = [name.as_bytes()];
         let step = step(name, &args);
         let found = match state.peek_step(number)? {

@@ -2,7 +2,7 @@
 //!
 //! [`Bridge`] is one execution seen from its guest. `pipeline` is the road itself, written once for the four classes of
 //! step: internal, external, output and promise. `replay` compares the guest with the journal, `promises` settles and delivers,
-//! `memo` remembers computations, `state` is what they share, `fault` is how a call can end. What a step means is known to the capability
+//! `wait` is how a guest waits, `memo` remembers computations, `state` is what they share, `fault` is how a call can end. What a step means is known to the capability
 //! alone (`crate::capability`); the journal and the policy know only its kind, its digest and its grant.
 
 mod fault;
@@ -12,23 +12,28 @@ mod promises;
 mod replay;
 mod state;
 mod value;
+mod wait;
 
 pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use memo::Recollection;
 pub(crate) use pipeline::Step;
-pub use promises::Patience;
-pub(crate) use promises::{About, NewPromise, Settlement, Shown};
-pub(crate) use state::{Promise, State};
+pub(crate) use promises::{About, Called, NewPromise, check_fit};
+pub(crate) use state::State;
 pub(crate) use value::{Json, Value};
+pub(crate) use wait::Instances;
+pub use wait::Patience;
 
 use crate::capability::Registry;
 use crate::clock::Clock;
 use crate::grants::Grants;
-use crate::id::ExecutionId;
+use crate::guest_error::GuestError;
+use crate::id::{Digest, ExecutionId};
 use crate::journal::{Committer, Ticket};
 use crate::output::Output;
 use crate::store::{self, Change};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// One execution that this host runs: everything its guest can reach.
@@ -39,12 +44,58 @@ pub(crate) struct Bridge {
     pub(crate) grants: Arc<Grants>,
     pub(crate) capabilities: Arc<Registry>,
     pub(crate) clock: Arc<dyn Clock>,
-    committer: Arc<Committer>,
+    pub(crate) committer: Arc<Committer>,
+    /// What it runs as: for the executions that it calls, and for its end.
+    pub(crate) claim: TaskClaim,
+    instances: Arc<Instances>,
     state: Mutex<State>,
+    /// What the store says of promises of this execution, until the guest looks.
+    inbox: Mutex<Vec<Notice>>,
+    /// The execution has ended in the store: somebody canceled it, or its deadline passed.
+    canceled: AtomicBool,
+    /// The run is over, and its execution about to be let go.
+    over: AtomicBool,
+    /// The function returned, and the store is about to be told.
+    returned: AtomicBool,
     /// Something was settled or canceled.
     changed: Notify,
     /// Held by an effect that the guest blocks on, also when the run has been stopped meanwhile.
     blocking: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The claim on an execution that a run holds.
+#[derive(Clone, Debug)]
+pub(crate) struct TaskClaim {
+    /// The component that runs.
+    pub(crate) component: Digest,
+    /// The version of the task.
+    pub(crate) version: u64,
+    /// The address of the worker group of this host.
+    pub(crate) target: Arc<str>,
+    /// The deadline of the execution, in milliseconds since the Unix epoch.
+    pub(crate) deadline_ms: Option<u64>,
+}
+
+/// A promise that was settled in the store.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    /// Its number.
+    pub(crate) number: u64,
+    /// How.
+    pub(crate) outcome: Result<String, GuestError>,
+    /// When, in milliseconds since the Unix epoch.
+    pub(crate) at_ms: u64,
+}
+
+impl Notice {
+    /// How a promise was settled, as the guest of its execution learns it; none while it is pending.
+    pub(crate) fn of(number: u64, promise: &store::record::Promise) -> Option<Self> {
+        let outcome = store::outcome_of(promise)?;
+        let of_child =
+            |error: GuestError| GuestError { message: format!("{}: {}", promise.id, error.message), ..error };
+        let outcome = if promise.target().is_some() { outcome.map_err(of_child) } else { outcome };
+        Some(Self { number, outcome, at_ms: promise.settled_at.unwrap_or(promise.timeout_at) })
+    }
 }
 
 /// What a bridge is made of.
@@ -56,14 +107,49 @@ pub(crate) struct Parts {
     pub(crate) capabilities: Arc<Registry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) committer: Arc<Committer>,
+    pub(crate) claim: TaskClaim,
+    pub(crate) instances: Arc<Instances>,
 }
+
+/// How long a canceled guest may clean up that asked for it.
+const CLEANUP: Duration = Duration::from_secs(5);
 
 impl Bridge {
     /// The bridge of an execution that is in `state`.
     pub(crate) fn new(parts: Parts, state: State) -> Arc<Self> {
-        let Parts { id, function, seed, grants, capabilities, clock, committer } = parts;
-        let (state, changed, blocking) = (Mutex::new(state), Notify::new(), Arc::default());
-        Arc::new(Self { id, function, seed, grants, capabilities, clock, committer, state, changed, blocking })
+        let Parts { id, function, seed, grants, capabilities, clock, committer, claim, instances } = parts;
+        Arc::new(Self {
+            id,
+            function,
+            seed,
+            grants,
+            capabilities,
+            clock,
+            committer,
+            claim,
+            instances,
+            state: Mutex::new(state),
+            inbox: Mutex::default(),
+            canceled: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            returned: AtomicBool::new(false),
+            changed: Notify::new(),
+            blocking: Arc::default(),
+        })
+    }
+
+    /// Tells the guest of a promise that was settled in the store. Does not wait for the state.
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes in what the store has said since the last look.
+    fn take_notices_into(&self, state: &mut State) {
+        let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
+        for Notice { number, outcome, at_ms } in notices {
+            state.mark_settled(number, outcome, at_ms);
+        }
     }
 
     /// The right to an effect that cannot be given up half way, after the one before it. Whoever ends a run, or takes the
@@ -124,20 +210,53 @@ impl Bridge {
         Ok(())
     }
 
-    /// Ends the execution from outside: whatever the guest does next stops with [`Stop::Canceled`].
+    /// Ends the run from outside: the store says that the execution has ended. Does not wait for the state.
     pub(crate) fn cancel(&self) {
-        self.state().canceled = true;
+        self.canceled.store(true, Ordering::SeqCst);
         self.changed.notify_waiters();
     }
 
-    /// Completes once somebody has canceled the execution.
+    /// Whether the execution was ended from outside.
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.canceled.load(Ordering::SeqCst)
+    }
+
+    /// Whether the run is over, and its execution about to be let go.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Whether the function has returned, and the store is about to be told.
+    pub(crate) fn returned(&self) -> bool {
+        self.returned.load(Ordering::SeqCst)
+    }
+
+    /// Notes that the function has returned.
+    pub(crate) fn note_return(&self) {
+        self.returned.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends the run: nothing is recorded any more but its end.
+    pub(crate) fn conclude(&self, state: &mut State) {
+        self.over.store(true, Ordering::SeqCst);
+        state.concluded = true;
+        state.stop_effects();
+    }
+
+    /// Completes once the run has to end: the execution was ended from outside, and the time to clean up is over for a guest that
+    /// asked for it.
     pub(crate) async fn canceled(&self) {
         loop {
             let changed = self.changed.notified();
-            if self.state().canceled {
-                return;
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_canceled() {
+                break;
             }
             changed.await;
+        }
+        if self.state().cleans_up {
+            tokio::time::sleep(CLEANUP).await;
         }
     }
 }

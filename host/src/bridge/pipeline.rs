@@ -4,7 +4,7 @@
 //! effect that takes time. [`Bridge::external`]: a barrier makes everything earlier durable, then the effect runs.
 //! [`Bridge::output`]: shown once its record is durable. [`Bridge::promise`]: the outcome comes later, by itself.
 
-use super::promises::NewPromise;
+use super::promises::{self, NewPromise};
 use super::replay::{Found, describe_parts};
 use super::{Bridge, Divergence, Fault, State, Stop, Value};
 use crate::guest_error::{ErrorCode, GuestError};
@@ -108,7 +108,12 @@ impl Bridge {
                 Begun::Recorded(outcome) => return Ok(outcome?),
                 Begun::Called(number) => match state.recorded_outcome(number, step.kind)? {
                     Some(outcome) => return Ok(outcome?),
-                    None => (number, true, self.submit(&mut state, [])),
+                    None if state.only_up_to.is_some() => return Err(Stop::Replayed.into()),
+                    None => {
+                        // The last of what is recorded: the guest was blocked on it.
+                        self.go_live(&mut state)?;
+                        (number, true, self.submit(&mut state, []))
+                    }
                 },
                 Begun::Live(admitted) => {
                     self.record_call(&mut state, step, &admitted, Role::Effect, None);
@@ -157,12 +162,12 @@ impl Bridge {
             }
             Begun::Live(admitted) => admitted,
         };
-        if let Some(error) = self.no_room_for_promise(&state, new.role) {
+        if let Some(error) = self.no_room_for_promise(&state, admitted.number, new.role) {
             self.record::<()>(&mut state, step, &admitted, &Err(error.clone()))?;
             return Err(error.into());
         }
         self.check_room(&state, new.bytes())?;
-        let deadline_ms = new.timeout_ms.map(|timeout| self.clock.now_ms().saturating_add(timeout));
+        let deadline_ms = promises::deadline(self.clock.now_ms(), &new, self.claim.deadline_ms);
         self.record_call(&mut state, step, &admitted, new.role, deadline_ms);
         self.open(&mut state, admitted.number, new, deadline_ms);
         Ok(admitted.number)
@@ -222,7 +227,7 @@ impl Bridge {
     }
 
     /// Whether the execution may keep so many bytes more.
-    fn check_room(&self, state: &State, bytes: u64) -> Result<(), Stop> {
+    pub(super) fn check_room(&self, state: &State, bytes: u64) -> Result<(), Stop> {
         let fits = state.kept_bytes().saturating_add(bytes) <= self.grants.policy.limits.journal;
         if fits { Ok(()) } else { Err(self.no_room()) }
     }

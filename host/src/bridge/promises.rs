@@ -1,18 +1,20 @@
-//! Promises: opened by a step, settled once by whoever is first, delivered when the guest waits.
+//! Promises: opened by a step, settled once by whoever is first.
 //!
-//! *Settled* is a fact of the host, *delivered* one of the guest; only the second steers it. Timers and deadlines fire where the
-//! guest waits, in the order of their times, so that a resumed execution sees them as an undisturbed one does.
+//! Timers, and requests to capabilities of this host, live with the run and in the journal. What others settle is a promise of the
+//! store from the commit on that records its step: a question, and the execution of a function that is called.
 
-use super::{Bridge, Fault, Promise, State, Step, Stop};
+use super::{Bridge, Fault, State, Step, Stop};
+use crate::bridge::state::Promise;
 use crate::capability::{self, Capability};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::{Record, Role, Ticket};
-use crate::store::{Change, PendingPromise};
-use std::collections::HashSet;
+use crate::id::ExecutionId;
+use crate::journal::Role;
+use crate::schema::Schema;
+use crate::store::operation::{NewPromise as StoredPromise, Operation, Reply, Settlement as Settle};
+use crate::store::record::{NEVER, Value, tag};
+use crate::store::{self, Asked, Change, Invocation, PendingPromise};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// How many promises of one wait a message names.
-const SHOWN: usize = 16;
 
 /// What a promise is opened with.
 pub(crate) struct NewPromise {
@@ -27,9 +29,19 @@ pub(crate) enum About {
     /// Nothing: the clock settles it.
     Time,
     /// A question or an external promise, for whoever may answer from outside.
-    Shown(Shown),
+    Shown(Asked),
     /// A request: the capability and the message.
     Request(String, String),
+    /// A function to be run as a child.
+    Call(Called),
+}
+
+/// A function that a guest calls.
+pub(crate) struct Called {
+    pub(crate) function: String,
+    pub(crate) args: String,
+    /// The address of the group that runs it; none: that of this host.
+    pub(crate) target: Option<String>,
 }
 
 impl NewPromise {
@@ -37,47 +49,19 @@ impl NewPromise {
     pub(super) fn bytes(&self) -> u64 {
         let bytes = match &self.about {
             About::Time => 0,
-            About::Shown(Shown { subject, data, .. }) => subject.len() + data.as_ref().map_or(0, String::len),
+            About::Shown(Asked { subject, data, schema, .. }) => {
+                subject.len() + data.as_ref().map_or(0, String::len) + schema.as_ref().map_or(0, String::len)
+            }
             About::Request(capability, message) => capability.len() + message.len(),
+            About::Call(Called { function, args, .. }) => function.len() + args.len(),
         };
         bytes as u64
     }
 
     /// Whether the guest itself may settle it.
     fn own(&self) -> bool {
-        matches!(&self.about, About::Shown(shown) if shown.kind == "promise")
+        matches!(&self.about, About::Shown(asked) if asked.kind == "promise")
     }
-}
-
-/// How a promise is shown to whoever may settle it.
-pub(crate) struct Shown {
-    pub(crate) kind: &'static str,
-    pub(crate) subject: String,
-    pub(crate) data: Option<String>,
-}
-
-/// How long a run waits for promises before it gives its instance up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// As long as it takes.
-    Forever,
-    /// Not at all: it suspends.
-    None,
-}
-
-/// What became of an attempt to settle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Settlement {
-    /// It was the first; durable once the ticket is.
-    Settled(Ticket),
-    /// The promise had the same outcome already; durable once the ticket is.
-    Same(Ticket),
-    /// The promise had another outcome already.
-    Other,
-    /// The execution has no such promise.
-    Unknown,
-    /// The run is over; the promise may be settled in the store.
-    Over,
 }
 
 impl Bridge {
@@ -86,32 +70,72 @@ impl Bridge {
         let (own, bytes) = (new.own(), new.bytes());
         let promise = Promise { called: true, own, bytes, ..Promise::new(new.role, deadline_ms) };
         state.insert(number, promise);
-        let shown = match new.about {
+        let asked = match new.about {
             About::Time => return,
-            About::Shown(shown) => shown,
+            About::Shown(asked) => asked,
+            About::Call(called) => return self.call(state, number, called, deadline_ms),
             About::Request(capability, message) => match self.capabilities.get(&capability) {
                 Some(provider) if new.role == Role::Request => return self.send(state, number, provider, message),
-                _ => Shown { kind: "request", subject: capability, data: Some(message) },
+                _ => for_client(capability, message),
             },
         };
-        // In one commit with the record of the call: whoever is to answer finds it, whatever becomes of this host.
-        let listed = self.listed(state, number, shown);
-        self.submit_soon(state, [listed]);
+        self.keep(state, number, asked.param(), asked.tags(), deadline_ms);
+    }
+
+    /// Creates a promise of the store, in one commit with the record of the call: whoever is to settle it finds it, whatever becomes of
+    /// this host.
+    fn keep(
+        &self,
+        state: &mut State,
+        number: u64,
+        param: Value,
+        mut tags: BTreeMap<String, String>,
+        deadline_ms: Option<u64>,
+    ) {
+        tags.insert(tag::PARENT.to_owned(), self.id.to_string());
+        let id = self.id.promise(number).to_string();
+        let new = StoredPromise { id, timeout_at: deadline_ms.unwrap_or(NEVER), param, tags };
+        self.submit_soon(state, [Change::operation(self.clock.now_ms(), Operation::PromiseCreate(new))]);
+    }
+
+    fn call(&self, state: &mut State, number: u64, called: Called, deadline_ms: Option<u64>) {
+        let (invocation, target) = self.invocation(called);
+        self.keep(state, number, invocation.param(), invocation.tags(&target), deadline_ms);
+    }
+
+    /// A call as a promise carries it, and the address of the group that runs it.
+    fn invocation(&self, called: Called) -> (Invocation, String) {
+        let Called { function, args, target } = called;
+        let (component, policy) = (self.claim.component, self.grants.digest);
+        let target = target.unwrap_or_else(|| self.claim.target.to_string());
+        (Invocation { function, args, component, policy }, target)
+    }
+
+    /// Starts a function as an execution that is nobody's child, once; returns its id.
+    pub(crate) async fn spawn_detached(
+        self: &Arc<Self>,
+        step: &Step<'_>,
+        called: Called,
+        timeout_ms: Option<u64>,
+    ) -> Result<String, Fault> {
+        let number = self.state().next;
+        let id = detached_id(&self.id, number);
+        let (invocation, target) = self.invocation(called);
+        let now_ms = self.clock.now_ms();
+        let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
+        let (param, tags) = (invocation.param(), invocation.tags(&target));
+        let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
+        self.external(step, async |_| {
+            let created = self.committer.operate(now_ms, Operation::PromiseCreate(new)).await.map_err(unavailable)?;
+            created.answer.map(|_| id).map_err(|refusal| GuestError::new(ErrorCode::Failed, refusal.to_string()))
+        })
+        .await
     }
 
     /// Who will settle a request: a capability of this host, or else a client, who finds it among the open promises. That is
     /// decided once and recorded, so that no other host has it served again by somebody else.
     pub(crate) fn role_of_request(&self, capability: &str) -> Role {
         if self.capabilities.get(capability).is_some() { Role::Request } else { Role::External }
-    }
-
-    /// The entry among the open promises, where whoever may settle it finds it.
-    fn listed(&self, state: &State, number: u64, shown: Shown) -> Change {
-        let Shown { kind, subject, data } = shown;
-        let (id, kind, created_ms) = (self.id.promise(number), kind.to_owned(), state.now_ms);
-        let deadline_ms = state.promises.get(&number).and_then(|promise| promise.deadline_ms);
-        let pending = PendingPromise { id, kind, subject, data, created_ms, deadline_ms };
-        Change::Promise(state.journal.key(), Box::new(pending))
     }
 
     /// A replayed guest has made the call that created a promise.
@@ -122,9 +146,7 @@ impl Bridge {
             if promise.outcome.is_none() {
                 promise.bytes = new.bytes();
                 state.beside += promise.bytes;
-                if let (Role::Request, About::Request(capability, message)) = (promise.role, new.about) {
-                    promise.request = Some((capability, message));
-                }
+                promise.about = Some(new.about).filter(|_| promise.role == Role::Request || promise.missing);
             }
         }
     }
@@ -138,19 +160,22 @@ impl Bridge {
         if state.live {
             return Ok(());
         }
+        if state.only_up_to.is_some() {
+            return Err(Stop::Replayed);
+        }
         let now_ms = self.clock.now_ms();
         let in_time = |promise: &Promise| promise.deadline_ms.is_none_or(|deadline| now_ms < deadline);
         let lost = state.promises.iter().filter(|(_, promise)| in_time(promise));
-        let lost: Vec<_> = lost.filter_map(|(number, promise)| Some((*number, promise.request.clone()?))).collect();
-        let lost = lost.into_iter().map(|(number, (capability, message))| {
+        let requests: Vec<_> = lost.filter_map(|(number, promise)| Some((*number, promise.request()?))).collect();
+        let requests = requests.into_iter().map(|(number, (capability, message))| {
             let provider = self.capabilities.get(&capability).ok_or_else(|| self.unserved(number, &capability))?;
             Ok((number, capability, provider, message))
         });
-        let lost = lost.collect::<Result<Vec<_>, Stop>>()?;
+        let lost = requests.collect::<Result<Vec<_>, Stop>>()?;
         state.live = true;
-        state.promises.values_mut().for_each(|promise| promise.request = None);
         let changes = std::mem::take(&mut state.when_live);
         self.submit(state, changes);
+        self.keep_missing(state);
         for (number, capability, provider, message) in lost {
             if provider.is_idempotent() {
                 self.send(state, number, provider, message);
@@ -160,6 +185,30 @@ impl Bridge {
             }
         }
         Ok(())
+    }
+
+    /// Promises that the store should know of and does not, as in the fork of an execution, are created there.
+    fn keep_missing(&self, state: &mut State) {
+        let abouts: Vec<_> = state
+            .promises
+            .iter_mut()
+            .filter_map(|(number, promise)| {
+                let about = promise.about.take().filter(|_| promise.missing)?;
+                promise.missing = false;
+                Some((*number, about, promise.deadline_ms))
+            })
+            .collect();
+        for (number, about, deadline_ms) in abouts {
+            match about {
+                About::Shown(asked) => self.keep(state, number, asked.param(), asked.tags(), deadline_ms),
+                About::Request(capability, message) => {
+                    let asked = for_client(capability, message);
+                    self.keep(state, number, asked.param(), asked.tags(), deadline_ms);
+                }
+                About::Call(called) => self.call(state, number, called, deadline_ms),
+                About::Time => {}
+            }
+        }
     }
 
     fn unserved(&self, number: u64, capability: &str) -> Stop {
@@ -184,7 +233,7 @@ impl Bridge {
             drop(bridge);
             let outcome = capability::answer(&*provider, request).await;
             if let Some(bridge) = run.upgrade() {
-                bridge.settle_with(number, |state| bridge.checked(state, outcome));
+                bridge.answer(number, outcome);
             }
         });
         if let Some(promise) = state.promises.get_mut(&number) {
@@ -209,187 +258,103 @@ impl Bridge {
         }
     }
 
-    /// Settles a promise unless it is settled; whoever is first wins.
-    pub(crate) fn settle(self: &Arc<Self>, number: u64, outcome: Result<String, GuestError>) -> Settlement {
-        self.settle_with(number, |_| outcome)
-    }
-
-    fn settle_with(
-        self: &Arc<Self>,
-        number: u64,
-        outcome: impl FnOnce(&State) -> Result<String, GuestError>,
-    ) -> Settlement {
+    /// Settles a request with what a capability of this host has answered.
+    fn answer(self: &Arc<Self>, number: u64, outcome: Result<String, GuestError>) {
         let mut state = self.state();
-        if state.concluded {
-            return Settlement::Over;
-        }
-        let outcome = outcome(&state);
-        let Some(promise) = state.promises.get(&number) else { return Settlement::Unknown };
-        if let Some(settled) = &promise.outcome {
-            let same = *settled == outcome;
-            return if same { Settlement::Same(self.submit_soon(&mut state, [])) } else { Settlement::Other };
-        }
+        let pending = state.promises.get(&number).filter(|promise| promise.outcome.is_none());
+        let Some(promise) = pending.filter(|_| !state.concluded) else { return };
         let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.clock.now_ms());
-        self.settle_in(&mut state, number, if too_late { Err(timed_out()) } else { outcome });
-        let ticket = self.submit_soon(&mut state, []);
+        let outcome = if too_late { Err(timed_out()) } else { self.checked(&state, outcome) };
+        self.settle_in(&mut state, number, outcome);
+        self.submit_soon(&mut state, []);
         drop(state);
         self.changed.notify_waiters();
-        if too_late { Settlement::Other } else { Settlement::Settled(ticket) }
     }
 
     /// Records a settlement; the caller knows that the promise is pending.
     pub(super) fn settle_in(&self, state: &mut State, number: u64, outcome: Result<String, GuestError>) {
         let effect = state.promises.get_mut(&number).and_then(|promise| promise.effect.take());
-        let listed = state.record_settlement(number, outcome, self.clock.now_ms());
-        if listed.is_some() {
-            self.submit(state, listed);
-        }
+        state.record_settlement(number, outcome, self.clock.now_ms());
         if let Some(effect) = effect {
             effect.abort();
         }
     }
 
-    /// Waits until a promise is settled, one of `wanted` or any, and delivers what is.
-    ///
-    /// # Errors
-    /// [`Stop::Suspended`] without patience; a divergence when the journal holds another step here; [`Stop::Store`] when the
-    /// store fails, because nothing that is waited for could be recorded any more.
-    pub(crate) async fn wait(self: &Arc<Self>, wanted: Option<&[u64]>, patience: Patience) -> Result<Vec<u64>, Stop> {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let deadline = {
-                let mut state = self.state();
-                if state.canceled {
-                    return Err(Stop::Canceled);
-                }
-                if let Some(delivered) = self.deliver(&mut state, wanted)? {
-                    return Ok(delivered);
-                }
-                let busy = state.promises.values().any(|promise| promise.effect.is_some());
-                if patience == Patience::None && !busy {
-                    return Err(Stop::Suspended);
-                }
-                state.deadlines.first().map(|(deadline, _)| *deadline)
-            };
-            let due = async {
-                match deadline {
-                    None => std::future::pending().await,
-                    Some(deadline) => self.clock.sleep_until(deadline).await,
-                }
-            };
-            tokio::select! {
-                () = changed => {}
-                () = due => {}
-                error = self.committer.failure() => return Err(Stop::Store(error)),
-            }
-        }
-    }
-
-    /// One look at the promises: a recorded delivery, or a live one, or none yet.
-    fn deliver(self: &Arc<Self>, state: &mut State, wanted: Option<&[u64]>) -> Result<Option<Vec<u64>>, Stop> {
-        let attempted = || match wanted {
-            None => "a wait for any promise".to_owned(),
-            Some(wanted) => format!("a wait for {:?}", &wanted[..wanted.len().min(SHOWN)]),
-        };
-        let wanted = wanted.map(|wanted| wanted.iter().collect::<HashSet<_>>());
-        let is_wanted = |number: &u64| wanted.as_ref().is_none_or(|wanted| wanted.contains(number));
-        if let Some(numbers) = state.take_delivery(attempted, is_wanted)? {
-            return Ok(Some(numbers));
-        }
-        self.go_live(state)?;
-        self.fire_deadlines(state, is_wanted);
-        let numbers = self.first_settled(state, is_wanted);
-        if !numbers.is_empty() {
-            let at_ms = state.tick(self.clock.now_ms());
-            state.journal.append(&Record::Delivered { at_ms, numbers: numbers.clone() });
-            state.mark_delivered(&numbers);
-            return Ok(Some(numbers));
-        }
-        if state.in_flight == 0 {
-            return Err(Stop::Contract("the guest waits although it has no pending promise".into()));
-        }
-        // While nothing happens, nothing stays undurable.
-        self.submit_soon(state, []);
-        Ok(None)
-    }
-
-    /// Settles what is due, in the order of the deadlines, up to what the guest would have seen first had it waited all the
-    /// time: what settled before a deadline is delivered before that deadline fires.
-    fn fire_deadlines(&self, state: &mut State, is_wanted: impl Fn(&u64) -> bool) {
-        let now_ms = self.clock.now_ms();
-        while let Some(&(deadline, number)) = state.deadlines.first() {
-            let was_earlier = |number: &u64| state.fired_ms(*number) < deadline;
-            if deadline > now_ms || state.undelivered.iter().filter(|number| is_wanted(number)).any(was_earlier) {
-                return;
-            }
-            let timer = state.promises.get(&number).is_some_and(|promise| promise.role == Role::Timer);
-            let outcome = if timer { Ok("null".to_owned()) } else { Err(timed_out()) };
-            self.settle_in(state, number, outcome);
-        }
-    }
-
-    /// What a guest that had waited all the time would have been told first: what settled, in the order of the times, up to the
-    /// first deadline that has passed, be it fired or not.
-    fn first_settled(&self, state: &State, is_wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
-        let mut numbers: Vec<u64> = state.undelivered.iter().copied().filter(&is_wanted).collect();
-        numbers.sort_by_key(|number| state.fired_ms(*number));
-        let fired =
-            numbers.iter().copied().find(|number| state.is_timed_out(*number)).map(|number| state.fired_ms(number));
-        let now_ms = self.clock.now_ms();
-        let mut due = state.deadlines.iter().take_while(|(deadline, _)| *deadline <= now_ms);
-        let due = due.find(|(_, number)| is_wanted(number)).map(|(deadline, _)| *deadline);
-        if let Some(end) = fired.into_iter().chain(due).min() {
-            numbers.retain(|number| state.fired_ms(*number) <= end);
-        }
-        numbers
-    }
-
     /// Settles a promise of kind `promise` for the guest itself.
-    pub(crate) fn settle_own(
+    pub(crate) async fn settle_own(
         self: &Arc<Self>,
         step: &Step<'_>,
         number: u64,
         outcome: Result<String, GuestError>,
     ) -> Result<(), Fault> {
-        let limit = self.grants.policy.limits.journal;
-        self.internal(step, |state, _| {
-            let own = |promise: &&Promise| promise.called && promise.own;
-            let Some(promise) = state.promises.get(&number).filter(own) else {
-                let message = format!("{number} is no promise that this execution made with create");
-                return Err(GuestError::new(ErrorCode::Invalid, message));
-            };
-            match &promise.outcome {
-                Some(settled) if *settled == outcome => {}
-                Some(_) => {
-                    let message = format!("promise {number} is settled already, with another outcome");
-                    return Err(GuestError::new(ErrorCode::Invalid, message));
-                }
-                // Two records: of the step, which is the smaller one, and of the settlement.
-                None if state.kept_bytes().saturating_add(size(&outcome)) > limit => {
-                    let message = format!("promise {number} stays pending: the journal has no room (limits.journal)");
-                    return Err(GuestError::new(ErrorCode::LimitExceeded, message));
-                }
-                None => self.settle_in(state, number, outcome),
+        let own = |promise: &Promise| promise.called && promise.own;
+        let (is_own, fits) = {
+            let mut state = self.state();
+            // The outcome goes into the journal with its delivery. A replay does what is recorded.
+            let recorded = state.journal.history.peek()?.is_some();
+            let fits = recorded || self.check_room(&state, size(&outcome)).is_ok();
+            (state.promises.get(&number).is_some_and(own), fits)
+        };
+        if !is_own || !fits {
+            return self.internal(step, |_, _| if is_own { Err(no_room(number)) } else { Err(no_such(number)) });
+        }
+        let id = self.id.promise(number);
+        let now_ms = self.clock.now_ms();
+        self.external(step, async |_| {
+            let stored = self.committer.store().promise(&id.to_string()).map_err(unavailable)?;
+            let asked = stored.and_then(|(promise, _)| PendingPromise::of(&promise)).ok_or_else(|| no_such(number))?;
+            check_fit(asked.schema.as_deref(), &outcome).map_err(|why| GuestError::new(ErrorCode::Invalid, why))?;
+            let (state, value) = store::value_of(&outcome);
+            let settle = Settle { id: id.to_string(), state, value: value.clone() };
+            let applied =
+                self.committer.operate(now_ms, Operation::PromiseSettle(settle)).await.map_err(unavailable)?;
+            match applied.answer {
+                Ok(Reply::Promise(promise)) if (promise.state, &promise.value) == (state, &value) => Ok(()),
+                _ => Err(no_such(number)),
             }
-            Ok(())
         })
+        .await?;
+        self.record_settled(number);
+        Ok(())
+    }
+
+    /// Records the settlement that the guest itself has brought about, next to its step: a fork behind that step has it too.
+    fn record_settled(&self, number: u64) {
+        let mut state = self.state();
+        self.take_notices_into(&mut state);
+        state.record_outcome(number);
     }
 
     /// Gives up on a promise of any kind; one that is settled stays as it is.
-    pub(crate) fn cancel_promise(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
+    pub(crate) async fn cancel_promise(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
+        let role = {
+            let state = self.state();
+            state.promises.get(&number).filter(|promise| promise.called).map(|promise| promise.role)
+        };
+        if let Some(Role::External | Role::Child) = role {
+            let id = self.id.promise(number).to_string();
+            let now_ms = self.clock.now_ms();
+            self.external(step, async |_| {
+                let canceled = self.committer.operate(now_ms, Operation::CancelTree { id }).await;
+                canceled.map_err(unavailable).map(drop)
+            })
+            .await?;
+            self.record_settled(number);
+            return Ok(());
+        }
+        self.give_up(step, number)
+    }
+
+    /// Gives up on a promise that this host settles itself.
+    pub(crate) fn give_up(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
         self.internal(step, |state, _| {
             let Some(promise) = state.promises.get(&number).filter(|promise| promise.called) else {
                 let message = format!("{number} is no promise of this execution");
                 return Err(GuestError::new(ErrorCode::Invalid, message));
             };
             if promise.outcome.is_none() {
-                self.settle_in(
-                    state,
-                    number,
-                    Err(GuestError::new(ErrorCode::Canceled, "the guest gave the promise up")),
-                );
+                let given_up = GuestError::new(ErrorCode::Canceled, "the guest gave the promise up");
+                self.settle_in(state, number, Err(given_up));
             }
             Ok(())
         })
@@ -404,7 +369,14 @@ impl Bridge {
     }
 
     /// Whether another promise would be one too many.
-    pub(super) fn no_room_for_promise(&self, state: &State, role: Role) -> Option<GuestError> {
+    pub(super) fn no_room_for_promise(&self, state: &State, number: u64, role: Role) -> Option<GuestError> {
+        if self.is_canceled() && state.cleans_up {
+            return Some(GuestError::new(ErrorCode::Canceled, "the execution is canceled, and waits for nothing new"));
+        }
+        if role == Role::Child && self.id.child(number).is_none() {
+            let message = format!("the id of a child of {} would be too long; call with less depth", self.id);
+            return Some(GuestError::new(ErrorCode::LimitExceeded, message));
+        }
         let limits = &self.grants.policy.limits;
         let full = |what: &str, limit: u64| {
             let message = format!("{limit} promises are pending already ({what}); await one first");
@@ -438,6 +410,49 @@ impl Bridge {
     }
 }
 
+/// A request that a client serves.
+fn for_client(capability: String, message: String) -> Asked {
+    Asked { kind: "request", subject: capability, data: Some(message), schema: None }
+}
+
+impl Promise {
+    /// What a capability of this host was asked, when its answer is lost.
+    fn request(&self) -> Option<(String, String)> {
+        match &self.about {
+            Some(About::Request(capability, message)) if self.role == Role::Request => {
+                Some((capability.clone(), message.clone()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The deadline of a new promise: for what others settle not later than that of the execution.
+pub(super) fn deadline(now_ms: u64, new: &NewPromise, bound_ms: Option<u64>) -> Option<u64> {
+    let asked = new.timeout_ms.map(|timeout| now_ms.saturating_add(timeout)).filter(|deadline| *deadline < NEVER);
+    let bound = bound_ms.filter(|_| matches!(new.role, Role::External | Role::Child));
+    asked.into_iter().chain(bound).min()
+}
+
+/// Whether an outcome fits the schema of its promise; an error fits any.
+///
+/// # Errors
+/// What does not fit, in words.
+pub(crate) fn check_fit(schema: Option<&str>, outcome: &Result<String, GuestError>) -> Result<(), String> {
+    match (schema, outcome) {
+        (Some(schema), Ok(json)) => Schema::parse(schema)?.check(json),
+        _ => Ok(()),
+    }
+}
+
+/// The id of an execution that is nobody's child: the same whenever the step is repeated.
+fn detached_id(of: &ExecutionId, number: u64) -> String {
+    let root = of.root();
+    let hash = blake3::hash(of.promise(number).to_string().as_bytes()).to_hex();
+    let room = ExecutionId::LONGEST - 18;
+    format!("{}:d{}", &root[..root.len().min(room)], &hash[..16])
+}
+
 /// Bytes of an outcome.
 fn size(outcome: &Result<String, GuestError>) -> u64 {
     match outcome {
@@ -446,6 +461,21 @@ fn size(outcome: &Result<String, GuestError>) -> u64 {
     }
 }
 
-fn timed_out() -> GuestError {
+/// One and the same for a promise that is unknown, somebody else's, or settled otherwise.
+fn no_such(number: u64) -> GuestError {
+    GuestError::new(ErrorCode::Invalid, format!("{number} is no open promise that this execution made with create"))
+}
+
+fn no_room(number: u64) -> GuestError {
+    let message = format!("promise {number} stays pending: the journal has no room (limits.journal)");
+    GuestError::new(ErrorCode::LimitExceeded, message)
+}
+
+/// The store failed in the middle of an effect: the run ends at its next barrier, and the guest does not go on.
+fn unavailable(_: store::Error) -> GuestError {
+    GuestError::new(ErrorCode::Failed, "the store failed")
+}
+
+pub(super) fn timed_out() -> GuestError {
     GuestError::new(ErrorCode::TimedOut, "the deadline passed before anybody settled the promise")
 }

@@ -19,6 +19,9 @@ impl State {
     /// Takes the next step number for `step` and looks it up in the journal.
     pub(super) fn take_step<T: Value>(&mut self, step: &Step<'_>) -> Result<Found<T>, Stop> {
         let number = self.next;
+        if self.only_up_to.is_some_and(|end| number >= end) {
+            return Err(Stop::Replayed);
+        }
         let Some((record, next)) = self.journal.history.peek()? else {
             self.next += 1;
             return Ok(Found::Nothing(number));

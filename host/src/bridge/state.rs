@@ -1,5 +1,6 @@
 //! What a bridge knows about its execution; rebuilt from the journal whenever a host takes the execution up.
 
+use super::promises::About;
 use crate::guest_error::GuestError;
 use crate::journal::{Corrupted, Journal, Record, Role, Ticket};
 use crate::output::Output;
@@ -15,6 +16,8 @@ pub(crate) struct State {
     pub(crate) next: u64,
     /// Whether the guest has repeated everything that is recorded.
     pub(crate) live: bool,
+    /// Nothing is to be done but to repeat what is recorded, up to this step.
+    pub(crate) only_up_to: Option<u64>,
     /// Steps that were answered from the journal.
     pub(crate) replayed: u64,
     pub(crate) promises: BTreeMap<u64, Promise>,
@@ -39,11 +42,16 @@ pub(crate) struct State {
     /// The last submission.
     pub(crate) submitted: Ticket,
     pub(crate) progress: Progress,
+    /// How often a host has taken the execution up.
+    pub(crate) attempts: u64,
     /// CPU time of this run, a replay included, in microseconds.
     pub(crate) cpu_us: u64,
     /// CPU time that the store has been told of.
     pub(crate) kept_cpu_us: u64,
-    pub(crate) canceled: bool,
+    /// The guest asked for a chance to clean up.
+    pub(crate) cleans_up: bool,
+    /// The promises that the guest waits for; none: any.
+    pub(crate) waits_for: Option<Vec<u64>>,
     /// The journal holds the return of the function.
     pub(crate) returned: bool,
     /// The run is over: nothing is recorded through this state any more.
@@ -53,7 +61,6 @@ pub(crate) struct State {
 }
 
 /// A promise of this execution.
-#[derive(Debug)]
 pub(crate) struct Promise {
     pub(crate) role: Role,
     pub(crate) deadline_ms: Option<u64>,
@@ -61,14 +68,20 @@ pub(crate) struct Promise {
     /// When it settled; 0 while it has not.
     pub(crate) settled_ms: u64,
     pub(crate) delivered: bool,
+    /// Whether the journal has its settlement.
+    pub(crate) recorded: bool,
     /// Whether the guest has made the call that created it; before that it is known from the journal only.
     pub(crate) called: bool,
     /// Whether the guest itself may settle it.
     pub(crate) own: bool,
     /// Bytes that are kept for it beside the journal while it is pending.
     pub(crate) bytes: u64,
-    /// What to ask a capability, kept while the request is open.
-    pub(crate) request: Option<(String, String)>,
+    /// What it is about, kept in a replay while the promise is pending: what was lost is sent, or kept in the store, again.
+    pub(crate) about: Option<About>,
+    /// The store was asked what became of it at its deadline.
+    pub(crate) asked: bool,
+    /// The store should know of it, and does not.
+    pub(crate) missing: bool,
     /// The effect that will settle it, if it runs in this host.
     pub(crate) effect: Option<AbortHandle>,
 }
@@ -88,6 +101,7 @@ impl State {
             journal,
             next: 0,
             live: false,
+            only_up_to: None,
             replayed: 0,
             promises: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -103,7 +117,9 @@ impl State {
             cpu_us: 0,
             kept_cpu_us: progress.cpu_us,
             progress,
-            canceled: false,
+            attempts: 0,
+            cleans_up: false,
+            waits_for: None,
             returned: false,
             concluded: false,
             when_live: Vec::new(),
@@ -130,6 +146,7 @@ impl State {
             {
                 let outcome = outcome.map(|json| String::from_utf8_lossy(&json).into_owned());
                 self.mark_settled(number, outcome, at_ms);
+                self.mark_recorded(number);
             }
         }
         Ok(())
@@ -152,7 +169,7 @@ impl State {
         };
         promise.outcome = Some(outcome);
         promise.settled_ms = at_ms;
-        promise.request = None;
+        promise.about = None;
         promise.effect = None;
         self.beside -= promise.bytes;
         if let Some(deadline) = promise.deadline_ms {
@@ -163,20 +180,33 @@ impl State {
         true
     }
 
-    /// Appends the settlement of a promise that is pending; returns the change that takes it off the list of open
-    /// promises, if it stood there.
-    pub(crate) fn record_settlement(
-        &mut self,
-        number: u64,
-        outcome: Result<String, GuestError>,
-        now_ms: u64,
-    ) -> Option<Change> {
+    /// Settles a promise that is pending, in the journal.
+    pub(crate) fn record_settlement(&mut self, number: u64, outcome: Result<String, GuestError>, now_ms: u64) {
         let at_ms = self.tick(now_ms);
-        let recorded = outcome.as_ref().map(|json| json.as_bytes().into()).map_err(Clone::clone);
-        self.journal.append(&Record::Settled { number, at_ms, outcome: recorded });
         self.mark_settled(number, outcome, at_ms);
-        let listed = self.promises.get(&number).is_some_and(|promise| promise.role != Role::Timer);
-        listed.then(|| Change::Settled(self.journal.key(), number))
+        self.record_outcome(number);
+    }
+
+    /// Appends the settlement of a promise that is settled, unless the journal has it.
+    pub(crate) fn record_outcome(&mut self, number: u64) {
+        let Some(promise) = self.promises.get_mut(&number).filter(|promise| !promise.recorded) else { return };
+        let Some(outcome) = &promise.outcome else { return };
+        promise.recorded = true;
+        let outcome = outcome.as_ref().map(|json| json.as_bytes().into()).map_err(Clone::clone);
+        self.journal.append(&Record::Settled { number, at_ms: promise.settled_ms, outcome });
+    }
+
+    /// Notes that the store does not know of a promise whose outcome it should decide.
+    pub(crate) fn mark_missing(&mut self, number: u64) {
+        if let Some(promise) = self.promises.get_mut(&number) {
+            promise.missing = promise.is_stored();
+        }
+    }
+
+    fn mark_recorded(&mut self, number: u64) {
+        if let Some(promise) = self.promises.get_mut(&number) {
+            promise.recorded = true;
+        }
     }
 
     /// When a settled promise would have settled had the guest waited all the time: a deadline that passed unseen counts.
@@ -224,6 +254,17 @@ impl State {
         promise.is_some_and(|promise| promise.deadline_ms.is_some_and(|deadline| deadline <= promise.settled_ms))
     }
 
+    /// Pending promises of every kind: the store may know how they are settled.
+    pub(crate) fn open(&self) -> impl Iterator<Item = u64> {
+        self.promises.iter().filter(|(_, promise)| promise.outcome.is_none()).map(|(number, _)| *number)
+    }
+
+    /// Pending promises that the store knows of, where others settle them.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = u64> {
+        let pending = self.promises.iter().filter(|(_, promise)| promise.outcome.is_none() && promise.is_stored());
+        pending.map(|(number, _)| *number)
+    }
+
     /// Promises that wait for somebody outside.
     pub(crate) fn waiting_outside(&self) -> usize {
         let waits = |promise: &&Promise| promise.role == Role::External && promise.outcome.is_none();
@@ -232,11 +273,31 @@ impl State {
 }
 
 impl Promise {
+    /// Whether the store decides how it is settled.
+    pub(crate) fn is_stored(&self) -> bool {
+        matches!(self.role, Role::External | Role::Child)
+    }
+
     /// A pending promise.
     pub(crate) fn new(role: Role, deadline_ms: Option<u64>) -> Self {
-        let (outcome, request, effect) = (None, None, None);
+        let (outcome, about, effect) = (None, None, None);
         let (settled_ms, bytes) = (0, 0);
-        let (delivered, called, own) = (false, false, false);
-        Self { role, deadline_ms, outcome, settled_ms, delivered, called, own, bytes, request, effect }
+        let (delivered, recorded, called, own) = (false, false, false, false);
+        let (asked, missing) = (false, false);
+        Self {
+            role,
+            deadline_ms,
+            outcome,
+            settled_ms,
+            delivered,
+            recorded,
+            called,
+            own,
+            bytes,
+            about,
+            asked,
+            missing,
+            effect,
+        }
     }
 }

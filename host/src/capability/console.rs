@@ -1,11 +1,13 @@
 //! `everstep:host/console`: output, and questions for a human.
 
+use super::promises::check_schema;
 use crate::bindings::everstep::host::console;
-use crate::bridge::{About, Fault, NewPromise, Shown, Step};
+use crate::bridge::{About, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::Role;
 use crate::output::{Content, MimePart};
 use crate::policy;
+use crate::store::Asked;
 use crate::worker::Ctx;
 
 impl console::Host for Ctx {
@@ -44,8 +46,12 @@ impl console::Host for Ctx {
         let args = [prompt.as_bytes(), &timeout];
         let grant = policy::Call::Capability { name: "input", bytes: prompt.len() as u64 };
         let step = Step { kind: "console.input", subject: &prompt, args: &args, grant };
+        if let Err(error) = check_schema(options.schema.as_deref()) {
+            return self.bridge.internal(&step, |_, _| Err(error));
+        }
         let timeout_ms = self.bridge.bounded_timeout("input", options.timeout_ms);
-        let about = About::Shown(Shown { kind: "input", subject: prompt.clone(), data: None });
+        let asked = Asked { kind: "input", subject: prompt.clone(), data: None, schema: options.schema };
+        let about = About::Shown(asked);
         self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, about })
     }
 }

@@ -16,7 +16,7 @@ impl context::Host for Ctx {
 
     fn attempt(&mut self) -> Result<u32, Fault> {
         let step = ungranted("context.attempt");
-        let attempt = self.bridge.internal(&step, |state, _| Ok(u64::from(state.progress.attempts)))?;
+        let attempt = self.bridge.internal(&step, |state, _| Ok(state.attempts))?;
         Ok(u32::try_from(attempt).unwrap_or(u32::MAX))
     }
 
@@ -35,6 +35,12 @@ impl context::Host for Ctx {
         Ok(self.bridge.grants.policy.env.clone().into_iter().collect())
     }
 
+    fn clean_up_on_cancel(&mut self) -> Result<(), Fault> {
+        self.bridge.internal(&ungranted("context.clean-up-on-cancel"), |_, _| Ok(()))?;
+        self.bridge.state().cleans_up = true;
+        Ok(())
+    }
+
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
         self.panic = Some(message.chars().take(LONGEST_PANIC).collect());
         Ok(())
@@ -45,7 +51,7 @@ impl context::Host for Ctx {
 const LONGEST_PANIC: usize = 2_000;
 
 /// Named capabilities that have an interface of their own.
-pub(super) const BUILT_IN: [&str; 4] = ["print", "display", "input", "promise"];
+pub(super) const BUILT_IN: [&str; 5] = ["print", "display", "input", "promise", "call"];
 
 fn ungranted(kind: &'static str) -> Step<'static> {
     Step { kind, subject: "", args: &[], grant: policy::Call::Ungranted }

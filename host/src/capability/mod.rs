@@ -11,6 +11,7 @@ mod bridge;
 mod console;
 mod context;
 pub mod files;
+mod functions;
 mod memo;
 mod promises;
 mod random;

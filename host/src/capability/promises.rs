@@ -1,26 +1,30 @@
 //! `everstep:host/promises`: promises that somebody outside settles, and waiting for any kind.
 
 use crate::bindings::everstep::host::{promises, types};
-use crate::bridge::{About, Fault, NewPromise, Shown, Step};
+use crate::bridge::{About, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::Role;
 use crate::policy;
+use crate::schema::Schema;
+use crate::store::Asked;
 use crate::worker::Ctx;
 use serde_json::value::RawValue;
 
 impl promises::Host for Ctx {
     fn create(&mut self, options: promises::Options) -> Result<u64, Fault> {
-        let promises::Options { data, timeout_ms } = options;
+        let promises::Options { data, timeout_ms, schema } = options;
         let timeout = timeout_ms.map(u64::to_le_bytes).unwrap_or_default();
         let shown_data = data.as_deref().unwrap_or_default();
+        // Without the schema: another version of what derives it must not make another call of it.
         let args = [shown_data.as_bytes(), &timeout];
         let grant = policy::Call::Capability { name: "promise", bytes: shown_data.len() as u64 };
         let step = Step { kind: "promises.create", subject: shown_data, args: &args, grant };
-        if let Some(Err(error)) = data.as_deref().map(check_json) {
+        let valid = data.as_deref().map_or(Ok(()), check_json).and_then(|()| check_schema(schema.as_deref()));
+        if let Err(error) = valid {
             return self.bridge.internal(&step, |_, _| Err(error));
         }
         let timeout_ms = self.bridge.bounded_timeout("promise", timeout_ms);
-        let about = About::Shown(Shown { kind: "promise", subject: String::new(), data: data.clone() });
+        let about = About::Shown(Asked { kind: "promise", subject: String::new(), data: data.clone(), schema });
         self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, about })
     }
 
@@ -44,37 +48,56 @@ impl promises::Host for Ctx {
         Ok(self.bridge.outcome(promise).map(|outcome| outcome.map_err(Into::into)))
     }
 
-    fn resolve(&mut self, promise: u64, value: String) -> Result<(), Fault> {
+    async fn resolve(&mut self, promise: u64, value: String) -> Result<(), Fault> {
         let valid = check_json(&value);
         let args: [&[u8]; 2] = [&promise.to_le_bytes(), value.as_bytes()];
         let subject = promise.to_string();
         let step = Step { kind: "promises.resolve", subject: &subject, args: &args, grant: policy::Call::Ungranted };
         match valid {
-            Ok(()) => self.bridge.settle_own(&step, promise, Ok(value.clone())),
+            Ok(()) => self.bridge.settle_own(&step, promise, Ok(value.clone())).await,
             Err(error) => self.bridge.internal(&step, |_, _| Err(error)),
         }
     }
 
-    fn reject(&mut self, promise: u64, error: types::Error) -> Result<(), Fault> {
+    async fn reject(&mut self, promise: u64, error: types::Error) -> Result<(), Fault> {
         let error = GuestError::from(error);
         let args: [&[u8]; 3] = [&promise.to_le_bytes(), error.code.name().as_bytes(), error.message.as_bytes()];
         let subject = promise.to_string();
         let step = Step { kind: "promises.reject", subject: &subject, args: &args, grant: policy::Call::Ungranted };
-        self.bridge.settle_own(&step, promise, Err(error.clone()))
+        self.bridge.settle_own(&step, promise, Err(error.clone())).await
     }
 
-    fn cancel(&mut self, promise: u64) -> Result<(), Fault> {
-        let number = promise.to_le_bytes();
+    async fn cancel(&mut self, promise: u64) -> Result<(), Fault> {
+        let (number, subject) = (promise.to_le_bytes(), promise.to_string());
         let args: [&[u8]; 1] = [&number];
-        let subject = promise.to_string();
-        let step = Step { kind: "promises.cancel", subject: &subject, args: &args, grant: policy::Call::Ungranted };
-        self.bridge.cancel_promise(&step, promise)
+        self.bridge.cancel_promise(&cancel_step(&subject, &args), promise).await
     }
+}
+
+impl Ctx {
+    /// The same for a timer, at once.
+    pub(crate) fn cancel_timer(&mut self, timer: u64) -> Result<(), Fault> {
+        let (number, subject) = (timer.to_le_bytes(), timer.to_string());
+        let args: [&[u8]; 1] = [&number];
+        self.bridge.give_up(&cancel_step(&subject, &args), timer)
+    }
+}
+
+fn cancel_step<'a>(subject: &'a str, args: &'a [&'a [u8]]) -> Step<'a> {
+    Step { kind: "promises.cancel", subject, args, grant: policy::Call::Ungranted }
 }
 
 pub(super) fn check_json(text: &str) -> Result<(), GuestError> {
     match serde_json::from_str::<&RawValue>(text) {
         Ok(_) => Ok(()),
         Err(error) => Err(GuestError::new(ErrorCode::Invalid, format!("not a JSON text: {error}"))),
+    }
+}
+
+/// A schema that can be used; without one every answer fits.
+pub(super) fn check_schema(schema: Option<&str>) -> Result<(), GuestError> {
+    match schema.map(Schema::parse) {
+        None | Some(Ok(_)) => Ok(()),
+        Some(Err(why)) => Err(GuestError::new(ErrorCode::Invalid, format!("the schema cannot be used: {why}"))),
     }
 }

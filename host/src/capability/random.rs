@@ -30,6 +30,14 @@ impl random::Host for Ctx {
     }
 }
 
+/// A random part of `whole`, 0 and `whole` included, drawn for a step.
+pub(super) fn share(seed: &[u8; 32], number: u64, whole: u64) -> u64 {
+    let mut bytes = [0; 8];
+    draw(seed, number, &mut bytes);
+    let scaled = u128::from(u64::from_le_bytes(bytes)) * (u128::from(whole) + 1);
+    (scaled >> 64) as u64
+}
+
 /// Fills `bytes` with the random stream of a step: BLAKE3 keyed with the seed, in its extendable output mode.
 fn draw(seed: &[u8; 32], number: u64, bytes: &mut [u8]) {
     blake3::Hasher::new_keyed(seed)
@@ -41,6 +49,14 @@ fn draw(seed: &[u8; 32], number: u64, bytes: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_share_is_within_the_whole() {
+        assert_eq!(super::share(&[1; 32], 0, 0), 0);
+        let shares: Vec<u64> = (0..100).map(|number| super::share(&[1; 32], number, 3)).collect();
+        assert!((0..=3).all(|share| shares.contains(&share)) && shares.iter().all(|share| *share <= 3));
+        assert!(super::share(&[1; 32], 0, u64::MAX) > 0);
+    }
+
     #[test]
     fn each_step_and_each_seed_has_a_stream_of_its_own() {
         let stream = |seed: u8, number: u64| {

@@ -22,4 +22,13 @@ impl timers::Host for Ctx {
         let step = Step { kind: "timers.sleep", subject: &subject, args: &args, grant: policy::Call::Clock };
         self.bridge.promise(&step, NewPromise { role: Role::Timer, timeout_ms: Some(ms), about: About::Time })
     }
+
+    fn sleep_about(&mut self, ms: u64, spread_ms: u64) -> Result<u64, Fault> {
+        let subject = format!("{ms} ms and up to {spread_ms} ms more");
+        let args: [&[u8]; 2] = [&ms.to_le_bytes(), &spread_ms.to_le_bytes()];
+        let step = Step { kind: "timers.sleep-about", subject: &subject, args: &args, grant: policy::Call::Clock };
+        let drawn = super::random::share(&self.bridge.seed, self.bridge.state().next, spread_ms);
+        let timeout_ms = Some(ms.saturating_add(drawn));
+        self.bridge.promise(&step, NewPromise { role: Role::Timer, timeout_ms, about: About::Time })
+    }
 }

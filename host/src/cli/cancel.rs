@@ -3,8 +3,8 @@
 use super::place::{Place, StoreArg};
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain, print, print_json};
-use crate::control::{self, Request};
-use everstep::{Error, Everstep, ExecutionId, store};
+use crate::control::{self, Done, Request};
+use everstep::{Error, Everstep, ExecutionId, Scope, store};
 use serde_json::json;
 use std::path::Path;
 use std::thread::sleep;
@@ -12,7 +12,8 @@ use std::time::Duration;
 
 /// End an execution for good
 ///
-/// Nothing is undone; promises it waits for are no longer offered. If a host runs on the store, it does this.
+/// Everything that it called ends with it, and promises it waits for are no longer offered; nothing is undone. What has ended stays as
+/// it is. If a host runs on the store, it does this.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     id: ExecutionId,
     #[command(flatten)]
     store: StoreArg,
-    /// Print one JSON object {canceled: ID}
+    /// Print one JSON object {canceled: ID}, or {ended: ID, state} for what had ended before
     #[arg(long)]
     json: bool,
 }
@@ -32,11 +33,11 @@ Examples:
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { id, store: StoreArg { store }, json } = args;
-    change(&store, Request::Cancel(id.clone()))?;
-    if json {
-        print_json(&json!({ "canceled": id }))?
-    } else {
-        print(&format!("canceled {id}\n"))?
+    match (change(&store, Request::Cancel(id.clone()))?.0, json) {
+        (Done::Done, true) => print_json(&json!({ "canceled": id }))?,
+        (Done::Done, false) => print(&format!("canceled {id}\n"))?,
+        (Done::HadEnded(state), true) => print_json(&json!({ "ended": id, "state": state }))?,
+        (Done::HadEnded(state), false) => print(&format!("{id} had ended ({}); nothing was changed\n", state.name()))?,
     }
     Ok(Exit::Done)
 }
@@ -55,17 +56,23 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Has the host of the store make a change; when there is none, makes it.
-pub(super) fn change(place: &Place, request: Request) -> Result<By, Failure> {
-    let dir = place.existing()?;
+pub(super) fn change(place: &Place, request: Request) -> Result<(Done, By), Failure> {
+    place.existing()?;
+    change_or_create(place, request)
+}
+
+/// The same for a store that is created if it is not there.
+pub(super) fn change_or_create(place: &Place, request: Request) -> Result<(Done, By), Failure> {
+    let dir = place.folder()?;
     let mut tries = 0;
     loop {
         match control::request(dir, &request) {
-            Ok(()) => return Ok(By::Host),
+            Ok(done) => return Ok((done, By::Host)),
             Err(control::Error::NoHost) => {}
             Err(error) => return Err(error.into()),
         }
-        match Everstep::open(dir).build() {
-            Ok(host) => return apply(host, request).map(|()| By::Us),
+        match Everstep::open(dir).scope(Scope::Nothing).build() {
+            Ok(host) => return apply(&host, request).map(|done| (done, By::Us)),
             Err(Error::Store(store::Error::InUse { .. })) if tries < TRIES => {
                 tries += 1;
                 sleep(PAUSE);
@@ -75,17 +82,9 @@ pub(super) fn change(place: &Place, request: Request) -> Result<By, Failure> {
     }
 }
 
-fn apply(host: Everstep, request: Request) -> Result<(), Failure> {
-    block_on(async move {
-        match request {
-            Request::Cancel(id) => Ok(host.cancel(&id).await?),
-            Request::Settle(settle) => {
-                let promise = settle.promise.clone();
-                let refused = |refusal| Failure::from(control::Error::Refused(refusal));
-                Ok(host.settle(&promise, settle.outcome().map_err(refused)?).await?)
-            }
-        }
-    })
+fn apply(host: &Everstep, request: Request) -> Result<Done, Failure> {
+    let refused = |refusal| Failure::from(control::Error::Refused(refusal));
+    block_on(async { control::carry_out(host, request).await.map_err(refused) })
 }
 
 fn no_socket(dir: &Path, error: Error) -> Failure {

@@ -44,11 +44,13 @@ impl Exit {
     pub(crate) fn of(report: &Report) -> Self {
         match (report.state, report.error.as_ref().map(|error| error.kind)) {
             (State::Completed, _) => Self::Done,
-            (State::Suspended | State::Running, _) => Self::Suspended,
+            (State::Pending | State::Suspended | State::Running, _) => Self::Suspended,
             (State::Canceled, _) => Self::Failed,
             (_, Some(FailureKind::Returned(ErrorCode::Denied))) => Self::Denied,
             (_, Some(FailureKind::Returned(ErrorCode::InDoubt | ErrorCode::LimitExceeded))) => Self::Halted,
-            (State::Failed, Some(FailureKind::Returned(_) | FailureKind::Trap) | None) => Self::Failed,
+            (_, Some(FailureKind::Returned(_) | FailureKind::Trap | FailureKind::TimedOut)) | (State::Failed, None) => {
+                Self::Failed
+            }
             (State::Failed | State::Halted, _) => Self::Halted,
         }
     }
@@ -142,13 +144,20 @@ fn kind(error: &Error) -> &'static str {
         Error::Corrupted { .. } => "corrupted",
         Error::UnknownFunction { .. } => "unknown-function",
         Error::Arguments { .. } => "arguments",
-        Error::IdInUse { .. } => "id-in-use",
+        Error::IdInUse { .. } | Error::IdTaken(_) => "id-in-use",
         Error::PolicyChanged { .. } => "policy-changed",
         Error::UnknownExecution(_) => "unknown-execution",
         Error::Ended { .. } => "ended",
         Error::UnknownPromise(_) => "unknown-promise",
         Error::AlreadySettled(_) => "already-settled",
         Error::NotSettledFromOutside(_) => "not-settled-from-outside",
+        Error::DeadlinePassed(_) => "deadline-passed",
+        Error::Incompatible { .. } | Error::NotRepeated { .. } => "incompatible",
+        Error::NoSuchStep { .. } => "no-such-step",
+        Error::Runs(_) => "runs",
+        Error::Schedule { .. } => "schedule",
+        Error::UnknownSchedule(_) => "unknown-schedule",
+        Error::Group { .. } => "usage",
         Error::InvalidOutcome { .. } => "invalid-outcome",
         Error::NothingSurvives => "nothing-survives",
         _ => "host",
@@ -187,7 +196,8 @@ mod tests {
         let returned = |code| Some(FailureKind::Returned(code));
         assert_eq!(exit(State::Completed, None), 0);
         assert_eq!(exit(State::Failed, returned(ErrorCode::NotFound)), 1);
-        assert_eq!(exit(State::Failed, Some(FailureKind::Trap)), 1);
+        assert_eq!(exit(State::Halted, Some(FailureKind::Trap)), 1);
+        assert_eq!(exit(State::Failed, Some(FailureKind::TimedOut)), 1);
         assert_eq!(exit(State::Canceled, None), 1);
         assert_eq!(exit(State::Failed, returned(ErrorCode::Denied)), 3);
         assert_eq!(exit(State::Failed, returned(ErrorCode::InDoubt)), 4);

@@ -25,7 +25,7 @@ Examples:
 pub(crate) fn run(args: &Args) -> Outcome {
     let reader = args.store.store.reader()?;
     let mut executions = reader.executions()?;
-    for execution in executions.iter_mut().filter(|execution| execution.progress.state == State::Running) {
+    for execution in executions.iter_mut().filter(|execution| execution.state == State::Running) {
         // What is stored with the execution itself may lag behind its journal. One that cannot be read is still listed.
         if let Ok(steps) = reader.steps(&execution.id) {
             execution.progress.steps = steps.len() as u64;
@@ -37,15 +37,15 @@ pub(crate) fn run(args: &Args) -> Outcome {
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&["ID", "STATE", "FUNCTION", "STEPS", "STARTED", "UPDATED", "OUTCOME"]);
-    for Execution { id, function, created_ms, progress, .. } in &executions {
-        let outcome = match (&progress.result, &progress.error) {
+    for Execution { id, function, created_ms, state, result, progress, .. } in &executions {
+        let outcome = match (result, &progress.error) {
             (Some(result), _) => text::line(&text::json(result), 60),
             (None, Some(error)) => text::line(&report::error_text(error), 60),
             (None, None) => String::new(),
         };
         table.row([
             id.to_string(),
-            progress.state.name().to_owned(),
+            state.name().to_owned(),
             text::line(function, 40),
             progress.steps.to_string(),
             text::time(*created_ms),

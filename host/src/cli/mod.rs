@@ -1,23 +1,28 @@
 //! The command line: one file per subcommand, over the public face of the library.
 //!
-//! `place` is the store that a command works on, `watch` follows executions to their end, `console` writes what they show,
+//! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a terminal, `console` writes what they show,
 //! `report` says what they came to, `text` makes guest text harmless, `failure` holds errors and exit codes.
 
+mod ask;
 mod build;
 mod cancel;
 mod console;
 mod failure;
+mod fork;
 mod list;
 mod logs;
 mod new;
 mod place;
 mod policy;
 mod promise;
+mod replay;
 mod report;
 mod resume;
 mod run;
+mod schedule;
 mod show;
 mod text;
+mod upgrade;
 mod version;
 mod watch;
 
@@ -65,6 +70,11 @@ enum Command {
     #[command(subcommand)]
     Promise(promise::Command),
     #[command(subcommand)]
+    Schedule(schedule::Command),
+    Replay(replay::Args),
+    Fork(fork::Args),
+    Upgrade(upgrade::Args),
+    #[command(subcommand)]
     Policy(policy::Command),
     Version(version::Args),
 }
@@ -104,6 +114,10 @@ fn dispatch(command: Command) -> Outcome {
         Command::Logs(args) => logs::run(&args),
         Command::Cancel(args) => cancel::run(args),
         Command::Promise(command) => promise::run(command),
+        Command::Schedule(command) => schedule::run(command),
+        Command::Replay(args) => replay::run(args),
+        Command::Fork(args) => fork::run(args),
+        Command::Upgrade(args) => upgrade::run(args),
         Command::Policy(command) => policy::run(&command),
         Command::Version(args) => version::run(&args),
     }

@@ -1,10 +1,11 @@
 //! The store that a command works on.
 
 use super::{Failure, text};
-use everstep::{Builder, Everstep, Policy, Reader};
+use everstep::{Builder, Everstep, Policy, Reader, Scope};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 /// `--store memory` or `--store DIR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,50 @@ pub(crate) struct CacheArg {
     /// The folder for precompiled components [default: everstep/components in $XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
+}
+
+/// `--keep-warm` of the commands that run executions.
+#[derive(clap::Args)]
+pub(crate) struct WarmArg {
+    /// How long an execution that only waits keeps its instance, such as 500ms or 1h, unless others need it [default: 5s]
+    #[arg(long, value_name = "TIME")]
+    keep_warm: Option<Span>,
+}
+
+/// What a host is built with besides its store.
+pub(crate) struct Settings {
+    pub(crate) cache: CacheArg,
+    pub(crate) warm: WarmArg,
+    pub(crate) scope: Scope,
+}
+
+/// A time on the command line: a whole number and `ms`, `s`, `m`, `h` or `d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span(Duration);
+
+impl Span {
+    pub(crate) fn duration(self) -> Duration {
+        self.0
+    }
+
+    pub(crate) fn millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        everstep::policy::span(text).map(Self)
+    }
+}
+
+impl Settings {
+    /// A host over the store at `place`.
+    pub(crate) fn host(&self, place: &Place) -> Builder {
+        let builder = self.cache.folder().into_iter().fold(place.host(), Builder::cache).scope(self.scope);
+        self.warm.keep_warm.into_iter().fold(builder, |builder, span| builder.keep_warm(span.0))
+    }
 }
 
 impl FromStr for Place {

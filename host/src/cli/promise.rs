@@ -26,14 +26,15 @@ pub(crate) enum Command {
 pub(crate) struct List {
     #[command(flatten)]
     store: StoreArg,
-    /// Print one JSON object {promises: [{id, kind, subject, data, created_ms, deadline_ms}]}
+    /// Print one JSON object {promises: [{id, kind, subject, data, schema, created_ms, deadline_ms}]}
     #[arg(long)]
     json: bool,
 }
 
 /// Resolve a promise with a JSON value
 ///
-/// If a host runs on the store, the execution goes on at once, else at the next `everstep resume`. The same value again is no error.
+/// If a host runs on the store, the execution goes on at once, else at the next `everstep resume`. The same value again is no error. A
+/// value that does not fit the promise's schema is refused, and the promise stays open.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  everstep promise resolve order-7.3 '{\"publish\": true}'\n  everstep promise resolve order-7.5 '\"blue\"'"
@@ -87,7 +88,7 @@ pub(crate) fn run(command: Command) -> Outcome {
 fn settle(place: &Place, settle: Settle, json: bool) -> Outcome {
     let id = settle.promise.clone();
     let done = if settle.ok.is_some() { "resolved" } else { "rejected" };
-    let by = change(place, Request::Settle(settle))?;
+    let (_, by) = change(place, Request::Settle(settle))?;
     if by == By::Us {
         let (execution, option) = (&id.execution, place.option());
         complain(&format!(
@@ -111,7 +112,7 @@ fn list(place: &Place, json: bool) -> Outcome {
     }
     let now_ms = SystemClock.now_ms();
     let mut table = Table::new(&["ID", "KIND", "WAITS", "DEADLINE", "SUBJECT", "DATA"]);
-    for PendingPromise { id, kind, subject, data, created_ms, deadline_ms } in &promises {
+    for PendingPromise { id, kind, subject, data, created_ms, deadline_ms, .. } in &promises {
         table.row([
             id.to_string(),
             kind.clone(),
@@ -132,14 +133,15 @@ struct Pending<'a> {
     kind: &'a str,
     subject: &'a str,
     data: Option<Box<RawValue>>,
+    schema: Option<Box<RawValue>>,
     created_ms: u64,
     deadline_ms: Option<u64>,
 }
 
 impl<'a> Pending<'a> {
     fn of(promise: &'a PendingPromise) -> Self {
-        let PendingPromise { id, kind, subject, data, created_ms, deadline_ms } = promise;
-        let data = data.as_deref().and_then(report::raw);
-        Self { id, kind, subject, data, created_ms: *created_ms, deadline_ms: *deadline_ms }
+        let PendingPromise { id, kind, subject, data, schema, created_ms, deadline_ms } = promise;
+        let (data, schema) = (data.as_deref().and_then(report::raw), schema.as_deref().and_then(report::raw));
+        Self { id, kind, subject, data, schema, created_ms: *created_ms, deadline_ms: *deadline_ms }
     }
 }

@@ -69,6 +69,8 @@ pub(crate) fn error_text(failure: &store::Failure) -> String {
         FailureKind::Limit => format!("limit: {message}"),
         FailureKind::InDoubt => format!("in doubt: {message}"),
         FailureKind::Corrupted => format!("corrupted: {message}"),
+        FailureKind::Load => format!("cannot be run: {message}"),
+        FailureKind::TimedOut => format!("timed out: {message}"),
     }
 }
 
@@ -99,7 +101,7 @@ pub(crate) fn unfinished(report: &Report, option: &str) -> Option<String> {
         State::Halted => Some(format!(
             "execution {id} halted: {error}\nonce the cause is gone it goes on with: everstep resume {id}{option}"
         )),
-        State::Suspended | State::Running => {
+        State::Pending | State::Suspended | State::Running => {
             Some(format!("execution {id} is suspended; it goes on with: everstep resume {id}{option}"))
         }
     }

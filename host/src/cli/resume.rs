@@ -1,12 +1,12 @@
 //! `everstep resume`.
 
 use super::console::Style;
-use super::place::{CacheArg, StoreArg};
+use super::place::{CacheArg, Settings, StoreArg, WarmArg};
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, json_line};
 use everstep::store::Execution;
-use everstep::{Component, ExecutionId, Patience, Report};
+use everstep::{Component, ExecutionId, Patience, Report, Scope};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -23,8 +23,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "id")]
     component: Option<PathBuf>,
     /// Suspend instead of waiting for a promise
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stay")]
     no_wait: bool,
+    /// Stay until a signal comes: fire schedules, and take up what is answered or called
+    #[arg(long, conflicts_with = "id")]
+    stay: bool,
+    #[command(flatten)]
+    warm: WarmArg,
     #[command(flatten)]
     store: StoreArg,
     /// Print one JSON object: that of `run`, or {executions: [...]} without an id
@@ -37,6 +42,7 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   everstep resume
+  everstep resume --stay
   everstep resume count-1 --store /var/lib/everstep
   everstep resume count-1 --component fixed.wasm";
 
@@ -55,21 +61,24 @@ fn patience(no_wait: bool) -> Patience {
 }
 
 async fn one(id: &ExecutionId, args: Args) -> Outcome {
-    let Args { component, no_wait, store, json, cache, .. } = args;
+    let Args { component, no_wait, warm, store, json, cache, .. } = args;
     let read = |file: PathBuf| {
         std::fs::read(&file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
     };
     let component = component.map(read).transpose()?.map(Component::from);
-    let session = Session::start(store.store, &cache, Style { json, several: false })?;
+    let session =
+        Session::start(store.store, &Settings { cache, warm, scope: Scope::Started }, Style { json, several: false })?;
     let host = session.host.clone();
     let start = host.resume_with(id, component.as_ref(), patience(no_wait));
     super::run::follow(session, id.clone(), start, json).await
 }
 
 async fn all(args: Args) -> Outcome {
-    let Args { no_wait, store, json, cache, .. } = args;
-    let mut session = Session::start(store.store, &cache, Style { json, several: true })?;
-    let unfinished = |execution: &Execution| !execution.progress.state.is_final();
+    let Args { no_wait, stay, warm, store, json, cache, .. } = args;
+    let scope = if no_wait { Scope::Started } else { Scope::Everything };
+    let settings = Settings { cache, warm, scope };
+    let mut session = Session::start(store.store, &settings, Style { json, several: true })?;
+    let unfinished = |execution: &Execution| !execution.state.is_final();
     let executions: Vec<_> = session.host.reader().executions()?.into_iter().filter(unfinished).collect();
     let resume = format!("everstep resume{}", session.place.option());
     let (host, mut handles, mut ended) = (session.host.clone(), Vec::new(), Vec::new());
@@ -80,6 +89,7 @@ async fn all(args: Args) -> Outcome {
             Err(exit) => return Ok(session.stopped(exit, &resume)),
         }
     }
+    session.stays = stay;
     let watched = session.watch(handles, |session, id, outcome| end(session, id, outcome, json, &mut ended)).await;
     if let Watched::Stopped(exit) = watched {
         return Ok(session.stopped(exit, &resume));

@@ -1,13 +1,13 @@
 //! `everstep run`.
 
 use super::console::Style;
-use super::place::{CacheArg, Place};
+use super::place::{CacheArg, Place, Settings, Span, WarmArg};
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, complain, json_line, text};
 use everstep::policy::FilesGrant;
 use everstep::store::State;
-use everstep::{Error, ExecutionId, Handle, Policy, Report, Run, guest_build};
+use everstep::{Error, ExecutionId, Handle, Policy, Report, Run, Scope, guest_build};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,11 @@ pub(crate) struct Args {
     /// Suspend instead of waiting for a promise
     #[arg(long)]
     no_wait: bool,
+    /// Fail as timed out unless it ends within that time, such as 90s or 24h, waiting included
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Span>,
+    #[command(flatten)]
+    warm: WarmArg,
     /// Print one JSON object {id, state, result | error, steps, replayed, wall_ms}; what the function prints goes to standard error
     #[arg(long)]
     json: bool,
@@ -51,7 +56,7 @@ Examples:
   everstep run . publish --args @args.json --policy policy.toml --no-wait --json";
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { target, function, args, id, policy, store, no_wait, json, cache } = args;
+    let Args { target, function, args, id, policy, store, no_wait, timeout, warm, json, cache } = args;
     let policy = load_policy(policy.as_deref())?;
     store.check_out_of_reach(&policy)?;
     let args = read_args(&args)?;
@@ -63,11 +68,13 @@ pub(crate) fn run(args: Args) -> Outcome {
     if no_wait {
         run = run.without_waiting();
     }
-    block_on(Box::pin(execute(run, store, &cache, json)))
+    run.timeout = timeout.map(Span::duration);
+    let settings = Settings { cache, warm, scope: Scope::Started };
+    block_on(Box::pin(execute(run, store, &settings, json)))
 }
 
-async fn execute(run: Run, place: Place, cache: &CacheArg, json: bool) -> Outcome {
-    let session = Session::start(place, cache, Style { json, several: false })?;
+async fn execute(run: Run, place: Place, settings: &Settings, json: bool) -> Outcome {
+    let session = Session::start(place, settings, Style { json, several: false })?;
     let (host, id) = (session.host.clone(), run.id.clone());
     follow(session, id, host.start(run), json).await
 }
@@ -123,7 +130,7 @@ fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failur
     Ok(())
 }
 
-fn load_policy(file: Option<&Path>) -> Result<Policy, Failure> {
+pub(super) fn load_policy(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => Ok(Policy::load(file)?),
         None => {
@@ -133,7 +140,7 @@ fn load_policy(file: Option<&Path>) -> Result<Policy, Failure> {
     }
 }
 
-fn read_args(args: &str) -> Result<String, Failure> {
+pub(super) fn read_args(args: &str) -> Result<String, Failure> {
     let text = match args.strip_prefix('@') {
         Some(file) => {
             std::fs::read_to_string(file).map_err(Failure::io(format!("cannot read the arguments {file}")))?
@@ -151,13 +158,17 @@ fn read_args(args: &str) -> Result<String, Failure> {
 
 /// The bytes of a component; a crate is built first if it has changed.
 fn load_component(target: &Path, policy: &Policy) -> Result<Vec<u8>, Failure> {
-    let file = if target.is_dir() {
-        built(target, policy)?
-    } else {
-        out_of_reach(policy.writable_at(target), target, "lets the guest replace the component")?;
-        target.to_owned()
-    };
+    let file = component_file(target, policy)?;
     std::fs::read(&file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
+}
+
+/// The file of a component; a crate is built first if it has changed.
+pub(super) fn component_file(target: &Path, policy: &Policy) -> Result<PathBuf, Failure> {
+    if target.is_dir() {
+        return built(target, policy);
+    }
+    out_of_reach(policy.writable_at(target), target, "lets the guest replace the component")?;
+    Ok(target.to_owned())
 }
 
 fn built(dir: &Path, policy: &Policy) -> Result<PathBuf, Failure> {

@@ -40,9 +40,11 @@ pub(super) struct Head<'a> {
     error: Option<Value>,
     component: Digest,
     policy: Digest,
-    attempts: u32,
+    attempts: u64,
     cpu_us: u64,
     created_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline_ms: Option<u64>,
     updated_ms: u64,
     /// How many; `show` lists them instead.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,8 +60,9 @@ struct Whole<'a> {
 
 impl<'a> Head<'a> {
     pub(super) fn of(execution: &'a Execution) -> Self {
-        let Execution { id, component, policy, function, args, created_ms, progress, .. } = execution;
-        let Progress { state, result, error, attempts, steps, cpu_us, updated_ms } = progress;
+        let Execution { id, component, policy, function, args, created_ms, deadline_ms, .. } = execution;
+        let Execution { state, attempts, result, progress, .. } = execution;
+        let Progress { error, steps, cpu_us, updated_ms } = progress;
         Self {
             id,
             state: *state,
@@ -72,6 +75,7 @@ impl<'a> Head<'a> {
             attempts: *attempts,
             cpu_us: *cpu_us,
             created_ms: *created_ms,
+            deadline_ms: *deadline_ms,
             updated_ms: *updated_ms,
             steps: Some(*steps),
         }
@@ -96,10 +100,10 @@ fn head(execution: &Execution) -> String {
     let mut head = String::new();
     let mut field = |name: &str, value: &str| head.push_str(&format!("{name:<10} {value}\n"));
     field("execution", id.as_str());
-    field("state", progress.state.name());
+    field("state", execution.state.name());
     field("function", &text::line(function, 200));
     field("arguments", &text::line(&text::json(args), 500));
-    if let Some(result) = &progress.result {
+    if let Some(result) = &execution.result {
         field("result", &text::line(&text::json(result), 500));
     }
     if let Some(error) = &progress.error {
@@ -109,12 +113,15 @@ fn head(execution: &Execution) -> String {
     field("policy", &policy.to_string());
     field("started", &text::time(*created_ms));
     field("updated", &text::time(progress.updated_ms));
-    field("runs", &progress.attempts.to_string());
+    if let Some(deadline_ms) = execution.deadline_ms {
+        field("deadline", &text::time(deadline_ms));
+    }
+    field("runs", &execution.attempts.to_string());
     field("cpu", &text::span(progress.cpu_us / 1_000));
     head
 }
 
-fn table(steps: &[StepView]) -> String {
+pub(super) fn table(steps: &[StepView]) -> String {
     let mut table = Table::new(&["N", "KIND", "SUBJECT", "DECISION", "OUTCOME", "TIME", "TOOK"]);
     for step in steps {
         let rule = if step.rule.is_empty() { String::new() } else { format!(" ({})", text::line(&step.rule, 40)) };

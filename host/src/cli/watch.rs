@@ -1,7 +1,8 @@
 //! Follows executions to their end: says what they wait for, how far they are, and stops at a signal.
 
+use super::ask::{Answered, Asker};
 use super::console::{Console, Style};
-use super::place::{CacheArg, Place};
+use super::place::{Place, Settings};
 use super::{Exit, Failure, text};
 use crate::control::Server;
 use everstep::store::PendingPromise;
@@ -25,6 +26,10 @@ pub(crate) struct Session {
     pub(crate) host: Everstep,
     pub(crate) console: Console,
     pub(crate) place: Place,
+    /// Who answers questions here, if somebody sits at a terminal.
+    asker: Option<Asker>,
+    /// Whether watching goes on when everything has ended.
+    pub(crate) stays: bool,
     json: bool,
     server: Option<Server>,
     started: Instant,
@@ -44,17 +49,17 @@ pub(crate) enum Watched {
 
 impl Session {
     /// Starts a host whose output goes to a console of this style, and its control socket.
-    pub(crate) fn start(place: Place, cache: &CacheArg, style: Style) -> Result<Self, Failure> {
+    pub(crate) fn start(place: Place, settings: &Settings, style: Style) -> Result<Self, Failure> {
         let cannot = |what: &'static str| Failure::io(what);
         let console = Console::start(style).map_err(cannot("cannot start a thread"))?;
         let sink = console.clone();
-        let builder = cache.folder().into_iter().fold(place.host(), everstep::Builder::cache);
-        let host = builder.on_output(move |output| sink.output(output)).build()?;
+        let host = settings.host(&place).on_output(move |output| sink.output(output)).build()?;
         let interrupt = signal(SignalKind::interrupt()).map_err(cannot("cannot handle signals"))?;
         let terminate = signal(SignalKind::terminate()).map_err(cannot("cannot handle signals"))?;
         let server = serve(&place, &host, &console);
         let (json, started, announced) = (style.json, now(), HashSet::new());
-        Ok(Self { host, console, place, json, server, started, announced, interrupt, terminate })
+        let asker = if json { None } else { Asker::start() };
+        Ok(Self { host, console, place, asker, stays: false, json, server, started, announced, interrupt, terminate })
     }
 
     /// Waits for executions; `each` is called as they end.
@@ -69,12 +74,13 @@ impl Session {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                ended = ending.next() => {
+                ended = ending.next(), if !(self.stays && ending.is_empty()) => {
                     let Some((id, outcome)) = ended else { return Watched::Ended };
                     running.remove(&id);
                     self.console.progress(None);
                     each(self, id, outcome);
                 }
+                line = Asker::line(&mut self.asker) => self.take_answer(&line).await,
                 _ = tick.tick() => self.look(&running),
                 _ = self.interrupt.recv() => return Watched::Stopped(Exit::Interrupted),
                 _ = self.terminate.recv() => return Watched::Stopped(Exit::Terminated),
@@ -85,12 +91,25 @@ impl Session {
     /// The promises that an execution waits for, each with the command that settles it; those that were told are left out.
     pub(crate) fn announce_promises(&mut self, of: &ExecutionId) {
         let promises = self.host.reader().promises().unwrap_or_default();
-        promises.iter().filter(|promise| promise.id.execution == *of).for_each(|promise| self.announce(promise));
+        promises.iter().filter(|promise| is_of(promise, of)).for_each(|promise| self.announce(promise));
     }
 
     fn announce(&mut self, promise: &PendingPromise) {
-        if self.announced.insert(promise.id.clone()) {
-            self.console.note(waiting(promise, &self.place));
+        if !self.announced.insert(promise.id.clone()) {
+            return;
+        }
+        match self.asker.as_mut().filter(|_| promise.kind == "input") {
+            Some(asker) => asker.add(promise).into_iter().for_each(|question| self.console.note(question)),
+            None => self.console.note(waiting(promise, &self.place)),
+        }
+    }
+
+    /// Answers the question that was put.
+    async fn take_answer(&mut self, line: &str) {
+        let Some(asker) = &mut self.asker else { return };
+        match asker.answer(&self.host, line).await {
+            Answered::Yes(next) => next.into_iter().for_each(|question| self.console.note(question)),
+            Answered::No(why) => self.console.note(why),
         }
     }
 
@@ -140,8 +159,10 @@ impl Session {
     fn look(&mut self, running: &HashSet<ExecutionId>) {
         // A store that fails is reported by the execution.
         let promises = self.host.reader().promises().unwrap_or_default();
-        let pending: Vec<_> = promises.iter().filter(|promise| running.contains(&promise.id.execution)).collect();
+        let pending: Vec<_> = promises.iter().filter(|promise| concerns(running, promise)).collect();
         pending.iter().for_each(|promise| self.announce(promise));
+        let next = self.asker.as_mut().and_then(|asker| asker.keep(&promises));
+        next.into_iter().for_each(|question| self.console.note(question));
         let elapsed = self.started.elapsed();
         if elapsed >= QUIET {
             self.console.progress(Some(self.progress(running, pending.len(), elapsed)));
@@ -160,6 +181,16 @@ impl Session {
         let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         format!("{state}, {steps} steps, {}", text::span(elapsed))
     }
+}
+
+/// Whether a promise is one of these executions, or of what they have called.
+fn concerns(running: &HashSet<ExecutionId>, promise: &PendingPromise) -> bool {
+    running.iter().any(|id| is_of(promise, id))
+}
+
+fn is_of(promise: &PendingPromise, id: &ExecutionId) -> bool {
+    let below = promise.id.execution.as_str().strip_prefix(id.as_str());
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn serve(place: &Place, host: &Everstep, console: &Console) -> Option<Server> {

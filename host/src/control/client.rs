@@ -1,6 +1,6 @@
 //! Asks the host of a store.
 
-use super::{Address, LONGEST_LINE, Refusal, Request, Response};
+use super::{Address, Done, LONGEST_LINE, Refusal, Request, Response};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) enum Error {
 }
 
 /// Asks the host of the store in `store`, and waits for its answer.
-pub(crate) fn request(store: &Path, request: &Request) -> Result<(), Error> {
+pub(crate) fn request(store: &Path, request: &Request) -> Result<Done, Error> {
     let address = Address::of(store).map_err(|_| Error::NoHost)?;
     let stream = UnixStream::connect(&address.path).map_err(|error| match error.kind() {
         // A folder without a socket, or the socket that a dead host left.
@@ -32,7 +32,7 @@ pub(crate) fn request(store: &Path, request: &Request) -> Result<(), Error> {
         _ => Error::Lost(error),
     })?;
     match exchange(stream, request).map_err(Error::Lost)? {
-        Response::Ok(_) => Ok(()),
+        Response::Ok(done) => Ok(done),
         Response::Error(refusal) => Err(Error::Refused(refusal)),
     }
 }

@@ -4,9 +4,10 @@
 //! (`client`). One request is one line of JSON, and so is its response:
 //!
 //! ```text
-//! {"settle": {"promise": "order-7.3", "ok": {"publish": true}}}     {"ok": true}
+//! {"settle": {"promise": "order-7.3", "ok": {"publish": true}}}     {"ok": "done"}
 //! {"settle": {"promise": "order-7.3", "error": {"code": "failed", "message": "no"}}}
-//! {"cancel": "order-7"}                                             {"error": {"kind": "ended", "message": "..."}}
+//! {"cancel": "order-7"}                                             {"ok": {"had-ended": "completed"}}
+//! {"cancel": "nobody"}                                              {"error": {"kind": "unknown-execution", "message": "..."}}
 //! ```
 
 mod client;
@@ -17,13 +18,16 @@ mod tests;
 pub(crate) use client::{Error, request};
 pub(crate) use server::Server;
 
-use everstep::{ExecutionId, GuestError, PromiseId};
+use crate::cli::Failure;
+use everstep::store::State;
+use everstep::{Cancellation, Everstep, ExecutionId, GuestError, Policy, PromiseId, Run};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The longest line, request or response, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
@@ -37,6 +41,27 @@ pub(crate) enum Request {
     Settle(Settle),
     /// End an execution.
     Cancel(ExecutionId),
+    /// Create a schedule.
+    Schedule(Box<Schedule>),
+    /// Delete a schedule.
+    Unschedule(String),
+}
+
+/// A schedule to be created: what it calls, with everything that this needs.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Schedule {
+    pub(crate) id: String,
+    pub(crate) cron: String,
+    /// The file with the component: the host reads it itself.
+    pub(crate) component: PathBuf,
+    /// In its canonical form.
+    pub(crate) policy: String,
+    pub(crate) function: String,
+    pub(crate) args: String,
+    /// Whether missed firings are made up for.
+    pub(crate) catches_up: bool,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// A promise and its outcome: exactly one of `ok` and `error`.
@@ -56,9 +81,53 @@ pub(crate) struct Settle {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Response {
     /// It is done, durably.
-    Ok(bool),
+    Ok(Done),
     /// Nothing was changed.
     Error(Refusal),
+}
+
+/// What came of a request that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Done {
+    /// It is done.
+    Done,
+    /// The execution had ended in that state, so there was nothing to do.
+    HadEnded(State),
+}
+
+/// Does what is asked.
+pub(crate) async fn carry_out(host: &Everstep, request: Request) -> Result<Done, Refusal> {
+    let refused = |error: everstep::Error| {
+        let Failure { kind, message, .. } = Failure::from(&error);
+        Refusal { kind: kind.into_owned(), message }
+    };
+    match request {
+        Request::Settle(settle) => {
+            let promise = settle.promise.clone();
+            host.settle(&promise, settle.outcome()?).await.map_err(refused)?;
+            Ok(Done::Done)
+        }
+        Request::Schedule(schedule) => {
+            let Schedule { id, cron, component, policy, function, args, catches_up, timeout_ms } = *schedule;
+            let unreadable =
+                |error| Refusal::request(format!("cannot read the component {}: {error}", component.display()));
+            let component = std::fs::read(&component).map_err(unreadable)?;
+            let policy = Policy::from_canonical(&policy).map_err(|error| refused(error.into()))?;
+            let run = Run::new(component, function, args, policy);
+            let run = timeout_ms.map(Duration::from_millis).into_iter().fold(run, Run::within);
+            host.schedule(&id, &cron, run, catches_up).await.map_err(refused)?;
+            Ok(Done::Done)
+        }
+        Request::Unschedule(id) => {
+            host.unschedule(&id).await.map_err(refused)?;
+            Ok(Done::Done)
+        }
+        Request::Cancel(id) => match host.cancel(&id).await.map_err(refused)? {
+            Cancellation::Canceled => Ok(Done::Done),
+            Cancellation::HadEnded(state) => Ok(Done::HadEnded(state)),
+        },
+    }
 }
 
 /// Why nothing was changed.

@@ -1,7 +1,6 @@
 //! Serves the control socket while a host runs.
 
-use super::{Address, LONGEST_LINE, NAME, Refusal, Request, Response};
-use crate::cli::Failure;
+use super::{Address, Done, LONGEST_LINE, NAME, Refusal, Response};
 use everstep::Everstep;
 use std::fs::{self, Permissions};
 use std::io;
@@ -102,7 +101,7 @@ async fn serve(stream: UnixStream, host: &Everstep, busy: &Semaphore) -> io::Res
             true => respond(&line, host).await,
             false => Err(Refusal::request(format!("a request has at most {LONGEST_LINE} bytes"))),
         };
-        let response = response.map_or_else(Response::Error, |()| Response::Ok(true));
+        let response = response.map_or_else(Response::Error, Response::Ok);
         let mut line = serde_json::to_vec(&response)?;
         line.push(b'\n');
         tokio::time::timeout(SILENCE, writer.write_all(&line)).await??;
@@ -112,17 +111,7 @@ async fn serve(stream: UnixStream, host: &Everstep, busy: &Semaphore) -> io::Res
     }
 }
 
-async fn respond(line: &[u8], host: &Everstep) -> Result<(), Refusal> {
+async fn respond(line: &[u8], host: &Everstep) -> Result<Done, Refusal> {
     let request = serde_json::from_slice(line).map_err(|error| Refusal::request(format!("not a request: {error}")))?;
-    let done = match request {
-        Request::Settle(settle) => {
-            let promise = settle.promise.clone();
-            host.settle(&promise, settle.outcome()?).await
-        }
-        Request::Cancel(id) => host.cancel(&id).await,
-    };
-    done.map_err(|error| {
-        let Failure { kind, message, .. } = Failure::from(&error);
-        Refusal { kind: kind.into_owned(), message }
-    })
+    super::carry_out(host, request).await
 }

@@ -1,68 +1,141 @@
-//! How a run ended, written down: state, result, and what nobody needs to wait for any more.
+//! How a run ended, written down: the outcome of its promise, or what its task waits for.
 
-use super::{Error, Everstep};
+use super::{Error, Everstep, Report};
 use crate::bridge::{Bridge, State, Stop};
+use crate::guest_error::GuestError;
 use crate::journal::{Record, Role};
-use crate::store::{self, Change, Failure, FailureKind, Progress};
+use crate::store::operation::{NewPromise, Operation, Reply, Settlement};
+use crate::store::record::{NEVER, Value, tag};
+use crate::store::{self, Applied, Change, Failure, FailureKind};
 use crate::worker::Ending;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What is left to do after a run.
+pub(super) enum Concluded {
+    /// Nothing: this is what it came to.
+    Over(Report),
+    /// What it waits for is there by now.
+    GoOn,
+}
+
+/// How a run leaves its execution.
+enum Rest {
+    /// The function returned, or cannot.
+    Ended(Result<String, GuestError>),
+    Suspended,
+    Halted(Failure),
+    /// It had been ended from outside.
+    Canceled,
+}
+
 impl Everstep {
-    /// Makes the end of a run durable and returns the final progress and the number of replayed steps.
+    /// Makes the end of a run durable.
     ///
     /// # Errors
     /// The store failed; what it holds is what it had acknowledged.
-    pub(super) async fn conclude(&self, bridge: &Arc<Bridge>, ending: Ending) -> Result<(Progress, u64), Error> {
-        let barrier = {
+    pub(super) async fn conclude(&self, bridge: &Arc<Bridge>, ending: Ending) -> Result<Concluded, Error> {
+        let rest = Rest::of(ending)?;
+        if let Rest::Ended(..) = rest {
+            bridge.note_return();
+        }
+        let (ticket, asked, replayed, steps) = {
             let mut state = bridge.state();
-            state.concluded = true;
-            state.stop_effects();
-            let (end, failure) = match ending {
-                Ending::Returned(outcome) => {
-                    record_return(&mut state, self.inner.clock.now_ms(), &outcome);
-                    match outcome {
-                        Ok(result) => {
-                            state.progress.result = Some(result);
-                            (store::State::Completed, None)
-                        }
-                        Err(error) => (store::State::Failed, Some(Failure::from(error))),
-                    }
-                }
-                Ending::Trapped { message, limit } => {
-                    let kind = if limit { FailureKind::Limit } else { FailureKind::Trap };
-                    (store::State::Failed, Some(Failure { kind, message }))
-                }
-                Ending::Stopped(stop) => stopped(stop)?,
-            };
-            state.progress.state = end;
-            state.progress.error = failure;
-            let closed = if end.is_final() { close_promises(&mut state) } else { Vec::new() };
-            let progress = state.keep_progress(self.inner.clock.now_ms());
-            bridge.submit(&mut state, closed.into_iter().chain([progress]))
+            bridge.conclude(&mut state);
+            let now_ms = self.inner.clock.now_ms();
+            let changes = rest.changes(bridge, &mut state, now_ms);
+            let (ticket, asked) = self.inner.committer.ask(changes);
+            (ticket, asked, state.replayed, state.progress.steps)
         };
-        bridge.durable(barrier).await?;
-        let state = bridge.state();
-        Ok((state.progress.clone(), state.replayed))
+        bridge.durable(ticket).await?;
+        // The last operation is the one that lets go of the task.
+        let let_go = asked.all().await?.pop();
+        if let (Rest::Suspended, Some(Applied { answer: Ok(Reply::GoOn(_)), .. })) = (&rest, &let_go) {
+            return Ok(Concluded::GoOn);
+        }
+        if let (Some(ours), Some(Applied { answer: Ok(_), .. })) = (rest.report(bridge, steps), &let_go) {
+            return Ok(Concluded::Over(Report { replayed, ..ours }));
+        }
+        // Somebody else has ended it.
+        let stored = self.inner.committer.store().execution(&bridge.id)?;
+        let execution = stored.ok_or_else(|| Error::UnknownExecution(bridge.id.clone()))?;
+        Ok(Concluded::Over(Report { replayed, ..Report::stored(&execution) }))
     }
 }
 
-fn stopped(stop: Stop) -> Result<(store::State, Option<Failure>), Error> {
-    let halted = |kind, message| Ok((store::State::Halted, Some(Failure { kind, message })));
-    match stop {
-        Stop::Suspended => Ok((store::State::Suspended, None)),
-        Stop::Canceled => Ok((store::State::Canceled, None)),
-        Stop::Store(error) => Err(Error::Store(error)),
-        Stop::Divergence(divergence) => halted(FailureKind::Divergence, divergence.to_string()),
-        Stop::Limit(message) => halted(FailureKind::Limit, message),
-        Stop::InDoubt(message) => halted(FailureKind::InDoubt, message),
-        Stop::Unhandled(error) => Ok((store::State::Failed, Some(Failure::from(error)))),
-        Stop::Corrupted(error) => halted(FailureKind::Corrupted, error.to_string()),
-        Stop::Contract(message) => halted(FailureKind::Trap, message),
-        Stop::Trap(error) => halted(FailureKind::Trap, error.to_string()),
+impl Rest {
+    fn of(ending: Ending) -> Result<Self, Error> {
+        let halted = |kind, message| Ok(Self::Halted(Failure { kind, message }));
+        Ok(match ending {
+            Ending::Returned(outcome) => Self::Ended(outcome),
+            Ending::Trapped { message, limit } => {
+                let kind = if limit { FailureKind::Limit } else { FailureKind::Trap };
+                return halted(kind, message);
+            }
+            Ending::Stopped(stop) => match stop {
+                Stop::Suspended => Self::Suspended,
+                // A replay is never concluded; if it were, nothing of it should be kept.
+                Stop::Canceled | Stop::Replayed => Self::Canceled,
+                Stop::Store(error) => return Err(Error::Store(error)),
+                Stop::Divergence(divergence) => return halted(FailureKind::Divergence, divergence.to_string()),
+                Stop::Limit(message) => return halted(FailureKind::Limit, message),
+                Stop::InDoubt(message) => return halted(FailureKind::InDoubt, message),
+                Stop::Unhandled(error) => Self::Ended(Err(error)),
+                Stop::Corrupted(error) => return halted(FailureKind::Corrupted, error.to_string()),
+                Stop::Contract(message) => return halted(FailureKind::Trap, message),
+                Stop::Trap(error) => return halted(FailureKind::Trap, error.to_string()),
+            },
+        })
+    }
+
+    /// What it comes to if nobody has ended it otherwise; none if somebody has.
+    fn report(&self, bridge: &Bridge, steps: u64) -> Option<Report> {
+        let (state, result, error) = match self {
+            Self::Ended(Ok(result)) => (store::State::Completed, Some(result.clone()), None),
+            Self::Ended(Err(error)) => (store::State::Failed, None, Some(error.clone().into())),
+            Self::Suspended => (store::State::Suspended, None, None),
+            Self::Halted(failure) => (store::State::Halted, None, Some(failure.clone())),
+            Self::Canceled => return None,
+        };
+        let (id, wall) = (bridge.id.clone(), std::time::Duration::ZERO);
+        Some(Report { id, state, result, error, steps, replayed: 0, wall })
+    }
+
+    /// Everything recorded, how far the execution is, and what becomes of its promise and its task.
+    fn changes(&self, bridge: &Bridge, state: &mut State, now_ms: u64) -> Vec<Change> {
+        let operation = |operation| Change::operation(now_ms, operation);
+        let (id, version) = (bridge.id.to_string(), bridge.claim.version);
+        if let Self::Ended(outcome) = self {
+            record_return(state, now_ms, outcome);
+        }
+        state.progress.error = match self {
+            Self::Halted(failure) => Some(failure.clone()),
+            Self::Ended(_) | Self::Suspended | Self::Canceled => None,
+        };
+        let mut changes: Vec<Change> = state.journal.take_segment().into_iter().collect();
+        changes.push(state.keep_progress(now_ms));
+        match self {
+            Self::Ended(outcome) => {
+                changes.extend(abandoned(bridge, state).map(operation));
+                let (settled, value) = store::value_of(outcome);
+                let settlement = Settlement { id, state: settled, value };
+                changes.push(operation(Operation::TaskFulfill { version, settlement }));
+            }
+            // What it called in its last moment goes with it.
+            Self::Canceled => changes.extend(abandoned(bridge, state).map(operation)),
+            Self::Halted(_) => changes.push(operation(Operation::TaskHalt { id })),
+            Self::Suspended => {
+                let awaited = awaited(state);
+                changes.extend(timers(bridge, state, &awaited).map(operation));
+                let awaited = awaited.iter().map(|number| bridge.id.promise(*number).to_string()).collect();
+                changes.push(operation(Operation::TaskSuspend { id, version, awaited }));
+            }
+        }
+        changes
     }
 }
 
-fn record_return(state: &mut State, now_ms: u64, outcome: &Result<String, crate::guest_error::GuestError>) {
+fn record_return(state: &mut State, now_ms: u64, outcome: &Result<String, GuestError>) {
     if state.returned {
         return;
     }
@@ -71,9 +144,32 @@ fn record_return(state: &mut State, now_ms: u64, outcome: &Result<String, crate:
     state.journal.append(&Record::Returned { at_ms, outcome });
 }
 
-/// Promises that nobody waits for any more are not offered to anybody.
-pub(super) fn close_promises(state: &mut State) -> Vec<Change> {
-    let key = state.journal.key();
-    let open = state.promises.iter().filter(|(_, promise)| promise.outcome.is_none() && promise.role != Role::Timer);
-    open.map(|(number, _)| Change::Settled(key, *number)).collect()
+/// Ends what nobody waits for any more: open questions, and the executions that this one has called.
+fn abandoned<'a>(bridge: &'a Bridge, state: &'a State) -> impl Iterator<Item = Operation> + use<'a> {
+    state.stored().map(|number| Operation::CancelTree { id: bridge.id.promise(number).to_string() })
+}
+
+/// The promises that an execution waits for.
+fn awaited(state: &State) -> Vec<u64> {
+    let pending = state.promises.iter().filter(|(_, promise)| promise.outcome.is_none()).map(|(number, _)| *number);
+    match &state.waits_for {
+        None => pending.collect(),
+        Some(wanted) => pending.filter(|number| wanted.contains(number)).collect(),
+    }
+}
+
+/// The timers that an execution waits for become promises of the store, which fires them.
+fn timers<'a>(bridge: &'a Bridge, state: &'a State, awaited: &'a [u64]) -> impl Iterator<Item = Operation> + use<'a> {
+    let timers = awaited.iter().filter_map(|number| Some((*number, state.promises.get(number)?)));
+    timers.filter(|(_, promise)| !promise.is_stored()).map(|(number, promise)| {
+        let tags = [(tag::TIMER, "true"), (tag::PARENT, bridge.id.as_str())];
+        let mut tags: BTreeMap<String, String> =
+            tags.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        if promise.role != Role::Timer {
+            tags.remove(tag::TIMER);
+        }
+        let timeout_at = promise.deadline_ms.unwrap_or(NEVER);
+        let id = bridge.id.promise(number).to_string();
+        Operation::PromiseCreate(NewPromise { id, timeout_at, param: Value::default(), tags })
+    })
 }

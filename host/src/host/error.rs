@@ -65,6 +65,15 @@ pub enum Error {
         /// The arguments of this call.
         args: String,
     },
+    /// The id belongs to a promise that is no execution, or it is that of a child.
+    #[error("the id {0} is that of a promise or of a child execution; choose another id, without a dot")]
+    IdTaken(ExecutionId),
+    /// A worker group without a proper name.
+    #[error("{group:?} is no worker group: use 1 to 64 of the characters a-z, A-Z, 0-9, '-' and '_'")]
+    Group {
+        /// What was given.
+        group: String,
+    },
     /// The execution is pinned to another policy.
     #[error(
         "execution {id} was started under policy {pinned}, not {given}; `everstep resume {id}` goes on under the first"
@@ -88,6 +97,52 @@ pub enum Error {
         /// How it ended.
         state: &'static str,
     },
+    /// The component does not do what is recorded.
+    #[error(
+        "the component cannot take over execution {id}: at step {step} recorded {recorded}, attempted {attempted}; nothing was changed"
+    )]
+    Incompatible {
+        /// The execution.
+        id: ExecutionId,
+        /// The step at which they part.
+        step: u64,
+        /// What the journal holds.
+        recorded: String,
+        /// What the component did.
+        attempted: String,
+    },
+    /// A replay came to no end.
+    #[error("execution {id} cannot be repeated: {reason}")]
+    NotRepeated {
+        /// The execution.
+        id: ExecutionId,
+        /// Why not.
+        reason: String,
+    },
+    /// The execution has fewer steps.
+    #[error("execution {id} has {steps} steps, so there is no step {at} to start from")]
+    NoSuchStep {
+        /// The execution.
+        id: ExecutionId,
+        /// How many were asked for.
+        at: u64,
+        /// How many it has.
+        steps: u64,
+    },
+    /// A schedule that cannot be created.
+    #[error("the schedule {id:?} was not created: {reason}")]
+    Schedule {
+        /// Its id.
+        id: String,
+        /// Why not.
+        reason: String,
+    },
+    /// There is no such schedule.
+    #[error("there is no schedule {0:?} in this store")]
+    UnknownSchedule(String),
+    /// Somebody runs it.
+    #[error("execution {0} runs at the moment; cancel it, or stop its host, first")]
+    Runs(ExecutionId),
     /// Nobody waits for that promise.
     #[error("nobody waits for {0}: its execution has no such promise; nothing was changed")]
     UnknownPromise(PromiseId),
@@ -95,7 +150,9 @@ pub enum Error {
     #[error("{0} is settled already, with another outcome; nothing was changed")]
     AlreadySettled(PromiseId),
     /// The promise is settled by the host itself.
-    #[error("{0} is a timer; only the clock settles it")]
+    #[error(
+        "{0} is a timer, a request to the host or a child execution, which nobody settles from outside; nothing was changed"
+    )]
     NotSettledFromOutside(PromiseId),
     /// Its time is over.
     #[error("the deadline of {0} has passed; nothing was changed")]

@@ -1,24 +1,43 @@
-//! Who holds an execution: at most one task of this host at a time.
+//! Who holds an execution, at most one task of this host at a time, and who waits for its end.
 
 use super::Report;
-use crate::bridge::Bridge;
-use crate::id::ExecutionId;
-use std::collections::HashMap;
+use crate::bridge::{Bridge, Notice};
+use crate::id::{ExecutionId, PromiseId};
+use crate::store::operation::Event;
+use crate::store::record::Promise;
+use crate::store::{self, Applied};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
 
-/// What a run came to, for all who wait for it; none while it runs.
+/// What an execution came to, for all who wait for it; none until then.
 pub(super) type Outcome = Option<Result<Report, Arc<super::Error>>>;
 
+/// What the store says that this host may have to act on.
+#[derive(Debug)]
+pub(super) enum Note {
+    /// A task may be acquired.
+    Execute(ExecutionId),
+    /// An execution that somebody waits for has ended although nobody ran it.
+    Ended(ExecutionId),
+}
+
 /// The executions that this host holds.
-#[derive(Default)]
 pub(super) struct Live {
     held: Mutex<HashMap<ExecutionId, Held>>,
     freed: Notify,
+    /// Who waits for the end of an execution, also while nobody holds it.
+    outcomes: Mutex<HashMap<ExecutionId, watch::Sender<Outcome>>>,
+    /// The roots of the executions that were started or resumed here.
+    roots: Mutex<HashSet<String>>,
+    /// The address of the worker group of this host.
+    target: Arc<str>,
+    notes: UnboundedSender<Note>,
 }
 
 enum Held {
-    /// Somebody looks it up, changes it, or is about to run it.
+    /// Somebody is about to run it.
     Reserved,
     /// It runs.
     Running(Running),
@@ -30,19 +49,9 @@ pub(super) struct Running {
     pub(super) bridge: Arc<Bridge>,
     /// What it was started with, for those who want to run something under the same id.
     pub(super) args: Arc<str>,
-    pub(super) outcome: watch::Receiver<Outcome>,
 }
 
-impl Running {
-    /// Waits until the run has let go of the execution; its outcome, if it came to one.
-    pub(super) async fn ended(&mut self) -> Outcome {
-        // The sender goes away with the run.
-        let outcome = self.outcome.wait_for(Option::is_some).await;
-        outcome.map_or(None, |outcome| outcome.clone())
-    }
-}
-
-/// The right to change an execution; given back on drop.
+/// The right to run an execution; given back on drop.
 pub(super) struct Claim {
     live: Arc<Live>,
     id: ExecutionId,
@@ -57,22 +66,47 @@ pub(super) enum Claimed {
 }
 
 impl Live {
-    /// Claims an execution, after whoever changes it at the moment.
+    pub(super) fn new(target: Arc<str>, notes: UnboundedSender<Note>) -> Self {
+        let (held, freed, outcomes, roots) = (Mutex::default(), Notify::new(), Mutex::default(), Mutex::default());
+        Self { held, freed, outcomes, roots, target, notes }
+    }
+
+    /// Claims an execution, after whoever is about to run it, or to let go of it.
     pub(super) async fn claim(self: &Arc<Self>, id: &ExecutionId) -> Claimed {
+        self.once(|held| match held.get(id) {
+            Some(Held::Running(running)) if !running.bridge.is_over() => Some(Claimed::Running(running.clone())),
+            Some(_) => None,
+            None => {
+                held.insert(id.clone(), Held::Reserved);
+                Some(Claimed::Free(Claim { live: Arc::clone(self), id: id.clone() }))
+            }
+        })
+        .await
+    }
+
+    /// Waits until nobody holds an execution, or it runs and goes on. Returns whether it runs.
+    pub(super) async fn settled_down(&self, id: &ExecutionId) -> bool {
+        self.once(|held| match held.get(id) {
+            None => Some(false),
+            Some(Held::Running(running)) if !running.bridge.is_over() => Some(true),
+            Some(_) => None,
+        })
+        .await
+    }
+
+    /// Waits until nobody runs an execution.
+    pub(super) async fn let_go(&self, id: &ExecutionId) {
+        self.once(|held| (!held.contains_key(id)).then_some(())).await;
+    }
+
+    /// Looks at what is held until there is what is looked for.
+    async fn once<T>(&self, mut look: impl FnMut(&mut HashMap<ExecutionId, Held>) -> Option<T>) -> T {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            {
-                let mut held = self.held();
-                match held.get(id) {
-                    Some(Held::Running(running)) => return Claimed::Running(running.clone()),
-                    Some(Held::Reserved) => {}
-                    None => {
-                        held.insert(id.clone(), Held::Reserved);
-                        return Claimed::Free(Claim { live: Arc::clone(self), id: id.clone() });
-                    }
-                }
+            if let Some(found) = look(&mut lock(&self.held)) {
+                return found;
             }
             freed.await;
         }
@@ -80,31 +114,108 @@ impl Live {
 
     /// The run of one execution.
     pub(super) fn run_of(&self, id: &ExecutionId) -> Option<Running> {
-        match self.held().get(id) {
+        match lock(&self.held).get(id) {
             Some(Held::Running(running)) => Some(running.clone()),
             _ => None,
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<ExecutionId, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Notes that an execution was started or resumed here.
+    /// False when that is known.
+    pub(super) fn note_root(&self, id: &ExecutionId) -> bool {
+        lock(&self.roots).insert(id.root().to_owned())
+    }
+
+    /// Whether an execution is, or was called by, one that was started or resumed here.
+    pub(super) fn is_ours(&self, id: &ExecutionId) -> bool {
+        lock(&self.roots).contains(id.root())
+    }
+
+    /// Will get the outcome of an execution.
+    pub(super) fn watch(&self, id: &ExecutionId) -> watch::Receiver<Outcome> {
+        let mut outcomes = lock(&self.outcomes);
+        outcomes.entry(id.clone()).or_insert_with(|| watch::Sender::new(None)).subscribe()
+    }
+
+    /// Tells whoever waits what an execution came to.
+    pub(super) fn tell(&self, id: &ExecutionId, outcome: Result<Report, Arc<super::Error>>) {
+        if let Some(sender) = lock(&self.outcomes).remove(id) {
+            sender.send_replace(Some(outcome));
+        }
+    }
+
+    /// Tells everybody that nothing is known any more.
+    pub(super) fn tell_all(&self, error: &store::Error) {
+        for (_, sender) in lock(&self.outcomes).drain() {
+            let gone = store::Error::Poisoned(error.to_string());
+            sender.send_replace(Some(Err(Arc::new(super::Error::Store(gone)))));
+        }
+    }
+
+    /// Forgets those who have gone away.
+    fn forget(&self, id: &ExecutionId) {
+        let mut outcomes = lock(&self.outcomes);
+        if outcomes.get(id).is_some_and(|sender| sender.receiver_count() == 0) {
+            outcomes.remove(id);
+        }
+    }
+
+    /// Passes on what happened in the store: to the runs that it concerns, and to the host.
+    pub(super) fn observe(&self, applied: &[Applied]) {
+        for event in applied.iter().flat_map(|applied| &applied.events) {
+            match event {
+                Event::Settled(promise) => self.settled(promise),
+                Event::Execute { id, target, .. } if **target == *self.target => {
+                    if let Ok(id) = id.parse() {
+                        self.note(Note::Execute(id));
+                    }
+                }
+                Event::Execute { .. } | Event::Unblock { .. } => {}
+            }
+        }
+    }
+
+    fn settled(&self, promise: &Promise) {
+        let Ok(id) = promise.id.parse::<ExecutionId>() else { return };
+        if promise.target().is_some() {
+            match self.run_of(&id) {
+                Some(running) if !running.bridge.is_over() => running.bridge.cancel(),
+                Some(running) if running.bridge.returned() => {}
+                _ if lock(&self.outcomes).contains_key(&id) => self.note(Note::Ended(id.clone())),
+                _ => {}
+            }
+        }
+        if let Some(PromiseId { execution, number }) = id.parent()
+            && let Some(running) = self.run_of(&execution)
+            && let Some(notice) = Notice::of(number, promise)
+        {
+            running.bridge.notice(notice);
+        }
+    }
+
+    fn note(&self, note: Note) {
+        // A host that ends does not act any more.
+        let _ = self.notes.send(note);
     }
 }
 
 impl Claim {
     /// Makes the execution known as running; the claim lasts as long as the run.
-    pub(super) fn run(&self, bridge: Arc<Bridge>, args: &str) -> (Running, watch::Sender<Outcome>) {
-        let (sender, outcome) = watch::channel(None);
-        let running = Running { bridge, args: args.into(), outcome };
-        self.live.held().insert(self.id.clone(), Held::Running(running.clone()));
+    pub(super) fn run(&self, bridge: Arc<Bridge>, args: &str) {
+        lock(&self.live.held).insert(self.id.clone(), Held::Running(Running { bridge, args: args.into() }));
         self.live.freed.notify_waiters();
-        (running, sender)
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.live.held().remove(&self.id);
+        lock(&self.live.held).remove(&self.id);
+        self.live.forget(&self.id);
         self.live.freed.notify_waiters();
     }
+}
+
+/// Locks a mutex whose data is valid at every moment, so that a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,33 +1,45 @@
 //! The public face: a host that starts, resumes, settles and cancels executions over one store.
 //!
-//! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `conclude` writes down how a run ended, `settle` lets people and
-//! clients answer, `live` says who holds an execution, `view` reads a store for people, `error` is what can go wrong.
+//! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `load` finds what that needs, `conclude` writes down how a run ended,
+//! `schedule` starts at given times, `work` takes up what is offered and lets time pass, `settle` lets people and clients answer, `travel` replays and forks, `live` says who holds an execution, `view`
+//! reads a store for people, `error` is what can go wrong.
 
 mod conclude;
 mod error;
 mod live;
+mod load;
 mod run;
+mod schedule;
 mod settle;
+mod travel;
 mod view;
+mod work;
 
 pub use error::Error;
 pub use run::{Component, Handle, Report, Run};
+pub use settle::Cancellation;
+pub use travel::{Replay, ReplayEnd};
 pub use view::{Reader, StepOutcome, StepView};
+pub use work::Scope;
 
+use crate::bridge::Instances;
 use crate::capability::{Capability, Registry};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engines, Options, SPARE};
 use crate::grants::GrantsCache;
-use crate::id::{Digest, ExecutionId};
+use crate::id::{Digest, ExecutionId, group_address};
 use crate::journal::Committer;
 use crate::output::{Output, Sink};
-use crate::store::{FileStore, MemoryStore, Store};
+use crate::store::{self, Applied, FileStore, MemoryStore, Store};
 use crate::worker::Loaded;
-use live::Live;
+use live::{Live, Note};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::{Notify, Semaphore};
 
 /// A host: durable functions run in it. Cheap to clone; it ends with the last clone, once what it still runs has ended.
 ///
@@ -54,7 +66,13 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     cache: Option<PathBuf>,
     instances: u32,
+    keep_warm: Duration,
+    group: String,
+    scope: Scope,
 }
+
+/// How long an execution that only waits keeps its instance, unless the builder says otherwise.
+const KEEP_WARM: Duration = Duration::from_secs(5);
 
 enum Place {
     Memory,
@@ -72,14 +90,35 @@ struct Inner {
     /// Blobs that the store is known to hold.
     kept: Mutex<HashSet<Digest>>,
     live: Arc<Live>,
-    /// One permit per instance of the pool that executions may hold.
-    instances: Arc<Semaphore>,
+    instances: Arc<Instances>,
+    /// The address of the worker group of this host.
+    target: Arc<str>,
+    scope: Scope,
+    alarm: Arc<Alarm>,
+    /// What the store says, until the host begins to work.
+    notes: Mutex<Option<UnboundedReceiver<Note>>>,
     /// One permit per spare instance, for components that describe themselves.
     describing: Semaphore,
 }
 
+/// When the host looks at the store next.
+struct Alarm {
+    at_ms: AtomicU64,
+    changed: Notify,
+}
+
+impl Alarm {
+    /// Something is due at that moment; earlier than the next look, it brings that forward.
+    fn set(&self, at_ms: u64) {
+        if at_ms < self.at_ms.load(Ordering::SeqCst) {
+            self.changed.notify_one();
+        }
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.alarm.changed.notify_one();
         // Whoever opens the store next must not find it held by a thread that is about to end.
         self.committer.stop();
     }
@@ -116,9 +155,17 @@ impl Everstep {
 
 impl Builder {
     fn new(place: Place) -> Self {
-        let instances = Options::default().pool;
-        let clock = Arc::new(SystemClock);
-        Self { place, registry: Registry::default(), sink: Arc::new(drop), clock, cache: None, instances }
+        Self {
+            place,
+            registry: Registry::default(),
+            sink: Arc::new(drop),
+            clock: Arc::new(SystemClock),
+            cache: None,
+            instances: Options::default().pool,
+            keep_warm: KEEP_WARM,
+            group: "default".to_owned(),
+            scope: Scope::default(),
+        }
     }
 
     /// Registers a capability. A guest whose policy grants `name` reaches it with `bridge.send-request`.
@@ -156,11 +203,34 @@ impl Builder {
         self
     }
 
+    /// How long an execution that only waits keeps its instance, unless others need it: five seconds if nothing is said. After that it
+    /// costs a row in the store, and goes on with another instance, which repeats what is recorded.
+    #[must_use]
+    pub fn keep_warm(mut self, keep_warm: Duration) -> Self {
+        self.keep_warm = keep_warm;
+        self
+    }
+
+    /// The worker group of this host, `default` if nothing is said. It takes up what is called for its group.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.group = group.into();
+        self
+    }
+
+    /// Which executions the host takes up by itself: those that are called, and those that were suspended and whose promise is settled.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
     /// Opens the store and starts the host.
     ///
     /// # Errors
-    /// The store is in use or cannot be opened, or the engine cannot be started.
+    /// The store is in use or cannot be opened, the group has no proper name, or the engine cannot be started.
     pub fn build(self) -> Result<Everstep, Error> {
+        let target: Arc<str> = group_address(&self.group).ok_or(Error::Group { group: self.group })?.into();
         let mut private: Vec<PathBuf> = self.cache.iter().cloned().collect();
         let store: Arc<dyn Store> = match self.place {
             Place::Memory => Arc::new(MemoryStore::default()),
@@ -172,18 +242,39 @@ impl Builder {
             Place::Given(store) => store,
         };
         let options = Options { cache: self.cache, pool: self.instances };
+        let (sender, notes) = unbounded_channel();
+        let live = Arc::new(Live::new(Arc::clone(&target), sender));
+        let alarm = Arc::new(Alarm { at_ms: AtomicU64::new(u64::MAX), changed: Notify::new() });
+        let watch = {
+            let (live, alarm) = (Arc::clone(&live), Arc::clone(&alarm));
+            Arc::new(move |written: Result<(&[Applied], Option<u64>), &store::Error>| match written {
+                Ok((applied, due_ms)) => {
+                    live.observe(applied);
+                    due_ms.into_iter().for_each(|due_ms| alarm.set(due_ms));
+                }
+                Err(error) => live.tell_all(error),
+            })
+        };
         let inner = Inner {
-            committer: Committer::start(store, self.sink).map_err(Error::Start)?,
+            committer: Committer::start(store, self.sink, watch).map_err(Error::Start)?,
             engines: Engines::new(options)?,
             registry: Arc::new(self.registry),
             clock: self.clock,
             grants: GrantsCache::new(private),
             components: Mutex::default(),
             kept: Mutex::default(),
-            live: Arc::default(),
-            instances: Arc::new(Semaphore::new(self.instances as usize)),
+            live,
+            instances: Arc::new(Instances::new(self.instances, self.keep_warm)),
+            target,
+            scope: self.scope,
+            alarm,
+            notes: Mutex::new(Some(notes)),
             describing: Semaphore::new(SPARE as usize),
         };
-        Ok(Everstep { inner: Arc::new(inner) })
+        let host = Everstep { inner: Arc::new(inner) };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            host.work();
+        }
+        Ok(host)
     }
 }

@@ -1,22 +1,25 @@
 //! Starting and resuming: from what is asked, or what is stored, to a run.
 
+use super::conclude::Concluded;
 use super::live::{Claim, Claimed, Outcome, Running};
-use super::{Error, Everstep, Inner};
-use crate::bridge::{Bridge, Parts, Patience, State, Stop};
+use super::{Error, Everstep};
+use crate::bridge::{Bridge, Notice, Parts, Patience, State, Stop, TaskClaim};
 use crate::clock;
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
-use crate::journal::{Committer, History, Journal};
-use crate::policy::{Limits, Policy};
-use crate::store::{self, Change, Execution, ExecutionKey, Failure, FailureKind, MemoryStore, Progress};
+use crate::journal::Journal;
+use crate::policy::Policy;
+use crate::store::operation::{NewPromise, Operation, Reply};
+use crate::store::record::{NEVER, TaskState};
+use crate::store::{self, Change, Execution, Failure, FailureKind, Invocation, NewExecution, Progress};
 use crate::worker::{Ending, FunctionInfo, Job, Loaded, drive};
 use futures::FutureExt;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -33,13 +36,15 @@ pub struct Run {
     pub policy: Policy,
     /// How long to wait for promises.
     pub patience: Patience,
+    /// How long it may take, waiting included, before it fails as timed out; none: forever. What it calls ends with it.
+    pub timeout: Option<Duration>,
 }
 
 /// A component, as `everstep build` writes it. Cheap to clone; the digest is computed once.
 #[derive(Clone, Debug)]
 pub struct Component {
-    bytes: Arc<[u8]>,
-    digest: Digest,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) digest: Digest,
 }
 
 /// What a run came to.
@@ -61,7 +66,7 @@ pub struct Report {
     pub wall: Duration,
 }
 
-/// An execution that this host runs.
+/// An execution that this host runs, or will run once what it waits for is there.
 pub struct Handle {
     id: ExecutionId,
     outcome: watch::Receiver<Outcome>,
@@ -71,11 +76,16 @@ pub struct Handle {
 struct Activation {
     claim: Claim,
     execution: Execution,
+    version: u64,
     component: Arc<Loaded>,
     grants: Arc<Grants>,
     state: State,
     patience: Patience,
+    permit: Option<OwnedSemaphorePermit>,
 }
+
+/// Who leases the tasks of a store that one host has for itself: nobody else can, so a lease never ends.
+const PID: &str = "everstep";
 
 impl Run {
     /// A run under a fresh id that waits for promises as long as it takes.
@@ -86,13 +96,21 @@ impl Run {
         policy: Policy,
     ) -> Self {
         let (component, function, args) = (component.into(), function.into(), args.into());
-        Self { id: ExecutionId::random(), component, function, args, policy, patience: Patience::Forever }
+        let (id, patience, timeout) = (ExecutionId::random(), Patience::Forever, None);
+        Self { id, component, function, args, policy, patience, timeout }
     }
 
     /// The same under a given id.
     #[must_use]
     pub fn with_id(mut self, id: ExecutionId) -> Self {
         self.id = id;
+        self
+    }
+
+    /// The same, failed as timed out unless it ends within `timeout`, waiting included.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
@@ -112,6 +130,11 @@ impl<B: Into<Arc<[u8]>>> From<B> for Component {
 }
 
 impl Component {
+    /// A component whose digest is known.
+    pub(super) fn known(bytes: Vec<u8>, digest: Digest) -> Self {
+        Self { bytes: bytes.into(), digest }
+    }
+
     /// The identity of the component: the SHA-256 of its bytes.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -124,7 +147,7 @@ impl Handle {
         &self.id
     }
 
-    /// Waits until the run ends; its outcome is durable then.
+    /// Waits until the execution ends or halts, or suspends when it was told not to wait; that is durable then.
     ///
     /// # Errors
     /// The store failed: nothing is known of the outcome.
@@ -149,12 +172,12 @@ impl Everstep {
     /// The id is in use for something else, the component or the policy cannot be used, the store failed.
     pub async fn start(&self, run: Run) -> Result<Handle, Error> {
         let (handle, running) = self.begin(run).await?;
-        if let Some(running) = running {
+        if let Some(bridge) = running {
             let submitted = {
-                let mut state = running.bridge.state();
-                running.bridge.submit(&mut state, [])
+                let mut state = bridge.state();
+                bridge.submit(&mut state, [])
             };
-            running.bridge.durable(submitted).await?;
+            bridge.durable(submitted).await?;
         }
         Ok(handle)
     }
@@ -186,14 +209,18 @@ impl Everstep {
         component: Option<&Component>,
         patience: Patience,
     ) -> Result<Handle, Error> {
+        self.work();
+        let handle = self.handle(id);
         let claim = match self.inner.live.claim(id).await {
-            Claimed::Running(running) => return Ok(Handle { id: id.clone(), outcome: running.outcome }),
+            Claimed::Running(_) => return Ok(handle),
             Claimed::Free(claim) => claim,
         };
         let Some(execution) = self.inner.committer.store().execution(id)? else {
             return Err(Error::UnknownExecution(id.clone()));
         };
-        Ok(self.take_up(claim, execution, component, patience).await?.0)
+        self.take_up_calls(id)?;
+        self.take_up(claim, execution, component, patience, None).await?;
+        Ok(handle)
     }
 
     /// The durable functions of a component.
@@ -206,157 +233,288 @@ impl Everstep {
         self.inner.describe(&loaded, &grants).await.map(<[_]>::to_vec)
     }
 
-    async fn begin(&self, run: Run) -> Result<(Handle, Option<Running>), Error> {
+    /// Waits for an execution of the store without taking it up.
+    fn handle(&self, id: &ExecutionId) -> Handle {
+        Handle { id: id.clone(), outcome: self.inner.live.watch(id) }
+    }
+
+    async fn begin(&self, run: Run) -> Result<(Handle, Option<Arc<Bridge>>), Error> {
+        self.work();
         if let Err(error) = serde_json::from_str::<&serde_json::value::RawValue>(&run.args) {
             return Err(Error::Arguments { reason: error.to_string() });
         }
+        let handle = self.handle(&run.id);
         let claim = match self.inner.live.claim(&run.id).await {
-            Claimed::Running(running) => {
-                let bridge = &running.bridge;
-                check_same(&run, &bridge.function, &running.args)?;
+            Claimed::Running(Running { bridge, args }) => {
+                check_same(&run, &bridge.function, &args)?;
                 check_policy(&run, bridge.grants.digest)?;
-                return Ok((Handle { id: run.id, outcome: running.outcome.clone() }, Some(running)));
+                return Ok((handle, Some(bridge)));
             }
             Claimed::Free(claim) => claim,
         };
-        match self.inner.committer.store().execution(&run.id)? {
-            None => self.create(claim, run).await,
-            Some(execution) => {
+        let store = self.inner.committer.store();
+        let bridge = match store.promise(run.id.as_str())? {
+            None => Some(self.create(claim, run).await?),
+            Some(_) => {
+                let execution = store.execution(&run.id)?.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
+                self.take_up_calls(&run.id)?;
                 check_same(&run, &execution.function, &execution.args)?;
-                if !execution.progress.state.is_final() {
+                if !execution.state.is_final() {
                     check_policy(&run, execution.policy)?;
                 }
                 let component = (run.component.digest != execution.component).then_some(&run.component);
-                self.take_up(claim, execution, component, run.patience).await
+                self.take_up(claim, execution, component, run.patience, None).await?
             }
-        }
+        };
+        Ok((handle, bridge))
     }
 
-    async fn create(&self, claim: Claim, run: Run) -> Result<(Handle, Option<Running>), Error> {
+    async fn create(&self, claim: Claim, run: Run) -> Result<Arc<Bridge>, Error> {
         let inner = &self.inner;
+        if run.id.parent().is_some() {
+            return Err(Error::IdTaken(run.id));
+        }
         let grants = inner.grants.open(&run.policy)?;
-        let component = inner.load(&run.component, &grants).await?;
-        inner.check_function(&component, &grants, &run.function).await?;
-        let digest = component.component.digest;
+        let loaded = inner.load(&run.component, &grants).await?;
+        inner.check_function(&loaded, &grants, &run.function).await?;
         let now_ms = inner.clock.now_ms();
-        let execution = Execution {
-            key: inner.committer.store().fresh_key(),
-            id: run.id,
-            component: digest,
-            policy: grants.digest,
+        let deadline_ms = run.timeout.and_then(|timeout| deadline(now_ms, timeout));
+        let invocation = Invocation {
             function: run.function,
             args: run.args,
-            seed: fresh_seed(),
-            created_ms: now_ms,
-            progress: Progress::starting(now_ms),
+            component: run.component.digest,
+            policy: grants.digest,
         };
-        let mut state = State::empty(Journal::starting(&execution), execution.progress.clone());
-        // In one commit with the record of the start, so that no execution is ever without it.
-        let created = [Some(Change::Create(Box::new(execution.clone()))), state.journal.take_segment()];
+        let promise = NewPromise {
+            id: run.id.to_string(),
+            timeout_at: deadline_ms.unwrap_or(NEVER),
+            param: invocation.param(),
+            tags: invocation.tags(&inner.target),
+        };
+        let execution = new_execution(run.id, invocation, now_ms, deadline_ms, inner.committer.store().fresh_key());
+        let (mut state, then) = born(&execution)?;
+        let operation = Operation::TaskCreate { pid: PID.to_owned(), ttl: NEVER, promise };
+        let created = Change::Operation { now_ms, operation: Box::new(operation), then };
+        state.attempts = 1;
         state.submitted = {
             // Locked until they are submitted: nobody may rely on a blob that could come later than what needs it.
-            let mut kept = inner.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = inner.kept();
             let blobs = [
-                keep(&mut kept, digest, || run.component.bytes.to_vec()),
+                keep(&mut kept, execution.component, || run.component.bytes.to_vec()),
                 keep(&mut kept, grants.digest, || grants.policy.canonical().into_bytes()),
             ];
-            inner.committer.submit(blobs.into_iter().chain(created).flatten(), Vec::new())
+            inner.committer.submit(blobs.into_iter().flatten().chain([created]), Vec::new())
         };
-        let patience = run.patience;
-        Ok(self.activate(Activation { claim, execution, component, grants, state, patience }))
+        let (component, patience) = (loaded, run.patience);
+        self.inner.live.note_root(&execution.id);
+        let activation = Activation { claim, execution, version: 1, component, grants, state, patience, permit: None };
+        Ok(self.activate(activation))
     }
 
-    async fn take_up(
+    /// Takes up what is stored of an execution. None when it has ended.
+    pub(super) async fn take_up(
         &self,
         claim: Claim,
         mut execution: Execution,
         component: Option<&Component>,
         patience: Patience,
-    ) -> Result<(Handle, Option<Running>), Error> {
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Arc<Bridge>>, Error> {
         let inner = &self.inner;
-        if execution.progress.state.is_final() {
-            let report = Report::stored(&execution);
-            let (_, outcome) = watch::channel(Some(Ok(report)));
-            return Ok((Handle { id: execution.id, outcome }, None));
+        if execution.state.is_final() {
+            inner.live.tell(&execution.id, Ok(Report::stored(&execution)));
+            return Ok(None);
         }
         let grants = inner.grants.open(&inner.stored_policy(&execution)?)?;
         let mut when_live = Vec::new();
         let loaded = match component {
-            None => {
-                let bytes = inner.blob("component", execution.component, &execution.id)?.into();
-                inner.load(&Component { bytes, digest: execution.component }, &grants).await?
-            }
+            None => inner.load(&inner.stored_component(&execution)?, &grants).await?,
             Some(component) => {
-                // Whether this is ever written is open until then, so it cannot be noted as kept.
-                when_live.push(Change::Blob(component.digest, component.bytes.to_vec()));
-                when_live.push(Change::Component(execution.key, component.digest));
                 let loaded = inner.load(component, &grants).await?;
                 inner.check_function(&loaded, &grants, &execution.function).await?;
+                // Whether this is ever written is open until then, so it cannot be noted as kept.
+                when_live.push(Change::Blob(component.digest, component.bytes.to_vec()));
                 loaded
             }
         };
-        execution.progress.attempts += 1;
-        execution.progress.state = store::State::Running;
+        if execution.key.is_none() {
+            inner.check_function(&loaded, &grants, &execution.function).await?;
+        }
         execution.progress.error = None;
-        let state = match inner.state(&execution) {
-            Err(error @ Error::Corrupted { .. }) => return Err(self.halt_corrupted(execution, error).await),
-            state => state?,
+        let first = execution.key.is_none();
+        let (mut state, then) = if first {
+            (execution.key, execution.seed) = (Some(inner.committer.store().fresh_key()), fresh_seed());
+            born(&execution)?
+        } else {
+            match inner.state(&execution) {
+                Err(error @ Error::Corrupted { .. }) => return Err(self.halt(execution, error).await),
+                state => (state?, Vec::new()),
+            }
         };
-        let progress = Change::Progress(execution.key, Box::new(execution.progress.clone()));
-        inner.committer.submit([progress], Vec::new());
-        let state = State { when_live, ..state };
-        Ok(self.activate(Activation { claim, execution, component: loaded, grants, state, patience }))
+        if let (Some(component), Some(key)) = (component, execution.key) {
+            when_live.push(Change::Component(key, component.digest));
+            execution.component = component.digest;
+        }
+        state.when_live = when_live;
+        let Some(version) = self.acquire(&execution, &mut state, then).await? else {
+            let stored = inner.committer.store().execution(&execution.id)?;
+            let execution = stored.ok_or_else(|| Error::UnknownExecution(execution.id.clone()))?;
+            inner.live.tell(&execution.id, Ok(Report::stored(&execution)));
+            return Ok(None);
+        };
+        let activation = Activation { claim, execution, version, component: loaded, grants, state, patience, permit };
+        Ok(Some(self.activate(activation)))
     }
 
-    fn activate(&self, activation: Activation) -> (Handle, Option<Running>) {
-        let Activation { claim, execution, component, grants, state, patience } = activation;
-        let Execution { id, function, args, seed, .. } = execution;
-        let bridge = self.inner.bridge(id.clone(), function, seed, grants, state);
-        let (running, outcome) = claim.run(Arc::clone(&bridge), &args);
+    /// Acquires the task of an execution that nobody holds, and learns how its promises stand. None when it has ended meanwhile.
+    async fn acquire(
+        &self,
+        execution: &Execution,
+        state: &mut State,
+        mut then: Vec<Change>,
+    ) -> Result<Option<u64>, Error> {
+        let committer = &self.inner.committer;
+        let id = execution.id.to_string();
+        let Some((_, Some(task))) = committer.store().promise(&id)? else { return Ok(None) };
+        let (now_ms, version) = (self.inner.clock.now_ms(), task.version);
+        let mut operations = match task.state {
+            // A host that has died held it.
+            TaskState::Acquired => vec![Operation::TaskRelease { id: id.clone(), version }],
+            TaskState::Suspended => {
+                vec![Operation::TaskHalt { id: id.clone() }, Operation::TaskContinue { id: id.clone() }]
+            }
+            TaskState::Halted => vec![Operation::TaskContinue { id: id.clone() }],
+            TaskState::Pending | TaskState::Fulfilled => Vec::new(),
+        };
+        let open: Vec<u64> = state.open().collect();
+        operations.extend(open.iter().map(|number| {
+            let id = execution.id.promise(*number).to_string();
+            Operation::PromiseGet { id }
+        }));
+        let looked = operations.len() - open.len();
+        if let Some(key) = execution.key {
+            then.push(Change::Progress(key, Box::new(execution.progress.clone())));
+        }
+        let acquire = Operation::TaskAcquire { id, version, pid: PID.to_owned(), ttl: NEVER };
+        let acquire = Change::Operation { now_ms, operation: Box::new(acquire), then };
+        let operations = operations.into_iter().map(|operation| Change::operation(now_ms, operation));
+        let (ticket, asked) = committer.ask(operations.chain([acquire]));
+        committer.durable(ticket).await?;
+        let mut applied = asked.all().await?;
+        let acquired = applied.pop();
+        for (number, applied) in open.iter().zip(applied.into_iter().skip(looked)) {
+            match applied.answer {
+                Ok(Reply::Promise(promise)) => {
+                    if let Some(Notice { number, outcome, at_ms }) = Notice::of(*number, &promise) {
+                        state.mark_settled(number, outcome, at_ms);
+                    }
+                }
+                Ok(_) | Err(_) => state.mark_missing(*number),
+            }
+        }
+        state.submitted = ticket;
+        match acquired.map(|applied| applied.answer) {
+            Some(Ok(Reply::Claimed { task, .. })) if task.state == TaskState::Acquired => {
+                state.attempts = task.version;
+                Ok(Some(task.version))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn activate(&self, activation: Activation) -> Arc<Bridge> {
+        let Activation { claim, execution, version, component, grants, state, patience, permit } = activation;
+        let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
+        let inner = &self.inner;
+        let claimed = TaskClaim { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
+        let parts = Parts {
+            id,
+            function,
+            seed,
+            grants,
+            capabilities: Arc::clone(&inner.registry),
+            clock: Arc::clone(&inner.clock),
+            committer: Arc::clone(&inner.committer),
+            claim: claimed,
+            instances: Arc::clone(&inner.instances),
+        };
+        let bridge = Bridge::new(parts, state);
+        claim.run(Arc::clone(&bridge), &args);
         let host = self.clone();
-        let job = Job { component, bridge, args, patience };
-        tokio::spawn(async move {
-            let (started, bridge) = (clock::instant(), Arc::clone(&job.bridge));
-            let ended = AssertUnwindSafe(host.drive_and_conclude(job, started)).catch_unwind().await;
-            let ended = match ended {
-                Ok(ended) => ended,
-                Err(_) => Err(host.give_up(&bridge).await),
-            };
-            drop(bridge);
-            // The claim, and the hold on the store, end before the outcome is known: whoever saw it may resume at once.
-            drop(claim);
-            drop(host);
-            outcome.send_replace(Some(ended.map_err(Arc::new)));
-        });
-        (Handle { id, outcome: running.outcome.clone() }, Some(running))
+        let job = Job { component, bridge: Arc::clone(&bridge), args, patience };
+        tokio::spawn(async move { host.see_through(claim, job, permit).await });
+        bridge
     }
 
-    async fn drive_and_conclude(&self, job: Job, started: Instant) -> Result<Report, Error> {
+    /// Runs an execution until it ends, or has nothing to do but wait, and tells whoever waits for that.
+    async fn see_through(self, claim: Claim, job: Job, permit: Option<OwnedSemaphorePermit>) {
+        let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.patience);
+        let ended = AssertUnwindSafe(self.drive_and_conclude(job, permit, started)).catch_unwind().await;
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(_) => Err(self.give_up(&bridge).await),
+        };
+        let id = bridge.id.clone();
+        drop(bridge);
+        let live = Arc::clone(&self.inner.live);
+        let outcome = match ended {
+            Ok(Concluded::GoOn) => {
+                drop(claim);
+                return self.go_on(id, patience);
+            }
+            Ok(Concluded::Over(report)) => Ok(report),
+            Err(error) => Err(Arc::new(error)),
+        };
+        let rests = matches!(&outcome, Ok(report) if report.state == store::State::Suspended);
+        // The claim, and the hold on the store, end before the outcome is known: whoever saw it may resume at once.
+        drop(claim);
+        drop(self);
+        if !rests || patience == Patience::None {
+            live.tell(&id, outcome);
+        }
+    }
+
+    /// What an execution waited for has come in the moment in which it was suspended.
+    fn go_on(self, id: ExecutionId, patience: Patience) {
+        tokio::spawn(async move {
+            let resumed = self.resume(&id, patience).await;
+            if let Err(error) = resumed {
+                self.inner.live.tell(&id, Err(Arc::new(error)));
+            }
+        });
+    }
+
+    async fn drive_and_conclude(
+        &self,
+        job: Job,
+        permit: Option<OwnedSemaphorePermit>,
+        started: Instant,
+    ) -> Result<Concluded, Error> {
         let bridge = Arc::clone(&job.bridge);
         let ending = {
             let permit = tokio::select! {
                 biased;
                 () = bridge.canceled() => None,
-                permit = self.inner.instances.acquire() => Some(permit),
+                permit = async { if permit.is_some() { permit } else { self.inner.instances.acquire().await } } => permit,
             };
             match permit {
                 None => Ending::Stopped(Stop::Canceled),
-                // The semaphore is never closed.
                 Some(_permit) => drive(job).await,
             }
         };
         // An effect that could not be given up ends before anybody learns that the run is over.
         drop(bridge.block().await);
-        let (state, replayed) = self.conclude(&bridge, ending).await?;
-        Ok(Report { replayed, wall: started.elapsed(), ..Report::of(bridge.id.clone(), &state) })
+        Ok(match self.conclude(&bridge, ending).await? {
+            Concluded::Over(report) => Concluded::Over(Report { wall: started.elapsed(), ..report }),
+            Concluded::GoOn => Concluded::GoOn,
+        })
     }
 
     /// Ends a run that a bug of the host has broken off, as a crash would have: what was submitted is durable, and nothing is added.
     async fn give_up(&self, bridge: &Bridge) -> Error {
         let submitted = {
             let mut state = bridge.state();
-            state.concluded = true;
-            state.stop_effects();
+            bridge.conclude(&mut state);
             state.submitted
         };
         drop(bridge.block().await);
@@ -364,112 +522,68 @@ impl Everstep {
         Error::Store(durable.err().unwrap_or_else(|| store::Error::Poisoned("the run panicked".to_owned())))
     }
 
-    /// An execution whose journal cannot be read says so from now on; the journal stays as it is.
-    async fn halt_corrupted(&self, mut execution: Execution, error: Error) -> Error {
-        execution.progress.state = store::State::Halted;
-        execution.progress.error = Some(Failure { kind: FailureKind::Corrupted, message: error.to_string() });
-        let halted = Change::Progress(execution.key, Box::new(execution.progress));
+    /// An execution that cannot be run says why from now on; its journal stays as it is.
+    pub(super) async fn halt(&self, execution: Execution, error: Error) -> Error {
+        let kind = if let Error::Corrupted { .. } = error { FailureKind::Corrupted } else { FailureKind::Load };
+        let failure = Some(Failure { kind, message: error.to_string() });
+        let id = execution.id.to_string();
+        let halt = Operation::TaskHalt { id };
+        let progress = Progress { error: failure, ..execution.progress };
+        let then = execution.key.map(|key| Change::Progress(key, Box::new(progress))).into_iter().collect();
+        let now_ms = self.inner.clock.now_ms();
+        let halted = Change::Operation { now_ms, operation: Box::new(halt), then };
         let ticket = self.inner.committer.submit([halted], Vec::new());
         self.inner.committer.durable(ticket).await.err().map_or(error, Error::Store)
     }
 }
 
-/// CPU time that a component may take to name its functions.
-const TO_DESCRIBE: Duration = Duration::from_secs(1);
+/// An execution that nobody has run yet, and what is kept of it beside its promise.
+fn born(execution: &Execution) -> Result<(State, Vec<Change>), Error> {
+    let Execution { key: Some(key), id, component, policy, seed, .. } = execution.clone() else {
+        return Err(Error::UnknownExecution(execution.id.clone()));
+    };
+    let mut state = State::empty(Journal::starting(key, execution), execution.progress.clone());
+    // In one commit with the record of the start, so that no execution is ever without it.
+    let create = Change::Create(Box::new(NewExecution { key, id, component, policy, seed }));
+    let then = [Some(create), state.journal.take_segment()].into_iter().flatten().collect();
+    Ok((state, then))
+}
 
-/// Components kept linked although nobody may run them again.
-const MAX_LINKED: usize = 64;
-
-impl Inner {
-    /// Loads and links a component, once for each digest and stack size.
-    async fn load(self: &Arc<Self>, component: &Component, grants: &Grants) -> Result<Arc<Loaded>, Error> {
-        let digest = component.digest;
-        let wasm_stack = grants.policy.limits.wasm_stack;
-        let components = || self.components.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = components().get(&(digest, wasm_stack)) {
-            return Ok(Arc::clone(loaded));
-        }
-        let (inner, bytes) = (Arc::clone(self), Arc::clone(&component.bytes));
-        let stack = usize::try_from(wasm_stack).unwrap_or(usize::MAX);
-        let task = tokio::task::spawn_blocking(move || Loaded::link(inner.engines.load(&bytes, digest, stack)?));
-        let lost = |error: tokio::task::JoinError| Error::Start(std::io::Error::other(error));
-        let loaded = Arc::new(task.await.map_err(lost)??);
-        let mut components = components();
-        if components.len() >= MAX_LINKED {
-            components.retain(|_, loaded| Arc::strong_count(loaded) > 1);
-        }
-        Ok(Arc::clone(components.entry((digest, wasm_stack)).or_insert(loaded)))
-    }
-
-    async fn check_function(&self, component: &Loaded, grants: &Grants, function: &str) -> Result<(), Error> {
-        let functions = self.describe(component, grants).await?;
-        if functions.iter().any(|known| known.name == function) {
-            return Ok(());
-        }
-        let available = functions.iter().map(|function| function.name.clone()).collect();
-        Err(Error::UnknownFunction { function: function.to_owned(), available })
-    }
-
-    /// The functions of a component, which it names outside of any execution and without any grant.
-    async fn describe<'l>(&self, loaded: &'l Loaded, grants: &Grants) -> Result<&'l [FunctionInfo], Error> {
-        // The semaphore is never closed.
-        let _permit = self.describing.acquire().await;
-        let scratch = || {
-            let limits = &grants.policy.limits;
-            let grants =
-                Arc::new(Grants::for_description(Limits { cpu: limits.cpu.min(TO_DESCRIBE), ..limits.clone() }));
-            let state = State::empty(Journal::new(ExecutionKey(0), History::default(), 0), Progress::starting(0));
-            let committer = Committer::unattended(Arc::new(MemoryStore::default()));
-            let (capabilities, clock) = (Arc::default(), Arc::clone(&self.clock));
-            let (id, function, seed) = (ExecutionId::random(), String::new(), [0; 32]);
-            Bridge::new(Parts { id, function, seed, grants, capabilities, clock, committer }, state)
-        };
-        loaded.functions(scratch).await
-    }
-
-    fn blob(&self, what: &'static str, digest: Digest, id: &ExecutionId) -> Result<Vec<u8>, Error> {
-        let missing = || Error::Missing { what, digest, id: id.clone() };
-        let bytes = self.committer.store().blob(&digest)?.ok_or_else(missing)?;
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
-        Ok(bytes)
-    }
-
-    /// The policy that an execution is pinned to.
-    pub(super) fn stored_policy(&self, execution: &Execution) -> Result<Policy, Error> {
-        let policy = self.blob("policy", execution.policy, &execution.id)?;
-        Ok(Policy::from_canonical(&String::from_utf8_lossy(&policy))?)
-    }
-
-    /// The state of a stored execution, as its journal tells it.
-    pub(super) fn state(&self, execution: &Execution) -> Result<State, Error> {
-        let (bytes, segments) = self.committer.store().journal(execution.key)?;
-        let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
-        let history = History::load(bytes).map_err(corrupted)?;
-        State::new(Journal::new(execution.key, history, segments), execution.progress.clone()).map_err(corrupted)
-    }
-
-    fn bridge(
-        &self,
-        id: ExecutionId,
-        function: String,
-        seed: [u8; 32],
-        grants: Arc<Grants>,
-        state: State,
-    ) -> Arc<Bridge> {
-        let (capabilities, clock) = (Arc::clone(&self.registry), Arc::clone(&self.clock));
-        let committer = Arc::clone(&self.committer);
-        Bridge::new(Parts { id, function, seed, grants, capabilities, clock, committer }, state)
+fn new_execution(
+    id: ExecutionId,
+    invocation: Invocation,
+    now_ms: u64,
+    deadline_ms: Option<u64>,
+    key: store::ExecutionKey,
+) -> Execution {
+    let Invocation { function, args, component, policy } = invocation;
+    Execution {
+        key: Some(key),
+        id,
+        component,
+        policy,
+        function,
+        args,
+        seed: fresh_seed(),
+        created_ms: now_ms,
+        deadline_ms,
+        state: store::State::Running,
+        attempts: 1,
+        result: None,
+        progress: Progress { updated_ms: now_ms, ..Progress::default() },
     }
 }
 
-impl Report {
-    /// What is stored of an execution that this call did not run.
-    fn stored(execution: &Execution) -> Self {
-        Self::of(execution.id.clone(), &execution.progress)
-    }
+fn deadline(now_ms: u64, timeout: Duration) -> Option<u64> {
+    let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    Some(now_ms.saturating_add(timeout)).filter(|deadline| *deadline < NEVER)
+}
 
-    fn of(id: ExecutionId, progress: &Progress) -> Self {
-        let Progress { state, result, error, steps, .. } = progress.clone();
+impl Report {
+    /// What is stored of an execution.
+    pub(super) fn stored(execution: &Execution) -> Self {
+        let Execution { id, state, result, progress, .. } = execution.clone();
+        let Progress { error, steps, .. } = progress;
         Self { id, state, result, error, steps, replayed: 0, wall: Duration::ZERO }
     }
 }

@@ -1,13 +1,23 @@
 //! Answers from outside, and the end from outside.
 
-use super::live::{Claim, Claimed};
 use super::{Error, Everstep};
-use crate::bridge::{Bridge, Settlement, State};
+use crate::bridge::check_fit;
 use crate::guest_error::GuestError;
 use crate::id::{ExecutionId, PromiseId};
-use crate::journal::Role;
-use crate::store::{self, Change, Progress};
-use std::sync::Arc;
+use crate::journal::{History, Record, Role};
+use crate::store::operation::{Event, NewPromise, Operation, Reply, Settlement};
+use crate::store::record::{NEVER, Promise, PromiseState, Value};
+use crate::store::{self, Change, Execution, PendingPromise, State};
+use std::collections::BTreeMap;
+
+/// What became of a cancellation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancellation {
+    /// The execution, and what it had called, ended by it.
+    Canceled,
+    /// It had ended before, in that state; nothing was changed.
+    HadEnded(State),
+}
 
 impl Everstep {
     /// Settles a promise that waits for somebody outside: an input, an external promise, or a request that a client serves.
@@ -15,141 +25,143 @@ impl Everstep {
     ///
     /// # Errors
     /// Nobody waits for it, somebody settled it otherwise, its deadline has passed, its execution has ended, or the outcome is
-    /// not JSON. Nothing is changed then.
+    /// not JSON, too large, or not what the schema of the promise asks for. Nothing is changed then.
     pub async fn settle(&self, id: &PromiseId, outcome: Result<String, GuestError>) -> Result<(), Error> {
+        self.work();
         if let Ok(json) = &outcome
             && let Err(error) = serde_json::from_str::<&serde_json::value::RawValue>(json)
         {
             return Err(Error::InvalidOutcome { id: id.clone(), reason: format!("not JSON: {error}") });
         }
-        loop {
-            match self.inner.live.claim(&id.execution).await {
-                Claimed::Running(mut running) => match self.settle_running(&running.bridge, id, outcome.clone())? {
-                    Settlement::Settled(ticket) | Settlement::Same(ticket) => {
-                        return Ok(running.bridge.durable(ticket).await?);
-                    }
-                    Settlement::Over => drop(running.ended().await),
-                    Settlement::Other => return Err(Error::AlreadySettled(id.clone())),
-                    Settlement::Unknown => return Err(Error::UnknownPromise(id.clone())),
-                },
-                Claimed::Free(claim) => {
-                    let (host, id) = (self.clone(), id.clone());
-                    return whole(async move { host.settle_at_rest(claim, &id, outcome).await }).await;
-                }
-            }
-        }
-    }
-
-    fn settle_running(
-        &self,
-        bridge: &Arc<Bridge>,
-        id: &PromiseId,
-        outcome: Result<String, GuestError>,
-    ) -> Result<Settlement, Error> {
-        {
-            let state = bridge.state();
-            if state.concluded {
-                return Ok(Settlement::Over);
-            }
-            check_open_promise(&state, id, self.inner.clock.now_ms())?;
-        }
-        check_size(&outcome, bridge.grants.policy.limits.bytes_per_call, id)?;
-        Ok(bridge.settle(id.number, outcome))
-    }
-
-    /// Settles a promise of an execution that nobody runs.
-    async fn settle_at_rest(
-        &self,
-        _claim: Claim,
-        id: &PromiseId,
-        outcome: Result<String, GuestError>,
-    ) -> Result<(), Error> {
-        let Some(execution) = self.inner.committer.store().execution(&id.execution)? else {
-            return Err(Error::UnknownPromise(id.clone()));
-        };
-        check_open(&execution)?;
-        let mut state = self.inner.state(&execution)?;
+        let store = self.inner.committer.store();
+        let execution = store.execution(&id.execution)?;
+        let execution = execution.ok_or_else(|| Error::UnknownExecution(id.execution.clone()))?;
         let now_ms = self.inner.clock.now_ms();
-        check_open_promise(&state, id, now_ms)?;
-        let limits = self.inner.stored_policy(&execution)?.limits;
-        check_size(&outcome, limits.bytes_per_call, id)?;
-        if let Some(settled) = state.promises.get(&id.number).and_then(|promise| promise.outcome.as_ref()) {
-            return if *settled == outcome { Ok(()) } else { Err(Error::AlreadySettled(id.clone())) };
+        let mut changes = Vec::new();
+        let schema = match store.promise(&id.to_string())? {
+            Some((promise, _)) => check_open(&execution, id, &promise)?.schema,
+            None => {
+                changes.push(Change::operation(now_ms, self.lost_request(&execution, id)?));
+                None
+            }
+        };
+        let limit = match self.inner.grants.known(&execution.policy) {
+            Some(grants) => grants.policy.limits.bytes_per_call,
+            None => self.inner.stored_policy(&execution)?.limits.bytes_per_call,
+        };
+        check_size(&outcome, limit, id)?;
+        let fit = check_fit(schema.as_deref(), &outcome);
+        fit.map_err(|reason| Error::InvalidOutcome { id: id.clone(), reason })?;
+        let (state, value) = store::value_of(&outcome);
+        let settlement = Settlement { id: id.to_string(), state, value: value.clone() };
+        changes.push(Change::operation(now_ms, Operation::PromiseSettle(settlement)));
+        let (ticket, asked) = self.inner.committer.ask(changes);
+        self.inner.committer.durable(ticket).await?;
+        match asked.last().await?.answer {
+            Ok(Reply::Promise(promise)) if (promise.state, &promise.value) == (state, &value) => Ok(()),
+            Ok(Reply::Promise(promise)) => Err(self.too_late(id, &promise)?),
+            Ok(_) | Err(_) => Err(Error::UnknownPromise(id.clone())),
         }
-        let index = state.record_settlement(id.number, outcome, now_ms);
-        let changes = state.journal.take_segment().into_iter().chain(index);
-        let ticket = self.inner.committer.submit(changes, Vec::new());
-        Ok(self.inner.committer.durable(ticket).await?)
     }
 
-    /// Ends an execution. Returns once that is durable.
+    /// A request to a capability of a host that is gone has no promise in the store yet; an operator may answer in its place while
+    /// nobody runs the execution.
+    fn lost_request(&self, execution: &Execution, id: &PromiseId) -> Result<Operation, Error> {
+        let unknown = || Error::UnknownPromise(id.clone());
+        let (bytes, _) = self.inner.committer.store().journal(execution.key.ok_or_else(unknown)?)?;
+        let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
+        let history = History::load(bytes).map_err(corrupted)?;
+        let mut role = None;
+        for record in history.called() {
+            if let Record::Called { call, role: found, .. } = record.map_err(corrupted)?
+                && call.number == id.number
+            {
+                role = Some(found);
+            }
+        }
+        let settled = history.settlement(id.number).map_err(corrupted)?.is_some();
+        match role {
+            // What the store keeps comes there with the record of its step: it was not yet there a moment ago.
+            None | Some(Role::Effect | Role::External | Role::Child) => Err(unknown()),
+            Some(Role::Request) if settled => Err(Error::AlreadySettled(id.clone())),
+            Some(Role::Request) if execution.state == State::Halted => Ok(Operation::PromiseCreate(NewPromise {
+                id: id.to_string(),
+                timeout_at: NEVER,
+                param: Value::default(),
+                tags: BTreeMap::new(),
+            })),
+            Some(Role::Timer | Role::Request) => Err(Error::NotSettledFromOutside(id.clone())),
+        }
+    }
+
+    /// Why somebody who wanted to settle a promise could not.
+    fn too_late(&self, id: &PromiseId, promise: &Promise) -> Result<Error, Error> {
+        Ok(match promise.state {
+            PromiseState::RejectedTimedout => Error::DeadlinePassed(id.clone()),
+            PromiseState::RejectedCanceled => match self.inner.committer.store().execution(&id.execution)? {
+                Some(execution) if execution.state.is_final() => ended(&execution),
+                _ => Error::AlreadySettled(id.clone()),
+            },
+            PromiseState::Pending | PromiseState::Resolved | PromiseState::Rejected => {
+                Error::AlreadySettled(id.clone())
+            }
+        })
+    }
+
+    /// Ends an execution and everything that it has called. Returns once that is durable, and nothing of it runs any more in this host:
+    /// effects that have begun are over or dropped, and a guest that asked for it has had its time to clean up.
     ///
     /// # Errors
-    /// There is no such execution, or it has ended.
-    pub async fn cancel(&self, id: &ExecutionId) -> Result<(), Error> {
-        loop {
-            match self.inner.live.claim(id).await {
-                Claimed::Running(mut running) => {
-                    running.bridge.cancel();
-                    match running.ended().await {
-                        Some(Ok(report)) if report.state == store::State::Canceled => return Ok(()),
-                        Some(Ok(report)) if report.state.is_final() => return Err(ended(id, report.state)),
-                        Some(Err(error)) => {
-                            return Err(Error::Store(store::Error::Poisoned(error.to_string())));
-                        }
-                        // It came to rest before it saw the cancellation.
-                        Some(Ok(_)) | None => {}
-                    }
-                }
-                Claimed::Free(claim) => {
-                    let (host, id) = (self.clone(), id.clone());
-                    return whole(async move { host.cancel_at_rest(claim, &id).await }).await;
-                }
-            }
-        }
-    }
-
-    async fn cancel_at_rest(&self, _claim: Claim, id: &ExecutionId) -> Result<(), Error> {
+    /// There is no such execution, or the store failed.
+    pub async fn cancel(&self, id: &ExecutionId) -> Result<Cancellation, Error> {
+        self.work();
         let store = self.inner.committer.store();
         let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
-        check_open(&execution)?;
-        // Not from its journal, which may be what is wrong with it.
-        let open = store.promises()?.into_iter().filter(|promise| promise.id.execution == *id);
-        let closed = open.map(|promise| Change::Settled(execution.key, promise.id.number));
-        let updated_ms = self.inner.clock.now_ms().max(execution.progress.updated_ms);
-        let progress = Progress { state: store::State::Canceled, error: None, updated_ms, ..execution.progress };
-        let ended = Change::Progress(execution.key, Box::new(progress));
-        let ticket = self.inner.committer.submit(closed.chain([ended]), Vec::new());
-        Ok(self.inner.committer.durable(ticket).await?)
-    }
-}
-
-/// Does something under a claim to its end, also when the caller gives up waiting: what is submitted must be in the store
-/// before the next one reads it.
-async fn whole(change: impl Future<Output = Result<(), Error>> + Send + 'static) -> Result<(), Error> {
-    let lost = |error: tokio::task::JoinError| Err(Error::Store(store::Error::Poisoned(error.to_string())));
-    tokio::spawn(change).await.unwrap_or_else(lost)
-}
-
-fn check_open(execution: &store::Execution) -> Result<(), Error> {
-    let state = execution.progress.state;
-    if state.is_final() { Err(ended(&execution.id, state)) } else { Ok(()) }
-}
-
-fn ended(id: &ExecutionId, state: store::State) -> Error {
-    Error::Ended { id: id.clone(), state: state.name() }
-}
-
-/// A promise of that execution that somebody outside may settle still.
-fn check_open_promise(state: &State, id: &PromiseId, now_ms: u64) -> Result<(), Error> {
-    match state.promises.get(&id.number) {
-        None => Err(Error::UnknownPromise(id.clone())),
-        Some(promise) if promise.role == Role::Timer => Err(Error::NotSettledFromOutside(id.clone())),
-        Some(promise) if promise.outcome.is_none() && promise.deadline_ms.is_some_and(|at_ms| at_ms <= now_ms) => {
-            Err(Error::DeadlinePassed(id.clone()))
+        if execution.state.is_final() {
+            return Ok(Cancellation::HadEnded(execution.state));
         }
-        Some(_) => Ok(()),
+        let now_ms = self.inner.clock.now_ms();
+        let applied = self.inner.committer.operate(now_ms, Operation::CancelTree { id: id.to_string() }).await?;
+        let ended = applied.events.iter().filter_map(|event| match event {
+            Event::Settled(promise) if promise.target().is_some() => promise.id.parse::<ExecutionId>().ok(),
+            _ => None,
+        });
+        let ended: Vec<ExecutionId> = ended.collect();
+        for id in &ended {
+            self.inner.live.let_go(id).await;
+        }
+        if ended.contains(id) {
+            return Ok(Cancellation::Canceled);
+        }
+        let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        Ok(Cancellation::HadEnded(execution.state))
     }
+}
+
+/// A promise that somebody outside may settle, or may have settled in the same way.
+fn check_open(execution: &Execution, id: &PromiseId, promise: &Promise) -> Result<PendingPromise, Error> {
+    let asked = PendingPromise::of(promise);
+    if execution.state.is_final() {
+        return Err(ended(execution));
+    }
+    match asked {
+        Some(asked) => Ok(asked),
+        // Made for an answer in place of a capability.
+        None if promise.tags.is_empty() => Ok(PendingPromise {
+            id: id.clone(),
+            kind: "request".to_owned(),
+            subject: String::new(),
+            data: None,
+            schema: None,
+            created_ms: promise.created_at,
+            deadline_ms: None,
+        }),
+        None => Err(Error::NotSettledFromOutside(id.clone())),
+    }
+}
+
+fn ended(execution: &Execution) -> Error {
+    Error::Ended { id: execution.id.clone(), state: execution.state.name() }
 }
 
 fn check_size(outcome: &Result<String, GuestError>, limit: u64, id: &PromiseId) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use crate::guest_error::GuestError;
 use crate::id::ExecutionId;
 use crate::journal::{Call, History, Outcome, Record};
 use crate::output::{Content, Output};
+use crate::store::record::{Schedule, Task};
 use crate::store::{Execution, FileStore, PendingPromise, Store};
 use serde::Serialize;
 use std::path::Path;
@@ -93,12 +94,32 @@ impl Reader {
         Ok(self.store.promises()?)
     }
 
+    /// The task of an execution.
+    ///
+    /// # Errors
+    /// There is no such execution, or the store failed.
+    pub fn task(&self, id: &ExecutionId) -> Result<Task, Error> {
+        let found = self.store.promise(id.as_str())?.and_then(|(_, task)| task);
+        found.ok_or_else(|| Error::UnknownExecution(id.clone()))
+    }
+
+    /// All schedules, ordered by id.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        Ok(self.store.schedules()?)
+    }
+
     /// The journal of an execution, as `FORMAT.md` describes it.
     ///
     /// # Errors
     /// There is no such execution, or the store failed.
     pub fn journal(&self, id: &ExecutionId) -> Result<Vec<u8>, Error> {
-        Ok(self.store.journal(self.execution(id)?.key)?.0)
+        match self.execution(id)?.key {
+            Some(key) => Ok(self.store.journal(key)?.0),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The steps of an execution in program order.

@@ -7,8 +7,10 @@
 
 use crate::clock;
 use crate::output::{Output, Sink};
-use crate::store::{self, Change, Store};
+use crate::store::operation::Operation;
+use crate::store::{self, Applied, Change, Store};
 use std::cell::Cell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
@@ -31,6 +33,10 @@ pub(crate) fn take_writing_us() -> u64 {
     WRITING_US.take()
 }
 
+/// Who learns what became of a write: what its operations came to, once they are durable, with the earliest moment, in milliseconds
+/// since the Unix epoch, at which they give the store something to do; or that it failed. Must not wait for a committer.
+pub(crate) type Watch = Arc<dyn Fn(Result<(&[Applied], Option<u64>), &store::Error>) + Send + Sync>;
+
 /// A point in the order of submissions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
@@ -39,6 +45,7 @@ pub(crate) struct Ticket(u64);
 pub(crate) struct Committer {
     store: Arc<dyn Store>,
     sink: Sink,
+    watch: Watch,
     queue: Mutex<Queue>,
     /// Held by whoever writes.
     writing: Mutex<()>,
@@ -61,6 +68,12 @@ struct Queue {
     bytes: usize,
     output: Vec<Output>,
     waiters: Vec<oneshot::Sender<()>>,
+    /// Operations among the changes.
+    operations: usize,
+    /// Who wants to know what came of the operations of that range.
+    askers: Vec<(Range<usize>, oneshot::Sender<Vec<Applied>>)>,
+    /// The earliest moment at which the operations give the store something to do.
+    due_ms: Option<u64>,
     submitted: u64,
     /// Since when something has been waiting here.
     since: Option<Instant>,
@@ -68,8 +81,8 @@ struct Queue {
 
 impl Committer {
     /// A committer over a store, with its thread, which ends with [`stop`](Self::stop), or once the committer is dropped.
-    pub(crate) fn start(store: Arc<dyn Store>, sink: Sink) -> std::io::Result<Arc<Self>> {
-        let committer = Self::new(store, sink);
+    pub(crate) fn start(store: Arc<dyn Store>, sink: Sink, watch: Watch) -> std::io::Result<Arc<Self>> {
+        let committer = Self::new(store, sink, watch);
         let weak = Arc::downgrade(&committer);
         let writer = thread::Builder::new().name("everstep-commit".into()).spawn(move || write_on_request(&weak))?;
         // Nobody else sets it.
@@ -80,13 +93,14 @@ impl Committer {
 
     /// A committer without a thread: it writes when somebody waits. For an execution that nothing is kept of.
     pub(crate) fn unattended(store: Arc<dyn Store>) -> Arc<Self> {
-        Self::new(store, Arc::new(drop))
+        Self::new(store, Arc::new(drop), Arc::new(|_| {}))
     }
 
-    fn new(store: Arc<dyn Store>, sink: Sink) -> Arc<Self> {
+    fn new(store: Arc<dyn Store>, sink: Sink, watch: Watch) -> Arc<Self> {
         Arc::new(Self {
             store,
             sink,
+            watch,
             queue: Mutex::default(),
             writing: Mutex::default(),
             durable: AtomicU64::new(0),
@@ -101,11 +115,40 @@ impl Committer {
 
     /// Queues changes and the output that depends on them; they are written with the next barrier or request.
     pub(crate) fn submit(&self, changes: impl IntoIterator<Item = Change>, output: Vec<Output>) -> Ticket {
+        self.enqueue(changes, output, None)
+    }
+
+    /// Queues changes and does not wait; the receiver gets what their operations came to, once that is durable.
+    pub(crate) fn ask(&self, changes: impl IntoIterator<Item = Change>) -> (Ticket, Asked) {
+        let (sender, receiver) = oneshot::channel();
+        (self.enqueue(changes, Vec::new(), Some(sender)), Asked(receiver))
+    }
+
+    /// One operation, durably.
+    pub(crate) async fn operate(&self, now_ms: u64, operation: Operation) -> Result<Applied, store::Error> {
+        let (ticket, asked) = self.ask([Change::operation(now_ms, operation)]);
+        self.durable(ticket).await?;
+        asked.last().await
+    }
+
+    fn enqueue(
+        &self,
+        changes: impl IntoIterator<Item = Change>,
+        output: Vec<Output>,
+        asker: Option<oneshot::Sender<Vec<Applied>>>,
+    ) -> Ticket {
         let mut queue = lock(&self.queue);
+        let first = queue.operations;
         for change in changes {
             queue.bytes += weight(&change);
+            if let Change::Operation { now_ms, operation, .. } = &change {
+                queue.operations += 1;
+                queue.due_ms = queue.due_ms.into_iter().chain(operation.due(*now_ms)).min();
+            }
             queue.changes.push(change);
         }
+        let asked = first..queue.operations;
+        queue.askers.extend(asker.map(|asker| (asked, asker)));
         queue.output.extend(output);
         queue.since.get_or_insert_with(clock::instant);
         queue.submitted += 1;
@@ -206,17 +249,27 @@ impl Committer {
         if self.failed.get().is_some() {
             return writing;
         }
-        if !batch.changes.is_empty()
-            && let Err(error) = self.commit(&batch.changes)
-        {
-            tracing::error!(%error, "the store failed; nothing is acknowledged from here on");
-            // Only the first failure counts.
-            let _ = self.failed.set(error.to_string());
-            self.failure.notify_waiters();
-            return writing;
-        }
+        let committed = if batch.changes.is_empty() { Ok(Vec::new()) } else { self.commit(&batch.changes) };
+        let applied = match committed {
+            Ok(applied) => applied,
+            Err(error) => {
+                tracing::error!(%error, "the store failed; nothing is acknowledged from here on");
+                // Only the first failure counts.
+                let _ = self.failed.set(error.to_string());
+                self.failure.notify_waiters();
+                (self.watch)(Err(&error));
+                return writing;
+            }
+        };
         // Released before anybody can see that it is durable: whoever has passed a barrier finds its output shown.
         batch.output.into_iter().for_each(|output| self.release(output));
+        if !applied.is_empty() {
+            (self.watch)(Ok((&applied, batch.due_ms)));
+        }
+        for (asked, asker) in batch.askers {
+            // Whoever asked may have gone away.
+            let _ = asker.send(applied.get(asked).unwrap_or_default().to_vec());
+        }
         self.durable.store(batch.submitted, Ordering::Release);
         for waiter in batch.waiters {
             // A waiter that was canceled needs no waking.
@@ -226,7 +279,7 @@ impl Committer {
     }
 
     /// One write of the store. Its time is not that of the guest whose thread makes it: the batch is everybody's.
-    fn commit(&self, changes: &[Change]) -> Result<(), store::Error> {
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, store::Error> {
         let before = clock::thread_cpu_us();
         let done = catch_unwind(AssertUnwindSafe(|| self.store.commit(changes)));
         let used = clock::thread_cpu_us().saturating_sub(before);
@@ -250,6 +303,25 @@ impl Committer {
         }
         queue.since.map(|since| PAUSE.saturating_sub(since.elapsed()))
     }
+}
+
+/// What the operations of a submission came to.
+pub(crate) struct Asked(oneshot::Receiver<Vec<Applied>>);
+
+impl Asked {
+    /// All of them, in order; the submission must be durable, or the write has failed.
+    pub(crate) async fn all(self) -> Result<Vec<Applied>, store::Error> {
+        self.0.await.map_err(|_| lost())
+    }
+
+    /// The last one.
+    pub(crate) async fn last(self) -> Result<Applied, store::Error> {
+        self.all().await?.pop().ok_or_else(lost)
+    }
+}
+
+fn lost() -> store::Error {
+    store::Error::Poisoned("nobody says what came of an operation".to_owned())
 }
 
 impl Drop for Committer {
@@ -285,6 +357,7 @@ fn write_on_request(committer: &Weak<Committer>) {
 fn weight(change: &Change) -> usize {
     match change {
         Change::Append { bytes, .. } | Change::Blob(_, bytes) => bytes.len(),
+        Change::Operation { then, .. } => 256 + then.iter().map(weight).sum::<usize>(),
         _ => 256,
     }
 }
@@ -311,7 +384,7 @@ mod tests {
             shown.send(output).unwrap();
             lock(&gate).recv().unwrap();
         });
-        let committer = Committer::start(Arc::new(MemoryStore::default()), sink).unwrap();
+        let committer = Committer::start(Arc::new(MemoryStore::default()), sink, Arc::new(|_| {})).unwrap();
         let output = Output { execution: ExecutionId::random(), step: 0, content: Content::Stdout("text".into()) };
         let ticket = committer.submit([], vec![output]);
         committer.request();

@@ -41,13 +41,18 @@ impl History {
 
     /// Decodes every record in order; for people and for a journal that no guest is driven by.
     pub(crate) fn records(&self) -> impl Iterator<Item = Result<Record<'_>, Corrupted>> {
+        self.records_with_offsets().map(|record| record.map(|(_, record)| record))
+    }
+
+    /// The same, each with the place where its frame starts.
+    pub(crate) fn records_with_offsets(&self) -> impl Iterator<Item = Result<(usize, Record<'_>), Corrupted>> {
         let mut offset = 0;
         std::iter::from_fn(move || {
             (offset < self.bytes.len()).then(|| {
                 let start = offset;
                 let (body, next) = codec::body(&self.bytes, start)?;
                 offset = next;
-                Record::decode(body, start)
+                Ok((start, Record::decode(body, start)?))
             })
         })
     }

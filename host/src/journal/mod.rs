@@ -51,8 +51,8 @@ impl Journal {
     }
 
     /// The journal of an execution that is about to start.
-    pub(crate) fn starting(execution: &Execution) -> Self {
-        let mut journal = Self::new(execution.key, History::default(), 0);
+    pub(crate) fn starting(key: ExecutionKey, execution: &Execution) -> Self {
+        let mut journal = Self::new(key, History::default(), 0);
         journal.append(&Record::Started(Started {
             at_ms: execution.created_ms,
             component: &execution.component.0,

@@ -57,6 +57,8 @@ pub(crate) enum Role {
     External,
     /// A capability.
     Request,
+    /// A child execution.
+    Child,
 }
 
 const CODES: [ErrorCode; 8] = [
@@ -70,7 +72,7 @@ const CODES: [ErrorCode; 8] = [
     ErrorCode::Failed,
 ];
 
-const ROLES: [Role; 4] = [Role::Effect, Role::Timer, Role::External, Role::Request];
+const ROLES: [Role; 5] = [Role::Effect, Role::Timer, Role::External, Role::Request, Role::Child];
 
 const STARTED: u8 = 1;
 const STEP: u8 = 2;
@@ -133,7 +135,7 @@ impl<'a> Record<'a> {
             STEP => Record::Step { call: Call::get(&mut fields)?, outcome: get_outcome(&mut fields)? },
             CALLED => Record::Called {
                 call: Call::get(&mut fields)?,
-                role: *ROLES.get(usize::from(fields.byte()?)).ok_or(Malformed("a role from 0 to 3"))?,
+                role: *ROLES.get(usize::from(fields.byte()?)).ok_or(Malformed("a role from 0 to 4"))?,
                 deadline_ms: fields.varint()?.checked_sub(1),
             },
             SETTLED => Record::Settled {

@@ -20,6 +20,7 @@ mod units;
 pub use decide::{Call, FileOperation, Usage, Verdict};
 pub use error::Error;
 pub use limits::Limits;
+pub use units::span;
 
 use crate::id::Digest;
 use serde::{Deserialize, Serialize};

@@ -22,6 +22,15 @@ pub(super) struct Span(pub(super) Duration);
 const SIZE_UNITS: [(&str, u64); 5] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 const SPAN_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
+/// A length of time as people write it in a policy file: a whole number with its unit (`ms`, `s`, `m`, `h` or `d`), such as `30s`.
+///
+/// # Errors
+/// It is none; the message says what one looks like.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let ms = quantity(text, &SPAN_UNITS).ok_or("use a number with its unit (ms, s, m, h or d), such as 30s")?;
+    Ok(duration(ms))
+}
+
 /// A whole number and one of `units`, without a space; `_` may group the digits.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_')?;

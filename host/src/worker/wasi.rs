@@ -38,7 +38,7 @@ impl WasiHost for Ctx {
     }
 
     fn cancel(&mut self, timer: u64) -> wasmtime::Result<()> {
-        without_error(promises::Host::cancel(self, timer))
+        without_error(self.cancel_timer(timer))
     }
 
     fn is_settled(&mut self, timer: u64) -> bool {

@@ -1,0 +1,77 @@
+//! `everstep:host/functions`: other durable functions, as executions of their own.
+
+use super::promises::check_json;
+use crate::bindings::everstep::host::functions;
+use crate::bridge::{About, Called, Fault, NewPromise, Step};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::id::group_address;
+use crate::journal::Role;
+use crate::policy;
+use crate::worker::Ctx;
+
+impl functions::Host for Ctx {
+    fn call(&mut self, name: String, args: String, options: functions::CallOptions) -> Result<u64, Fault> {
+        let call = Call::new(&name, &args, &options);
+        let digest = call.digest();
+        let step = call.step("functions.call", &digest);
+        let called = match call.called() {
+            Ok(called) => called,
+            Err(error) => return self.bridge.internal(&step, |_, _| Err(error)),
+        };
+        let timeout_ms = self.bridge.bounded_timeout("call", options.timeout_ms);
+        self.bridge.promise(&step, NewPromise { role: Role::Child, timeout_ms, about: About::Call(called) })
+    }
+
+    async fn spawn_detached(
+        &mut self,
+        name: String,
+        args: String,
+        options: functions::CallOptions,
+    ) -> Result<String, Fault> {
+        let call = Call::new(&name, &args, &options);
+        let digest = call.digest();
+        let step = call.step("functions.spawn-detached", &digest);
+        match call.called() {
+            Ok(called) => {
+                let timeout_ms = self.bridge.bounded_timeout("call", options.timeout_ms);
+                self.bridge.spawn_detached(&step, called, timeout_ms).await
+            }
+            Err(error) => self.bridge.internal(&step, |_, _| Err(error)),
+        }
+    }
+}
+
+/// A call as the guest asks for it.
+struct Call<'a> {
+    name: &'a str,
+    args: &'a str,
+    target: Option<&'a str>,
+    timeout: Vec<u8>,
+}
+
+impl<'a> Call<'a> {
+    fn new(name: &'a str, args: &'a str, options: &'a functions::CallOptions) -> Self {
+        let timeout = options.timeout_ms.map(|ms| ms.to_le_bytes().to_vec()).unwrap_or_default();
+        Self { name, args, target: options.target.as_deref(), timeout }
+    }
+
+    /// What the outcome depends on.
+    fn digest(&self) -> [&[u8]; 4] {
+        [self.name.as_bytes(), self.args.as_bytes(), self.target.unwrap_or_default().as_bytes(), &self.timeout]
+    }
+
+    fn step<'s>(&'s self, kind: &'static str, args: &'s [&'s [u8]]) -> Step<'s> {
+        let grant = policy::Call::Capability { name: "call", bytes: self.args.len() as u64 };
+        Step { kind, subject: self.name, args, grant }
+    }
+
+    fn called(&self) -> Result<Called, GuestError> {
+        check_json(self.args)?;
+        let invalid = |group: &str| {
+            let message = format!("{} is no worker group: use letters, digits, - and _", policy::quoted(group));
+            GuestError::new(ErrorCode::Invalid, message)
+        };
+        let target = self.target.map(|group| group_address(group).ok_or_else(|| invalid(group))).transpose()?;
+        Ok(Called { function: self.name.to_owned(), args: self.args.to_owned(), target })
+    }
+}

@@ -1,0 +1,63 @@
+//! `everstep fork`.
+
+use super::Outcome;
+use super::console::Style;
+use super::place::{CacheArg, Settings, StoreArg, WarmArg};
+use super::replay::read_component;
+use super::watch::{Session, block_on};
+use everstep::{ExecutionId, Patience, Scope};
+use std::path::PathBuf;
+
+/// Start another execution that shares the first steps of one, and goes on from there
+///
+/// The shared steps are not made again. What was pending at that point is asked, slept and called again under the new id. The execution
+/// it came from stays as it is.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The execution to fork
+    source: ExecutionId,
+    /// How many of its steps to share
+    #[arg(long, value_name = "N")]
+    at: u64,
+    /// The id of the new execution
+    #[arg(long, value_name = "NEW")]
+    id: ExecutionId,
+    /// Go on with another component; it must repeat the shared steps
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+    /// Suspend instead of waiting for a promise
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    warm: WarmArg,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object, that of `run`
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cache: CacheArg,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everstep fork count-1 --at 12 --id count-1b
+  everstep fork count-1 --at 12 --id count-1c --component fixed.wasm";
+
+pub(crate) fn run(args: Args) -> Outcome {
+    args.store.store.existing()?;
+    block_on(Box::pin(async move {
+        let Args { source, at, id, component, no_wait, warm, store, json, cache } = args;
+        let component = component.map(|file| read_component(&file)).transpose()?;
+        let settings = Settings { cache, warm, scope: Scope::Started };
+        let session = Session::start(store.store, &settings, Style { json, several: false })?;
+        let (host, new) = (session.host.clone(), id.clone());
+        let patience = if no_wait { Patience::None } else { Patience::Forever };
+        let start = async {
+            host.fork(&source, at, &new, component.as_ref()).await?;
+            host.resume(&new, patience).await
+        };
+        super::run::follow(session, id, start, json).await
+    }))
+}

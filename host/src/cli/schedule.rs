@@ -1,0 +1,185 @@
+//! `everstep schedule`.
+
+use super::cancel::{By, change, change_or_create};
+use super::place::{Place, StoreArg};
+use super::run::{component_file, load_policy, read_args};
+use super::text::{self, Table};
+use super::{Exit, Failure, Outcome, complain, print, print_json, report};
+use crate::control::{Request, Schedule};
+use everstep::store::Invocation;
+use everstep::store::record;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Start executions at the times of a cron expression
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    Create(Box<Create>),
+    List(List),
+    Delete(Delete),
+}
+
+/// Create a schedule
+///
+/// Each firing is an execution of its own with the id SCHEDULE:TIME, so that one time never fires twice. A host that stays fires them:
+/// `everstep resume --stay`. The component and the policy are those of now.
+#[derive(clap::Args)]
+#[command(after_help = CREATE)]
+pub(crate) struct Create {
+    /// The id of the schedule: letters, digits, - and _
+    id: String,
+    /// When, in UTC: five fields, or six with seconds before them, or seven with a year behind them
+    #[arg(long, value_name = "CRON")]
+    cron: String,
+    /// A component, or a crate folder, which is built when its sources are newer
+    target: PathBuf,
+    /// The durable function
+    function: String,
+    /// Its arguments: a JSON text, @FILE, or - for standard input
+    #[arg(long, value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
+    args: String,
+    /// What it may do; without it nothing but print
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// What becomes of a firing that comes more than a minute late because no host ran
+    #[arg(long, value_enum, default_value_t = Missed::CatchUp)]
+    missed: Missed,
+    /// Each execution fails as timed out unless it ends within that time, waiting included
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<super::place::Span>,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object {created: ID}
+    #[arg(long)]
+    json: bool,
+}
+
+const CREATE: &str = "\
+Examples:
+  everstep schedule create nightly --cron '0 3 * * *' tidy.wasm tidy --policy policy.toml
+  everstep schedule create beat --cron '*/5 * * * *' . beat --missed skip";
+
+/// What becomes of missed firings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Missed {
+    /// They are made up for, one by one.
+    CatchUp,
+    /// They are passed over.
+    Skip,
+}
+
+/// List the schedules of a store
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  everstep schedule list")]
+pub(crate) struct List {
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object {schedules: [{id, cron, function, args, missed, next_ms, last_ms}]}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Delete a schedule; what it has started goes on
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  everstep schedule delete nightly")]
+pub(crate) struct Delete {
+    /// The schedule
+    id: String,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object {deleted: ID}
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(command: Command) -> Outcome {
+    match command {
+        Command::Create(create) => self::create(*create),
+        Command::List(List { store, json }) => list(&store.store, json),
+        Command::Delete(Delete { id, store, json }) => {
+            change(&store.store, Request::Unschedule(id.clone()))?;
+            said("deleted", &id, json)
+        }
+    }
+}
+
+fn create(create: Create) -> Outcome {
+    let Create { id, cron, target, function, args, policy, missed, timeout, store, json } = create;
+    let policy = load_policy(policy.as_deref())?;
+    store.store.folder()?;
+    store.store.check_out_of_reach(&policy)?;
+    let file = component_file(&target, &policy)?;
+    let component =
+        file.canonicalize().map_err(Failure::io(format!("cannot read the component {}", file.display())))?;
+    let schedule = Schedule {
+        id: id.clone(),
+        cron,
+        component,
+        policy: policy.canonical(),
+        function,
+        args: read_args(&args)?,
+        catches_up: missed == Missed::CatchUp,
+        timeout_ms: timeout.map(super::place::Span::millis),
+    };
+    let (_, by) = change_or_create(&store.store, Request::Schedule(Box::new(schedule)))?;
+    if by == By::Us {
+        let option = store.store.option();
+        complain(&format!("no host runs on this store; it fires once one does: everstep resume --stay{option}"));
+    }
+    said("created", &id, json)
+}
+
+fn said(done: &str, id: &str, json: bool) -> Outcome {
+    if json {
+        print_json(&BTreeMap::from([(done, id)]))?
+    } else {
+        print(&format!("{done} {id}\n"))?
+    }
+    Ok(Exit::Done)
+}
+
+/// A schedule for scripts.
+#[derive(Serialize)]
+struct Shown {
+    id: String,
+    cron: String,
+    function: String,
+    args: Option<Box<RawValue>>,
+    missed: &'static str,
+    next_ms: Option<u64>,
+    last_ms: Option<u64>,
+}
+
+impl Shown {
+    fn of(schedule: record::Schedule) -> Self {
+        let missed = if schedule.skips_missed() { "skip" } else { "catch-up" };
+        let called = Invocation::of_parts(&schedule.promise_param, &schedule.promise_tags);
+        let (function, args) = called.map(|called| (called.function, called.args)).unwrap_or_default();
+        let record::Schedule { id, cron, next_run_at, last_run_at, .. } = schedule;
+        let next_ms = (next_run_at < record::NEVER).then_some(next_run_at);
+        Self { id, cron, function, args: report::raw(&args), missed, next_ms, last_ms: last_run_at }
+    }
+}
+
+fn list(place: &Place, json: bool) -> Result<Exit, Failure> {
+    let schedules: Vec<Shown> = place.reader()?.schedules()?.into_iter().map(Shown::of).collect();
+    if json {
+        print_json(&BTreeMap::from([("schedules", schedules)]))?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["ID", "CRON", "FUNCTION", "MISSED", "NEXT", "LAST"]);
+    for Shown { id, cron, function, missed, next_ms, last_ms, .. } in schedules {
+        table.row([
+            text::line(&id, 60),
+            text::line(&cron, 60),
+            text::line(&function, 40),
+            missed.to_owned(),
+            next_ms.map(text::time).unwrap_or_default(),
+            last_ms.map(text::time).unwrap_or_default(),
+        ]);
+    }
+    print(&table.render())?;
+    Ok(Exit::Done)
+}

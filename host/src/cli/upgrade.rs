@@ -1,0 +1,45 @@
+//! `everstep upgrade`.
+
+use super::place::{CacheArg, StoreArg};
+use super::replay::read_component;
+use super::watch::block_on;
+use super::{Exit, Outcome, print, print_json};
+use everstep::{Everstep, ExecutionId, Scope};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Move an unfinished execution to another component
+///
+/// The component must repeat everything that is recorded; that is checked first, without any effect, and nothing is changed if it does
+/// something else. No host may run on the store.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  everstep upgrade order-7 --component next.wasm")]
+pub(crate) struct Args {
+    /// The execution
+    id: ExecutionId,
+    /// The component to go on with
+    #[arg(long, value_name = "FILE")]
+    component: PathBuf,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object {upgraded: ID, component, steps}
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cache: CacheArg,
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let Args { id, component, store, json, cache } = args;
+    let component = read_component(&component)?;
+    let builder = Everstep::open(store.store.existing()?).scope(Scope::Nothing);
+    let host = cache.folder().into_iter().fold(builder, everstep::Builder::cache).build()?;
+    let replay = block_on(async { Ok(host.upgrade(&id, &component).await?) })?;
+    let steps = replay.steps.len();
+    if json {
+        print_json(&json!({ "upgraded": id, "component": component.digest(), "steps": steps }))?;
+    } else {
+        print(&format!("upgraded {id}: the component repeats all {steps} steps\n"))?;
+    }
+    Ok(Exit::Done)
+}

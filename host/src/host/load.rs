@@ -1,0 +1,119 @@
+//! What executions need to run: components and policies, from the store or from the caller.
+
+use super::run::Component;
+use super::{Error, Inner};
+use crate::bridge::{Bridge, Parts, State, TaskClaim};
+use crate::grants::Grants;
+use crate::id::{Digest, ExecutionId};
+use crate::journal::{Committer, History, Journal};
+use crate::policy::{Limits, Policy};
+use crate::store::{Execution, ExecutionKey, MemoryStore, Progress};
+use crate::worker::{FunctionInfo, Loaded};
+use std::collections::HashSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// CPU time that a component may take to name its functions.
+const TO_DESCRIBE: Duration = Duration::from_secs(1);
+
+/// The parts of a bridge whose execution changes nothing.
+pub(super) fn scratch_parts(
+    inner: &Inner,
+    id: ExecutionId,
+    function: String,
+    seed: [u8; 32],
+    grants: Arc<Grants>,
+) -> Parts {
+    let claim =
+        TaskClaim { component: Digest([0; 32]), version: 0, target: Arc::clone(&inner.target), deadline_ms: None };
+    let committer = Committer::unattended(Arc::new(MemoryStore::default()));
+    let (clock, instances) = (Arc::clone(&inner.clock), Arc::clone(&inner.instances));
+    Parts { id, function, seed, grants, capabilities: Arc::default(), clock, committer, claim, instances }
+}
+
+/// Components kept linked although nobody may run them again.
+const MAX_LINKED: usize = 64;
+
+impl Inner {
+    /// Loads and links a component, once for each digest and stack size.
+    pub(super) async fn load(self: &Arc<Self>, component: &Component, grants: &Grants) -> Result<Arc<Loaded>, Error> {
+        let digest = component.digest;
+        let wasm_stack = grants.policy.limits.wasm_stack;
+        let components = || self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = components().get(&(digest, wasm_stack)) {
+            return Ok(Arc::clone(loaded));
+        }
+        let (inner, bytes) = (Arc::clone(self), Arc::clone(&component.bytes));
+        let stack = usize::try_from(wasm_stack).unwrap_or(usize::MAX);
+        let task = tokio::task::spawn_blocking(move || Loaded::link(inner.engines.load(&bytes, digest, stack)?));
+        let lost = |error: tokio::task::JoinError| Error::Start(std::io::Error::other(error));
+        let loaded = Arc::new(task.await.map_err(lost)??);
+        let mut components = components();
+        if components.len() >= MAX_LINKED {
+            components.retain(|_, loaded| Arc::strong_count(loaded) > 1);
+        }
+        Ok(Arc::clone(components.entry((digest, wasm_stack)).or_insert(loaded)))
+    }
+
+    pub(super) async fn check_function(
+        &self,
+        component: &Loaded,
+        grants: &Grants,
+        function: &str,
+    ) -> Result<(), Error> {
+        let functions = self.describe(component, grants).await?;
+        if functions.iter().any(|known| known.name == function) {
+            return Ok(());
+        }
+        let available = functions.iter().map(|function| function.name.clone()).collect();
+        Err(Error::UnknownFunction { function: function.to_owned(), available })
+    }
+
+    /// The functions of a component, which it names outside of any execution and without any grant.
+    pub(super) async fn describe<'l>(&self, loaded: &'l Loaded, grants: &Grants) -> Result<&'l [FunctionInfo], Error> {
+        // The semaphore is never closed.
+        let _permit = self.describing.acquire().await;
+        let scratch = || {
+            let limits = &grants.policy.limits;
+            let grants =
+                Arc::new(Grants::for_description(Limits { cpu: limits.cpu.min(TO_DESCRIBE), ..limits.clone() }));
+            let state = State::empty(Journal::new(ExecutionKey(0), History::default(), 0), Progress::default());
+            let parts = scratch_parts(self, ExecutionId::random(), String::new(), [0; 32], grants);
+            Bridge::new(parts, state)
+        };
+        loaded.functions(scratch).await
+    }
+
+    fn blob(&self, what: &'static str, digest: Digest, id: &ExecutionId) -> Result<Vec<u8>, Error> {
+        let missing = || Error::Missing { what, digest, id: id.clone() };
+        let bytes = self.committer.store().blob(&digest)?.ok_or_else(missing)?;
+        self.kept().insert(digest);
+        Ok(bytes)
+    }
+
+    /// The blobs that the store is known to hold.
+    pub(super) fn kept(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The component of an execution.
+    pub(super) fn stored_component(&self, execution: &Execution) -> Result<Component, Error> {
+        let bytes = self.blob("component", execution.component, &execution.id)?;
+        Ok(Component::known(bytes, execution.component))
+    }
+
+    /// The policy that an execution is pinned to.
+    pub(super) fn stored_policy(&self, execution: &Execution) -> Result<Policy, Error> {
+        let policy = self.blob("policy", execution.policy, &execution.id)?;
+        Ok(Policy::from_canonical(&String::from_utf8_lossy(&policy))?)
+    }
+
+    /// The state of a stored execution, as its journal tells it.
+    pub(super) fn state(&self, execution: &Execution) -> Result<State, Error> {
+        let key = execution.key.ok_or_else(|| Error::UnknownExecution(execution.id.clone()))?;
+        let (bytes, segments) = self.committer.store().journal(key)?;
+        let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
+        let history = History::load(bytes).map_err(corrupted)?;
+        State::new(Journal::new(key, history, segments), execution.progress.clone()).map_err(corrupted)
+    }
+}

@@ -1,0 +1,76 @@
+//! Executions that start at the times of a cron expression.
+
+use super::{Error, Everstep, Run};
+use crate::id::ExecutionId;
+use crate::store::operation::{NewSchedule, Operation, Reply};
+use crate::store::record::{NEVER, Schedule};
+use crate::store::{Change, Invocation};
+
+/// What becomes the id of the execution that a firing starts: the same whoever fires it.
+const FIRING: &str = "{{.id}}:{{.timestamp}}";
+
+impl Everstep {
+    /// Creates a schedule: at each time of `cron` (five fields, or six or seven with leading seconds, in UTC) what `run` says is started
+    /// as `{id}:{milliseconds since the Unix epoch}`. With `catches_up` firings that were missed while no host ran are made up for, one by
+    /// one; without, those that would come more than a minute late are passed over. The same schedule again changes nothing.
+    ///
+    /// # Errors
+    /// The id or the expression cannot be used, a schedule of that id does something else, or the run cannot be started.
+    pub async fn schedule(&self, id: &str, cron: &str, run: Run, catches_up: bool) -> Result<Schedule, Error> {
+        self.work();
+        let invalid = |reason: String| Error::Schedule { id: id.to_owned(), reason };
+        let firing = ExecutionId::new(format!("{id}:{NEVER}")).map_err(|error| invalid(error.to_string()))?;
+        if firing.parent().is_some() {
+            return Err(invalid("its id has a dot".to_owned()));
+        }
+        if let Err(error) = serde_json::from_str::<&serde_json::value::RawValue>(&run.args) {
+            return Err(Error::Arguments { reason: error.to_string() });
+        }
+        let inner = &self.inner;
+        let grants = inner.grants.open(&run.policy)?;
+        let loaded = inner.load(&run.component, &grants).await?;
+        inner.check_function(&loaded, &grants, &run.function).await?;
+        let component = run.component.digest;
+        let invocation = Invocation { function: run.function, args: run.args, component, policy: grants.digest };
+        let timeout = run.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(NEVER));
+        let mut promise_tags = invocation.tags(&inner.target);
+        promise_tags.extend((!catches_up).then(Schedule::skipping));
+        let new = NewSchedule {
+            id: id.to_owned(),
+            cron: cron.to_owned(),
+            promise_id: FIRING.to_owned(),
+            promise_timeout: timeout.unwrap_or(NEVER).min(NEVER),
+            promise_param: invocation.param(),
+            promise_tags,
+        };
+        let blobs = [
+            Change::Blob(component, run.component.bytes.to_vec()),
+            Change::Blob(grants.digest, grants.policy.canonical().into_bytes()),
+        ];
+        let create = Change::operation(inner.clock.now_ms(), Operation::ScheduleCreate(new.clone()));
+        let (ticket, asked) = inner.committer.ask(blobs.into_iter().chain([create]));
+        inner.committer.durable(ticket).await?;
+        match asked.last().await?.answer {
+            Ok(Reply::Schedule(schedule)) if is_same(&schedule, &new) => Ok(schedule),
+            Ok(_) => Err(invalid("there is another schedule of that id; delete it first".to_owned())),
+            Err(refusal) => Err(invalid(refusal.reason)),
+        }
+    }
+
+    /// Deletes a schedule; what it has started goes on.
+    ///
+    /// # Errors
+    /// There is no such schedule, or the store failed.
+    pub async fn unschedule(&self, id: &str) -> Result<(), Error> {
+        self.work();
+        let delete = Operation::ScheduleDelete { id: id.to_owned() };
+        let applied = self.inner.committer.operate(self.inner.clock.now_ms(), delete).await?;
+        applied.answer.map(drop).map_err(|_| Error::UnknownSchedule(id.to_owned()))
+    }
+}
+
+fn is_same(schedule: &Schedule, new: &NewSchedule) -> bool {
+    let Schedule { cron, promise_timeout, promise_param, promise_tags, .. } = schedule;
+    (cron, promise_timeout, promise_param, promise_tags)
+        == (&new.cron, &new.promise_timeout, &new.promise_param, &new.promise_tags)
+}

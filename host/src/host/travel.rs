@@ -1,0 +1,203 @@
+//! Time travel: an execution repeated from its journal, forked at a step, or moved to another component.
+
+use super::live::Claimed;
+use super::load::scratch_parts;
+use super::run::Component;
+use super::{Error, Everstep, StepView};
+use crate::bridge::{Bridge, Patience, Stop};
+use crate::grants::Grants;
+use crate::id::ExecutionId;
+use crate::journal::{History, Record};
+use crate::store::operation::{NewPromise, Operation};
+use crate::store::record::NEVER;
+use crate::store::{Change, Execution, Invocation, NewExecution, Progress};
+use crate::worker::{Ending, Job, drive};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What a replay came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Replay {
+    /// The steps that the guest has repeated, in program order.
+    pub steps: Vec<StepView>,
+    /// How it ended.
+    pub end: ReplayEnd,
+}
+
+/// How a replay ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplayEnd {
+    /// The guest has repeated what is recorded, up to the step that was asked for.
+    Repeated,
+    /// It did something else.
+    Diverged {
+        /// The step at which they part.
+        step: u64,
+        /// What the journal holds.
+        recorded: String,
+        /// What the guest did.
+        attempted: String,
+    },
+    /// It could not be driven to the end: a limit.
+    Stopped(String),
+}
+
+impl Everstep {
+    /// Executes what is stored of an execution again, against its journal: every effect is disabled, and nothing is written. With another
+    /// component it says whether that one could take over. `to` is the number of steps to repeat; all if nothing is said.
+    ///
+    /// # Errors
+    /// There is no such execution, or something it needs is missing.
+    pub async fn replay(
+        &self,
+        id: &ExecutionId,
+        to: Option<u64>,
+        component: Option<&Component>,
+    ) -> Result<Replay, Error> {
+        let inner = &self.inner;
+        let execution = inner.committer.store().execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        let grants = Arc::new(Grants::for_replay(inner.stored_policy(&execution)?));
+        let stored;
+        let component = match component {
+            Some(component) => component,
+            None => {
+                stored = inner.stored_component(&execution)?;
+                &stored
+            }
+        };
+        let loaded = inner.load(component, &grants).await?;
+        inner.check_function(&loaded, &grants, &execution.function).await?;
+        let mut state = inner.state(&execution)?;
+        state.only_up_to = Some(to.unwrap_or(u64::MAX));
+        let parts = scratch_parts(inner, execution.id.clone(), execution.function.clone(), execution.seed, grants);
+        let bridge = Bridge::new(parts, state);
+        let job = Job {
+            component: loaded,
+            bridge: Arc::clone(&bridge),
+            args: execution.args.clone(),
+            patience: Patience::None,
+        };
+        // The semaphore is never closed.
+        let _permit = inner.describing.acquire().await;
+        let end = ReplayEnd::of(drive(job).await)?;
+        let repeated = bridge.state().next;
+        let steps = self.reader().steps(id)?.into_iter().filter(|step| step.n < repeated);
+        Ok(Replay { steps: steps.collect(), end })
+    }
+
+    /// Starts another execution that shares the first `at` steps of this one, and goes on from there, live: what was pending at that
+    /// point is asked and called again under the new id.
+    ///
+    /// # Errors
+    /// There is no such execution or it has fewer steps, the new id is taken, or the component does not repeat those steps.
+    pub async fn fork(
+        &self,
+        id: &ExecutionId,
+        at: u64,
+        new: &ExecutionId,
+        component: Option<&Component>,
+    ) -> Result<(), Error> {
+        let replay = self.replay(id, Some(at), component).await?;
+        check_repeated(id, &replay)?;
+        let (inner, store) = (&self.inner, self.inner.committer.store());
+        let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        let steps = replay.steps.len() as u64;
+        if steps < at {
+            return Err(Error::NoSuchStep { id: id.clone(), at, steps });
+        }
+        if new.parent().is_some() || store.promise(new.as_str())?.is_some() {
+            return Err(Error::IdTaken(new.clone()));
+        }
+        let bytes = self.shared(&execution, at)?;
+        let digest = component.map_or(execution.component, Component::digest);
+        let Execution { function, args, policy, seed, .. } = execution;
+        let invocation = Invocation { function, args, component: digest, policy };
+        let (param, tags) = (invocation.param(), invocation.tags(&inner.target));
+        let promise = NewPromise { id: new.to_string(), timeout_at: NEVER, param, tags };
+        let (key, now_ms) = (store.fresh_key(), inner.clock.now_ms());
+        let progress = Progress { steps: at, updated_ms: now_ms, ..Progress::default() };
+        let then = vec![
+            Change::Create(Box::new(NewExecution { key, id: new.clone(), component: digest, policy, seed })),
+            Change::Append { key, segment: 0, bytes },
+            Change::Progress(key, Box::new(progress)),
+        ];
+        let blob = component.map(|component| Change::Blob(component.digest, component.bytes.to_vec()));
+        let operation = Box::new(Operation::PromiseCreate(promise));
+        let created = Change::Operation { now_ms, operation, then };
+        let ticket = inner.committer.submit(blob.into_iter().chain([created]), Vec::new());
+        Ok(inner.committer.durable(ticket).await?)
+    }
+
+    /// The journal up to what belongs to step `at` and those behind it.
+    fn shared(&self, execution: &Execution, at: u64) -> Result<Vec<u8>, Error> {
+        let key = execution.key.ok_or_else(|| Error::UnknownExecution(execution.id.clone()))?;
+        let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
+        let (mut bytes, _) = self.inner.committer.store().journal(key)?;
+        let history = History::load(bytes.clone()).map_err(corrupted)?;
+        for record in history.records_with_offsets() {
+            let (offset, record) = record.map_err(corrupted)?;
+            let behind = match record {
+                Record::Step { call, .. } | Record::Called { call, .. } => call.number >= at,
+                Record::Returned { .. } => true,
+                Record::Started(_) | Record::Settled { .. } | Record::Delivered { .. } => false,
+            };
+            if behind {
+                bytes.truncate(offset);
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Moves an unfinished execution that nobody runs to another component, after a check that it repeats everything that is recorded.
+    ///
+    /// # Errors
+    /// There is no such execution, it runs or has ended, or the component does something else.
+    pub async fn upgrade(&self, id: &ExecutionId, component: &Component) -> Result<Replay, Error> {
+        let Claimed::Free(_claim) = self.inner.live.claim(id).await else {
+            return Err(Error::Runs(id.clone()));
+        };
+        let store = self.inner.committer.store();
+        let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        if execution.state.is_final() {
+            return Err(Error::Ended { id: id.clone(), state: execution.state.name() });
+        }
+        let key = execution.key.ok_or_else(|| Error::NoSuchStep { id: id.clone(), at: 0, steps: 0 })?;
+        let replay = self.replay(id, None, Some(component)).await?;
+        check_repeated(id, &replay)?;
+        let changes =
+            [Change::Blob(component.digest, component.bytes.to_vec()), Change::Component(key, component.digest)];
+        let ticket = self.inner.committer.submit(changes, Vec::new());
+        self.inner.committer.durable(ticket).await?;
+        Ok(replay)
+    }
+}
+
+fn check_repeated(id: &ExecutionId, replay: &Replay) -> Result<(), Error> {
+    let id = id.clone();
+    match &replay.end {
+        ReplayEnd::Repeated => Ok(()),
+        ReplayEnd::Diverged { step, recorded, attempted } => {
+            let (step, recorded, attempted) = (*step, recorded.clone(), attempted.clone());
+            Err(Error::Incompatible { id, step, recorded, attempted })
+        }
+        ReplayEnd::Stopped(reason) => Err(Error::NotRepeated { id, reason: reason.clone() }),
+    }
+}
+
+impl ReplayEnd {
+    fn of(ending: Ending) -> Result<Self, Error> {
+        match ending {
+            // A return or a trap at the end of the journal is what is recorded, or what an upgrade would do next.
+            Ending::Returned(_) | Ending::Trapped { .. } | Ending::Stopped(Stop::Replayed) => Ok(Self::Repeated),
+            Ending::Stopped(Stop::Divergence(divergence)) => Ok(Self::Diverged {
+                step: divergence.step,
+                recorded: divergence.recorded,
+                attempted: divergence.attempted,
+            }),
+            Ending::Stopped(Stop::Store(error)) => Err(Error::Store(error)),
+            Ending::Stopped(stop) => Ok(Self::Stopped(stop.to_string())),
+        }
+    }
+}

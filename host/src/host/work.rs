@@ -1,0 +1,182 @@
+//! What a host does by itself: it takes up what the store offers, and lets time pass there.
+
+use super::live::Note;
+use super::{Error, Everstep, Inner, Report};
+use crate::bridge::Patience;
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::id::ExecutionId;
+use crate::store::operation::{Operation, Settlement};
+use crate::store::{self, Change, Execution, State};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Which executions a host takes up by itself once what they wait for is there, or once they are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All of its store.
+    #[default]
+    Everything,
+    /// Those that were started or resumed through it, and what they call.
+    Started,
+    /// None: it settles and cancels, and leaves the rest to another host.
+    Nothing,
+}
+
+impl Everstep {
+    /// Begins to work, once.
+    pub(super) fn work(&self) {
+        let notes = self.inner.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(notes) = notes {
+            tokio::spawn(take_notes(Arc::downgrade(&self.inner), notes));
+            tokio::spawn(pass_time(Arc::downgrade(&self.inner)));
+            if self.inner.scope != Scope::Nothing
+                && let Err(error) = self.take_over()
+            {
+                tracing::error!(%error, "the store cannot be read; nothing is taken up");
+            }
+        }
+    }
+
+    /// Takes over what an earlier host has left: the store is ours alone, so whatever it held is held by nobody.
+    fn take_over(&self) -> Result<(), Error> {
+        let (committer, now_ms) = (&self.inner.committer, self.inner.clock.now_ms());
+        let (offered, held) = (committer.store().offers()?, committer.store().held()?);
+        let release = |(id, version)| Change::operation(now_ms, Operation::TaskRelease { id, version });
+        if !held.is_empty() {
+            committer.submit(held.into_iter().map(release), Vec::new());
+            committer.request();
+        }
+        offered.iter().filter_map(|id| id.parse().ok()).for_each(|id| self.take_up_later(id));
+        Ok(())
+    }
+
+    /// Takes up what is offered of the calls of an execution that is started or resumed here.
+    pub(super) fn take_up_calls(&self, id: &ExecutionId) -> Result<(), Error> {
+        if self.inner.live.note_root(id) && self.inner.scope == Scope::Started {
+            let offered = self.inner.committer.store().offers()?;
+            let ours = offered.iter().filter_map(|offered| offered.parse::<ExecutionId>().ok());
+            ours.filter(|call| call != id && call.root() == id.root()).for_each(|call| self.take_up_later(call));
+        }
+        Ok(())
+    }
+
+    fn take_up_later(&self, id: ExecutionId) {
+        let covered = match self.inner.scope {
+            Scope::Everything => true,
+            Scope::Started => self.inner.live.is_ours(&id),
+            Scope::Nothing => false,
+        };
+        if covered {
+            let host = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = host.take_up_offered(&id).await {
+                    tracing::error!(%id, %error, "the execution cannot be taken up");
+                    host.inner.live.tell(&id, Err(Arc::new(error)));
+                }
+            });
+        }
+    }
+
+    /// Takes up an execution that is offered, unless it runs, or somebody else was faster.
+    async fn take_up_offered(&self, id: &ExecutionId) -> Result<(), Error> {
+        if self.inner.live.settled_down(id).await {
+            return Ok(());
+        }
+        let permit = self.inner.instances.acquire().await;
+        let super::live::Claimed::Free(claim) = self.inner.live.claim(id).await else { return Ok(()) };
+        let store = self.inner.committer.store();
+        let (Some(execution), Some((promise, _))) = (store.execution(id)?, store.promise(id.as_str())?) else {
+            return Ok(());
+        };
+        if execution.state != State::Pending || promise.target() != Some(&*self.inner.target) {
+            return Ok(());
+        }
+        let taken = self.take_up(claim, execution.clone(), None, Patience::Forever, permit).await;
+        match taken {
+            Ok(_) => Ok(()),
+            Err(error @ Error::Store(_)) => Err(error),
+            Err(error) => self.refuse(execution, error).await,
+        }
+    }
+
+    /// An execution that cannot be run: the caller of a function that does not exist learns so, anything else waits for an operator.
+    async fn refuse(&self, execution: Execution, error: Error) -> Result<(), Error> {
+        let id = execution.id.clone();
+        if let (Error::UnknownFunction { .. }, State::Pending, 0) = (&error, execution.state, execution.attempts) {
+            let outcome = Err(GuestError::new(ErrorCode::NotFound, error.to_string()));
+            let (state, value) = store::value_of(&outcome);
+            let settle = Operation::PromiseSettle(Settlement { id: id.to_string(), state, value });
+            self.inner.committer.operate(self.inner.clock.now_ms(), settle).await?;
+        } else {
+            tracing::warn!(%id, %error, "the execution is halted");
+            if let Error::Store(error) = self.halt(execution, error).await {
+                return Err(Error::Store(error));
+            }
+        }
+        self.tell_stored(&id)
+    }
+
+    /// Tells whoever waits for an execution what the store says of it.
+    fn tell_stored(&self, id: &ExecutionId) -> Result<(), Error> {
+        if let Some(execution) = self.inner.committer.store().execution(id)?
+            && (execution.state.is_final() || execution.state == State::Halted)
+        {
+            self.inner.live.tell(id, Ok(Report::stored(&execution)));
+        }
+        Ok(())
+    }
+}
+
+/// Acts on what the store says, until the host ends.
+async fn take_notes(host: Weak<Inner>, mut notes: UnboundedReceiver<Note>) {
+    while let Some(note) = notes.recv().await {
+        let Some(inner) = host.upgrade() else { return };
+        let host = Everstep { inner };
+        match note {
+            Note::Execute(id) => host.take_up_later(id),
+            Note::Ended(id) => drop(tokio::spawn(async move {
+                host.inner.live.let_go(&id).await;
+                if let Err(error) = host.tell_stored(&id) {
+                    host.inner.live.tell(&id, Err(Arc::new(error)));
+                }
+            })),
+        }
+    }
+}
+
+/// Lets time pass in the store, at the moments at which something is due there.
+async fn pass_time(host: Weak<Inner>) {
+    loop {
+        let Some(inner) = host.upgrade() else { return };
+        let (clock, alarm) = (Arc::clone(&inner.clock), Arc::clone(&inner.alarm));
+        let changed = alarm.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        // Whatever becomes due from here on is noticed, be it earlier or later than what the store says now.
+        alarm.at_ms.store(u64::MAX, Ordering::SeqCst);
+        let next = match inner.committer.store().next_due() {
+            Ok(next) => next,
+            Err(error) => return tracing::error!(%error, "the store cannot be read; nothing is due any more"),
+        };
+        alarm.at_ms.store(next.unwrap_or(u64::MAX), Ordering::SeqCst);
+        if next.is_some_and(|next| next <= clock.now_ms()) {
+            if inner.committer.operate(clock.now_ms(), Operation::Sweep).await.is_err() {
+                // The failure is told to whoever needs the store.
+                return;
+            }
+            continue;
+        }
+        drop(inner);
+        let due = async {
+            match next {
+                Some(next) => clock.sleep_aside(next).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            () = changed => {}
+        }
+    }
+}
