@@ -1,8 +1,8 @@
 //! A journal cut after any of its records leads to the same journal and the same result.
 
-use crate::support::{BEHAVIOUR, Place, boundaries, id, life, policy, quick, result, run};
+use crate::support::{BEHAVIOUR, Place, boundaries, id, life, policy, quick, result, run, soon, stored};
 use everstep::clock::TestClock;
-use everstep::store::{Change, Execution, MemoryStore, Progress, Store};
+use everstep::store::{Change, Execution, MemoryStore, Store};
 use everstep::{Everstep, Patience, Run};
 use std::sync::Arc;
 
@@ -27,17 +27,13 @@ fn undisturbed(place: &Place, function: &str) -> Undisturbed {
 /// A store that holds the execution as it was when its journal ended with these bytes.
 fn cut(undisturbed: &Undisturbed, component: &[u8], journal: &[u8]) -> Arc<MemoryStore> {
     let store = Arc::new(MemoryStore::default());
-    // The host that takes it up is the first, as far as the guest is told.
-    let progress = Progress { attempts: 0, ..Progress::starting(undisturbed.execution.created_ms) };
-    let execution = Execution { key: store.fresh_key(), progress, ..undisturbed.execution.clone() };
-    let key = execution.key;
+    let execution = &undisturbed.execution;
     let changes = [
         Change::Blob(execution.component, component.to_vec()),
         Change::Blob(execution.policy, policy().canonical().into_bytes()),
-        Change::Create(Box::new(execution)),
-        Change::Append { key, segment: 0, bytes: journal.to_vec() },
     ];
     store.commit(&changes).unwrap();
+    stored(&*store, execution, journal.to_vec());
     store
 }
 
@@ -67,13 +63,19 @@ fn every_prefix_of_a_journal_leads_to_the_same_journal_and_result() {
             let starts = [0].into_iter().chain(ends.iter().copied());
             assert!(ends.len() > 5, "{function} records too little");
             for (start, end) in starts.zip(ends.iter().copied()) {
+                // Between the two records of a promise that the guest settles the store knows what the journal does not yet say.
+                let is_settled = |at: usize| whole.journal.get(at + 8) == Some(&4);
+                if is_settled(start) && is_settled(end) {
+                    continue;
+                }
                 let now_ms = time(&whole.journal[start + 8..end]);
                 let store = cut(&whole, &component, &whole.journal[..end]);
                 life(async {
                     let clock = Arc::new(TestClock::at(now_ms));
                     let host = quick(Everstep::over(store)).clock(clock).build().unwrap();
-                    let report = host.resume(&id("x"), Patience::Forever).await.unwrap().wait().await.unwrap();
-                    assert_eq!(report.result, whole.execution.progress.result, "{function} from byte {end}");
+                    let handle = host.resume(&id("x"), Patience::Forever).await.unwrap();
+                    let report = soon(&format!("{function} from byte {end}"), handle.wait()).await.unwrap();
+                    assert_eq!(report.result, whole.execution.result, "{function} from byte {end}: {report:?}");
                     let journal = host.reader().journal(&id("x")).unwrap();
                     assert!(journal == whole.journal, "{function} from byte {end}: another journal");
                 });

@@ -111,10 +111,10 @@ fn a_panic_gives_message_and_place() {
     for place in Place::each() {
         let report = outcome(place.host(), run("panics", "null"));
         let (kind, message) = failure(&report);
-        assert_eq!((report.state, kind), (State::Failed, FailureKind::Trap));
+        assert_eq!((report.state, kind), (State::Halted, FailureKind::Trap));
         assert!(message.starts_with("no seat left in row 7, at src/functions.rs:"), "{message}");
         let again = outcome(place.host(), run("panics", "null"));
-        assert_eq!(again.error, report.error, "a trap is final");
+        assert_eq!(again.error, report.error, "a trap is deterministic");
     }
 }
 

@@ -1,16 +1,23 @@
 //! The behaviour suite: one binary, one module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod children;
 mod cli;
+mod cli_travel;
 mod determinism;
 mod divergence;
 mod functions;
 mod hostile;
 mod kill;
+mod oracle;
+mod people;
 mod policy;
 mod promises;
 mod recovery;
 mod requests;
 mod store_faults;
+mod store_races;
 mod support;
+mod suspension;
+mod travel;
 mod wasi;

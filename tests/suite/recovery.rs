@@ -3,16 +3,17 @@
 
 use crate::support::{
     Calls, ManualClock, Place, Shown, boundaries, eventually, id, life, outcome, parse, policy, quick, result, run,
-    soon,
+    soon, stored,
 };
 use everstep::capability::Idempotent;
-use everstep::clock::{Clock, TestClock};
+use everstep::clock::{Clock, SystemClock, TestClock};
 use everstep::output::Output;
+use everstep::store::record::{Promise, Schedule, Task};
 use everstep::store::{
-    Change, Error as StoreError, Execution, ExecutionKey, FailureKind, FileStore, MemoryStore, PendingPromise, State,
-    Store,
+    Applied, Change, Error as StoreError, Execution, ExecutionKey, FailureKind, FileStore, MemoryStore, PendingPromise,
+    State, Store,
 };
-use everstep::{Builder, Digest, Error, Everstep, ExecutionId, Policy, Report, Run, StepOutcome};
+use everstep::{Builder, Digest, Error, Everstep, ExecutionId, Policy, Report, Run, Scope, StepOutcome};
 use everstep_tests::faults::{self, Fault, Kind};
 use everstep_tests::guests;
 use serde_json::Value;
@@ -65,7 +66,7 @@ impl CrashStore {
 }
 
 impl Store for CrashStore {
-    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, StoreError> {
         while self.is_stuck.load(Ordering::SeqCst) {
             std::thread::yield_now();
         }
@@ -99,6 +100,26 @@ impl Store for CrashStore {
         self.inner.promises()
     }
 
+    fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, StoreError> {
+        self.inner.promise(id)
+    }
+
+    fn offers(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.offers()
+    }
+
+    fn held(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.inner.held()
+    }
+
+    fn schedules(&self) -> Result<Vec<Schedule>, StoreError> {
+        self.inner.schedules()
+    }
+
+    fn next_due(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.next_due()
+    }
+
     fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.blob(digest)
     }
@@ -126,7 +147,7 @@ impl World {
     fn policy(&self) -> Policy {
         let host = self.files.path().to_str().unwrap();
         let capabilities = "[[capability]]\nname = \"print\"\n[[capability]]\nname = \"again\"\n\
-            [[capability]]\nname = \"once\"\n[[capability]]\nname = \"promise\"\n[[capability]]\nname = \"input\"\n";
+            [[capability]]\nname = \"once\"\n[[capability]]\nname = \"promise\"\n[[capability]]\nname = \"input\"\n[[capability]]\nname = \"call\"\n";
         parse(&format!(
             "name = \"world\"\n[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{capabilities}\
             [[files]]\nid = \"files\"\nguest = \"/files\"\nhost = \"{host}\"\naccess = \"write\"\n"
@@ -138,8 +159,12 @@ impl World {
     }
 
     fn host(&self, builder: Builder) -> Everstep {
+        self.builder(builder).build().unwrap()
+    }
+
+    fn builder(&self, builder: Builder) -> Builder {
         let builder = quick(builder).clock(Arc::clone(&self.clock)).on_output(self.shown.sink());
-        builder.capability("again", Idempotent(self.again.echo())).capability("once", self.once.echo()).build().unwrap()
+        builder.capability("again", Idempotent(self.again.echo())).capability("once", self.once.echo())
     }
 
     /// The files of the folder with their contents.
@@ -235,7 +260,7 @@ fn after_the_failure_of_any_commit_the_journal_is_that_of_an_undisturbed_run() {
             if !survive("works_alike", &place, commit, fate, |_, report, _| {
                 assert_eq!(result(report), "5066");
                 let execution = store.execution(&id("x")).unwrap().unwrap();
-                let journal = store.journal(execution.key).unwrap().0;
+                let journal = store.journal(execution.key.unwrap()).unwrap().0;
                 assert_eq!(journal[8], 1, "the first record is that of the start");
                 assert!(behind_start(&journal) == behind_start(&expected), "another journal");
             }) {
@@ -288,6 +313,74 @@ fn survive(function: &str, place: &Place, commit: u32, fate: Fate, check: impl F
     }
     check(&world, &report, &end);
     first.is_err()
+}
+
+/// A question, a timer, children and files, with a suspension at every wait: whichever commit fails, the next host ends it as if
+/// nothing had happened, and nothing happens twice.
+#[test]
+fn a_workflow_of_people_timers_and_children_survives_the_failure_of_any_commit() {
+    for place in [Place::memory, Place::folder] {
+        for fate in [Fate::Lost, Fate::Kept] {
+            let commits = (1..).take_while(|commit| survive_workflow(&place(), *commit, fate)).count();
+            assert!(commits > 15, "only {commits} commits");
+        }
+    }
+}
+
+/// False when the workflow had fewer commits.
+fn survive_workflow(place: &Place, commit: u32, fate: Fate) -> bool {
+    let world = World::new(Arc::new(SystemClock));
+    let inner: Arc<dyn Store> = match place {
+        Place::Memory(store) => Arc::clone(store) as Arc<dyn Store>,
+        Place::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
+    };
+    let store = CrashStore::at(Arc::clone(&inner), commit, fate);
+    let first = life(workflow(&world, Arc::clone(&store) as Arc<dyn Store>));
+    let context = format!("commit {commit}, {fate:?}");
+    assert_eq!(first.is_err(), store.has_struck(), "{context}: {first:?}");
+    let report = life(workflow(&world, Arc::clone(&inner))).unwrap();
+    assert_eq!(result(&report), r#"{"child":7,"sum":6}"#, "{context}");
+    let file = |name: &str, content: &str| (name.to_owned(), content.to_owned());
+    assert_eq!(world.contents(), [file("after", "6"), file("before", "5"), file("child", "child")], "{context}");
+    let lines = world.shown.lines();
+    assert!(lines.iter().filter(|line| *line == "start\n").count() <= 1, "{context}: {lines:?}");
+    assert!(lines.iter().filter(|line| *line == "end\n").count() <= 1, "{context}: {lines:?}");
+    let executions = inner.executions().unwrap();
+    assert_eq!(executions.len(), 3, "{context}: a child was called twice");
+    life(async {
+        let host = world.host(Everstep::over(Arc::clone(&inner)));
+        let kinds = |execution: &Execution| {
+            host.reader().steps(&execution.id).unwrap().into_iter().map(|step| step.kind).collect::<Vec<_>>()
+        };
+        let steps: Vec<String> = executions.iter().flat_map(kinds).collect();
+        let count = |kind: &str| steps.iter().filter(|step| *step == kind).count();
+        let counts = ["timers.sleep", "console.input", "functions.call", "files.write"].map(count);
+        assert_eq!(counts, [2, 1, 2, 3], "{context}: {steps:?}");
+        assert!(executions.iter().all(|execution| execution.state == State::Completed), "{context}");
+    });
+    first.is_err()
+}
+
+/// One host's part of it, with a human who answers whatever is asked.
+async fn workflow(world: &World, store: Arc<dyn Store>) -> Result<Report, Arc<Error>> {
+    let builder = world.builder(Everstep::over(store)).scope(Scope::Started).keep_warm(std::time::Duration::ZERO);
+    let host = builder.build().unwrap();
+    let human = tokio::spawn({
+        let host = host.clone();
+        async move {
+            loop {
+                for asked in host.reader().promises().unwrap_or_default() {
+                    // The host says itself that its store has failed.
+                    let _ = host.settle(&asked.id, Ok("5".into())).await;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        }
+    });
+    let run = Run { policy: world.policy(), ..run("mixed", r#""/files""#) };
+    let outcome = soon("the end", host.run(run)).await;
+    human.abort();
+    outcome
 }
 
 #[test]
@@ -346,7 +439,7 @@ fn an_execution_pauses_and_goes_on_in_life_after_life() {
         assert_eq!(shown.lines(), ["before\n", "after\n"]);
         life(async {
             let host = host().build().unwrap();
-            assert_eq!(host.reader().execution(&id("x")).unwrap().progress.attempts, 4);
+            assert_eq!(host.reader().execution(&id("x")).unwrap().attempts, 4);
         });
     }
 }
@@ -361,7 +454,7 @@ fn a_host_that_dies_while_its_guest_waits_leaves_the_question_open() {
         });
         life(async {
             let host = place.host().build().unwrap();
-            assert_eq!(host.reader().execution(&id("x")).unwrap().progress.state, State::Running);
+            assert_eq!(host.reader().execution(&id("x")).unwrap().state, State::Running);
             let asked = host.reader().promises().unwrap().remove(0);
             host.settle(&asked.id, Ok("1".into())).await.unwrap();
             assert_eq!(result(&host.run(run("asks", "null")).await.unwrap()), "1");
@@ -379,8 +472,7 @@ fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
         let at = journal.len() - 3;
         journal[at] ^= 0x40;
         let store = Arc::new(MemoryStore::default());
-        let append = Change::Append { key: execution.key, segment: 0, bytes: journal.clone() };
-        store.commit(&[Change::Create(Box::new(execution.clone())), append]).unwrap();
+        stored(&*store, &execution, journal.clone());
         let (policy, component) = (policy(), guests::fixture("behaviour").unwrap());
         let policy = Change::Blob(policy.digest(), policy.canonical().into_bytes());
         store.commit(&[policy, Change::Blob(execution.component, component)]).unwrap();
@@ -389,13 +481,13 @@ fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
         assert!(error.to_string().starts_with("execution x: the journal is corrupted at byte "), "{error}");
         let answer = damaged.settle(&id("x").promise(1), Ok("1".into())).await.unwrap_err();
         assert!(matches!(answer, Error::Corrupted { .. }), "{answer}");
-        assert!(store.journal(execution.key).unwrap().0 == journal);
-        let told = || store.execution(&id("x")).unwrap().unwrap().progress;
-        assert_eq!((told().state, told().error.unwrap().kind), (State::Halted, FailureKind::Corrupted));
+        assert!(store.journal(execution.key.unwrap()).unwrap().0 == journal);
+        let told = || store.execution(&id("x")).unwrap().unwrap();
+        assert_eq!((told().state, told().progress.error.unwrap().kind), (State::Halted, FailureKind::Corrupted));
         // There is nothing to repair it with, so it can be given up.
         damaged.cancel(&id("x")).await.unwrap();
         assert_eq!(told().state, State::Canceled);
-        assert!(store.journal(execution.key).unwrap().0 == journal);
+        assert!(store.journal(execution.key.unwrap()).unwrap().0 == journal);
     });
 }
 
@@ -452,7 +544,7 @@ fn survive_disk(kind: Kind, at: u32, expected: &End, seen: &mut BTreeSet<&'stati
     let (report, end) = life(async {
         let host = world.host(Everstep::open(dir.path()));
         if first.is_ok() {
-            assert_eq!(host.reader().execution(&id("x")).unwrap().progress.state, State::Completed, "{context}: lost");
+            assert_eq!(host.reader().execution(&id("x")).unwrap().state, State::Completed, "{context}: lost");
         }
         let report = soon("the end", host.run(world.run("works"))).await.unwrap();
         (report, end(&world, &host))

@@ -118,7 +118,7 @@ fn a_response_that_comes_too_late_is_reported_and_changes_nothing() {
             eventually("the second request", || timed_out().then_some(())).await;
             let before = host.reader().journal(&id("x")).unwrap();
             let late = host.settle(&id("x").promise(0), Ok("1".into())).await.unwrap_err();
-            assert_eq!(late.to_string(), "x.0 is settled already, with another outcome; nothing was changed");
+            assert_eq!(late.to_string(), "the deadline of x.0 has passed; nothing was changed");
             let unknown = host.settle(&id("x").promise(9), Ok("1".into())).await.unwrap_err();
             assert!(matches!(unknown, Error::UnknownPromise(_)), "{unknown}");
             assert!(host.reader().journal(&id("x")).unwrap() == before);
@@ -175,7 +175,7 @@ fn requests_beyond_in_flight_are_refused_and_the_others_answered() {
         gate.notify_waiters();
         let done = eventually("all answers", || {
             gate.notify_waiters();
-            (host.reader().execution(&id("x")).unwrap().progress.state == State::Completed).then_some(())
+            (host.reader().execution(&id("x")).unwrap().state == State::Completed).then_some(())
         });
         done.await;
         assert_eq!(result(&handle.wait().await.unwrap()), "[45,15]");

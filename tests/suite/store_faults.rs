@@ -1,9 +1,12 @@
 //! The file store on a disk that fails at its write 1..N: nothing that was acknowledged is lost, nothing is half there.
 
 use everstep::id::{Digest, ExecutionId};
-use everstep::store::{Change, Error, Execution, ExecutionKey, FileStore, MemoryStore, PendingPromise, Progress};
-use everstep::store::{State, Store};
+use everstep::store::operation::{FenceAction, NewPromise, NewSchedule, Operation, Settlement};
+use everstep::store::record::{NEVER, Promise, PromiseState, Schedule, Task, Value};
+use everstep::store::{Asked, Change, Error, Execution, ExecutionKey, FileStore, Invocation, MemoryStore};
+use everstep::store::{NewExecution, PendingPromise, Progress, Store};
 use everstep_tests::faults::{self, Fault, Kind, Seen};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -13,17 +16,30 @@ const B: ExecutionKey = ExecutionKey(2);
 
 type Commits = Vec<Vec<Change>>;
 
-/// Every kind of change, small and large, alone and together.
+/// Every kind of change, small and large, alone and together: a waits for a question and a child, and is resumed by an answer; b ends.
 fn script() -> Commits {
     let large = vec![0x5a; 50_000];
+    let suspend =
+        Operation::TaskSuspend { id: "a".to_owned(), version: 1, awaited: ["a.0", "b"].map(str::to_owned).into() };
+    let listen = Operation::RegisterListener { awaited: "a.0".to_owned(), address: "poll://uni@clients/c".to_owned() };
+    let action = FenceAction::Settle(settlement("a.1", PromiseState::Rejected, 9_000));
+    let fence = Operation::TaskFence { id: "a".to_owned(), version: 2, action };
+    let acquire = Operation::TaskAcquire { id: "a".to_owned(), version: 1, pid: "host".to_owned(), ttl: 60_000 };
+    let fulfill = Operation::TaskFulfill { version: 1, settlement: settlement("b", PromiseState::Resolved, 10) };
     vec![
         vec![create(A, "a"), Change::Blob(Digest::of(b"component"), b"component".to_vec())],
         vec![append(A, 0, 100)],
-        vec![create(B, "b"), append(B, 0, 5_000), append(A, 1, 10), promise(A, "a", 0), promise(B, "b", 3)],
+        vec![create(B, "b"), append(B, 0, 5_000), append(A, 1, 10), ask("a.0"), ask("a.1")],
         vec![Change::Blob(Digest::of(&large), large)],
-        vec![Change::Settled(A, 0), append(A, 2, 300), progress(A, State::Suspended)],
-        vec![progress(B, State::Completed), Change::Component(A, Digest::of(b"another"))],
-        vec![append(A, 3, 9_000)],
+        vec![at(2, suspend), at(2, listen), append(A, 2, 300), progress(A)],
+        vec![at(3, schedule("s")), at(3, schedule("t"))],
+        vec![at(4, Operation::PromiseSettle(settlement("a.0", PromiseState::Resolved, 20_000)))],
+        vec![at(5, acquire), progress(B), Change::Component(A, Digest::of(b"another"))],
+        vec![at(6, fence), at(7, fulfill)],
+        vec![at(60_000, Operation::Sweep)],
+        vec![append(A, 3, 9_000), at(60_001, Operation::ScheduleDelete { id: "t".to_owned() })],
+        vec![at(70_000, Operation::Sweep)],
+        vec![at(70_001, Operation::CancelTree { id: "a".to_owned() })],
     ]
 }
 
@@ -185,7 +201,11 @@ fn recover(dir: &Path, fault: Fault, outcome: &Outcome, script: &[Vec<Change>], 
 struct Contents {
     executions: Vec<Execution>,
     journals: Vec<(Vec<u8>, u32)>,
-    promises: Vec<PendingPromise>,
+    promises: Vec<Option<(Promise, Option<Task>)>>,
+    asked: Vec<PendingPromise>,
+    offers: Vec<String>,
+    schedules: Vec<Schedule>,
+    next_due: Option<u64>,
     blobs: Vec<Option<Vec<u8>>>,
 }
 
@@ -197,48 +217,70 @@ static BLOBS: LazyLock<Vec<Digest>> = LazyLock::new(|| {
 });
 
 fn contents(store: &dyn Store) -> Contents {
+    let ids = ["a", "b", "a.0", "a.1", "s/60000", "t/60000"];
     Contents {
         executions: store.executions().unwrap(),
         journals: [A, B].map(|key| store.journal(key).unwrap()).into(),
-        promises: store.promises().unwrap(),
+        promises: ids.map(|id| store.promise(id).unwrap()).into(),
+        asked: store.promises().unwrap(),
+        offers: store.offers().unwrap(),
+        schedules: store.schedules().unwrap(),
+        next_due: store.next_due().unwrap(),
         blobs: BLOBS.iter().map(|digest| store.blob(digest).unwrap()).collect(),
     }
 }
 
 fn model(commits: &[Vec<Change>]) -> MemoryStore {
     let store = MemoryStore::new();
-    commits.iter().for_each(|changes| store.commit(changes).unwrap());
+    for changes in commits {
+        let applied = store.commit(changes).unwrap();
+        assert!(applied.iter().all(|applied| applied.answer.is_ok()), "{applied:?}");
+    }
     store
 }
 
+fn at(now_ms: u64, operation: Operation) -> Change {
+    Change::operation(now_ms, operation)
+}
+
 fn create(key: ExecutionKey, id: &str) -> Change {
-    Change::Create(Box::new(Execution {
-        key,
-        id: ExecutionId::new(id).unwrap(),
-        component: Digest::of(b"component"),
-        policy: Digest::of(b"policy"),
-        function: "count".to_owned(),
-        args: "[]".to_owned(),
-        seed: [1; 32],
-        created_ms: 1,
-        progress: running(),
-    }))
+    let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
+    let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy };
+    let (param, tags) = (invocation.param(), invocation.tags("poll://any@workers"));
+    let promise = NewPromise { id: id.to_owned(), timeout_at: NEVER, param, tags };
+    let operation = Box::new(Operation::TaskCreate { pid: "host".to_owned(), ttl: 60_000, promise });
+    let id = ExecutionId::new(id).unwrap();
+    let beside = NewExecution { key, id, component, policy, seed: [1; 32] };
+    Change::Operation { now_ms: 1, operation, then: vec![Change::Create(Box::new(beside))] }
 }
 
-fn running() -> Progress {
-    Progress { state: State::Running, result: None, error: None, attempts: 1, steps: 0, cpu_us: 0, updated_ms: 1 }
-}
-
-fn progress(key: ExecutionKey, state: State) -> Change {
-    Change::Progress(key, Box::new(Progress { state, result: Some("[1]".to_owned()), ..running() }))
+fn progress(key: ExecutionKey) -> Change {
+    Change::Progress(key, Box::new(Progress { error: None, steps: 3, cpu_us: 7, updated_ms: 5 }))
 }
 
 fn append(key: ExecutionKey, segment: u32, size: usize) -> Change {
     Change::Append { key, segment, bytes: vec![segment as u8; size] }
 }
 
-fn promise(key: ExecutionKey, id: &str, number: u64) -> Change {
-    let id = ExecutionId::new(id).unwrap().promise(number);
-    let (kind, subject) = ("input".to_owned(), "go on?".to_owned());
-    Change::Promise(key, Box::new(PendingPromise { id, kind, subject, data: None, created_ms: 1, deadline_ms: None }))
+fn ask(id: &str) -> Change {
+    let asked = Asked { kind: "input", subject: "go on?".to_owned(), data: None, schema: None };
+    let new = NewPromise { id: id.to_owned(), timeout_at: 65_000, param: asked.param(), tags: asked.tags() };
+    at(1, Operation::PromiseCreate(new))
+}
+
+fn settlement(id: &str, state: PromiseState, size: usize) -> Settlement {
+    let value = Value { headers: BTreeMap::new(), data: Some("9".repeat(size)) };
+    Settlement { id: id.to_owned(), state, value }
+}
+
+fn schedule(id: &str) -> Operation {
+    let target = ("resonate:target".to_owned(), "poll://any@workers".to_owned());
+    Operation::ScheduleCreate(NewSchedule {
+        id: id.to_owned(),
+        cron: "* * * * *".to_owned(),
+        promise_id: "{{.id}}/{{.timestamp}}".to_owned(),
+        promise_timeout: 5_000,
+        promise_param: Value::default(),
+        promise_tags: [target].into(),
+    })
 }

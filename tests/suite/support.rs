@@ -3,8 +3,12 @@
 use everstep::capability::{Capability, Request};
 use everstep::clock::Clock;
 use everstep::output::{Content, Output};
-use everstep::store::{FailureKind, MemoryStore, State, Store};
-use everstep::{Builder, Component, ErrorCode, Everstep, ExecutionId, GuestError, Policy, PromiseId, Report, Run};
+use everstep::store::operation::{NewPromise, Operation};
+use everstep::store::record::NEVER;
+use everstep::store::{Change, Execution, FailureKind, Invocation, MemoryStore, NewExecution, State, Store};
+use everstep::{
+    Builder, Component, ErrorCode, Everstep, ExecutionId, GuestError, Policy, PromiseId, Report, Run, Scope,
+};
 use everstep_tests::guests;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -44,9 +48,13 @@ impl Place {
     }
 }
 
-/// A host that compiles a component once for all tests, and says what its guests print.
+/// A host that compiles a component once for all tests, says what its guests print, and takes up nothing by itself.
 pub(crate) fn quick(builder: Builder) -> Builder {
-    builder.instances(16).cache(guests::project().join("target/test-cache")).on_output(|output| eprint!("{output:?}"))
+    builder
+        .scope(Scope::Nothing)
+        .instances(16)
+        .cache(guests::project().join("target/test-cache"))
+        .on_output(|output| eprint!("{output:?}"))
 }
 
 /// The life of a process: everything that it started ends with it, as in a crash.
@@ -60,7 +68,7 @@ pub(crate) static BEHAVIOUR: LazyLock<Component> = LazyLock::new(|| guests::fixt
 
 /// Grants everything that needs no folder.
 pub(crate) fn policy() -> Policy {
-    let names = ["print", "display", "input", "promise", "echo", "again", "once", "never", "slow", "client"];
+    let names = ["print", "display", "input", "promise", "echo", "again", "once", "never", "slow", "client", "call"];
     let capabilities: String = names.iter().map(|name| format!("[[capability]]\nname = \"{name}\"\n")).collect();
     parse(&format!("[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{capabilities}"))
 }
@@ -206,6 +214,21 @@ pub(crate) fn text(output: &Output) -> String {
         Content::Stdout(text) | Content::Stderr(text) => text.clone(),
         Content::Display(parts) => parts.iter().map(|part| format!("{}={};", part.mime, part.data)).collect(),
     }
+}
+
+/// Stores an execution that nobody has taken up since its journal was written.
+pub(crate) fn stored(store: &dyn Store, execution: &Execution, journal: Vec<u8>) {
+    let Execution { id, component, policy, function, args, seed, created_ms, .. } = execution.clone();
+    let invocation = Invocation { function, args, component, policy };
+    let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
+    let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags };
+    let key = execution.key.unwrap();
+    let changes = [
+        Change::operation(created_ms, Operation::PromiseCreate(promise)),
+        Change::Create(Box::new(NewExecution { key, id, component, policy, seed })),
+        Change::Append { key, segment: 0, bytes: journal },
+    ];
+    store.commit(&changes).unwrap();
 }
 
 pub(crate) fn error(code: ErrorCode, message: &str) -> GuestError {

@@ -85,6 +85,6 @@ fn a_guest_that_exits_has_trapped() {
     let place = Place::memory();
     let report = outcome(place.host(), run("exits", policy()));
     let (kind, message) = failure(&report);
-    assert_eq!((report.state, kind), (State::Failed, FailureKind::Trap));
+    assert_eq!((report.state, kind), (State::Halted, FailureKind::Trap));
     assert_eq!(message, "the guest called exit(1); a durable function ends by returning");
 }

@@ -34,7 +34,7 @@ fn ended_by_limit(report: &Report, names: &str) {
 /// The guest trapped, and the message says why.
 fn trapped(report: &Report, says: &str) {
     let failure = report.error.as_ref().unwrap_or_else(|| panic!("expected {says:?} of {report:?}"));
-    assert_eq!((report.state, failure.kind), (State::Failed, FailureKind::Trap), "{report:?}");
+    assert_eq!((report.state, failure.kind), (State::Halted, FailureKind::Trap), "{report:?}");
     assert!(failure.message.contains(says), "expected {says:?} of {report:?}");
 }
 

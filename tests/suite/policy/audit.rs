@@ -35,7 +35,7 @@ pub(super) async fn a_replay_decides_nothing_and_writes_nothing() {
     for attempt in 2..4 {
         let host = sandbox.open().unwrap();
         let report = host.resume(&job, Patience::None).await.unwrap().wait().await.unwrap();
-        assert_eq!((report.replayed, host.reader().execution(&job).unwrap().progress.attempts), (3, attempt));
+        assert_eq!((report.replayed, host.reader().execution(&job).unwrap().attempts), (3, attempt));
         assert_eq!(sandbox.audit().unwrap(), audit);
     }
     let host = sandbox.open().unwrap();
