@@ -299,3 +299,59 @@ fn a_suspended_execution_waits_with_patience_none_too() {
         });
     }
 }
+
+#[test]
+fn a_firing_that_cannot_be_run_is_halted_with_its_cause() {
+    for place in Place::each() {
+        let (clock, folder) = (ManualClock::at(1_000), tempfile::tempdir().unwrap());
+        let grant = format!("[[files]]\nid = \"f\"\nguest = \"/f\"\nhost = {:?}\naccess = \"read\"\n", folder.path());
+        life(async {
+            let host = cold(&place).clock(clock.clone()).build().unwrap();
+            let beat = everstep::Run { policy: crate::support::parse(&grant), ..run("add", r#"{"a":1,"b":2}"#) };
+            host.schedule("beat", "* * * * *", beat, true).await.unwrap();
+        });
+        drop(folder);
+        clock.advance_to(60_000);
+        life(async {
+            let host = cold(&place).clock(clock.clone()).build().unwrap();
+            let halted = eventually("the firing", || {
+                host.reader().execution(&id("beat:60000")).ok().filter(|firing| firing.state == State::Halted)
+            });
+            let failure = halted.await.progress.error.unwrap();
+            assert_eq!(failure.kind, everstep::store::FailureKind::Load);
+            assert!(failure.message.contains("\"f\""), "{}", failure.message);
+        });
+    }
+}
+
+/// Missed firings are made up for one by one, or passed over, as told; each slot has one id.
+#[test]
+fn missed_firings_are_caught_up_or_skipped_as_told() {
+    for (catches_up, fired) in [(true, vec![60_000, 120_000, 180_000, 240_000]), (false, vec![240_000])] {
+        for place in Place::each() {
+            let clock = ManualClock::at(1_000);
+            life(async {
+                let host = cold(&place).clock(clock.clone()).build().unwrap();
+                let beat = run("add", r#"{"a":1,"b":2}"#);
+                host.schedule("beat", "* * * * *", beat.clone(), catches_up).await.unwrap();
+                host.schedule("beat", "* * * * *", beat.clone(), catches_up).await.unwrap();
+                let other = host.schedule("beat", "0 * * * *", beat, catches_up).await.unwrap_err();
+                assert!(other.to_string().contains("another schedule of that id"), "{other}");
+            });
+            clock.advance_to(240_500);
+            for _ in 0..2 {
+                life(async {
+                    let host = cold(&place).clock(clock.clone()).build().unwrap();
+                    let done = || {
+                        let all = host.reader().executions().unwrap();
+                        (all.len() == fired.len() && all.iter().all(|one| one.state == State::Completed)).then_some(all)
+                    };
+                    let all = eventually("the firings", done).await;
+                    let ids: Vec<_> = all.iter().map(|one| one.id.to_string()).collect();
+                    let expected: Vec<_> = fired.iter().map(|slot| format!("beat:{slot}")).collect();
+                    assert_eq!(std::collections::BTreeSet::from_iter(ids), expected.into_iter().collect());
+                });
+            }
+        }
+    }
+}

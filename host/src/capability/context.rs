@@ -36,7 +36,7 @@ impl context::Host for Ctx {
     }
 
     fn clean_up_on_cancel(&mut self) -> Result<(), Fault> {
-        self.bridge.internal(&ungranted("context.clean-up-on-cancel"), |_, _| Ok(()))?;
+        self.bridge.internal(&ungranted(CLEAN_UP), |_, _| Ok(()))?;
         self.bridge.state().cleans_up = true;
         Ok(())
     }
@@ -46,6 +46,9 @@ impl context::Host for Ctx {
         Ok(())
     }
 }
+
+/// The step with which a guest asks for a chance to clean up.
+pub(crate) const CLEAN_UP: &str = "context.clean-up-on-cancel";
 
 /// How much of what a guest says about its end is kept, in characters.
 const LONGEST_PANIC: usize = 2_000;

@@ -18,6 +18,8 @@ mod random;
 mod timers;
 mod types;
 
+pub(crate) use context::CLEAN_UP;
+
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::PromiseId;
 use std::collections::BTreeMap;

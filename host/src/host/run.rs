@@ -2,8 +2,9 @@
 
 use super::conclude::Concluded;
 use super::live::{Claim, Claimed, Outcome, Running};
-use super::{Error, Everstep};
+use super::{Error, Everstep, StepOutcome, StepView};
 use crate::bridge::{Bridge, Notice, Parts, Patience, State, Stop, TaskClaim};
+use crate::capability::CLEAN_UP;
 use crate::clock;
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
@@ -422,6 +423,26 @@ impl Everstep {
         }
     }
 
+    /// Gives an execution that was canceled while nobody ran it the chance to clean up that it has asked for, if it has.
+    pub(super) async fn clean_up(&self, id: &ExecutionId) -> Result<(), Error> {
+        let Claimed::Free(claim) = self.inner.live.claim(id).await else { return Ok(()) };
+        let Some(execution) = self.inner.committer.store().execution(id)? else { return Ok(()) };
+        let asked = |step: &StepView| step.kind == CLEAN_UP && matches!(step.outcome, StepOutcome::Ok { .. });
+        // A journal that cannot be read is what the execution was canceled for.
+        if execution.key.is_none() || !self.reader().steps(id).is_ok_and(|steps| steps.iter().any(asked)) {
+            return Ok(());
+        }
+        let inner = &self.inner;
+        let grants = inner.grants.open(&inner.stored_policy(&execution)?)?;
+        let component = inner.load(&inner.stored_component(&execution)?, &grants).await?;
+        let state = State { cleans_up: true, attempts: execution.attempts, ..inner.state(&execution)? };
+        let (version, patience, permit) = (execution.attempts, Patience::None, None);
+        let activation = Activation { claim, execution, version, component, grants, state, patience, permit };
+        self.activate(activation).cancel();
+        inner.live.let_go(id).await;
+        Ok(())
+    }
+
     fn activate(&self, activation: Activation) -> Arc<Bridge> {
         let Activation { claim, execution, version, component, grants, state, patience, permit } = activation;
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
@@ -523,13 +544,22 @@ impl Everstep {
     }
 
     /// An execution that cannot be run says why from now on; its journal stays as it is.
-    pub(super) async fn halt(&self, execution: Execution, error: Error) -> Error {
+    pub(super) async fn halt(&self, mut execution: Execution, error: Error) -> Error {
         let kind = if let Error::Corrupted { .. } = error { FailureKind::Corrupted } else { FailureKind::Load };
         let failure = Some(Failure { kind, message: error.to_string() });
         let id = execution.id.to_string();
         let halt = Operation::TaskHalt { id };
+        let mut then = Vec::new();
+        if execution.key.is_none() {
+            // Nobody has run it yet, so there is nothing that could hold the cause.
+            (execution.key, execution.seed) = (Some(self.inner.committer.store().fresh_key()), fresh_seed());
+            match born(&execution) {
+                Ok((_, born)) => then = born,
+                Err(error) => return error,
+            }
+        }
         let progress = Progress { error: failure, ..execution.progress };
-        let then = execution.key.map(|key| Change::Progress(key, Box::new(progress))).into_iter().collect();
+        then.extend(execution.key.map(|key| Change::Progress(key, Box::new(progress))));
         let now_ms = self.inner.clock.now_ms();
         let halted = Change::Operation { now_ms, operation: Box::new(halt), then };
         let ticket = self.inner.committer.submit([halted], Vec::new());

@@ -129,6 +129,7 @@ impl Everstep {
         let ended: Vec<ExecutionId> = ended.collect();
         for id in &ended {
             self.inner.live.let_go(id).await;
+            self.clean_up(id).await?;
         }
         if ended.contains(id) {
             return Ok(Cancellation::Canceled);
