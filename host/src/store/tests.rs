@@ -165,7 +165,7 @@ fn an_execution_that_no_host_has_taken_up_has_no_key() {
 fn other_promises_are_no_executions() {
     each_store(|stores| {
         let target = BTreeMap::from([("resonate:target".to_owned(), "poll://any@workers".to_owned())]);
-        for (id, tags) in [("a", BTreeMap::new()), ("b", target), ("c.0", invocation().tags("poll://any@workers"))] {
+        for (id, tags) in [("a", BTreeMap::new()), ("b", target), ("c.x", invocation().tags("poll://any@workers"))] {
             operate(stores, Operation::PromiseCreate(new_promise(id, tags)));
         }
         assert_eq!(stores().executions().unwrap(), []);
