@@ -2,11 +2,12 @@
 
 use super::console::Style;
 use super::place::{CacheArg, Settings, StoreArg, WarmArg};
+use super::replay::read_component;
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, json_line};
 use everstep::store::Execution;
-use everstep::{Component, ExecutionId, Patience, Report, Scope};
+use everstep::{ExecutionId, Patience, Report, Scope};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -62,10 +63,7 @@ fn patience(no_wait: bool) -> Patience {
 
 async fn one(id: &ExecutionId, args: Args) -> Outcome {
     let Args { component, no_wait, warm, store, json, cache, .. } = args;
-    let read = |file: PathBuf| {
-        std::fs::read(&file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
-    };
-    let component = component.map(read).transpose()?.map(Component::from);
+    let component = component.map(|file| read_component(&file)).transpose()?;
     let session =
         Session::start(store.store, &Settings { cache, warm, scope: Scope::Started }, Style { json, several: false })?;
     let host = session.host.clone();

@@ -65,8 +65,8 @@ pub enum Error {
         /// The arguments of this call.
         args: String,
     },
-    /// The id belongs to a promise that is no execution, or it is that of a child.
-    #[error("the id {0} is that of a promise or of a child execution; choose another id, without a dot")]
+    /// The id belongs to another execution or promise, or it is that of a child.
+    #[error("the id {0} is taken, or it is that of a child execution; choose another id, without a dot")]
     IdTaken(ExecutionId),
     /// A worker group without a proper name.
     #[error("{group:?} is no worker group: use 1 to 64 of the characters a-z, A-Z, 0-9, '-' and '_'")]
