@@ -1,0 +1,204 @@
+//! The body of a response: read while it arrives, decoded, and never longer than allowed.
+
+use crate::network::Cause;
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
+use futures::{Stream, StreamExt};
+use hyper::HeaderMap;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use std::error::Error;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, BufReader};
+use tokio_util::io::StreamReader;
+
+/// The codings that are offered to servers.
+pub(super) const ACCEPTED: &str = "gzip, br, zstd, deflate";
+
+/// How many codings may be laid over each other.
+const MOST_CODINGS: usize = 2;
+
+/// Largest window of zstd, as a power of two: what RFC 8878 asks of every decoder, and no more.
+const LARGEST_WINDOW: u32 = 23;
+
+/// How much is decoded at once.
+const PIECE: usize = 16 << 10;
+
+/// A body that was read to its end.
+pub(super) struct Read {
+    /// Decoded.
+    pub(super) body: Vec<u8>,
+    /// Bytes that arrived.
+    pub(super) received: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+/// Reads and decodes a body of at most `max` bytes, counted after decoding; `headers` lose what only the encoded body had.
+/// What follows the end of an encoded body is read and ignored.
+pub(super) async fn read(headers: &mut HeaderMap, body: Incoming, max: u64) -> Result<Read, Cause> {
+    let codings = codings(headers)?;
+    // What is compressed may be a little longer than what it holds, and it may hold nothing at all.
+    let most = if codings.is_empty() { max } else { max.saturating_add(max / 8).saturating_add(PIECE as u64) };
+    let mut arriving = Arriving { body, received: 0, most, max };
+    let body = match arriving.next().await.transpose().map_err(cause)? {
+        Some(first) if codings.is_empty() => plain(first, &mut arriving).await?,
+        Some(first) => decoded(first, &mut arriving, &codings, max).await?,
+        None => Vec::new(),
+    };
+    if !codings.is_empty() {
+        headers.remove(CONTENT_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+    }
+    Ok(Read { body, received: arriving.received })
+}
+
+/// Reads a body of at most `max` bytes to its end, so that its connection can be used again. Whether it had an end.
+pub(super) async fn skip(body: Incoming, max: u64) -> bool {
+    let mut arriving = Arriving { body, received: 0, most: max, max };
+    while let Some(piece) = arriving.next().await {
+        if piece.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+async fn plain(first: Bytes, arriving: &mut Arriving) -> Result<Vec<u8>, Cause> {
+    let mut body = Vec::from(first);
+    while let Some(piece) = arriving.next().await {
+        body.extend_from_slice(&piece.map_err(cause)?);
+    }
+    Ok(body)
+}
+
+async fn decoded(first: Bytes, arriving: &mut Arriving, codings: &[Coding], max: u64) -> Result<Vec<u8>, Cause> {
+    let pieces = futures::stream::iter([Ok(first)]).chain(&mut *arriving);
+    let mut reader: Pin<Box<dyn AsyncBufRead + Send + '_>> = Box::pin(StreamReader::new(pieces));
+    for coding in codings.iter().rev() {
+        reader = Box::pin(BufReader::with_capacity(PIECE, decoder(*coding, reader)));
+    }
+    let mut body = Vec::new();
+    let read = reader.take(max.saturating_add(1)).read_to_end(&mut body).await;
+    read.map_err(cause)?;
+    if body.len() as u64 > max {
+        return Err(Cause::TooLarge { max });
+    }
+    while let Some(piece) = arriving.next().await {
+        piece.map_err(cause)?;
+    }
+    Ok(body)
+}
+
+fn decoder<'a>(coding: Coding, reader: Pin<Box<dyn AsyncBufRead + Send + 'a>>) -> Pin<Box<dyn AsyncRead + Send + 'a>> {
+    match coding {
+        Coding::Gzip => {
+            let mut decoder = GzipDecoder::new(reader);
+            decoder.multiple_members(true);
+            Box::pin(decoder)
+        }
+        Coding::Deflate => Box::pin(ZlibDecoder::new(reader)),
+        Coding::Brotli => Box::pin(BrotliDecoder::new(reader)),
+        Coding::Zstd => {
+            let mut decoder = ZstdDecoder::with_params(reader, &[DParameter::window_log_max(LARGEST_WINDOW)]);
+            decoder.multiple_members(true);
+            Box::pin(decoder)
+        }
+    }
+}
+
+/// The codings in the order in which they were applied; none when there is one that the host never asked for: such a body
+/// is the guest's as it is.
+fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Cause> {
+    let mut codings = Vec::new();
+    let mut known = true;
+    for value in headers.get_all(CONTENT_ENCODING) {
+        for name in value.as_bytes().split(|byte| *byte == b',') {
+            match name.trim_ascii().to_ascii_lowercase().as_slice() {
+                b"" | b"identity" => {}
+                b"gzip" | b"x-gzip" => codings.push(Coding::Gzip),
+                b"deflate" => codings.push(Coding::Deflate),
+                b"br" => codings.push(Coding::Brotli),
+                b"zstd" => codings.push(Coding::Zstd),
+                _ => known = false,
+            }
+        }
+    }
+    if !known {
+        return Ok(Vec::new());
+    }
+    if codings.len() > MOST_CODINGS {
+        return Err(Cause::BadResponse(format!("its body is encoded more than {MOST_CODINGS} times")));
+    }
+    Ok(codings)
+}
+
+/// The pieces of a body as they arrive, at most `most` bytes of them.
+struct Arriving {
+    body: Incoming,
+    received: u64,
+    most: u64,
+    /// What the guest is told that it may receive.
+    max: u64,
+}
+
+impl Stream for Arriving {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            let piece = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(Ok(frame)) => frame.into_data(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(io::Error::other(Carried(interrupted(&error)))))),
+            };
+            // What is no data are trailers, and a piece may be empty.
+            let Some(piece) = piece.ok().filter(|piece| !piece.is_empty()) else { continue };
+            self.received = self.received.saturating_add(piece.len() as u64);
+            if self.received > self.most {
+                let max = self.max;
+                return Poll::Ready(Some(Err(io::Error::other(Carried(Cause::TooLarge { max })))));
+            }
+            return Poll::Ready(Some(Ok(piece)));
+        }
+    }
+}
+
+fn interrupted(error: &hyper::Error) -> Cause {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let malformed =
+        source.is_some_and(|source| matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData));
+    if malformed || error.is_parse() {
+        return Cause::BadResponse("its body is malformed".to_owned());
+    }
+    Cause::Interrupted("the connection was lost before the body was complete".to_owned())
+}
+
+/// A cause on its way through the decoders.
+#[derive(Debug)]
+struct Carried(Cause);
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl Error for Carried {}
+
+/// The cause that was carried, or that of a decoder.
+fn cause(error: io::Error) -> Cause {
+    match error.downcast::<Carried>() {
+        Ok(Carried(cause)) => cause,
+        Err(_) => Cause::BadResponse("its body is not encoded as its headers say".to_owned()),
+    }
+}

@@ -1,0 +1,171 @@
+//! Headers and methods: what a guest may send, and how header values become text.
+//!
+//! Text and bytes of a header value map to each other one to one (ISO 8859-1), as in the Fetch standard.
+
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::policy::quoted;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// Most headers of a request of a guest.
+const MOST_HEADERS: usize = 100;
+
+/// Most bytes of their names and values.
+const MOST_BYTES: usize = 64 << 10;
+
+/// What a request carries when the guest does not say who it is.
+pub(crate) const USER_AGENT: &str = concat!("everstep/", env!("CARGO_PKG_VERSION"));
+
+/// Longest method.
+const LONGEST_METHOD: usize = 32;
+
+/// What the host decides: where a message goes, where it ends, how its connection is used, how its body is encoded, and which
+/// method and URL the server takes it for.
+const FORBIDDEN: [&str; 18] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "date",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "http-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Refuses headers that a guest may not set, that are malformed, or that are too many.
+pub fn check(headers: &[(String, String)]) -> Result<(), GuestError> {
+    if headers.len() > MOST_HEADERS {
+        return Err(invalid(format!("more than {MOST_HEADERS} headers")));
+    }
+    if headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MOST_BYTES {
+        return Err(invalid(format!("more than {MOST_BYTES} bytes of headers")));
+    }
+    for (name, value) in headers {
+        let parsed = HeaderName::from_bytes(name.as_bytes());
+        let parsed = parsed.map_err(|_| invalid(format!("{} is no header name", quoted(name))))?;
+        if is_forbidden(parsed.as_str()) {
+            return Err(invalid(format!("the header {} is set by the host only", quoted(name))));
+        }
+        encode(value)
+            .ok_or_else(|| invalid(format!("the header {} has a value that no header can have", quoted(name))))?;
+    }
+    Ok(())
+}
+
+/// Refuses what is no method, and methods that a guest may not use. Methods are case-sensitive; the standard ones are upper case.
+pub fn check_method(method: &str) -> Result<(), GuestError> {
+    let token = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    if method.is_empty() || method.len() > LONGEST_METHOD || !method.bytes().all(token) {
+        return Err(invalid(format!("{} is no method; methods are upper case, like GET", quoted(method))));
+    }
+    if matches!(method, "CONNECT" | "TRACE" | "TRACK") {
+        return Err(invalid(format!("the method {method} cannot be used")));
+    }
+    Ok(())
+}
+
+/// Whether the host alone sets this header; `name` is in lower case.
+fn is_forbidden(name: &str) -> bool {
+    FORBIDDEN.contains(&name) || name.starts_with("proxy-") || name.starts_with("sec-")
+}
+
+/// The header as it is sent; none when it is forbidden or malformed.
+pub(crate) fn parse(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !is_forbidden(name.as_str()))?;
+    Some((name, encode(value)?))
+}
+
+/// The value as it is sent; none when there is no such value. White space around it means nothing and is left out.
+fn encode(value: &str) -> Option<HeaderValue> {
+    let bytes: Option<Vec<u8>> = value.chars().map(|character| u8::try_from(character).ok()).collect();
+    HeaderValue::from_bytes(bytes?.trim_ascii()).ok()
+}
+
+/// The headers of a response as text, names in lower case. What is about one connection is left out.
+pub(super) fn decode(headers: &HeaderMap) -> Vec<(String, String)> {
+    let of_message = |name: &HeaderName| {
+        !matches!(name.as_str(), "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade")
+    };
+    let text = |value: &HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+    let headers = headers.iter().filter(|(name, _)| of_message(name));
+    headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+fn invalid(message: String) -> GuestError {
+    GuestError::new(ErrorCode::Invalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_one(name: &str, value: &str) -> Result<(), GuestError> {
+        check(&[(name.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn headers_that_the_host_sets_are_refused_in_every_case() {
+        for name in FORBIDDEN.into_iter().chain(["Host", "CONTENT-LENGTH", "proxy-authorization", "Sec-Fetch-Site"]) {
+            let error = check_one(name, "1").unwrap_err();
+            assert_eq!(error.code, ErrorCode::Invalid);
+            assert!(error.message.contains("set by the host only"), "{name}: {error}");
+        }
+        for name in ["accept", "Authorization", "cookie", "X-Anything", "section"] {
+            assert_eq!(check_one(name, "1"), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_and_values_that_no_header_can_have_are_refused() {
+        for name in ["", " ", "a b", "a:", ":path", "a\r\nb", "a\0", "é", "host ", "\thost"] {
+            assert_eq!(check_one(name, "1").unwrap_err().code, ErrorCode::Invalid, "{name:?}");
+        }
+        for value in ["a\r\nHost: b", "a\nb", "a\rb", "a\0b", "a\u{7f}b", "\u{1}", "\u{100}", "🦀"] {
+            assert_eq!(check_one("x-a", value).unwrap_err().code, ErrorCode::Invalid, "{value:?}");
+        }
+        for value in ["", "a\tb", "caf\u{e9}", "a: b, c; d=\"e\""] {
+            assert_eq!(check_one("x-a", value), Ok(()), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_headers_and_too_long_ones_are_refused() {
+        let one = ("a".to_owned(), "b".to_owned());
+        assert_eq!(check(&vec![one.clone(); MOST_HEADERS]), Ok(()));
+        assert!(check(&vec![one; MOST_HEADERS + 1]).is_err());
+        assert_eq!(check_one("a", &"b".repeat(MOST_BYTES - 1)), Ok(()));
+        assert!(check_one("a", &"b".repeat(MOST_BYTES)).is_err());
+    }
+
+    #[test]
+    fn methods_are_upper_case_tokens_that_do_not_tunnel() {
+        for method in ["GET", "POST", "PATCH", "PROPFIND", "M-SEARCH", "VERSION_2"] {
+            assert_eq!(check_method(method), Ok(()), "{method}");
+        }
+        for method in
+            ["", "get", "Get", "GET ", "GET\r\n", "GE T", "G/T", "CONNECT", "TRACE", "TRACK", "É", &"A".repeat(33)]
+        {
+            assert_eq!(check_method(method).unwrap_err().code, ErrorCode::Invalid, "{method:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_the_same_text_and_bytes() {
+        let all: String = (0x20_u8..=0xff).filter(|byte| *byte != 0x7f).map(char::from).collect();
+        let text = format!("a{all}");
+        let mut headers = HeaderMap::new();
+        headers.insert("x-all", encode(&text).unwrap());
+        headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
+        assert_eq!(decode(&headers), [("x-all".to_owned(), text)]);
+        assert_eq!(encode(" \t a \t").unwrap(), "a");
+    }
+}

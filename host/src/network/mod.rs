@@ -1,0 +1,88 @@
+//! Connections of guests, for every capability that makes one: names resolved once, addresses filtered, connections pinned.
+//!
+//! - [`address`] is the pure rule about addresses.
+//! - `resolve` asks the name servers; `tls` holds the authorities that certificates are checked with.
+//! - `connect` walks from a URL to a stream: resolve, filter, connect to what is left, secure.
+//! - `failure` says what went wrong, and whether anything had been sent.
+//!
+//! Nothing here knows of HTTP or WebSocket, of rules over URLs, or of the journal.
+
+pub mod address;
+mod connect;
+mod failure;
+mod resolve;
+mod tls;
+
+pub(crate) use connect::{Dialer, Io};
+pub use failure::{Cause, Failure};
+
+use resolve::Resolver;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tls::Authorities;
+
+/// How a host reaches the network: its name servers and the authorities that it trusts. Cheap to clone; clones share what was
+/// read from the system.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    resolver: Resolver,
+    authorities: Authorities,
+}
+
+impl Options {
+    /// The name servers and authorities of the system. They are read when they are first needed.
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// Asks these name servers, over UDP and TCP, in place of the system's; its `hosts` file no longer counts, either.
+    #[must_use]
+    pub fn with_name_servers(mut self, servers: &[SocketAddr]) -> Self {
+        self.resolver = Resolver::with_servers(servers);
+        self
+    }
+
+    /// Trusts the authorities of these PEM files, too.
+    pub fn with_authorities(mut self, files: &[PathBuf]) -> Result<Self, Error> {
+        for file in files {
+            self.authorities.add(file)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Why a host cannot reach the network as it was told to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file of authorities cannot be read.
+    #[error("the file of certificate authorities {} cannot be read; name a PEM file that exists", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of authorities holds no certificate.
+    #[error("{} holds no certificate; it must be PEM, with a line -----BEGIN CERTIFICATE-----", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate cannot be used.
+    #[error("a certificate in {} cannot be used as an authority; it may be damaged", path.display())]
+    BadCertificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+}
+
+impl Error {
+    fn no_certificate(path: &Path) -> Self {
+        Self::NoCertificate { path: path.to_owned() }
+    }
+}
