@@ -1,8 +1,13 @@
-//! The audit log: no decision without a line, no line twice.
+//! The audit log: no decision without a line, no line twice, and none lost when the log is rotated.
 
 use everstep::Patience;
-use everstep_tests::sandbox::{FILES, Sandbox, calls, hostile, id};
-use serde_json::json;
+use everstep::policy::audit;
+use everstep_tests::guests;
+use everstep_tests::sandbox::{FILES, Sandbox, calls, hostile, id, outcomes};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
 
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn a_decision_that_cannot_be_written_down_is_a_denial() {
@@ -41,7 +46,7 @@ pub(super) async fn a_replay_decides_nothing_and_writes_nothing() {
     let host = sandbox.open().unwrap();
     host.settle(&job.promise(2), Ok("null".into())).await.unwrap();
     let report = host.resume(&job, Patience::Forever).await.unwrap().wait().await.unwrap();
-    let outcomes = everstep_tests::sandbox::outcomes(&report).unwrap();
+    let outcomes = outcomes(&report).unwrap();
     assert_eq!((&outcomes[0]["error"], &outcomes[1]["ok"]), (&json!("denied"), &json!("inside")));
     let next = hostile(&policy, "calls", &json!([{ "read": "/in/a.txt" }]).to_string()).unwrap();
     host.run(next).await.unwrap();
@@ -64,4 +69,122 @@ pub(super) async fn a_step_shows_the_decision_that_was_made() {
         assert_eq!((line["decision"].as_str(), line["rule"].as_str()), (Some(step.decision), Some(step.rule.as_str())));
         assert_eq!((line["step"].as_u64(), line["subject"].as_str()), (Some(step.n), Some(step.subject.as_str())));
     }
+}
+
+/// The binary, in the folder of a sandbox.
+fn everstep(sandbox: &Sandbox, args: &[&str]) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let binary = test.parent().and_then(Path::parent).unwrap().join("everstep");
+    assert!(binary.is_file(), "{} is missing: cargo build --release", binary.display());
+    let mut command = Command::new(binary);
+    command.args(args).current_dir(sandbox.path("")).env_remove("EVERSTEP_LOG");
+    command
+}
+
+fn text(output: &[u8]) -> &str {
+    std::str::from_utf8(output).unwrap()
+}
+
+#[track_caller]
+fn verified(sandbox: &Sandbox) -> Value {
+    let Output { status, stdout, stderr } =
+        everstep(sandbox, &["audit", "verify", "audit.jsonl", "--json"]).output().unwrap();
+    assert!(status.success(), "{} {}", text(&stdout), text(&stderr));
+    serde_json::from_slice(&stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(super) async fn the_command_proves_the_chain_or_names_the_first_bad_line() {
+    let sandbox = Sandbox::new().unwrap();
+    let (host, policy) = (sandbox.host().unwrap(), sandbox.policy(FILES).unwrap());
+    calls(&host, &policy, json!([{ "read": "/in/a.txt" }, { "read": "/secret" }, { "list": "/in" }])).await.unwrap();
+    let proof = verified(&sandbox);
+    assert_eq!((&proof["lines"], &proof["after"], &proof["torn"]["lines"]), (&json!(3), &Value::Null, &json!(0)));
+    let last = proof["last"].as_str().unwrap().to_owned();
+    let whole = std::fs::read_to_string(sandbox.path("audit.jsonl")).unwrap();
+    std::fs::write(sandbox.path("audit.jsonl"), whole.replacen("/secret", "/secure", 1)).unwrap();
+    let bad = everstep(&sandbox, &["audit", "verify", "audit.jsonl"]).output().unwrap();
+    assert_eq!((bad.status.code(), text(&bad.stdout)), (Some(1), ""));
+    assert_eq!(text(&bad.stderr), "error: audit.jsonl:2: its checksum is that of another line: it was changed\n");
+    let bad = everstep(&sandbox, &["audit", "verify", "audit.jsonl", "--json"]).output().unwrap();
+    let bad: Value = serde_json::from_slice(&bad.stdout).unwrap();
+    assert_eq!((&bad["verified"], &bad["file"], &bad["line"]), (&json!(false), &json!("audit.jsonl"), &json!(2)));
+    // Whole lines that are cut off show to who has kept the last one.
+    let two: String = whole.split_inclusive('\n').take(2).collect();
+    std::fs::write(sandbox.path("audit.jsonl"), two).unwrap();
+    assert_eq!(verified(&sandbox)["lines"], 2);
+    let cut = everstep(&sandbox, &["audit", "verify", "audit.jsonl", "--expect-last", &last]).output().unwrap();
+    assert_eq!(cut.status.code(), Some(1));
+    assert!(text(&cut.stderr).contains("line 2 of the log, which is to be there, is missing"), "{}", text(&cut.stderr));
+    for args in [&["audit", "verify", "nothing"][..], &["audit", "verify"], &["audit", "rotate", "nothing"]] {
+        assert_eq!(everstep(&sandbox, args).output().unwrap().status.code(), Some(2), "{args:?}");
+    }
+}
+
+/// Two processes with two guests each run under one log while it is rotated, by this program and by hand.
+#[tokio::test(flavor = "multi_thread")]
+pub(super) async fn two_hosts_lose_no_line_while_their_log_is_rotated() {
+    const CALLS: u64 = 5_000;
+    let sandbox = Sandbox::new().unwrap();
+    std::fs::write(sandbox.path("policy.toml"), format!("version = 1\n{FILES}")).unwrap();
+    std::fs::write(sandbox.path("hostile.wasm"), guests::fixture("hostile").unwrap()).unwrap();
+    let args = json!([{ "repeat": [CALLS, { "stat": "/in/a.txt" }] }]).to_string();
+    let cache = guests::project().join("target/test-cache");
+    let start = |name: &str| {
+        let run =
+            ["run", "hostile.wasm", "calls", "--args", &args, "--policy", "policy.toml", "--id", name, "--store", name];
+        let mut command = everstep(&sandbox, &run);
+        command.arg("--cache").arg(&cache).stdout(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let mut hosts = [start("one"), start("two")];
+    let mut rotations = 0;
+    while hosts.iter_mut().any(|host| host.try_wait().unwrap().is_none()) {
+        if rotations % 2 == 0 {
+            // Fails while there is no line.
+            let rotated = everstep(&sandbox, &["audit", "rotate", "audit.jsonl"]).output().unwrap();
+            rotations += u32::from(rotated.status.success());
+        } else {
+            let part = sandbox.path(format!("audit.jsonl.by-hand-{rotations}"));
+            rotations += u32::from(std::fs::rename(sandbox.path("audit.jsonl"), part).is_ok());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(hosts.iter_mut().all(|host| host.wait().unwrap().success()));
+    assert!(rotations > 3, "{rotations}");
+    let proof = verified(&sandbox);
+    assert_eq!(proof["torn"]["lines"], 0);
+    let mut steps: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut links = 0;
+    for file in proof["files"].as_array().unwrap() {
+        for line in audit::Lines::open(&sandbox.path(file.as_str().unwrap())).unwrap() {
+            let (_, line) = line.unwrap();
+            if line.decision == "link" {
+                links += 1;
+            } else {
+                steps.entry(line.execution).or_default().push(line.step);
+            }
+        }
+    }
+    assert_eq!(
+        links + 1,
+        proof["files"].as_array().unwrap().len(),
+        "every file but the first links to the one before it"
+    );
+    assert_eq!(steps.len(), 2);
+    for (execution, steps) in steps {
+        assert_eq!(steps, (0..CALLS).collect::<Vec<_>>(), "{execution}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(super) async fn a_decision_of_a_step_is_found_in_the_log_by_the_id_that_its_denial_names() {
+    let sandbox = Sandbox::new().unwrap();
+    let (host, policy) = (sandbox.host().unwrap(), sandbox.policy(FILES).unwrap());
+    let made = calls(&host, &policy, json!([{ "read": "/in/a.txt" }, { "read": "/secret" }])).await.unwrap();
+    let id = made[1]["message"].as_str().unwrap().rsplit(' ').next().unwrap();
+    audit::rotate(&sandbox.path("audit.jsonl"), 0).unwrap();
+    let found = audit::find(&sandbox.path("audit.jsonl"), id).unwrap().unwrap();
+    assert_eq!((&*found.decision.subject, &*found.decision.decision, found.place.line), ("/secret", "deny", 2));
+    assert_eq!(found.place.file, sandbox.path("audit.jsonl.0"));
+    assert!(audit::find(&sandbox.path("audit.jsonl"), "00000000").unwrap().is_none());
 }

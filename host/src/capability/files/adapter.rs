@@ -1,11 +1,13 @@
 //! `everstep:host/files` over [`super::Folders`].
 
 use super::effect::{Entry, FileKind};
+use super::merged::Merged;
+use super::overlay::Overlay;
 use crate::bindings::everstep::host::files;
 use crate::bridge::{Bridge, Fault, Json, Step};
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{Call, FileOperation};
+use crate::policy::{Access, Call, FileOperation};
 use crate::worker::Ctx;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ impl files::Host for Ctx {
         let bridge = Arc::clone(&self.bridge);
         let args = [path.as_bytes()];
         let step = step("files.read", FileOperation::Read, &path, &args, 0);
-        let effect = |grants: &Grants, grant: usize, path: &str| grants.folders.read(grant, path, room(grants, grant));
+        let effect = |grants: &Grants, folder: Merged<'_>, path: &str| folder.read(path, room(grants, folder.grant));
         bridge.read(&step, || on_disk(&bridge, &path, effect)).await
     }
 
@@ -24,7 +26,13 @@ impl files::Host for Ctx {
         let args = [path.as_bytes(), &content];
         let step = step("files.write", FileOperation::Write, &path, &args, content.len() as u64);
         let kept = Arc::clone(&content);
-        let effect = move |grants: &Grants, grant: usize, path: &str| grants.folders.write(grant, path, &kept);
+        if is_overlay(&bridge, &path) {
+            let effect = move |_: &Grants, mut folder: Merged<'_>, path: &str| folder.write(path, kept);
+            let again = || again(&bridge, &path, |overlay, path| overlay.write(path, Arc::clone(&content)));
+            return bridge.change(&step, || on_disk(&bridge, &path, effect), again).await;
+        }
+        let effect =
+            move |grants: &Grants, folder: Merged<'_>, path: &str| grants.folders.write(folder.grant, path, &kept);
         bridge.external(&step, |_| on_disk(&bridge, &path, effect)).await
     }
 
@@ -32,8 +40,8 @@ impl files::Host for Ctx {
         let bridge = Arc::clone(&self.bridge);
         let args = [path.as_bytes()];
         let step = step("files.list", FileOperation::List, &path, &args, 0);
-        let effect = |grants: &Grants, grant: usize, path: &str| {
-            grants.folders.list(grant, path, grants.policy.limits.bytes_per_call).map(Json)
+        let effect = |grants: &Grants, folder: Merged<'_>, path: &str| {
+            folder.list(path, grants.policy.limits.bytes_per_call).map(Json)
         };
         let Json(entries) = bridge.read(&step, || on_disk(&bridge, &path, effect)).await?;
         Ok(entries.into_iter().map(Into::into).collect())
@@ -43,7 +51,7 @@ impl files::Host for Ctx {
         let bridge = Arc::clone(&self.bridge);
         let args = [path.as_bytes()];
         let step = step("files.stat", FileOperation::Stat, &path, &args, 0);
-        let effect = |grants: &Grants, grant: usize, path: &str| grants.folders.stat(grant, path).map(Json);
+        let effect = |_: &Grants, folder: Merged<'_>, path: &str| folder.stat(path).map(Json);
         let Json(entry) = bridge.read(&step, || on_disk(&bridge, &path, effect)).await?;
         Ok(entry.into())
     }
@@ -52,16 +60,26 @@ impl files::Host for Ctx {
         let bridge = Arc::clone(&self.bridge);
         let args = [path.as_bytes()];
         let step = step("files.remove", FileOperation::Remove, &path, &args, 0);
+        if is_overlay(&bridge, &path) {
+            let effect = |grants: &Grants, mut folder: Merged<'_>, path: &str| {
+                let max = grants.policy.files.get(folder.grant).map_or(0, |grant| grant.max_files);
+                folder.remove(path, max)
+            };
+            let again = || again(&bridge, &path, Overlay::remove);
+            return bridge.change(&step, || on_disk(&bridge, &path, effect), again).await;
+        }
         let effect = |repeated| {
-            let remove = move |grants: &Grants, grant: usize, path: &str| grants.folders.remove(grant, path, repeated);
+            let remove = move |grants: &Grants, folder: Merged<'_>, path: &str| {
+                grants.folders.remove(folder.grant, path, repeated)
+            };
             on_disk(&bridge, &path, remove)
         };
         bridge.external(&step, effect).await
     }
 }
 
-/// Runs an effect where it may block, on the grant that covers `path`. It goes on when the run is stopped, and the bridge stays
-/// blocked until it is over.
+/// Runs an effect where it may block, on the folder of the grant that covers `path`. It goes on when the run is stopped, and the
+/// bridge stays blocked until it is over.
 fn on_disk<T, E>(
     bridge: &Arc<Bridge>,
     path: &str,
@@ -69,20 +87,37 @@ fn on_disk<T, E>(
 ) -> impl Future<Output = Result<T, GuestError>> + Send + use<T, E>
 where
     T: Send + 'static,
-    E: FnOnce(&Grants, usize, &str) -> Result<T, GuestError> + Send + 'static,
+    E: FnOnce(&Grants, Merged<'_>, &str) -> Result<T, GuestError> + Send + 'static,
 {
     let (bridge, path) = (Arc::clone(bridge), path.to_owned());
     async move {
-        let (blocked, grants) = (bridge.block().await, Arc::clone(&bridge.grants));
+        let blocked = bridge.block().await;
         let task = tokio::task::spawn_blocking(move || {
             let _blocked = blocked;
+            let grants = &bridge.grants;
             match grants.policy.resolve(&path) {
-                Some((grant, relative)) => effect(&grants, grant, relative),
+                Some((grant, relative)) => {
+                    let mut overlays = bridge.overlays();
+                    effect(grants, Merged::new(&grants.folders, grant, &mut overlays), relative)
+                }
                 None => Err(GuestError::new(ErrorCode::Denied, format!("files {path:?} (no grant covers it)"))),
             }
         });
         let lost = |_| Err(GuestError::new(ErrorCode::Failed, "the host gave the file operation up"));
         task.await.unwrap_or_else(lost)
+    }
+}
+
+/// Whether changes at `path` stay in memory.
+fn is_overlay(bridge: &Bridge, path: &str) -> bool {
+    let policy = &bridge.grants.policy;
+    policy.resolve(path).is_some_and(|(grant, _)| policy.files[grant].access == Access::Overlay)
+}
+
+/// Makes a change in memory that an earlier run has made.
+fn again(bridge: &Bridge, path: &str, change: impl FnOnce(&mut Overlay, &str)) {
+    if let Some((grant, relative)) = bridge.grants.policy.resolve(path) {
+        change(bridge.overlays().of(grant), relative);
     }
 }
 

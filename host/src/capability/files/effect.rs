@@ -101,8 +101,37 @@ impl Folders {
     /// The entries of a folder in the byte order of their names, if they fit into `max` bytes.
     pub fn list(&self, grant: usize, path: &str, max: u64) -> Result<Vec<Entry>, GuestError> {
         let refused = |refusal| self.refused("list", grant, path, refusal, max);
-        let root = self.root(grant).map_err(refused)?;
-        list(root, path, max).map_err(refused)
+        let entries = self.list_where(grant, path, max, |_| true).map_err(refused)?;
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// The same, of the entries with such names, each with its name as it is.
+    pub(super) fn list_where(
+        &self,
+        grant: usize,
+        path: &str,
+        max: u64,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<(Vec<u8>, Entry)>, Refusal> {
+        list(self.root(grant)?, path, max, is_wanted)
+    }
+
+    /// Whether a folder holds an entry with such a name, apart from what crashed writes left.
+    pub(super) fn holds_any(
+        &self,
+        grant: usize,
+        path: &str,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<bool, Refusal> {
+        let folder = folder::open(self.root(grant)?, path, OnTheWay::Exists)?;
+        let names = rustix::fs::Dir::read_from(&folder)?.map(|item| Ok(item?.file_name().to_owned()));
+        Ok(holds_any(names, is_wanted)?)
+    }
+
+    /// Whether there is a file or a folder; the path is not empty.
+    pub(super) fn kind(&self, grant: usize, path: &str) -> Result<FileType, Refusal> {
+        let (folder, name) = folder::open_parent(self.root(grant)?, path, OnTheWay::Exists)?;
+        folder::plain(&folder::stat(folder.as_fd(), name)?)
     }
 
     /// One entry; its name is the last component of the guest path.
@@ -130,7 +159,7 @@ impl Folders {
     }
 
     #[cold]
-    fn refused(&self, operation: &str, grant: usize, path: &str, refusal: Refusal, max: u64) -> GuestError {
+    pub(super) fn refused(&self, operation: &str, grant: usize, path: &str, refusal: Refusal, max: u64) -> GuestError {
         let guest = self.roots.get(grant).map_or("", |root| root.guest.trim_end_matches('/'));
         let path = if path.is_empty() && !guest.is_empty() { guest.to_owned() } else { format!("{guest}/{path}") };
         let (code, why) = match refusal {
@@ -141,10 +170,18 @@ impl Folders {
             Refusal::Folder => (ErrorCode::Failed, "it is a folder".to_owned()),
             Refusal::NoFolder => (ErrorCode::Failed, "it is no folder, or lies below a file".to_owned()),
             Refusal::TooLarge => (ErrorCode::LimitExceeded, format!("it is larger than the {max} bytes allowed")),
+            Refusal::TooMany => (ErrorCode::LimitExceeded, format!("the rule allows max_files = {max}")),
             Refusal::System(Errno::NOTEMPTY) => (ErrorCode::Failed, "the folder is not empty".to_owned()),
             Refusal::System(errno) => (ErrorCode::Failed, io::Error::from(errno).to_string()),
         };
         GuestError::new(code, format!("files {operation} {} ({why})", quoted(&path)))
+    }
+}
+
+impl Entry {
+    /// What an entry of a list is taken to cost, in bytes.
+    pub(super) fn cost(name: &[u8]) -> u64 {
+        name.len() as u64 + ENTRY_BYTES
     }
 }
 
@@ -236,29 +273,34 @@ fn fill(file: &mut File, content: &[u8], mode: Option<Mode>) -> Result<(), Refus
     Ok(fsync(&*file)?)
 }
 
-fn list(root: BorrowedFd<'_>, path: &str, max: u64) -> Result<Vec<Entry>, Refusal> {
+fn list(
+    root: BorrowedFd<'_>,
+    path: &str,
+    max: u64,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<(Vec<u8>, Entry)>, Refusal> {
     let folder = folder::open(root, path, OnTheWay::Exists)?;
     let mut entries = Vec::new();
     let mut bytes = 0_u64;
     for item in rustix::fs::Dir::read_from(&folder)? {
         let item = item?;
         let name = item.file_name().to_bytes();
-        if matches!(name, b"." | b"..") || temporary::is_name(name) {
+        if matches!(name, b"." | b"..") || temporary::is_name(name) || !is_wanted(name) {
             continue;
         }
-        bytes += name.len() as u64 + ENTRY_BYTES;
+        bytes += Entry::cost(name);
         if bytes > max {
             return Err(Refusal::TooLarge);
         }
         match rustix::fs::statat(&folder, item.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => entries.push((name.to_owned(), stat)),
+            Ok(stat) => entries.push((name.to_owned(), listed(name, &stat))),
             // Removed since it was seen.
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(entries.into_iter().map(|(name, stat)| listed(&name, &stat)).collect())
+    Ok(entries)
 }
 
 fn listed(name: &[u8], stat: &Stat) -> Entry {
@@ -318,7 +360,7 @@ fn remove_folder(parent: BorrowedFd<'_>, name: &str) -> Result<(), Refusal> {
     }
     let folder = folder::open(parent, name, OnTheWay::Exists)?;
     let names = || Ok::<_, Errno>(rustix::fs::Dir::read_from(&folder)?.map(|item| Ok(item?.file_name().to_owned())));
-    if only_temporaries(names()?)? {
+    if !holds_any(names()?, |_| true)? {
         for name in names()? {
             let name = name?;
             if temporary::is_name(name.to_bytes()) {
@@ -329,17 +371,20 @@ fn remove_folder(parent: BorrowedFd<'_>, name: &str) -> Result<(), Refusal> {
     Ok(remove()?)
 }
 
-/// Whether a folder is empty but for what crashed writes left. Reads no further than the first other name: a folder may hold any
+/// Whether one of the names is wanted, apart from what crashed writes left. Reads no further than the first: a folder may hold any
 /// number of them.
-fn only_temporaries(names: impl IntoIterator<Item = Result<CString, Errno>>) -> Result<bool, Errno> {
+fn holds_any(
+    names: impl IntoIterator<Item = Result<CString, Errno>>,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> Result<bool, Errno> {
     for name in names {
         let name = name?;
         let name = name.to_bytes();
-        if !matches!(name, b"." | b"..") && !temporary::is_name(name) {
-            return Ok(false);
+        if !matches!(name, b"." | b"..") && !temporary::is_name(name) && is_wanted(name) {
+            return Ok(true);
         }
     }
-    Ok(true)
+    Ok(false)
 }
 
 fn refusal(error: io::Error) -> Refusal {

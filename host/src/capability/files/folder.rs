@@ -25,6 +25,8 @@ pub(super) enum Refusal {
     NoFolder,
     /// More bytes than the caller may have.
     TooLarge,
+    /// More entries than the caller may change.
+    TooMany,
     /// What the system said.
     System(Errno),
 }

@@ -1,0 +1,338 @@
+//! Where the next line goes and what it holds on to.
+
+use super::line::{self, Joint};
+use super::parts;
+use rustix::fs::{AtFlags, CWD, FlockOperation, OFlags, StatxFlags, flock, statx};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::path::Arg;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The end of the log, as far as it is known here.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) file: Arc<File>,
+    /// Device and inode of the file; none for a device such as `/dev/full`, which has no end to compare and is not rotated.
+    place: Option<Place>,
+    /// Size of the file after the last line that is known here; none: the end must be read.
+    end: Option<u64>,
+    /// Number of the next line.
+    sequence: u64,
+    /// What the next line holds on to.
+    previous: [u8; 32],
+    /// The file holds no line yet, and continues another.
+    continues: bool,
+    /// The file that stood here before this one, until a line is in this one.
+    before: Option<Arc<File>>,
+    /// What is being written; kept for its memory.
+    lines: String,
+}
+
+/// Whether the open file is the log still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Yes.
+    Current,
+    /// It was rotated away, or removed.
+    Gone,
+}
+
+impl Chain {
+    /// Opens the file, or creates it. Nothing of it is known yet.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let (file, place) = open(path)?;
+        Ok(Self {
+            file: Arc::new(file),
+            place,
+            end: None,
+            sequence: 0,
+            previous: [0; 32],
+            continues: false,
+            before: None,
+            lines: String::new(),
+        })
+    }
+
+    /// Turns to the file that stands at `path` now, or creates it.
+    pub(super) fn follow(&mut self, path: &Path) -> io::Result<()> {
+        let (file, place) = open(path)?;
+        let old = std::mem::replace(&mut self.file, Arc::new(file));
+        // Between two lines several files may have come and gone: this one knows what its own lines are followed by.
+        self.before.get_or_insert(old);
+        self.place = place;
+        self.end = None;
+        Ok(())
+    }
+
+    /// Looks, under the lock, whether the file is the log still, and reads its end if somebody else wrote to it, or a write
+    /// of our own failed.
+    pub(super) fn catch_up(&mut self, path: &Path) -> io::Result<State> {
+        let Some(place) = self.place else { return Ok(State::Current) };
+        let end = match stands_at(path)? {
+            Some((found, size)) if found == place => size,
+            _ => return Ok(State::Gone),
+        };
+        match self.end {
+            Some(known) if known == end => {}
+            // Lines of ours are gone: the chain goes on from them, so that it shows.
+            Some(known) if known > end => self.end_line(end)?,
+            _ => self.read_end(path, end)?,
+        }
+        Ok(State::Current)
+    }
+
+    fn read_end(&mut self, path: &Path, end: u64) -> io::Result<()> {
+        let mut tail = Tail::read(&self.file, end)?;
+        if tail.last.is_none() {
+            tail = self.predecessor(path)?.followed_by(tail);
+            self.continues = tail.last.is_some();
+        } else {
+            (self.continues, self.before) = (false, None);
+        }
+        self.sequence = tail.next();
+        self.previous = tail.hold.hash();
+        self.end_line(end)
+    }
+
+    /// Ends a line that lacks its newline.
+    fn end_line(&mut self, end: u64) -> io::Result<()> {
+        self.end = None;
+        let mut last = [b'\n'];
+        self.file.read_exact_at(&mut last[..usize::from(end > 0)], end.saturating_sub(1))?;
+        if last == [b'\n'] {
+            self.end = Some(end);
+        } else {
+            (&*self.file).write_all(b"\n")?;
+            self.end = Some(end + 1);
+        }
+        Ok(())
+    }
+
+    /// The end of the log that this file continues: of those at hand the one with the latest line. Nobody writes there any
+    /// more once its lock was taken, because this file stands in its place.
+    fn predecessor(&self, path: &Path) -> io::Result<Tail> {
+        let beside = parts::newest(path)?.map(Arc::new);
+        let mut latest = Tail::default();
+        for file in self.before.iter().chain(&beside) {
+            let _lock = Lock::take(file)?;
+            let tail = Tail::read(file, file.metadata()?.len())?;
+            if tail.last > latest.last {
+                latest = tail;
+            }
+        }
+        Ok(latest)
+    }
+
+    /// Appends one line, behind the one that links the file to the one before it if this is the first.
+    pub(super) fn append(&mut self, time_ms: u64, body: &impl Fn(&mut String) -> fmt::Result) -> io::Result<()> {
+        self.lines.clear();
+        let (mut sequence, mut previous) = (self.sequence, self.previous);
+        if self.continues {
+            push(&mut self.lines, time_ms, &mut sequence, &mut previous, |line| line::push_link(line, self.sequence))?;
+        }
+        push(&mut self.lines, time_ms, &mut sequence, &mut previous, body)?;
+        let end = self.end.take();
+        let written = (&*self.file).write(self.lines.as_bytes())?;
+        if written < self.lines.len() {
+            return Err(io::Error::new(io::ErrorKind::WriteZero, "the audit log took a part of a line only"));
+        }
+        (self.sequence, self.previous) = (sequence, previous);
+        (self.continues, self.before) = (false, None);
+        self.end = end.map(|end| end.saturating_add(written as u64));
+        Ok(())
+    }
+}
+
+/// The first line of a file that continues one that ends with `tail`.
+pub(super) fn link(time_ms: u64, tail: &Tail) -> io::Result<String> {
+    let (mut line, mut sequence, mut previous) = (String::new(), tail.next(), tail.hold.hash());
+    push(&mut line, time_ms, &mut sequence, &mut previous, |line| line::push_link(line, tail.next()))?;
+    Ok(line)
+}
+
+/// Adds a line with its newline, and moves number and hash on to the next one.
+fn push(
+    lines: &mut String,
+    time_ms: u64,
+    sequence: &mut u64,
+    previous: &mut [u8; 32],
+    body: impl Fn(&mut String) -> fmt::Result,
+) -> io::Result<()> {
+    let start = lines.len();
+    let pushed = line::push_head(lines, time_ms, *sequence, previous).and_then(|()| body(lines));
+    pushed.map_err(io::Error::other)?;
+    line::push_end(lines, start);
+    *previous = Sha256::digest(&lines.as_bytes()[start..]).into();
+    *sequence = sequence.saturating_add(1);
+    lines.push('\n');
+    Ok(())
+}
+
+fn open(path: &Path) -> io::Result<(File, Option<Place>)> {
+    // Non-blocking: a FIFO must not hold the host up.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    let file = options.read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_char_device() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let place = if kind.is_file() { Some(place_of(&file)?) } else { None };
+    Ok((file, place))
+}
+
+/// What tells a file from others: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    device: (u32, u32),
+    inode: u64,
+}
+
+pub(super) fn place_of(file: &File) -> io::Result<Place> {
+    Ok(look(file, "", AtFlags::EMPTY_PATH)?.0)
+}
+
+/// Which file stands at a path, and its size.
+pub(super) fn stands_at(path: &Path) -> io::Result<Option<(Place, u64)>> {
+    match look(CWD, path, AtFlags::empty()) {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Does not ask for times: where a file system keeps them finely, the next write after such a question takes twice as long.
+fn look(folder: impl AsFd, path: impl Arg, flags: AtFlags) -> Result<(Place, u64), Errno> {
+    let found = statx(folder, path, flags, StatxFlags::INO | StatxFlags::SIZE)?;
+    Ok((Place { device: (found.stx_dev_major, found.stx_dev_minor), inode: found.stx_ino }, found.stx_size))
+}
+
+/// What a line holds on to: the hash of the last whole line and of all that is torn behind it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hold(Option<Sha256>);
+
+impl Hold {
+    /// Behind a whole line.
+    pub(super) fn line(line: &[u8]) -> Self {
+        Self(Some(Sha256::new_with_prefix(line)))
+    }
+
+    /// A line follows that cannot be read, or a piece of it.
+    pub(super) fn torn(&mut self, piece: &[u8], is_first_piece: bool) {
+        match &mut self.0 {
+            Some(hash) if is_first_piece => hash.update(b"\n"),
+            Some(_) => {}
+            None => self.0 = Some(Sha256::new()),
+        }
+        if let Some(hash) = &mut self.0 {
+            hash.update(piece);
+        }
+    }
+
+    /// 64 zeros, in hex, where the log begins.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        self.0.as_ref().map_or([0; 32], |hash| hash.clone().finalize().into())
+    }
+}
+
+/// The end of a file, as far as the next line depends on it.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    /// Number of the last line that can be read; none when there is no such line.
+    pub(super) last: Option<u64>,
+    pub(super) hold: Hold,
+    /// What stands behind the last whole line, or all there is.
+    torn: Vec<u8>,
+}
+
+/// How much of the end is looked at first; doubled until a line that can be read is found.
+const WINDOW: u64 = 16 << 10;
+
+impl Tail {
+    pub(super) fn read(file: &File, end: u64) -> io::Result<Self> {
+        let mut window = WINDOW;
+        loop {
+            let start = end.saturating_sub(window);
+            let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
+            file.read_exact_at(&mut bytes, start)?;
+            if let Some(tail) = Self::of(&bytes, start == 0) {
+                return Ok(tail);
+            }
+            window = window.saturating_mul(2);
+        }
+    }
+
+    /// None when `bytes`, the end of a log, do not reach back far enough.
+    fn of(bytes: &[u8], whole: bool) -> Option<Self> {
+        let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let mut end = lines.len();
+        loop {
+            let start = lines[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+            if start == 0 && !whole {
+                return None;
+            }
+            if let Some(joint) = Joint::parse(&lines[start..end]) {
+                let mut tail =
+                    Self { last: Some(joint.sequence), hold: Hold::line(&lines[start..end]), torn: Vec::new() };
+                if end < lines.len() {
+                    tail.hold.torn(&lines[end + 1..], true);
+                }
+                return Some(tail);
+            }
+            if start == 0 {
+                let mut tail = Self { torn: lines.to_vec(), ..Self::default() };
+                if !bytes.is_empty() {
+                    tail.hold.torn(lines, true);
+                }
+                return Some(tail);
+            }
+            end = start - 1;
+        }
+    }
+
+    /// The end of a file that continues this one and holds no whole line.
+    fn followed_by(mut self, other: Self) -> Self {
+        if self.last.is_none() {
+            return other;
+        }
+        if other.hold.0.is_some() {
+            self.hold.torn(&other.torn, true);
+        }
+        self
+    }
+
+    /// Number of the next line.
+    pub(super) fn next(&self) -> u64 {
+        self.last.map_or(0, |last| last.saturating_add(1))
+    }
+}
+
+/// A lock on the log: several hosts may share one. The system releases it when the process ends.
+pub(super) struct Lock<'a>(&'a File);
+
+impl<'a> Lock<'a> {
+    /// Keeps everybody else away.
+    pub(super) fn take(file: &'a File) -> io::Result<Self> {
+        retry_on_intr(|| flock(file, FlockOperation::LockExclusive))?;
+        Ok(Self(file))
+    }
+
+    /// Keeps writers away.
+    pub(super) fn share(file: &'a File) -> io::Result<Self> {
+        retry_on_intr(|| flock(file, FlockOperation::LockShared))?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        // Fails for a descriptor that is closed only, and then there is no lock.
+        let _ = flock(self.0, FlockOperation::Unlock);
+    }
+}
