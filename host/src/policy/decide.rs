@@ -1,8 +1,14 @@
-//! The decision: a pure function of the policy, the call and the quotas used so far.
+//! The decision: a pure function of the policy, the call, the time and the quotas used so far. `web` decides about URLs.
+//!
+//! Rules are tried in the order of the file. The first one that matches a call is recorded, and its bounds and quotas are the ones that
+//! apply; apart from that the order has no meaning.
 
-use super::{Access, ClockGrant, FilesGrant, Policy, RandomGrant, path, quoted};
+mod web;
+
+use super::url::Target;
+use super::usage::{Usage, Used};
+use super::{Access, AskRule, ClockGrant, FilesGrant, Policy, RandomGrant, When, path, quoted};
 use crate::guest_error::{ErrorCode, GuestError};
-use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 /// One call of the guest, as the policy sees it.
@@ -31,6 +37,27 @@ pub enum Call<'a> {
         /// Size of the content written; 0 for anything but a write.
         bytes: u64,
     },
+    /// Requests a URL.
+    Fetch {
+        /// The method, in upper case: methods are compared as they are.
+        method: &'a str,
+        /// The URL.
+        url: &'a Target,
+        /// Size of the body.
+        bytes: u64,
+    },
+    /// Opens a connection.
+    WebSocket {
+        /// The URL.
+        url: &'a Target,
+    },
+    /// Sends or awaits one message over a connection that is open.
+    Message {
+        /// The rule that the connection was opened under: the one whose bounds and quotas apply.
+        rule: &'a str,
+        /// Size of the message sent; 0 for one that is awaited.
+        bytes: u64,
+    },
     /// Needs no grant, such as a remembered computation. Always allowed, by no rule.
     Ungranted,
 }
@@ -55,39 +82,29 @@ pub enum FileOperation {
 pub enum Verdict<'p> {
     /// The call may go on.
     Allow {
-        /// The first rule that matches: `clock`, `random`, `capability.NAME` or the id of a `[[files]]` rule; empty for
-        /// a call that needs no grant.
+        /// The first rule that matches: `clock`, `random`, `capability.NAME` or the id of a rule; empty for a call that needs no grant.
         rule: &'p str,
+    },
+    /// The call may go on once a human has approved it. The floor and the denials hold then as well: it is decided again.
+    Ask {
+        /// The first `[[ask]]` rule that matches.
+        rule: &'p str,
+        /// The rule whose bounds and quotas apply: the grant that matches too, or an `[[ask]]` rule whose approval is enough.
+        terms: &'p str,
     },
     /// The guest gets `error`.
     Deny {
-        /// The rule that refuses or comes nearest; `default` when there is none.
+        /// The rule that refuses or comes nearest; `network` for an address that is not reached, `default` when there is none.
         rule: &'p str,
         /// What the guest sees.
         error: GuestError,
     },
 }
 
-/// What one execution has used of its quotas: rebuilt from the journal by counting every allowed call again, so that
-/// neither a crash nor a resume refills them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    rules: BTreeMap<String, Used>,
-}
-
-/// What was used of one rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Used {
-    calls: u64,
-    written: u64,
-    /// The files written and all folders above them.
-    paths: HashSet<String>,
-}
-
 impl Policy {
-    /// Decides one call. No I/O; nothing is allocated for a call that is allowed.
+    /// Decides one call that is made at `now_ms`. No I/O; nothing is allocated for a call that is allowed.
     #[inline]
-    pub fn decide(&self, call: &Call<'_>, used: &Usage) -> Verdict<'_> {
+    pub fn decide(&self, call: &Call<'_>, used: &Usage, now_ms: u64) -> Verdict<'_> {
         match *call {
             Call::Ungranted => Verdict::Allow { rule: "" },
             Call::Clock => match self.clock {
@@ -97,6 +114,9 @@ impl Policy {
             Call::Random { bytes } => self.decide_random(bytes),
             Call::Capability { name, bytes } => self.decide_capability(name, bytes, used),
             Call::Files { operation, path, bytes } => self.decide_files(operation, path, bytes, used),
+            Call::Fetch { method, url, .. } => self.decide_fetch(call, method, url, used, now_ms),
+            Call::WebSocket { url } => self.decide_websocket(url, used),
+            Call::Message { rule, bytes } => self.decide_message(rule, bytes, used),
         }
     }
 
@@ -124,7 +144,15 @@ impl Policy {
         {
             return exceeded(rule, format!("capability {} (rule \"{rule}\" allows max_calls = {max})", quoted(name)));
         }
-        Verdict::Allow { rule }
+        self.asked(rule, |ask| ask.is_about_capability(name))
+    }
+
+    /// Whether somebody is asked about a call that a grant allows.
+    fn asked<'p>(&'p self, grant: &'p str, about: impl Fn(&AskRule) -> bool) -> Verdict<'p> {
+        match self.asks.iter().find(|ask| about(ask)) {
+            Some(ask) => Verdict::Ask { rule: &ask.rule, terms: grant },
+            None => Verdict::Allow { rule: grant },
+        }
     }
 
     fn decide_files(&self, operation: FileOperation, path: &str, bytes: u64, used: &Usage) -> Verdict<'_> {
@@ -150,7 +178,11 @@ impl Policy {
         };
         match over {
             Some(why) => exceeded(&grant.id, format!("{} ({why})", call())),
-            None => Verdict::Allow { rule: &grant.id },
+            None => match operation {
+                FileOperation::Write => self.asked(&grant.id, |ask| ask.when == When::FilesWrite),
+                FileOperation::Remove => self.asked(&grant.id, |ask| ask.when == When::FilesRemove),
+                FileOperation::Read | FileOperation::List | FileOperation::Stat => Verdict::Allow { rule: &grant.id },
+            },
         }
     }
 
@@ -193,21 +225,25 @@ impl FilesGrant {
 }
 
 impl<'a> Call<'a> {
-    /// The capability, as the audit names it: `clock`, `random`, `files.read` and so on, or the name that was called.
+    /// The capability, as the audit names it: `clock`, `random`, `files.read`, `fetch` and so on, or the name that was called.
     pub fn capability(&self) -> &'a str {
         match *self {
             Self::Clock => "clock",
             Self::Random { .. } => "random",
             Self::Capability { name, .. } => name,
             Self::Files { operation, .. } => operation.capability(),
+            Self::Fetch { .. } => "fetch",
+            Self::WebSocket { .. } => "websocket",
+            Self::Message { .. } => "websocket.message",
             Self::Ungranted => "",
         }
     }
 
-    /// What it is called on: the path of a file; empty for the others.
+    /// What it is called on: the path of a file, the canonical URL; empty for the others.
     pub fn subject(&self) -> &'a str {
         match *self {
             Self::Files { path, .. } => path,
+            Self::Fetch { url, .. } | Self::WebSocket { url } => url.as_str(),
             _ => "",
         }
     }
@@ -215,8 +251,12 @@ impl<'a> Call<'a> {
     /// Size of the payload.
     pub fn bytes(&self) -> u64 {
         match *self {
-            Self::Random { bytes } | Self::Capability { bytes, .. } | Self::Files { bytes, .. } => bytes,
-            Self::Clock | Self::Ungranted => 0,
+            Self::Random { bytes }
+            | Self::Capability { bytes, .. }
+            | Self::Files { bytes, .. }
+            | Self::Fetch { bytes, .. }
+            | Self::Message { bytes, .. } => bytes,
+            Self::Clock | Self::WebSocket { .. } | Self::Ungranted => 0,
         }
     }
 }
@@ -244,36 +284,6 @@ impl FileOperation {
     }
 }
 
-impl Usage {
-    /// Counts an allowed call, live or replayed, under the rule that allowed it.
-    #[inline]
-    pub fn count(&mut self, rule: &str, call: &Call<'_>) {
-        match *call {
-            Call::Capability { .. } => self.add(rule, |used| used.calls += 1),
-            Call::Files { operation: FileOperation::Write, path, bytes } => self.add(rule, |used| {
-                used.written = used.written.saturating_add(bytes);
-                for path in path::with_folders(path) {
-                    if !used.paths.contains(path) {
-                        used.paths.insert(path.to_owned());
-                    }
-                }
-            }),
-            Call::Clock | Call::Random { .. } | Call::Files { .. } | Call::Ungranted => {}
-        }
-    }
-
-    fn of(&self, rule: &str) -> Option<&Used> {
-        self.rules.get(rule)
-    }
-
-    fn add(&mut self, rule: &str, change: impl FnOnce(&mut Used)) {
-        match self.rules.get_mut(rule) {
-            Some(used) => change(used),
-            None => change(self.rules.entry(rule.to_owned()).or_default()),
-        }
-    }
-}
-
 impl fmt::Display for FileOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -289,11 +299,7 @@ impl fmt::Display for FileOperation {
 /// `"data" grants read below "/data"`, for messages.
 impl fmt::Display for FilesGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let access = match self.access {
-            Access::Read => "read",
-            Access::Write => "write",
-        };
-        write!(f, "\"{}\" grants {access} below {}", self.id, quoted(&self.guest))
+        write!(f, "\"{}\" grants {} below {}", self.id, self.access.name(), quoted(&self.guest))
     }
 }
 

@@ -25,15 +25,23 @@ pub enum Error {
         /// What is wrong, and what to do about it.
         message: String,
     },
-    /// A key of the policy language that this build does not enforce.
-    #[error("{}:{line}: this build cannot enforce `{key}`; remove it (what is not granted is denied)", file.display())]
-    Unenforced {
-        /// The policy file.
+    /// A key or rule that allows more than a policy which is extended.
+    #[error(
+        "{}:{line}: {what}, which {}:{base_line} does not allow; a policy may only narrow what it extends",
+        file.display(),
+        base.display()
+    )]
+    Widening {
+        /// The policy file that is wider.
         file: PathBuf,
         /// Where, from 1.
         line: usize,
-        /// The key, or the key and its value.
-        key: String,
+        /// The policy file that it extends, or that this one extends.
+        base: PathBuf,
+        /// Where, from 1; the first line when the base says nothing about it.
+        base_line: usize,
+        /// What is wider.
+        what: String,
     },
     /// Two rules have the same id.
     #[error("{}:{line}: {rule:?} is taken by the rule on line {first_line}; give each rule a name of its own", file.display())]
@@ -98,6 +106,22 @@ pub enum Error {
         rule: String,
         /// The path.
         path: PathBuf,
+    },
+    /// A secret cannot be used.
+    #[error("the secret of the [[fetch]] rule {rule:?} ({from}) cannot be used: {reason}")]
+    Secret {
+        /// The rule's id.
+        rule: String,
+        /// Where it is read from.
+        from: String,
+        /// Why.
+        reason: String,
+    },
+    /// The secrets of a policy are too many to be taken out of responses.
+    #[error("the secrets of the policy cannot be searched for: {reason}; use fewer or shorter ones")]
+    Secrets {
+        /// Why.
+        reason: String,
     },
     /// The audit log cannot be opened.
     #[error("cannot open the audit log {}; its folder must exist and be writable", path.display())]

@@ -65,3 +65,53 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// The lower of the two for each key.
+    pub(super) fn narrowed(&self, other: &Self) -> Self {
+        Self {
+            wall: self.wall.min(other.wall),
+            cpu: self.cpu.min(other.cpu),
+            memory: self.memory.min(other.memory),
+            table_elements: self.table_elements.min(other.table_elements),
+            wasm_stack: self.wasm_stack.min(other.wasm_stack),
+            steps: self.steps.min(other.steps),
+            in_flight: self.in_flight.min(other.in_flight),
+            bytes_per_call: self.bytes_per_call.min(other.bytes_per_call),
+            output: self.output.min(other.output),
+            result: self.result.min(other.result),
+            journal: self.journal.min(other.journal),
+            pending_promises: self.pending_promises.min(other.pending_promises),
+        }
+    }
+
+    /// Each key as the file writes it, its kind, and its number: bytes, milliseconds, or how many.
+    pub(super) fn entries(&self) -> [(&'static str, Kind, u64); 12] {
+        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        [
+            ("wall", Kind::Time, ms(self.wall)),
+            ("cpu", Kind::Time, ms(self.cpu)),
+            ("memory", Kind::Size, self.memory),
+            ("table_elements", Kind::Count, self.table_elements),
+            ("wasm_stack", Kind::Size, self.wasm_stack),
+            ("steps", Kind::Count, self.steps),
+            ("in_flight", Kind::Count, self.in_flight),
+            ("bytes_per_call", Kind::Size, self.bytes_per_call),
+            ("output", Kind::Size, self.output),
+            ("result", Kind::Size, self.result),
+            ("journal", Kind::Size, self.journal),
+            ("pending_promises", Kind::Count, self.pending_promises),
+        ]
+    }
+}
+
+/// What a number of a policy counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Bytes.
+    Size,
+    /// Things.
+    Count,
+    /// Milliseconds.
+    Time,
+}

@@ -1,28 +1,47 @@
 //! What an execution may do: from a file to a [`Policy`], from a call to a [`Verdict`], and the record of it.
 //!
-//! - `file` reads the TOML file and `check` makes a policy of it; `limits`, `units` hold its numbers; `error` says what is
-//!   wrong with it, and where.
-//! - `decide` is the decision itself: a pure function of policy, call and quotas used.
-//! - `path` holds what a guest path may look like.
+//! - `file` and `json` read the file and `check` makes a policy of it; `extends` says what it takes over from others; `limits`,
+//!   `units` hold its numbers; `error` says what is wrong with it, and where.
+//! - `web`, `ask` and `function` hold what the sections grant; `list` finds rules by URL.
+//! - `decide` is the decision itself: a pure function of policy, call, time and quotas used, which `usage` counts.
+//! - `path` and [`url`] hold what a guest path and a URL may look like.
 //! - [`audit`] writes one line per decision.
+//! - [`tools`] explain, test, compare and describe policies.
 //!
 //! The bridge alone calls `decide`, and only for calls that are not replayed. Nothing here performs an effect.
 
+mod ask;
 pub mod audit;
 mod check;
 mod decide;
 mod error;
+mod extends;
 mod file;
+mod function;
+mod json;
 mod limits;
+mod list;
+mod lookup;
 pub(crate) mod path;
+pub mod tools;
 mod units;
+pub mod url;
+mod usage;
+mod web;
 
-pub use decide::{Call, FileOperation, Usage, Verdict};
+pub use ask::{AskRule, Remember, When};
+pub use decide::{Call, FileOperation, Verdict};
 pub use error::Error;
+pub use function::FunctionSection;
 pub use limits::Limits;
+pub use list::{Addressed, RuleList};
 pub use units::span;
+pub use usage::Usage;
+pub use web::{FetchGrant, FetchTerms, OnCrash, Rate, SecretGrant, SecretSource, WebSocketGrant, WebSocketTerms};
 
 use crate::id::Digest;
+use crate::network::address;
+use file::Format;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -47,6 +66,22 @@ pub struct Policy {
     pub capabilities: Vec<CapabilityGrant>,
     /// Folders, in the order of the file; their guest paths do not overlap.
     pub files: Vec<FilesGrant>,
+    /// Requests, in the order of the file. These lists and sections are left out of the canonical text when they are empty, so that
+    /// a policy without them keeps its digest.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub fetch: RuleList<FetchGrant>,
+    /// Connections, in the order of the file.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub websocket: RuleList<WebSocketGrant>,
+    /// Which addresses requests and connections may reach.
+    #[serde(default, skip_serializing_if = "is_default", with = "web::NetworkRules")]
+    pub network: address::Rules,
+    /// Calls that a human approves, in the order of the file.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub asks: RuleList<AskRule>,
+    /// What single functions keep of all this.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub functions: BTreeMap<String, FunctionSection>,
     /// Where decisions are recorded, if anywhere.
     pub audit: Option<AuditGrant>,
 }
@@ -67,7 +102,7 @@ pub enum ClockGrant {
 }
 
 /// `[random]`: whether the guest may draw random numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RandomGrant {
     /// No; also what a missing section means.
@@ -109,12 +144,14 @@ pub struct FilesGrant {
     pub max_files: u64,
 }
 
-/// What a `[[files]]` rule allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a `[[files]]` rule allows, from little to much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
     /// `read`, `list` and `stat`.
     Read,
+    /// These, `write` and `remove`; the guest sees its own changes, the folder of the host keeps as it is.
+    Overlay,
     /// These, `write` and `remove`.
     Write,
 }
@@ -128,15 +165,20 @@ pub struct AuditGrant {
 }
 
 impl Policy {
-    /// Reads and checks a policy file. Relative paths in it are taken from the folder of the file.
+    /// Reads and checks a policy file, JSON when its name ends with `.json`, and those that it extends. Relative paths in it are taken
+    /// from the folder of the file.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, path)
+        extends::load(path)
     }
 
     /// Checks the text of a policy file; `file` is where it stands, or would stand.
     pub fn parse(toml: &str, file: &Path) -> Result<Self, Error> {
-        file::parse(toml, file)
+        extends::parse(toml, file, Format::Toml)
+    }
+
+    /// Checks a policy that is written as JSON, with the keys of the file; `file` is where it stands, or would stand.
+    pub fn from_json(json: &str, file: &Path) -> Result<Self, Error> {
+        extends::parse(json, file, Format::Json)
     }
 
     /// What holds when no policy file is given: nothing is granted but `print`.
@@ -149,6 +191,11 @@ impl Policy {
             random: RandomGrant::Deny,
             capabilities: vec![CapabilityGrant::new("print")],
             files: Vec::new(),
+            fetch: RuleList::default(),
+            websocket: RuleList::default(),
+            network: address::Rules::default(),
+            asks: RuleList::default(),
+            functions: BTreeMap::new(),
             audit: None,
         }
     }
@@ -163,7 +210,11 @@ impl Policy {
     pub(crate) fn check_paths(&self) -> Result<(), Error> {
         let files = self.files.iter().map(|grant| (format!("the [[files]] rule {:?}", grant.id), &grant.host));
         let audit = self.audit.iter().map(|grant| ("[audit]".to_owned(), &grant.file));
-        match files.chain(audit).find(|(_, path)| path.to_str().is_none()) {
+        let secrets = self.fetch.iter().filter_map(|grant| match &grant.terms.secret.as_ref()?.from {
+            SecretSource::File(path) => Some((format!("the secret of the [[fetch]] rule {:?}", grant.id), path)),
+            SecretSource::Env(_) => None,
+        });
+        match files.chain(audit).chain(secrets).find(|(_, path)| path.to_str().is_none()) {
             None => Ok(()),
             Some((rule, path)) => Err(Error::PathNotUtf8 { rule, path: path.clone() }),
         }
@@ -202,9 +253,25 @@ impl Policy {
     }
 }
 
+impl Access {
+    /// The word of the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Overlay => "overlay",
+            Self::Write => "write",
+        }
+    }
+}
+
 impl FilesGrant {
+    /// Whether the folder holds `path`, or is it.
+    fn holds(&self, path: &Path) -> bool {
+        check::real_path(path).starts_with(check::real_path(&self.host))
+    }
+
     fn is_writable_at(&self, path: &Path) -> bool {
-        self.access == Access::Write && check::real_path(path).starts_with(check::real_path(&self.host))
+        self.access == Access::Write && self.holds(path)
     }
 }
 
@@ -223,6 +290,14 @@ impl CapabilityGrant {
     pub fn rule(&self) -> &str {
         &self.rule
     }
+}
+
+fn is_empty<T>(list: &RuleList<T>) -> bool {
+    list.is_empty()
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Longest piece of guest text in a message or an audit line, in characters.

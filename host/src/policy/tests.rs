@@ -1,7 +1,13 @@
-//! The policy as a whole; `load` holds every load error, `decide` the decisions.
+//! The policy as a whole; `load` and `load_web` hold every load error, `decide` and `web` the decisions, `extends` and `functions` what is
+//! narrower, `properties` what holds for all of them.
 
 mod decide;
+mod extends;
+mod functions;
 mod load;
+mod load_web;
+mod properties;
+mod web;
 
 use super::*;
 use crate::guest_error::{ErrorCode, GuestError};
@@ -59,8 +65,9 @@ fn example() -> Policy {
 }
 
 fn decide(policy: &Policy, call: Call<'_>, used: &Usage) -> Result<String, (String, GuestError)> {
-    match policy.decide(&call, used) {
+    match policy.decide(&call, used, 0) {
         Verdict::Allow { rule } => Ok(rule.to_owned()),
+        Verdict::Ask { rule, terms } => Ok(format!("{rule} asks about {terms}")),
         Verdict::Deny { rule, error } => Err((rule.to_owned(), error)),
     }
 }
@@ -102,7 +109,7 @@ fn the_canonical_form_reads_back_and_names_the_policy() {
     let reordered = Policy::parse(&reordered, Path::new("/nowhere/other.toml")).unwrap();
     assert_eq!(reordered.digest(), example().digest());
     assert_ne!(Policy::none().digest(), example().digest());
-    let unknown = Policy::none().canonical().replace(r#""name""#, r#""fetch":[],"name""#);
+    let unknown = Policy::none().canonical().replace(r#""name""#, r#""ftp":[],"name""#);
     assert!(matches!(Policy::from_canonical(&unknown), Err(Error::Canonical { .. })));
 }
 
@@ -148,6 +155,7 @@ fn every_change_of_a_key_changes_the_policy() {
         ("\"/data\"", "\"/data2\""),
         ("host = \"data\"", "host = \"data2\""),
         ("\"read\"", "\"write\""),
+        ("\"read\"", "\"overlay\""),
         ("100B", "101B"),
         ("250B", "unlimited"),
         ("max_files = 2", ""),

@@ -1,7 +1,9 @@
 //! Sizes, counts and durations: as people write them in a policy file, and as the canonical JSON holds them.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -37,6 +39,69 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (number, unit) = text.split_at(digits);
     let factor = units.iter().find(|(name, _)| *name == unit)?.1;
     number.replace('_', "").parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// A length of time as the policy file writes it.
+pub(super) fn span_text(time: Duration) -> String {
+    shortest(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), &SPAN_UNITS)
+}
+
+/// A number of bytes as the policy file writes it.
+pub(super) fn size_text(bytes: u64) -> String {
+    shortest(bytes, &SIZE_UNITS)
+}
+
+/// A count as the policy file writes it, without quotes.
+pub(super) fn count_text(count: u64) -> String {
+    if count == u64::MAX { UNLIMITED.to_owned() } else { count.to_string() }
+}
+
+/// A number in the greatest unit that divides it.
+fn shortest(number: u64, units: &[(&str, u64)]) -> String {
+    let fitting = units.iter().rev().find(|(_, unit)| number >= *unit && number.is_multiple_of(*unit));
+    match (number, fitting.or(units.first())) {
+        (u64::MAX, _) | (_, None) => UNLIMITED.to_owned(),
+        (number, Some((name, unit))) => format!("{}{name}", number / unit),
+    }
+}
+
+fn schema_of_text(units: &[(&str, u64)], example: &str) -> Schema {
+    let units = units.iter().map(|(unit, _)| *unit).collect::<Vec<_>>().join("|");
+    schemars::json_schema!({
+        "type": "string",
+        "pattern": format!("^([0-9][0-9_]*({units})|{UNLIMITED})$"),
+        "examples": [example],
+    })
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schema_of_text(&SIZE_UNITS, "10MiB")
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schema_of_text(&SPAN_UNITS, "30s")
+    }
+}
+
+impl JsonSchema for Count {
+    fn schema_name() -> Cow<'static, str> {
+        "Count".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": UNLIMITED }] })
+    }
 }
 
 impl<'de> Deserialize<'de> for Size {

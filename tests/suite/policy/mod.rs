@@ -1,12 +1,14 @@
 //! The policy through the host, with real folders. What the files of a policy may say is tested beside its loader.
 //!
-//! `files`, `grants`, `quotas` and `audit` each show one part; `keys` says which test fails when a key is not enforced.
+//! `files`, `overlay`, `grants`, `quotas` and `audit` each show one part; `tools` runs the commands; `keys` says which test fails when a key is not enforced.
 
 mod audit;
 mod files;
 mod grants;
 mod keys;
+mod overlay;
 mod quotas;
+mod tools;
 
 use everstep::store::FailureKind;
 use everstep::{ErrorCode, Everstep, Policy};
@@ -28,7 +30,10 @@ async fn denied(sandbox: &Sandbox, host: &Everstep, policy: &Policy, attempts: &
         let place = place.to_str().unwrap();
         assert!(!message.contains(place) || attempt.to_string().contains(place), "{message}");
         assert!(message.len() < 1_000 && !message.contains(char::is_control), "{message}");
-        assert!(message.ends_with(&format!("; audit {}", line["id"].as_str().unwrap())), "{message}");
+        assert!(
+            message.ends_with(&format!("; see everstep policy explain {}", line["id"].as_str().unwrap())),
+            "{message}"
+        );
         assert_eq!(line["decision"], "deny", "{attempt}: {line}");
     }
     for attempt in attempts {

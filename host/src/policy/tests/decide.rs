@@ -86,7 +86,7 @@ fn each_quota_ends_in_limit_exceeded() {
     let mut go = |call: Call<'_>| {
         let outcome = decide(&policy, call, &used);
         if let Ok(rule) = &outcome {
-            used.count(rule, &call);
+            used.count(rule, &call, 0);
         }
         outcome.map_err(|(_, error)| {
             assert_eq!(error.code, ErrorCode::LimitExceeded);
@@ -130,7 +130,7 @@ fn folders_count_as_files() {
     let mut used = Usage::default();
     assert!(decide(&policy, write("/deep/out/a/b/c", 1), &used).is_err(), "two folders and a file");
     let (first, second) = (write("/deep/out/a/b", 1), write("/deep/out/a/c", 1));
-    used.count(&decide(&policy, first, &used).unwrap(), &first);
+    used.count(&decide(&policy, first, &used).unwrap(), &first, 0);
     assert!(decide(&policy, first, &used).is_ok());
     let (_, error) = decide(&policy, second, &used).unwrap_err();
     assert_eq!(error.message, "files write \"/deep/out/a/c\" (rule \"out\" allows max_files = 2)");
@@ -148,12 +148,12 @@ fn usage_rebuilt_from_a_replay_equals_the_live_one() {
         _ => file(FileOperation::Read, "/data/x"),
     });
     for call in calls {
-        if let Verdict::Allow { rule } = policy.decide(&call, &live) {
-            live.count(rule, &call);
+        if let Verdict::Allow { rule } = policy.decide(&call, &live, 0) {
+            live.count(rule, &call, 0);
             recorded.push((rule.to_owned(), call));
         }
     }
-    recorded.iter().for_each(|(rule, call)| replayed.count(rule, call));
+    recorded.iter().for_each(|(rule, call)| replayed.count(rule, call, 0));
     assert_eq!(live, replayed);
     assert_eq!(decide(&policy, write("/deep/out/c", 1), &live), decide(&policy, write("/deep/out/c", 1), &replayed));
 }

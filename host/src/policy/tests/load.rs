@@ -42,7 +42,7 @@ fn load_errors_name_line_and_remedy_for_keys_and_types() {
         (one("[limits]\nwall = \"1s\"\nwall = \"2s\""), "4: duplicate key; correct the line"),
         (
             one("colour = 1"),
-            "2: unknown key `colour`; its section takes `version`, `name`, `limits`, `env`, `clock`, `random`, `capability`, `files`, `audit`",
+            "2: unknown key `colour`; its section takes `version`, `name`, `extends`, `limits`, `env`, `clock`, `random`, `capability`, `files`, `fetch`, `websocket`, `network`, `ask`, `functions`, `audit`",
         ),
         (
             one("[limits]\ncpus = 1"),
@@ -137,44 +137,6 @@ fn load_errors_name_line_and_remedy_for_the_clock() {
 }
 
 #[test]
-fn load_errors_name_line_and_remedy_for_what_this_build_does_not_enforce() {
-    expect(&[
-        (
-            one("extends = [\"base.toml\"]"),
-            "2: this build cannot enforce `extends`; remove it (what is not granted is denied)",
-        ),
-        (
-            one("[[fetch]]\nid = \"x\""),
-            "2: this build cannot enforce `fetch`; remove it (what is not granted is denied)",
-        ),
-        (
-            one("[functions.f]\nfiles = []"),
-            "2: this build cannot enforce `functions`; remove it (what is not granted is denied)",
-        ),
-        (
-            one("[network]\nallow = [\"*\"]"),
-            "2: this build cannot enforce `network`; remove it (what is not granted is denied)",
-        ),
-        (
-            one("[[ask]]\nwhen = \"fetch\""),
-            "2: this build cannot enforce `ask`; remove it (what is not granted is denied)",
-        ),
-        (
-            one("[[websocket]]\nid = \"x\""),
-            "2: this build cannot enforce `websocket`; remove it (what is not granted is denied)",
-        ),
-        (
-            one("[[capability]]\nname = \"a\"\nsecret = { from = \"env:A\" }"),
-            "4: this build cannot enforce `secret`; remove it (what is not granted is denied)",
-        ),
-        (
-            with("access", "\"overlay\""),
-            "6: this build cannot enforce `access = \"overlay\"`; remove it (what is not granted is denied)",
-        ),
-    ]);
-}
-
-#[test]
 fn load_errors_name_line_and_remedy_for_capabilities() {
     expect(&[
         (
@@ -245,7 +207,7 @@ fn load_errors_name_line_and_remedy_for_files() {
         (with("host", "\"\""), "5: \"\" is no path of the host; write a path, such as \"./data\""),
         (
             with("access", "\"all\""),
-            "6: unknown variant `all`, expected one of `read`, `write`, `overlay`; correct the value",
+            "6: unknown variant `all`, expected one of `read`, `overlay`, `write`; correct the value",
         ),
         (
             with("access", "[\"read\"]"),

@@ -1,22 +1,18 @@
-//! `everstep policy`.
+//! `everstep policy check`.
 
-use super::{Exit, Failure, Outcome, print, print_json, text};
+use crate::cli::{Exit, Failure, Outcome, print, print_json, text};
 use everstep::Policy;
-use everstep::policy::{Access, ClockGrant, FilesGrant, Limits, RandomGrant};
+use everstep::policy::{
+    Access, AskRule, ClockGrant, FetchGrant, FilesGrant, Limits, RandomGrant, Remember, WebSocketGrant,
+};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Check policy files
-#[derive(clap::Subcommand)]
-pub(crate) enum Command {
-    Check(Check),
-}
-
 /// Load a policy file and say what it grants, one rule in a line
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep policy check policy.toml\n  everstep policy check policy.toml --json")]
-pub(crate) struct Check {
+pub(crate) struct Args {
     /// The policy file
     file: PathBuf,
     /// Print one JSON object {name, digest, policy}
@@ -24,7 +20,7 @@ pub(crate) struct Check {
     json: bool,
 }
 
-pub(crate) fn run(Command::Check(Check { file, json }): &Command) -> Outcome {
+pub(crate) fn run(Args { file, json }: &Args) -> Outcome {
     let policy = Policy::load(file)?;
     if *json {
         let canonical =
@@ -50,6 +46,24 @@ fn describe(policy: &Policy) -> String {
     for grant in &policy.files {
         rule("files", files(grant));
     }
+    for grant in &policy.fetch {
+        rule("fetch", fetch(grant));
+    }
+    for grant in &policy.websocket {
+        rule("websocket", websocket(grant));
+    }
+    for range in &policy.network.allow {
+        rule("network", format!("{range} may be reached although it is not global"));
+    }
+    for range in &policy.network.block {
+        rule("network", format!("{range} is not reached"));
+    }
+    for ask in &policy.asks {
+        rule("ask", self::ask(ask));
+    }
+    for name in policy.functions.keys() {
+        rule("function", format!("{} keeps a part of this", text::line(name, 200)));
+    }
     match policy.clock {
         ClockGrant::Deny => {}
         ClockGrant::Recorded => rule("clock", "the time of the host, recorded".into()),
@@ -73,12 +87,46 @@ fn files(grant: &FilesGrant) -> String {
     let FilesGrant { id, guest, host, access, max_file, max_written, max_files } = grant;
     let access = match access {
         Access::Read => format!("read; files up to {}", size(*max_file)),
-        Access::Write => {
+        Access::Write | Access::Overlay => {
             let (file, written) = (size(*max_file), size(*max_written));
-            format!("read and write; files up to {file}, {written} in {} files written", count(*max_files))
+            let write = if *access == Access::Write { "write" } else { "write in memory" };
+            format!("read and {write}; files up to {file}, {written} in {} files written", count(*max_files))
         }
     };
     text::line(&format!("{id}: {guest} is {}: {access}", host.display()), 500)
+}
+
+fn fetch(grant: &FetchGrant) -> String {
+    let terms = &grant.terms;
+    let bodies = format!("bodies up to {} and back {}", size(terms.max_request), size(terms.max_response));
+    let bounds = [
+        terms.max_calls.map(|calls| format!("at most {calls} calls")),
+        terms.rate.map(|rate| format!("{rate}")),
+        Some(format!("{} at once", count(terms.concurrent))),
+        Some(bodies),
+        Some(format!("each within {}", time(terms.timeout))),
+        (terms.redirects > 0).then(|| format!("up to {} redirects", terms.redirects)),
+        terms.secret.as_ref().map(|secret| format!("{} from {}", secret.header, secret.from)),
+    ];
+    let bounds = bounds.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    text::line(&format!("{}: {} {}; {bounds}", grant.id, grant.methods.join(", "), grant.url), 500)
+}
+
+fn websocket(grant: &WebSocketGrant) -> String {
+    let terms = &grant.terms;
+    let (open, message, idle) = (count(terms.max_open), size(terms.max_message), time(terms.idle));
+    let messages = count(terms.max_messages);
+    let bounds = format!("{open} at once, {messages} messages up to {message}, silent up to {idle}");
+    text::line(&format!("{}: {}; {bounds}", grant.id, grant.url), 500)
+}
+
+fn ask(ask: &AskRule) -> String {
+    let methods = if ask.methods.is_empty() { String::new() } else { format!(" {}", ask.methods.join(", ")) };
+    let url = ask.url.as_ref().map(|url| format!(" {url}")).unwrap_or_default();
+    let holds = if ask.remember == Remember::Execution { "for the execution" } else { "once" };
+    let enough = if ask.sufficient { "" } else { "; another rule must grant it as well" };
+    let about = format!("{}: {}{methods}{url}", ask.rule, ask.when);
+    text::line(&format!("{about}; holds {holds}, to be answered within {}{enough}", time(ask.ttl)), 500)
 }
 
 fn limits(limits: &Limits) -> String {
