@@ -13,7 +13,7 @@
 //! ```
 //!
 //! [`Context`] is the way out: one file per capability adds its methods (`console`, `files`, `timers`, `random`, `promises`,
-//! `functions`, `bridge`, `memo`). What is immediate returns a `Result`; what can wait returns a [`Promise`], to be awaited alone, with
+//! `functions`, `http`, `websocket`, `bridge`, `memo`). What is immediate returns a `Result`; what can wait returns a [`Promise`], to be awaited alone, with
 //! [`futures::join!`] and [`futures::select!`], or with `join`'s [`first_of`] and [`parallel_map`]. `retry` tries again, durably.
 //! Inside: `function` holds what the macro registers, `guest` exports it, `executor` polls it, `schema` describes what promises take.
 
@@ -28,6 +28,7 @@ mod function;
 mod functions;
 mod guest;
 mod hash_keys;
+pub mod http;
 mod join;
 mod memo;
 mod promises;
@@ -35,6 +36,7 @@ mod random;
 mod retry;
 mod schema;
 mod timers;
+pub mod websocket;
 
 pub use console::MimeBundle;
 pub use context::{Context, Dependency};

@@ -106,7 +106,7 @@ impl<T> Promise<T> {
         matches!(self.state, State::Created(_)) && !self.seen
     }
 
-    fn number(&self) -> Result<u64, Error> {
+    pub(crate) fn number(&self) -> Result<u64, Error> {
         match &self.state {
             State::Created(delivery) => Ok(delivery.promise()),
             State::Refused(error) => Err(error.clone()),
@@ -118,11 +118,22 @@ impl<T: DeserializeOwned> Future for Promise<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.poll_with(context, outcome)
+    }
+}
+
+impl<T> Promise<T> {
+    /// Polls for the delivery, and then reads the outcome in the way of its capability.
+    pub(crate) fn poll_with<V>(
+        &mut self,
+        context: &mut task::Context<'_>,
+        read: impl FnOnce(u64) -> Result<V, Error>,
+    ) -> Poll<Result<V, Error>> {
         let outcome = match &self.state {
             State::Refused(error) => Err(error.clone()),
             State::Created(delivery) => match delivery.poll(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) => outcome(delivery.promise()),
+                Poll::Ready(()) => read(delivery.promise()),
             },
         };
         self.seen = true;

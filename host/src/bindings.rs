@@ -10,6 +10,8 @@ wasmtime::component::bindgen!({
         "everstep:host/promises.cancel": async | trappable,
         "everstep:host/functions.spawn-detached": async | trappable,
         "everstep:host/files": async | trappable,
+        "everstep:host/websocket.send": async | trappable,
+        "everstep:host/websocket.close": async | trappable,
         default: trappable,
     },
     exports: { default: async },

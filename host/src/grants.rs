@@ -1,12 +1,18 @@
-//! A policy made ready for use: its folders opened, its audit log at hand.
+//! A policy made ready for use: its folders opened, its secrets read, its audit log and its way to the network at hand.
 
-use crate::capability::files::Folders;
-use crate::guest_error::GuestError;
+use crate::bridge::Performing;
+use crate::capability::files::{Folders, Merged, Overlays};
+use crate::capability::{http, websocket};
+use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::Digest;
-use crate::policy::{self, ClockGrant, Policy, RandomGrant, audit};
+use crate::network;
+use crate::policy::{self, ClockGrant, Policy, RandomGrant, Usage, Verdict, audit};
+use crate::secrets::Secrets;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 /// What the executions under one policy share.
 pub(crate) struct Grants {
@@ -14,12 +20,27 @@ pub(crate) struct Grants {
     pub(crate) digest: Digest,
     pub(crate) folders: Folders,
     pub(crate) audit: Option<Arc<audit::Log>>,
+    pub(crate) secrets: Secrets,
+    network: Option<Network>,
+    ceiling: Ceiling,
 }
+
+/// How the executions under one policy reach the network: connections are not shared with those under another.
+pub(crate) struct Network {
+    pub(crate) http: http::Client,
+    pub(crate) websocket: websocket::Client,
+}
+
+/// The policy that nothing in a host exceeds, whatever it was started with.
+#[derive(Clone, Default)]
+struct Ceiling(Arc<RwLock<Option<Arc<Policy>>>>);
 
 /// The policies in use, each opened once; an audit log is shared by all policies that name it.
 pub(crate) struct GrantsCache {
     /// Folders of the host that no guest may write to: the store, and the cache of compiled code.
     private: Vec<PathBuf>,
+    network: network::Options,
+    ceiling: Ceiling,
     open: Mutex<Open>,
 }
 
@@ -37,32 +58,153 @@ impl Grants {
     /// draws its hash seed when it starts; nothing of that is kept.
     pub(crate) fn for_description(limits: policy::Limits) -> Self {
         let (clock, random) = (ClockGrant::Recorded, RandomGrant::Seeded);
-        let policy = Policy { limits, clock, random, capabilities: Vec::new(), ..Policy::none() };
-        Self { digest: policy.digest(), policy, folders: Folders::default(), audit: None }
+        Self::unopened(Policy { limits, clock, random, capabilities: Vec::new(), ..Policy::none() })
     }
 
     /// A policy under which nothing is done, because everything is recorded: no folder and no log is opened.
     pub(crate) fn for_replay(policy: Policy) -> Self {
-        Self { digest: policy.digest(), policy, folders: Folders::default(), audit: None }
+        Self::unopened(policy)
     }
 
-    /// What no rule can allow, as the disk shows it now: links and special files.
+    fn unopened(policy: Policy) -> Self {
+        let (folders, secrets, ceiling) = (Folders::default(), Secrets::default(), Ceiling::default());
+        Self { digest: policy.digest(), policy, folders, audit: None, secrets, network: None, ceiling }
+    }
+
+    /// What the ceiling of the host does not grant. `approved` says whether a person has approved the call.
     ///
     /// # Errors
     /// A denial for the guest.
-    pub(crate) fn floor(&self, call: &policy::Call<'_>) -> Result<(), GuestError> {
+    pub(crate) fn ceiling(&self, call: &policy::Call<'_>, approved: bool) -> Result<(), GuestError> {
+        self.ceiling.check(call, approved)
+    }
+
+    /// What no rule can allow, as the disk shows it now where the run has not changed it in memory: links and special files.
+    ///
+    /// # Errors
+    /// A denial for the guest.
+    pub(crate) fn floor<'a>(
+        &self,
+        call: &policy::Call<'_>,
+        overlays: impl FnOnce() -> MutexGuard<'a, Overlays>,
+    ) -> Result<(), GuestError> {
         let policy::Call::Files { operation, path, .. } = call else { return Ok(()) };
         match self.policy.resolve(path) {
-            Some((grant, path)) => self.folders.floor(*operation, grant, path),
+            Some((grant, path)) => Merged::new(&self.folders, grant, &mut overlays()).floor(*operation, path),
             None => Ok(()),
+        }
+    }
+
+    /// The way to the network.
+    ///
+    /// # Errors
+    /// The policy grants none.
+    pub(crate) fn network(&self) -> Result<&Network, GuestError> {
+        let none = || GuestError::new(ErrorCode::Denied, "the policy grants no network");
+        self.network.as_ref().ok_or_else(none)
+    }
+
+    /// Writes down what came of an effect on the network. Its decision was written down before it, so that nothing depends on this line.
+    pub(crate) fn note_outcome(
+        &self,
+        run: &Performing,
+        address: Option<SocketAddr>,
+        bytes: u64,
+        duration: Duration,
+        result: &str,
+    ) {
+        let Some(log) = &self.audit else { return };
+        let outcome = audit::Outcome {
+            time_ms: run.clock.now_ms(),
+            execution: &run.id.execution,
+            step: run.id.number,
+            policy: &self.digest,
+            address,
+            bytes,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            result,
+        };
+        if let Err(error) = log.outcome(outcome) {
+            tracing::error!(%error, "the outcome of an effect could not be written to the audit log");
+        }
+    }
+
+    /// Writes down a decision in the middle of an effect.
+    ///
+    /// # Errors
+    /// The log cannot be written: a denial.
+    pub(crate) fn note_decision(
+        &self,
+        run: &Performing,
+        rule: &str,
+        capability: &str,
+        subject: &str,
+        decision: audit::Decision,
+    ) -> Result<(), GuestError> {
+        let Some(log) = &self.audit else { return Ok(()) };
+        let entry = audit::Entry {
+            time_ms: run.clock.now_ms(),
+            execution: &run.id.execution,
+            step: run.id.number,
+            policy: &self.digest,
+            rule,
+            capability,
+            subject,
+            decision,
+            bytes: 0,
+            approver: None,
+        };
+        log.record(entry).map_err(|error| {
+            tracing::error!(%error, "the audit log cannot be written; the call is denied");
+            GuestError::new(ErrorCode::Denied, format!("{capability} (the audit log cannot be written)"))
+        })
+    }
+}
+
+impl Network {
+    /// None for a policy that grants nothing on the network.
+    fn of(policy: &Policy, options: &network::Options) -> Option<Self> {
+        policy.reaches_the_network().then(|| Self {
+            http: http::Client::new(options, policy.network.clone()),
+            websocket: websocket::Client::new(options, policy.network.clone()),
+        })
+    }
+}
+
+impl Ceiling {
+    fn set(&self, policy: Option<Policy>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = policy.map(Arc::new);
+    }
+
+    fn check(&self, call: &policy::Call<'_>, approved: bool) -> Result<(), GuestError> {
+        let ceiling = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(ceiling) = ceiling else { return Ok(()) };
+        // Messages go over a connection that was checked.
+        if let policy::Call::Ungranted | policy::Call::Message { .. } = call {
+            return Ok(());
+        }
+        let above = |why: &str| {
+            let message = format!("{why}; the policy {:?} of this host is the ceiling", ceiling.name);
+            Err(GuestError::new(ErrorCode::Denied, message))
+        };
+        match ceiling.decide(call, &Usage::default(), 0) {
+            Verdict::Allow { .. } => Ok(()),
+            Verdict::Ask { .. } if approved => Ok(()),
+            Verdict::Ask { rule, .. } => above(&format!("rule \"{rule}\" asks for an approval")),
+            Verdict::Deny { error, .. } => above(&error.message),
         }
     }
 }
 
 impl GrantsCache {
     /// A cache that refuses policies under which a guest could write to one of the folders `private`.
-    pub(crate) fn new(private: Vec<PathBuf>) -> Self {
-        Self { private, open: Mutex::default() }
+    pub(crate) fn new(private: Vec<PathBuf>, network: network::Options) -> Self {
+        Self { private, network, ceiling: Ceiling::default(), open: Mutex::default() }
+    }
+
+    /// Sets, replaces or lifts the policy that nothing in this host exceeds. Every decision sees the old one or the new one.
+    pub(crate) fn set_ceiling(&self, policy: Option<Policy>) {
+        self.ceiling.set(policy);
     }
 
     /// The policy with that digest, if it is open.
@@ -87,7 +229,9 @@ impl GrantsCache {
         }
         let folders = Folders::open(&policy.files)?;
         let audit = policy.audit.as_ref().map(|grant| open.log(grant)).transpose()?;
-        let grants = Arc::new(Grants { policy: policy.clone(), digest, folders, audit });
+        let (secrets, network) = (Secrets::read(policy)?, Network::of(policy, &self.network));
+        let (policy, ceiling) = (policy.clone(), self.ceiling.clone());
+        let grants = Arc::new(Grants { policy, digest, folders, audit, secrets, network, ceiling });
         if open.grants.len() >= MAX_IDLE {
             open.grants.retain(|_, grants| Arc::strong_count(grants) > 1);
             open.logs.retain(|_, log| Arc::strong_count(log) > 1);
@@ -132,7 +276,7 @@ mod tests {
         };
         let files = Policy { files: vec![grant], ..Policy::none() };
         let audit = Policy { audit: Some(policy::AuditGrant { file: odd.join("log") }), ..Policy::none() };
-        let cache = GrantsCache::new(Vec::new());
+        let cache = GrantsCache::new(Vec::new(), network::Options::default());
         for (policy, rule) in [(files, "the [[files]] rule \"data\""), (audit, "[audit]")] {
             let message = cache.open(&policy).map(drop).unwrap_err().to_string();
             assert!(message.contains(&format!("of {rule} is not UTF-8")), "{message}");

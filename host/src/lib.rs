@@ -15,13 +15,15 @@ pub mod guest_error;
 mod host;
 pub mod id;
 mod journal;
+pub mod network;
 pub mod output;
 pub mod policy;
 mod schema;
+mod secrets;
 pub mod store;
 mod worker;
 
-pub use bridge::Patience;
+pub use bridge::{Answer, Patience};
 pub use engine::Error as LoadError;
 pub use guest_error::{ErrorCode, GuestError};
 pub use host::{

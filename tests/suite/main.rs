@@ -1,6 +1,7 @@
 //! The behaviour suite: one binary, one module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod approvals;
 mod children;
 mod cli;
 mod cli_travel;
@@ -8,16 +9,20 @@ mod determinism;
 mod divergence;
 mod functions;
 mod hostile;
+mod http;
 mod kill;
+mod network;
 mod oracle;
 mod people;
 mod policy;
 mod promises;
 mod recovery;
 mod requests;
+mod site;
 mod store_faults;
 mod store_races;
 mod support;
 mod suspension;
 mod travel;
 mod wasi;
+mod websocket;

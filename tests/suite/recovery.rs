@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 /// What becomes of the commit that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     Lost,
     /// It is durable, and nobody learns so.
     Kept,
@@ -34,7 +34,7 @@ enum Fate {
 }
 
 /// A store whose commits fail from one on.
-struct CrashStore {
+pub(crate) struct CrashStore {
     inner: Arc<dyn Store>,
     fate: Fate,
     /// Commits before the one that fails.
@@ -45,7 +45,7 @@ struct CrashStore {
 }
 
 impl CrashStore {
-    fn at(inner: Arc<dyn Store>, commit: u32, fate: Fate) -> Arc<Self> {
+    pub(crate) fn at(inner: Arc<dyn Store>, commit: u32, fate: Fate) -> Arc<Self> {
         Arc::new(Self {
             inner,
             fate,
@@ -60,7 +60,7 @@ impl CrashStore {
         self.left.store(0, Ordering::SeqCst);
     }
 
-    fn has_struck(&self) -> bool {
+    pub(crate) fn has_struck(&self) -> bool {
         self.struck.load(Ordering::SeqCst) > 0
     }
 }
@@ -330,10 +330,7 @@ fn a_workflow_of_people_timers_and_children_survives_the_failure_of_any_commit()
 /// False when the workflow had fewer commits.
 fn survive_workflow(place: &Place, commit: u32, fate: Fate) -> bool {
     let world = World::new(Arc::new(SystemClock));
-    let inner: Arc<dyn Store> = match place {
-        Place::Memory(store) => Arc::clone(store) as Arc<dyn Store>,
-        Place::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
-    };
+    let inner = place.store();
     let store = CrashStore::at(Arc::clone(&inner), commit, fate);
     let first = life(workflow(&world, Arc::clone(&store) as Arc<dyn Store>));
     let context = format!("commit {commit}, {fate:?}");

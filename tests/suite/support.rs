@@ -5,7 +5,7 @@ use everstep::clock::Clock;
 use everstep::output::{Content, Output};
 use everstep::store::operation::{NewPromise, Operation};
 use everstep::store::record::NEVER;
-use everstep::store::{Change, Execution, FailureKind, Invocation, MemoryStore, NewExecution, State, Store};
+use everstep::store::{Change, Execution, FailureKind, FileStore, Invocation, MemoryStore, NewExecution, State, Store};
 use everstep::{
     Builder, Component, ErrorCode, Everstep, ExecutionId, GuestError, Policy, PromiseId, Report, Run, Scope,
 };
@@ -37,6 +37,14 @@ impl Place {
 
     pub(crate) fn folder() -> Self {
         Self::Folder(tempfile::tempdir().unwrap())
+    }
+
+    /// The store itself, for a test that stands between it and the host.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory(store) => Arc::clone(store) as Arc<dyn Store>,
+            Self::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
+        }
     }
 
     /// What the next host is built from; it finds what the last one left.

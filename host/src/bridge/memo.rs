@@ -55,7 +55,7 @@ impl Bridge {
             Some((record, _)) => return Err(Fault::Stop(diverged(number, &record, &step.describe(number)))),
         };
         let Some((value, at_ms, next)) = found else {
-            if let Err(stop) = self.admit(&mut state) {
+            if let Err(stop) = self.prepare(&mut state) {
                 state.next = number;
                 return Err(stop.into());
             }
@@ -72,7 +72,7 @@ impl Bridge {
 
     /// Takes the step of a computation that is not known. A replay cannot be over the limits by what is recorded, but by
     /// computations that it begins and never ends.
-    fn admit(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
+    fn prepare(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
         state.next += 1;
         if state.journal.history.peek()?.is_none() {
             self.go_live(state)?;

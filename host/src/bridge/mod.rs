@@ -2,18 +2,25 @@
 //!
 //! [`Bridge`] is one execution seen from its guest. `pipeline` is the road itself, written once for the four classes of
 //! step: internal, external, output and promise. `replay` compares the guest with the journal, `promises` settles and delivers,
-//! `wait` is how a guest waits, `memo` remembers computations, `state` is what they share, `fault` is how a call can end. What a step means is known to the capability
+//! `wait` is how a guest waits, `effect` performs what
+//! settles a promise, `approval` asks a person first, `memo` remembers computations, `state` is what they share, `fault` is how a call can end. What a step means is known to the capability
 //! alone (`crate::capability`); the journal and the policy know only its kind, its digest and its grant.
 
+mod approval;
+mod effect;
 mod fault;
 mod memo;
 mod pipeline;
 mod promises;
 mod replay;
 mod state;
+mod stopwatch;
 mod value;
 mod wait;
 
+pub(crate) use approval::APPROVAL;
+pub use approval::Answer;
+pub(crate) use effect::{Effect, Lost, Performed, Performing};
 pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use memo::Recollection;
 pub(crate) use pipeline::Step;
@@ -23,7 +30,10 @@ pub(crate) use value::{Json, Value};
 pub(crate) use wait::Instances;
 pub use wait::Patience;
 
+use stopwatch::Stopwatch;
+
 use crate::capability::Registry;
+use crate::capability::files::Overlays;
 use crate::clock::Clock;
 use crate::grants::Grants;
 use crate::guest_error::GuestError;
@@ -31,6 +41,8 @@ use crate::id::{Digest, ExecutionId};
 use crate::journal::{Committer, Ticket};
 use crate::output::Output;
 use crate::store::{self, Change};
+use std::any::Any;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,7 +60,13 @@ pub(crate) struct Bridge {
     /// What it runs as: for the executions that it calls, and for its end.
     pub(crate) claim: TaskClaim,
     instances: Arc<Instances>,
+    /// How long it waits for promises.
+    pub(crate) patience: Patience,
+    /// How long the guest has run; waiting for promises does not count.
+    pub(crate) stopwatch: Stopwatch,
     state: Mutex<State>,
+    /// What the guest has changed under overlay grants; as the state it goes with the run, and is rebuilt by repeating it.
+    overlays: Mutex<Overlays>,
     /// What the store says of promises of this execution, until the guest looks.
     inbox: Mutex<Vec<Notice>>,
     /// The execution has ended in the store: somebody canceled it, or its deadline passed.
@@ -59,6 +77,8 @@ pub(crate) struct Bridge {
     returned: AtomicBool,
     /// Something was settled or canceled.
     changed: Notify,
+    /// What the effects of this run hold on to, by the promise that made it; it goes with the run.
+    kept: Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>,
     /// Held by an effect that the guest blocks on, also when the run has been stopped meanwhile.
     blocking: Arc<tokio::sync::Mutex<()>>,
 }
@@ -109,6 +129,7 @@ pub(crate) struct Parts {
     pub(crate) committer: Arc<Committer>,
     pub(crate) claim: TaskClaim,
     pub(crate) instances: Arc<Instances>,
+    pub(crate) patience: Patience,
 }
 
 /// How long a canceled guest may clean up that asked for it.
@@ -117,7 +138,8 @@ const CLEANUP: Duration = Duration::from_secs(5);
 impl Bridge {
     /// The bridge of an execution that is in `state`.
     pub(crate) fn new(parts: Parts, state: State) -> Arc<Self> {
-        let Parts { id, function, seed, grants, capabilities, clock, committer, claim, instances } = parts;
+        let Parts { id, function, seed, grants, capabilities, clock, committer, claim, instances, patience } = parts;
+        let stopwatch = Stopwatch::new(grants.policy.limits.wall);
         Arc::new(Self {
             id,
             function,
@@ -128,12 +150,16 @@ impl Bridge {
             committer,
             claim,
             instances,
+            patience,
+            stopwatch,
             state: Mutex::new(state),
+            overlays: Mutex::default(),
             inbox: Mutex::default(),
             canceled: AtomicBool::new(false),
             over: AtomicBool::new(false),
             returned: AtomicBool::new(false),
             changed: Notify::new(),
+            kept: Mutex::default(),
             blocking: Arc::default(),
         })
     }
@@ -152,6 +178,40 @@ impl Bridge {
         }
     }
 
+    /// Holds on to something for as long as this run lasts.
+    pub(crate) fn keep_for_run(&self, number: u64, thing: Arc<dyn Any + Send + Sync>) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(number, thing);
+    }
+
+    /// What this run holds on to under that number.
+    pub(crate) fn kept_for_run<T: Send + Sync + 'static>(&self, number: u64) -> Option<Arc<T>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(kept.get(&number)?).downcast().ok()
+    }
+
+    /// The rule that grants a promise which the guest has made, and whether it has resolved.
+    pub(crate) fn granted_by(&self, number: u64) -> Option<(String, bool)> {
+        let state = self.state();
+        let promise = state.promises.get(&number).filter(|promise| promise.is_of_guest())?;
+        Some((promise.rule.clone()?, promise.delivered && matches!(promise.outcome, Some(Ok(_)))))
+    }
+
+    /// A connection, or the like, counts as open under its rule, and keeps the execution warm.
+    pub(crate) fn note_open(&self, rule: &str) {
+        let mut state = self.state();
+        state.usage.opened(rule);
+        state.open_ends += 1;
+    }
+
+    /// It is over.
+    pub(crate) fn note_closed(&self, rule: &str) {
+        let mut state = self.state();
+        state.usage.closed(rule);
+        state.open_ends -= 1;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
     /// The right to an effect that cannot be given up half way, after the one before it. Whoever ends a run, or takes the
     /// execution up again, waits for it too.
     pub(crate) async fn block(&self) -> OwnedMutexGuard<()> {
@@ -161,6 +221,11 @@ impl Bridge {
     /// What the bridge knows; its data is valid at every moment, so that a panic elsewhere does not matter.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the guest has changed in memory. Taken after the state, if both are needed.
+    pub(crate) fn overlays(&self) -> MutexGuard<'_, Overlays> {
+        self.overlays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands everything recorded so far, and `changes`, to the group commit.

@@ -1,9 +1,10 @@
 //! The road of every call, written once: replay, policy, audit, barrier, effect, record.
 //!
 //! [`Bridge::internal`]: the outcome is recorded and becomes durable with the next barrier. [`Bridge::read`]: the same for an
-//! effect that takes time. [`Bridge::external`]: a barrier makes everything earlier durable, then the effect runs.
+//! effect that takes time. [`Bridge::change`]: the same for one that a replay has to repeat in memory. [`Bridge::external`]: a barrier makes everything earlier durable, then the effect runs.
 //! [`Bridge::output`]: shown once its record is durable. [`Bridge::promise`]: the outcome comes later, by itself.
 
+use super::approval::{Decided, describe};
 use super::promises::{self, NewPromise};
 use super::replay::{Found, describe_parts};
 use super::{Bridge, Divergence, Fault, State, Stop, Value};
@@ -37,19 +38,30 @@ pub(crate) struct Step<'a> {
 pub(super) struct ArgsDigest(Option<[u8; 16]>);
 
 /// What the first half of the road came to.
-enum Begun<'p, T> {
+pub(super) enum Begun<'p, T> {
     /// The step is over: its outcome is recorded, a denial among others.
     Recorded(Result<T, GuestError>),
     /// The step was begun before; its outcome, if any, is a settlement.
     Called(u64),
+    /// A person has to approve it, with the promise of that number.
+    Asked(u64),
     /// The step is new and granted.
     Live(Admitted<'p>),
 }
 
+/// What the audit says of a call.
+pub(super) struct Line<'a> {
+    pub(super) step: u64,
+    pub(super) rule: &'a str,
+    pub(super) capability: &'a str,
+    pub(super) subject: &'a str,
+    pub(super) bytes: u64,
+}
+
 /// A granted step that has no record yet.
-struct Admitted<'p> {
-    number: u64,
-    rule: &'p str,
+pub(super) struct Admitted<'p> {
+    pub(super) number: u64,
+    pub(super) rule: &'p str,
 }
 
 impl Bridge {
@@ -62,7 +74,7 @@ impl Bridge {
         let mut state = self.state();
         match self.begin(&mut state, step)? {
             Begun::Recorded(outcome) => Ok(outcome?),
-            Begun::Called(number) => Err(not_immediate(number, step)),
+            Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
             Begun::Live(admitted) => {
                 let outcome = effect(&mut state, admitted.number);
                 self.record(&mut state, step, &admitted, &outcome)?;
@@ -80,10 +92,27 @@ impl Bridge {
     where
         F: Future<Output = Result<T, GuestError>>,
     {
-        let begun = self.begin(&mut self.state(), step)?;
-        match begun {
-            Begun::Recorded(outcome) => Ok(outcome?),
-            Begun::Called(number) => Err(not_immediate(number, step)),
+        self.change(step, effect, || {}).await
+    }
+
+    /// An internal step whose effect takes time and changes what the run holds in memory. When the guest repeats a call that went
+    /// well, `again` makes the same change, from the arguments alone: the run that made it before is gone.
+    pub(crate) async fn change<T: Value, F>(
+        self: &Arc<Self>,
+        step: &Step<'_>,
+        effect: impl FnOnce() -> F,
+        again: impl FnOnce(),
+    ) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, GuestError>>,
+    {
+        match self.begin_blocking(step).await? {
+            Begun::Recorded(outcome) => {
+                let value = outcome?;
+                again();
+                Ok(value)
+            }
+            Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
             Begun::Live(admitted) => {
                 let outcome = effect().await;
                 self.record(&mut self.state(), step, &admitted, &outcome)?;
@@ -102,10 +131,12 @@ impl Bridge {
     where
         F: Future<Output = Result<T, GuestError>>,
     {
+        let begun = self.begin_blocking(step).await?;
         let (number, repeated, barrier) = {
             let mut state = self.state();
-            match self.begin(&mut state, step)? {
+            match begun {
                 Begun::Recorded(outcome) => return Ok(outcome?),
+                Begun::Asked(number) => return Err(not_immediate(number, step)),
                 Begun::Called(number) => match state.recorded_outcome(number, step.kind)? {
                     Some(outcome) => return Ok(outcome?),
                     None if state.only_up_to.is_some() => return Err(Stop::Replayed.into()),
@@ -153,52 +184,185 @@ impl Bridge {
     /// A step that creates a promise; returns its number.
     pub(crate) fn promise(self: &Arc<Self>, step: &Step<'_>, new: NewPromise) -> Result<u64, Fault> {
         let mut state = self.state();
-        let admitted = match self.begin::<()>(&mut state, step)? {
+        let (begun, approval) = match self.begin::<()>(&mut state, step)? {
+            Begun::Asked(approval) => (self.begin_gated(&mut state, step, approval)?, Some(approval)),
+            begun => (begun, None),
+        };
+        let admitted = match begun {
             Begun::Recorded(Err(error)) => return Err(error.into()),
             Begun::Recorded(Ok(())) => return Err(not_a_promise(state.next - 1, step)),
+            Begun::Asked(number) => return Err(not_a_promise(number, step)),
             Begun::Called(number) => {
-                self.reopen(&mut state, number, new);
+                self.reopen(&mut state, number, step, new);
                 return Ok(number);
             }
             Begun::Live(admitted) => admitted,
         };
         if let Some(error) = self.no_room_for_promise(&state, admitted.number, new.role) {
             self.record::<()>(&mut state, step, &admitted, &Err(error.clone()))?;
+            approval.into_iter().for_each(|approval| self.withdraw(&mut state, approval));
             return Err(error.into());
         }
         self.check_room(&state, new.bytes())?;
-        let deadline_ms = promises::deadline(self.clock.now_ms(), &new, self.claim.deadline_ms);
+        let new = NewPromise { timeout_ms: self.bounded_by_rule(step, admitted.rule, new.timeout_ms), ..new };
+        // The time of a step that waits for an approval begins with its effect.
+        let deadline_ms = match approval {
+            None => promises::deadline(self.clock.now_ms(), &new, self.claim.deadline_ms),
+            Some(_) => None,
+        };
         self.record_call(&mut state, step, &admitted, new.role, deadline_ms);
-        self.open(&mut state, admitted.number, new, deadline_ms);
+        match approval {
+            None => self.open(&mut state, &admitted, step, new, deadline_ms),
+            Some(approval) => self.open_gated(&mut state, &admitted, step, new, approval),
+        }
         Ok(admitted.number)
+    }
+
+    /// The time that a promise may take: what the guest asks for, within what the rule allows.
+    pub(super) fn bounded_by_rule(&self, step: &Step<'_>, rule: &str, asked_ms: Option<u64>) -> Option<u64> {
+        let policy::Call::Fetch { .. } = step.grant else { return asked_ms };
+        let bound = self.grants.policy.fetch_terms(rule).map(|terms| terms.timeout);
+        let bound_ms = bound.map(|bound| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
+        asked_ms.into_iter().chain(bound_ms).min()
     }
 
     /// What comes before every effect: replay, limits, policy, audit.
     fn begin<T: Value>(self: &Arc<Self>, state: &mut State, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
-        let number = match state.take_step(step)? {
-            Found::Recorded(outcome) => return Ok(Begun::Recorded(outcome)),
-            Found::Called(number) => return Ok(Begun::Called(number)),
-            Found::Nothing(number) => number,
-        };
-        if let Err(stop) = self.go_live(state).and_then(|()| self.check_limits(state)) {
-            state.next = number;
-            return Err(stop);
+        match state.take_step(step)? {
+            Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
+            Found::Called(number) => Ok(Begun::Called(number)),
+            Found::Approval(number) => {
+                self.ask_again(state, step, number);
+                Ok(Begun::Asked(number))
+            }
+            Found::Nothing(number) => {
+                self.get_ready(state, number)?;
+                self.judge(state, step, number, None)
+            }
         }
-        let (rule, verdict) = match self.grants.policy.decide(&step.grant, &state.usage) {
-            Verdict::Allow { rule } => (rule, self.grants.floor(&step.grant)),
+    }
+
+    /// The same for a step that the guest blocks on: it waits for the approval, if one is needed.
+    async fn begin_blocking<T: Value>(self: &Arc<Self>, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
+        let approval = {
+            let mut state = self.state();
+            match self.begin(&mut state, step)? {
+                Begun::Asked(approval) => {
+                    if state.live {
+                        self.show_if_first(&mut state, approval);
+                    }
+                    approval
+                }
+                begun => return Ok(begun),
+            }
+        };
+        self.wait(Some(&[approval])).await?;
+        let mut state = self.state();
+        match state.take_step(step)? {
+            Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
+            Found::Called(number) => Ok(Begun::Called(number)),
+            Found::Approval(number) => Err(Stop::Contract(format!("step {number} was asked about twice"))),
+            Found::Nothing(number) => {
+                self.get_ready(&mut state, number)?;
+                let decided = self.decided(&state, approval, &describe(step));
+                self.judge(&mut state, step, number, Some(decided))
+            }
+        }
+    }
+
+    /// The step behind its approval, whose effect begins later.
+    fn begin_gated(self: &Arc<Self>, state: &mut State, step: &Step<'_>, approval: u64) -> Result<Begun<'_, ()>, Stop> {
+        match state.take_step(step)? {
+            Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
+            Found::Called(number) => Ok(Begun::Called(number)),
+            Found::Approval(number) => Err(Stop::Contract(format!("step {number} was asked about twice"))),
+            Found::Nothing(number) => match self.decide(state, step) {
+                Verdict::Allow { rule } | Verdict::Ask { terms: rule, .. } => {
+                    state.usage.count(rule, &step.grant, state.now_ms);
+                    Ok(Begun::Live(Admitted { number, rule }))
+                }
+                Verdict::Deny { rule, error } => {
+                    self.withdraw(state, approval);
+                    self.refuse(state, step, &Admitted { number, rule }, error)
+                }
+            },
+        }
+    }
+
+    fn get_ready(self: &Arc<Self>, state: &mut State, number: u64) -> Result<(), Stop> {
+        self.go_live(state).and_then(|()| self.check_limits(state)).inspect_err(|_| state.next = number)
+    }
+
+    fn decide(&self, state: &mut State, step: &Step<'_>) -> Verdict<'_> {
+        let now_ms = state.tick(self.clock.now_ms());
+        self.grants.policy.decide(&step.grant, &state.usage, now_ms)
+    }
+
+    /// The policy's word on a new step, written down. `decided` is what somebody has decided on it, who was asked.
+    fn judge<T: Value>(
+        self: &Arc<Self>,
+        state: &mut State,
+        step: &Step<'_>,
+        number: u64,
+        decided: Option<Decided>,
+    ) -> Result<Begun<'_, T>, Stop> {
+        let verdict = self.decide(state, step);
+        let asked = decided.is_some() || matches!(verdict, Verdict::Ask { .. });
+        let (rule, decided) = match verdict {
+            Verdict::Allow { rule } => (rule, decided.unwrap_or(Ok(None))),
             Verdict::Deny { rule, error } => (rule, Err(error)),
+            Verdict::Ask { rule, terms } => match (decided, self.grants.policy.ask_rule(rule)) {
+                (Some(decided), _) => (terms, decided),
+                (None, None) => (rule, Err(GuestError::new(ErrorCode::Denied, describe(step)))),
+                (None, Some(ask)) => match self.permitted(step, true) {
+                    Err(error) => (rule, Err(error)),
+                    Ok(()) => match self.remembered(state, step, ask) {
+                        Some(decided) => (terms, decided),
+                        None => return self.ask(state, step, number, ask),
+                    },
+                },
+            },
         };
         let admitted = Admitted { number, rule };
-        match self.audit(state, step, &admitted, verdict) {
+        let decided = decided.and_then(|approver| self.permitted(step, asked).map(|()| approver));
+        match self.audit(state, step, &admitted, decided) {
             Ok(()) => {
-                state.usage.count(rule, &step.grant);
+                state.usage.count(rule, &step.grant, state.now_ms);
                 Ok(Begun::Live(admitted))
             }
-            Err(error) => {
-                self.record_as::<()>(state, step, &admitted, false, &Err(error.clone()))?;
-                Ok(Begun::Recorded(Err(error)))
-            }
+            Err(error) => self.deny(state, step, &admitted, error),
         }
+    }
+
+    /// What no rule of the policy decides on: the ceiling of the host, and what is on the disk.
+    fn permitted(&self, step: &Step<'_>, approved: bool) -> Result<(), GuestError> {
+        self.grants.ceiling(&step.grant, approved)?;
+        self.grants.floor(&step.grant, || self.overlays())
+    }
+
+    /// Denies a step: in the audit, and in the journal.
+    pub(super) fn refuse<T>(
+        &self,
+        state: &mut State,
+        step: &Step<'_>,
+        admitted: &Admitted<'_>,
+        error: GuestError,
+    ) -> Result<Begun<'static, T>, Stop> {
+        match self.audit(state, step, admitted, Err(error.clone())) {
+            Ok(()) => self.deny(state, step, admitted, error),
+            Err(error) => self.deny(state, step, admitted, error),
+        }
+    }
+
+    fn deny<T>(
+        &self,
+        state: &mut State,
+        step: &Step<'_>,
+        admitted: &Admitted<'_>,
+        error: GuestError,
+    ) -> Result<Begun<'static, T>, Stop> {
+        self.record_as::<()>(state, step, admitted, false, &Err(error.clone()))?;
+        Ok(Begun::Recorded(Err(error)))
     }
 
     /// Records the outcome of a step that no rule decides on.
@@ -243,30 +407,63 @@ impl Bridge {
         state: &State,
         step: &Step<'_>,
         admitted: &Admitted<'_>,
-        verdict: Result<(), GuestError>,
+        decided: Decided,
     ) -> Result<(), GuestError> {
         if matches!(step.grant, policy::Call::Ungranted) {
-            return verdict;
+            return decided.map(drop);
         }
-        let Some(log) = &self.grants.audit else { return verdict };
-        let id = audit::id(&self.id, admitted.number);
-        let entry = audit::Entry {
-            time_ms: self.clock.now_ms().max(state.now_ms),
-            execution: &self.id,
+        let line = Line {
             step: admitted.number,
-            policy: &self.grants.digest,
             rule: admitted.rule,
             capability: step.kind,
             subject: step.subject,
-            decision: if verdict.is_ok() { audit::Decision::Allow } else { audit::Decision::Deny },
             bytes: step.grant.bytes(),
         };
-        if let Err(error) = log.record(entry) {
+        self.audit_line(state, &line, decided)
+    }
+
+    /// The same for a call that is not at hand as a step.
+    pub(super) fn audit_line(&self, state: &State, line: &Line<'_>, decided: Decided) -> Result<(), GuestError> {
+        let (decision, approver) = match &decided {
+            Ok(approver) => (audit::Decision::Allow, approver.as_deref()),
+            Err(_) => (audit::Decision::Deny, None),
+        };
+        self.write_line(state, line, decision, approver)?;
+        decided.map(drop).map_err(|error| {
+            let id = audit::id(&self.id, line.step);
+            let hint = match self.grants.audit {
+                Some(_) => format!("; see everstep policy explain {id}"),
+                None => String::new(),
+            };
+            GuestError { message: format!("{}{hint}", error.message), ..error }
+        })
+    }
+
+    pub(super) fn write_line(
+        &self,
+        state: &State,
+        line: &Line<'_>,
+        decision: audit::Decision,
+        approver: Option<&str>,
+    ) -> Result<(), GuestError> {
+        let Some(log) = &self.grants.audit else { return Ok(()) };
+        let Line { step, rule, capability, subject, bytes } = *line;
+        let entry = audit::Entry {
+            time_ms: self.clock.now_ms().max(state.now_ms),
+            execution: &self.id,
+            step,
+            policy: &self.grants.digest,
+            rule,
+            capability,
+            subject,
+            decision,
+            bytes,
+            approver,
+        };
+        log.record(entry).map_err(|error| {
             tracing::error!(%error, "the audit log cannot be written; the call is denied");
-            let message = format!("{} (the audit log cannot be written)", step.kind);
-            return Err(GuestError::new(ErrorCode::Denied, message));
-        }
-        verdict.map_err(|error| GuestError { message: format!("{}; audit {id}", error.message), ..error })
+            GuestError::new(ErrorCode::Denied, format!("{capability} (the audit log cannot be written)"))
+        })
     }
 
     fn record<T: Value>(
@@ -312,7 +509,8 @@ impl Bridge {
         deadline_ms: Option<u64>,
     ) {
         let digest = step.digest();
-        let call = step.call(admitted, state.tick(self.clock.now_ms()), &digest);
+        // The time of the decision: rates are counted with it, here and in a replay.
+        let call = step.call(admitted, state.now_ms, &digest);
         state.journal.append(&Record::Called { call, role, deadline_ms });
     }
 }
@@ -369,7 +567,7 @@ impl Value for Kept {
     }
 }
 
-fn capped(subject: &str) -> Cow<'_, str> {
+pub(super) fn capped(subject: &str) -> Cow<'_, str> {
     match subject.char_indices().nth(SUBJECT) {
         None => Cow::Borrowed(subject),
         Some((end, _)) => Cow::Owned(format!("{}…", &subject[..end])),

@@ -3,8 +3,10 @@
 //! Timers, and requests to capabilities of this host, live with the run and in the journal. What others settle is a promise of the
 //! store from the commit on that records its step: a question, and the execution of a function that is called.
 
+use super::effect::{Effect, Lost, Performed, Performing};
+use super::pipeline::Admitted;
+use super::state::Promise;
 use super::{Bridge, Fault, State, Step, Stop};
-use crate::bridge::state::Promise;
 use crate::capability::{self, Capability};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::ExecutionId;
@@ -13,7 +15,10 @@ use crate::schema::Schema;
 use crate::store::operation::{NewPromise as StoredPromise, Operation, Reply, Settlement as Settle};
 use crate::store::record::{NEVER, Value, tag};
 use crate::store::{self, Asked, Change, Invocation, PendingPromise};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// What a promise is opened with.
@@ -32,6 +37,8 @@ pub(crate) enum About {
     Shown(Asked),
     /// A request: the capability and the message.
     Request(String, String),
+    /// An effect of this host.
+    Effect(Arc<dyn Effect>),
     /// A function to be run as a child.
     Call(Called),
 }
@@ -48,7 +55,7 @@ impl NewPromise {
     /// Bytes that are kept for it beside the journal while it is pending.
     pub(super) fn bytes(&self) -> u64 {
         let bytes = match &self.about {
-            About::Time => 0,
+            About::Time | About::Effect(_) => 0,
             About::Shown(Asked { subject, data, schema, .. }) => {
                 subject.len() + data.as_ref().map_or(0, String::len) + schema.as_ref().map_or(0, String::len)
             }
@@ -66,49 +73,114 @@ impl NewPromise {
 
 impl Bridge {
     /// Opens a promise that was just recorded.
-    pub(super) fn open(self: &Arc<Self>, state: &mut State, number: u64, new: NewPromise, deadline_ms: Option<u64>) {
-        let (own, bytes) = (new.own(), new.bytes());
-        let promise = Promise { called: true, own, bytes, ..Promise::new(new.role, deadline_ms) };
+    pub(super) fn open(
+        self: &Arc<Self>,
+        state: &mut State,
+        admitted: &Admitted<'_>,
+        step: &Step<'_>,
+        new: NewPromise,
+        deadline_ms: Option<u64>,
+    ) {
+        let promise = Promise::opened(&new, deadline_ms);
+        self.count_open(state, admitted.number, admitted.rule, step, promise);
+        self.begin_effect(state, admitted.number, new.about, deadline_ms);
+    }
+
+    /// Opens a promise that was just recorded, and whose effect waits for an approval.
+    pub(super) fn open_gated(
+        self: &Arc<Self>,
+        state: &mut State,
+        admitted: &Admitted<'_>,
+        step: &Step<'_>,
+        new: NewPromise,
+        approval: u64,
+    ) {
+        let opened = Promise::opened(&new, None);
+        let promise = Promise { held: Some(step.held(admitted.rule, new)), ..opened };
+        self.count_open(state, admitted.number, admitted.rule, step, promise);
+        state.gate(approval, admitted.number);
+        self.show_if_first(state, approval);
+    }
+
+    /// Adds a promise, which counts as open under its rule until it is settled.
+    fn count_open(&self, state: &mut State, number: u64, rule: &str, step: &Step<'_>, mut promise: Promise) {
+        promise.rule = Some(rule.to_owned());
+        if step.grant.stays_open() {
+            state.usage.opened(rule);
+            promise.open_by = Some(rule.to_owned());
+        }
         state.insert(number, promise);
-        let asked = match new.about {
+    }
+
+    /// Begins what a promise is about.
+    pub(super) fn begin_effect(
+        self: &Arc<Self>,
+        state: &mut State,
+        number: u64,
+        about: About,
+        deadline_ms: Option<u64>,
+    ) {
+        let asked = match about {
             About::Time => return,
             About::Shown(asked) => asked,
             About::Call(called) => return self.call(state, number, called, deadline_ms),
-            About::Request(capability, message) => match self.capabilities.get(&capability) {
-                Some(provider) if new.role == Role::Request => return self.send(state, number, provider, message),
-                _ => for_client(capability, message),
-            },
+            About::Effect(effect) => return self.perform(state, number, effect),
+            About::Request(capability, message) => {
+                let serves = state.promises.get(&number).is_some_and(|promise| promise.role == Role::Request);
+                match self.capabilities.get(&capability).filter(|_| serves) {
+                    Some(provider) => return self.perform(state, number, self.asking(capability, provider, message)),
+                    None => for_client(capability, message),
+                }
+            }
         };
-        self.keep(state, number, asked.param(), asked.tags(), deadline_ms);
+        self.keep(state, number, &asked, deadline_ms);
+    }
+
+    /// A request to a capability of this host, as an effect.
+    fn asking(&self, capability: String, provider: Arc<dyn Capability>, message: String) -> Arc<dyn Effect> {
+        let limit = self.grants.policy.limits.bytes_per_call;
+        Arc::new(Asking { capability, provider, message, limit })
     }
 
     /// Creates a promise of the store, in one commit with the record of the call: whoever is to settle it finds it, whatever becomes of
     /// this host.
-    fn keep(
+    pub(super) fn keep(&self, state: &mut State, number: u64, asked: &Asked, deadline_ms: Option<u64>) {
+        let create = self.creation(number, asked.param(), asked.tags(), deadline_ms);
+        self.submit_soon(state, [create]);
+    }
+
+    fn creation(
         &self,
-        state: &mut State,
         number: u64,
         param: Value,
         mut tags: BTreeMap<String, String>,
         deadline_ms: Option<u64>,
-    ) {
+    ) -> Change {
         tags.insert(tag::PARENT.to_owned(), self.id.to_string());
         let id = self.id.promise(number).to_string();
         let new = StoredPromise { id, timeout_at: deadline_ms.unwrap_or(NEVER), param, tags };
-        self.submit_soon(state, [Change::operation(self.clock.now_ms(), Operation::PromiseCreate(new))]);
+        Change::operation(self.clock.now_ms(), Operation::PromiseCreate(new))
     }
 
     fn call(&self, state: &mut State, number: u64, called: Called, deadline_ms: Option<u64>) {
-        let (invocation, target) = self.invocation(called);
-        self.keep(state, number, invocation.param(), invocation.tags(&target), deadline_ms);
+        let (invocation, target, policy) = self.invocation(called);
+        let create = self.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
+        self.submit_soon(state, policy.into_iter().chain([create]));
     }
 
-    /// A call as a promise carries it, and the address of the group that runs it.
-    fn invocation(&self, called: Called) -> (Invocation, String) {
+    /// A call as a promise carries it, the address of the group that runs it, and what the store has to keep for it: the policy of the
+    /// caller, narrowed to what the function may do.
+    fn invocation(&self, called: Called) -> (Invocation, String, Option<Change>) {
         let Called { function, args, target } = called;
-        let (component, policy) = (self.claim.component, self.grants.digest);
+        let (policy, kept) = match self.grants.policy.for_function(&function) {
+            Cow::Borrowed(_) => (self.grants.digest, None),
+            Cow::Owned(narrowed) => {
+                let policy = narrowed.digest();
+                (policy, Some(Change::Blob(policy, narrowed.canonical().into_bytes())))
+            }
+        };
         let target = target.unwrap_or_else(|| self.claim.target.to_string());
-        (Invocation { function, args, component, policy }, target)
+        (Invocation { function, args, component: self.claim.component, policy }, target, kept)
     }
 
     /// Starts a function as an execution that is nobody's child, once; returns its id.
@@ -118,14 +190,18 @@ impl Bridge {
         called: Called,
         timeout_ms: Option<u64>,
     ) -> Result<String, Fault> {
+        // Not the number of the step: an approval may come before it. The same in a replay all the same.
         let number = self.state().next;
         let id = detached_id(&self.id, number);
-        let (invocation, target) = self.invocation(called);
+        let (invocation, target, policy) = self.invocation(called);
         let now_ms = self.clock.now_ms();
         let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
         let (param, tags) = (invocation.param(), invocation.tags(&target));
         let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
         self.external(step, async |_| {
+            if let Some(policy) = policy {
+                self.committer.submit([policy], Vec::new());
+            }
             let created = self.committer.operate(now_ms, Operation::PromiseCreate(new)).await.map_err(unavailable)?;
             created.answer.map(|_| id).map_err(|refusal| GuestError::new(ErrorCode::Failed, refusal.to_string()))
         })
@@ -139,15 +215,29 @@ impl Bridge {
     }
 
     /// A replayed guest has made the call that created a promise.
-    pub(super) fn reopen(&self, state: &mut State, number: u64, new: NewPromise) {
-        if let Some(promise) = state.promises.get_mut(&number) {
-            promise.called = true;
-            promise.own = new.own();
-            if promise.outcome.is_none() {
-                promise.bytes = new.bytes();
-                state.beside += promise.bytes;
-                promise.about = Some(new.about).filter(|_| promise.role == Role::Request || promise.missing);
-            }
+    pub(super) fn reopen(&self, state: &mut State, number: u64, step: &Step<'_>, new: NewPromise) {
+        let approved_ms = state.approved_ms(number);
+        let rule = state.promises.get(&number).and_then(|promise| promise.rule.clone()).unwrap_or_default();
+        let new = NewPromise { timeout_ms: self.bounded_by_rule(step, &rule, new.timeout_ms), ..new };
+        let Some(promise) = state.promises.get_mut(&number) else { return };
+        promise.called = true;
+        promise.own = new.own();
+        if promise.outcome.is_some() {
+            return;
+        }
+        promise.bytes = new.bytes();
+        state.beside += promise.bytes;
+        if step.grant.stays_open() {
+            state.usage.opened(&rule);
+            promise.open_by = Some(rule.clone());
+        }
+        if promise.gated_by.is_some() {
+            promise.held = Some(step.held(&rule, new));
+        } else {
+            let timeout_ms = new.timeout_ms;
+            promise.about = Some(new.about).filter(|_| promise.role == Role::Request || promise.missing);
+            let deadline_ms = approved_ms.zip(timeout_ms).map(|(at_ms, timeout)| at_ms.saturating_add(timeout));
+            state.set_deadline(number, deadline_ms);
         }
     }
 
@@ -165,26 +255,42 @@ impl Bridge {
         }
         let now_ms = self.clock.now_ms();
         let in_time = |promise: &Promise| promise.deadline_ms.is_none_or(|deadline| now_ms < deadline);
-        let lost = state.promises.iter().filter(|(_, promise)| in_time(promise));
-        let requests: Vec<_> = lost.filter_map(|(number, promise)| Some((*number, promise.request()?))).collect();
-        let requests = requests.into_iter().map(|(number, (capability, message))| {
-            let provider = self.capabilities.get(&capability).ok_or_else(|| self.unserved(number, &capability))?;
-            Ok((number, capability, provider, message))
-        });
-        let lost = requests.collect::<Result<Vec<_>, Stop>>()?;
+        let lost = state.promises.iter().filter(|(_, promise)| in_time(promise) && promise.role == Role::Request);
+        let lost = lost.filter_map(|(number, promise)| Some((*number, self.lost(*number, promise.about.as_ref()?))));
+        let lost = lost.map(|(number, effect)| Ok((number, effect?))).collect::<Result<Vec<_>, Stop>>()?;
         state.live = true;
         let changes = std::mem::take(&mut state.when_live);
         self.submit(state, changes);
         self.keep_missing(state);
-        for (number, capability, provider, message) in lost {
-            if provider.is_idempotent() {
-                self.send(state, number, provider, message);
-            } else {
-                let message = format!("{capability} was asked before a crash and its response was lost");
-                self.settle_in(state, number, Err(GuestError::new(ErrorCode::InDoubt, message)));
+        for (number, effect) in lost {
+            let run = self.performing(state, number);
+            let lost =
+                self.not_inherited(state, number).map_or_else(|error| Lost::Settle(Err(error)), |()| effect.lost(&run));
+            match lost {
+                Lost::Repeat => self.perform(state, number, effect),
+                Lost::Settle(outcome) => self.settle_in(state, number, outcome),
             }
         }
+        self.admit(state);
         Ok(())
+    }
+
+    /// The effect of a request whose outcome was lost.
+    fn lost(&self, number: u64, about: &About) -> Result<Arc<dyn Effect>, Stop> {
+        match about {
+            About::Effect(effect) => Ok(Arc::clone(effect)),
+            About::Request(capability, message) => {
+                let provider = self.capabilities.get(capability).ok_or_else(|| self.unserved(number, capability))?;
+                Ok(self.asking(capability.clone(), provider, message.clone()))
+            }
+            About::Time | About::Shown(_) | About::Call(_) => Err(self.unserved(number, "")),
+        }
+    }
+
+    /// An effect that was approved is repeated by the execution that it was approved for.
+    fn not_inherited(&self, state: &State, number: u64) -> Result<(), GuestError> {
+        let approval = state.promises.get(&number).and_then(|promise| promise.approved_by);
+        approval.map_or(Ok(()), |approval| self.decided(state, approval, "the call").map(drop))
     }
 
     /// Promises that the store should know of and does not, as in the fork of an execution, are created there.
@@ -193,20 +299,27 @@ impl Bridge {
             .promises
             .iter_mut()
             .filter_map(|(number, promise)| {
+                if promise.queued {
+                    return None;
+                }
                 let about = promise.about.take().filter(|_| promise.missing)?;
                 promise.missing = false;
                 Some((*number, about, promise.deadline_ms))
             })
             .collect();
         for (number, about, deadline_ms) in abouts {
+            if let Err(error) = self.not_inherited(state, number) {
+                self.settle_in(state, number, Err(error));
+                continue;
+            }
             match about {
-                About::Shown(asked) => self.keep(state, number, asked.param(), asked.tags(), deadline_ms),
+                About::Shown(asked) => self.keep(state, number, &asked, deadline_ms),
                 About::Request(capability, message) => {
                     let asked = for_client(capability, message);
-                    self.keep(state, number, asked.param(), asked.tags(), deadline_ms);
+                    self.keep(state, number, &asked, deadline_ms);
                 }
                 About::Call(called) => self.call(state, number, called, deadline_ms),
-                About::Time => {}
+                About::Time | About::Effect(_) => {}
             }
         }
     }
@@ -217,58 +330,6 @@ impl Bridge {
             "{id} asked the capability {capability:?} of the host that ran it, and the response was lost; \
              resume it in a host that registers the capability, or settle {id} yourself"
         ))
-    }
-
-    /// Asks a capability of this host once everything so far is durable.
-    fn send(self: &Arc<Self>, state: &mut State, number: u64, provider: Arc<dyn Capability>, message: String) {
-        let barrier = self.submit(state, []);
-        let bridge = Arc::clone(self);
-        let request = capability::Request { id: self.id.promise(number), message };
-        let effect = tokio::spawn(async move {
-            if bridge.durable(barrier).await.is_err() {
-                return;
-            }
-            // A call may outlive its run for a moment, but must not hold on to the store.
-            let run = Arc::downgrade(&bridge);
-            drop(bridge);
-            let outcome = capability::answer(&*provider, request).await;
-            if let Some(bridge) = run.upgrade() {
-                bridge.answer(number, outcome);
-            }
-        });
-        if let Some(promise) = state.promises.get_mut(&number) {
-            promise.effect = Some(effect.abort_handle());
-        }
-    }
-
-    /// A response as the guest may see it: JSON, not larger than a call may carry and the journal has room for.
-    fn checked(&self, state: &State, outcome: Result<String, GuestError>) -> Result<String, GuestError> {
-        let json = outcome?;
-        let limits = &self.grants.policy.limits;
-        let room = limits.journal.saturating_sub(state.kept_bytes());
-        for (name, limit) in [("limits.bytes_per_call is", limits.bytes_per_call), ("limits.journal leaves", room)] {
-            if json.len() as u64 > limit {
-                let message = format!("the response has {} bytes, {name} {limit}", json.len());
-                return Err(GuestError::new(ErrorCode::LimitExceeded, message));
-            }
-        }
-        match serde_json::from_str::<&serde_json::value::RawValue>(&json) {
-            Ok(_) => Ok(json),
-            Err(error) => Err(GuestError::new(ErrorCode::Failed, format!("the response is not JSON: {error}"))),
-        }
-    }
-
-    /// Settles a request with what a capability of this host has answered.
-    fn answer(self: &Arc<Self>, number: u64, outcome: Result<String, GuestError>) {
-        let mut state = self.state();
-        let pending = state.promises.get(&number).filter(|promise| promise.outcome.is_none());
-        let Some(promise) = pending.filter(|_| !state.concluded) else { return };
-        let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.clock.now_ms());
-        let outcome = if too_late { Err(timed_out()) } else { self.checked(&state, outcome) };
-        self.settle_in(&mut state, number, outcome);
-        self.submit_soon(&mut state, []);
-        drop(state);
-        self.changed.notify_waiters();
     }
 
     /// Records a settlement; the caller knows that the promise is pending.
@@ -327,34 +388,53 @@ impl Bridge {
 
     /// Gives up on a promise of any kind; one that is settled stays as it is.
     pub(crate) async fn cancel_promise(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
-        let role = {
+        let (role, approval) = {
             let state = self.state();
-            state.promises.get(&number).filter(|promise| promise.called).map(|promise| promise.role)
+            let promise = state.promises.get(&number).filter(|promise| promise.is_of_guest());
+            (promise.map(|promise| promise.role), promise.and_then(|promise| promise.approved_by))
         };
-        if let Some(Role::External | Role::Child) = role {
-            let id = self.id.promise(number).to_string();
-            let now_ms = self.clock.now_ms();
-            self.external(step, async |_| {
-                let canceled = self.committer.operate(now_ms, Operation::CancelTree { id }).await;
-                canceled.map_err(unavailable).map(drop)
-            })
-            .await?;
-            self.record_settled(number);
-            return Ok(());
+        let stored = matches!(role, Some(Role::External | Role::Child)).then_some(number);
+        if stored.is_none() && approval.is_none() {
+            return self.give_up(step, number);
         }
-        self.give_up(step, number)
+        let now_ms = self.clock.now_ms();
+        self.external(step, async |_| {
+            for number in approval.into_iter().chain(stored) {
+                let id = self.id.promise(number).to_string();
+                let canceled = self.committer.operate(now_ms, Operation::CancelTree { id }).await;
+                canceled.map_err(unavailable)?;
+            }
+            Ok(())
+        })
+        .await?;
+        match approval {
+            None => self.record_settled(number),
+            Some(approval) => self.record_withdrawn(approval, number),
+        }
+        Ok(())
+    }
+
+    /// Records that the guest has given up a call that waits, or waited, for an approval.
+    fn record_withdrawn(self: &Arc<Self>, approval: u64, number: u64) {
+        self.record_settled(approval);
+        let mut state = self.state();
+        if state.live {
+            self.admit(&mut state);
+            if state.promises.get(&number).is_some_and(|promise| promise.outcome.is_none()) {
+                self.settle_in(&mut state, number, Err(given_up()));
+            }
+        }
     }
 
     /// Gives up on a promise that this host settles itself.
     pub(crate) fn give_up(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
         self.internal(step, |state, _| {
-            let Some(promise) = state.promises.get(&number).filter(|promise| promise.called) else {
+            let Some(promise) = state.promises.get(&number).filter(|promise| promise.is_of_guest()) else {
                 let message = format!("{number} is no promise of this execution");
                 return Err(GuestError::new(ErrorCode::Invalid, message));
             };
             if promise.outcome.is_none() {
-                let given_up = GuestError::new(ErrorCode::Canceled, "the guest gave the promise up");
-                self.settle_in(state, number, Err(given_up));
+                self.settle_in(state, number, Err(given_up()));
             }
             Ok(())
         })
@@ -394,13 +474,13 @@ impl Bridge {
     /// What was delivered for a promise.
     pub(crate) fn outcome(&self, number: u64) -> Option<Result<String, GuestError>> {
         let state = self.state();
-        state.promises.get(&number).filter(|promise| promise.delivered)?.outcome.clone()
+        state.promises.get(&number).filter(|promise| promise.is_of_guest() && promise.delivered)?.outcome.clone()
     }
 
     /// Those of `wanted` that were delivered before; an error when one is no promise of this guest.
     pub(crate) fn delivered(&self, wanted: &[u64]) -> Result<Vec<u64>, Fault> {
         let state = self.state();
-        let unknown = |number: &&u64| !state.promises.get(number).is_some_and(|promise| promise.called);
+        let unknown = |number: &&u64| !state.promises.get(number).is_some_and(Promise::is_of_guest);
         if let Some(number) = wanted.iter().find(unknown) {
             let message = format!("{number} is no promise of this execution");
             return Err(GuestError::new(ErrorCode::Invalid, message).into());
@@ -415,15 +495,60 @@ fn for_client(capability: String, message: String) -> Asked {
     Asked { kind: "request", subject: capability, data: Some(message), schema: None }
 }
 
-impl Promise {
-    /// What a capability of this host was asked, when its answer is lost.
-    fn request(&self) -> Option<(String, String)> {
-        match &self.about {
-            Some(About::Request(capability, message)) if self.role == Role::Request => {
-                Some((capability.clone(), message.clone()))
-            }
-            _ => None,
+/// A request to a capability of the embedder.
+struct Asking {
+    capability: String,
+    provider: Arc<dyn Capability>,
+    message: String,
+    /// How many bytes the response may have.
+    limit: u64,
+}
+
+impl Effect for Asking {
+    fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>> {
+        let request = capability::Request { id: run.id.clone(), message: self.message.clone() };
+        let (provider, limit) = (Arc::clone(&self.provider), self.limit);
+        Box::pin(async move {
+            let outcome = capability::answer(&*provider, request).await;
+            Performed::Done(outcome.and_then(|json| check_response(json, limit)))
+        })
+    }
+
+    fn lost(&self, _: &Performing) -> Lost {
+        if self.provider.is_idempotent() {
+            return Lost::Repeat;
         }
+        let message = format!("{} was asked before a crash and its response was lost", self.capability);
+        Lost::Settle(Err(GuestError::new(ErrorCode::InDoubt, message)))
+    }
+}
+
+/// A response as a guest may see it: JSON, not larger than a call may carry.
+fn check_response(json: String, limit: u64) -> Result<String, GuestError> {
+    if json.len() as u64 > limit {
+        let message = format!("the response has {} bytes, limits.bytes_per_call is {limit}", json.len());
+        return Err(GuestError::new(ErrorCode::LimitExceeded, message));
+    }
+    match serde_json::from_str::<&serde_json::value::RawValue>(&json) {
+        Ok(_) => Ok(json),
+        Err(error) => Err(GuestError::new(ErrorCode::Failed, format!("the response is not JSON: {error}"))),
+    }
+}
+
+impl About {
+    /// Whether an effect would still be granted, apart from quotas.
+    pub(super) fn recheck(&self) -> Result<(), GuestError> {
+        match self {
+            Self::Effect(effect) => effect.recheck(),
+            Self::Time | Self::Shown(_) | Self::Request(..) | Self::Call(_) => Ok(()),
+        }
+    }
+}
+
+impl Promise {
+    /// A promise that a live guest has made.
+    fn opened(new: &NewPromise, deadline_ms: Option<u64>) -> Self {
+        Self { called: true, own: new.own(), bytes: new.bytes(), ..Self::new(new.role, deadline_ms) }
     }
 }
 
@@ -474,6 +599,10 @@ fn no_room(number: u64) -> GuestError {
 /// The store failed in the middle of an effect: the run ends at its next barrier, and the guest does not go on.
 fn unavailable(_: store::Error) -> GuestError {
     GuestError::new(ErrorCode::Failed, "the store failed")
+}
+
+fn given_up() -> GuestError {
+    GuestError::new(ErrorCode::Canceled, "the guest gave the promise up")
 }
 
 pub(super) fn timed_out() -> GuestError {

@@ -1,5 +1,6 @@
 //! The guest compared with its journal, record by record.
 
+use super::approval::APPROVAL;
 use super::{Divergence, State, Step, Stop, Value};
 use crate::guest_error::GuestError;
 use crate::journal::{Call, Corrupted, Next, Record};
@@ -11,6 +12,8 @@ pub(super) enum Found<T> {
     Recorded(Result<T, GuestError>),
     /// It was begun; its outcome, if any, is a settlement.
     Called(u64),
+    /// A person was asked about it; the step itself comes next.
+    Approval(u64),
     /// Nothing: it is new.
     Nothing(u64),
 }
@@ -31,6 +34,13 @@ impl State {
             Record::Called { call, .. } => (call, None),
             other => return Err(diverged(number, &other, &step.describe(number))),
         };
+        if call.kind == APPROVAL && call.number == number && call.args == step.approval_key() {
+            self.now_ms = self.now_ms.max(call.at_ms);
+            self.next += 1;
+            self.journal.history.advance(next);
+            self.replayed += 1;
+            return Ok(Found::Approval(number));
+        }
         if call.number != number || call.kind != step.kind || call.args != step.digest().as_slice() {
             let recorded = describe_call(&call);
             return Err(Divergence { step: number, recorded, attempted: step.describe(number) }.into());
@@ -41,7 +51,7 @@ impl State {
             Some(Ok(value)) => Found::Recorded(Ok(T::from_bytes(&value).ok_or_else(|| unreadable(number, step.kind))?)),
         };
         if call.allowed {
-            self.usage.count(call.rule, &step.grant);
+            self.usage.count(call.rule, &step.grant, call.at_ms);
         }
         self.now_ms = self.now_ms.max(call.at_ms);
         self.next += 1;
@@ -134,6 +144,7 @@ fn describe(record: &Record<'_>) -> String {
         Record::Settled { number, .. } => format!("the settlement of {number}"),
         Record::Delivered { numbers, .. } => format!("delivery of {numbers:?}"),
         Record::Returned { .. } => "the return of the function".into(),
+        Record::Retried { number, .. } => format!("another attempt of {number}"),
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a bridge knows about its execution; rebuilt from the journal whenever a host takes the execution up.
 
+use super::approval::APPROVAL;
 use super::promises::About;
 use crate::guest_error::GuestError;
-use crate::journal::{Corrupted, Journal, Record, Role, Ticket};
+use crate::journal::{Call, Corrupted, Journal, Record, Retries, Role, Ticket};
 use crate::output::Output;
 use crate::policy::Usage;
 use crate::store::{Change, Progress};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use tokio::task::AbortHandle;
 
 /// See the module.
@@ -58,6 +59,12 @@ pub(crate) struct State {
     pub(crate) concluded: bool,
     /// Changes that hold once the guest has repeated everything that is recorded.
     pub(crate) when_live: Vec<Change>,
+    /// The approvals of each call, by what they are bound to.
+    pub(crate) approvals: HashMap<[u8; 16], Vec<u64>>,
+    /// Approvals that were decided on, and whose calls have not been told.
+    pub(crate) decided: VecDeque<u64>,
+    /// Connections, and the like, that would be lost with the run.
+    pub(crate) open_ends: usize,
 }
 
 /// A promise of this execution.
@@ -84,6 +91,46 @@ pub(crate) struct Promise {
     pub(crate) missing: bool,
     /// The effect that will settle it, if it runs in this host.
     pub(crate) effect: Option<AbortHandle>,
+    /// The further attempts of the effect.
+    pub(crate) retries: Retries,
+    /// It is an approval.
+    pub(crate) approval: Option<Approval>,
+    /// It is an approval, and waits behind an identical one.
+    pub(crate) queued: bool,
+    /// The approval that it was made with.
+    pub(crate) approved_by: Option<u64>,
+    /// That approval, while its effect must not begin.
+    pub(crate) gated_by: Option<u64>,
+    /// What begins then.
+    pub(crate) held: Option<Box<Held>>,
+    /// The rule that grants it.
+    pub(crate) rule: Option<String>,
+    /// The rule that counts it as open while it is pending.
+    pub(crate) open_by: Option<String>,
+}
+
+/// A question whether a call may happen.
+#[derive(Clone)]
+pub(crate) struct Approval {
+    /// The `[[ask]]` rule.
+    pub(crate) rule: String,
+    /// The digest of the call.
+    pub(crate) key: [u8; 16],
+    /// The promise whose effect waits for it; none when the guest itself does.
+    pub(crate) gates: Option<u64>,
+}
+
+/// A call that waits for its approval.
+pub(crate) struct Held {
+    pub(crate) about: About,
+    pub(crate) timeout_ms: Option<u64>,
+    pub(crate) kind: &'static str,
+    pub(crate) subject: String,
+    /// The rule that grants it.
+    pub(crate) rule: String,
+    pub(crate) bytes: u64,
+    /// The call in words.
+    pub(crate) call: String,
 }
 
 impl State {
@@ -123,6 +170,9 @@ impl State {
             returned: false,
             concluded: false,
             when_live: Vec::new(),
+            approvals: HashMap::new(),
+            decided: VecDeque::new(),
+            open_ends: 0,
         }
     }
 
@@ -134,11 +184,16 @@ impl State {
             if let Record::Called { call, role, deadline_ms } = record?
                 && role != Role::Effect
             {
-                found.push((call.number, role, deadline_ms));
+                found.push((call.number, Promise::recorded(&call, role, deadline_ms)));
             }
         }
-        for (number, role, deadline_ms) in found {
-            self.insert(number, Promise::new(role, deadline_ms));
+        for (number, mut promise) in found {
+            promise.retries = self.journal.history.retries(number);
+            promise.queued = promise.approval.as_ref().is_some_and(|approval| self.leader(approval).is_some());
+            self.insert(number, promise);
+            if let Some(approval) = number.checked_sub(1) {
+                self.gate(approval, number);
+            }
         }
         for number in self.journal.history.settlements().to_vec() {
             if self.promises.contains_key(&number)
@@ -149,13 +204,92 @@ impl State {
                 self.mark_recorded(number);
             }
         }
+        // The calls of these have been told, or have begun.
+        for number in std::mem::take(&mut self.decided) {
+            let gated = self.promises.get(&number).and_then(|promise| promise.approval.as_ref()?.gates);
+            if let Some(gated) = gated.and_then(|gated| self.promises.get_mut(&gated)) {
+                gated.gated_by = None;
+            }
+        }
+        self.show_first_of_each();
         Ok(())
+    }
+
+    /// Of identical approvals that wait, the first is the one that is shown.
+    fn show_first_of_each(&mut self) {
+        for numbers in self.approvals.values() {
+            let mut shown: Vec<String> = Vec::new();
+            for number in numbers {
+                let Some(promise) = self.promises.get_mut(number).filter(|promise| promise.outcome.is_none()) else {
+                    continue;
+                };
+                if let Some(Approval { rule, .. }) = &promise.approval {
+                    promise.queued = shown.contains(rule);
+                    shown.push(rule.clone());
+                }
+            }
+        }
+    }
+
+    /// Notes that the effect of `gated` waits for an approval, if `approval` is one. It is nothing that the guest waits for.
+    pub(crate) fn gate(&mut self, approval: u64, gated: u64) {
+        let Some(Approval { gates, .. }) =
+            self.promises.get_mut(&approval).and_then(|promise| promise.approval.as_mut())
+        else {
+            return;
+        };
+        if gates.replace(gated).is_none() {
+            self.in_flight -= 1;
+        }
+        if let Some(promise) = self.promises.get_mut(&gated) {
+            promise.approved_by = Some(approval);
+            promise.gated_by = Some(approval);
+        }
+    }
+
+    /// The pending approval of an identical call that is shown.
+    pub(crate) fn leader(&self, approval: &Approval) -> Option<u64> {
+        self.waiting(approval).find(|number| self.promises.get(number).is_some_and(|promise| !promise.queued))
+    }
+
+    /// Pending approvals of identical calls that are not shown yet.
+    pub(crate) fn waiting_behind(&self, approval: &Approval) -> Vec<u64> {
+        self.waiting(approval).collect()
+    }
+
+    fn waiting<'s>(&'s self, approval: &'s Approval) -> impl Iterator<Item = u64> + 's {
+        let numbers = self.approvals.get(&approval.key).into_iter().flatten().copied();
+        numbers.filter(|number| {
+            self.promises
+                .get(number)
+                .is_some_and(|promise| promise.outcome.is_none() && promise.asks_by(&approval.rule))
+        })
+    }
+
+    /// When the approval of a promise was given, if it needed one.
+    pub(crate) fn approved_ms(&self, number: u64) -> Option<u64> {
+        let approval = self.promises.get(&number)?.approved_by?;
+        self.promises.get(&approval).filter(|approval| approval.outcome.is_some()).map(|approval| approval.settled_ms)
+    }
+
+    /// Gives a pending promise a deadline; an earlier one stays.
+    pub(crate) fn set_deadline(&mut self, number: u64, deadline_ms: Option<u64>) -> Option<u64> {
+        let promise = self.promises.get_mut(&number)?;
+        let earlier = promise.deadline_ms.into_iter().chain(deadline_ms).min()?;
+        if let Some(before) = promise.deadline_ms.replace(earlier) {
+            self.deadlines.remove(&(before, number));
+        }
+        self.deadlines.insert((earlier, number));
+        Some(earlier)
     }
 
     /// Adds a pending promise.
     pub(crate) fn insert(&mut self, number: u64, promise: Promise) {
         if let Some(deadline) = promise.deadline_ms {
             self.deadlines.insert((deadline, number));
+        }
+        if let Some(approval) = &promise.approval {
+            self.approvals.entry(approval.key).or_default().push(number);
         }
         self.in_flight += 1;
         self.beside += promise.bytes;
@@ -171,12 +305,20 @@ impl State {
         promise.settled_ms = at_ms;
         promise.about = None;
         promise.effect = None;
+        promise.held = None;
         self.beside -= promise.bytes;
         if let Some(deadline) = promise.deadline_ms {
             self.deadlines.remove(&(deadline, number));
         }
-        self.in_flight -= 1;
-        self.undelivered.push_back(number);
+        if let Some(rule) = promise.open_by.take() {
+            self.usage.closed(&rule);
+        }
+        if promise.approval.as_ref().is_some_and(|approval| approval.gates.is_some()) {
+            self.decided.push_back(number);
+        } else {
+            self.in_flight -= 1;
+            self.undelivered.push_back(number);
+        }
         true
     }
 
@@ -275,29 +417,52 @@ impl State {
 impl Promise {
     /// Whether the store decides how it is settled.
     pub(crate) fn is_stored(&self) -> bool {
-        matches!(self.role, Role::External | Role::Child)
+        matches!(self.role, Role::External | Role::Child) && !self.queued && self.gated_by.is_none()
+    }
+
+    /// Whether the guest has made it, and may use its number. It knows nothing of approvals.
+    pub(crate) fn is_of_guest(&self) -> bool {
+        self.called && self.approval.is_none()
+    }
+
+    /// Whether it is an approval that this rule asks for.
+    pub(crate) fn asks_by(&self, rule: &str) -> bool {
+        self.approval.as_ref().is_some_and(|approval| approval.rule == rule)
+    }
+
+    /// A promise as its call is recorded.
+    fn recorded(call: &Call<'_>, role: Role, deadline_ms: Option<u64>) -> Self {
+        let approval = match <[u8; 16]>::try_from(call.args) {
+            Ok(key) if call.kind == APPROVAL => Some(Approval { rule: call.rule.to_owned(), key, gates: None }),
+            _ => None,
+        };
+        Self { approval, rule: Some(call.rule.to_owned()), ..Self::new(role, deadline_ms) }
     }
 
     /// A pending promise.
     pub(crate) fn new(role: Role, deadline_ms: Option<u64>) -> Self {
-        let (outcome, about, effect) = (None, None, None);
-        let (settled_ms, bytes) = (0, 0);
-        let (delivered, recorded, called, own) = (false, false, false, false);
-        let (asked, missing) = (false, false);
         Self {
             role,
             deadline_ms,
-            outcome,
-            settled_ms,
-            delivered,
-            recorded,
-            called,
-            own,
-            bytes,
-            about,
-            asked,
-            missing,
-            effect,
+            outcome: None,
+            settled_ms: 0,
+            delivered: false,
+            recorded: false,
+            called: false,
+            own: false,
+            bytes: 0,
+            about: None,
+            asked: false,
+            missing: false,
+            effect: None,
+            retries: Retries::default(),
+            approval: None,
+            queued: false,
+            approved_by: None,
+            gated_by: None,
+            held: None,
+            rule: None,
+            open_by: None,
         }
     }
 }

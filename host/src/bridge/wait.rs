@@ -97,9 +97,16 @@ impl Bridge {
     /// # Errors
     /// [`Stop::Suspended`] when the instance is given up; a divergence when the journal holds another step here; [`Stop::Store`] when
     /// the store fails, because nothing that is waited for could be recorded any more.
-    pub(crate) async fn wait(self: &Arc<Self>, wanted: Option<&[u64]>, patience: Patience) -> Result<Vec<u64>, Stop> {
+    pub(crate) async fn wait(self: &Arc<Self>, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
+        self.stopwatch.pause();
+        let delivered = self.wait_for(wanted).await;
+        self.stopwatch.resume();
+        delivered
+    }
+
+    async fn wait_for(self: &Arc<Self>, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
         let too_long = async {
-            match patience {
+            match self.patience {
                 Patience::Forever => self.instances.too_long().await,
                 Patience::None => {}
             }
@@ -117,7 +124,7 @@ impl Bridge {
                 if let Some(delivered) = self.deliver(&mut state, wanted)? {
                     return Ok(delivered);
                 }
-                (self.next_deadline(&mut state), state.is_busy())
+                (self.next_deadline(&mut state), state.is_busy(self.patience))
             };
             if cold && !busy {
                 return Err(Stop::Suspended);
@@ -173,7 +180,9 @@ impl Bridge {
             return Ok(Some(numbers));
         }
         self.go_live(state)?;
+        self.admit(state);
         self.fire_timers(state, is_wanted);
+        self.admit(state);
         let numbers = self.first_settled(state, is_wanted);
         if !numbers.is_empty() {
             numbers.iter().for_each(|number| state.record_outcome(*number));
@@ -258,8 +267,10 @@ impl Bridge {
 }
 
 impl State {
-    /// Whether a capability of this host works on a request, whose answer would be lost with the run.
-    fn is_busy(&self) -> bool {
-        self.promises.values().any(|promise| promise.effect.is_some())
+    /// Whether a capability of this host works on a request, whose answer would be lost with the run; or, for one that has time, holds
+    /// a connection that would be.
+    fn is_busy(&self, patience: Patience) -> bool {
+        let connected = patience == Patience::Forever && self.open_ends > 0;
+        connected || self.promises.values().any(|promise| promise.effect.is_some())
     }
 }

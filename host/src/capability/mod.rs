@@ -12,11 +12,13 @@ mod console;
 mod context;
 pub mod files;
 mod functions;
+pub mod http;
 mod memo;
 mod promises;
 mod random;
 mod timers;
 mod types;
+pub mod websocket;
 
 pub(crate) use context::CLEAN_UP;
 
@@ -70,6 +72,19 @@ impl Registry {
     /// The capability of that name.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Capability>> {
         self.by_name.get(name).cloned()
+    }
+}
+
+/// What the arguments of a step are called, for whoever has to approve it; empty for a step that nobody is asked about.
+pub(crate) fn argument_names(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "http.fetch" => &["method", "url", "headers", "body", "timeout"],
+        "websocket.connect" => &["url", "protocols", "headers"],
+        "files.write" => &["path", "content"],
+        "files.remove" => &["path"],
+        "bridge.send-request" => &["capability", "message", "timeout"],
+        "functions.call" | "functions.spawn-detached" => &["function", "args", "target", "timeout"],
+        _ => &[],
     }
 }
 

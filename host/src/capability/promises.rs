@@ -9,6 +9,7 @@ use crate::schema::Schema;
 use crate::store::Asked;
 use crate::worker::Ctx;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 impl promises::Host for Ctx {
     fn create(&mut self, options: promises::Options) -> Result<u64, Fault> {
@@ -40,8 +41,8 @@ impl promises::Host for Ctx {
         if !delivered.is_empty() {
             return Ok(delivered);
         }
-        let wait = self.wait(Some(&promises));
-        wait.await.map_err(Fault::Stop)
+        let bridge = Arc::clone(&self.bridge);
+        bridge.wait(Some(&promises)).await.map_err(Fault::Stop)
     }
 
     fn outcome(&mut self, promise: u64) -> wasmtime::Result<Option<Result<String, types::Error>>> {

@@ -2,7 +2,7 @@
 
 use super::text;
 use everstep::store::PendingPromise;
-use everstep::{Error, Everstep};
+use everstep::{Answer, Error, Everstep};
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::io::{BufRead, IsTerminal};
@@ -66,6 +66,9 @@ impl Asker {
     pub(crate) async fn answer(&mut self, host: &Everstep, line: &str) -> Answered {
         let Some(question) = self.questions.front() else { return Answered::Yes(None) };
         let line = line.trim();
+        if question.kind == "approval" {
+            return self.decide(host, line).await;
+        }
         let json = serde_json::from_str::<&RawValue>(line).ok().map(|json| json.get().to_owned());
         let text = serde_json::Value::String(line.to_owned()).to_string();
         let mut refused = String::new();
@@ -81,6 +84,25 @@ impl Asker {
         Answered::No(format!("{}; try again", text::line(&refused, 400)))
     }
 
+    /// Takes a line as the decision on a call: `yes`, or `no`, and why.
+    async fn decide(&mut self, host: &Everstep, line: &str) -> Answered {
+        let Some(question) = self.questions.front() else { return Answered::Yes(None) };
+        let (word, reason) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let approved = match word {
+            "yes" => true,
+            "no" => false,
+            _ => return Answered::No("type yes or no, and why if you like".to_owned()),
+        };
+        let reason = Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+        let answer = Answer { approved, by: std::env::var("USER").ok(), reason };
+        // Texts always serialise.
+        let answer = serde_json::to_string(&answer).unwrap_or_default();
+        match host.settle(&question.id, Ok(answer)).await {
+            Ok(()) => Answered::Yes(self.next()),
+            Err(error) => Answered::No(error.to_string()),
+        }
+    }
+
     fn next(&mut self) -> Option<String> {
         self.questions.pop_front();
         self.questions.front().map(put)
@@ -88,5 +110,9 @@ impl Asker {
 }
 
 fn put(question: &PendingPromise) -> String {
+    if question.kind == "approval" {
+        let (call, data) = (text::line(&question.subject, 400), question.data.as_deref().unwrap_or_default());
+        return format!("{}\nmay it {call}? yes or no [{}]", text::line(data, 4000), question.id);
+    }
     format!("{} [{}]", text::line(&question.subject, 400), question.id)
 }

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::console::Style;
-use super::place::{CacheArg, Settings, StoreArg, WarmArg};
+use super::place::{CacheArg, NetworkArg, Settings, StoreArg, WarmArg};
 use super::replay::read_component;
 use super::watch::{Session, block_on};
 use everstep::{ExecutionId, Patience, Scope};
@@ -32,6 +32,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     warm: WarmArg,
     #[command(flatten)]
+    network: NetworkArg,
+    #[command(flatten)]
     store: StoreArg,
     /// Print one JSON object, that of `run`
     #[arg(long)]
@@ -48,10 +50,10 @@ Examples:
 pub(crate) fn run(args: Args) -> Outcome {
     args.store.store.existing()?;
     block_on(Box::pin(async move {
-        let Args { source, at, id, component, no_wait, warm, store, json, cache } = args;
+        let Args { source, at, id, component, no_wait, warm, network, store, json, cache } = args;
         let component = component.map(|file| read_component(&file)).transpose()?;
-        let settings = Settings { cache, warm, scope: Scope::Started };
-        let session = Session::start(store.store, &settings, Style { json, several: false })?;
+        let settings = Settings { cache, warm, network, scope: Scope::Started };
+        let session = Session::start(store.store, settings, Style { json, several: false })?;
         let (host, new) = (session.host.clone(), id.clone());
         let patience = if no_wait { Patience::None } else { Patience::Forever };
         let start = async {

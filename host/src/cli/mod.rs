@@ -4,6 +4,7 @@
 //! `report` says what they came to, `text` makes guest text harmless, `failure` holds errors and exit codes.
 
 mod ask;
+mod audit;
 mod build;
 mod cancel;
 mod console;
@@ -76,6 +77,8 @@ enum Command {
     Upgrade(upgrade::Args),
     #[command(subcommand)]
     Policy(policy::Command),
+    #[command(subcommand)]
+    Audit(audit::Command),
     Version(version::Args),
 }
 
@@ -119,6 +122,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Fork(args) => fork::run(args),
         Command::Upgrade(args) => upgrade::run(args),
         Command::Policy(command) => policy::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Version(args) => version::run(&args),
     }
 }

@@ -1,8 +1,9 @@
 //! The store that a command works on.
 
 use super::{Failure, text};
-use everstep::{Builder, Everstep, Policy, Reader, Scope};
+use everstep::{Builder, Everstep, Policy, Reader, Scope, network};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -38,10 +39,25 @@ pub(crate) struct WarmArg {
     keep_warm: Option<Span>,
 }
 
+/// How the host of a command reaches the network, and what nothing in it exceeds.
+#[derive(clap::Args)]
+pub(crate) struct NetworkArg {
+    /// Trust the certificate authorities of this PEM file, too; may be repeated
+    #[arg(long, value_name = "FILE")]
+    ca: Vec<PathBuf>,
+    /// Ask this name server, such as 127.0.0.1:53, and not those of the system; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Vec<SocketAddr>,
+    /// A policy that no execution exceeds, whatever it was started with; read again at SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ceiling: Option<PathBuf>,
+}
+
 /// What a host is built with besides its store.
 pub(crate) struct Settings {
     pub(crate) cache: CacheArg,
     pub(crate) warm: WarmArg,
+    pub(crate) network: NetworkArg,
     pub(crate) scope: Scope,
 }
 
@@ -68,9 +84,29 @@ impl FromStr for Span {
 
 impl Settings {
     /// A host over the store at `place`.
-    pub(crate) fn host(&self, place: &Place) -> Builder {
+    ///
+    /// # Errors
+    /// A certificate authority or the ceiling cannot be read.
+    pub(crate) fn host(&self, place: &Place) -> Result<Builder, Failure> {
         let builder = self.cache.folder().into_iter().fold(place.host(), Builder::cache).scope(self.scope);
-        self.warm.keep_warm.into_iter().fold(builder, |builder, span| builder.keep_warm(span.0))
+        let builder = self.warm.keep_warm.into_iter().fold(builder, |builder, span| builder.keep_warm(span.0));
+        let builder = builder.network(self.network.options()?);
+        Ok(self.network.ceiling()?.into_iter().fold(builder, Builder::ceiling))
+    }
+}
+
+impl NetworkArg {
+    fn options(&self) -> Result<network::Options, Failure> {
+        let options = match self.dns.as_slice() {
+            [] => network::Options::system(),
+            servers => network::Options::system().with_name_servers(servers),
+        };
+        options.with_authorities(&self.ca).map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    /// The ceiling as its file says now.
+    pub(crate) fn ceiling(&self) -> Result<Option<Policy>, Failure> {
+        Ok(self.ceiling.as_deref().map(Policy::load).transpose()?)
     }
 }
 

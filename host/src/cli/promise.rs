@@ -7,7 +7,7 @@ use super::{Exit, Failure, Outcome, complain, print, print_json, report};
 use crate::control::{Request, Settle, one_line};
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::PendingPromise;
-use everstep::{ErrorCode, GuestError, PromiseId};
+use everstep::{Answer, ErrorCode, GuestError, PromiseId};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ pub(crate) enum Command {
     List(List),
     Resolve(Resolve),
     Reject(Reject),
+    Approve(Approve),
+    Deny(Deny),
 }
 
 /// List the promises that wait for somebody, oldest first
@@ -68,6 +70,45 @@ pub(crate) struct Reject {
     json: bool,
 }
 
+/// Approve a call that the policy asks about
+///
+/// `promise list` shows the exact arguments; the approval holds for these, in this execution. If a host runs on the store, the call
+/// happens at once, else after the next `everstep resume`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  everstep promise approve order-7.3\n  everstep promise approve order-7.3 --reason 'checked with Ada'"
+)]
+pub(crate) struct Approve {
+    #[command(flatten)]
+    decision: Decision,
+}
+
+/// Deny a call that the policy asks about: the guest gets the error `denied`
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  everstep promise deny order-7.3 --reason 'not on a Friday'")]
+pub(crate) struct Deny {
+    #[command(flatten)]
+    decision: Decision,
+}
+
+/// What both say.
+#[derive(clap::Args)]
+struct Decision {
+    /// The promise, as `promise list` shows it
+    id: PromiseId,
+    /// Why; the audit log names who, the guest is told why when it is denied
+    #[arg(long)]
+    reason: Option<String>,
+    /// Who decides [default: the name of the user]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object {settled: ID}
+    #[arg(long)]
+    json: bool,
+}
+
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::List(List { store, json }) => list(&store.store, json),
@@ -82,7 +123,25 @@ pub(crate) fn run(command: Command) -> Outcome {
             let error = Some(GuestError::new(ErrorCode::Failed, message));
             settle(&store.store, Settle { promise: id, ok: None, error }, json)
         }
+        Command::Approve(Approve { decision }) => decide(decision, true),
+        Command::Deny(Deny { decision }) => decide(decision, false),
     }
+}
+
+fn decide(decision: Decision, approved: bool) -> Outcome {
+    let Decision { id, reason, by, store, json } = decision;
+    let kind =
+        store.store.reader()?.promises()?.into_iter().find(|promise| promise.id == id).map(|promise| promise.kind);
+    if let Some(kind) = kind.filter(|kind| kind != "approval") {
+        let how =
+            format!("{id} is no approval but of the kind {kind}; answer with: everstep promise resolve {id} JSON");
+        return Err(Failure::usage(how));
+    }
+    let by = by.or_else(|| std::env::var("USER").ok()).filter(|by| !by.is_empty());
+    let answer = serde_json::to_string(&Answer { approved, by, reason });
+    let answer =
+        answer.and_then(RawValue::from_string).map_err(|error| Failure::io("cannot write JSON")(error.into()))?;
+    settle(&store.store, Settle { promise: id, ok: Some(answer), error: None }, json)
 }
 
 fn settle(place: &Place, settle: Settle, json: bool) -> Outcome {

@@ -1,7 +1,7 @@
 //! `everstep resume`.
 
 use super::console::Style;
-use super::place::{CacheArg, Settings, StoreArg, WarmArg};
+use super::place::{CacheArg, NetworkArg, Settings, StoreArg, WarmArg};
 use super::replay::read_component;
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
@@ -31,6 +31,8 @@ pub(crate) struct Args {
     stay: bool,
     #[command(flatten)]
     warm: WarmArg,
+    #[command(flatten)]
+    network: NetworkArg,
     #[command(flatten)]
     store: StoreArg,
     /// Print one JSON object: that of `run`, or {executions: [...]} without an id
@@ -62,20 +64,20 @@ fn patience(no_wait: bool) -> Patience {
 }
 
 async fn one(id: &ExecutionId, args: Args) -> Outcome {
-    let Args { component, no_wait, warm, store, json, cache, .. } = args;
+    let Args { component, no_wait, warm, network, store, json, cache, .. } = args;
     let component = component.map(|file| read_component(&file)).transpose()?;
-    let session =
-        Session::start(store.store, &Settings { cache, warm, scope: Scope::Started }, Style { json, several: false })?;
+    let settings = Settings { cache, warm, network, scope: Scope::Started };
+    let session = Session::start(store.store, settings, Style { json, several: false })?;
     let host = session.host.clone();
     let start = host.resume_with(id, component.as_ref(), patience(no_wait));
     super::run::follow(session, id.clone(), start, json).await
 }
 
 async fn all(args: Args) -> Outcome {
-    let Args { no_wait, stay, warm, store, json, cache, .. } = args;
+    let Args { no_wait, stay, warm, network, store, json, cache, .. } = args;
     let scope = if no_wait { Scope::Started } else { Scope::Everything };
-    let settings = Settings { cache, warm, scope };
-    let mut session = Session::start(store.store, &settings, Style { json, several: true })?;
+    let settings = Settings { cache, warm, network, scope };
+    let mut session = Session::start(store.store, settings, Style { json, several: true })?;
     let unfinished = |execution: &Execution| !execution.state.is_final();
     let executions: Vec<_> = session.host.reader().executions()?.into_iter().filter(unfinished).collect();
     let resume = format!("everstep resume{}", session.place.option());

@@ -1,7 +1,7 @@
 //! `everstep run`.
 
 use super::console::Style;
-use super::place::{CacheArg, Place, Settings, Span, WarmArg};
+use super::place::{CacheArg, NetworkArg, Place, Settings, Span, WarmArg};
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, complain, json_line, text};
@@ -42,6 +42,8 @@ pub(crate) struct Args {
     timeout: Option<Span>,
     #[command(flatten)]
     warm: WarmArg,
+    #[command(flatten)]
+    network: NetworkArg,
     /// Print one JSON object {id, state, result | error, steps, replayed, wall_ms}; what the function prints goes to standard error
     #[arg(long)]
     json: bool,
@@ -56,7 +58,7 @@ Examples:
   everstep run . publish --args @args.json --policy policy.toml --no-wait --json";
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { target, function, args, id, policy, store, no_wait, timeout, warm, json, cache } = args;
+    let Args { target, function, args, id, policy, store, no_wait, timeout, warm, network, json, cache } = args;
     let policy = load_policy(policy.as_deref())?;
     store.check_out_of_reach(&policy)?;
     let args = read_args(&args)?;
@@ -69,11 +71,11 @@ pub(crate) fn run(args: Args) -> Outcome {
         run = run.without_waiting();
     }
     run.timeout = timeout.map(Span::duration);
-    let settings = Settings { cache, warm, scope: Scope::Started };
-    block_on(Box::pin(execute(run, store, &settings, json)))
+    let settings = Settings { cache, warm, network, scope: Scope::Started };
+    block_on(Box::pin(execute(run, store, settings, json)))
 }
 
-async fn execute(run: Run, place: Place, settings: &Settings, json: bool) -> Outcome {
+async fn execute(run: Run, place: Place, settings: Settings, json: bool) -> Outcome {
     let session = Session::start(place, settings, Style { json, several: false })?;
     let (host, id) = (session.host.clone(), run.id.clone());
     follow(session, id, host.start(run), json).await

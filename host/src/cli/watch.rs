@@ -2,7 +2,7 @@
 
 use super::ask::{Answered, Asker};
 use super::console::{Console, Style};
-use super::place::{Place, Settings};
+use super::place::{NetworkArg, Place, Settings};
 use super::{Exit, Failure, text};
 use crate::control::Server;
 use everstep::store::PendingPromise;
@@ -37,6 +37,8 @@ pub(crate) struct Session {
     announced: HashSet<PromiseId>,
     interrupt: Signal,
     terminate: Signal,
+    /// Has the ceiling read again; none without one.
+    reload: Option<(Signal, NetworkArg)>,
 }
 
 /// How watching ended.
@@ -47,19 +49,29 @@ pub(crate) enum Watched {
     Stopped(Exit),
 }
 
+async fn hung_up(reload: &mut Option<(Signal, NetworkArg)>) {
+    match reload {
+        Some((signal, _)) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
 impl Session {
     /// Starts a host whose output goes to a console of this style, and its control socket.
-    pub(crate) fn start(place: Place, settings: &Settings, style: Style) -> Result<Self, Failure> {
+    pub(crate) fn start(place: Place, settings: Settings, style: Style) -> Result<Self, Failure> {
         let cannot = |what: &'static str| Failure::io(what);
         let console = Console::start(style).map_err(cannot("cannot start a thread"))?;
         let sink = console.clone();
-        let host = settings.host(&place).on_output(move |output| sink.output(output)).build()?;
+        let host = settings.host(&place)?.on_output(move |output| sink.output(output)).build()?;
         let interrupt = signal(SignalKind::interrupt()).map_err(cannot("cannot handle signals"))?;
         let terminate = signal(SignalKind::terminate()).map_err(cannot("cannot handle signals"))?;
+        let reload = signal(SignalKind::hangup()).map_err(cannot("cannot handle signals"))?;
+        let reload = settings.network.ceiling.is_some().then_some((reload, settings.network));
         let server = serve(&place, &host, &console);
         let (json, started, announced) = (style.json, now(), HashSet::new());
         let asker = if json { None } else { Asker::start() };
-        Ok(Self { host, console, place, asker, stays: false, json, server, started, announced, interrupt, terminate })
+        let stays = false;
+        Ok(Self { host, console, place, asker, stays, json, server, started, announced, interrupt, terminate, reload })
     }
 
     /// Waits for executions; `each` is called as they end.
@@ -82,6 +94,7 @@ impl Session {
                 }
                 line = Asker::line(&mut self.asker) => self.take_answer(&line).await,
                 _ = tick.tick() => self.look(&running),
+                () = hung_up(&mut self.reload) => self.read_ceiling(),
                 _ = self.interrupt.recv() => return Watched::Stopped(Exit::Interrupted),
                 _ = self.terminate.recv() => return Watched::Stopped(Exit::Terminated),
             }
@@ -98,9 +111,21 @@ impl Session {
         if !self.announced.insert(promise.id.clone()) {
             return;
         }
-        match self.asker.as_mut().filter(|_| promise.kind == "input") {
+        match self.asker.as_mut().filter(|_| matches!(promise.kind.as_str(), "input" | "approval")) {
             Some(asker) => asker.add(promise).into_iter().for_each(|question| self.console.note(question)),
             None => self.console.note(waiting(promise, &self.place)),
+        }
+    }
+
+    /// Reads the ceiling again; one that cannot be read leaves the old one.
+    fn read_ceiling(&self) {
+        let Some((_, network)) = &self.reload else { return };
+        match network.ceiling() {
+            Ok(policy) => {
+                self.host.set_ceiling(policy);
+                self.console.note("the ceiling was read again");
+            }
+            Err(failure) => self.console.note(format!("the ceiling stays as it was: {}", failure.message)),
         }
     }
 
@@ -219,6 +244,13 @@ fn waiting(promise: &PendingPromise, place: &Place) -> String {
     let how = match place {
         Place::Memory => {
             "nobody can answer it here: another process reaches a store in a folder only (--store DIR)".into()
+        }
+        Place::Folder(_) if kind == "approval" => {
+            let option = place.option();
+            format!(
+                "{}\n  decide with: everstep promise approve {id}{option} (or deny)",
+                text::line(data.as_deref().unwrap_or_default(), 2000)
+            )
         }
         Place::Folder(_) => format!("answer with: everstep promise resolve {id} JSON{}", place.option()),
     };

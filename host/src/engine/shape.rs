@@ -16,8 +16,20 @@ pub(super) struct Shape {
 /// The package of our own imports, and the versions that are compatible with what we link.
 const HOST: (&str, &str) = ("everstep:host/", "0.1.");
 /// The interfaces of that package that a guest may import.
-const INTERFACES: [&str; 10] =
-    ["types", "promises", "console", "files", "timers", "random", "memo", "context", "bridge", "functions"];
+const INTERFACES: [&str; 12] = [
+    "types",
+    "promises",
+    "console",
+    "files",
+    "timers",
+    "random",
+    "memo",
+    "context",
+    "bridge",
+    "functions",
+    "http",
+    "websocket",
+];
 /// The export that makes a component a guest.
 const GUEST: &str = "everstep:host/guest@0.1.0";
 

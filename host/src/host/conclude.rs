@@ -8,7 +8,7 @@ use crate::store::operation::{NewPromise, Operation, Reply, Settlement};
 use crate::store::record::{NEVER, Value, tag};
 use crate::store::{self, Applied, Change, Failure, FailureKind};
 use crate::worker::Ending;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is left to do after a run.
@@ -149,17 +149,24 @@ fn abandoned<'a>(bridge: &'a Bridge, state: &'a State) -> impl Iterator<Item = O
     state.stored().map(|number| Operation::CancelTree { id: bridge.id.promise(number).to_string() })
 }
 
-/// The promises that an execution waits for.
-fn awaited(state: &State) -> Vec<u64> {
+/// The promises that an execution waits for: instead of a call that is not approved yet, its approval, or the one like it that is shown.
+fn awaited(state: &State) -> BTreeSet<u64> {
     let pending = state.promises.iter().filter(|(_, promise)| promise.outcome.is_none()).map(|(number, _)| *number);
-    match &state.waits_for {
-        None => pending.collect(),
-        Some(wanted) => pending.filter(|number| wanted.contains(number)).collect(),
-    }
+    let wanted = |number: &u64| state.waits_for.as_ref().is_none_or(|wanted| wanted.contains(number));
+    let approval = |number: u64| state.promises.get(&number).and_then(|promise| promise.gated_by).unwrap_or(number);
+    let shown = |number: u64| {
+        let approval = state.promises.get(&number).filter(|promise| promise.queued)?.approval.as_ref()?;
+        state.leader(approval)
+    };
+    pending.filter(wanted).map(approval).map(|number| shown(number).unwrap_or(number)).collect()
 }
 
 /// The timers that an execution waits for become promises of the store, which fires them.
-fn timers<'a>(bridge: &'a Bridge, state: &'a State, awaited: &'a [u64]) -> impl Iterator<Item = Operation> + use<'a> {
+fn timers<'a>(
+    bridge: &'a Bridge,
+    state: &'a State,
+    awaited: &'a BTreeSet<u64>,
+) -> impl Iterator<Item = Operation> + use<'a> {
     let timers = awaited.iter().filter_map(|number| Some((*number, state.promises.get(number)?)));
     timers.filter(|(_, promise)| !promise.is_stored()).map(|(number, promise)| {
         let tags = [(tag::TIMER, "true"), (tag::PARENT, bridge.id.as_str())];

@@ -2,7 +2,7 @@
 
 use super::run::Component;
 use super::{Error, Inner};
-use crate::bridge::{Bridge, Parts, State, TaskClaim};
+use crate::bridge::{Bridge, Parts, Patience, State, TaskClaim};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::journal::{Committer, History, Journal};
@@ -28,7 +28,8 @@ pub(super) fn scratch_parts(
         TaskClaim { component: Digest([0; 32]), version: 0, target: Arc::clone(&inner.target), deadline_ms: None };
     let committer = Committer::unattended(Arc::new(MemoryStore::default()));
     let (clock, instances) = (Arc::clone(&inner.clock), Arc::clone(&inner.instances));
-    Parts { id, function, seed, grants, capabilities: Arc::default(), clock, committer, claim, instances }
+    let patience = Patience::None;
+    Parts { id, function, seed, grants, capabilities: Arc::default(), clock, committer, claim, instances, patience }
 }
 
 /// Components kept linked although nobody may run them again.

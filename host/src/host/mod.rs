@@ -29,7 +29,9 @@ use crate::engine::{Engines, Options, SPARE};
 use crate::grants::GrantsCache;
 use crate::id::{Digest, ExecutionId, group_address};
 use crate::journal::Committer;
+use crate::network;
 use crate::output::{Output, Sink};
+use crate::policy::Policy;
 use crate::store::{self, Applied, FileStore, MemoryStore, Store};
 use crate::worker::Loaded;
 use live::{Live, Note};
@@ -69,6 +71,8 @@ pub struct Builder {
     keep_warm: Duration,
     group: String,
     scope: Scope,
+    network: network::Options,
+    ceiling: Option<Policy>,
 }
 
 /// How long an execution that only waits keeps its instance, unless the builder says otherwise.
@@ -147,6 +151,12 @@ impl Everstep {
         Some(state.next.max(state.progress.steps))
     }
 
+    /// Replaces the ceiling, or lifts it: from the next decision on, every call of every execution needs this policy's grant, too. What was
+    /// decided stays decided, and connections that are open stay open.
+    pub fn set_ceiling(&self, policy: Option<Policy>) {
+        self.inner.grants.set_ceiling(policy);
+    }
+
     /// The store, for reading.
     pub fn reader(&self) -> Reader {
         Reader::over(Arc::clone(self.inner.committer.store()))
@@ -165,6 +175,8 @@ impl Builder {
             keep_warm: KEEP_WARM,
             group: "default".to_owned(),
             scope: Scope::default(),
+            network: network::Options::system(),
+            ceiling: None,
         }
     }
 
@@ -225,6 +237,21 @@ impl Builder {
         self
     }
 
+    /// Other name servers, or more certificate authorities, than those of the system.
+    #[must_use]
+    pub fn network(mut self, options: network::Options) -> Self {
+        self.network = options;
+        self
+    }
+
+    /// A policy that no execution of this host exceeds, whatever it was started with: a call is granted if both grant it. Quotas are
+    /// those of the execution's own policy. [`Everstep::set_ceiling`] replaces it.
+    #[must_use]
+    pub fn ceiling(mut self, policy: Policy) -> Self {
+        self.ceiling = Some(policy);
+        self
+    }
+
     /// Opens the store and starts the host.
     ///
     /// # Errors
@@ -260,7 +287,7 @@ impl Builder {
             engines: Engines::new(options)?,
             registry: Arc::new(self.registry),
             clock: self.clock,
-            grants: GrantsCache::new(private),
+            grants: GrantsCache::new(private, self.network),
             components: Mutex::default(),
             kept: Mutex::default(),
             live,
@@ -271,6 +298,7 @@ impl Builder {
             notes: Mutex::new(Some(notes)),
             describing: Semaphore::new(SPARE as usize),
         };
+        inner.grants.set_ceiling(self.ceiling);
         let host = Everstep { inner: Arc::new(inner) };
         if tokio::runtime::Handle::try_current().is_ok() {
             host.work();

@@ -275,7 +275,7 @@ impl Everstep {
         if run.id.parent().is_some() {
             return Err(Error::IdTaken(run.id));
         }
-        let grants = inner.grants.open(&run.policy)?;
+        let grants = inner.grants.open(&run.policy.for_function(&run.function))?;
         let loaded = inner.load(&run.component, &grants).await?;
         inner.check_function(&loaded, &grants, &run.function).await?;
         let now_ms = inner.clock.now_ms();
@@ -458,18 +458,19 @@ impl Everstep {
             committer: Arc::clone(&inner.committer),
             claim: claimed,
             instances: Arc::clone(&inner.instances),
+            patience,
         };
         let bridge = Bridge::new(parts, state);
         claim.run(Arc::clone(&bridge), &args);
         let host = self.clone();
-        let job = Job { component, bridge: Arc::clone(&bridge), args, patience };
+        let job = Job { component, bridge: Arc::clone(&bridge), args };
         tokio::spawn(async move { host.see_through(claim, job, permit).await });
         bridge
     }
 
     /// Runs an execution until it ends, or has nothing to do but wait, and tells whoever waits for that.
     async fn see_through(self, claim: Claim, job: Job, permit: Option<OwnedSemaphorePermit>) {
-        let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.patience);
+        let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.bridge.patience);
         let ended = AssertUnwindSafe(self.drive_and_conclude(job, permit, started)).catch_unwind().await;
         let ended = match ended {
             Ok(ended) => ended,
@@ -674,7 +675,7 @@ fn string_length(text: &str) -> usize {
 }
 
 fn check_policy(run: &Run, pinned: Digest) -> Result<(), Error> {
-    let (id, given) = (run.id.clone(), run.policy.digest());
+    let (id, given) = (run.id.clone(), run.policy.for_function(&run.function).digest());
     if given == pinned { Ok(()) } else { Err(Error::PolicyChanged { id, pinned, given }) }
 }
 

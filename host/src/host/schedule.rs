@@ -27,7 +27,7 @@ impl Everstep {
             return Err(Error::Arguments { reason: error.to_string() });
         }
         let inner = &self.inner;
-        let grants = inner.grants.open(&run.policy)?;
+        let grants = inner.grants.open(&run.policy.for_function(&run.function))?;
         let loaded = inner.load(&run.component, &grants).await?;
         inner.check_function(&loaded, &grants, &run.function).await?;
         let component = run.component.digest;

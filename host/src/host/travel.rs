@@ -4,7 +4,7 @@ use super::live::Claimed;
 use super::load::scratch_parts;
 use super::run::Component;
 use super::{Error, Everstep, StepView};
-use crate::bridge::{Bridge, Patience, Stop};
+use crate::bridge::{APPROVAL, Bridge, Stop};
 use crate::grants::Grants;
 use crate::id::ExecutionId;
 use crate::journal::{History, Record};
@@ -72,12 +72,7 @@ impl Everstep {
         state.only_up_to = Some(to.unwrap_or(u64::MAX));
         let parts = scratch_parts(inner, execution.id.clone(), execution.function.clone(), execution.seed, grants);
         let bridge = Bridge::new(parts, state);
-        let job = Job {
-            component: loaded,
-            bridge: Arc::clone(&bridge),
-            args: execution.args.clone(),
-            patience: Patience::None,
-        };
+        let job = Job { component: loaded, bridge: Arc::clone(&bridge), args: execution.args.clone() };
         // The semaphore is never closed.
         let _permit = inner.describing.acquire().await;
         let end = ReplayEnd::of(drive(job).await)?;
@@ -138,9 +133,13 @@ impl Everstep {
         for record in history.records_with_offsets() {
             let (offset, record) = record.map_err(corrupted)?;
             let behind = match record {
+                // What nobody was asked about yet is asked about anew.
+                Record::Called { call, .. } if call.kind == APPROVAL => call.number + 1 >= at,
                 Record::Step { call, .. } | Record::Called { call, .. } => call.number >= at,
                 Record::Returned { .. } => true,
-                Record::Started(_) | Record::Settled { .. } | Record::Delivered { .. } => false,
+                Record::Started(_) | Record::Settled { .. } | Record::Delivered { .. } | Record::Retried { .. } => {
+                    false
+                }
             };
             if behind {
                 bytes.truncate(offset);

@@ -36,6 +36,8 @@ pub struct StepView {
     pub at_ms: u64,
     /// When its outcome was known, in milliseconds since the Unix epoch.
     pub settled_ms: Option<u64>,
+    /// Attempts that failed before anything was sent, and were followed by another.
+    pub retries: u32,
 }
 
 /// What came of a step.
@@ -140,6 +142,11 @@ impl Reader {
                     step.settled_ms = Some(at_ms);
                 }
             }
+            Record::Retried { number, .. } => {
+                if let Some(step) = steps.iter_mut().rev().find(|step| step.n == number) {
+                    step.retries += 1;
+                }
+            }
             Record::Started(_) | Record::Delivered { .. } | Record::Returned { .. } => {}
         })?;
         Ok(steps)
@@ -183,6 +190,7 @@ impl StepView {
             outcome,
             at_ms: call.at_ms,
             settled_ms,
+            retries: 0,
         }
     }
 }

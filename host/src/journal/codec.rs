@@ -1,6 +1,16 @@
 //! Bytes in and out: varints, length-prefixed bytes, and checksummed frames.
 
-use super::Corrupted;
+/// Bytes that are no journal of this format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal is corrupted at byte {offset}: expected {expected}, found {found}")]
+pub struct Corrupted {
+    /// Where the bad frame or record starts.
+    pub offset: usize,
+    /// What should be there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
 
 /// Length and checksum in front of every record.
 const HEADER: usize = 8;

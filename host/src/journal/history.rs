@@ -15,6 +15,16 @@ pub(crate) struct History {
     settled: HashMap<u64, usize>,
     /// The order in which they settled.
     order: Vec<u64>,
+    /// How often each step was retried, and when the last of these attempts was due.
+    retried: HashMap<u64, Retries>,
+}
+
+/// The further attempts of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Retries {
+    pub(crate) count: u32,
+    /// When the last one is due, in milliseconds since the Unix epoch.
+    pub(crate) due_ms: u64,
 }
 
 impl History {
@@ -27,12 +37,18 @@ impl History {
         let mut offset = 0;
         while offset < history.bytes.len() {
             let (body, next) = codec::checked_body(&history.bytes, offset)?;
-            if Record::is_settled(body) {
-                let Record::Settled { number, .. } = Record::decode(body, offset)? else {
-                    continue;
-                };
-                history.settled.insert(number, offset);
-                history.order.push(number);
+            if Record::is_aside(body) {
+                match Record::decode(body, offset)? {
+                    Record::Settled { number, .. } => {
+                        history.settled.insert(number, offset);
+                        history.order.push(number);
+                    }
+                    Record::Retried { number, due_ms, .. } => {
+                        let retries = history.retried.entry(number).or_default();
+                        *retries = Retries { count: retries.count.saturating_add(1), due_ms };
+                    }
+                    _ => {}
+                }
             }
             offset = next;
         }
@@ -94,7 +110,7 @@ impl History {
     pub(crate) fn peek(&mut self) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
         while self.position < self.bytes.len() {
             let (body, next) = codec::body(&self.bytes, self.position)?;
-            if !Record::is_settled(body) {
+            if !Record::is_aside(body) {
                 break;
             }
             self.position = next;
@@ -125,6 +141,11 @@ impl History {
     /// The settled steps, in the order in which they settled.
     pub(crate) fn settlements(&self) -> &[u64] {
         &self.order
+    }
+
+    /// How often a step was retried.
+    pub(crate) fn retries(&self, number: u64) -> Retries {
+        self.retried.get(&number).copied().unwrap_or_default()
     }
 
     /// Length in bytes.

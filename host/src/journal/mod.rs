@@ -11,24 +11,13 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use codec::Corrupted;
 pub(crate) use commit::{Committer, Ticket, take_writing_us};
-pub(crate) use history::{History, Next};
+pub(crate) use history::{History, Next, Retries};
 pub(crate) use record::{Call, FORMAT, Outcome, Record, Role, Started};
 
 use crate::id::Digest;
 use crate::store::{Change, Execution, ExecutionKey};
-
-/// Bytes that are no journal of this format.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the journal is corrupted at byte {offset}: expected {expected}, found {found}")]
-pub struct Corrupted {
-    /// Where the bad frame or record starts.
-    pub offset: usize,
-    /// What should be there.
-    pub expected: String,
-    /// What is there.
-    pub found: String,
-}
 
 /// The journal of one execution that a host holds.
 #[derive(Debug)]

@@ -12,11 +12,35 @@ pub(crate) const FORMAT: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
     Started(Started<'a>),
-    Step { call: Call<'a>, outcome: Outcome<'a> },
-    Called { call: Call<'a>, role: Role, deadline_ms: Option<u64> },
-    Settled { number: u64, at_ms: u64, outcome: Outcome<'a> },
-    Delivered { at_ms: u64, numbers: Vec<u64> },
-    Returned { at_ms: u64, outcome: Outcome<'a> },
+    Step {
+        call: Call<'a>,
+        outcome: Outcome<'a>,
+    },
+    Called {
+        call: Call<'a>,
+        role: Role,
+        deadline_ms: Option<u64>,
+    },
+    Settled {
+        number: u64,
+        at_ms: u64,
+        outcome: Outcome<'a>,
+    },
+    Delivered {
+        at_ms: u64,
+        numbers: Vec<u64>,
+    },
+    Returned {
+        at_ms: u64,
+        outcome: Outcome<'a>,
+    },
+    /// An attempt failed before anything was sent, and another follows at `due_ms`.
+    Retried {
+        number: u64,
+        at_ms: u64,
+        due_ms: u64,
+        reason: Cow<'a, str>,
+    },
 }
 
 /// What an execution starts from.
@@ -80,6 +104,7 @@ const CALLED: u8 = 3;
 const SETTLED: u8 = 4;
 const DELIVERED: u8 = 5;
 const RETURNED: u8 = 6;
+const RETRIED: u8 = 7;
 
 impl<'a> Record<'a> {
     /// Appends the record as one frame.
@@ -118,6 +143,11 @@ impl<'a> Record<'a> {
                 codec::put_varint(out, *at_ms);
                 put_outcome(out, outcome);
             }
+            Record::Retried { number, at_ms, due_ms, reason } => {
+                out.push(RETRIED);
+                [number, at_ms, due_ms].into_iter().for_each(|field| codec::put_varint(out, *field));
+                codec::put_bytes(out, reason.as_bytes());
+            }
         }
     }
 
@@ -150,7 +180,13 @@ impl<'a> Record<'a> {
                 Record::Delivered { at_ms, numbers }
             }
             RETURNED => Record::Returned { at_ms: fields.varint()?, outcome: get_outcome(&mut fields)? },
-            _ => return Err(Malformed("a record type from 1 to 6")),
+            RETRIED => Record::Retried {
+                number: fields.varint()?,
+                at_ms: fields.varint()?,
+                due_ms: fields.varint()?,
+                reason: Cow::Borrowed(fields.text()?),
+            },
+            _ => return Err(Malformed("a record type from 1 to 7")),
         };
         fields.end()?;
         Ok(record)
@@ -161,9 +197,9 @@ impl<'a> Record<'a> {
         body.first() == Some(&CALLED)
     }
 
-    /// Whether a body holds a `settled` record, without decoding it.
-    pub(super) fn is_settled(body: &[u8]) -> bool {
-        body.first() == Some(&SETTLED)
+    /// Whether a body says what became of a `called` step, which is no act of the guest; without decoding it.
+    pub(super) fn is_aside(body: &[u8]) -> bool {
+        matches!(body.first(), Some(&(SETTLED | RETRIED)))
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the store of an instance holds: everything that host functions need.
 
-use super::meter::Stopwatch;
-use crate::bridge::{Bridge, Patience, Stop};
+use crate::bridge::Bridge;
 use crate::engine::{Limiter, Limits, wasi};
 use crate::policy;
 use std::sync::Arc;
@@ -14,30 +13,13 @@ pub(crate) struct Ctx {
     pub(crate) wasi: Option<wasi::VirtualWasi>,
     /// What the guest said before it trapped.
     pub(crate) panic: Option<String>,
-    pub(super) stopwatch: Arc<Stopwatch>,
-    patience: Patience,
 }
 
 impl Ctx {
-    pub(super) fn new(bridge: Arc<Bridge>, patience: Patience) -> Self {
+    pub(super) fn new(bridge: Arc<Bridge>) -> Self {
         let limits = &bridge.grants.policy.limits;
         let limiter = Limiter::new(store_limits(limits));
-        let stopwatch = Arc::new(Stopwatch::new(limits.wall));
-        Self { bridge, limiter, wasi: None, panic: None, stopwatch, patience }
-    }
-
-    /// Waits for promises without counting the time as running time.
-    pub(crate) fn wait<'w>(
-        &self,
-        wanted: Option<&'w [u64]>,
-    ) -> impl Future<Output = Result<Vec<u64>, Stop>> + Send + use<'w> {
-        let (bridge, stopwatch, patience) = (Arc::clone(&self.bridge), Arc::clone(&self.stopwatch), self.patience);
-        async move {
-            stopwatch.pause();
-            let delivered = bridge.wait(wanted, patience).await;
-            stopwatch.resume();
-            delivered
-        }
+        Self { bridge, limiter, wasi: None, panic: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::meter::metered;
 use super::{Ctx, FunctionInfo, Loaded};
 use crate::bindings::exports::everstep::host::guest::Progress;
-use crate::bridge::{Bridge, Patience, Stop};
+use crate::bridge::{Bridge, Stop};
 use crate::engine::wasi;
 use crate::guest_error::GuestError;
 use crate::host::Error;
@@ -15,7 +15,6 @@ pub(crate) struct Job {
     pub(crate) component: Arc<Loaded>,
     pub(crate) bridge: Arc<Bridge>,
     pub(crate) args: String,
-    pub(crate) patience: Patience,
 }
 
 /// How a run ends.
@@ -35,13 +34,13 @@ pub(crate) enum Ending {
 /// Runs an execution in an instance of its own, which is discarded at the end whatever the end is.
 pub(crate) async fn drive(job: Job) -> Ending {
     let bridge = Arc::clone(&job.bridge);
-    let mut store = new_store(&job.component, Arc::clone(&bridge), job.patience);
-    let stopwatch = Arc::clone(&store.data().stopwatch);
+    let mut store = new_store(&job.component, Arc::clone(&bridge));
+    bridge.stopwatch.resume();
     let ended = tokio::select! {
         biased;
         () = bridge.canceled() => Err(Stop::Canceled),
         ended = turns(&mut store, &job) => ended,
-        stop = stopwatch.expired() => Err(stop),
+        stop = bridge.stopwatch.expired() => Err(stop),
     };
     let ended = match ended {
         Err(Stop::Unhandled(error)) => Ok(Err(error)),
@@ -88,7 +87,7 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
                 };
             }
         }
-        let settled = store.data().wait(None).await?;
+        let settled = bridge.wait(None).await?;
         let resume = guest.call_resume(&mut *store, &settled);
         progress = metered(&bridge, resume).await?.map_err(stopped)?;
     }
@@ -146,9 +145,9 @@ fn hostcall_fuel(bytes_per_call: u64) -> usize {
     usize::try_from(bytes_per_call.saturating_add(bytes_per_call / 16).saturating_add(64 << 10)).unwrap_or(usize::MAX)
 }
 
-fn new_store(component: &Loaded, bridge: Arc<Bridge>, patience: Patience) -> Store<Ctx> {
+fn new_store(component: &Loaded, bridge: Arc<Bridge>) -> Store<Ctx> {
     let fuel = hostcall_fuel(bridge.grants.policy.limits.bytes_per_call);
-    let mut store = Store::new(&component.component.engine, Ctx::new(bridge, patience));
+    let mut store = Store::new(&component.component.engine, Ctx::new(bridge));
     store.limiter(|ctx| &mut ctx.limiter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
@@ -158,8 +157,8 @@ fn new_store(component: &Loaded, bridge: Arc<Bridge>, patience: Patience) -> Sto
 
 /// Asks a component for its functions, in an execution that nothing is kept of.
 pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<Vec<FunctionInfo>, Error> {
-    let mut store = new_store(component, Arc::clone(&bridge), Patience::None);
-    let stopwatch = Arc::clone(&store.data().stopwatch);
+    let mut store = new_store(component, Arc::clone(&bridge));
+    bridge.stopwatch.resume();
     let describe = async {
         let instance = metered(&bridge, component.pre.instantiate_async(&mut store)).await?.map_err(stopped)?;
         let functions = instance.everstep_host_guest().call_functions(&mut store);
@@ -167,7 +166,7 @@ pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<
     };
     let described = tokio::select! {
         described = describe => described,
-        stop = stopwatch.expired() => Err(stop),
+        stop = bridge.stopwatch.expired() => Err(stop),
     };
     match described {
         Ok(functions) => Ok(functions.into_iter().map(Into::into).collect()),

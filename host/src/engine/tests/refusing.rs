@@ -44,7 +44,7 @@ fn imports_that_the_host_does_not_offer_are_listed() {
     let text = r#"(component
         (import "everstep:host/files@0.1.0" (instance))
         (import "everstep:host/files@0.2.0" (instance))
-        (import "everstep:host/http@0.1.0" (instance))
+        (import "everstep:host/sockets@0.1.0" (instance))
         (import "wasi:io/poll@0.2.9" (instance))
         (import "wasi:http/types@0.2.9" (instance))
         (import "wasi:io/poll@0.3.0-rc-1" (instance))
@@ -52,7 +52,7 @@ fn imports_that_the_host_does_not_offer_are_listed() {
     let error = refused(&wat::parse_str(text).unwrap());
     assert_eq!(
         error.to_string(),
-        "the component imports what this host does not offer: everstep:host/files@0.2.0, everstep:host/http@0.1.0, \
+        "the component imports what this host does not offer: everstep:host/files@0.2.0, everstep:host/sockets@0.1.0, \
          wasi:http/types@0.2.9, wasi:io/poll@0.3.0-rc-1, init"
     );
 }

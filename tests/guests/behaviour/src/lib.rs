@@ -5,6 +5,7 @@ mod determinism;
 mod divergence;
 mod functions;
 mod memos;
+mod network;
 mod output;
 mod promises;
 mod raw;

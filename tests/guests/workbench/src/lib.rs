@@ -1,6 +1,6 @@
 //! One function for each thing that a test or a bench needs a guest to do.
 
-use everstep_sdk::{Context, Error};
+use everstep_sdk::{Context, Error, parallel_map};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -63,6 +63,21 @@ async fn naps(ctx: Context, args: Times) -> Result<u64, Error> {
         ctx.sleep(Duration::from_millis(1)).await?;
     }
     Ok(args.times)
+}
+
+/// What to fetch, how often, and how many at once.
+#[derive(Deserialize)]
+struct Fetches {
+    url: String,
+    times: u64,
+    width: usize,
+}
+
+/// Fetches one URL over and over, so many at once; returns the bytes of all bodies.
+#[everstep_sdk::function]
+async fn fetches(ctx: Context, args: Fetches) -> Result<u64, Error> {
+    let fetch = |_| async { Ok::<_, Error>(ctx.fetch(args.url.as_str()).await?.body.len() as u64) };
+    Ok(parallel_map(args.width, 0..args.times, fetch).await?.into_iter().sum())
 }
 
 /// How much to compute, and how many calls to make meanwhile.

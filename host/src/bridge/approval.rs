@@ -1,0 +1,288 @@
+//! Approval: a person decides on a call before it has an effect.
+//!
+//! A call that an `[[ask]]` rule matches takes two numbers: that of the approval, a promise of the store with the exact arguments, and
+//! its own. A step that the guest blocks on waits for the approval as for any promise; one that makes a promise leaves the guest
+//! going, and its effect begins when the approval is there. The guest can neither see the approval nor settle it.
+//!
+//! Of identical calls that wait, the first is shown. What is decided on it holds for the others as well, but for an approval that is good
+//! for one use: then the next one is shown.
+
+use super::pipeline::{Admitted, Begun, Line};
+use super::promises::{About, NewPromise, deadline};
+use super::state::{Approval, Held, Promise};
+use super::{Bridge, State, Step, Stop};
+use crate::capability::argument_names;
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::journal::{Call, Record, Role};
+use crate::policy::{self, AskRule, Remember, audit, quoted};
+use crate::store::operation::Operation;
+use crate::store::record::PromiseState;
+use crate::store::{Asked, Change};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// The kind of the step that asks.
+pub(crate) const APPROVAL: &str = "approval";
+
+/// More than this is not read by a person, in bytes.
+const LARGEST: usize = 256 << 10;
+
+/// The JSON Schema of an [`Answer`].
+const ANSWER: &str = r#"{"type":"object","required":["approved"],"additionalProperties":false,"properties":{"approved":{"type":"boolean"},"by":{"type":"string","maxLength":256},"reason":{"type":"string","maxLength":1024}}}"#;
+
+/// The answer of whoever decides.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Whether the call may happen.
+    pub approved: bool,
+    /// Who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What was decided on a call: who approved it, or what the guest is told.
+pub(super) type Decided = Result<Option<String>, GuestError>;
+
+impl Bridge {
+    /// Asks for approval of a step; the approval is step `number`.
+    pub(super) fn ask<'p, T>(
+        self: &Arc<Self>,
+        state: &mut State,
+        step: &Step<'_>,
+        number: u64,
+        rule: &'p AskRule,
+    ) -> Result<Begun<'p, T>, Stop> {
+        let admitted = Admitted { number, rule: &rule.rule };
+        let asked = question(step).and_then(|asked| match self.no_room_for_promise(state, number, Role::External) {
+            None => Ok(asked),
+            Some(error) => Err(error),
+        });
+        let (bytes, subject) = (step.grant.bytes(), step.subject);
+        let line = Line { step: number, rule: &rule.rule, capability: step.kind, subject, bytes };
+        let noted = asked.and_then(|asked| self.write_line(state, &line, audit::Decision::Ask, None).map(|()| asked));
+        let asked = match noted {
+            Ok(asked) => asked,
+            Err(error) => return self.refuse(state, step, &admitted, error),
+        };
+        let timeout_ms = Some(u64::try_from(rule.ttl.as_millis()).unwrap_or(u64::MAX));
+        let new = NewPromise { role: Role::External, timeout_ms, about: About::Shown(asked) };
+        self.check_room(state, new.bytes())?;
+        let deadline_ms = deadline(self.clock.now_ms(), &new, self.claim.deadline_ms);
+        let (key, at_ms) = (step.approval_key(), state.tick(self.clock.now_ms()));
+        let subject = super::pipeline::capped(step.subject);
+        let call = Call { number, at_ms, kind: APPROVAL, args: &key, subject, allowed: true, rule: &rule.rule };
+        state.journal.append(&Record::Called { call, role: Role::External, deadline_ms });
+        let approval = Approval { rule: rule.rule.clone(), key, gates: None };
+        let queued = state.leader(&approval).is_some();
+        let bytes = new.bytes();
+        let mut promise = Promise { called: true, bytes, queued, ..Promise::new(Role::External, deadline_ms) };
+        promise.approval = Some(approval);
+        promise.about = Some(new.about);
+        state.insert(number, promise);
+        Ok(Begun::Asked(number))
+    }
+
+    /// What the first of identical questions is shown as, in one commit with the step that it guards.
+    pub(super) fn show(&self, state: &mut State, number: u64) {
+        let Some(promise) = state.promises.get_mut(&number).filter(|promise| promise.outcome.is_none()) else { return };
+        promise.queued = false;
+        promise.missing = false;
+        let deadline_ms = promise.deadline_ms;
+        if let Some(About::Shown(asked)) = promise.about.take() {
+            self.keep(state, number, &asked, deadline_ms);
+        }
+    }
+
+    /// The same if no identical question is shown.
+    pub(super) fn show_if_first(&self, state: &mut State, number: u64) {
+        if state.promises.get(&number).is_some_and(|promise| !promise.queued) {
+            self.show(state, number);
+        }
+    }
+
+    /// A replayed guest has come to a step that was asked about: while nobody has decided, the question is at hand.
+    pub(super) fn ask_again(&self, state: &mut State, step: &Step<'_>, number: u64) {
+        if let Some(promise) = state.promises.get_mut(&number) {
+            promise.called = true;
+            if promise.outcome.is_none() {
+                promise.about = question(step).ok().map(About::Shown);
+            }
+        }
+    }
+
+    /// What was decided on an identical call of this execution, if its rule lets that hold for later ones.
+    pub(super) fn remembered(&self, state: &mut State, step: &Step<'_>, rule: &AskRule) -> Option<Decided> {
+        if rule.remember != Remember::Execution {
+            return None;
+        }
+        self.take_notices_into(state);
+        let numbers = state.approvals.get(&step.approval_key())?;
+        let number = numbers.iter().copied().find(|number| {
+            let promise = state.promises.get(number);
+            promise.is_some_and(|promise| promise.outcome.is_some() && promise.asks_by(&rule.rule))
+        })?;
+        let decided = self.decided(state, number, &describe(step));
+        // An answer that nobody gave is asked for anew.
+        let given = !matches!(&decided, Err(error) if error.code == ErrorCode::Canceled);
+        given.then(|| {
+            state.record_outcome(number);
+            decided
+        })
+    }
+
+    /// What was decided by approval `number` on `call`. An approval counts for the execution that asked for it, not for a fork.
+    pub(super) fn decided(&self, state: &State, number: u64, call: &str) -> Decided {
+        let denied = |why: &str| Err(GuestError::new(ErrorCode::Denied, format!("{call} ({why})")));
+        let Some(promise) = state.promises.get(&number) else { return denied("it was not asked for") };
+        let rule = promise.approval.as_ref().map_or("", |approval| &approval.rule);
+        let answer = match &promise.outcome {
+            None => return denied("nobody has decided on it"),
+            Some(Err(error)) if error.code == ErrorCode::TimedOut => {
+                return denied(&format!("rule \"{rule}\": nobody has approved it in time"));
+            }
+            Some(Err(error)) if error.code == ErrorCode::Canceled => return Err(error.clone()),
+            Some(Err(error)) => return denied(&format!("rule \"{rule}\": not approved: {}", quoted(&error.message))),
+            Some(Ok(json)) => serde_json::from_str::<Answer>(json),
+        };
+        if !self.is_own(state, number) {
+            return denied("it was approved for the execution that this one was forked from; call again");
+        }
+        match answer {
+            Ok(Answer { approved: true, by, .. }) => Ok(by),
+            Ok(Answer { by, reason, .. }) => {
+                let by = by.map_or_else(|| "a person".to_owned(), |by| quoted(&by));
+                let reason = reason.map(|reason| format!(": {}", quoted(&reason))).unwrap_or_default();
+                denied(&format!("rule \"{rule}\": denied by {by}{reason}"))
+            }
+            Err(_) => denied(&format!("rule \"{rule}\": the answer is none")),
+        }
+    }
+
+    /// Whether the store holds the answer under the id of this execution: that of the approval itself, or, where one answer holds for
+    /// identical calls, that of one of them.
+    fn is_own(&self, state: &State, number: u64) -> bool {
+        let approval = state.promises.get(&number).and_then(|promise| promise.approval.as_ref());
+        let shared = approval.filter(|approval| {
+            let rule = self.grants.policy.ask_rule(&approval.rule);
+            rule.is_some_and(|rule| rule.remember == Remember::Execution)
+        });
+        let alike = shared.into_iter().flat_map(|approval| {
+            let numbers = state.approvals.get(&approval.key).into_iter().flatten().copied();
+            numbers.filter(|number| state.promises.get(number).is_some_and(|promise| promise.asks_by(&approval.rule)))
+        });
+        std::iter::once(number).chain(alike).any(|number| {
+            let stored = self.committer.store().promise(&self.id.promise(number).to_string());
+            matches!(stored, Ok(Some((promise, _))) if promise.state == PromiseState::Resolved)
+        })
+    }
+
+    /// Lets go, or refuses, what waited for approvals that are there now.
+    pub(super) fn admit(self: &Arc<Self>, state: &mut State) {
+        while let Some(number) = state.decided.pop_front() {
+            let Some(promise) = state.promises.get(&number) else { continue };
+            let Some((approval, outcome)) = promise.approval.clone().zip(promise.outcome.clone()) else { continue };
+            state.record_outcome(number);
+            let decided = self.admit_one(state, number, &approval);
+            let given = !matches!(&decided, Err(error) if error.code == ErrorCode::Canceled);
+            let holds =
+                self.grants.policy.ask_rule(&approval.rule).map(|rule| rule.remember) == Some(Remember::Execution);
+            let waiting = state.waiting_behind(&approval);
+            if given && (holds || decided.is_err()) {
+                let now_ms = self.clock.now_ms();
+                for next in waiting {
+                    state.mark_settled(next, outcome.clone(), now_ms);
+                }
+            } else if let Some(next) = waiting.first() {
+                self.show(state, *next);
+            }
+        }
+    }
+
+    fn admit_one(self: &Arc<Self>, state: &mut State, number: u64, approval: &Approval) -> Decided {
+        let gated = approval.gates.and_then(|gated| Some((gated, state.promises.get_mut(&gated)?)));
+        let Some((gated, promise)) = gated else { return Ok(None) };
+        promise.gated_by = None;
+        let Some(held) = promise.held.take().filter(|_| promise.outcome.is_none()) else { return Ok(None) };
+        let decided = self.decided(state, number, &held.call);
+        let rechecked = decided.clone().and_then(|by| held.about.recheck().map(|()| by));
+        let Held { kind, subject, rule, bytes, .. } = &*held;
+        let line = Line { step: gated, rule, capability: kind, subject, bytes: *bytes };
+        match self.audit_line(state, &line, rechecked) {
+            Ok(()) => {
+                let now_ms = state.tick(self.clock.now_ms());
+                let deadline_ms = held.timeout_ms.map(|timeout| now_ms.saturating_add(timeout));
+                let deadline_ms = state.set_deadline(gated, deadline_ms);
+                self.begin_effect(state, gated, held.about, deadline_ms);
+            }
+            Err(error) => {
+                self.settle_in(state, gated, Err(error));
+                self.submit_soon(state, []);
+            }
+        }
+        decided
+    }
+
+    /// Withdraws the question in front of a step that cannot be made after all.
+    pub(super) fn withdraw(&self, state: &mut State, approval: u64) {
+        let id = self.id.promise(approval).to_string();
+        self.submit_soon(state, [Change::operation(self.clock.now_ms(), Operation::CancelTree { id })]);
+    }
+}
+
+impl Step<'_> {
+    /// What an approval is bound to: the digest of the kind and the exact arguments.
+    pub(super) fn approval_key(&self) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        for part in std::iter::once(&self.kind.as_bytes()).chain(self.args) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        key
+    }
+
+    /// What waits for an approval.
+    pub(super) fn held(&self, rule: &str, new: NewPromise) -> Box<Held> {
+        let NewPromise { timeout_ms, about, .. } = new;
+        let (kind, subject, bytes) = (self.kind, self.subject.to_owned(), self.grant.bytes());
+        Box::new(Held { about, timeout_ms, kind, subject, rule: rule.to_owned(), bytes, call: describe(self) })
+    }
+}
+
+/// Everything that an approver has to see: the capability and its exact arguments, as the digest covers them.
+fn question(step: &Step<'_>) -> Result<Asked, GuestError> {
+    let names = argument_names(step.kind);
+    let plain = |character: char| !character.is_control() || character.is_whitespace();
+    let shown = |arg: &[u8]| match std::str::from_utf8(arg) {
+        Ok(text) if text.chars().all(plain) => Value::from(text),
+        _ => json!({ "hex": hex::encode(arg) }),
+    };
+    let arguments: Map<String, Value> =
+        names.iter().zip(step.args).map(|(name, arg)| ((*name).to_owned(), shown(arg))).collect();
+    let data = json!({
+        "capability": step.kind,
+        "arguments": arguments,
+        "digest": format!("blake3:{}", hex::encode(step.approval_key())),
+    })
+    .to_string();
+    if names.is_empty() || data.len() > LARGEST {
+        let why = format!("it cannot be shown to whoever has to approve it: {} bytes, at most {LARGEST}", data.len());
+        return Err(GuestError::new(ErrorCode::Denied, format!("{} ({why})", describe(step))));
+    }
+    Ok(Asked { kind: APPROVAL, subject: describe(step), data: Some(data), schema: Some(ANSWER.to_owned()) })
+}
+
+/// A call in words, without anything that could be secret.
+pub(super) fn describe(step: &Step<'_>) -> String {
+    match step.grant {
+        policy::Call::Fetch { method, url, .. } => format!("fetch {method} {}", url.authority()),
+        policy::Call::WebSocket { url } => format!("websocket {}", url.authority()),
+        policy::Call::Files { operation, path, .. } => format!("{operation} {}", quoted(path)),
+        _ => format!("{} {}", step.kind, quoted(step.subject)),
+    }
+}

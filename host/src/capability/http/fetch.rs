@@ -1,0 +1,141 @@
+//! One request of a guest as a durable effect: the bounds and the secret of its rule, redirects decided anew, what the audit learns.
+
+use super::effect::{Bounds, Hops, Request, Response, is_idempotent};
+use super::stored::Stored;
+use crate::bridge::{Effect, Lost, Performed, Performing};
+use crate::clock;
+use crate::grants::Grants;
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::network::Failure;
+use crate::policy::url::Target;
+use crate::policy::{self, FetchTerms, OnCrash, Verdict, audit};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// See the module.
+pub(super) struct Fetch {
+    grants: Arc<Grants>,
+    request: Request,
+}
+
+/// Within this time a connection is made, or it is none.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The header by which a server recognises a request that it has seen.
+const KEY: &str = "idempotency-key";
+
+impl Fetch {
+    pub(super) fn new(grants: Arc<Grants>, request: Request) -> Self {
+        Self { grants, request }
+    }
+
+    fn call(&self) -> policy::Call<'_> {
+        let Request { method, url, body, .. } = &self.request;
+        policy::Call::Fetch { method, url, bytes: body.len() as u64 }
+    }
+
+    /// The call in words, without anything that could be secret.
+    fn subject(&self) -> String {
+        format!("fetch {} {}", self.request.method, self.request.url.authority())
+    }
+
+    /// The request as it is sent for a promise.
+    fn prepared(&self, run: &Performing) -> Request {
+        let mut request = self.request.clone();
+        let has_key = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(KEY));
+        if !is_idempotent(&request.method) && !has_key {
+            request.headers.push((KEY.to_owned(), run.id.to_string()));
+        }
+        request.secret = self.grants.secrets.of(&run.rule);
+        request
+    }
+
+    fn bounds(&self, run: &Performing, terms: &FetchTerms) -> Bounds {
+        let timeout = terms.timeout.min(run.time_left());
+        let max_response = terms.max_response.min(self.grants.policy.limits.bytes_per_call);
+        Bounds { timeout, connect: CONNECT.min(timeout), max_response, redirects: terms.redirects }
+    }
+}
+
+impl Effect for Fetch {
+    fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>> {
+        let (grants, run) = (Arc::clone(&self.grants), run.clone());
+        let (request, subject) = (self.prepared(&run), self.subject());
+        let terms = grants.policy.fetch_terms(&run.rule).cloned();
+        let terms = terms.ok_or_else(|| GuestError::new(ErrorCode::Denied, format!("{subject} (no rule grants it)")));
+        let bounds = terms.map(|terms| self.bounds(&run, &terms));
+        Box::pin(async move {
+            let (bounds, network) = match bounds.and_then(|bounds| Ok((bounds, grants.network()?))) {
+                Ok(ready) => ready,
+                Err(error) => return Performed::Done(Err(error)),
+            };
+            let (again, started) = (is_idempotent(&request.method), clock::instant());
+            let mut hops = Redirects { grants: &grants, run: &run };
+            let sent = network.http.send(request, &bounds, &mut hops).await;
+            let (address, bytes, result) = match &sent {
+                Ok(response) => (response.address, response.received, "ok"),
+                Err(failure) => (failure.address, 0, failure.name()),
+            };
+            let duration = started.elapsed();
+            grants.note_outcome(&run, address, bytes, duration, result);
+            match sent {
+                Ok(response) => Performed::Done(Ok(stored(&grants, response))),
+                Err(failure) => failed(&grants, failure, again, &subject),
+            }
+        })
+    }
+
+    fn lost(&self, run: &Performing) -> Lost {
+        match self.grants.policy.fetch_terms(&run.rule).map(|terms| terms.on_crash) {
+            Some(OnCrash::Retry) => Lost::Repeat,
+            Some(OnCrash::Fail) | None => {
+                let message = format!("{} was sent before a crash and its response was lost", self.subject());
+                Lost::Settle(Err(GuestError::new(ErrorCode::InDoubt, message)))
+            }
+        }
+    }
+
+    fn recheck(&self) -> Result<(), GuestError> {
+        self.grants.ceiling(&self.call(), true)
+    }
+}
+
+/// A response without secrets, for the journal.
+fn stored(grants: &Grants, response: Response) -> String {
+    let secrets = &grants.secrets;
+    let Response { status, headers, body, url, .. } = response;
+    let clean = |(name, value): (String, String)| (name, secrets.scrub(&value).into_owned());
+    let headers = headers.into_iter().map(clean).collect();
+    Stored { status, headers, body: secrets.scrub_bytes(body), url: secrets.scrub(&url).into_owned() }.write()
+}
+
+fn failed(grants: &Grants, failure: Failure, again: bool, subject: &str) -> Performed {
+    let again = again && failure.is_transient();
+    let error = grants.secrets.scrub_error(failure.into_guest(subject));
+    if again { Performed::Again(error) } else { Performed::Done(Err(error)) }
+}
+
+/// The policy's word on each redirect, written down before it is followed.
+struct Redirects<'a> {
+    grants: &'a Grants,
+    run: &'a Performing,
+}
+
+impl Hops for Redirects<'_> {
+    fn decide(&mut self, method: &str, url: &Target) -> Result<(), GuestError> {
+        let call = policy::Call::Fetch { method, url, bytes: 0 };
+        let (rule, decided) = match self.grants.policy.decide_hop(method, url) {
+            Verdict::Allow { rule } => (rule, self.grants.ceiling(&call, false)),
+            Verdict::Deny { rule, error } => (rule, Err(error)),
+            Verdict::Ask { rule, .. } => {
+                let message = format!("fetch {method} {} (a redirect: nobody can be asked about it)", url.authority());
+                (rule, Err(GuestError::new(ErrorCode::Denied, message)))
+            }
+        };
+        let decision = if decided.is_ok() { audit::Decision::Allow } else { audit::Decision::Deny };
+        self.grants.note_decision(self.run, rule, "http.redirect", &format!("{method} {}", url.as_str()), decision)?;
+        decided
+    }
+}

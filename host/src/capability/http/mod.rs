@@ -1,0 +1,82 @@
+//! `everstep:host/http`: `effect` is the client, one request over all its redirects; `pool` keeps its connections, `body` reads and decodes
+//! what a server sends, `headers` says which headers and methods a guest may use, and none of them knows WIT, decisions or the journal.
+//! `fetch` is a request of a guest, durably, `stored` a response in the journal; here is the adapter.
+
+mod body;
+mod effect;
+mod fetch;
+pub(crate) mod headers;
+mod pool;
+mod stored;
+
+pub use effect::{Bounds, Client, Hops, Request, Response, is_idempotent};
+pub use headers::{check as check_headers, check_method};
+pub use hyper::body::Bytes;
+
+use crate::bindings::everstep::host::{http, types};
+use crate::bridge::{About, Fault, NewPromise, Step};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::journal::Role;
+use crate::policy;
+use crate::policy::url::Target;
+use crate::worker::Ctx;
+use fetch::Fetch;
+use std::sync::Arc;
+use stored::Stored;
+
+impl http::Host for Ctx {
+    fn fetch(&mut self, request: http::Request) -> Result<u64, Fault> {
+        let http::Request { method, url, headers, body, timeout_ms } = request;
+        let target = Target::parse(&url);
+        let canonical = target.as_ref().map_or(url.as_str(), Target::as_str);
+        let listed = listed(&headers);
+        let timeout = timeout_ms.map(|ms| format!("{ms} ms")).unwrap_or_default();
+        let content = body.as_deref().unwrap_or_default();
+        let args = [method.as_bytes(), canonical.as_bytes(), listed.as_bytes(), content, timeout.as_bytes()];
+        let subject = format!("{method} {canonical}");
+        let step = |grant| Step { kind: "http.fetch", subject: &subject, args: &args, grant };
+        let checked = check_method(&method).and_then(|()| check_headers(&headers));
+        let target = match checked.and_then(|()| target.as_ref().map_err(|fault| invalid(&method, &url, fault))) {
+            Ok(target) => target,
+            Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
+        };
+        let grant = policy::Call::Fetch { method: &method, url: target, bytes: content.len() as u64 };
+        let request = Request {
+            method: method.clone(),
+            url: target.clone(),
+            headers,
+            body: body.clone().unwrap_or_default().into(),
+            secret: None,
+        };
+        let fetch = Fetch::new(Arc::clone(&self.bridge.grants), request);
+        let about = About::Effect(Arc::new(fetch));
+        self.bridge.promise(&step(grant), NewPromise { role: Role::Request, timeout_ms, about })
+    }
+
+    fn response(&mut self, promise: u64) -> wasmtime::Result<Option<Result<http::HttpResponse, types::Error>>> {
+        let outcome = self.bridge.outcome(promise);
+        let read = |json: String| Stored::read(&json).map(Into::into).ok_or_else(|| not_a_response(promise));
+        Ok(outcome.map(|outcome| outcome.and_then(read).map_err(Into::into)))
+    }
+}
+
+/// The headers as a request carries them, for the digest and for people.
+fn listed(headers: &[(String, String)]) -> String {
+    let line = |(name, value): &(String, String)| format!("{}: {value}\n", name.to_ascii_lowercase());
+    headers.iter().map(line).collect()
+}
+
+fn invalid(method: &str, url: &str, fault: &policy::url::Fault) -> GuestError {
+    let call = format!("fetch {} {}", policy::quoted(method), policy::quoted(url));
+    GuestError::new(ErrorCode::Invalid, format!("{call} ({fault})"))
+}
+
+fn not_a_response(promise: u64) -> GuestError {
+    GuestError::new(ErrorCode::Invalid, format!("promise {promise} is no promise of http.fetch"))
+}
+
+impl From<Stored> for http::HttpResponse {
+    fn from(Stored { status, headers, body, url }: Stored) -> Self {
+        Self { status, headers, body, url }
+    }
+}

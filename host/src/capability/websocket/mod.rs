@@ -1,0 +1,119 @@
+//! `everstep:host/websocket`: `effect` opens a connection and keeps it, `effects` is what a guest does with it, durably, `stored` a message
+//! in the journal; here is the adapter.
+
+mod effect;
+mod effects;
+mod stored;
+
+pub use effect::{
+    Bounds, Client, Closed, ClosedBy, Connection, Event, Message, Opening, Unsent, check_close, check_subprotocols,
+};
+
+use crate::bindings::everstep::host::{types, websocket};
+use crate::bridge::{About, Bridge, Fault, NewPromise, Step};
+use crate::capability::http::check_headers;
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::journal::Role;
+use crate::policy::url::{self, Target};
+use crate::policy::{self, quoted};
+use crate::worker::Ctx;
+use effects::{Connect, Open, Receive};
+use std::sync::Arc;
+use stored::Stored;
+
+impl websocket::Host for Ctx {
+    fn connect(&mut self, url: String, options: websocket::ConnectOptions) -> Result<u64, Fault> {
+        let websocket::ConnectOptions { protocols, headers } = options;
+        let target = Target::parse(&url);
+        let canonical = target.as_ref().map_or(url.as_str(), Target::as_str);
+        let listed: String = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        let offered = protocols.join("\n");
+        let args = [canonical.as_bytes(), offered.as_bytes(), listed.as_bytes()];
+        let step = |grant| Step { kind: "websocket.connect", subject: canonical, args: &args, grant };
+        let invalid =
+            |fault: &url::Fault| GuestError::new(ErrorCode::Invalid, format!("websocket {} ({fault})", quoted(&url)));
+        let checked = check_headers(&headers).and_then(|()| check_subprotocols(&protocols));
+        let target = match checked.and_then(|()| target.as_ref().map_err(invalid)) {
+            Ok(target) => target,
+            Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
+        };
+        let grants = Arc::clone(&self.bridge.grants);
+        let (headers, subprotocols) = (headers.clone(), protocols.clone());
+        let connect = Connect { grants, opening: Opening { url: target.clone(), headers, subprotocols } };
+        let about = About::Effect(Arc::new(connect));
+        let new = NewPromise { role: Role::Request, timeout_ms: None, about };
+        self.bridge.promise(&step(policy::Call::WebSocket { url: target }), new)
+    }
+
+    async fn send(&mut self, connection: u64, data: websocket::Data) -> Result<(), Fault> {
+        let bridge = Arc::clone(&self.bridge);
+        let (kind, content, message) = match data {
+            websocket::Data::Text(text) => ("text", text.clone().into_bytes(), Message::Text(text)),
+            websocket::Data::Binary(bytes) => ("binary", bytes.clone(), Message::Binary(bytes)),
+        };
+        let args: [&[u8]; 3] = [&connection.to_le_bytes(), kind.as_bytes(), &content];
+        let (subject, bytes) = (connection.to_string(), content.len() as u64);
+        let step = |grant| Step { kind: "websocket.send", subject: &subject, args: &args, grant };
+        let rule = match rule_of(&bridge, connection) {
+            Ok(rule) => rule,
+            Err(error) => return bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
+        };
+        let open = bridge.kept_for_run::<Open>(connection);
+        let effect = |repeated: bool| async move {
+            match open {
+                Some(open) if !repeated => open.send(message).await,
+                _ => Err(effects::lost()),
+            }
+        };
+        bridge.external(&step(policy::Call::Message { rule: &rule, bytes }), effect).await
+    }
+
+    fn receive(&mut self, connection: u64) -> Result<u64, Fault> {
+        let subject = connection.to_string();
+        let args: [&[u8]; 1] = [&connection.to_le_bytes()];
+        let step = |grant| Step { kind: "websocket.receive", subject: &subject, args: &args, grant };
+        let rule = match rule_of(&self.bridge, connection) {
+            Ok(rule) => rule,
+            Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
+        };
+        let about = About::Effect(Arc::new(Receive { connection }));
+        let new = NewPromise { role: Role::Request, timeout_ms: None, about };
+        self.bridge.promise(&step(policy::Call::Message { rule: &rule, bytes: 0 }), new)
+    }
+
+    fn message(&mut self, promise: u64) -> wasmtime::Result<Option<Result<websocket::Event, types::Error>>> {
+        let not_a_message = || {
+            let message = format!("promise {promise} is no promise of websocket.receive");
+            GuestError::new(ErrorCode::Invalid, message)
+        };
+        let read = |json: String| Stored::read(&json).ok_or_else(not_a_message);
+        Ok(self.bridge.outcome(promise).map(|outcome| outcome.and_then(read).map_err(Into::into)))
+    }
+
+    async fn close(&mut self, connection: u64, code: u16, reason: String) -> Result<(), Fault> {
+        let bridge = Arc::clone(&self.bridge);
+        let args: [&[u8]; 3] = [&connection.to_le_bytes(), &code.to_le_bytes(), reason.as_bytes()];
+        let subject = connection.to_string();
+        let step = Step { kind: "websocket.close", subject: &subject, args: &args, grant: policy::Call::Ungranted };
+        let checked = rule_of(&bridge, connection).and_then(|_| check_close(code, &reason));
+        if let Err(error) = checked {
+            return bridge.internal(&step, |_, _| Err(error));
+        }
+        let (open, reason) = (bridge.kept_for_run::<Open>(connection), reason.clone());
+        let effect = |_| async move {
+            if let Some(open) = open {
+                open.close(code, &reason).await;
+            }
+            Ok(())
+        };
+        bridge.external(&step, effect).await
+    }
+}
+
+/// The rule that a connection was made under.
+fn rule_of(bridge: &Bridge, connection: u64) -> Result<String, GuestError> {
+    match bridge.granted_by(connection) {
+        Some((rule, true)) if bridge.grants.policy.websocket_terms(&rule).is_some() => Ok(rule),
+        _ => Err(GuestError::new(ErrorCode::Invalid, format!("{connection} is no connection of this execution"))),
+    }
+}
