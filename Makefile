@@ -2,7 +2,7 @@
 
 CARGO_FLAGS := --release --locked
 
-.PHONY: setup build test demo bench examples lint
+.PHONY: setup build test demo bench examples lint fuzz
 
 setup:
 	@scripts/setup.sh
@@ -27,4 +27,10 @@ bench: build
 
 lint: setup
 	cargo fmt --all --check
+	rustfmt --edition 2024 --check tests/fuzz/src/checks/*.rs
 	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+# FUZZ_SECONDS=600 runs each target for ten minutes.
+fuzz:
+	@scripts/setup.sh fuzz
+	@scripts/fuzz.sh

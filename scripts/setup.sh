@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a machine with Rust, Python 3, Node and Debian's apt ready to build and test Everstep.
-# Installs only what is missing; a second run finds everything there and takes no time.
+# Installs only what is missing; a second run finds everything there and takes no time. `setup.sh fuzz` makes it ready to fuzz, too.
 set -euo pipefail
 # Where cargo installs programs, should the path lack it.
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
@@ -13,6 +13,11 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+debian() { # packages
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
 need() { # program, where to get it
@@ -61,8 +66,7 @@ wasm_toolchain() {
   else
     command -v apt-get >/dev/null || fail "no toolchain compiles to $target: rustup target add $target"
     say "$target: installing ${packages[*]}"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    debian "${packages[@]}"
     found=$(system_rustc) || fail "${packages[*]} are installed, but none compiles to $target"
     say "$target: from source, with $found"
   fi
@@ -76,10 +80,25 @@ nextest() {
   say "cargo-nextest: $(cargo nextest --version | head -n 1)"
 }
 
+# libFuzzer, which cargo-fuzz drives, is C++.
+fuzzer() {
+  if ! command -v c++ >/dev/null; then
+    command -v apt-get >/dev/null || fail "c++ is missing: install a C++ compiler"
+    say "c++: installing g++"
+    debian g++
+  fi
+  if ! cargo fuzz --version >/dev/null 2>&1; then
+    say "cargo-fuzz: installing"
+    cargo install cargo-fuzz --locked --version 0.13.2
+  fi
+  say "$(cargo fuzz --version)"
+}
+
 need cargo "see https://rustup.rs"
 need rustc "see https://rustup.rs"
 need python3 "apt-get install python3"
 need node "apt-get install nodejs"
 wasm_toolchain
 nextest
+if [ "${1:-}" = fuzz ]; then fuzzer; fi
 say ready

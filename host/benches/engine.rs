@@ -76,6 +76,9 @@ fn main() -> Outcome<()> {
         bench.wake().await?;
         bench.suspended().await?;
         bench.replay().await?;
+        bench.audit("1,000 external steps, file store, with an audit log", Some("audit"), "requests").await?;
+        bench.audit("1,000 external steps, memory store, with an audit log", None, "requests").await?;
+        bench.audit("1,000 internal steps, file store, with an audit log", Some("audit-ticks"), "ticks").await?;
         bench.overhead().await
     })?;
     bench.rss()
@@ -266,6 +269,25 @@ impl Bench {
             best = best.min(report.wall);
         }
         row("file store, replay", format!("{:.0} /s", f64::from(STEPS) / best.as_secs_f64()), "");
+        Ok(())
+    }
+
+    /// A run of 1,000 calls with an audit log, and without one, in turns.
+    async fn audit(&self, name: &str, store: Option<&str>, function: &str) -> Outcome<()> {
+        const CALLS: u32 = 1_000;
+        let host = self.host(store.map_or_else(Everstep::local, |name| Everstep::open(self.store(name))))?;
+        let audited = format!("{POLICY}[audit]\nfile = \"audit.jsonl\"\n");
+        let audited = Policy::parse(&audited, &self.dir.join("policy.toml"))?;
+        let (mut with_ms, mut without_ms) = (Vec::new(), Vec::new());
+        for _ in 0..50 {
+            let run = self.run(function, &times(CALLS));
+            without_ms.push(host.run(run.clone().with_id(ExecutionId::random())).await?.wall.as_secs_f64() * 1e3);
+            let run = Run { policy: audited.clone(), ..run }.with_id(ExecutionId::random());
+            with_ms.push(host.run(run).await?.wall.as_secs_f64() * 1e3);
+        }
+        let (with, without) = (median(&mut with_ms), median(&mut without_ms));
+        let (slower, line) = ((with / without - 1.0) * 100.0, (with - without) * 1e3 / f64::from(CALLS));
+        row(name, format!("{with:.2} ms"), &format!("{slower:+.1} % on {without:.2} ms, {line:.1} us a line"));
         Ok(())
     }
 
