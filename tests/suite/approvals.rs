@@ -49,7 +49,7 @@ fn decide(place: &Place, approved: bool) -> Report {
 }
 
 #[test]
-fn a_call_that_is_asked_about_waits_for_a_person_who_sees_it_exactly() {
+pub(crate) fn a_call_that_is_asked_about_waits_for_a_person_who_sees_it_exactly() {
     let site = Site::start(|received| ok(&format!("{} {}", received.line(), String::from_utf8_lossy(&received.body))));
     for place in Place::each() {
         let before = site.requests().len();
@@ -73,7 +73,7 @@ fn a_call_that_is_asked_about_waits_for_a_person_who_sees_it_exactly() {
 }
 
 #[test]
-fn a_denied_call_is_an_error_that_says_why_and_reaches_nobody() {
+pub(crate) fn a_denied_call_is_an_error_that_says_why_and_reaches_nobody() {
     let site = Site::start(|_| ok("no"));
     for place in Place::each() {
         let of = Run { policy: asking(&site, ""), ..run("fetches", &post(&site, "x").to_string()) };
@@ -93,7 +93,7 @@ fn a_denied_call_is_an_error_that_says_why_and_reaches_nobody() {
 }
 
 #[test]
-fn an_approval_that_nobody_gives_in_time_is_a_denial() {
+pub(crate) fn an_approval_that_nobody_gives_in_time_is_a_denial() {
     let site = Site::start(|_| ok("no"));
     for place in Place::each() {
         let policy = asking(&site, "ttl = \"1h\"");
@@ -114,7 +114,7 @@ fn an_approval_that_nobody_gives_in_time_is_a_denial() {
 }
 
 #[test]
-fn an_approval_is_good_for_one_use_or_for_the_execution() {
+pub(crate) fn an_approval_is_good_for_one_use_or_for_the_execution() {
     let site = Site::start(|_| ok("done"));
     for (remember, questions) in [("once", 3), ("execution", 2)] {
         for function in ["fetches_in_turn", "fetches_at_once"] {
@@ -139,7 +139,7 @@ fn an_approval_is_good_for_one_use_or_for_the_execution() {
 }
 
 #[test]
-fn a_denial_holds_for_identical_calls_that_wait() {
+pub(crate) fn a_denial_holds_for_identical_calls_that_wait() {
     let site = Site::start(|_| ok("done"));
     for place in Place::each() {
         let of = posts(&site, asking(&site, ""), "fetches_at_once", &["a", "a", "b"]);
@@ -155,7 +155,7 @@ fn a_denial_holds_for_identical_calls_that_wait() {
 }
 
 #[test]
-fn a_step_that_the_guest_blocks_on_is_asked_about_too() {
+pub(crate) fn a_step_that_the_guest_blocks_on_is_asked_about_too() {
     for place in Place::each() {
         let folder = tempfile::tempdir().unwrap();
         let policy = parse(&format!(
@@ -180,7 +180,7 @@ fn a_step_that_the_guest_blocks_on_is_asked_about_too() {
 }
 
 #[test]
-fn the_guest_neither_sees_nor_settles_an_approval() {
+pub(crate) fn the_guest_neither_sees_nor_settles_an_approval() {
     let site = Site::start(|_| ok("no"));
     for place in Place::each() {
         let of = Run { policy: asking(&site, ""), ..run("meddles_with_approval", &post(&site, "x").to_string()) };
@@ -194,7 +194,7 @@ fn the_guest_neither_sees_nor_settles_an_approval() {
 }
 
 #[test]
-fn an_answer_that_is_none_leaves_the_question_open() {
+pub(crate) fn an_answer_that_is_none_leaves_the_question_open() {
     let site = Site::start(|_| ok("no"));
     let place = Place::folder();
     let of = Run { policy: asking(&site, ""), ..run("fetches", &post(&site, "x").to_string()) };
@@ -210,7 +210,7 @@ fn an_answer_that_is_none_leaves_the_question_open() {
 }
 
 #[test]
-fn open_questions_are_capped() {
+pub(crate) fn open_questions_are_capped() {
     let site = Site::start(|_| ok("no"));
     let place = Place::memory();
     let limits = "[limits]\npending_promises = 2\n";
@@ -227,7 +227,7 @@ fn open_questions_are_capped() {
 }
 
 #[test]
-fn what_was_narrowed_meanwhile_is_denied_although_it_is_approved() {
+pub(crate) fn what_was_narrowed_meanwhile_is_denied_although_it_is_approved() {
     let site = Site::start(|_| ok("no"));
     for place in Place::each() {
         let of = Run { policy: asking(&site, ""), ..run("fetches", &post(&site, "x").to_string()) };
@@ -243,7 +243,7 @@ fn what_was_narrowed_meanwhile_is_denied_although_it_is_approved() {
 }
 
 #[test]
-fn an_approval_does_not_hold_for_a_fork() {
+pub(crate) fn an_approval_does_not_hold_for_a_fork() {
     let site = Site::start(|_| ok("done"));
     for remember in ["once", "execution"] {
         for place in Place::each() {
@@ -270,7 +270,7 @@ fn an_approval_does_not_hold_for_a_fork() {
 }
 
 #[test]
-fn an_approval_can_be_given_up_with_its_call() {
+pub(crate) fn an_approval_can_be_given_up_with_its_call() {
     let site = Site::start(|_| ok("no"));
     for place in Place::each() {
         let of = Run { policy: asking(&site, ""), ..run("gives_a_request_up", &post(&site, "x").to_string()) };
@@ -283,7 +283,7 @@ fn an_approval_can_be_given_up_with_its_call() {
 
 /// Two calls that are asked about: whichever commit fails, each is asked about once and made with the key of its step.
 #[test]
-fn a_crash_at_any_commit_neither_loses_nor_repeats_an_approval() {
+pub(crate) fn a_crash_at_any_commit_neither_loses_nor_repeats_an_approval() {
     for place in [Place::memory, Place::folder] {
         for fate in [Fate::Lost, Fate::Kept] {
             let commits = (1..).take_while(|commit| survive(&place(), *commit, fate)).count();

@@ -37,7 +37,7 @@ const READS: &str = "methods = [\"GET\"]";
 const WRITES: &str = "methods = [\"GET\", \"POST\"]";
 
 #[test]
-fn a_response_reaches_the_guest_as_it_was_sent() {
+pub(crate) fn a_response_reaches_the_guest_as_it_was_sent() {
     let site = Site::start(|_| response("404 Not Found", &[("X-Is", "é")], "nothing here".as_bytes()));
     for place in Place::each() {
         let report = outcome(place.host(), fetch(on(&site, READS), &get(&site, "/a/../b?q=1#f")));
@@ -53,7 +53,7 @@ fn a_response_reaches_the_guest_as_it_was_sent() {
 }
 
 #[test]
-fn a_replayed_response_comes_from_the_journal() {
+pub(crate) fn a_replayed_response_comes_from_the_journal() {
     for place in Place::each() {
         let site = Site::start(|_| ok("once"));
         let asks = json!([get(&site, "/1"), get(&site, "/2")]);
@@ -71,7 +71,7 @@ fn a_replayed_response_comes_from_the_journal() {
 }
 
 #[test]
-fn what_no_rule_grants_is_denied_and_reaches_nobody() {
+pub(crate) fn what_no_rule_grants_is_denied_and_reaches_nobody() {
     let site = Site::start(|_| ok("no"));
     let other = json!({ "url": format!("http://127.0.0.1:{}/", site.port() ^ 1) });
     let cases = [
@@ -94,7 +94,7 @@ fn what_no_rule_grants_is_denied_and_reaches_nobody() {
 }
 
 #[test]
-fn a_malformed_request_is_invalid_and_reaches_nobody() {
+pub(crate) fn a_malformed_request_is_invalid_and_reaches_nobody() {
     let site = Site::start(|_| ok("no"));
     let url = site.url("/");
     let cases = [
@@ -119,7 +119,7 @@ fn a_malformed_request_is_invalid_and_reaches_nobody() {
 }
 
 #[test]
-fn the_bounds_of_a_rule_hold() {
+pub(crate) fn the_bounds_of_a_rule_hold() {
     let site = Site::start(|received| match received.line() {
         "GET /slow" => vec![Step::Stall],
         "GET /large" => response("200 OK", &[], &[b'x'; 1001]),
@@ -145,7 +145,7 @@ fn the_bounds_of_a_rule_hold() {
 }
 
 #[test]
-fn calls_rates_and_concurrency_are_counted() {
+pub(crate) fn calls_rates_and_concurrency_are_counted() {
     let site = Site::start(|_| ok("fine"));
     let asks = |times: usize| Value::Array((0..times).map(|_| get(&site, "/")).collect()).to_string();
     let told = |more: &str, function: &str, times: usize| {
@@ -169,7 +169,7 @@ fn calls_rates_and_concurrency_are_counted() {
 }
 
 #[test]
-fn a_redirect_is_decided_anew() {
+pub(crate) fn a_redirect_is_decided_anew() {
     let other = Site::start(|_| ok("private"));
     let away = other.url("/private");
     let site = Site::start(move |received| match received.line() {
@@ -193,7 +193,7 @@ fn secret_file(folder: &Path) -> String {
 }
 
 #[test]
-fn a_secret_reaches_the_server_of_its_rule_and_nobody_else() {
+pub(crate) fn a_secret_reaches_the_server_of_its_rule_and_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let other = Site::start(|received| ok(&received.head));
     let away = other.url("/");
@@ -230,7 +230,7 @@ fn a_secret_reaches_the_server_of_its_rule_and_nobody_else() {
 }
 
 #[test]
-fn a_secret_that_is_not_there_is_named_before_anything_runs() {
+pub(crate) fn a_secret_that_is_not_there_is_named_before_anything_runs() {
     let site = Site::start(|_| ok("no"));
     for (from, named) in [("env:EVERSTEP_TEST_NOT_SET", "EVERSTEP_TEST_NOT_SET"), ("file:/nowhere/token", "token")] {
         let policy = on(&site, &format!("{READS}\nsecret = {{ header = \"x-key\", from = \"{from}\" }}"));
@@ -242,7 +242,7 @@ fn a_secret_that_is_not_there_is_named_before_anything_runs() {
 }
 
 #[test]
-fn a_request_that_is_not_idempotent_carries_its_step() {
+pub(crate) fn a_request_that_is_not_idempotent_carries_its_step() {
     let site = Site::start(|_| ok("done"));
     let own = json!({ "method": "POST", "url": site.url("/"), "headers": [["Idempotency-Key", "mine"]] });
     let asks = json!([post(&site, "/", "a"), own, get(&site, "/")]).to_string();
@@ -257,7 +257,7 @@ fn a_request_that_is_not_idempotent_carries_its_step() {
 }
 
 #[test]
-fn an_idempotent_request_is_tried_again_when_no_connection_comes_about() {
+pub(crate) fn an_idempotent_request_is_tried_again_when_no_connection_comes_about() {
     let turn = Arc::new(AtomicUsize::new(0));
     let site = {
         let turn = Arc::clone(&turn);
@@ -284,7 +284,7 @@ fn an_idempotent_request_is_tried_again_when_no_connection_comes_about() {
 }
 
 #[test]
-fn a_request_that_is_given_up_is_canceled() {
+pub(crate) fn a_request_that_is_given_up_is_canceled() {
     let site = Site::start(|_| vec![Step::Stall]);
     for place in Place::each() {
         let policy = on(&site, READS);
@@ -296,7 +296,7 @@ fn a_request_that_is_given_up_is_canceled() {
 /// Fetches pages, writes each into a file and tells the site that it is done: whichever commit fails, no page that is recorded is fetched
 /// again, nothing is posted without the key of its step, and quotas are not refilled.
 #[test]
-fn a_crash_at_any_commit_repeats_nothing_that_is_recorded() {
+pub(crate) fn a_crash_at_any_commit_repeats_nothing_that_is_recorded() {
     for place in [Place::memory, Place::folder] {
         for fate in [Fate::Lost, Fate::Kept] {
             let commits = (1..).take_while(|commit| survive(&place(), *commit, fate)).count();
@@ -345,7 +345,7 @@ fn survive(place: &Place, commit: u32, fate: Fate) -> bool {
 }
 
 #[test]
-fn a_request_whose_outcome_a_crash_has_lost_is_sent_again_or_in_doubt() {
+pub(crate) fn a_request_whose_outcome_a_crash_has_lost_is_sent_again_or_in_doubt() {
     for (on_crash, sent_again) in [("retry", true), ("fail", false)] {
         for place in Place::each() {
             let stalls = Arc::new(AtomicUsize::new(1));
@@ -375,7 +375,7 @@ fn a_request_whose_outcome_a_crash_has_lost_is_sent_again_or_in_doubt() {
 }
 
 #[test]
-fn a_ceiling_denies_what_the_policy_grants_from_the_next_call_on() {
+pub(crate) fn a_ceiling_denies_what_the_policy_grants_from_the_next_call_on() {
     let site = Site::start(|_| ok("fine"));
     let host = quick(Everstep::local());
     life(async {
@@ -393,7 +393,7 @@ fn a_ceiling_denies_what_the_policy_grants_from_the_next_call_on() {
 }
 
 #[test]
-fn the_audit_holds_the_decision_before_and_the_outcome_after() {
+pub(crate) fn the_audit_holds_the_decision_before_and_the_outcome_after() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("audit.jsonl");
     let site = Site::start(|_| ok("four"));

@@ -74,7 +74,7 @@ fn heard_by_guest(report: &everstep::Report) -> Vec<String> {
 }
 
 #[test]
-fn a_guest_says_and_hears_text_and_bytes_in_order() {
+pub(crate) fn a_guest_says_and_hears_text_and_bytes_in_order() {
     for place in Place::each() {
         let site = echo(&Heard::default());
         let args = json!({ "url": url(&site), "say": ["one", "two", "bye"] });
@@ -89,7 +89,7 @@ fn a_guest_says_and_hears_text_and_bytes_in_order() {
 }
 
 #[test]
-fn messages_go_to_the_calls_in_their_order() {
+pub(crate) fn messages_go_to_the_calls_in_their_order() {
     for place in Place::each() {
         let site = Site::with(|stream: TcpStream| async move {
             let Ok(mut socket) = accept_async(stream).await else { return };
@@ -108,7 +108,7 @@ fn messages_go_to_the_calls_in_their_order() {
 }
 
 #[test]
-fn the_bounds_of_a_rule_hold() {
+pub(crate) fn the_bounds_of_a_rule_hold() {
     let heard = Heard::default();
     let site = echo(&heard);
     let long = "x".repeat(101);
@@ -129,7 +129,7 @@ fn the_bounds_of_a_rule_hold() {
 }
 
 #[test]
-fn what_no_rule_grants_is_not_connected_to() {
+pub(crate) fn what_no_rule_grants_is_not_connected_to() {
     let site = echo(&Heard::default());
     let other = json!({ "url": format!("ws://{}/other", site.address()), "say": [] });
     let report = outcome(quick(Everstep::local()), talk(&site, "", &other));
@@ -147,7 +147,7 @@ fn what_no_rule_grants_is_not_connected_to() {
 /// A conversation that a crash breaks off at any commit: the guest learns that its connection is gone, comes back, and says nothing twice
 /// that it does not say again itself. What it had heard, it hears again in the same order.
 #[test]
-fn a_connection_that_a_crash_has_ended_is_recovered_from() {
+pub(crate) fn a_connection_that_a_crash_has_ended_is_recovered_from() {
     for place in [Place::memory, Place::folder] {
         for fate in [Fate::Lost, Fate::Kept] {
             let commits = (1..).take_while(|commit| survive(&place(), *commit, fate)).count();
@@ -186,7 +186,7 @@ fn survive(place: &Place, commit: u32, fate: Fate) -> bool {
 }
 
 #[test]
-fn a_connection_is_closed_with_its_execution() {
+pub(crate) fn a_connection_is_closed_with_its_execution() {
     let closed = Arc::new(Mutex::new(0));
     let site = {
         let closed = Arc::clone(&closed);

@@ -1,12 +1,13 @@
 //! Every key of a policy, and the test that fails when nothing enforces it.
 
-use super::{audit, files, grants, quotas};
+use super::{audit, files, grants, narrowed, quotas};
 use crate::hostile::{floods, memory, time};
-use everstep_tests::sandbox::{FILES, Sandbox};
+use crate::{approvals, http, websocket};
+use everstep::policy::tools;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const KEYS: [(&str, fn()); 29] = [
+const KEYS: [(&str, fn()); 64] = [
     ("limits.wall", time::the_wall_limit_ends_what_runs_and_not_what_waits),
     ("limits.cpu", time::a_loop_ends_at_the_cpu_limit),
     ("limits.memory", memory::memory_grows_up_to_the_limit),
@@ -19,13 +20,13 @@ const KEYS: [(&str, fn()); 29] = [
     ("limits.result", floods::a_result_is_no_larger_than_the_policy_allows),
     ("limits.journal", floods::the_journal_ends_at_the_limit),
     ("limits.pending_promises", floods::promises_for_people_end_at_the_limit),
-    ("env.LANG", grants::the_environment_is_that_of_the_policy_and_nothing_else),
+    ("env", grants::the_environment_is_that_of_the_policy_and_nothing_else),
     ("clock.mode", grants::the_clock_is_absent_frozen_or_recorded),
-    ("clock.at_ms", grants::the_clock_is_absent_frozen_or_recorded),
-    ("random", grants::randomness_is_absent_or_the_executions_own),
-    ("capabilities.rule", grants::a_capability_is_reached_under_its_name_only),
-    ("capabilities.max_calls", quotas::a_quota_is_not_refilled_by_a_crash),
-    ("capabilities.timeout", grants::a_request_waits_no_longer_than_the_policy_allows),
+    ("clock.at", grants::the_clock_is_absent_frozen_or_recorded),
+    ("random.mode", grants::randomness_is_absent_or_the_executions_own),
+    ("capability.name", grants::a_capability_is_reached_under_its_name_only),
+    ("capability.max_calls", quotas::a_quota_is_not_refilled_by_a_crash),
+    ("capability.timeout", grants::a_request_waits_no_longer_than_the_policy_allows),
     ("files.id", audit::a_step_shows_the_decision_that_was_made),
     ("files.guest", files::nothing_outside_the_grants_can_be_named),
     ("files.host", files::a_link_leads_nowhere_as_the_last_component_or_on_the_way),
@@ -33,7 +34,42 @@ const KEYS: [(&str, fn()); 29] = [
     ("files.max_file", files::a_file_that_is_too_large_is_not_read_and_not_written),
     ("files.max_written", quotas::a_quota_is_not_refilled_by_a_crash),
     ("files.max_files", quotas::a_quota_is_not_refilled_by_a_crash),
+    ("fetch.id", http::the_audit_holds_the_decision_before_and_the_outcome_after),
+    ("fetch.url", http::what_no_rule_grants_is_denied_and_reaches_nobody),
+    ("fetch.methods", http::what_no_rule_grants_is_denied_and_reaches_nobody),
+    ("fetch.max_calls", http::calls_rates_and_concurrency_are_counted),
+    ("fetch.rate", http::calls_rates_and_concurrency_are_counted),
+    ("fetch.concurrent", http::calls_rates_and_concurrency_are_counted),
+    ("fetch.max_request", http::the_bounds_of_a_rule_hold),
+    ("fetch.max_response", http::the_bounds_of_a_rule_hold),
+    ("fetch.timeout", http::the_bounds_of_a_rule_hold),
+    ("fetch.redirects", http::the_bounds_of_a_rule_hold),
+    ("fetch.secret.header", http::a_secret_reaches_the_server_of_its_rule_and_nobody_else),
+    ("fetch.secret.from", http::a_secret_that_is_not_there_is_named_before_anything_runs),
+    ("fetch.on_crash", http::a_request_whose_outcome_a_crash_has_lost_is_sent_again_or_in_doubt),
+    ("websocket.id", narrowed::a_function_section_takes_grants_of_the_network_away),
+    ("websocket.url", websocket::what_no_rule_grants_is_not_connected_to),
+    ("websocket.max_open", websocket::the_bounds_of_a_rule_hold),
+    ("websocket.max_message", websocket::the_bounds_of_a_rule_hold),
+    ("websocket.max_messages", websocket::the_bounds_of_a_rule_hold),
+    ("websocket.idle", websocket::the_bounds_of_a_rule_hold),
+    ("network.block", http::what_no_rule_grants_is_denied_and_reaches_nobody),
+    ("network.allow", http::what_no_rule_grants_is_denied_and_reaches_nobody),
+    ("ask.id", approvals::a_denied_call_is_an_error_that_says_why_and_reaches_nobody),
+    ("ask.when", approvals::a_step_that_the_guest_blocks_on_is_asked_about_too),
+    ("ask.methods", approvals::a_call_that_is_asked_about_waits_for_a_person_who_sees_it_exactly),
+    ("ask.url", approvals::a_call_that_is_asked_about_waits_for_a_person_who_sees_it_exactly),
+    ("ask.ttl", approvals::an_approval_that_nobody_gives_in_time_is_a_denial),
+    ("ask.on_timeout", approvals::an_approval_that_nobody_gives_in_time_is_a_denial),
+    ("ask.remember", approvals::an_approval_is_good_for_one_use_or_for_the_execution),
+    ("functions.*.fetch", narrowed::a_function_section_takes_grants_of_the_network_away),
+    ("functions.*.websocket", narrowed::a_function_section_takes_grants_of_the_network_away),
+    ("functions.*.files", narrowed::a_function_section_takes_folders_and_capabilities_away),
+    ("functions.*.capability", narrowed::a_function_section_takes_folders_and_capabilities_away),
+    ("functions.*.limits", narrowed::a_function_section_bounds_every_limit),
+    ("extends", narrowed::a_file_that_extends_another_grants_no_more),
     ("audit.file", audit::a_decision_that_cannot_be_written_down_is_a_denial),
+    ("audit.on_failure", audit::a_decision_that_cannot_be_written_down_is_a_denial),
     // Nothing to enforce: it is what people call the policy.
     ("name", every_key_has_a_test),
     // The first line of every file; `host/src/policy/tests/load.rs` holds it.
@@ -42,26 +78,31 @@ const KEYS: [(&str, fn()); 29] = [
 
 #[test]
 fn every_key_has_a_test() {
-    let sandbox = Sandbox::new().unwrap();
-    let full = format!(
-        "[clock]\nmode = 'frozen'\nat = 2026-01-31T12:00:00Z\n[random]\nmode = 'seeded'\n[env]\nLANG = 'C'\n\
-         [[capability]]\nname = 'mail'\nmax_calls = 1\ntimeout = '1s'\n{FILES}"
-    );
-    let canonical = sandbox.policy(&full).unwrap().canonical();
-    let mut keys = BTreeSet::from(["version".to_owned()]);
-    collect("", &serde_json::from_str(&canonical).unwrap(), &mut keys);
+    let schema = tools::schema();
+    let mut keys = BTreeSet::new();
+    collect(&schema, &schema, "", &mut keys);
     assert_eq!(keys, KEYS.iter().map(|(key, _)| (*key).to_owned()).collect());
 }
 
-fn collect(prefix: &str, value: &Value, keys: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                collect(&key, value, keys);
-            }
+/// The keys of a schema that hold values; the limits of a function are those of the policy.
+fn collect(schema: &Value, part: &Value, prefix: &str, keys: &mut BTreeSet<String>) {
+    let named = part["$ref"].as_str().and_then(|name| schema.pointer(name.trim_start_matches('#')));
+    let part = named.unwrap_or(part);
+    let parts = ["anyOf", "oneOf"].iter().filter_map(|key| part[*key].as_array()).flatten();
+    let inner: Vec<&Value> = parts.chain(part.get("items")).collect();
+    let before = keys.len();
+    inner.iter().for_each(|part| collect(schema, part, prefix, keys));
+    if let Some(more) = part["additionalProperties"].as_object().filter(|_| prefix == "functions") {
+        collect(schema, &Value::Object(more.clone()), "functions.*", keys);
+    }
+    if let Some(fields) = part["properties"].as_object().filter(|_| prefix != "functions.*.limits") {
+        for (name, part) in fields {
+            let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            collect(schema, part, &key, keys);
         }
-        Value::Array(items) => items.iter().for_each(|item| collect(prefix, item, keys)),
-        _ => drop(keys.insert(prefix.to_owned())),
+    }
+    let is_section = keys.len() > before || keys.iter().any(|key| key.starts_with(&format!("{prefix}.")));
+    if !is_section && !prefix.is_empty() {
+        keys.insert(prefix.to_owned());
     }
 }

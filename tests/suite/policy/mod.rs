@@ -1,11 +1,12 @@
 //! The policy through the host, with real folders. What the files of a policy may say is tested beside its loader.
 //!
-//! `files`, `overlay`, `grants`, `quotas` and `audit` each show one part; `tools` runs the commands; `keys` says which test fails when a key is not enforced.
+//! `files`, `overlay`, `grants`, `quotas`, `narrowed` and `audit` each show one part; `tools` runs the commands; `keys` says which test fails when a key is not enforced.
 
 mod audit;
 mod files;
 mod grants;
 mod keys;
+mod narrowed;
 mod overlay;
 mod quotas;
 mod tools;
