@@ -26,11 +26,11 @@ pub use verify::{BadLine, Head, NoHead, Place, Summary, Unverified, What, verify
 
 use super::Error;
 use crate::id::ExecutionId;
-use chain::{Chain, Lock, State};
+use chain::Chain;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// An open audit log; shared by all executions of the host.
 #[derive(Debug)]
@@ -38,9 +38,6 @@ pub struct Log {
     path: PathBuf,
     chain: Mutex<Chain>,
 }
-
-/// How often the log may be rotated away while one line is written.
-const ATTEMPTS: usize = 100;
 
 /// The short name of a decision: 8 hex digits, the same in every run.
 pub fn id(execution: &ExecutionId, step: u64) -> String {
@@ -53,17 +50,8 @@ impl Log {
         let failed = |source| Error::Audit { path: path.to_owned(), source };
         let path = std::path::absolute(path).map_err(failed)?;
         let mut chain = Chain::open(&path).map_err(failed)?;
-        for _ in 0..ATTEMPTS {
-            let file = Arc::clone(&chain.file);
-            let lock = Lock::take(&file).map_err(failed)?;
-            if chain.catch_up(&path).map_err(failed)? == State::Current {
-                drop(lock);
-                return Ok(Self { path, chain: Mutex::new(chain) });
-            }
-            drop(lock);
-            chain.follow(&path).map_err(failed)?;
-        }
-        Err(failed(restless()))
+        chain.at_end(&path, |_| Ok(())).map_err(failed)?;
+        Ok(Self { path, chain: Mutex::new(chain) })
     }
 
     /// Appends the line of a decision with one write. On an error the caller denies the call.
@@ -83,22 +71,8 @@ impl Log {
 
     fn append(&self, time_ms: u64, body: impl Fn(&mut String) -> fmt::Result) -> io::Result<()> {
         let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..ATTEMPTS {
-            let file = Arc::clone(&chain.file);
-            let lock = Lock::take(&file)?;
-            if chain.catch_up(&self.path)? == State::Current {
-                return chain.append(time_ms, &body);
-            }
-            // Never held while another file is opened and locked: whoever begins a file locks the one before it after its own.
-            drop(lock);
-            chain.follow(&self.path)?;
-        }
-        Err(restless())
+        chain.at_end(&self.path, |chain| chain.append(time_ms, body))
     }
-}
-
-fn restless() -> io::Error {
-    io::Error::other("the audit log is rotated faster than it is written")
 }
 
 #[cfg(test)]

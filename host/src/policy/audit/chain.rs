@@ -13,6 +13,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The end of the log, as far as it is known here.
 #[derive(Debug)]
@@ -41,7 +42,12 @@ pub(super) enum State {
     Current,
     /// It was rotated away, or removed.
     Gone,
+    /// Yes, but somebody may be writing to a file before it.
+    Early,
 }
+
+/// How often the log may be rotated away, or found locked, while one line is written.
+const ATTEMPTS: usize = 1_000;
 
 impl Chain {
     /// Opens the file, or creates it. Nothing of it is known yet.
@@ -59,8 +65,33 @@ impl Chain {
         })
     }
 
+    /// Knows the file that stood here before.
+    pub(super) fn after(mut self, before: File) -> Self {
+        self.before = Some(Arc::new(before));
+        self
+    }
+
+    /// Does `act` under the lock of the file that is the log, its end known.
+    pub(super) fn at_end(&mut self, path: &Path, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        for _ in 0..ATTEMPTS {
+            let file = Arc::clone(&self.file);
+            let lock = Lock::take(&file)?;
+            let state = self.catch_up(path)?;
+            if state == State::Current {
+                return act(self);
+            }
+            // Never held while another file is opened or waited for: whoever begins a file looks at those before it.
+            drop(lock);
+            match state {
+                State::Gone => self.follow(path)?,
+                _ => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        Err(io::Error::other("the audit log is rotated faster than it is written, or a part of it is kept locked"))
+    }
+
     /// Turns to the file that stands at `path` now, or creates it.
-    pub(super) fn follow(&mut self, path: &Path) -> io::Result<()> {
+    fn follow(&mut self, path: &Path) -> io::Result<()> {
         let (file, place) = open(path)?;
         let old = std::mem::replace(&mut self.file, Arc::new(file));
         // Between two lines several files may have come and gone: this one knows what its own lines are followed by.
@@ -72,7 +103,7 @@ impl Chain {
 
     /// Looks, under the lock, whether the file is the log still, and reads its end if somebody else wrote to it, or a write
     /// of our own failed.
-    pub(super) fn catch_up(&mut self, path: &Path) -> io::Result<State> {
+    fn catch_up(&mut self, path: &Path) -> io::Result<State> {
         let Some(place) = self.place else { return Ok(State::Current) };
         let end = match stands_at(path)? {
             Some((found, size)) if found == place => size,
@@ -82,22 +113,24 @@ impl Chain {
             Some(known) if known == end => {}
             // Lines of ours are gone: the chain goes on from them, so that it shows.
             Some(known) if known > end => self.end_line(end)?,
-            _ => self.read_end(path, end)?,
+            _ => return self.read_end(path, end),
         }
         Ok(State::Current)
     }
 
-    fn read_end(&mut self, path: &Path, end: u64) -> io::Result<()> {
+    fn read_end(&mut self, path: &Path, end: u64) -> io::Result<State> {
         let mut tail = Tail::read(&self.file, end)?;
         if tail.last.is_none() {
-            tail = self.predecessor(path)?.followed_by(tail);
+            let Some(before) = self.predecessor(path)? else { return Ok(State::Early) };
+            tail = before.followed_by(tail);
             self.continues = tail.last.is_some();
         } else {
             (self.continues, self.before) = (false, None);
         }
         self.sequence = tail.next();
         self.previous = tail.hold.hash();
-        self.end_line(end)
+        self.end_line(end)?;
+        Ok(State::Current)
     }
 
     /// Ends a line that lacks its newline.
@@ -114,29 +147,48 @@ impl Chain {
         Ok(())
     }
 
-    /// The end of the log that this file continues: of those at hand the one with the latest line. Nobody writes there any
-    /// more once its lock was taken, because this file stands in its place.
-    fn predecessor(&self, path: &Path) -> io::Result<Tail> {
-        let beside = parts::newest(path)?.map(Arc::new);
+    /// The end of the log that this file continues: of those at hand the one with the latest line. None when one of them is
+    /// locked: whoever found it to be the log, before it was moved away, is about to write to it. Once its lock was free nobody
+    /// is, because this file stands in its place.
+    fn predecessor(&self, path: &Path) -> io::Result<Option<Tail>> {
         let mut latest = Tail::default();
-        for file in self.before.iter().chain(&beside) {
-            let _lock = Lock::take(file)?;
-            let tail = Tail::read(file, file.metadata()?.len())?;
-            if tail.last > latest.last {
-                latest = tail;
+        let beside = parts::files(path)?.into_iter().map(|(_, file)| Arc::new(file));
+        for file in self.before.iter().cloned().chain(beside) {
+            if place_of(&file).ok() == self.place {
+                continue;
+            }
+            let Some(_lock) = Lock::try_share(&file)? else { return Ok(None) };
+            if parts::first_line(&file)?.is_some() {
+                let tail = Tail::read(&file, file.metadata()?.len())?;
+                if tail.last > latest.last {
+                    latest = tail;
+                }
             }
         }
-        Ok(latest)
+        Ok(Some(latest))
+    }
+
+    /// Appends the line that links the file to the one before it, if no line is in it yet.
+    pub(super) fn append_link(&mut self, time_ms: u64) -> io::Result<()> {
+        if self.continues { self.append_with(time_ms, |_, _, _| Ok(())) } else { Ok(()) }
     }
 
     /// Appends one line, behind the one that links the file to the one before it if this is the first.
-    pub(super) fn append(&mut self, time_ms: u64, body: &impl Fn(&mut String) -> fmt::Result) -> io::Result<()> {
+    pub(super) fn append(&mut self, time_ms: u64, body: impl Fn(&mut String) -> fmt::Result) -> io::Result<()> {
+        self.append_with(time_ms, |lines, sequence, previous| push(lines, time_ms, sequence, previous, body))
+    }
+
+    fn append_with(
+        &mut self,
+        time_ms: u64,
+        push_body: impl FnOnce(&mut String, &mut u64, &mut [u8; 32]) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.lines.clear();
         let (mut sequence, mut previous) = (self.sequence, self.previous);
         if self.continues {
             push(&mut self.lines, time_ms, &mut sequence, &mut previous, |line| line::push_link(line, self.sequence))?;
         }
-        push(&mut self.lines, time_ms, &mut sequence, &mut previous, body)?;
+        push_body(&mut self.lines, &mut sequence, &mut previous)?;
         let end = self.end.take();
         let written = (&*self.file).write(self.lines.as_bytes())?;
         if written < self.lines.len() {
@@ -147,13 +199,6 @@ impl Chain {
         self.end = end.map(|end| end.saturating_add(written as u64));
         Ok(())
     }
-}
-
-/// The first line of a file that continues one that ends with `tail`.
-pub(super) fn link(time_ms: u64, tail: &Tail) -> io::Result<String> {
-    let (mut line, mut sequence, mut previous) = (String::new(), tail.next(), tail.hold.hash());
-    push(&mut line, time_ms, &mut sequence, &mut previous, |line| line::push_link(line, tail.next()))?;
-    Ok(line)
 }
 
 /// Adds a line with its newline, and moves number and hash on to the next one.
@@ -327,6 +372,15 @@ impl<'a> Lock<'a> {
     pub(super) fn share(file: &'a File) -> io::Result<Self> {
         retry_on_intr(|| flock(file, FlockOperation::LockShared))?;
         Ok(Self(file))
+    }
+
+    /// Keeps writers away; none when there is one.
+    fn try_share(file: &'a File) -> io::Result<Option<Self>> {
+        match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockShared)) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 

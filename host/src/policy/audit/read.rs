@@ -98,14 +98,12 @@ impl Piece<'_> {
 impl Pieces {
     /// What the file holds now: whole writes, as far as others write to it.
     pub(super) fn new(file: File) -> io::Result<Self> {
-        let length = {
-            let _lock = Lock::share(&file)?;
-            file.metadata()?.len()
-        };
+        let length = length(&file)?;
         Ok(Self::of(file, length))
     }
 
-    fn of(file: File, length: u64) -> Self {
+    /// The first `length` bytes.
+    pub(super) fn of(file: File, length: u64) -> Self {
         let input = BufReader::with_capacity(LONGEST, From { file, place: 0 }.take(length));
         Self { input, bytes: Vec::new(), number: 0, is_open: false }
     }
@@ -129,6 +127,12 @@ impl Pieces {
         };
         Ok(Some(Piece { bytes: &self.bytes, number: self.number, is_first, end }))
     }
+}
+
+/// The size of a file that others write to, between two writes.
+pub(super) fn length(file: &File) -> io::Result<u64> {
+    let _lock = Lock::share(file)?;
+    Ok(file.metadata()?.len())
 }
 
 /// A file read from its beginning, wherever its cursor stands.

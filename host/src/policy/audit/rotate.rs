@@ -1,12 +1,12 @@
 //! Rotation: the log so far gets a name of its own, and the chain goes on in a new file.
 
-use super::chain::{self, Lock, Tail};
+use super::chain::{Chain, Lock, Tail, place_of, stands_at};
 use super::parts;
 use super::verify::Head;
 use rustix::fs::{CWD, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, renameat_with};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -49,25 +49,31 @@ pub enum NotRotated {
 /// Renames the log to `FILE.<sequence of its first line>` and starts a new file, whose first line links to it. Hosts that have it
 /// open go on in the new file.
 ///
-/// Both steps are under the lock of the log, so that no line is lost and none is written twice. Between them, when this is
-/// interrupted, there is no log: the next host that writes starts it with the same link.
+/// No line is lost and none is written twice, whoever else writes to the log or rotates it. When this is interrupted, the next
+/// host that writes does what is left.
 pub fn rotate(path: &Path, now_ms: u64) -> Result<Rotated, NotRotated> {
     let failed = |source| NotRotated::Io { path: path.to_owned(), source };
-    let mut file = open(path).map_err(failed)?;
-    let lock = loop {
-        let lock = Lock::take(&file).map_err(failed)?;
-        let found = chain::stands_at(path).map_err(failed)?;
-        if found.map(|(place, _)| place) == Some(chain::place_of(&file).map_err(failed)?) {
-            break lock;
-        }
-        drop(lock);
-        file = open(path).map_err(failed)?;
-    };
-    let _lock = lock;
-    rotate_locked(path, &file, now_ms)
+    let (rotated, file) = move_away(path)?;
+    let mut chain = Chain::open(path).map_err(failed)?.after(file);
+    chain.at_end(path, |chain| chain.append_link(now_ms)).map_err(failed)?;
+    Ok(rotated)
 }
 
-fn rotate_locked(path: &Path, file: &File, now_ms: u64) -> Result<Rotated, NotRotated> {
+/// Also gives the file that was the log.
+fn move_away(path: &Path) -> Result<(Rotated, File), NotRotated> {
+    let failed = |source| NotRotated::Io { path: path.to_owned(), source };
+    loop {
+        let file = open(path).map_err(failed)?;
+        let lock = Lock::take(&file).map_err(failed)?;
+        if stands_at(path).map_err(failed)?.map(|(place, _)| place) == Some(place_of(&file).map_err(failed)?) {
+            let rotated = move_locked(path, &file)?;
+            drop(lock);
+            return Ok((rotated, file));
+        }
+    }
+}
+
+fn move_locked(path: &Path, file: &File) -> Result<Rotated, NotRotated> {
     let failed = |source| NotRotated::Io { path: path.to_owned(), source };
     let found = file.metadata().map_err(failed)?;
     let tail = Tail::read(file, found.len()).map_err(failed)?;
@@ -76,24 +82,17 @@ fn rotate_locked(path: &Path, file: &File, now_ms: u64) -> Result<Rotated, NotRo
         return Err(NotRotated::Empty { path: path.to_owned() });
     };
     let part = with_suffix(path, &format!(".{first}"));
-    // Not `FILE.*`, which would be taken for a part.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = path.with_file_name(format!(".{name}.next"));
-    let link = chain::link(now_ms, &tail).map_err(failed)?;
-    write_new(&fresh, link.as_bytes(), &found).map_err(failed)?;
     match rename(path, &part) {
-        Ok(()) => {}
-        Err(errno) => {
-            let _ = std::fs::remove_file(&fresh);
-            return Err(if errno == Errno::EXIST { NotRotated::Taken { part } } else { failed(errno.into()) });
-        }
+        Err(Errno::EXIST) => return Err(NotRotated::Taken { part }),
+        renamed => renamed.map_err(|errno| failed(errno.into()))?,
     }
-    match rename(&fresh, path) {
-        Ok(()) => {}
-        // A host was faster, and has linked its file itself, or is about to.
-        Err(Errno::EXIST) => std::fs::remove_file(&fresh).map_err(failed)?,
-        Err(errno) => return Err(failed(errno.into())),
+    let moved = stands_at(&part).map_err(failed)?.map(|(place, _)| place);
+    if moved != Some(place_of(file).map_err(failed)?) {
+        // Wherever that file stands, hosts find it: its name is put right if it can be.
+        let _ = rename(&part, path);
+        return Err(failed(io::Error::other("another program rotated it in the same moment")));
     }
+    create(path, &found).map_err(failed)?;
     Ok(Rotated { part, last: Head { sequence: last, hash: tail.hold.hash() } })
 }
 
@@ -103,19 +102,25 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
-/// A file for whoever may use the log.
-fn write_new(path: &Path, content: &[u8], like: &std::fs::Metadata) -> io::Result<()> {
-    match std::fs::remove_file(path) {
+/// An empty file at `path` for whoever may use the log, unless a host was faster.
+fn create(path: &Path, like: &std::fs::Metadata) -> io::Result<()> {
+    // Not `FILE.*`, which would be taken for a part.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = path.with_file_name(format!(".{name}.next"));
+    match std::fs::remove_file(&fresh) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
         fchown(&file, Some(Uid::from_raw(like.uid())), Some(Gid::from_raw(like.gid())))?;
     }
     fchmod(&file, Mode::from_raw_mode(like.mode() & 0o777))?;
-    file.write_all(content)
+    match rename(&fresh, path) {
+        Err(Errno::EXIST) => std::fs::remove_file(&fresh),
+        renamed => Ok(renamed?),
+    }
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), Errno> {

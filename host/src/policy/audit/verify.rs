@@ -1,9 +1,9 @@
 //! The proof that no line was changed, taken out or put in.
 
-use super::chain::Hold;
+use super::chain::{Hold, place_of, stands_at};
 use super::line::{self, Joint};
-use super::parts;
-use super::read::{End, Piece, Pieces};
+use super::parts::{self, Part};
+use super::read::{self, End, Piece, Pieces};
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -122,38 +122,72 @@ pub enum What {
 /// What it cannot tell from the files alone: whether whole lines were cut off at the end, or all of it was written anew.
 pub fn verify(files: &[PathBuf], expected: Option<&Head>) -> Result<Summary, Unverified> {
     let mut proof = Proof::new(expected.copied());
-    for (path, file) in open(files)? {
-        proof.file(&path, file)?;
+    for source in open(files)? {
+        proof.file(source)?;
     }
     proof.end()
 }
 
-fn open(files: &[PathBuf]) -> Result<Vec<(PathBuf, File)>, Unverified> {
-    if let [path] = files
-        && !path.exists()
-    {
-        // Just rotated, and no line written since.
-        let parts = parts::beside(path).map_err(unreadable(path))?;
-        if !parts.is_empty() {
-            return Ok(parts.into_iter().map(|part| (part.path, part.file)).collect());
-        }
+/// A file to prove.
+struct Source {
+    path: PathBuf,
+    file: File,
+    /// How much of it; none: what it holds when it is read.
+    length: Option<u64>,
+}
+
+impl Source {
+    fn pieces(self) -> io::Result<Pieces> {
+        let length = self.length.map_or_else(|| read::length(&self.file), Ok)?;
+        Ok(Pieces::of(self.file, length))
     }
-    let open = |path: &PathBuf| File::open(path).map_err(unreadable(path)).map(|file| (path.clone(), file));
-    let mut opened = files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+}
+
+fn open(files: &[PathBuf]) -> Result<Vec<Source>, Unverified> {
     if let [path] = files {
-        // Opened before, so that a rotation in between does not show the file twice.
-        let (_, last) = &opened[0];
-        let first = parts::first_line(last).map_err(unreadable(path))?;
-        let mut earlier = Vec::new();
-        for part in parts::beside(path).map_err(unreadable(path))? {
-            let is_earlier = first.is_none_or(|first| part.first < first);
-            if is_earlier && !parts::is_same(&part.file, last).map_err(unreadable(path))? {
-                earlier.push((part.path, part.file));
-            }
-        }
-        opened.splice(0..0, earlier);
+        return with_parts(path).map_err(unreadable(path));
     }
-    Ok(opened)
+    let open = |path: &PathBuf| File::open(path).map(|file| Source { path: path.clone(), file, length: None });
+    files.iter().map(|path| open(path).map_err(unreadable(path))).collect()
+}
+
+/// The log at `path` behind its parts, as they were at one moment, whoever writes and rotates meanwhile.
+///
+/// A file gets its first line when those before it are complete, so what counts is that none of those is missed: parts are
+/// looked for again when one more has got a line meanwhile, and a log that has none yet is taken to be empty.
+fn with_parts(path: &Path) -> io::Result<Vec<Source>> {
+    let place = || Ok::<_, io::Error>(stands_at(path)?.map(|(place, _)| place));
+    loop {
+        let stood = place()?;
+        let log = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+            opened => Ok(opened?),
+        };
+        let log = log.and_then(|file| Ok((read::length(&file)?, file)));
+        let first = log.as_ref().ok().map(|(_, file)| parts::first_line(file)).transpose()?.flatten();
+        let parts = parts::beside(path)?;
+        let is_same = |(one, other): (&Part, &Part)| one.path == other.path && one.first == other.first;
+        let again = parts::beside(path)?;
+        if again.len() != parts.len() || !parts.iter().zip(&again).all(is_same) || place()? != stood {
+            continue;
+        }
+        if log.as_ref().ok().map(|(_, file)| place_of(file)).transpose()? != stood {
+            continue;
+        }
+        // A copy of the log is no earlier part of it.
+        let earlier = parts.into_iter().filter(|part| first.is_none_or(|first| part.first < first));
+        let mut sources: Vec<_> = earlier.map(|Part { path, file, .. }| Source { path, file, length: None }).collect();
+        match log {
+            Ok((length, file)) => {
+                let length = first.is_none().then_some(length);
+                sources.push(Source { path: path.to_owned(), file, length });
+            }
+            // Just rotated, and no line written since.
+            Err(_) if !sources.is_empty() => {}
+            Err(error) => return Err(error),
+        }
+        return Ok(sources);
+    }
 }
 
 fn unreadable(path: &Path) -> impl Fn(io::Error) -> Unverified {
@@ -178,13 +212,14 @@ impl Proof {
         Self { summary, hold: Hold::default(), unread: None, expected, cut: None }
     }
 
-    fn file(&mut self, path: &Path, file: File) -> Result<(), Unverified> {
-        self.summary.files.push(path.to_owned());
+    fn file(&mut self, source: Source) -> Result<(), Unverified> {
+        let path = source.path.clone();
+        self.summary.files.push(path.clone());
         self.cut = None;
-        let mut pieces = Pieces::new(file).map_err(unreadable(path))?;
+        let mut pieces = source.pieces().map_err(unreadable(&path))?;
         let mut is_first = true;
-        while let Some(piece) = pieces.next().map_err(unreadable(path))? {
-            let place = Place { file: path.to_owned(), line: piece.number };
+        while let Some(piece) = pieces.next().map_err(unreadable(&path))? {
+            let place = Place { file: path.clone(), line: piece.number };
             match Joint::parse(piece.bytes).filter(|_| piece.is_line()) {
                 Some(joint) => {
                     self.line(&joint, piece.bytes, &place, std::mem::take(&mut is_first))?;

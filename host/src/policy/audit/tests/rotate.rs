@@ -2,6 +2,9 @@
 
 use super::*;
 use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 impl Fixture {
     fn part(&self, name: &str) -> PathBuf {
@@ -198,40 +201,48 @@ fn a_torn_line_is_vouched_for_across_a_rotation() {
 
 #[test]
 fn hosts_and_threads_lose_no_line_while_the_log_is_rotated() {
-    const LINES: u64 = 400;
+    const ROTATIONS: u64 = 20;
     let fixture = Fixture::new();
     let logs = [Log::open(&fixture.path()).unwrap(), Log::open(&fixture.path()).unwrap()];
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let rotations = std::thread::scope(|scope| {
-        for thread in 0..4 {
-            let (log, fixture, done) = (&logs[thread % 2], &fixture, &done);
+    let step = AtomicU64::new(0);
+    let write = |log: &Log| log.record(fixture.entry(step.fetch_add(1, Ordering::Relaxed), "/a")).unwrap();
+    let done = AtomicBool::new(false);
+    write(&logs[0]);
+    // As we do it and as logrotate does it; either may find that the other was faster.
+    let by_us = || super::super::rotate(&fixture.path(), 0).is_ok();
+    let by_another = |round| fs::rename(fixture.path(), fixture.part(&format!("audit.jsonl.x{round}"))).is_ok();
+    let rotate = |rotate: &dyn Fn(u64) -> bool| {
+        let mut rotations = 0;
+        while rotations < ROTATIONS {
+            rotations += u64::from(rotate(rotations));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    std::thread::scope(|scope| {
+        for log in logs.iter().cycle().take(4) {
+            let (write, done) = (&write, &done);
             scope.spawn(move || {
-                for step in 0..LINES {
-                    log.record(fixture.entry(thread as u64 * LINES + step, "/a")).unwrap();
+                while !done.load(Ordering::Relaxed) {
+                    write(log);
                 }
-                done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             });
         }
-        let rotate = |by_us: bool| {
-            let mut rotations = 0;
-            while done.load(std::sync::atomic::Ordering::SeqCst) < 4 {
-                let rotated = if by_us {
-                    super::super::rotate(&fixture.path(), 0).is_ok()
-                } else {
-                    fs::rename(fixture.path(), fixture.part(&format!("audit.jsonl.x{rotations}"))).is_ok()
-                };
-                rotations += u64::from(rotated);
-                std::thread::sleep(std::time::Duration::from_millis(1));
+        let reader = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fixture.verified().unwrap();
             }
-            rotations
-        };
-        let by_us = scope.spawn(move || rotate(true));
-        rotate(false) + by_us.join().unwrap()
+        });
+        let rotations = [scope.spawn(|| rotate(&|_| by_us())), scope.spawn(|| rotate(&by_another))];
+        let ends = rotations.map(ScopedJoinHandle::join);
+        done.store(true, Ordering::Relaxed);
+        ends.into_iter().for_each(Result::unwrap);
+        reader.join().unwrap();
     });
-    assert!(rotations > 3, "{rotations}");
+    logs.iter().for_each(write);
     let files = fixture.verified().unwrap().files;
+    assert!(files.len() as u64 > ROTATIONS, "{}", files.len());
     let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     let mut steps = fixture.steps(&names);
     steps.sort_unstable();
-    assert_eq!(steps, (0..4 * LINES).collect::<Vec<_>>());
+    assert_eq!(steps, (0..step.into_inner()).collect::<Vec<_>>());
 }
