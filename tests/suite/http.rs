@@ -77,10 +77,22 @@ pub(crate) fn what_no_rule_grants_is_denied_and_reaches_nobody() {
     let cases = [
         (on(&site, READS), post(&site, "/", "x"), "POST"),
         (on(&site, READS), other, "nearest rule"),
+        (
+            granting(&format!("[[fetch]]\nid = \"site\"\nurl = \"{}\"\n{READS}", site.url("/public/**"))),
+            get(&site, "/private"),
+            "nearest rule",
+        ),
         (parse(""), get(&site, "/"), "fetch"),
         (
             parse(&format!("[[fetch]]\nid = \"site\"\nurl = \"{}\"\n{READS}", site.url("/**"))),
             get(&site, "/"),
+            "network",
+        ),
+        (
+            parse(&format!(
+                "[network]\nblock = [\"non-global\", \"8.8.8.0/24\"]\n[[fetch]]\nid = \"site\"\nurl = \"http://8.8.8.8/**\"\n{READS}"
+            )),
+            json!({ "url": "http://8.8.8.8/", "timeout_ms": 500 }),
             "network",
         ),
     ];
@@ -123,7 +135,9 @@ pub(crate) fn the_bounds_of_a_rule_hold() {
     let site = Site::start(|received| match received.line() {
         "GET /slow" => vec![Step::Stall],
         "GET /large" => response("200 OK", &[], &[b'x'; 1001]),
-        "GET /away" => redirect(302, "/away"),
+        "GET /away" => redirect(302, "/far"),
+        "GET /far" => redirect(302, "/farther"),
+        "GET /farther" => redirect(302, "/fine"),
         _ => ok("fine"),
     });
     let cases = [
@@ -139,6 +153,9 @@ pub(crate) fn the_bounds_of_a_rule_hold() {
         let wider = outcome(quick(Everstep::local()), fetch(on(&site, WRITES), &get(&site, "/fine")));
         assert_eq!(wider.state, State::Completed, "{wider:?}");
     }
+    let far =
+        outcome(quick(Everstep::local()), fetch(on(&site, &format!("{READS}\nredirects = 3")), &get(&site, "/away")));
+    assert_eq!(far.state, State::Completed, "{far:?}");
     let short = json!({ "url": site.url("/slow"), "timeout_ms": 100 });
     let report = outcome(quick(Everstep::local()), fetch(on(&site, WRITES), &short));
     assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
@@ -225,6 +242,9 @@ pub(crate) fn a_secret_reaches_the_server_of_its_rule_and_nobody_else() {
         }
     }
     let with_secret = |requests: &[Received]| requests.iter().filter(|one| one.head.contains("s3cret-t0ken")).count();
+    let under_its_name =
+        |one: &Received| one.header("authorization").iter().any(|value| value.contains("s3cret-t0ken"));
+    assert!(site.requests().iter().all(under_its_name));
     assert_eq!((with_secret(&site.requests()), site.requests().len()), (4, 4));
     assert_eq!((with_secret(&other.requests()), other.requests().len()), (0, 4));
 }
