@@ -438,13 +438,14 @@ impl Everstep {
         let state = State { cleans_up: true, attempts: execution.attempts, ..inner.state(&execution)? };
         let (version, patience, permit) = (execution.attempts, Patience::None, None);
         let activation = Activation { claim, execution, version, component, grants, state, patience, permit };
-        self.activate(activation).cancel();
+        self.activate(activation);
         inner.live.let_go(id).await;
         Ok(())
     }
 
     fn activate(&self, activation: Activation) -> Arc<Bridge> {
         let Activation { claim, execution, version, component, grants, state, patience, permit } = activation;
+        let has_ended = execution.state.is_final();
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;
         let claimed = TaskClaim { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
@@ -461,6 +462,10 @@ impl Everstep {
             patience,
         };
         let bridge = Bridge::new(parts, state);
+        if has_ended {
+            // Before it runs: it has no patience, and would only wait for what it learns now.
+            bridge.cancel();
+        }
         claim.run(Arc::clone(&bridge), &args);
         let host = self.clone();
         let job = Job { component, bridge: Arc::clone(&bridge), args };
