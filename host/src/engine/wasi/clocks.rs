@@ -1,4 +1,5 @@
-//! Time: both clocks read the recorded one, and waiting for either is a durable timer.
+//! Time: both clocks read the recorded one, and waiting for either is a durable timer. The monotonic one begins at 0, so that a guest
+//! that keeps seconds in a float can tell nanoseconds apart.
 
 use super::{Virtual, WasiHost};
 use std::pin::Pin;
@@ -17,6 +18,12 @@ impl<T: WasiHost> Virtual<'_, T> {
         let latest = &mut self.0.wasi().now_ns;
         *latest = recorded.max(*latest);
         Ok(*latest)
+    }
+
+    /// The time since the guest first asked for it.
+    fn elapsed_ns(&mut self) -> wasmtime::Result<u64> {
+        let now = self.now_ns()?;
+        Ok(now - *self.0.wasi().origin_ns.get_or_insert(now))
     }
 
     fn timer(&mut self, ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
@@ -44,7 +51,7 @@ impl<T: WasiHost> wall_clock::Host for Virtual<'_, T> {
 
 impl<T: WasiHost> monotonic_clock::Host for Virtual<'_, T> {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        self.now_ns()
+        self.elapsed_ns()
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
@@ -52,7 +59,7 @@ impl<T: WasiHost> monotonic_clock::Host for Virtual<'_, T> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        let now = self.now_ns()?;
+        let now = self.elapsed_ns()?;
         self.timer(when.saturating_sub(now))
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct VirtualWasi {
     partial: io::Partial,
     /// The latest time that was handed out.
     now_ns: u64,
+    /// When the guest first asked for the monotonic time.
+    origin_ns: Option<u64>,
 }
 
 /// Handles a guest may hold at once; a leak beyond them is an error of the guest, not of the host's memory.
@@ -178,6 +180,7 @@ impl VirtualWasi {
             outputs: HashMap::new(),
             partial: io::Partial::default(),
             now_ns: 0,
+            origin_ns: None,
         }
     }
 }

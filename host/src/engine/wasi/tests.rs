@@ -99,8 +99,8 @@ fn clocks_read_the_recorded_time_and_never_go_back() {
     let mut wasi = Virtual(&mut host);
     let now = wall_clock::Host::now(&mut wasi).unwrap();
     assert_eq!((now.seconds, now.nanoseconds), (3, 7));
-    assert_eq!(monotonic_clock::Host::now(&mut wasi).unwrap(), 3_000_000_007);
-    assert_eq!(monotonic_clock::Host::now(&mut wasi).unwrap(), 5_000_000_000);
+    assert_eq!(monotonic_clock::Host::now(&mut wasi).unwrap(), 0);
+    assert_eq!(monotonic_clock::Host::now(&mut wasi).unwrap(), 1_999_999_993);
     assert_eq!(monotonic_clock::Host::resolution(&mut wasi).unwrap(), 1_000_000);
 }
 
@@ -121,7 +121,7 @@ async fn a_timer_is_waited_for_in_the_journal_and_never_in_real_time() {
     poll_drop(&mut wasi, hour);
     poll_drop(&mut wasi, instant);
     assert!(host.wasi.timers.is_empty() && host.wasi.table.is_empty());
-    assert_eq!(host.timers, [3_600_000_000_000, 500]);
+    assert_eq!(host.timers, [3_600_000_000_000, 1_500]);
     assert_eq!(host.waits, [vec![0, 1], vec![0]]);
     assert_eq!(host.canceled, [0; 0], "both timers were delivered");
 }
