@@ -9,6 +9,7 @@ setup:
 
 build: setup
 	cargo build $(CARGO_FLAGS) --workspace
+	@scripts/python.sh
 
 # The documentation's examples first, so that the output closes with the runner's summary.
 test: build

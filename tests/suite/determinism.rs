@@ -45,7 +45,7 @@ fn varint(bytes: &[u8]) -> (u64, &[u8]) {
 }
 
 /// The time of a record: its second number, or its first where it has no number of its own.
-fn time(body: &[u8]) -> u64 {
+pub(crate) fn time(body: &[u8]) -> u64 {
     let (first, rest) = varint(&body[1..]);
     match body[0] {
         5 | 6 => first,

@@ -16,6 +16,7 @@ mod oracle;
 mod people;
 mod policy;
 mod promises;
+mod python;
 mod recovery;
 mod requests;
 mod site;

@@ -60,6 +60,6 @@ pub(crate) fn run(args: Args) -> Outcome {
             host.fork(&source, at, &new, component.as_ref()).await?;
             host.resume(&new, patience).await
         };
-        super::run::follow(session, id, start, json).await
+        super::run::follow(session, id, start, |session, report| super::run::tell(session, report, json)).await
     }))
 }

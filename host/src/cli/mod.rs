@@ -8,6 +8,7 @@ mod audit;
 mod build;
 mod cancel;
 mod console;
+mod exec;
 mod failure;
 mod fork;
 mod list;
@@ -46,7 +47,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes of run and resume:
+Exit codes of run, exec and resume:
   0  the function returned a result
   1  the function returned an error, trapped, or was canceled
   2  usage, configuration, load or store error
@@ -63,6 +64,7 @@ enum Command {
     New(new::Args),
     Build(build::Args),
     Run(run::Args),
+    Exec(exec::Args),
     Resume(resume::Args),
     List(list::Args),
     Show(show::Args),
@@ -111,6 +113,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Run(args) => run::run(args),
+        Command::Exec(args) => exec::run(args),
         Command::Resume(args) => resume::run(args),
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),

@@ -78,15 +78,15 @@ pub(crate) fn run(args: Args) -> Outcome {
 async fn execute(run: Run, place: Place, settings: Settings, json: bool) -> Outcome {
     let session = Session::start(place, settings, Style { json, several: false })?;
     let (host, id) = (session.host.clone(), run.id.clone());
-    follow(session, id, host.start(run), json).await
+    follow(session, id, host.start(run), |session, report| tell(session, report, json)).await
 }
 
-/// Starts one execution, follows it to its end and says what it came to.
+/// Starts one execution, follows it to its end and tells what it came to.
 pub(super) async fn follow(
     mut session: Session,
     id: ExecutionId,
     start: impl Future<Output = Result<Handle, Error>>,
-    json: bool,
+    tell: impl FnOnce(&mut Session, &Report) -> Result<(), Failure>,
 ) -> Outcome {
     let resume = format!("everstep resume {id}{}", session.place.option());
     let handle = match session.unless_stopped(Box::pin(start)).await {
@@ -104,14 +104,25 @@ pub(super) async fn follow(
     }
     let outcome = ended.unwrap_or_else(|| Err(Failure::usage("nothing is known of the execution")));
     if let Ok(report) = &outcome {
-        tell(&mut session, report, json)?;
+        tell(&mut session, report)?;
     }
     let stopped = session.close().await?;
     Ok(stopped.unwrap_or(Exit::of(&outcome?)))
 }
 
 /// The result on standard output; everything else is a note.
-fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+pub(super) fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+    tell_unfinished(session, report);
+    if json {
+        session.console.say(json_line(&Summary::of(report))?);
+    } else if let Some(result) = &report.result {
+        session.console.say(text::json(result));
+    }
+    Ok(())
+}
+
+/// A note on what has no result, and on how it goes on.
+pub(super) fn tell_unfinished(session: &mut Session, report: &Report) {
     if report.state == State::Suspended {
         session.announce_promises(&report.id);
     }
@@ -124,12 +135,6 @@ fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failur
     } else if let Some(note) = report::unfinished(report, &session.place.option()) {
         session.console.note(note);
     }
-    if json {
-        session.console.say(json_line(&Summary::of(report))?);
-    } else if let Some(result) = &report.result {
-        session.console.say(text::json(result));
-    }
-    Ok(())
 }
 
 pub(super) fn load_policy(file: Option<&Path>) -> Result<Policy, Failure> {
@@ -160,8 +165,11 @@ pub(super) fn read_args(args: &str) -> Result<String, Failure> {
 
 /// The bytes of a component; a crate is built first if it has changed.
 fn load_component(target: &Path, policy: &Policy) -> Result<Vec<u8>, Failure> {
-    let file = component_file(target, policy)?;
-    std::fs::read(&file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
+    read_component(&component_file(target, policy)?)
+}
+
+pub(super) fn read_component(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
 }
 
 /// The file of a component; a crate is built first if it has changed.

@@ -1,0 +1,231 @@
+"""What a program can do beyond Python itself: durable, and within the policy of its execution.
+
+`await fetch(url)`, `await websocket(url)`, `await call(name, args)`, `await request(capability, message)`, `await ask(prompt)`,
+`await promise(data)` wait without holding anything; `display(value)` shows a value in its richest form.
+"""
+
+import asyncio
+import base64
+import json as _json
+
+from componentize_py_types import Err
+from wit_world.imports import bridge as _bridge
+from wit_world.imports import console as _console
+from wit_world.imports import context as _context
+from wit_world.imports import functions as _functions
+from wit_world.imports import http as _http
+from wit_world.imports import promises as _promises
+from wit_world.imports import websocket as _websocket
+
+from ._errors import Canceled, Denied, EverstepError, TimedOut, call as _call, raised as _raised
+
+__all__ = [
+    "Canceled", "Denied", "EverstepError", "Response", "TimedOut", "WebSocket", "WebSocketClosed", "ask", "call", "display",
+    "execution_id", "fetch", "promise", "request", "websocket",
+]
+
+
+def execution_id():
+    """The id that the caller chose."""
+    return _context.execution_id()
+
+
+def _settled(read):
+    """The value of a delivered promise."""
+
+    def outcome(promise):
+        try:
+            found = read(promise)
+        except Err as error:
+            raise _raised(error.value) from None
+        value = getattr(found, "value", found)
+        if isinstance(found, Err):
+            raise _raised(value)
+        return value
+
+    return outcome
+
+
+_response = _settled(_http.response)
+_event = _settled(_websocket.message)
+_text = _settled(_promises.outcome)
+
+
+def _value(promise):
+    return _json.loads(_text(promise))
+
+
+def _awaitable(promise, outcome=_value):
+    return asyncio.get_running_loop().promised(promise, outcome)
+
+
+def _milliseconds(seconds):
+    return None if seconds is None else max(0, int(seconds * 1000))
+
+
+class Response:
+    """What a server answered."""
+
+    def __init__(self, response):
+        self.status, self.url, self.body = response.status, response.url, bytes(response.body)
+        self.headers = {}
+        for name, value in response.headers:
+            self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+
+    @property
+    def ok(self):
+        return 200 <= self.status < 300
+
+    @property
+    def text(self):
+        charset = self.headers.get("content-type", "").partition("charset=")[2].split(";")[0].strip(' "') or "utf-8"
+        try:
+            return self.body.decode(charset, "replace")
+        except LookupError:
+            return self.body.decode("utf-8", "replace")
+
+    def json(self):
+        return _json.loads(self.body)
+
+    def raise_for_status(self):
+        if not self.ok:
+            raise EverstepError("failed", f"{self.url} answered with status {self.status}")
+        return self
+
+    def __repr__(self):
+        return f"<Response {self.status} {self.url}>"
+
+
+async def fetch(url, *, method=None, headers=None, body=None, json=None, timeout=None):
+    """Sends a request and returns the [`Response`], whatever its status.
+
+    `body` is text or bytes, `json` anything that JSON can hold; with either the method is POST unless it is given.
+    """
+    pairs = list(headers.items() if hasattr(headers, "items") else headers or ())
+    if json is not None:
+        if body is not None:
+            raise TypeError("fetch takes a body or json, not both")
+        body = _json.dumps(json)
+        if not any(name.lower() == "content-type" for name, _ in pairs):
+            pairs.append(("content-type", "application/json"))
+    if isinstance(body, str):
+        body = body.encode()
+    method = method or ("GET" if body is None else "POST")
+    asked = _http.Request(method.upper(), str(url), pairs, body, _milliseconds(timeout))
+    return Response(await _awaitable(_call(_http.fetch, asked), _response))
+
+
+class WebSocketClosed(EverstepError):
+    """The connection has ended. `cause` is `peer`, `guest`, `idle`, `refused`, `failed` or `recovered`: the host was restarted."""
+
+    def __init__(self, closed):
+        self.cause, self.status, self.reason = closed.cause.name.lower(), closed.code, closed.reason
+        super().__init__("failed", f"the connection is closed ({self.cause}) {self.reason}".rstrip())
+
+
+class WebSocket:
+    """An open connection; iterating over it gives messages until it is closed."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    async def send(self, message):
+        data = _websocket.Data_Text(message) if isinstance(message, str) else _websocket.Data_Binary(bytes(message))
+        _call(_websocket.send, self._connection, data)
+
+    async def receive(self):
+        """The next message, text or bytes; raises `WebSocketClosed`."""
+        event = await _awaitable(_call(_websocket.receive, self._connection), _event)
+        if isinstance(event, _websocket.Event_Closed):
+            raise WebSocketClosed(event.value)
+        return bytes(event.value) if isinstance(event, _websocket.Event_Binary) else event.value
+
+    def close(self, code=1000, reason=""):
+        _call(_websocket.close, self._connection, code, reason)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        try:
+            return await self.receive()
+        except WebSocketClosed:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        try:
+            self.close()
+        except EverstepError:
+            pass
+
+
+async def websocket(url, *, protocols=(), headers=None):
+    """Opens a connection."""
+    pairs = list(headers.items() if hasattr(headers, "items") else headers or ())
+    connection = _call(_websocket.connect, str(url), _websocket.ConnectOptions(list(protocols), pairs))
+    await _awaitable(connection, _text)
+    return WebSocket(connection)
+
+
+async def call(name, args=None, *, timeout=None):
+    """Calls a durable function of this component as a child execution and returns its result."""
+    options = _functions.CallOptions(_milliseconds(timeout), None)
+    return await _awaitable(_call(_functions.call, name, _json.dumps(args), options))
+
+
+async def request(capability, message=None, *, timeout=None):
+    """Sends a request to a capability of the policy and returns the response."""
+    options = _bridge.RequestOptions(_milliseconds(timeout))
+    return await _awaitable(_call(_bridge.send_request, capability, _json.dumps(message), options))
+
+
+async def promise(data=None, *, timeout=None, schema=None):
+    """Waits for a promise that somebody outside settles; `data` is shown to them."""
+    options = _promises.Options(_json.dumps(data), _milliseconds(timeout), None if schema is None else _json.dumps(schema))
+    return await _awaitable(_call(_promises.create, options))
+
+
+async def ask(prompt="", *, timeout=None, schema=None):
+    """Asks a human while other tasks go on; `input` is the same for code that does nothing else."""
+    options = _console.InputOptions(_milliseconds(timeout), None if schema is None else _json.dumps(schema))
+    return await _awaitable(_call(_console.input, str(prompt), options))
+
+
+_FORMS = (
+    ("text/html", "_repr_html_"), ("text/markdown", "_repr_markdown_"), ("image/svg+xml", "_repr_svg_"),
+    ("image/png", "_repr_png_"), ("image/jpeg", "_repr_jpeg_"), ("text/latex", "_repr_latex_"),
+    ("application/json", "_repr_json_"),
+)
+
+
+def mime_bundle(value):
+    """The representations of a value, richest first, after the notebook MIME protocol."""
+    bundle = {}
+    whole = getattr(type(value), "_repr_mimebundle_", None)
+    if whole is not None:
+        found = whole(value, include=None, exclude=None)
+        bundle.update((found[0] if isinstance(found, tuple) else found) or {})
+    for mime, name in _FORMS:
+        form = getattr(type(value), name, None)
+        if form is not None and mime not in bundle and (data := form(value)) is not None:
+            bundle[mime] = data[0] if isinstance(data, tuple) else data
+    bundle.setdefault("text/plain", repr(value))
+    return {mime: _data(data) for mime, data in bundle.items()}
+
+
+def _data(data):
+    if isinstance(data, bytes):
+        return base64.b64encode(data).decode()
+    return data if isinstance(data, str) else _json.dumps(data)
+
+
+def display(*values):
+    """Shows values in their richest form; text is the fallback."""
+    from ._loop import flush
+
+    flush()
+    for value in values:
+        _call(_console.display, [_console.MimePart(mime, data) for mime, data in mime_bundle(value).items()])

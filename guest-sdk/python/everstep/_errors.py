@@ -1,0 +1,63 @@
+"""The errors of the host as the exceptions that Python users expect."""
+
+import errno
+import os
+
+from componentize_py_types import Err
+from wit_world.imports.types import ErrorCode
+
+
+class EverstepError(Exception):
+    """A call that the host refused or that failed. `code` is one of `invalid`, `not-found`, `limit-exceeded`, `in-doubt`, `failed`."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+class Denied(EverstepError, PermissionError):
+    """The policy does not grant the call."""
+
+
+class TimedOut(EverstepError, TimeoutError):
+    """The deadline passed first."""
+
+
+class Canceled(EverstepError):
+    """Somebody canceled it."""
+
+
+_CLASSES = {ErrorCode.DENIED: Denied, ErrorCode.TIMED_OUT: TimedOut, ErrorCode.CANCELED: Canceled}
+_ERRNO = {
+    ErrorCode.DENIED: errno.EACCES,
+    ErrorCode.INVALID: errno.EINVAL,
+    ErrorCode.NOT_FOUND: errno.ENOENT,
+    ErrorCode.LIMIT_EXCEEDED: errno.EDQUOT,
+}
+
+
+def name_of(code):
+    return code.name.lower().replace("_", "-")
+
+
+def raised(error):
+    """The exception for an error of the host."""
+    return _CLASSES.get(error.code, EverstepError)(name_of(error.code), error.message)
+
+
+def call(function, *args):
+    """Calls an import; its error becomes an exception."""
+    try:
+        return function(*args)
+    except Err as error:
+        raise raised(error.value) from None
+
+
+def file_call(path, function, *args):
+    """Calls an import about a file; its error becomes an `OSError` of the fitting class."""
+    try:
+        return function(path, *args)
+    except Err as error:
+        number = _ERRNO.get(error.value.code, errno.EIO)
+        text = os.strerror(number) if number in (errno.ENOENT,) else error.value.message
+        raise OSError(number, text, path) from None

@@ -1,0 +1,238 @@
+"""An event loop for a guest: waiting is a return to the host, and timers are durable promises.
+
+`asyncio` itself does the rest: tasks, futures, queues, timeouts and cancellation are its own.
+"""
+
+import asyncio
+import contextlib
+import functools
+import heapq
+import math
+import sys
+import time
+
+from componentize_py_types import Err
+from wit_world.imports import promises, timers
+
+from . import _errors
+
+
+class _NoSelector:
+    """There is nothing to select on: what settles comes with `deliver`."""
+
+    def select(self, timeout=None):
+        return ()
+
+
+_RUN_ONCE = asyncio.BaseEventLoop._run_once.__code__
+
+
+def _has_clock():
+    try:
+        timers.now()
+    except Err:
+        return False
+    return True
+
+
+class Loop(asyncio.BaseEventLoop):
+    """One loop of an execution. The outermost one returns to the host when it is idle; one that a program runs itself, with
+    `asyncio.run`, blocks in the host."""
+
+    def __init__(self):
+        super().__init__()
+        self._selector = _NoSelector()
+        self._waiting = {}
+        self._timer = None
+        self._now = 0.0
+        # Without a clock nothing can sleep; what only waits for others goes on.
+        self._has_clock = _has_clock()
+
+    # What the base class asks of a subclass.
+
+    def _process_events(self, events):
+        pass
+
+    def _write_to_self(self):
+        pass
+
+    def time(self):
+        """Seconds that never go back. The loop itself goes by the time of its turn, so that turning costs no step.
+
+        No two others get the same time: the recorded clock counts milliseconds, and of two equal sleeps the first ends first.
+        """
+        if sys._getframe(1).f_code is not _RUN_ONCE:
+            self._look_at_clock()
+            self._now += 1e-6
+        return self._now
+
+    def _look_at_clock(self):
+        if self._has_clock:
+            self._now = max(self._now, time.monotonic())
+
+    def _check_running(self):
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+
+    def run_forever(self):
+        with outside():
+            self._run()
+
+    def _run(self):
+        self._run_forever_setup()
+        try:
+            self._look_at_clock()
+            while True:
+                self.turn()
+                if self._stopping:
+                    break
+                flush()
+                self.deliver(_errors.call(promises.wait_any, self.waits_for()))
+        finally:
+            self._run_forever_cleanup()
+
+    async def shutdown_default_executor(self, timeout=None):
+        pass
+
+    def run_in_executor(self, executor, func, *args):
+        raise RuntimeError("there are no threads here: call the function, or write it with async")
+
+    # The turns.
+
+    @contextlib.contextmanager
+    def running(self):
+        """Is the running loop for a while."""
+        self._look_at_clock()
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
+        asyncio._set_running_loop(self)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
+
+    def turn(self):
+        """Runs all that can run now."""
+        while not self._stopping and (self._ready or self._is_due()):
+            self._run_once()
+
+    def _is_due(self):
+        self._drop_canceled()
+        return bool(self._scheduled) and self._scheduled[0].when() <= self._now
+
+    def _drop_canceled(self):
+        while self._scheduled and self._scheduled[0].cancelled():
+            handle = heapq.heappop(self._scheduled)
+            handle._scheduled = False
+            self._timer_cancelled_count -= 1
+
+    def waits_for(self):
+        """The promises that can make something ready: those that are awaited, and a timer for the nearest deadline."""
+        self._drop_canceled()
+        if self._scheduled:
+            self._look_at_clock()
+            self._start_timer(self._scheduled[0].when())
+        awaited = list(self._waiting)
+        if self._timer is not None:
+            awaited.append(self._timer[0])
+        if not awaited:
+            raise RuntimeError("the program waits for something that nothing can make happen")
+        return awaited
+
+    def _start_timer(self, deadline):
+        if self._timer is not None:
+            promise, due = self._timer
+            if due <= deadline:
+                return
+            self._timer = None
+            _errors.call(promises.cancel, promise)
+        # The host counts whole milliseconds from one that has begun.
+        ms = max(0, math.ceil((deadline - self._now) * 1000) + 1)
+        self._timer = (_errors.call(timers.sleep, ms), deadline)
+
+    def deliver(self, settled):
+        """What the host has settled, in its order."""
+        for promise in settled:
+            if self._timer is not None and promise == self._timer[0]:
+                self._now = max(self._now, self._timer[1])
+                self._timer = None
+                continue
+            future, outcome = self._waiting.pop(promise, (None, None))
+            if future is None or future.done():
+                continue
+            try:
+                future.set_result(outcome(promise))
+            except Exception as error:
+                future.set_exception(error)
+
+    def promised(self, promise, outcome):
+        """A future for a promise of the host; `outcome(promise)` is its value, or raises."""
+        future = self.create_future()
+        self._waiting[promise] = (future, outcome)
+
+        def give_up(future):
+            if future.cancelled() and self._waiting.pop(promise, None) is not None:
+                _errors.call(promises.cancel, promise)
+
+        future.add_done_callback(give_up)
+        return future
+
+
+async def end():
+    """What `asyncio.run` does last: the tasks that are left are canceled, the generators closed."""
+    loop = asyncio.get_running_loop()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    for task in left:
+        if not task.cancelled() and task.exception() is not None:
+            loop.call_exception_handler({"message": "a task that was left failed", "exception": task.exception(), "task": task})
+    await loop.shutdown_asyncgens()
+
+
+def flush():
+    """Shows what was printed before the program waits."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+
+
+class Policy(asyncio.events._BaseDefaultEventLoopPolicy):
+    """Gives every `asyncio.run` a loop of ours."""
+
+    _loop_factory = Loop
+
+
+@contextlib.contextmanager
+def outside():
+    """Out of the running loop for a while: a program runs inside of ours and may still run one of its own."""
+    loop = asyncio._get_running_loop()
+    task = loop and asyncio.current_task(loop)
+    if task is not None:
+        asyncio._leave_task(loop, task)
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
+        if task is not None:
+            asyncio._enter_task(loop, task)
+
+
+def _from_outside(function):
+    @functools.wraps(function)
+    def run(*args, **options):
+        with outside():
+            return function(*args, **options)
+
+    return run
+
+
+def install():
+    asyncio.events._set_event_loop_policy(Policy())
+    asyncio.run = asyncio.runners.run = _from_outside(asyncio.run)
+    asyncio.Runner.run = _from_outside(asyncio.Runner.run)

@@ -1,0 +1,162 @@
+"""Runs a piece of Python: statements, top-level await, and the value of a last expression."""
+
+import __future__
+import ast
+import asyncio
+import builtins
+import inspect
+import json
+import linecache
+import sys
+import traceback
+import types
+
+from wit_world.imports import console, promises
+
+from . import _errors
+from ._loop import flush
+
+_PACKAGE = __file__.rpartition("/")[0]
+# What this module and its callers are called in a traceback.
+_OURS = (_PACKAGE, __file__)
+
+
+class Failed(Exception):
+    """The program raised; `kind`, `message` and `trace` say what, as text, `denied` whether the policy was the reason."""
+
+    def __init__(self, kind, message, trace, denied):
+        super().__init__(trace)
+        self.kind, self.message, self.trace, self.denied = kind, message, trace, denied
+
+
+def new_namespace(values=None):
+    """A fresh `__main__`."""
+    import everstep
+
+    main = types.ModuleType("__main__")
+    main.__dict__["__builtins__"] = builtins
+    for name in ("fetch", "websocket", "call", "display"):
+        main.__dict__[name] = getattr(everstep, name)
+    main.__dict__.update(values or {})
+    sys.modules["__main__"] = main
+    return main.__dict__
+
+
+def compiled(source, name):
+    """Code for the statements and code for the last expression; either may be none."""
+    # Tracebacks show lines of it.
+    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+    tree = ast.parse(source, name)
+    last = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(source):
+        last = ast.Expression(tree.body.pop().value)
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    body = compile(tree, name, "exec", flags, dont_inherit=True)
+    # A `from __future__` of the statements holds for the expression as well.
+    future = body.co_flags & _future_flags()
+    return body, last and compile(last, name, "eval", flags | future, dont_inherit=True)
+
+
+def _future_flags():
+    flags = 0
+    for name in __future__.all_feature_names:
+        flags |= getattr(__future__, name).compiler_flag
+    return flags
+
+
+def _is_silent(source):
+    """A semicolon behind the last expression keeps its value to itself, as in a notebook."""
+    return source.rstrip().endswith(";")
+
+
+async def run(source, name, namespace):
+    """Runs the source and returns the value of its last expression."""
+    try:
+        body, last = compiled(source, name)
+        value = None
+        for code in (body, last):
+            if code is not None:
+                value = eval(code, namespace)
+                if code.co_flags & inspect.CO_COROUTINE:
+                    value = await value
+        return value if last is not None else None
+    except SystemExit as exit:
+        if exit.code in (None, 0):
+            return None
+        raise failure(exit) from None
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit) as error:
+        raise failure(error) from None
+
+
+def failure(error):
+    """What Python would print, without our own frames."""
+    kind = type(error).__qualname__
+    try:
+        message = str(error)
+    except Exception:
+        message = "<exception str() failed>"
+    try:
+        found = traceback.TracebackException.from_exception(error, capture_locals=False)
+        _forget_ours(found, set())
+        trace = "".join(found.format())
+    except Exception:
+        trace = f"{kind}: {message}\n"
+    return Failed(kind, message, trace, isinstance(error, PermissionError))
+
+
+def _forget_ours(found, seen):
+    if found is None or id(found) in seen:
+        return
+    seen.add(id(found))
+    found.stack = traceback.StackSummary.from_list(
+        [frame for frame in found.stack if not frame.filename.startswith(_PACKAGE + "/") and frame.filename != "app.py"]
+    )
+    for other in (found.__cause__, found.__context__, *(found.exceptions or ())):
+        _forget_ours(other, seen)
+
+
+def as_json(value):
+    """The JSON text of a value, none for what JSON cannot hold without changing it."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return text if _is_json(value) else None
+
+
+def _is_json(value):
+    if value is None or type(value) in (bool, int, float, str):
+        return True
+    if type(value) is list:
+        return all(map(_is_json, value))
+    if type(value) is dict:
+        return all(type(key) is str and _is_json(item) for key, item in value.items())
+    return False
+
+
+def representation(value):
+    try:
+        return repr(value)
+    except Exception as error:
+        return f"<{type(value).__qualname__}: repr() failed with {type(error).__qualname__}>"
+
+
+def kept(namespace):
+    """Those names of a namespace whose values are JSON."""
+    found = {}
+    for name, value in namespace.items():
+        if not name.startswith("_") and (text := as_json(value)) is not None:
+            found[name] = json.loads(text)
+    return found
+
+
+def ask(prompt=""):
+    """`input`: asks a human and blocks."""
+    flush()
+    options = console.InputOptions(None, None)
+    promise = _errors.call(console.input, str(prompt), options)
+    _errors.call(promises.wait_any, [promise])
+    from everstep import _value
+
+    answer = _value(promise)
+    return answer if isinstance(answer, str) else json.dumps(answer)

@@ -1,0 +1,46 @@
+"""Imports the standard library while the component is built: what is not imported then does not exist at run time."""
+
+import bisect
+import importlib
+import os
+import pkgutil
+import sys
+
+# Programs rather than modules, what opens windows, and what imports itself into a loop or prints.
+LEFT_OUT = {
+    "__hello__", "__phello__", "_android_support", "_apple_support", "_ios_support", "antigravity", "ensurepip", "idlelib",
+    "lib2to3", "pip", "pydoc_data", "test", "this", "tkinter", "turtle", "turtledemo", "venv",
+}
+
+
+def import_all():
+    """Imports every module that this build of Python can import; returns those that it cannot, with the reason."""
+    failed = {}
+    for name in sorted(_names()):
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            failed[name] = f"{type(error).__name__}: {error}"
+    return failed
+
+
+def _names():
+    # Not that of `os`, which is frozen and says something else.
+    folder = os.path.dirname(bisect.__file__)
+    for name in sys.stdlib_module_names:
+        if name in LEFT_OUT:
+            continue
+        yield name
+        path = os.path.join(folder, name)
+        if os.path.isdir(path):
+            yield from _submodules(path, name)
+
+
+def _submodules(path, package):
+    for module in pkgutil.iter_modules([path], package + "."):
+        last = module.name.rpartition(".")[2]
+        if last in {"__main__", "test", "tests", "idle_test"} or last.startswith("_test"):
+            continue
+        yield module.name
+        if module.ispkg:
+            yield from _submodules(os.path.join(path, last), module.name)

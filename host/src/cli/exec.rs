@@ -1,0 +1,150 @@
+//! `everstep exec`: a Python program as a durable function.
+
+use super::console::Style;
+use super::place::{CacheArg, NetworkArg, Place, Settings, Span, WarmArg};
+use super::report::Summary;
+use super::watch::{Session, block_on};
+use super::{Failure, Outcome, json_line, run, text};
+use everstep::store::{FailureKind, State};
+use everstep::{ExecutionId, Policy, Report, Run, Scope};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// Run a Python program, with top-level await, in a durable sandbox
+///
+/// CPython runs inside a component: a program prints, asks, waits, and reads what its policy grants. The same id again reports the
+/// stored end of a program, or takes up one that was cut off, behind its last recorded step.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[group(id = "program", required = true, multiple = false, args = ["file", "code"])]
+pub(crate) struct Args {
+    /// A Python file, or - for standard input
+    file: Option<PathBuf>,
+    /// The program itself
+    #[arg(short = 'c', value_name = "CODE", allow_hyphen_values = true)]
+    code: Option<String>,
+    /// What the program may do; without it: print, display, ask, know the time, draw random numbers
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The id, and idempotency key, of the execution [default: a fresh one]
+    #[arg(long)]
+    id: Option<ExecutionId>,
+    /// Where the execution is kept: a folder, or `memory`
+    #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
+    store: Place,
+    /// Suspend instead of waiting for a promise
+    #[arg(long)]
+    no_wait: bool,
+    /// Fail as timed out unless it ends within that time, such as 90s or 24h, waiting included
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Span>,
+    #[command(flatten)]
+    warm: WarmArg,
+    #[command(flatten)]
+    network: NetworkArg,
+    /// Print one JSON object; its `result` has the value of the last expression, its repr, and the names that hold JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cache: CacheArg,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everstep exec -c 'print(1+1)'
+  everstep exec report.py --policy policy.toml --id report-7
+  cat cell.py | everstep exec - --json";
+
+/// What a program may do when no policy file is given: nothing that reaches a file or the network.
+const POLICY: &str = "\
+version = 1
+name = \"exec\"
+[limits]
+wasm_stack = \"8MiB\"
+[clock]
+mode = \"recorded\"
+[random]
+mode = \"seeded\"
+[[capability]]
+name = \"print\"
+[[capability]]
+name = \"display\"
+[[capability]]
+name = \"input\"
+";
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let Args { file, code, policy, id, store, no_wait, timeout, warm, network, json, cache } = args;
+    let policy = match policy {
+        Some(file) => Policy::load(&file)?,
+        None => Policy::parse(POLICY, Path::new("exec"))?,
+    };
+    store.check_out_of_reach(&policy)?;
+    let (code, name) = program(code, file.as_deref())?;
+    let args = serde_json::json!({ "code": code, "filename": name }).to_string();
+    let mut run = Run::new(run::read_component(&python()?)?, "execute", args, policy);
+    if let Some(id) = id {
+        run = run.with_id(id);
+    }
+    if no_wait {
+        run = run.without_waiting();
+    }
+    run.timeout = timeout.map(Span::duration);
+    let settings = Settings { cache, warm, network, scope: Scope::Started };
+    block_on(Box::pin(async move {
+        let session = Session::start(store, settings, Style { json, several: false })?;
+        let (host, id) = (session.host.clone(), run.id.clone());
+        let tell = move |session: &mut Session, report: &Report| tell(session, report, json);
+        run::follow(session, id, host.start(run), tell).await
+    }))
+}
+
+/// The source and what tracebacks call it.
+fn program(code: Option<String>, file: Option<&Path>) -> Result<(String, String), Failure> {
+    match (code, file) {
+        (Some(code), _) => Ok((code, "<string>".to_owned())),
+        (None, Some(file)) if file != Path::new("-") => {
+            let source = std::fs::read_to_string(file);
+            let source = source.map_err(Failure::io(format!("cannot read the program {}", file.display())))?;
+            Ok((source, file.display().to_string()))
+        }
+        _ => {
+            let mut source = String::new();
+            let read = std::io::stdin().read_to_string(&mut source);
+            read.map_err(Failure::io("cannot read the program from standard input"))?;
+            Ok((source, "<stdin>".to_owned()))
+        }
+    }
+}
+
+/// The component that holds CPython: `$EVERSTEP_PYTHON`, or `everstep-python.wasm` beside this program.
+fn python() -> Result<PathBuf, Failure> {
+    if let Some(file) = std::env::var_os("EVERSTEP_PYTHON") {
+        return Ok(file.into());
+    }
+    let program = std::env::current_exe().map_err(Failure::io("cannot tell where this program is"))?;
+    let file = program.with_file_name("everstep-python.wasm");
+    if file.exists() {
+        return Ok(file);
+    }
+    Err(Failure::usage(format!(
+        "there is no {}; build it with `make build`, or name the component with EVERSTEP_PYTHON",
+        file.display()
+    )))
+}
+
+/// A traceback as Python prints it; the value of the last expression is for `--json`, as it is for `python FILE`.
+fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+    if json {
+        run::tell_unfinished(session, report);
+        session.console.say(json_line(&Summary::of(report))?);
+        return Ok(());
+    }
+    match &report.error {
+        Some(failure) if report.state == State::Failed && matches!(failure.kind, FailureKind::Returned(_)) => {
+            session.console.note(text::printed(&failure.message));
+        }
+        _ => run::tell_unfinished(session, report),
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Builds the Python guest: CPython, the standard library and guest-sdk/python in one component, beside the program.
+# Does nothing when it is newer than its sources. componentize-py comes from PyPI, into a folder of its own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=0.25.1
+tools=target/componentize-py-$version
+component=target/release/everstep-python.wasm
+sources=(guest-sdk/python wit scripts/python.sh)
+
+say() { printf 'python: %s\n' "$*"; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Debian's Python comes without what makes an environment.
+environment() {
+  if ! python3 -m venv "$tools" >/dev/null 2>&1; then
+    command -v apt-get >/dev/null || { say "python3 -m venv does not work here: install it" >&2; exit 1; }
+    say "installing python3-venv"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+    rm -rf "$tools"
+    python3 -m venv "$tools"
+  fi
+}
+
+if [ -e "$component" ] && [ -z "$(find "${sources[@]}" -newer "$component" -type f -not -path '*/__pycache__/*' -print -quit)" ]; then
+  exit 0
+fi
+if ! "$tools/bin/componentize-py" --version >/dev/null 2>&1; then
+  say "componentize-py: installing $version"
+  environment
+  "$tools/bin/pip" install --quiet --disable-pip-version-check "componentize-py==$version"
+fi
+say "building $component"
+mkdir -p target/release
+log=$(mktemp)
+trap 'rm -f "$log" "$component.new"' EXIT
+# Its output matters only when it fails.
+"$tools/bin/componentize-py" -d wit -w durable componentize -p guest-sdk/python app -o "$component.new" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+mv "$component.new" "$component"

@@ -1,0 +1,16 @@
+import sys
+
+print("a", "b", sep="-", end="!\n")
+print("to stderr", file=sys.stderr)
+print("no newline", end="", flush=True)
+sys.stdout.write("\n")
+print("unicode: ✓ é 😀", "tab\tend")
+print(f"{1234567.891:,.2f} {255:#x} {'mid':^9}| {0.5:.0%}")
+print(*range(3), sep="\n")
+#> a-b!
+#> no newline
+#> unicode: ✓ é 😀 tab	end
+#> 1,234,567.89 0xff    mid   | 50%
+#> 0
+#> 1
+#> 2

@@ -1,0 +1,6 @@
+import sys
+
+print("before")
+sys.exit(0)
+print("never")
+#> before

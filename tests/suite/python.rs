@@ -1,0 +1,229 @@
+//! Python programs: what they print, what becomes of their errors, and that a crash changes neither.
+
+use crate::determinism::time;
+use crate::support::{Place, Shown, boundaries, failure, id, life, outcome, parse, quick, result, soon, stored};
+use everstep::clock::TestClock;
+use everstep::output::Content;
+use everstep::store::{Change, FailureKind, MemoryStore, State, Store};
+use everstep::{Component, ErrorCode, Everstep, Patience, Policy, Run};
+use everstep_tests::guests;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, LazyLock};
+use tempfile::TempDir;
+
+static PYTHON: LazyLock<Component> = LazyLock::new(|| std::fs::read(beside("everstep-python.wasm")).unwrap().into());
+
+/// A file beside the program that these tests run, `target/release`.
+fn beside(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let file = tests.parent().unwrap().parent().unwrap().join(name);
+    assert!(file.is_file(), "{} is missing; `make build` makes it", file.display());
+    file
+}
+
+/// A folder to read, one to write, and a policy for both.
+struct Desk {
+    folder: TempDir,
+    policy: Policy,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["data", "out"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("data/lines.txt"), "one\ntwo\nthree\n").unwrap();
+        let policy = parse(&policy(folder.path()));
+        Self { folder, policy }
+    }
+
+    fn run(&self, code: &str) -> Run {
+        let args = json!({ "code": code }).to_string();
+        Run::new(PYTHON.clone(), "execute", args, self.policy.clone()).with_id(id("x"))
+    }
+
+    fn out(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join("out").join(name)).unwrap()
+    }
+}
+
+fn policy(folder: &Path) -> String {
+    let folder = folder.display();
+    let names = ["print", "display", "input"].map(|name| format!("[[capability]]\nname = \"{name}\"\n")).concat();
+    format!(
+        "[limits]\nwasm_stack = \"8MiB\"\n[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{names}\
+         [[files]]\nid = \"data\"\nguest = \"/data\"\nhost = \"{folder}/data\"\naccess = \"read\"\n\
+         [[files]]\nid = \"out\"\nguest = \"/out\"\nhost = \"{folder}/out\"\naccess = \"write\"\n"
+    )
+}
+
+fn printed(shown: &Shown) -> String {
+    let stdout = |content: Content| if let Content::Stdout(text) = content { text } else { String::new() };
+    shown.all().into_iter().map(|output| stdout(output.content)).collect()
+}
+
+/// The lines of a script that begin with `#> `: what it prints.
+fn expected(script: &str) -> String {
+    let lines = script.lines().filter_map(|line| line.strip_prefix("#>"));
+    lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+}
+
+#[test]
+fn every_script_prints_what_it_says() {
+    let folder = guests::project().join("tests/python");
+    let mut scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    scripts.sort();
+    let mut wrong = Vec::new();
+    for path in &scripts {
+        let script = std::fs::read_to_string(path).unwrap();
+        let shown = Shown::default();
+        let report = outcome(quick(Everstep::local()).on_output(shown.sink()), Desk::new().run(&script));
+        if report.state != State::Completed || printed(&shown) != expected(&script) {
+            wrong.push(format!("{}: {report:?}\n{}", path.display(), printed(&shown)));
+        }
+    }
+    assert!(scripts.len() >= 30 && wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn a_program_has_the_value_of_its_last_expression_and_the_names_that_are_json() {
+    let code = "import math\ncount, items, nested = 3, [1, 'two', None], {'k': {'deep': True}}\n\
+                _private, a_set, a_tuple, not_a_number = 1, {1}, (1, 2), float('nan')\ncount + 1";
+    let report = outcome(quick(Everstep::local()), Desk::new().run(code));
+    let got: Value = serde_json::from_str(result(&report)).unwrap();
+    let namespace = json!({ "count": 3, "items": [1, "two", null], "nested": { "k": { "deep": true } } });
+    assert_eq!(got, json!({ "value": 4, "repr": "4", "namespace": namespace }));
+    for (code, value, repr) in
+        [("{1}", Value::Null, "{1}"), ("1;", Value::Null, "None"), ("x = 1", Value::Null, "None")]
+    {
+        let report = outcome(quick(Everstep::local()), Desk::new().run(code));
+        let got: Value = serde_json::from_str(result(&report)).unwrap();
+        assert_eq!((&got["value"], &got["repr"]), (&value, &json!(repr)), "{code}");
+    }
+}
+
+#[test]
+fn an_error_has_a_traceback_into_the_program_and_nothing_of_ours() {
+    let cases = [
+        (
+            "def f(n):\n    return 1 / n\n\nf(0)",
+            ErrorCode::Failed,
+            "line 4, in <module>",
+            "ZeroDivisionError: division by zero",
+        ),
+        ("await __import__('asyncio').sleep(0)\nf(", ErrorCode::Failed, "line 2", "SyntaxError: '(' was never closed"),
+        ("open('/etc/passwd')", ErrorCode::Denied, "line 1, in <module>", "PermissionError"),
+        ("import sys\nsys.exit('no')", ErrorCode::Failed, "line 2", "SystemExit: no"),
+        ("raise KeyboardInterrupt", ErrorCode::Failed, "line 1", "KeyboardInterrupt"),
+    ];
+    for (code, kind, place, end) in cases {
+        let report = outcome(quick(Everstep::local()), Desk::new().run(code));
+        let (found, message) = failure(&report);
+        assert_eq!(found, FailureKind::Returned(kind), "{message}");
+        assert!(message.contains("File \"<program>\"") && message.contains(place), "{message}");
+        assert!(message.lines().last().unwrap().starts_with(end), "{message}");
+        assert!(!message.contains("/everstep/") && !message.contains("app.py"), "{message}");
+    }
+}
+
+#[test]
+fn a_question_waits_while_no_host_runs_and_what_was_before_it_is_the_same_after() {
+    let code = "import random, uuid, time\nbefore = [random.random(), str(uuid.uuid4()), time.time()]\nprint('asked')\n\
+                answer = input('well? ')\nprint(answer.upper())\n[before, answer]";
+    for place in Place::each() {
+        let (desk, shown) = (Desk::new(), Shown::default());
+        let host = || place.host().on_output(shown.sink());
+        let suspended = outcome(host(), desk.run(code).without_waiting());
+        assert_eq!(suspended.state, State::Suspended, "{suspended:?}");
+        let drawn = life(async {
+            let host = host().build().unwrap();
+            let asked = host.reader().promises().unwrap().remove(0);
+            host.settle(&asked.id, Ok(json!("fine").to_string())).await.unwrap();
+            host.reader().steps(&id("x")).unwrap().len()
+        });
+        let done = outcome(host(), desk.run(code));
+        assert!(done.replayed >= drawn as u64 - 1, "{done:?}");
+        let got: Value = serde_json::from_str(result(&done)).unwrap();
+        assert_eq!(got["value"][1], "fine");
+        assert_eq!(printed(&shown), "asked\nFINE\n");
+        let other = outcome(place.host(), desk.run("import random; [random.random()]").with_id(id("y")));
+        let other: Value = serde_json::from_str(result(&other)).unwrap();
+        assert_ne!(other["value"][0], got["value"][0][0], "two executions drew the same");
+    }
+}
+
+#[test]
+fn a_program_cut_off_after_any_record_comes_to_the_same_end() {
+    let code = "import asyncio, random\nlines = open('/data/lines.txt').read().split()\norder = []\n\
+                async def nap(n):\n    await asyncio.sleep(0.01 * (n % 3))\n    order.append(n)\n    return n * n\n\
+                squares = await asyncio.gather(*(nap(n) for n in range(10)))\nprint(squares)\n\
+                with open('/out/sum.txt', 'w') as file:\n    print(sum(squares), random.random(), file=file)\n\
+                [lines, order, squares, open('/out/sum.txt').read()]";
+    let desk = Desk::new();
+    let place = Place::memory();
+    let (execution, journal) = life(async {
+        let host = place.host().clock(Arc::new(TestClock::at(1_700_000_000_000))).build().unwrap();
+        assert_eq!(host.run(desk.run(code)).await.unwrap().state, State::Completed);
+        (host.reader().execution(&id("x")).unwrap(), host.reader().journal(&id("x")).unwrap())
+    });
+    let written = desk.out("sum.txt");
+    let component = std::fs::read(beside("everstep-python.wasm")).unwrap();
+    let ends = boundaries(&journal);
+    assert!(ends.len() > 10, "it records too little: {}", ends.len());
+    for (start, end) in [0].into_iter().chain(ends.iter().copied()).zip(ends.iter().copied()) {
+        // A crash takes no time here: with it, what sleeps after it would wake up in another order.
+        let clock = Arc::new(TestClock::at(time(&journal[start + 8..end])));
+        let store = Arc::new(MemoryStore::default());
+        let blobs = [
+            Change::Blob(execution.component, component.clone()),
+            Change::Blob(execution.policy, desk.policy.canonical().into_bytes()),
+        ];
+        store.commit(&blobs).unwrap();
+        stored(&*store, &execution, journal[..end].to_vec());
+        life(async {
+            let host = quick(Everstep::over(store)).clock(clock).build().unwrap();
+            let handle = host.resume(&id("x"), Patience::Forever).await.unwrap();
+            let report = soon(&format!("the end from byte {end}"), handle.wait()).await.unwrap();
+            assert_eq!(report.result, execution.result, "from byte {end}: {report:?}");
+        });
+        assert_eq!(desk.out("sum.txt"), written);
+    }
+}
+
+#[test]
+fn exec_runs_a_file_a_text_and_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.py"), "import sys\nprint('from a file', file=sys.stdout)\n1 + 1\n").unwrap();
+    let exec = |args: &[&str], input: &str| {
+        let mut command = Command::new(beside("everstep"));
+        command.arg("exec").args(args).current_dir(folder.path()).env_remove("EVERSTEP_LOG");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+        let done = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (done.status.code().unwrap(), text(done.stdout), text(done.stderr))
+    };
+    let quiet = |stdout: &str| (0, stdout.to_owned(), String::new());
+    assert_eq!(exec(&["-c", "print(1+1)"], ""), quiet("2\n"));
+    assert_eq!(exec(&["p.py"], ""), quiet("from a file\n"));
+    assert_eq!(exec(&["-", "--store", "memory"], "import asyncio\nawait asyncio.sleep(0)\nprint('in')"), quiet("in\n"));
+    let (code, stdout, _) = exec(&["-c", "print('shown'); 6 * 7", "--id", "a", "--json"], "");
+    assert_eq!(
+        (code, &serde_json::from_str::<Value>(&stdout).unwrap()["result"]["value"]),
+        (0, &json!(42)),
+        "{stdout}"
+    );
+    assert_eq!(exec(&["-c", "print('shown'); 6 * 7", "--id", "a"], ""), quiet(""));
+    let (code, stdout, stderr) = exec(&["-c", "print('before')\n1/0"], "");
+    assert_eq!((code, &*stdout), (1, "before\n"));
+    assert!(stderr.starts_with("Traceback") && stderr.ends_with("ZeroDivisionError: division by zero\n"), "{stderr}");
+    let (code, _, stderr) = exec(&["-c", "open('/etc/passwd')"], "");
+    assert_eq!(code, 3, "{stderr}");
+    assert_eq!(exec(&["missing.py"], "").0, 2);
+    assert_eq!(exec(&[], "").0, 2);
+    assert_eq!(exec(&["p.py", "-c", "1"], "").0, 2);
+}
