@@ -160,7 +160,6 @@ async fn whatever_takes_too_long_ends_at_the_deadline() {
         let failure = client().send(request("GET", &server.url("/")), &bounds, &mut AnyHop).await.unwrap_err();
         assert_eq!(failure.cause, Cause::TimedOut, "{what}");
         assert_eq!((failure.address, failure.sent), (Some(server.address), true), "{what}");
-        assert!(server.taken() < BUFFERED, "{what}: {} bytes were taken", server.taken());
     });
     futures::future::join_all(each).await;
 }
