@@ -108,9 +108,11 @@ fn an_answer_after_the_deadline_is_refused_and_changes_nothing() {
         life(async {
             let host = place.host().clock(clock.clone()).build().unwrap();
             host.run(run("awaits_within", "100").without_waiting()).await.unwrap();
-            clock.advance_to(1_100);
+            let asked = open(&host).remove(0);
             let before = host.reader().journal(&id("x")).unwrap();
-            let late = host.settle(&open(&host)[0], Ok("1".into())).await.unwrap_err();
+            // Whether the host has noticed by then or not.
+            clock.advance_to(1_100);
+            let late = host.settle(&asked, Ok("1".into())).await.unwrap_err();
             assert_eq!(late.to_string(), "the deadline of x.0 has passed; nothing was changed");
             assert!(host.reader().journal(&id("x")).unwrap() == before);
             let done = resume(&host, Patience::Forever).await.wait().await.unwrap();
