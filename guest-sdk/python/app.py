@@ -14,7 +14,7 @@ import shutil
 
 import everstep
 from componentize_py_types import Err, Ok
-from everstep import _files, _limits, _loop, _run
+from everstep import _errors, _files, _limits, _loop, _run
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
 from wit_world.imports import random as host_random
@@ -38,9 +38,8 @@ async def execute(code, namespace=None, filename="<program>"):
 
 
 def _outcome(value, names):
-    text = _run.as_json(value)
     return {
-        "value": None if text is None else json.loads(text),
+        "value": value if _run.is_json(value) else None,
         "repr": _run.representation(value),
         "namespace": _run.kept(names),
     }
@@ -51,12 +50,7 @@ FUNCTIONS = {"execute": execute}
 
 def _seed():
     """The state of `random` was made when the component was built: each execution begins with a seed of its own."""
-    try:
-        seed = bytes(host_random.bytes(32))
-    except Err:
-        # The policy grants no randomness: then it is the same in every execution of that id.
-        seed = everstep.execution_id().encode()
-    random.seed(seed)
+    random.seed(_errors.call(host_random.bytes, 32))
 
 
 class Execution:
@@ -69,17 +63,21 @@ class Execution:
         return self.turn([])
 
     def turn(self, settled):
-        with self.loop.running():
-            self.loop.deliver(settled)
-            self.loop.turn()
-            _loop.flush()
-            if not self.task.done():
-                self.loop.waits_for()
-                return Progress_Pending()
         try:
+            with self.loop.running():
+                self.loop.deliver(settled)
+                self.loop.turn()
+                _loop.flush()
+                if not self.task.done():
+                    self.loop.waits_for()
+                    return Progress_Pending()
             return Progress_Done(Ok(json.dumps(self.task.result())))
-        except _run.Failed as failed:
-            return _refused(ErrorCode.DENIED if failed.denied else ErrorCode.FAILED, failed.trace.rstrip("\n"))
+        except _run.Failed as error:
+            failed = error
+        except BaseException as error:
+            # A task that exits, or one that nothing can wake up.
+            failed = _run.failure(error)
+        return _refused(ErrorCode.DENIED if failed.denied else ErrorCode.FAILED, failed.trace.rstrip("\n"))
 
 
 EXECUTION = Execution()

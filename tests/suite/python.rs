@@ -1,11 +1,13 @@
 //! Python programs: what they print, what becomes of their errors, and that a crash changes neither.
 
 use crate::determinism::time;
-use crate::support::{Place, Shown, boundaries, failure, id, life, outcome, parse, quick, result, soon, stored};
+use crate::network::servers::response;
+use crate::site::Site;
+use crate::support::{Calls, Place, Shown, boundaries, failure, id, life, outcome, parse, quick, result, soon, stored};
 use everstep::clock::TestClock;
 use everstep::output::Content;
 use everstep::store::{Change, FailureKind, MemoryStore, State, Store};
-use everstep::{Component, ErrorCode, Everstep, Patience, Policy, Run};
+use everstep::{Component, ErrorCode, Everstep, Patience, Policy, Run, Scope};
 use everstep_tests::guests;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -96,9 +98,12 @@ fn a_program_has_the_value_of_its_last_expression_and_the_names_that_are_json() 
     let got: Value = serde_json::from_str(result(&report)).unwrap();
     let namespace = json!({ "count": 3, "items": [1, "two", null], "nested": { "k": { "deep": true } } });
     assert_eq!(got, json!({ "value": 4, "repr": "4", "namespace": namespace }));
-    for (code, value, repr) in
-        [("{1}", Value::Null, "{1}"), ("1;", Value::Null, "None"), ("x = 1", Value::Null, "None")]
-    {
+    for (code, value, repr) in [
+        ("{1}", Value::Null, "{1}"),
+        ("1;", Value::Null, "None"),
+        ("1  # no;", json!(1), "1"),
+        ("x = 1", Value::Null, "None"),
+    ] {
         let report = outcome(quick(Everstep::local()), Desk::new().run(code));
         let got: Value = serde_json::from_str(result(&report)).unwrap();
         assert_eq!((&got["value"], &got["repr"]), (&value, &json!(repr)), "{code}");
@@ -117,16 +122,80 @@ fn an_error_has_a_traceback_into_the_program_and_nothing_of_ours() {
         ("await __import__('asyncio').sleep(0)\nf(", ErrorCode::Failed, "line 2", "SyntaxError: '(' was never closed"),
         ("open('/etc/passwd')", ErrorCode::Denied, "line 1, in <module>", "PermissionError"),
         ("import sys\nsys.exit('no')", ErrorCode::Failed, "line 2", "SystemExit: no"),
+        (
+            "import asyncio\nawait asyncio.Event().wait()",
+            ErrorCode::Failed,
+            "",
+            "RuntimeError: the program waits for something that nothing can make happen",
+        ),
+        (
+            "import asyncio\nasync def f():\n    raise SystemExit(4)\nasyncio.create_task(f())\nawait asyncio.sleep(1)",
+            ErrorCode::Failed,
+            "line 3, in f",
+            "SystemExit: 4",
+        ),
+        ("class Odd(BaseException): pass\nraise Odd('x')", ErrorCode::Failed, "line 2", "Odd: x"),
         ("raise KeyboardInterrupt", ErrorCode::Failed, "line 1", "KeyboardInterrupt"),
     ];
     for (code, kind, place, end) in cases {
         let report = outcome(quick(Everstep::local()), Desk::new().run(code));
         let (found, message) = failure(&report);
         assert_eq!(found, FailureKind::Returned(kind), "{message}");
-        assert!(message.contains("File \"<program>\"") && message.contains(place), "{message}");
+        assert!(message.contains(place) && (place.is_empty() || message.contains("File \"<program>\"")), "{message}");
         assert!(message.lines().last().unwrap().starts_with(end), "{message}");
         assert!(!message.contains("/everstep/") && !message.contains("app.py"), "{message}");
     }
+}
+
+#[test]
+fn a_program_reaches_what_its_policy_grants_and_is_told_of_the_rest() {
+    let site = Site::start(|received| match received.line() {
+        "GET /data" => response("200 OK", &[("content-type", "application/json")], br#"{"a": 1}"#),
+        "POST /data" => response("201 Created", &[], received.header("content-type")[0].as_bytes()),
+        _ => response("404 Not Found", &[], b""),
+    });
+    let policy = format!(
+        "[network]\nblock = [\"non-global\"]\nallow = [\"127.0.0.1/32\"]\n\
+         [[fetch]]\nid = \"s\"\nurl = \"{}\"\nmethods = [\"GET\", \"POST\"]\n{}",
+        site.url("/**"),
+        ["print", "display", "call", "echo"].map(|name| format!("[[capability]]\nname = \"{name}\"\n")).concat()
+    );
+    let policy = parse(&format!("[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{policy}"));
+    let code = r#"
+import asyncio, everstep
+class Rich:
+    def _repr_html_(self): return "<b>rich</b>"
+    def __repr__(self): return "plain"
+async def tried(what):
+    try: return await what
+    except everstep.EverstepError as error: return [error.code, isinstance(error, PermissionError)]
+display(Rich())
+got = await fetch(SITE + "/data")
+sent = await fetch(SITE + "/data", json=[1])
+both = await asyncio.gather(*(fetch(f"{SITE}/{n}") for n in "ab"))
+answers = [
+    [got.status, got.json(), sent.status, sent.text, [one.status for one in both]],
+    [await tried(fetch("http://example.org/")), await tried(fetch("no url")), await tried(websocket("ws://example.org/"))],
+    [await tried(everstep.request("missing")), await tried(everstep.ask("?")), await tried(everstep.promise())],
+    [await everstep.request("echo", {"k": 1}), (await call("execute", {"code": "20 + 1"}))["value"], everstep.execution_id()],
+]
+answers"#;
+    let args = json!({ "code": code, "namespace": { "SITE": site.url("") } }).to_string();
+    let shown = Shown::default();
+    let host = quick(Everstep::local()).scope(Scope::Started).on_output(shown.sink());
+    let host = host.capability("echo", Calls::default().echo());
+    let report = outcome(host, Run::new(PYTHON.clone(), "execute", args, policy).with_id(id("x")));
+    let got: Value = serde_json::from_str(result(&report)).unwrap();
+    let denied = json!(["denied", true]);
+    let expected = json!([
+        [200, { "a": 1 }, 201, "application/json", [404, 404]],
+        [denied, ["invalid", false], denied],
+        [denied, denied, denied],
+        [{ "k": 1 }, 21, "x"],
+    ]);
+    assert_eq!(got["value"], expected);
+    assert_eq!(shown.lines(), ["text/html=<b>rich</b>;text/plain=plain;"]);
+    assert_eq!(site.requests().len(), 4);
 }
 
 #[test]
@@ -223,6 +292,12 @@ fn exec_runs_a_file_a_text_and_standard_input() {
     assert!(stderr.starts_with("Traceback") && stderr.ends_with("ZeroDivisionError: division by zero\n"), "{stderr}");
     let (code, _, stderr) = exec(&["-c", "open('/etc/passwd')"], "");
     assert_eq!(code, 3, "{stderr}");
+    std::fs::write(folder.path().join("app.py"), "def f():\n    1/0\nf()\n").unwrap();
+    let (_, _, stderr) = exec(&["app.py"], "");
+    assert!(stderr.contains("File \"app.py\", line 2, in f"), "{stderr}");
+    std::fs::write(folder.path().join("bare.toml"), "version = 1\nname = \"bare\"\n").unwrap();
+    let (code, _, stderr) = exec(&["app.py", "--policy", "bare.toml"], "");
+    assert!(code == 2 && stderr.contains("[clock]") && stderr.contains("[random]"), "{stderr}");
     assert_eq!(exec(&["missing.py"], "").0, 2);
     assert_eq!(exec(&[], "").0, 2);
     assert_eq!(exec(&["p.py", "-c", "1"], "").0, 2);

@@ -59,5 +59,5 @@ def file_call(path, function, *args):
         return function(path, *args)
     except Err as error:
         number = _ERRNO.get(error.value.code, errno.EIO)
-        text = os.strerror(number) if number in (errno.ENOENT,) else error.value.message
+        text = os.strerror(number) if number == errno.ENOENT else error.value.message
         raise OSError(number, text, path) from None

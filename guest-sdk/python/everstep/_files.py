@@ -29,70 +29,88 @@ def _path(path):
     return "/" + posixpath.normpath(posixpath.join(_cwd, path)).lstrip("/")
 
 
-class _File(io.BytesIO):
-    """A file that is read at once and written, in one step, when it is flushed or closed."""
+class _Raw(io.RawIOBase):
+    """The content of a file in memory; `save` writes it, whole and in one step."""
 
     def __init__(self, path, name, mode, content):
-        super().__init__(content)
         self._path, self.name, self.mode = path, name, mode
-        self._reads = "r" in mode or "+" in mode
-        self._writes = mode.strip("rb") != ""
-        self._appends = "a" in mode
-        self._changed = self._writes and "r" not in mode
-        if self._appends:
-            self.seek(0, io.SEEK_END)
-            self._changed = not content
+        self._content, self._at = bytearray(content), 0
+        self._changed = False
+        if "a" in mode:
+            self._at = len(content)
 
     def readable(self):
-        return self._reads
+        return "r" in self.mode or "+" in self.mode
 
     def writable(self):
-        return self._writes
+        return self.mode.strip("rb") != ""
 
-    def _check(self, may, verb):
-        if not may:
-            raise io.UnsupportedOperation(f"not {verb}")
-
-    def read(self, size=-1):
-        self._check(self._reads, "readable")
-        return super().read(size)
-
-    def read1(self, size=-1):
-        self._check(self._reads, "readable")
-        return super().read1(size)
+    def seekable(self):
+        return True
 
     def readinto(self, buffer):
-        self._check(self._reads, "readable")
-        return super().readinto(buffer)
+        read = self._content[self._at : self._at + len(buffer)]
+        buffer[: len(read)] = read
+        self._at += len(read)
+        return len(read)
 
-    def readline(self, size=-1):
-        self._check(self._reads, "readable")
-        return super().readline(size)
+    def readall(self):
+        read = bytes(self._content[self._at :])
+        self._at += len(read)
+        return read
 
     def write(self, data):
-        self._check(self._writes, "writable")
-        if self._appends:
-            self.seek(0, io.SEEK_END)
+        data = memoryview(data).cast("B")
+        if "a" in self.mode:
+            self._at = len(self._content)
+        self._content.extend(bytes(max(0, self._at - len(self._content))))
+        self._content[self._at : self._at + len(data)] = data
+        self._at += len(data)
         self._changed = True
-        return super().write(data)
+        return len(data)
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._content)}[whence]
+        if start + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._at = start + offset
+        return self._at
 
     def truncate(self, size=None):
-        self._check(self._writes, "writable")
+        size = self._at if size is None else size
+        del self._content[size:]
+        self._content.extend(bytes(size - len(self._content)))
         self._changed = True
-        return super().truncate(size)
+        return size
 
-    def flush(self):
-        super().flush()
-        if self._changed:
-            file_call(self._path, files.write, self.getvalue())
+    def save(self, always=False):
+        if self._changed or always:
+            file_call(self._path, files.write, bytes(self._content))
             self._changed = False
 
-    def close(self):
-        if not self.closed:
-            try:
-                self.flush()
-            finally:
-                super().close()
+
+class _Unbuffered(_Raw):
+    def write(self, data):
+        written = super().write(data)
+        self.save()
+        return written
+
+    def truncate(self, size=None):
+        size = super().truncate(size)
+        self.save()
+        return size
+
+
+class _Writer(io.BufferedWriter):
+    def flush(self):
+        super().flush()
+        self.raw.save()
+
+
+class _Random(io.BufferedRandom):
+    def flush(self):
+        super().flush()
+        self.raw.save()
 
 
 def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
@@ -105,27 +123,29 @@ def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None,
     binary = "b" in kinds
     if binary and (encoding is not None or errors is not None or newline is not None):
         raise ValueError("binary mode doesn't take an encoding, errors or newline argument")
+    if buffering == 0 and not binary:
+        raise ValueError("can't have unbuffered text I/O")
     path = _path(file)
     content = b""
     if "x" in kinds and _exists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), file)
-    if "w" in kinds or "x" in kinds:
-        pass
+    if "r" in kinds:
+        content = _read(path, file)
     elif "a" in kinds:
         try:
             content = file_call(path, files.read)
         except FileNotFoundError:
             pass
-    else:
-        content = _read(path, file)
-    raw = _File(path, file, mode.replace("t", ""), content)
-    if "w" in kinds or "x" in kinds:
-        raw.flush()
-    if binary:
+    raw = (_Raw if buffering else _Unbuffered)(path, file, mode.replace("t", ""), content)
+    # What cannot be written is an error here, and not only when the file is closed.
+    if kinds & {"w", "x"} or ("a" in kinds and not content):
+        raw.save(always=True)
+    if buffering == 0:
         return raw
-    if encoding is None or encoding == "locale":
-        encoding = "utf-8"
-    text = io.TextIOWrapper(raw, encoding, errors, newline)
+    kind = _Random if "+" in kinds else io.BufferedReader if "r" in kinds else _Writer
+    if binary:
+        return kind(raw)
+    text = io.TextIOWrapper(kind(raw), "utf-8" if encoding in (None, "locale") else encoding, errors, newline, buffering == 1)
     text.mode = mode
     return text
 

@@ -11,7 +11,6 @@ import math
 import sys
 import time
 
-from componentize_py_types import Err
 from wit_world.imports import promises, timers
 
 from . import _errors
@@ -27,14 +26,6 @@ class _NoSelector:
 _RUN_ONCE = asyncio.BaseEventLoop._run_once.__code__
 
 
-def _has_clock():
-    try:
-        timers.now()
-    except Err:
-        return False
-    return True
-
-
 class Loop(asyncio.BaseEventLoop):
     """One loop of an execution. The outermost one returns to the host when it is idle; one that a program runs itself, with
     `asyncio.run`, blocks in the host."""
@@ -45,8 +36,6 @@ class Loop(asyncio.BaseEventLoop):
         self._waiting = {}
         self._timer = None
         self._now = 0.0
-        # Without a clock nothing can sleep; what only waits for others goes on.
-        self._has_clock = _has_clock()
 
     # What the base class asks of a subclass.
 
@@ -67,8 +56,7 @@ class Loop(asyncio.BaseEventLoop):
         return self._now
 
     def _look_at_clock(self):
-        if self._has_clock:
-            self._now = max(self._now, time.monotonic())
+        self._now = max(self._now, time.monotonic())
 
     def _check_running(self):
         if self.is_running():

@@ -2,11 +2,11 @@
 
 import __future__
 import ast
-import asyncio
 import builtins
 import inspect
 import json
 import linecache
+import math
 import sys
 import traceback
 import types
@@ -14,11 +14,12 @@ import types
 from wit_world.imports import console, promises
 
 from . import _errors
+from ._limits import DEPTH
 from ._loop import flush
 
+# What tracebacks do not show.
 _PACKAGE = __file__.rpartition("/")[0]
-# What this module and its callers are called in a traceback.
-_OURS = (_PACKAGE, __file__)
+_APP = _PACKAGE.rpartition("/")[0] + "/app.py"
 
 
 class Failed(Exception):
@@ -48,7 +49,7 @@ def compiled(source, name):
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     tree = ast.parse(source, name)
     last = None
-    if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(source):
+    if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(source, tree.body[-1]):
         last = ast.Expression(tree.body.pop().value)
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     body = compile(tree, name, "exec", flags, dont_inherit=True)
@@ -64,9 +65,10 @@ def _future_flags():
     return flags
 
 
-def _is_silent(source):
+def _is_silent(source, last):
     """A semicolon behind the last expression keeps its value to itself, as in a notebook."""
-    return source.rstrip().endswith(";")
+    line = source.splitlines()[last.end_lineno - 1].encode()
+    return line[last.end_col_offset :].lstrip().startswith(b";")
 
 
 async def run(source, name, namespace):
@@ -84,7 +86,7 @@ async def run(source, name, namespace):
         if exit.code in (None, 0):
             return None
         raise failure(exit) from None
-    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit) as error:
+    except BaseException as error:
         raise failure(error) from None
 
 
@@ -109,29 +111,35 @@ def _forget_ours(found, seen):
         return
     seen.add(id(found))
     found.stack = traceback.StackSummary.from_list(
-        [frame for frame in found.stack if not frame.filename.startswith(_PACKAGE + "/") and frame.filename != "app.py"]
+        [frame for frame in found.stack if not frame.filename.startswith(_PACKAGE + "/") and frame.filename != _APP]
     )
     for other in (found.__cause__, found.__context__, *(found.exceptions or ())):
         _forget_ours(other, seen)
 
 
-def as_json(value):
-    """The JSON text of a value, none for what JSON cannot hold without changing it."""
-    try:
-        text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return text if _is_json(value) else None
+# Bytes of JSON beyond which a name is left out of the namespace that a program returns: `limits.result` is 1 MiB by default.
+_KEPT = 256 << 10
+# Values in one value, so that one that holds the same list many times over takes no time.
+_VALUES = 1_000_000
+# Longer ones Python does not write in decimal.
+_INT = 10**4300
 
 
-def _is_json(value):
-    if value is None or type(value) in (bool, int, float, str):
-        return True
-    if type(value) is list:
-        return all(map(_is_json, value))
-    if type(value) is dict:
-        return all(type(key) is str and _is_json(item) for key, item in value.items())
-    return False
+def is_json(value):
+    """Whether JSON holds a value without changing it."""
+    stack, seen = [(value, 0)], 0
+    while stack:
+        one, depth = stack.pop()
+        kind, seen = type(one), seen + 1
+        if depth > DEPTH or seen > _VALUES:
+            return False
+        if kind is list:
+            stack.extend((item, depth + 1) for item in one)
+        elif kind is dict and all(type(key) is str for key in one):
+            stack.extend((item, depth + 1) for item in one.values())
+        elif not (one is None or kind in (bool, str) or (kind is float and math.isfinite(one)) or (kind is int and abs(one) < _INT)):
+            return False
+    return True
 
 
 def representation(value):
@@ -142,11 +150,14 @@ def representation(value):
 
 
 def kept(namespace):
-    """Those names of a namespace whose values are JSON."""
-    found = {}
+    """Those names of a namespace whose values are JSON, as long as they are not too large together."""
+    found, size = {}, 0
     for name, value in namespace.items():
-        if not name.startswith("_") and (text := as_json(value)) is not None:
-            found[name] = json.loads(text)
+        if not name.startswith("_") and is_json(value):
+            length = len(json.dumps(value))
+            if size + length <= _KEPT:
+                found[name] = value
+                size += length
     return found
 
 

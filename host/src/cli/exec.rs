@@ -1,12 +1,12 @@
 //! `everstep exec`: a Python program as a durable function.
 
-use super::console::Style;
-use super::place::{CacheArg, NetworkArg, Place, Settings, Span, WarmArg};
 use super::report::Summary;
-use super::watch::{Session, block_on};
-use super::{Failure, Outcome, json_line, run, text};
+use super::run::{self, How};
+use super::watch::Session;
+use super::{Failure, Outcome, json_line, text};
+use everstep::policy::{ClockGrant, RandomGrant};
 use everstep::store::{FailureKind, State};
-use everstep::{ExecutionId, Policy, Report, Run, Scope};
+use everstep::{Policy, Report, Run};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -23,30 +23,11 @@ pub(crate) struct Args {
     /// The program itself
     #[arg(short = 'c', value_name = "CODE", allow_hyphen_values = true)]
     code: Option<String>,
-    /// What the program may do; without it: print, display, ask, know the time, draw random numbers
+    /// What the program may do, [clock] and [random] among it; without it also print, display and input, and nothing else
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// The id, and idempotency key, of the execution [default: a fresh one]
-    #[arg(long)]
-    id: Option<ExecutionId>,
-    /// Where the execution is kept: a folder, or `memory`
-    #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
-    store: Place,
-    /// Suspend instead of waiting for a promise
-    #[arg(long)]
-    no_wait: bool,
-    /// Fail as timed out unless it ends within that time, such as 90s or 24h, waiting included
-    #[arg(long, value_name = "TIME")]
-    timeout: Option<Span>,
     #[command(flatten)]
-    warm: WarmArg,
-    #[command(flatten)]
-    network: NetworkArg,
-    /// Print one JSON object; its `result` has the value of the last expression, its repr, and the names that hold JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    cache: CacheArg,
+    how: How,
 }
 
 const EXAMPLES: &str = "\
@@ -74,29 +55,27 @@ name = \"input\"
 ";
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { file, code, policy, id, store, no_wait, timeout, warm, network, json, cache } = args;
+    let Args { file, code, policy, how } = args;
     let policy = match policy {
-        Some(file) => Policy::load(&file)?,
+        Some(file) => enough(Policy::load(&file)?, &file)?,
         None => Policy::parse(POLICY, Path::new("exec"))?,
     };
-    store.check_out_of_reach(&policy)?;
+    how.store.check_out_of_reach(&policy)?;
     let (code, name) = program(code, file.as_deref())?;
     let args = serde_json::json!({ "code": code, "filename": name }).to_string();
-    let mut run = Run::new(run::read_component(&python()?)?, "execute", args, policy);
-    if let Some(id) = id {
-        run = run.with_id(id);
+    let component = run::load_component(&python()?, &policy)?;
+    how.run(Run::new(component, "execute", args, policy), tell)
+}
+
+/// CPython asks for the time and for random numbers before the first line of a program.
+fn enough(policy: Policy, file: &Path) -> Result<Policy, Failure> {
+    if policy.clock != ClockGrant::Deny && policy.random != RandomGrant::Deny {
+        return Ok(policy);
     }
-    if no_wait {
-        run = run.without_waiting();
-    }
-    run.timeout = timeout.map(Span::duration);
-    let settings = Settings { cache, warm, network, scope: Scope::Started };
-    block_on(Box::pin(async move {
-        let session = Session::start(store, settings, Style { json, several: false })?;
-        let (host, id) = (session.host.clone(), run.id.clone());
-        let tell = move |session: &mut Session, report: &Report| tell(session, report, json);
-        run::follow(session, id, host.start(run), tell).await
-    }))
+    Err(Failure::usage(format!(
+        "{} does not grant what Python needs to start; add [clock] mode = \"recorded\" (or \"frozen\") and [random] mode = \"seeded\"",
+        file.display()
+    )))
 }
 
 /// The source and what tracebacks call it.

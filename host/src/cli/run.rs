@@ -25,15 +25,22 @@ pub(crate) struct Args {
     /// Its arguments: a JSON text, @FILE, or - for standard input
     #[arg(long, value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
     args: String,
-    /// The id, and idempotency key, of the execution [default: a fresh one]
-    #[arg(long)]
-    id: Option<ExecutionId>,
     /// What the function may do; without it nothing but print
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How a program or function is run, and what is said of it.
+#[derive(clap::Args)]
+pub(super) struct How {
+    /// The id, and idempotency key, of the execution [default: a fresh one]
+    #[arg(long)]
+    id: Option<ExecutionId>,
     /// Where the execution is kept: a folder, or `memory`
     #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
-    store: Place,
+    pub(super) store: Place,
     /// Suspend instead of waiting for a promise
     #[arg(long)]
     no_wait: bool,
@@ -58,27 +65,32 @@ Examples:
   everstep run . publish --args @args.json --policy policy.toml --no-wait --json";
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { target, function, args, id, policy, store, no_wait, timeout, warm, network, json, cache } = args;
+    let Args { target, function, args, policy, how } = args;
     let policy = load_policy(policy.as_deref())?;
-    store.check_out_of_reach(&policy)?;
+    how.store.check_out_of_reach(&policy)?;
     let args = read_args(&args)?;
     let component = load_component(&target, &policy)?;
-    let mut run = Run::new(component, function, args, policy);
-    if let Some(id) = id {
-        run = run.with_id(id);
-    }
-    if no_wait {
-        run = run.without_waiting();
-    }
-    run.timeout = timeout.map(Span::duration);
-    let settings = Settings { cache, warm, network, scope: Scope::Started };
-    block_on(Box::pin(execute(run, store, settings, json)))
+    how.run(Run::new(component, function, args, policy), tell)
 }
 
-async fn execute(run: Run, place: Place, settings: Settings, json: bool) -> Outcome {
-    let session = Session::start(place, settings, Style { json, several: false })?;
-    let (host, id) = (session.host.clone(), run.id.clone());
-    follow(session, id, host.start(run), |session, report| tell(session, report, json)).await
+impl How {
+    /// Runs it to its end; `tell` says what it came to.
+    pub(super) fn run(self, mut run: Run, tell: fn(&mut Session, &Report, bool) -> Result<(), Failure>) -> Outcome {
+        let Self { id, store, no_wait, timeout, warm, network, json, cache } = self;
+        if let Some(id) = id {
+            run = run.with_id(id);
+        }
+        if no_wait {
+            run = run.without_waiting();
+        }
+        run.timeout = timeout.map(Span::duration);
+        let settings = Settings { cache, warm, network, scope: Scope::Started };
+        block_on(Box::pin(async move {
+            let session = Session::start(store, settings, Style { json, several: false })?;
+            let (host, id) = (session.host.clone(), run.id.clone());
+            follow(session, id, host.start(run), |session, report| tell(session, report, json)).await
+        }))
+    }
 }
 
 /// Starts one execution, follows it to its end and tells what it came to.
@@ -164,12 +176,9 @@ pub(super) fn read_args(args: &str) -> Result<String, Failure> {
 }
 
 /// The bytes of a component; a crate is built first if it has changed.
-fn load_component(target: &Path, policy: &Policy) -> Result<Vec<u8>, Failure> {
-    read_component(&component_file(target, policy)?)
-}
-
-pub(super) fn read_component(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
+pub(super) fn load_component(target: &Path, policy: &Policy) -> Result<Vec<u8>, Failure> {
+    let file = component_file(target, policy)?;
+    std::fs::read(&file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
 }
 
 /// The file of a component; a crate is built first if it has changed.
