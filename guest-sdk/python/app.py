@@ -2,7 +2,6 @@
 
 import json
 import random
-import sys
 
 # Before anything else, so that all of it is in the component.
 from everstep import _stdlib
@@ -14,13 +13,14 @@ import shutil
 
 import everstep
 from componentize_py_types import Err, Ok
-from everstep import _errors, _files, _limits, _loop, _run
+from everstep import _errors, _files, _interrupt, _limits, _loop, _output, _run, _session, _time
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
 from wit_world.imports import random as host_random
 from wit_world.imports.types import Error, ErrorCode
 
 _files.install()
+_time.install()
 _loop.install()
 _limits.install()
 shutil._use_fd_functions = False
@@ -45,31 +45,33 @@ def _outcome(value, names):
     }
 
 
-FUNCTIONS = {"execute": execute}
+FUNCTIONS = {"execute": execute, "session": _session.session}
 
 
 def _seed():
     """The state of `random` was made when the component was built: each execution begins with a seed of its own."""
-    random.seed(_errors.call(host_random.bytes, 32))
+    random.seed(_errors.call_through(host_random.bytes, 32))
 
 
 class Execution:
     """The one execution that an instance serves."""
 
-    def begin(self, coroutine):
-        self.loop = _loop.Loop()
+    def begin(self, coroutine, outlives_exit):
+        self.loop, self.outlives_exit = _loop.Loop(), outlives_exit
         with self.loop.running():
             self.task = self.loop.create_task(coroutine)
+        return self.turn([])
+
+    def interrupt(self):
+        with self.loop.running():
+            _interrupt.cancel(KeyboardInterrupt())
         return self.turn([])
 
     def turn(self, settled):
         try:
             with self.loop.running():
                 self.loop.deliver(settled)
-                self.loop.turn()
-                _loop.flush()
-                if not self.task.done():
-                    self.loop.waits_for()
+                if not self._runs_dry():
                     return Progress_Pending()
             return Progress_Done(Ok(json.dumps(self.task.result())))
         except _run.Failed as error:
@@ -78,6 +80,29 @@ class Execution:
             # A task that exits, or one that nothing can wake up.
             failed = _run.failure(error)
         return _refused(ErrorCode.DENIED if failed.denied else ErrorCode.FAILED, failed.trace.rstrip("\n"))
+
+    def _runs_dry(self):
+        """Runs what can run; true when the function has returned."""
+        stuck = None
+        while True:
+            try:
+                self.loop.turn()
+                _loop.flush()
+                if not self.task.done():
+                    self.loop.waits_for()
+                return self.task.done()
+            except KeyboardInterrupt as error:
+                # In a task that nobody may be waiting for.
+                _interrupt.cancel(error)
+            except SystemExit:
+                if not self.outlives_exit:
+                    raise
+            except _loop.Stuck as found:
+                error = RuntimeError(str(found))
+                # Once: a program that goes on waiting after that is beyond help.
+                if stuck is not None or not _interrupt.cancel(error):
+                    raise error from None
+                stuck = error
 
 
 EXECUTION = Execution()
@@ -101,12 +126,11 @@ class Guest(exports.Guest):
         except (TypeError, ValueError) as error:
             return _refused(ErrorCode.INVALID, f"arguments of {name}: {error}")
         _seed()
-        sys.stdout.reconfigure(line_buffering=True)
-        sys.stderr.reconfigure(line_buffering=True)
-        return EXECUTION.begin(coroutine)
+        _output.install()
+        return EXECUTION.begin(coroutine, function is _session.session)
 
     def resume(self, settled):
-        return EXECUTION.turn(settled)
+        return EXECUTION.turn(settled) if settled else EXECUTION.interrupt()
 
 
 def _refused(code, message):

@@ -1,4 +1,4 @@
-//! What a guest shows: printed text and displayed values, released once their record is durable.
+//! What a guest shows, and what it is denied: printed text, displayed values and refusals, released once their record is durable.
 
 use crate::id::ExecutionId;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,15 @@ pub enum Content {
     Stderr(String),
     /// One value in several representations.
     Display(Vec<MimePart>),
+    /// A call that was denied; nothing of it is shown to whoever reads the output.
+    Denied {
+        /// The interface and function, such as `files.read`.
+        call: String,
+        /// What it was about.
+        subject: String,
+        /// What the guest was told.
+        message: String,
+    },
 }
 
 /// One representation: text as it is, binary data in base64 (the notebook MIME protocol).
@@ -59,7 +68,7 @@ impl Content {
         Some(match self {
             Self::Stdout(text) => Self::Stdout(cut(text, room) + MARKER),
             Self::Stderr(text) => Self::Stderr(cut(text, room) + MARKER),
-            Self::Display(_) => Self::Stderr(MARKER.to_owned()),
+            Self::Display(_) | Self::Denied { .. } => Self::Stderr(MARKER.to_owned()),
         })
     }
 
@@ -68,6 +77,7 @@ impl Content {
         match self {
             Self::Stdout(text) | Self::Stderr(text) => text.len() as u64,
             Self::Display(parts) => parts.iter().map(|part| (part.mime.len() + part.data.len()) as u64).sum(),
+            Self::Denied { .. } => 0,
         }
     }
 }

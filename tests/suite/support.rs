@@ -220,6 +220,7 @@ impl Shown {
 pub(crate) fn text(output: &Output) -> String {
     match &output.content {
         Content::Stdout(text) | Content::Stderr(text) => text.clone(),
+        Content::Denied { call, message, .. } => format!("{call}: {message}"),
         Content::Display(parts) => parts.iter().map(|part| format!("{}={};", part.mime, part.data)).collect(),
     }
 }

@@ -4,7 +4,10 @@ import errno
 import os
 
 from componentize_py_types import Err
+from wit_world.imports import promises
 from wit_world.imports.types import ErrorCode
+
+from . import _interrupt
 
 
 class EverstepError(Exception):
@@ -46,18 +49,35 @@ def raised(error):
 
 
 def call(function, *args):
-    """Calls an import; its error becomes an exception."""
+    """Calls an import; its error becomes an exception, and so does an interruption."""
+    result = call_through(function, *args)
+    _interrupt.check()
+    return result
+
+
+def call_through(function, *args):
+    """The same where nobody could take an interruption."""
     try:
         return function(*args)
     except Err as error:
         raise raised(error.value) from None
 
 
+def wait_any(awaited):
+    """Blocks until one of some promises is delivered; returns those that are."""
+    settled = call_through(promises.wait_any, awaited)
+    if not settled:
+        raise KeyboardInterrupt
+    return settled
+
+
 def file_call(path, function, *args):
     """Calls an import about a file; its error becomes an `OSError` of the fitting class."""
     try:
-        return function(path, *args)
+        result = function(path, *args)
     except Err as error:
         number = _ERRNO.get(error.value.code, errno.EIO)
         text = os.strerror(number) if number == errno.ENOENT else error.value.message
         raise OSError(number, text, path) from None
+    _interrupt.check()
+    return result

@@ -23,6 +23,10 @@ class _NoSelector:
         return ()
 
 
+class Stuck(Exception):
+    """Nothing that a program waits for can happen."""
+
+
 _RUN_ONCE = asyncio.BaseEventLoop._run_once.__code__
 
 
@@ -75,7 +79,7 @@ class Loop(asyncio.BaseEventLoop):
                 if self._stopping:
                     break
                 flush()
-                self.deliver(_errors.call(promises.wait_any, self.waits_for()))
+                self.deliver(_errors.wait_any(self.waits_for()))
         finally:
             self._run_forever_cleanup()
 
@@ -125,7 +129,7 @@ class Loop(asyncio.BaseEventLoop):
         if self._timer is not None:
             awaited.append(self._timer[0])
         if not awaited:
-            raise RuntimeError("the program waits for something that nothing can make happen")
+            raise Stuck("the program waits for something that nothing can make happen")
         return awaited
 
     def _start_timer(self, deadline):
@@ -134,10 +138,10 @@ class Loop(asyncio.BaseEventLoop):
             if due <= deadline:
                 return
             self._timer = None
-            _errors.call(promises.cancel, promise)
+            _errors.call_through(promises.cancel, promise)
         # The host counts whole milliseconds from one that has begun.
         ms = max(0, math.ceil((deadline - self._now) * 1000) + 1)
-        self._timer = (_errors.call(timers.sleep, ms), deadline)
+        self._timer = (_errors.call_through(timers.sleep, ms), deadline)
 
     def deliver(self, settled):
         """What the host has settled, in its order."""
@@ -161,7 +165,7 @@ class Loop(asyncio.BaseEventLoop):
 
         def give_up(future):
             if future.cancelled() and self._waiting.pop(promise, None) is not None:
-                _errors.call(promises.cancel, promise)
+                _errors.call_through(promises.cancel, promise)
 
         future.add_done_callback(give_up)
         return future

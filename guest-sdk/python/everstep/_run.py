@@ -2,6 +2,7 @@
 
 import __future__
 import ast
+import asyncio
 import builtins
 import inspect
 import json
@@ -11,9 +12,9 @@ import sys
 import traceback
 import types
 
-from wit_world.imports import console, promises
+from wit_world.imports import console
 
-from . import _errors
+from . import _errors, _interrupt
 from ._limits import DEPTH
 from ._loop import flush
 
@@ -71,23 +72,31 @@ def _is_silent(source, last):
     return line[last.end_col_offset :].lstrip().startswith(b";")
 
 
-async def run(source, name, namespace):
-    """Runs the source and returns the value of its last expression."""
-    try:
-        body, last = compiled(source, name)
-        value = None
-        for code in (body, last):
-            if code is not None:
-                value = eval(code, namespace)
-                if code.co_flags & inspect.CO_COROUTINE:
-                    value = await value
-        return value if last is not None else None
-    except SystemExit as exit:
-        if exit.code in (None, 0):
-            return None
-        raise failure(exit) from None
-    except BaseException as error:
-        raise failure(error) from None
+async def run(source, name, namespace, finish=lambda value: value):
+    """Runs the source and returns the value of its last expression, as `finish` makes it."""
+    with _interrupt.target(asyncio.current_task()) as target:
+        try:
+            return await _run(source, name, namespace, finish)
+        except asyncio.CancelledError as error:
+            reason = target.reason
+            raise failure(error if reason is None else reason.with_traceback(error.__traceback__)) from None
+        except SystemExit as exit:
+            if exit.code in (None, 0):
+                return finish(None)
+            raise failure(exit) from None
+        except BaseException as error:
+            raise failure(error) from None
+
+
+async def _run(source, name, namespace, finish):
+    body, last = compiled(source, name)
+    value = None
+    for code in (body, last):
+        if code is not None:
+            value = eval(code, namespace)
+            if code.co_flags & inspect.CO_COROUTINE:
+                value = await value
+    return finish(value if last is not None else None)
 
 
 def failure(error):
@@ -166,7 +175,7 @@ def ask(prompt=""):
     flush()
     options = console.InputOptions(None, None)
     promise = _errors.call(console.input, str(prompt), options)
-    _errors.call(promises.wait_any, [promise])
+    _errors.wait_any([promise])
     from everstep import _value
 
     answer = _value(promise)

@@ -43,6 +43,9 @@ pub(crate) enum Stop {
     Replayed,
     #[error("the execution waits for promises")]
     Suspended,
+    /// The guest computes on although it was interrupted.
+    #[error("the guest is taken back to its last recorded call")]
+    TakenBack,
 }
 
 /// The replayed guest did something else than what is recorded.

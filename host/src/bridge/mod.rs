@@ -3,12 +3,13 @@
 //! [`Bridge`] is one execution seen from its guest. `pipeline` is the road itself, written once for the four classes of
 //! step: internal, external, output and promise. `replay` compares the guest with the journal, `promises` settles and delivers,
 //! `wait` is how a guest waits, `effect` performs what
-//! settles a promise, `approval` asks a person first, `memo` remembers computations, `state` is what they share, `fault` is how a call can end. What a step means is known to the capability
+//! settles a promise, `approval` asks a person first, `memo` remembers computations, `interrupt` stops what a guest does but not the guest, `state` is what they share, `fault` is how a call can end. What a step means is known to the capability
 //! alone (`crate::capability`); the journal and the policy know only its kind, its digest and its grant.
 
 mod approval;
 mod effect;
 mod fault;
+mod interrupt;
 mod memo;
 mod pipeline;
 mod promises;
@@ -30,6 +31,7 @@ pub(crate) use value::{Json, Value};
 pub(crate) use wait::Instances;
 pub use wait::Patience;
 
+use interrupt::Interruption;
 use stopwatch::Stopwatch;
 
 use crate::capability::Registry;
@@ -71,6 +73,8 @@ pub(crate) struct Bridge {
     inbox: Mutex<Vec<Notice>>,
     /// The execution has ended in the store: somebody canceled it, or its deadline passed.
     canceled: AtomicBool,
+    /// Somebody does not want to see the end of what the guest does.
+    interruption: Interruption,
     /// The run is over, and its execution about to be let go.
     over: AtomicBool,
     /// The function returned, and the store is about to be told.
@@ -156,6 +160,7 @@ impl Bridge {
             overlays: Mutex::default(),
             inbox: Mutex::default(),
             canceled: AtomicBool::new(false),
+            interruption: Interruption::default(),
             over: AtomicBool::new(false),
             returned: AtomicBool::new(false),
             changed: Notify::new(),

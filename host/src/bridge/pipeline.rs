@@ -256,7 +256,7 @@ impl Bridge {
                 begun => return Ok(begun),
             }
         };
-        self.wait(Some(&[approval])).await?;
+        self.wait_through(&[approval]).await?;
         let mut state = self.state();
         match state.take_step(step)? {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
@@ -362,6 +362,9 @@ impl Bridge {
         error: GuestError,
     ) -> Result<Begun<'static, T>, Stop> {
         self.record_as::<()>(state, step, admitted, false, &Err(error.clone()))?;
+        let (call, subject) = (step.kind.to_owned(), capped(step.subject).into_owned());
+        let content = Content::Denied { call, subject, message: error.message.clone() };
+        state.output.push(Output { execution: self.id.clone(), step: admitted.number, content });
         Ok(Begun::Recorded(Err(error)))
     }
 

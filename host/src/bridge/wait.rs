@@ -92,19 +92,27 @@ impl Drop for Wanting<'_> {
 }
 
 impl Bridge {
-    /// Waits until a promise is settled, one of `wanted` or any, and delivers what is.
+    /// Waits until a promise is settled, one of `wanted` or any, and delivers what is; with nothing if the guest is interrupted first.
     ///
     /// # Errors
     /// [`Stop::Suspended`] when the instance is given up; a divergence when the journal holds another step here; [`Stop::Store`] when
     /// the store fails, because nothing that is waited for could be recorded any more.
     pub(crate) async fn wait(self: &Arc<Self>, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
         self.stopwatch.pause();
-        let delivered = self.wait_for(wanted).await;
+        let delivered = self.wait_for(wanted, true).await;
         self.stopwatch.resume();
         delivered
     }
 
-    async fn wait_for(self: &Arc<Self>, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
+    /// The same where nobody can be told of an interruption.
+    pub(crate) async fn wait_through(self: &Arc<Self>, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
+        self.stopwatch.pause();
+        let delivered = self.wait_for(Some(wanted), false).await;
+        self.stopwatch.resume();
+        delivered
+    }
+
+    async fn wait_for(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
         let too_long = async {
             match self.patience {
                 Patience::Forever => self.instances.too_long().await,
@@ -123,6 +131,9 @@ impl Bridge {
                 self.take_in(&mut state)?;
                 if let Some(delivered) = self.deliver(&mut state, wanted)? {
                     return Ok(delivered);
+                }
+                if interruptible && self.wakes_interrupted(&mut state)? {
+                    return Ok(Vec::new());
                 }
                 (self.next_deadline(&mut state), state.is_busy(self.patience))
             };

@@ -41,6 +41,10 @@ impl context::Host for Ctx {
         Ok(())
     }
 
+    fn interrupted(&mut self) -> Result<bool, Fault> {
+        self.bridge.interrupted()
+    }
+
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
         self.panic = Some(message.chars().take(LONGEST_PANIC).collect());
         Ok(())

@@ -76,6 +76,16 @@ impl promises::Host for Ctx {
 }
 
 impl Ctx {
+    /// Waits for timers of a guest that cannot be told of an interruption here.
+    pub(crate) async fn wait_for_timers(&mut self, timers: &[u64]) -> Result<Vec<u64>, Fault> {
+        let delivered = self.bridge.delivered(timers)?;
+        if !delivered.is_empty() {
+            return Ok(delivered);
+        }
+        let bridge = Arc::clone(&self.bridge);
+        bridge.wait_through(timers).await.map_err(Fault::Stop)
+    }
+
     /// The same for a timer, at once.
     pub(crate) fn cancel_timer(&mut self, timer: u64) -> Result<(), Fault> {
         let (number, subject) = (timer.to_le_bytes(), timer.to_string());

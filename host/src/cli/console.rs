@@ -169,7 +169,7 @@ impl Writer {
     fn take(&mut self, message: Message) {
         match message {
             Message::Output(Output { execution, content, .. }) => {
-                let (stream, text) = render(content);
+                let Some((stream, text)) = render(content) else { return };
                 self.erase_progress();
                 if self.style.several { self.lines(execution, stream, &text) } else { self.text(stream, &text) }
             }
@@ -253,11 +253,13 @@ impl Writer {
     }
 }
 
-fn render(content: Content) -> (Stream, String) {
+/// What is shown of a piece of output; a denial is the guest's to tell.
+fn render(content: Content) -> Option<(Stream, String)> {
     match content {
-        Content::Stdout(text) => (Stream::Stdout, text),
-        Content::Stderr(text) => (Stream::Stderr, text),
-        Content::Display(parts) => (Stream::Stdout, displayed(&parts)),
+        Content::Stdout(text) => Some((Stream::Stdout, text)),
+        Content::Stderr(text) => Some((Stream::Stderr, text)),
+        Content::Display(parts) => Some((Stream::Stdout, displayed(&parts))),
+        Content::Denied { .. } => None,
     }
 }
 

@@ -45,5 +45,6 @@ fn with_step(step: u64, content: &Content) -> Value {
         Content::Stdout(text) => json!({ "step": step, "stdout": text }),
         Content::Stderr(text) => json!({ "step": step, "stderr": text }),
         Content::Display(parts) => json!({ "step": step, "display": parts, "text": displayed(parts) }),
+        Content::Denied { .. } => json!({ "step": step }),
     }
 }

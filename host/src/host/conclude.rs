@@ -17,6 +17,8 @@ pub(super) enum Concluded {
     Over(Report),
     /// What it waits for is there by now.
     GoOn,
+    /// It goes on at its last recorded call, interrupted.
+    TakenBack,
 }
 
 /// How a run leaves its execution.
@@ -24,6 +26,7 @@ enum Rest {
     /// The function returned, or cannot.
     Ended(Result<String, GuestError>),
     Suspended,
+    TakenBack,
     Halted(Failure),
     /// It had been ended from outside.
     Canceled,
@@ -48,6 +51,9 @@ impl Everstep {
             (ticket, asked, state.replayed, state.progress.steps)
         };
         bridge.durable(ticket).await?;
+        if let Rest::TakenBack = rest {
+            return Ok(Concluded::TakenBack);
+        }
         // The last operation is the one that lets go of the task.
         let let_go = asked.all().await?.pop();
         if let (Rest::Suspended, Some(Applied { answer: Ok(Reply::GoOn(_)), .. })) = (&rest, &let_go) {
@@ -74,6 +80,7 @@ impl Rest {
             }
             Ending::Stopped(stop) => match stop {
                 Stop::Suspended => Self::Suspended,
+                Stop::TakenBack => Self::TakenBack,
                 // A replay is never concluded; if it were, nothing of it should be kept.
                 Stop::Canceled | Stop::Replayed => Self::Canceled,
                 Stop::Store(error) => return Err(Error::Store(error)),
@@ -95,7 +102,7 @@ impl Rest {
             Self::Ended(Err(error)) => (store::State::Failed, None, Some(error.clone().into())),
             Self::Suspended => (store::State::Suspended, None, None),
             Self::Halted(failure) => (store::State::Halted, None, Some(failure.clone())),
-            Self::Canceled => return None,
+            Self::TakenBack | Self::Canceled => return None,
         };
         let (id, wall) = (bridge.id.clone(), std::time::Duration::ZERO);
         Some(Report { id, state, result, error, steps, replayed: 0, wall })
@@ -110,7 +117,7 @@ impl Rest {
         }
         state.progress.error = match self {
             Self::Halted(failure) => Some(failure.clone()),
-            Self::Ended(_) | Self::Suspended | Self::Canceled => None,
+            Self::Ended(_) | Self::Suspended | Self::TakenBack | Self::Canceled => None,
         };
         let mut changes: Vec<Change> = state.journal.take_segment().into_iter().collect();
         changes.push(state.keep_progress(now_ms));
@@ -123,6 +130,8 @@ impl Rest {
             }
             // What it called in its last moment goes with it.
             Self::Canceled => changes.extend(abandoned(bridge, state).map(operation)),
+            // It keeps its task.
+            Self::TakenBack => {}
             Self::Halted(_) => changes.push(operation(Operation::TaskHalt { id })),
             Self::Suspended => {
                 let awaited = awaited(state);

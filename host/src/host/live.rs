@@ -31,6 +31,8 @@ pub(super) struct Live {
     outcomes: Mutex<HashMap<ExecutionId, watch::Sender<Outcome>>>,
     /// The roots of the executions that were started or resumed here.
     roots: Mutex<HashSet<String>>,
+    /// Executions that go on interrupted.
+    taken_back: Mutex<HashSet<ExecutionId>>,
     /// The address of the worker group of this host.
     target: Arc<str>,
     notes: UnboundedSender<Note>,
@@ -68,7 +70,7 @@ pub(super) enum Claimed {
 impl Live {
     pub(super) fn new(target: Arc<str>, notes: UnboundedSender<Note>) -> Self {
         let (held, freed, outcomes, roots) = (Mutex::default(), Notify::new(), Mutex::default(), Mutex::default());
-        Self { held, freed, outcomes, roots, target, notes }
+        Self { held, freed, outcomes, roots, taken_back: Mutex::default(), target, notes }
     }
 
     /// Claims an execution, after whoever is about to run it, or to let go of it.
@@ -129,6 +131,16 @@ impl Live {
     /// Whether an execution is, or was called by, one that was started or resumed here.
     pub(super) fn is_ours(&self, id: &ExecutionId) -> bool {
         lock(&self.roots).contains(id.root())
+    }
+
+    /// Notes that an execution goes on interrupted.
+    pub(super) fn note_taken_back(&self, id: &ExecutionId) {
+        lock(&self.taken_back).insert(id.clone());
+    }
+
+    /// Whether it does; said once.
+    pub(super) fn was_taken_back(&self, id: &ExecutionId) -> bool {
+        lock(&self.taken_back).remove(id)
     }
 
     /// Will get the outcome of an execution.

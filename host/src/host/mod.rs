@@ -32,10 +32,13 @@ use crate::journal::Committer;
 use crate::network;
 use crate::output::{Output, Sink};
 use crate::policy::Policy;
-use crate::store::{self, Applied, FileStore, MemoryStore, Store};
+use crate::store::operation::Reply;
+use crate::store::record::PromiseState;
+use crate::store::{self, Applied, FileStore, MemoryStore, PendingPromise, Store};
 use crate::worker::Loaded;
 use live::{Live, Note};
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,6 +68,7 @@ pub struct Builder {
     place: Place,
     registry: Registry,
     sink: Sink,
+    asks: Arc<dyn Fn(PendingPromise) + Send + Sync>,
     clock: Arc<dyn Clock>,
     cache: Option<PathBuf>,
     instances: u32,
@@ -128,6 +132,14 @@ impl Drop for Inner {
     }
 }
 
+/// The promise that an operation has created, or looked up, if somebody outside is to settle it.
+fn asked(applied: &Applied) -> Option<PendingPromise> {
+    match &applied.answer {
+        Ok(Reply::Promise(promise)) if promise.state == PromiseState::Pending => PendingPromise::of(promise),
+        _ => None,
+    }
+}
+
 impl Everstep {
     /// A host whose executions end with the process.
     pub fn local() -> Builder {
@@ -169,6 +181,7 @@ impl Builder {
             place,
             registry: Registry::default(),
             sink: Arc::new(drop),
+            asks: Arc::new(drop),
             clock: Arc::new(SystemClock),
             cache: None,
             instances: Options::default().pool,
@@ -191,6 +204,14 @@ impl Builder {
     #[must_use]
     pub fn on_output(mut self, read: impl Fn(Output) + Send + Sync + 'static) -> Self {
         self.sink = Arc::new(read);
+        self
+    }
+
+    /// Hands every promise that waits for somebody outside to `read` once it is durable, after the output before it; one that was open
+    /// before again when its execution is taken up. `read` must not wait for the host.
+    #[must_use]
+    pub fn on_question(mut self, read: impl Fn(PendingPromise) + Send + Sync + 'static) -> Self {
+        self.asks = Arc::new(read);
         self
     }
 
@@ -273,10 +294,15 @@ impl Builder {
         let live = Arc::new(Live::new(Arc::clone(&target), sender));
         let alarm = Arc::new(Alarm { at_ms: AtomicU64::new(u64::MAX), changed: Notify::new() });
         let watch = {
-            let (live, alarm) = (Arc::clone(&live), Arc::clone(&alarm));
+            let (live, alarm, asks) = (Arc::clone(&live), Arc::clone(&alarm), self.asks);
             Arc::new(move |written: Result<(&[Applied], Option<u64>), &store::Error>| match written {
                 Ok((applied, due_ms)) => {
                     live.observe(applied);
+                    for promise in applied.iter().filter_map(asked) {
+                        if catch_unwind(AssertUnwindSafe(|| asks(promise))).is_err() {
+                            tracing::error!("the reader of the questions panicked");
+                        }
+                    }
                     due_ms.into_iter().for_each(|due_ms| alarm.set(due_ms));
                 }
                 Err(error) => live.tell_all(error),

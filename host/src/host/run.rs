@@ -466,6 +466,9 @@ impl Everstep {
             // Before it runs: it has no patience, and would only wait for what it learns now.
             bridge.cancel();
         }
+        if inner.live.was_taken_back(&bridge.id) {
+            bridge.interrupt_taken_back();
+        }
         claim.run(Arc::clone(&bridge), &args);
         let host = self.clone();
         let job = Job { component, bridge: Arc::clone(&bridge), args };
@@ -486,6 +489,11 @@ impl Everstep {
         let live = Arc::clone(&self.inner.live);
         let outcome = match ended {
             Ok(Concluded::GoOn) => {
+                drop(claim);
+                return self.go_on(id, patience);
+            }
+            Ok(Concluded::TakenBack) => {
+                live.note_taken_back(&id);
                 drop(claim);
                 return self.go_on(id, patience);
             }
@@ -534,6 +542,7 @@ impl Everstep {
         Ok(match self.conclude(&bridge, ending).await? {
             Concluded::Over(report) => Concluded::Over(Report { wall: started.elapsed(), ..report }),
             Concluded::GoOn => Concluded::GoOn,
+            Concluded::TakenBack => Concluded::TakenBack,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Answers from outside, and the end from outside.
 
 use super::{Error, Everstep};
-use crate::bridge::check_fit;
+use crate::bridge::{Patience, check_fit};
 use crate::guest_error::GuestError;
 use crate::id::{ExecutionId, PromiseId};
 use crate::journal::{History, Record, Role};
@@ -106,6 +106,24 @@ impl Everstep {
                 Error::AlreadySettled(id.clone())
             }
         })
+    }
+
+    /// Interrupts the guest of an execution: it is told that nobody wants to see the end of what it does. What that means is the guest's
+    /// business; a Python program gets a `KeyboardInterrupt`. Returns at once. A guest that computes is taken back to its last recorded
+    /// call, which takes half a second and the time of a replay.
+    ///
+    /// # Errors
+    /// There is no such execution, it has ended, or it cannot be taken up.
+    pub async fn interrupt(&self, id: &ExecutionId) -> Result<(), Error> {
+        let execution = self.reader().execution(id)?;
+        if execution.state.is_final() {
+            return Err(ended(&execution));
+        }
+        self.resume(id, Patience::Forever).await?;
+        if let Some(running) = self.inner.live.run_of(id) {
+            running.bridge.interrupt();
+        }
+        Ok(())
     }
 
     /// Ends an execution and everything that it has called. Returns once that is durable, and nothing of it runs any more in this host:

@@ -39,6 +39,7 @@ pub(crate) async fn drive(job: Job) -> Ending {
     let ended = tokio::select! {
         biased;
         () = bridge.canceled() => Err(Stop::Canceled),
+        () = bridge.deaf() => Err(Stop::TakenBack),
         ended = turns(&mut store, &job) => ended,
         stop = bridge.stopwatch.expired() => Err(stop),
     };

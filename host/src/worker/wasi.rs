@@ -1,7 +1,7 @@
 //! The virtual WASI over the bridge: what a WASI guest does is the same steps as those of our own interfaces.
 
 use super::Ctx;
-use crate::bindings::everstep::host::{console, promises, random, timers};
+use crate::bindings::everstep::host::{console, random, timers};
 use crate::bridge::{Fault, Stop};
 use crate::engine::wasi::{VirtualWasi, WasiHost};
 
@@ -34,7 +34,7 @@ impl WasiHost for Ctx {
     }
 
     async fn wait_any(&mut self, timers: &[u64]) -> wasmtime::Result<Vec<u64>> {
-        without_error(promises::Host::wait_any(self, timers.to_vec()).await)
+        without_error(self.wait_for_timers(timers).await)
     }
 
     fn cancel(&mut self, timer: u64) -> wasmtime::Result<()> {

@@ -82,6 +82,7 @@ pub(crate) async fn output_ends_with_one_marker() {
     let reader = Arc::clone(&shown);
     let read = move |output: Output| match output.content {
         Content::Stdout(text) | Content::Stderr(text) => reader.lock().unwrap().push_str(&text),
+        Content::Denied { .. } => {}
         Content::Display(parts) => parts.iter().for_each(|part| reader.lock().unwrap().push_str(&part.data)),
     };
     let host = quick(Everstep::local()).on_output(read).build().unwrap();

@@ -1,0 +1,118 @@
+//! Interruptions: a guest is told that nobody wants to see the end of what it does, at a point that a replay finds again.
+//!
+//! A guest that waits is woken with an empty delivery; one that asks after its calls gets a yes, which is a step. One that computes and
+//! calls nothing is taken back: its instance is discarded, another one repeats what is recorded, and the question behind the last
+//! recorded call is answered with yes.
+
+use super::{Bridge, Fault, State, Step, Stop};
+use crate::journal::Record;
+use crate::policy;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a guest may compute on before it is taken back.
+const GRACE: Duration = Duration::from_millis(500);
+
+const KIND: &str = "context.interrupted";
+
+/// Whether a guest is to be interrupted.
+#[derive(Default)]
+pub(super) struct Interruption {
+    asked: AtomicBool,
+    /// The guest was taken back for it, which helps once.
+    taken_back: AtomicBool,
+}
+
+impl Interruption {
+    /// Whether the guest is to be told now; then it counts as told.
+    fn take(&self) -> bool {
+        let asked = self.asked.swap(false, Ordering::SeqCst);
+        if asked {
+            self.taken_back.store(false, Ordering::SeqCst);
+        }
+        asked
+    }
+}
+
+impl Bridge {
+    /// Interrupts the guest. Does not wait for the state.
+    pub(crate) fn interrupt(&self) {
+        self.interruption.asked.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// The same for a guest that was taken back for it.
+    pub(crate) fn interrupt_taken_back(&self) {
+        self.interruption.taken_back.store(true, Ordering::SeqCst);
+        self.interrupt();
+    }
+
+    /// Completes once the guest should be taken back: it was interrupted, and does not notice.
+    pub(crate) async fn deaf(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_asked() {
+                tokio::time::sleep(GRACE).await;
+                if self.is_asked() {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    fn is_asked(&self) -> bool {
+        let Interruption { asked, taken_back } = &self.interruption;
+        asked.load(Ordering::SeqCst) && !taken_back.load(Ordering::SeqCst)
+    }
+
+    /// Whether the guest was interrupted since it last asked, or waited.
+    pub(crate) fn interrupted(self: &Arc<Self>) -> Result<bool, Fault> {
+        let mut state = self.state();
+        let step = Step { kind: KIND, subject: "", args: &[], grant: policy::Call::Ungranted };
+        let number = state.next;
+        let recorded = match state.peek_step(number)? {
+            Some((Record::Step { call, .. }, next)) if call.kind == KIND => Some((call.at_ms, next)),
+            _ => None,
+        };
+        if let Some((at_ms, next)) = recorded {
+            if state.only_up_to.is_some_and(|end| number >= end) {
+                return Err(Stop::Replayed.into());
+            }
+            state.journal.history.advance(next);
+            state.next += 1;
+            state.replayed += 1;
+            state.tick(at_ms);
+            return Ok(true);
+        }
+        if !self.may_tell(&mut state)? {
+            return Ok(false);
+        }
+        state.next += 1;
+        self.check_limits(&state).inspect_err(|_| state.next = number)?;
+        self.record_ungranted(&mut state, &step, number, "null")?;
+        Ok(true)
+    }
+
+    /// Whether a guest that waits is to be woken without a delivery, which is recorded.
+    pub(super) fn wakes_interrupted(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
+        let told = self.may_tell(state)?;
+        if told {
+            let at_ms = state.tick(self.clock.now_ms());
+            state.journal.append(&Record::Delivered { at_ms, numbers: Vec::new() });
+        }
+        Ok(told)
+    }
+
+    /// Whether an interruption is to be told here: the guest has repeated what is recorded.
+    fn may_tell(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
+        if !self.interruption.asked.load(Ordering::SeqCst) || state.journal.history.peek()?.is_some() {
+            return Ok(false);
+        }
+        self.go_live(state)?;
+        Ok(self.interruption.take())
+    }
+}
