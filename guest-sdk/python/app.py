@@ -10,6 +10,7 @@ MISSING = _stdlib.import_all()
 
 import builtins
 import shutil
+import site
 
 import everstep
 from componentize_py_types import Err, Ok
@@ -19,11 +20,13 @@ from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pendin
 from wit_world.imports import random as host_random
 from wit_world.imports.types import Error, ErrorCode
 
+_stdlib.hide_sources()
 _files.install()
 _time.install()
 _loop.install()
 _limits.install()
 shutil._use_fd_functions = False
+site.setquit()
 builtins.input = _run.ask
 
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `id` and `guest_error` (words), `policy` (what is granted), `store` (where everything lives), `journal`
 //! (records, cursor, group commit), `bridge` (the only road from guest to effect), `capability` (the effects), `engine`
-//! (components and instances), `worker` (drives an execution), `host` (the public face).
+//! (components and instances), `worker` (drives an execution), `host` (the public face), `session` (executions that another program drives).
 
 mod bindings;
 mod bridge;
@@ -20,6 +20,7 @@ pub mod output;
 pub mod policy;
 mod schema;
 mod secrets;
+pub mod session;
 pub mod store;
 mod worker;
 

@@ -153,6 +153,9 @@ def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None,
 def _read(path, named):
     try:
         return file_call(path, files.read)
+    except PermissionError as error:
+        error.filename = named
+        raise
     except OSError as error:
         if path in _made or _is_folder(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), named) from None

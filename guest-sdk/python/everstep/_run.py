@@ -76,6 +76,8 @@ async def run(source, name, namespace, finish=lambda value: value):
     """Runs the source and returns the value of its last expression, as `finish` makes it."""
     with _interrupt.target(asyncio.current_task()) as target:
         try:
+            # One that computes without an end, and calls nothing, is taken back to here.
+            _interrupt.check()
             return await _run(source, name, namespace, finish)
         except asyncio.CancelledError as error:
             reason = target.reason

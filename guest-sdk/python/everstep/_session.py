@@ -35,6 +35,8 @@ async def _answer(cell, names, answers):
         if source != code:
             return {"id": ident, **_refused("another cell has this id")}
         return {"id": ident, **(answer or _refused("the cell has run, and its answer is not kept any more"))}
+    if not code.strip():
+        return {"id": ident, "value": None}
     interactive = cell.get("interactive") is True
     if interactive and _is_incomplete(code):
         return {"id": ident, "incomplete": True}

@@ -2,6 +2,7 @@
 
 import bisect
 import importlib
+import linecache
 import os
 import pkgutil
 import sys
@@ -22,6 +23,14 @@ def import_all():
         except Exception as error:
             failed[name] = f"{type(error).__name__}: {error}"
     return failed
+
+
+def hide_sources():
+    """Tells tracebacks that the sources of what is built in are not there, which they would ask the host for."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file:
+            linecache.cache[file] = (0, None, [], file)
 
 
 def _names():

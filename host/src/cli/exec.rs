@@ -36,11 +36,12 @@ Examples:
   everstep exec report.py --policy policy.toml --id report-7
   cat cell.py | everstep exec - --json";
 
-/// What a program may do when no policy file is given: nothing that reaches a file or the network.
+/// What a program or a session may do when no policy file is given: nothing that reaches a file or the network.
 const POLICY: &str = "\
 version = 1
-name = \"exec\"
+name = \"python\"
 [limits]
+steps = 1_000_000
 wasm_stack = \"8MiB\"
 [clock]
 mode = \"recorded\"
@@ -52,18 +53,30 @@ name = \"print\"
 name = \"display\"
 [[capability]]
 name = \"input\"
+[[capability]]
+name = \"session\"
 ";
+
+/// The policy of a file, or the built-in one.
+pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
+    match file {
+        Some(file) => enough(Policy::load(file)?, file),
+        None => Ok(Policy::parse(POLICY, Path::new("python"))?),
+    }
+}
+
+/// The component that holds CPython.
+pub(super) fn component(policy: &Policy) -> Result<Vec<u8>, Failure> {
+    run::load_component(&python()?, policy)
+}
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { file, code, policy, how } = args;
-    let policy = match policy {
-        Some(file) => enough(Policy::load(&file)?, &file)?,
-        None => Policy::parse(POLICY, Path::new("exec"))?,
-    };
+    let policy = self::policy(policy.as_deref())?;
     how.store.check_out_of_reach(&policy)?;
     let (code, name) = program(code, file.as_deref())?;
     let args = serde_json::json!({ "code": code, "filename": name }).to_string();
-    let component = run::load_component(&python()?, &policy)?;
+    let component = component(&policy)?;
     how.run(Run::new(component, "execute", args, policy), tell)
 }
 

@@ -17,11 +17,13 @@ mod new;
 mod place;
 mod policy;
 mod promise;
+mod repl;
 mod replay;
 mod report;
 mod resume;
 mod run;
 mod schedule;
+mod session;
 mod show;
 mod text;
 mod upgrade;
@@ -65,6 +67,8 @@ enum Command {
     Build(build::Args),
     Run(run::Args),
     Exec(exec::Args),
+    Repl(repl::Args),
+    Session(session::Args),
     Resume(resume::Args),
     List(list::Args),
     Show(show::Args),
@@ -114,6 +118,8 @@ fn dispatch(command: Command) -> Outcome {
         Command::Build(args) => build::run(&args),
         Command::Run(args) => run::run(args),
         Command::Exec(args) => exec::run(args),
+        Command::Repl(args) => repl::run(args),
+        Command::Session(args) => session::run(args),
         Command::Resume(args) => resume::run(args),
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),

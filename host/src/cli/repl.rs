@@ -1,0 +1,262 @@
+//! `everstep repl`: a person in a Python session.
+
+use super::console::displayed;
+use super::failure::Exit;
+use super::session::{Placed, Ready};
+use super::watch::block_on;
+use super::{Failure, Outcome, complain, text};
+use everstep::output::MimePart;
+use everstep::session::{
+    Body, Execute, Json, Kind, Message, Plain, Reason, Refused, Request, Response, Resume, Session, Shutdown, Stream,
+};
+use everstep::{Answer, ErrorCode, ExecutionId};
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{Config, Editor};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Type Python into a durable session
+///
+/// Names live from cell to cell, and after a crash: the same --id takes the session up, and shows what it has printed. A block ends with an
+/// empty line, Ctrl-C interrupts the cell that runs, Ctrl-D leaves the session as it is.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    place: Placed,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everstep repl
+  everstep repl --id notes --policy policy.toml";
+
+pub(crate) fn run(args: Args) -> Outcome {
+    block_on(Box::pin(async move {
+        let Ready { host, feed, run, place, server } = args.place.prepare()?;
+        let id = run.id.clone();
+        let (say, messages) = unbounded_channel();
+        let (ask, mut requests) = unbounded_channel();
+        let interrupt = signal(SignalKind::interrupt()).map_err(Failure::io("cannot handle signals"))?;
+        // A prompt that has gone away needs no messages.
+        let mut session = Session::open(host, feed, run, move |message| drop(say.send(message))).await?;
+        tokio::spawn(pass_on(interrupt, ask.clone()));
+        let typing = tokio::task::spawn_blocking(move || Prompt::new(ask, messages)?.run());
+        session.serve(&mut requests).await?;
+        drop((session, server));
+        let exit = typing.await.map_err(|lost| Failure::io("the prompt is gone")(lost.into()))??;
+        if exit == Exit::Done && place.folder().is_ok() {
+            complain(&format!("the session is kept; go on with: everstep repl --id {id}{}", place.option()));
+        }
+        Ok(exit)
+    }))
+}
+
+/// Ctrl-C while a cell runs; at the prompt the editor has it.
+async fn pass_on(mut interrupt: Signal, ask: UnboundedSender<Result<Request, Refused>>) {
+    while interrupt.recv().await.is_some() {
+        // A session that has ended has nothing to interrupt.
+        let _ = ask.send(Ok(Request::Interrupt(Plain { id: fresh() })));
+    }
+}
+
+fn fresh() -> String {
+    ExecutionId::random().to_string()
+}
+
+/// The prompt, on a thread of its own: it blocks.
+struct Prompt {
+    editor: Editor<(), FileHistory>,
+    history: Option<PathBuf>,
+    ask: UnboundedSender<Result<Request, Refused>>,
+    messages: UnboundedReceiver<Message>,
+    terminal: bool,
+}
+
+/// What became of a cell.
+enum Ran {
+    Done,
+    Incomplete,
+    /// The program asked to leave.
+    Exit,
+    /// The session runs no more.
+    Over,
+}
+
+impl Prompt {
+    fn new(
+        ask: UnboundedSender<Result<Request, Refused>>,
+        messages: UnboundedReceiver<Message>,
+    ) -> Result<Self, Failure> {
+        let config = Config::builder().auto_add_history(true).build();
+        let editor = Editor::with_config(config);
+        let mut editor = editor.map_err(|error| Failure::usage(format!("the terminal cannot be used: {error}")))?;
+        let history = history_file();
+        if let Some(file) = &history {
+            // There is none the first time.
+            let _ = editor.load_history(file);
+        }
+        Ok(Self { editor, history, ask, messages, terminal: std::io::stdout().is_terminal() })
+    }
+
+    fn run(mut self) -> Outcome {
+        let exit = self.cells();
+        if let Some(file) = &self.history {
+            // Without a history the next session is as good.
+            let _ = file.parent().map(std::fs::create_dir_all);
+            let _ = self.editor.save_history(file);
+        }
+        self.send(Request::Shutdown(Shutdown { id: fresh(), end: false }));
+        exit
+    }
+
+    fn cells(&mut self) -> Outcome {
+        if let Some(Message { body: Body::Ready { resumed: true, .. }, .. }) = self.messages.blocking_recv() {
+            let id = fresh();
+            self.send(Request::Resume(Resume { id: id.clone(), history: true }));
+            if let Ran::Over = self.until_answered(&id)? {
+                return Ok(Exit::Halted);
+            }
+            if !self.until_idle()? {
+                return Ok(Exit::Halted);
+            }
+        }
+        let mut code = String::new();
+        loop {
+            let line = match self.editor.readline(if code.is_empty() { ">>> " } else { "... " }) {
+                Ok(line) => line,
+                Err(ReadlineError::Interrupted) => {
+                    code.clear();
+                    complain("KeyboardInterrupt");
+                    continue;
+                }
+                Err(ReadlineError::Eof) => {
+                    // What stands there without its empty line is meant to run.
+                    if !code.is_empty() {
+                        self.cell(&format!("{code}\n"))?;
+                    }
+                    return Ok(Exit::Done);
+                }
+                Err(error) => return Err(Failure::usage(format!("cannot read from the terminal: {error}"))),
+            };
+            if code.is_empty() && line.trim().is_empty() {
+                continue;
+            }
+            code.push_str(&line);
+            code.push('\n');
+            match self.cell(&code)? {
+                Ran::Incomplete => continue,
+                Ran::Done => code.clear(),
+                Ran::Exit => return Ok(Exit::Done),
+                Ran::Over => return Ok(Exit::Halted),
+            }
+        }
+    }
+
+    fn cell(&mut self, code: &str) -> Result<Ran, Failure> {
+        let id = fresh();
+        // Without its last line end: an empty line is what completes a block.
+        let code = code.strip_suffix('\n').unwrap_or(code).to_owned();
+        self.send(Request::Execute(Execute { id: id.clone(), code, interactive: true }));
+        self.until_answered(&id)
+    }
+
+    /// Waits until the cell that ran before is over.
+    fn until_idle(&mut self) -> Result<bool, Failure> {
+        Ok(!matches!(self.cell("")?, Ran::Over))
+    }
+
+    /// Shows what is told until a request is answered.
+    fn until_answered(&mut self, id: &str) -> Result<Ran, Failure> {
+        while let Some(Message { id: asked, reply_to, body, .. }) = self.messages.blocking_recv() {
+            let ours = reply_to.as_deref() == Some(id);
+            match body {
+                Body::Result { incomplete: true, .. } if ours => return Ok(Ran::Incomplete),
+                Body::Result { .. } if ours => return Ok(Ran::Done),
+                Body::Error { name, cell: Some(_), .. } if ours && name == "SystemExit" => return Ok(Ran::Exit),
+                Body::Error { message, traceback, cell, .. } => {
+                    complain(traceback.as_deref().unwrap_or(&message).trim_end());
+                    match cell {
+                        Some(_) if ours => return Ok(Ran::Done),
+                        None if ours || reply_to.is_none() => return Ok(Ran::Over),
+                        _ => {}
+                    }
+                }
+                Body::Output { stream, text } => self.show(stream, &text)?,
+                Body::Display { data } => {
+                    let parts: Vec<_> = data.into_iter().map(|(mime, data)| MimePart { mime, data }).collect();
+                    self.show(Stream::Stdout, &displayed(&parts))?;
+                }
+                Body::InputRequest { kind, prompt, data, .. } => self.answer(asked, kind, &prompt, data.as_ref()),
+                Body::CapabilityRequest { capability, message, .. } => complain(&format!(
+                    "{capability} is asked {}; answer with: everstep promise resolve {asked} JSON",
+                    text::line(message.text(), 200)
+                )),
+                Body::Ready { .. } | Body::Result { .. } | Body::Denied { .. } => {}
+            }
+        }
+        Ok(Ran::Over)
+    }
+
+    fn show(&self, stream: Stream, shown: &str) -> Result<(), Failure> {
+        let shown = if self.terminal { text::printed(shown) } else { shown.into() };
+        let written = match stream {
+            Stream::Stdout => {
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush())
+            }
+            Stream::Stderr => std::io::stderr().lock().write_all(shown.as_bytes()),
+        };
+        written.map_err(Failure::io("cannot write what the session shows"))
+    }
+
+    /// Has the person answer.
+    fn answer(&mut self, request_id: String, kind: Kind, prompt: &str, data: Option<&Json>) {
+        let shown = data.map(|data| text::line(data.text(), 4000)).unwrap_or_default();
+        let question = match kind {
+            Kind::Input => text::line(prompt, 400),
+            Kind::Approval => format!("{shown}\nmay it {}? yes or no ", text::line(prompt, 400)),
+            Kind::Promise => format!("{shown} JSON: "),
+        };
+        let (value, error) = match (kind, self.editor.readline(&question)) {
+            (_, Err(_)) => {
+                // The question is given up, and the cell with it.
+                self.send(Request::Interrupt(Plain { id: fresh() }));
+                return;
+            }
+            (Kind::Approval, Ok(line)) => (approval(&line), None),
+            (Kind::Input, Ok(line)) => (json(&line), None),
+            (Kind::Promise, Ok(line)) => match serde_json::from_str(&line) {
+                Ok(json) => (Some(Json(json)), None),
+                Err(error) => (None, Some(Reason { code: ErrorCode::Invalid, message: error.to_string() })),
+            },
+        };
+        self.send(Request::InputResponse(Response { id: fresh(), request_id, value, error }));
+    }
+
+    fn send(&self, request: Request) {
+        // A session that has ended says so by itself.
+        let _ = self.ask.send(Ok(request));
+    }
+}
+
+fn json(value: &(impl serde::Serialize + ?Sized)) -> Option<Json> {
+    serde_json::value::to_raw_value(value).ok().map(Json)
+}
+
+/// Yes, or anything else.
+fn approval(line: &str) -> Option<Json> {
+    let (word, reason) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+    let reason = Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+    json(&Answer { approved: word == "yes", by: std::env::var("USER").ok(), reason })
+}
+
+/// Where lines are kept that were typed.
+fn history_file() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    state.map(|state| state.join("everstep/python_history"))
+}

@@ -1,0 +1,160 @@
+//! `everstep session`: a Python session that another program drives over standard input and output.
+
+use super::place::{CacheArg, NetworkArg, Place, Settings, WarmArg};
+use super::watch::block_on;
+use super::{Exit, Failure, Outcome, complain, exec, json_line, print};
+use crate::control::Server;
+use everstep::session::{self, Message, Refused, Request, Session};
+use everstep::{Everstep, ExecutionId, Policy, Run, Scope};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// How often it is looked whether the client is still there.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Drive a Python session with JSON Lines on standard input and output
+///
+/// One request per line: execute, input_response, capability_response, interrupt, resume, status, shutdown. One message per line: ready,
+/// output, display, input_request, capability_request, result, error, denied. The namespace lives between cells, and after a crash: the same --id
+/// takes the session up, and what was open is delivered again under the same ids. When standard input ends, the cells that were sent are
+/// finished, as far as they need no answer, and the session is left as it is.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(super) place: Placed,
+    /// Print the JSON Schemas of requests and messages, and end
+    #[arg(long)]
+    schema: bool,
+}
+
+/// Which session, where it is kept, and what its host may do.
+#[derive(clap::Args)]
+pub(super) struct Placed {
+    /// The id of the session [default: a fresh one]
+    #[arg(long)]
+    pub(super) id: Option<ExecutionId>,
+    /// What cells may do, [clock], [random] and the capability `session` among it; without it also print, display and input, and nothing
+    /// else. Capabilities that it grants by other names are served by the client
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Where the session is kept: a folder, or `memory`
+    #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
+    pub(super) store: Place,
+    #[command(flatten)]
+    warm: WarmArg,
+    #[command(flatten)]
+    network: NetworkArg,
+    #[command(flatten)]
+    cache: CacheArg,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everstep session --id notebook-1
+  echo '{\"type\": \"execute\", \"id\": \"1\", \"code\": \"6 * 7\"}' | everstep session
+  everstep session --schema > session.schema.json";
+
+/// What is needed to open a session.
+pub(super) struct Ready {
+    pub(super) host: Everstep,
+    pub(super) feed: session::Feed,
+    pub(super) run: Run,
+    pub(super) place: Place,
+    /// Lets other processes settle promises of this store.
+    pub(super) server: Option<Server>,
+}
+
+impl Placed {
+    /// A host for the session, and what it is started with.
+    pub(super) fn prepare(self) -> Result<Ready, Failure> {
+        let Self { id, policy, store, warm, network, cache } = self;
+        let file = policy;
+        let policy = exec::policy(file.as_deref())?;
+        if let Some(file) = file.filter(|_| !grants_session(&policy)) {
+            return Err(Failure::usage(format!(
+                "{} does not grant what a session is driven by; add [[capability]] name = \"session\"",
+                file.display()
+            )));
+        }
+        store.check_out_of_reach(&policy)?;
+        let component = exec::component(&policy)?;
+        let run = Run::new(component, "session", "{}", policy);
+        let run = if let Some(id) = id { run.with_id(id) } else { run };
+        let settings = Settings { cache, warm, network, scope: Scope::Started };
+        let (builder, feed) = session::listen(settings.host(&store)?);
+        let host = builder.build()?;
+        let server = match &store {
+            Place::Memory => None,
+            Place::Folder(dir) => Server::start(dir, host.clone())
+                .inspect_err(|error| complain(&format!("warning: no control socket in {}: {error}", dir.display())))
+                .ok(),
+        };
+        Ok(Ready { host, feed, run, place: store, server })
+    }
+}
+
+fn grants_session(policy: &Policy) -> bool {
+    policy.capabilities.iter().any(|grant| grant.name() == "session")
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    if args.schema {
+        let schema = serde_json::to_string_pretty(&session::schema());
+        let schema = schema.map_err(|error| Failure::io("cannot write JSON")(error.into()))?;
+        print(&format!("{schema}\n"))?;
+        return Ok(Exit::Done);
+    }
+    block_on(Box::pin(async move {
+        let Ready { host, feed, run, server: _server, .. } = args.place.prepare()?;
+        let mut session = Session::open(host, feed, run, write).await?;
+        let mut requests = read();
+        tokio::select! {
+            served = session.serve(&mut requests) => served?,
+            () = client_gone() => {}
+        }
+        Ok(Exit::Done)
+    }))
+}
+
+/// One line.
+fn write(message: Message) {
+    if let Ok(line) = json_line(&message) {
+        let mut stdout = std::io::stdout().lock();
+        let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    }
+}
+
+/// Completes once nobody reads standard output any more.
+async fn client_gone() {
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tick.tick().await;
+        let stdout = std::io::stdout();
+        let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+        if poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().contains(PollFlags::ERR) {
+            return;
+        }
+    }
+}
+
+/// The requests on standard input; they end with it.
+fn read() -> UnboundedReceiver<Result<Request, Refused>> {
+    let (sender, requests) = unbounded_channel();
+    // It ends with the process, or with standard input.
+    std::thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        let mut line = Vec::new();
+        while stdin.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let blank = line.iter().all(u8::is_ascii_whitespace);
+            if !blank && sender.send(Request::parse(&line)).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    requests
+}

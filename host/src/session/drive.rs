@@ -1,0 +1,461 @@
+//! The host's side of a session: requests in, messages out.
+
+use super::message::{
+    Body, Execute, Json, Kind, Message, PROTOCOL, Reason, Refused, Request, Response, Resume, Shutdown, Standing,
+    Stream,
+};
+use crate::bridge::Patience;
+use crate::guest_error::GuestError;
+use crate::host::{Builder, Error, Everstep, Handle, Report, Run};
+use crate::id::{ExecutionId, PromiseId};
+use crate::output::{Content, Output};
+use crate::store::PendingPromise;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// The capability that cells come from.
+const CAPABILITY: &str = "session";
+
+/// What a host tells a session.
+pub struct Feed(UnboundedReceiver<Event>);
+
+enum Event {
+    Output(Output),
+    Question(PendingPromise),
+}
+
+/// Has the host that a builder builds tell a session what happens.
+pub fn listen(builder: Builder) -> (Builder, Feed) {
+    let (sender, feed) = unbounded_channel();
+    let questions = sender.clone();
+    // A session that has ended needs no telling.
+    let builder = builder.on_output(move |output| drop(sender.send(Event::Output(output))));
+    let builder = builder.on_question(move |promise| drop(questions.send(Event::Question(promise))));
+    (builder, Feed(feed))
+}
+
+/// An execution that a client drives.
+pub struct Session {
+    host: Everstep,
+    id: ExecutionId,
+    feed: UnboundedReceiver<Event>,
+    say: Box<dyn FnMut(Message) + Send>,
+    /// The end of the execution; none once it is known.
+    end: Option<BoxFuture<'static, Result<Report, Arc<Error>>>>,
+    /// The request for the next cell, while the session is idle.
+    prompt: Option<PromiseId>,
+    /// The number of the last such request.
+    prompted: Option<u64>,
+    /// The cell that runs, as far as this connection has sent it.
+    running: Option<String>,
+    queue: VecDeque<Execute>,
+    cells: u64,
+    /// What waits for an answer of the client, as far as it was told.
+    open: HashMap<PromiseId, Asked>,
+    /// The last step of each execution whose output was told.
+    told: HashMap<ExecutionId, u64>,
+    /// Messages that are of no step.
+    said: u64,
+}
+
+/// Which response answers a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Input,
+    Capability,
+}
+
+/// What the guest says with its request for a cell.
+#[derive(Deserialize)]
+struct Prompt {
+    cells: u64,
+    answer: Option<Answer>,
+}
+
+/// What became of a cell.
+#[derive(Deserialize)]
+struct Answer {
+    id: Option<String>,
+    cell: Option<u64>,
+    value: Option<Json>,
+    repr: Option<String>,
+    #[serde(default)]
+    data: BTreeMap<String, String>,
+    #[serde(default)]
+    incomplete: bool,
+    error: Option<Raised>,
+}
+
+#[derive(Deserialize)]
+struct Raised {
+    name: String,
+    message: String,
+    traceback: String,
+}
+
+impl Session {
+    /// Starts a session, or takes up the one with that id. `say` is called with each message, in order, `ready` first.
+    ///
+    /// # Errors
+    /// As [`Everstep::start`].
+    pub async fn open(
+        host: Everstep,
+        feed: Feed,
+        run: Run,
+        say: impl FnMut(Message) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let id = run.id.clone();
+        let resumed = host.reader().execution(&id).is_ok();
+        let handle = host.start(run).await?;
+        let mut session = Self {
+            host,
+            id,
+            feed: feed.0,
+            say: Box::new(say),
+            end: Some(end(handle)),
+            prompt: None,
+            prompted: None,
+            running: None,
+            queue: VecDeque::new(),
+            cells: 0,
+            open: HashMap::new(),
+            told: HashMap::new(),
+            said: 0,
+        };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        session.tell(None, Body::Ready { protocol: PROTOCOL, version, resumed });
+        Ok(session)
+    }
+
+    /// Serves requests until the client shuts the session down, or until `requests` has ended and what was sent is done, as far as that
+    /// needs no answer. What is recorded stays.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn serve(&mut self, requests: &mut UnboundedReceiver<Result<Request, Refused>>) -> Result<(), Error> {
+        let mut ends = false;
+        while !(ends && self.has_nothing_to_do()) {
+            tokio::select! {
+                biased;
+                // The host lives as long as the session.
+                Some(event) = self.feed.recv() => self.take(event).await,
+                ended = async { match &mut self.end { Some(end) => end.await, None => std::future::pending().await } } => {
+                    self.end = None;
+                    self.ended(ended).await?;
+                }
+                request = requests.recv(), if !ends => match request {
+                    None => ends = true,
+                    Some(Ok(Request::Shutdown(Shutdown { id, end: false }))) => {
+                        self.done(id);
+                        return Ok(());
+                    }
+                    Some(Ok(Request::Shutdown(shutdown))) => {
+                        if self.finish(shutdown).await? {
+                            return Ok(());
+                        }
+                    }
+                    Some(Ok(request)) => self.carry_out(request).await,
+                    Some(Err(Refused { id, message })) => self.refuse(id, "invalid-request", message),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing happens any more unless a client says something.
+    fn has_nothing_to_do(&self) -> bool {
+        let idle = self.prompt.is_some() && self.queue.is_empty();
+        idle || self.end.is_none() || !self.open.is_empty()
+    }
+
+    async fn carry_out(&mut self, request: Request) {
+        match request {
+            Request::Execute(execute) => {
+                if self.end.is_none() {
+                    return self.refuse(
+                        Some(execute.id),
+                        "ended",
+                        "the session runs no more; resume takes up one that has halted",
+                    );
+                }
+                self.queue.push_back(execute);
+                self.next_cell().await;
+            }
+            Request::InputResponse(response) => self.respond(response, Asked::Input).await,
+            Request::CapabilityResponse(response) => self.respond(response, Asked::Capability).await,
+            Request::Interrupt(request) => {
+                if self.prompt.is_some() || self.end.is_none() {
+                    return self.refuse(Some(request.id), "idle", "no cell runs");
+                }
+                match self.host.interrupt(&self.id).await {
+                    Ok(()) => self.done(request.id),
+                    Err(error) => self.refuse(Some(request.id), "failed", error.to_string()),
+                }
+            }
+            Request::Resume(resume) => {
+                let id = resume.id.clone();
+                match self.resume(resume).await {
+                    Ok(()) => self.done(id),
+                    Err(error) => self.refuse(Some(id), "failed", error.to_string()),
+                }
+            }
+            Request::Status(request) => match self.standing() {
+                Ok(standing) => self.result(request.id, Json::from(&standing)),
+                Err(error) => self.refuse(Some(request.id), "failed", error.to_string()),
+            },
+            Request::Shutdown(_) => {}
+        }
+    }
+
+    /// Hands the next cell to a guest that asks for one.
+    async fn next_cell(&mut self) {
+        while let Some(prompt) = self.prompt.clone()
+            && let Some(cell) = self.queue.pop_front()
+        {
+            match self.host.settle(&prompt, Ok(Json::from(&cell).text().to_owned())).await {
+                Ok(()) => {
+                    self.prompt = None;
+                    self.running = Some(cell.id);
+                }
+                Err(error) => self.refuse(Some(cell.id), name(&error), error.to_string()),
+            }
+        }
+    }
+
+    /// Takes the answer of a client to something that was asked.
+    async fn respond(&mut self, response: Response, asked: Asked) {
+        let Response { id, request_id, value, error } = response;
+        let promise = request_id.parse::<PromiseId>().ok().filter(|promise| self.open.get(promise) == Some(&asked));
+        let Some(promise) = promise else {
+            return self.refuse(Some(id), "not-pending", format!("nothing waits for an answer to {request_id}"));
+        };
+        let outcome = match (value, error) {
+            (Some(value), _) => Ok(value.text().to_owned()),
+            (None, Some(Reason { code, message })) => Err(GuestError::new(code, message)),
+            (None, None) => return self.refuse(Some(id), "invalid-request", "either value or error is due"),
+        };
+        match self.host.settle(&promise, outcome).await {
+            Ok(()) => {
+                self.open.remove(&promise);
+                self.done(id);
+            }
+            Err(error) => {
+                // What does not fit leaves it open.
+                if !matches!(error, Error::InvalidOutcome { .. }) {
+                    self.open.remove(&promise);
+                }
+                self.refuse(Some(id), name(&error), error.to_string());
+            }
+        }
+    }
+
+    async fn resume(&mut self, resume: Resume) -> Result<(), Error> {
+        let reader = self.host.reader();
+        if resume.history {
+            for output in reader.output(&self.id)? {
+                self.told.insert(self.id.clone(), output.step);
+                self.show(output, None);
+            }
+        }
+        if self.end.is_none() && !reader.execution(&self.id)?.state.is_final() {
+            self.end = Some(end(self.host.resume(&self.id, Patience::Forever).await?));
+        }
+        self.open.clear();
+        for promise in reader.promises()? {
+            self.ask(promise).await;
+        }
+        Ok(())
+    }
+
+    fn standing(&self) -> Result<Standing, Error> {
+        let mut open: Vec<String> = self.open.keys().map(ToString::to_string).collect();
+        open.sort_unstable();
+        Ok(Standing {
+            state: self.host.reader().execution(&self.id)?.state.name().to_owned(),
+            busy: self.prompt.is_none() && self.end.is_some(),
+            running: self.running.clone(),
+            queued: self.queue.iter().map(|cell| cell.id.clone()).collect(),
+            cells: self.cells,
+            open,
+        })
+    }
+
+    /// Ends the session for good; true when it has ended.
+    async fn finish(&mut self, shutdown: Shutdown) -> Result<bool, Error> {
+        let Some(prompt) = self.prompt.take() else {
+            self.refuse(Some(shutdown.id), "busy", "a cell runs; interrupt it first, or leave the session as it is");
+            return Ok(false);
+        };
+        self.host.settle(&prompt, Ok("null".to_owned())).await?;
+        if let Some(end) = self.end.take() {
+            end.await.map_err(|error| Error::Store(crate::store::Error::Poisoned(error.to_string())))?;
+        }
+        self.done(shutdown.id);
+        Ok(true)
+    }
+
+    async fn take(&mut self, event: Event) {
+        match event {
+            Event::Question(promise) => self.ask(promise).await,
+            Event::Output(output) if self.is_ours(&output.execution) => {
+                let last = self.told.insert(output.execution.clone(), output.step);
+                if last.is_none_or(|last| last < output.step) {
+                    let cell = self.running.clone();
+                    self.show(output, cell);
+                }
+            }
+            Event::Output(_) => {}
+        }
+    }
+
+    /// Whether an execution is that of the session, or was called by it.
+    fn is_ours(&self, id: &ExecutionId) -> bool {
+        let below = id.as_str().strip_prefix(self.id.as_str());
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    fn show(&mut self, output: Output, reply_to: Option<String>) {
+        let Output { execution, step, content } = output;
+        let id = execution.promise(step).to_string();
+        let body = match content {
+            Content::Stdout(text) => Body::Output { stream: Stream::Stdout, text },
+            Content::Stderr(text) => Body::Output { stream: Stream::Stderr, text },
+            Content::Display(parts) => {
+                Body::Display { data: parts.into_iter().map(|part| (part.mime, part.data)).collect() }
+            }
+            Content::Denied { call, subject, message } => Body::Denied { call, subject, message },
+        };
+        (self.say)(Message { id, execution_id: execution.to_string(), reply_to, body });
+    }
+
+    /// Passes on what somebody outside is asked for, once.
+    async fn ask(&mut self, promise: PendingPromise) {
+        let id = promise.id.clone();
+        if !self.is_ours(&id.execution) || self.open.contains_key(&id) {
+            return;
+        }
+        if promise.kind == "request" && promise.subject == CAPABILITY && id.execution == self.id {
+            if self.prompted.is_none_or(|last| last < id.number) {
+                self.prompted = Some(id.number);
+                self.prompt_for(id, promise.data.as_deref().unwrap_or_default()).await;
+            }
+            return;
+        }
+        let deadline_ms = promise.deadline_ms;
+        let json = |text: Option<String>| text.as_deref().map(Json::of);
+        let (asked, body) = if promise.kind == "request" {
+            let message = json(promise.data).unwrap_or(Json::of("null"));
+            (Asked::Capability, Body::CapabilityRequest { capability: promise.subject, message, deadline_ms })
+        } else {
+            let kind = match promise.kind.as_str() {
+                "input" => Kind::Input,
+                "approval" => Kind::Approval,
+                _ => Kind::Promise,
+            };
+            let (prompt, schema) = (promise.subject, json(promise.schema));
+            let data = promise.data.map(|data| match kind {
+                Kind::Promise => Json::of(&data),
+                Kind::Input | Kind::Approval => Json::from(&data),
+            });
+            (Asked::Input, Body::InputRequest { kind, prompt, data, schema, deadline_ms })
+        };
+        self.open.insert(id.clone(), asked);
+        let reply_to = self.running.clone();
+        (self.say)(Message { id: id.to_string(), execution_id: id.execution.to_string(), reply_to, body });
+    }
+
+    /// The guest asks for a cell, and tells what became of the last one.
+    async fn prompt_for(&mut self, prompt: PromiseId, data: &str) {
+        self.running = None;
+        match serde_json::from_str::<Prompt>(data) {
+            Err(error) => {
+                self.refuse(None, "invalid-prompt", format!("the guest asks for a cell in its own way: {error}"));
+            }
+            Ok(Prompt { cells, answer }) => {
+                self.cells = cells;
+                if let Some(answer) = answer {
+                    let (id, execution_id) = (prompt.to_string(), self.id.to_string());
+                    let (reply_to, body) = answer.told();
+                    (self.say)(Message { id, execution_id, reply_to, body });
+                }
+            }
+        }
+        self.prompt = Some(prompt);
+        self.next_cell().await;
+    }
+
+    /// The execution has ended, or stands still.
+    async fn ended(&mut self, ended: Result<Report, Arc<Error>>) -> Result<(), Error> {
+        // What came before it comes first.
+        while let Ok(event) = self.feed.try_recv() {
+            self.take(event).await;
+        }
+        let report = ended.map_err(|error| Error::Store(crate::store::Error::Poisoned(error.to_string())))?;
+        let message = match &report.error {
+            Some(failure) => failure.message.clone(),
+            None => "the session has ended".to_owned(),
+        };
+        self.prompt = None;
+        let waiting =
+            self.running.take().into_iter().chain(std::mem::take(&mut self.queue).into_iter().map(|cell| cell.id));
+        let mut waiting: Vec<Option<String>> = waiting.map(Some).collect();
+        if waiting.is_empty() {
+            waiting.push(None);
+        }
+        for id in waiting {
+            self.refuse(id, report.state.name(), message.clone());
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, reply_to: String) {
+        self.result(reply_to, Json::of("null"));
+    }
+
+    fn result(&mut self, reply_to: String, value: Json) {
+        let body = Body::Result { value, repr: None, data: BTreeMap::new(), cell: None, incomplete: false };
+        self.tell(Some(reply_to), body);
+    }
+
+    fn refuse(&mut self, reply_to: Option<String>, name: &str, message: impl Into<String>) {
+        let (name, message) = (name.to_owned(), message.into());
+        self.tell(reply_to, Body::Error { name, message, traceback: None, cell: None });
+    }
+
+    /// A message that is of no step: it is told once.
+    fn tell(&mut self, reply_to: Option<String>, body: Body) {
+        self.said += 1;
+        let (id, execution_id) = (format!("{}:{}", self.id, self.said), self.id.to_string());
+        (self.say)(Message { id, execution_id, reply_to, body });
+    }
+}
+
+impl Answer {
+    fn told(self) -> (Option<String>, Body) {
+        let Self { id, cell, value, repr, data, incomplete, error } = self;
+        let body = match error {
+            Some(Raised { name, message, traceback }) => {
+                Body::Error { name, message, traceback: Some(traceback).filter(|text| !text.is_empty()), cell }
+            }
+            None => Body::Result { value: value.unwrap_or(Json::of("null")), repr, data, cell, incomplete },
+        };
+        (id, body)
+    }
+}
+
+fn end(handle: Handle) -> BoxFuture<'static, Result<Report, Arc<Error>>> {
+    handle.wait().boxed()
+}
+
+/// A word for programs.
+fn name(error: &Error) -> &'static str {
+    match error {
+        Error::InvalidOutcome { .. } => "invalid-answer",
+        Error::Store(_) => "failed",
+        _ => "not-pending",
+    }
+}

@@ -1,0 +1,406 @@
+//! The messages of a session, one JSON object each.
+
+use crate::guest_error::ErrorCode;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The version of the protocol.
+pub(super) const PROTOCOL: u32 = 1;
+
+/// What a client asks for. Each request is answered by one `result` or `error` whose `reply_to` is its `id`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Request {
+    /// Run a cell, after those that were sent before. Answered when it has ended. A cell with an id that has run before is not run
+    /// again: what became of it is told again.
+    Execute(Execute),
+    /// Answer an `input_request`.
+    InputResponse(Response),
+    /// Answer a `capability_request`.
+    CapabilityResponse(Response),
+    /// End the cell that runs with a `KeyboardInterrupt`; the session goes on.
+    Interrupt(Plain),
+    /// Take up a session that has halted, and deliver again what is open.
+    Resume(Resume),
+    /// Tell how the session stands.
+    Status(Plain),
+    /// Leave the session as it is, to be taken up another time, or end it.
+    Shutdown(Shutdown),
+}
+
+/// Run a cell.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Execute {
+    /// Chosen by the client; the idempotency key of the cell.
+    pub id: String,
+    /// The source.
+    pub code: String,
+    /// Whether a person types it: the value of the last expression is printed, and a cell that is not complete is not run.
+    #[serde(default)]
+    pub interactive: bool,
+}
+
+/// An answer: either `value` or `error`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Response {
+    /// Chosen by the client.
+    pub id: String,
+    /// The `id` of the message that it answers.
+    pub request_id: String,
+    /// What was asked for. For an approval `{"approved": true or false, "by": TEXT, "reason": TEXT}`, without the latter two if you like.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub value: Option<Json>,
+    /// Why there is no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Reason>,
+}
+
+/// Why there is no value.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// The class of the error; `failed` if nothing is said.
+    #[serde(default = "failed")]
+    #[schemars(with = "String")]
+    pub code: ErrorCode,
+    /// In words, for the guest.
+    pub message: String,
+}
+
+/// A request that says nothing beside what it is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plain {
+    /// Chosen by the client.
+    pub id: String,
+}
+
+/// Take a session up.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resume {
+    /// Chosen by the client.
+    pub id: String,
+    /// Whether everything that the session has shown is told again first.
+    #[serde(default)]
+    pub history: bool,
+}
+
+/// Leave a session.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    /// Chosen by the client.
+    pub id: String,
+    /// Whether the session ends for good; it must be idle.
+    #[serde(default)]
+    pub end: bool,
+}
+
+/// What a client is told.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Message {
+    /// Of output, denials, requests and results the id of their step or promise, which is the same when they are told again.
+    pub id: String,
+    /// The session, or the execution that it has called.
+    pub execution_id: String,
+    /// The `id` of the request that it answers; of output that of the cell that ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// What.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// The content of a message.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Body {
+    /// The session can be used.
+    Ready {
+        /// The version of the protocol: 1.
+        protocol: u32,
+        /// The version of the host.
+        version: String,
+        /// Whether the session existed before.
+        resumed: bool,
+    },
+    /// Printed text.
+    Output {
+        /// Where it was printed.
+        stream: Stream,
+        /// As it is.
+        text: String,
+    },
+    /// A displayed value, after the notebook MIME protocol.
+    Display {
+        /// Media types and data: text as it is, binary data in base64.
+        data: BTreeMap<String, String>,
+    },
+    /// Somebody is asked; the answer is an `input_response`.
+    InputRequest {
+        /// What for.
+        kind: Kind,
+        /// The question, or the call to be approved.
+        prompt: String,
+        /// What is shown with it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<Json>,
+        /// The JSON Schema that an answer must fit.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        schema: Option<Json>,
+        /// When it is too late, in milliseconds since the Unix epoch.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deadline_ms: Option<u64>,
+    },
+    /// A capability is asked that the client serves; the answer is a `capability_response`.
+    CapabilityRequest {
+        /// Its name in the policy.
+        capability: String,
+        /// What it is asked.
+        message: Json,
+        /// When it is too late, in milliseconds since the Unix epoch.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deadline_ms: Option<u64>,
+    },
+    /// A request was carried out.
+    Result {
+        /// Of a cell the value of its last expression, if JSON holds it; of `status` how the session stands; null for others.
+        value: Json,
+        /// Of a cell that has a value: its representation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        repr: Option<String>,
+        /// The same in several representations.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        data: BTreeMap<String, String>,
+        /// The number of the cell, from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cell: Option<u64>,
+        /// The cell is not complete, and was not run.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        incomplete: bool,
+    },
+    /// A request was not carried out, a cell has raised, or, without `reply_to`, the session stands still.
+    Error {
+        /// The type of the exception, or a word for programs.
+        name: String,
+        /// In words.
+        message: String,
+        /// Of a cell: as Python prints it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        traceback: Option<String>,
+        /// The number of the cell, from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cell: Option<u64>,
+    },
+    /// The policy has denied a call. The cell may have handled that.
+    Denied {
+        /// The interface and function, such as `files.read`.
+        call: String,
+        /// What it was about.
+        subject: String,
+        /// The rule that decided, and the remedy.
+        message: String,
+    },
+}
+
+/// Where text is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What somebody is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An answer.
+    Input,
+    /// Whether a call may happen.
+    Approval,
+    /// A value of somebody outside.
+    Promise,
+}
+
+/// How a session stands: the value of the answer to `status`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Standing {
+    /// The state of its execution.
+    pub state: String,
+    /// Whether a cell runs.
+    pub busy: bool,
+    /// The id of the cell that runs, if this connection has sent it.
+    pub running: Option<String>,
+    /// The ids of the cells that wait for their turn.
+    pub queued: Vec<String>,
+    /// Cells that have run.
+    pub cells: u64,
+    /// The ids of the messages that wait for an answer.
+    pub open: Vec<String>,
+}
+
+/// A JSON text, numbers as they are written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(pub Box<RawValue>);
+
+impl Json {
+    /// A text that is JSON; null otherwise.
+    pub(super) fn of(text: &str) -> Self {
+        Self(RawValue::from_string(text.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+
+    /// The JSON of a value; null if there is none.
+    pub(super) fn from(value: &impl Serialize) -> Self {
+        Self(serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl JsonSchema for Json {
+    fn schema_name() -> Cow<'static, str> {
+        "Json".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        true.into()
+    }
+}
+
+/// A line that is no request.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// Its id, if it has one.
+    pub id: Option<String>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Request {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// What is wrong with it, by name.
+    pub fn parse(line: &[u8]) -> Result<Self, Refused> {
+        let unknown = |error: serde_json::Error| Refused { id: None, message: format!("not a JSON object: {error}") };
+        // As they are written, so that no number changes.
+        let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(line).map_err(unknown)?;
+        let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+        let id = fields.get("id").and_then(|id| text(id));
+        let refused = |message: String| Refused { id: id.clone(), message };
+        let Some(kind) = fields.remove("type").and_then(|kind| text(&kind)) else {
+            return Err(refused(format!("a request has a type: {KINDS}")));
+        };
+        let wrong = |error: serde_json::Error| refused(format!("{kind}: {error}"));
+        let fields = serde_json::to_string(&fields).map_err(wrong)?;
+        let request = match &*kind {
+            "execute" => Self::Execute(read(&fields).map_err(wrong)?),
+            "input_response" => Self::InputResponse(read(&fields).map_err(wrong)?),
+            "capability_response" => Self::CapabilityResponse(read(&fields).map_err(wrong)?),
+            "interrupt" => Self::Interrupt(read(&fields).map_err(wrong)?),
+            "resume" => Self::Resume(read(&fields).map_err(wrong)?),
+            "status" => Self::Status(read(&fields).map_err(wrong)?),
+            "shutdown" => Self::Shutdown(read(&fields).map_err(wrong)?),
+            _ => return Err(refused(format!("there is no request {kind:?}; there are {KINDS}"))),
+        };
+        match &request {
+            Self::InputResponse(response) | Self::CapabilityResponse(response)
+                if response.value.is_some() == response.error.is_some() =>
+            {
+                Err(refused(format!("{kind}: either value or error is due")))
+            }
+            _ => Ok(request),
+        }
+    }
+}
+
+const KINDS: &str = "execute, input_response, capability_response, interrupt, resume, status, shutdown";
+
+fn read<T: DeserializeOwned>(fields: &str) -> serde_json::Result<T> {
+    serde_json::from_str(fields)
+}
+
+/// A field that is there, be it null.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+fn failed() -> ErrorCode {
+    ErrorCode::Failed
+}
+
+/// The JSON Schemas (draft 2020-12) of requests, messages and the answer to `status`, derived from the types that read and write them.
+pub fn schema() -> serde_json::Value {
+    serde_json::json!({
+        "request": schemars::schema_for!(Request).to_value(),
+        "message": schemars::schema_for!(Message).to_value(),
+        "status": schemars::schema_for!(Standing).to_value(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_as_it_is_written() {
+        let line = br#"{"type": "input_response", "id": "r", "request_id": "s.1", "value": 123456789012345678901234567890.10}"#;
+        let Ok(Request::InputResponse(response)) = Request::parse(line) else { panic!() };
+        assert_eq!(response.value.unwrap().text(), "123456789012345678901234567890.10");
+        let null = br#"{"type": "input_response", "id": "r", "request_id": "s.1", "value": null}"#;
+        let Ok(Request::InputResponse(response)) = Request::parse(null) else { panic!() };
+        assert_eq!(response.value.unwrap().text(), "null");
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_by_name() {
+        for (line, id, part) in [
+            ("", None, "not a JSON object"),
+            ("[1]", None, "not a JSON object"),
+            ("{\"id\": \"a\"}", Some("a"), "a request has a type: execute"),
+            (r#"{"type": "exec", "id": "a"}"#, Some("a"), "there is no request \"exec\""),
+            (r#"{"type": "execute", "id": "a"}"#, Some("a"), "missing field `code`"),
+            (r#"{"type": "status", "id": "a", "more": 1}"#, Some("a"), "unknown field `more`"),
+            (r#"{"type": "status"}"#, None, "missing field `id`"),
+            (r#"{"type": "input_response", "id": "a", "request_id": "b"}"#, Some("a"), "either value or error"),
+        ] {
+            let refused = Request::parse(line.as_bytes()).unwrap_err();
+            assert_eq!(refused.id.as_deref(), id, "{line}");
+            assert!(refused.message.contains(part), "{line}: {refused}");
+        }
+        assert!(Request::parse(b"{\"type\": \"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn messages_fit_their_schema() {
+        let schema = schema();
+        let validator = jsonschema::validator_for(&schema["message"]).unwrap();
+        let body = Body::Result {
+            value: Json::of("[1.50]"),
+            repr: None,
+            data: BTreeMap::new(),
+            cell: Some(1),
+            incomplete: false,
+        };
+        let message = Message { id: "s.1".into(), execution_id: "s".into(), reply_to: Some("c".into()), body };
+        let json = serde_json::to_string(&message).unwrap();
+        assert_eq!(json, r#"{"id":"s.1","execution_id":"s","reply_to":"c","type":"result","value":[1.50],"cell":1}"#);
+        assert!(validator.is_valid(&serde_json::from_str(&json).unwrap()));
+        assert!(!validator.is_valid(&serde_json::json!({ "id": "s.1", "execution_id": "s", "type": "other" })));
+    }
+}

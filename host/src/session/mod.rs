@@ -1,0 +1,16 @@
+//! Sessions: an execution of a function `session` that another program drives, message by message.
+//!
+//! The guest asks the capability `session` for a cell, which a client serves; what became of it is the message of the next request. All
+//! else that a client answers, be it a question or a request to a capability, is a durable promise as well: what is open stays open when the host or the
+//! client dies, and is delivered again under the same id.
+//!
+//! `message` is the protocol, `drive` the host's side of it. JSON Lines around it is the business of the command line.
+
+mod drive;
+mod message;
+
+pub use drive::{Feed, Session, listen};
+pub use message::{
+    Body, Execute, Json, Kind, Message, Plain, Reason, Refused, Request, Response, Resume, Shutdown, Standing, Stream,
+    schema,
+};
