@@ -19,6 +19,7 @@ mod promises;
 mod python;
 mod recovery;
 mod requests;
+mod session;
 mod site;
 mod store_faults;
 mod store_races;

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 static PYTHON: LazyLock<Component> = LazyLock::new(|| std::fs::read(beside("everstep-python.wasm")).unwrap().into());
 
 /// A file beside the program that these tests run, `target/release`.
-fn beside(name: &str) -> PathBuf {
+pub(crate) fn beside(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let file = tests.parent().unwrap().parent().unwrap().join(name);
     assert!(file.is_file(), "{} is missing; `make build` makes it", file.display());
@@ -194,7 +194,11 @@ answers"#;
         [{ "k": 1 }, 21, "x"],
     ]);
     assert_eq!(got["value"], expected);
-    assert_eq!(shown.lines(), ["text/html=<b>rich</b>;text/plain=plain;"]);
+    let lines = shown.lines();
+    assert_eq!(lines[0], "text/html=<b>rich</b>;text/plain=plain;");
+    let denied: Vec<&str> = lines[1..].iter().map(|line| line.split(':').next().unwrap()).collect();
+    let calls = ["http.fetch", "websocket.connect", "bridge.send-request", "console.input", "promises.create"];
+    assert_eq!(denied, calls);
     assert_eq!(site.requests().len(), 4);
 }
 

@@ -10,9 +10,14 @@ from wit_world.imports import context
 _target = None
 
 
+def noticed():
+    """Whether somebody has interrupted the program since the last question."""
+    return context.interrupted()
+
+
 def check():
-    """Raises `KeyboardInterrupt` if somebody has interrupted the program."""
-    if context.interrupted():
+    """Raises `KeyboardInterrupt` if so."""
+    if noticed():
         raise KeyboardInterrupt
 
 
@@ -34,8 +39,8 @@ def target(task):
 
 
 def cancel(reason):
-    """Has the program end what it does with `reason`; false when it does nothing."""
-    if _target is None or _target.task.done():
+    """Has the program end what it does with `reason`; false when it does nothing, or was told before."""
+    if _target is None or _target.task.done() or _target.reason is not None:
         return False
     _target.reason = reason
     _target.task.cancel()

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import collections
 import contextlib
 import functools
 import heapq
@@ -15,7 +16,7 @@ from time import monotonic
 
 from wit_world.imports import promises, timers
 
-from . import _errors
+from . import _errors, _interrupt
 
 
 class _NoSelector:
@@ -32,6 +33,19 @@ class Stuck(Exception):
 _RUN_ONCE = asyncio.BaseEventLoop._run_once.__code__
 
 
+class _Ready(collections.deque):
+    """What can run. Nothing stops a task that computes without an end and calls nothing, so it is looked for an interruption before each
+    turn: the first one is for the program, another one for the task whose turn it is."""
+
+    def popleft(self):
+        handle = super().popleft()
+        while _interrupt.noticed():
+            task = getattr(handle._callback, "__self__", None)
+            if not _interrupt.cancel(KeyboardInterrupt()) and isinstance(task, asyncio.Task):
+                task.cancel()
+        return handle
+
+
 class Loop(asyncio.BaseEventLoop):
     """One loop of an execution. The outermost one returns to the host when it is idle; one that a program runs itself, with
     `asyncio.run`, blocks in the host."""
@@ -39,6 +53,7 @@ class Loop(asyncio.BaseEventLoop):
     def __init__(self):
         super().__init__()
         self._selector = _NoSelector()
+        self._ready = _Ready()
         self._waiting = {}
         self._timer = None
         self._now = 0.0
@@ -191,6 +206,8 @@ def flush():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
+        except KeyboardInterrupt as error:
+            _interrupt.cancel(error)
         except Exception:
             pass
 

@@ -6,17 +6,17 @@ import sys
 from . import _interrupt
 
 
-class _Raw(io.FileIO):
-    def write(self, data):
-        # Before it is written: what raises leaves the text in the buffer, and it is written once.
+class _Buffer(io.BufferedWriter):
+    def flush(self):
+        super().flush()
+        # Behind the call, and not in it: what raises there leaves the text in the buffer, and it is written twice.
         _interrupt.check()
-        return super().write(data)
 
 
 def _stream(number, errors):
-    raw = _Raw(number, "wb", closefd=False)
+    raw = io.FileIO(number, "wb", closefd=False)
     raw.name = ("<stdout>", "<stderr>")[number - 1]
-    stream = io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", errors, line_buffering=True)
+    stream = io.TextIOWrapper(_Buffer(raw), "utf-8", errors, line_buffering=True)
     stream.mode = "w"
     return stream
 

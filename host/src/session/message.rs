@@ -177,13 +177,11 @@ pub enum Body {
         #[serde(skip_serializing_if = "Option::is_none")]
         repr: Option<String>,
         /// The same in several representations.
-        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         data: BTreeMap<String, String>,
         /// The number of the cell, from 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         cell: Option<u64>,
         /// The cell is not complete, and was not run.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
         incomplete: bool,
     },
     /// A request was not carried out, a cell has raised, or, without `reply_to`, the session stands still.
@@ -399,7 +397,10 @@ mod tests {
         };
         let message = Message { id: "s.1".into(), execution_id: "s".into(), reply_to: Some("c".into()), body };
         let json = serde_json::to_string(&message).unwrap();
-        assert_eq!(json, r#"{"id":"s.1","execution_id":"s","reply_to":"c","type":"result","value":[1.50],"cell":1}"#);
+        assert_eq!(
+            json,
+            r#"{"id":"s.1","execution_id":"s","reply_to":"c","type":"result","value":[1.50],"data":{},"cell":1,"incomplete":false}"#
+        );
         assert!(validator.is_valid(&serde_json::from_str(&json).unwrap()));
         assert!(!validator.is_valid(&serde_json::json!({ "id": "s.1", "execution_id": "s", "type": "other" })));
     }

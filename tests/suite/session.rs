@@ -1,0 +1,468 @@
+//! Python sessions, driven over standard input and output by the real binary: cells, questions, capabilities, interruptions, and hosts
+//! that are killed.
+
+use crate::python::beside;
+use everstep::session;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a store, a policy and what cells may read and write.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().display().to_string();
+        for name in ["data", "out"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("data/lines.txt"), "one\ntwo\nthree\n").unwrap();
+        let names = ["print", "display", "input", "session", "weather", "promise"];
+        let names = names.map(|name| format!("[[capability]]\nname = \"{name}\"\n")).concat();
+        let policy = format!(
+            "version = 1\nname = \"session\"\n[limits]\nsteps = 1_000_000\nwasm_stack = \"8MiB\"\n[clock]\nmode = \"recorded\"\n\
+             [random]\nmode = \"seeded\"\n{names}[[files]]\nid = \"data\"\nguest = \"/data\"\nhost = \"{root}/data\"\naccess = \"read\"\n\
+             [[files]]\nid = \"out\"\nguest = \"/out\"\nhost = \"{root}/out\"\naccess = \"write\"\n"
+        );
+        fs::write(folder.path().join("policy.toml"), policy).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn everstep(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(beside("everstep"));
+        command.args(args).current_dir(self.path()).env_remove("EVERSTEP_LOG");
+        command
+    }
+
+    fn client(&self) -> Client {
+        let mut command = self.everstep(&["session", "--id", "s", "--policy", "policy.toml"]);
+        let mut host = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, messages) = mpsc::channel();
+        let stdout = BufReader::new(host.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            let lines = stdout.lines().map_while(Result::ok);
+            let messages = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap_or_else(|_| panic!("{line}")));
+            messages.take_while(|message| sender.send(message.clone()).is_ok()).for_each(drop);
+        });
+        let stdin = host.stdin.take();
+        Client { host, stdin, messages, seen: Vec::new(), asked: 0 }
+    }
+}
+
+/// Whoever drives a session. Its host dies with it.
+struct Client {
+    host: Child,
+    stdin: Option<ChildStdin>,
+    messages: Receiver<Value>,
+    seen: Vec<Value>,
+    asked: u32,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.host.kill();
+        let _ = self.host.wait();
+    }
+}
+
+impl Client {
+    fn send(&mut self, request: &Value) {
+        let stdin = self.stdin.as_mut().unwrap();
+        // A host that was killed reads nothing.
+        let _ = writeln!(stdin, "{request}").and_then(|()| stdin.flush());
+    }
+
+    /// Sends a request and returns its id.
+    fn ask(&mut self, kind: &str, fields: &Value) -> String {
+        self.asked += 1;
+        let id = format!("{}-{}", self.host.id(), self.asked);
+        let mut request = json!({ "type": kind, "id": id });
+        request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        self.send(&request);
+        id
+    }
+
+    /// The next message that is looked for; those before it are kept in `seen`.
+    fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self.messages.recv_timeout(PATIENCE);
+            let message = message.unwrap_or_else(|error| panic!("{what}: {error}, after {:?}", self.seen));
+            self.seen.push(message.clone());
+            if is(&message) {
+                return message;
+            }
+        }
+    }
+
+    fn answer(&mut self, id: &str) -> Value {
+        self.until(id, |message| {
+            message["reply_to"] == id && matches!(message["type"].as_str(), Some("result" | "error"))
+        })
+    }
+
+    fn begin(&mut self, id: &str, code: &str) {
+        self.send(&json!({ "type": "execute", "id": id, "code": code }));
+    }
+
+    fn cell(&mut self, id: &str, code: &str) -> Value {
+        self.begin(id, code);
+        self.answer(id)
+    }
+
+    fn call(&mut self, kind: &str, fields: &Value) -> Value {
+        let id = self.ask(kind, fields);
+        self.answer(&id)
+    }
+
+    fn of_type(&mut self, kind: &str) -> Value {
+        self.until(kind, |message| message["type"] == kind)
+    }
+
+    /// Standard output so far.
+    fn printed(&self) -> String {
+        let output = self.seen.iter().filter(|message| message["type"] == "output");
+        output.map(|message| message["text"].as_str().unwrap()).collect()
+    }
+}
+
+#[test]
+fn cells_share_their_names_and_each_request_is_answered() {
+    let desk = Desk::new();
+    let mut client = desk.client();
+    let ready = client.of_type("ready");
+    assert_eq!(
+        (&ready["execution_id"], &ready["protocol"], &ready["resumed"]),
+        (&json!("s"), &json!(1), &json!(false))
+    );
+    let first = client.cell("a", "import asyncio\nx = [1, 2.5, 'ü']\nx");
+    assert_eq!((&first["value"], &first["repr"]), (&json!([1, 2.5, "ü"]), &json!("[1, 2.5, 'ü']")));
+    let second = client.cell("b", "await asyncio.sleep(0.01)\nx.append({1})\nprint('printed')\nx");
+    assert_eq!((&second["value"], &second["cell"]), (&Value::Null, &json!(2)));
+    assert_eq!(second["data"]["text/plain"], "[1, 2.5, 'ü', {1}]");
+    assert_eq!(client.printed(), "printed\n");
+    let rich = "class Rich:\n    def _repr_html_(self): return '<b>x</b>'\ndisplay(Rich())\nRich()";
+    assert_eq!(client.cell("c", rich)["data"]["text/html"], "<b>x</b>");
+    assert_eq!(
+        client.seen.iter().find(|message| message["type"] == "display").unwrap()["data"]["text/html"],
+        "<b>x</b>"
+    );
+    let error = client.cell("d", "def f():\n    return 1 / 0\nf()");
+    assert_eq!((&error["type"], &error["name"]), (&json!("error"), &json!("ZeroDivisionError")));
+    assert!(error["traceback"].as_str().unwrap().contains("File \"<cell 4>\", line 2, in f"), "{error}");
+    let denied = client.cell("e", "open('/etc/passwd')");
+    assert_eq!(denied["name"], "PermissionError");
+    let denials: Vec<&Value> = client.seen.iter().filter(|message| message["type"] == "denied").collect();
+    assert_eq!(denials.len(), 1, "{denials:?}");
+    assert_eq!((&denials[0]["call"], &denials[0]["subject"]), (&json!("files.read"), &json!("/etc/passwd")));
+    assert_eq!(client.cell("stuck", "await asyncio.Event().wait()")["name"], "RuntimeError");
+    // Sent again, it is not run again; another cell of that id is refused.
+    let again = client.cell("b", "await asyncio.sleep(0.01)\nx.append({1})\nprint('printed')\nx");
+    assert_eq!(again["repr"], second["repr"]);
+    assert_eq!(client.cell("f", "len(x)")["value"], 4);
+    assert_eq!(client.cell("b", "other")["name"], "InvalidCell");
+    let half = client.call("execute", &json!({ "code": "if x:", "interactive": true }));
+    assert_eq!(half["incomplete"], true);
+    let whole = client.call("execute", &json!({ "code": "if x:\n    y = 7\n", "interactive": true }));
+    assert_eq!((&whole["type"], &whole["incomplete"]), (&json!("result"), &json!(false)));
+    for (line, part) in [("nonsense", "not a JSON object"), (r#"{"type": "run", "id": "g"}"#, "there is no request")] {
+        writeln!(client.stdin.as_mut().unwrap(), "{line}").unwrap();
+        assert!(client.of_type("error")["message"].as_str().unwrap().contains(part));
+    }
+    // Two at once come back in order.
+    client.begin("h", "y += 1\ny");
+    client.begin("i", "y += 1\ny");
+    let status = client.call("status", &json!({}))["value"].clone();
+    assert_eq!((client.answer("h")["value"].clone(), client.answer("i")["value"].clone()), (json!(8), json!(9)));
+    assert_eq!(
+        (&status["busy"], &status["state"], &status["queued"]),
+        (&json!(true), &json!("running"), &json!(["i"]))
+    );
+    assert_eq!(client.call("interrupt", &json!({}))["name"], "idle");
+    assert_eq!(client.call("shutdown", &json!({ "end": true }))["type"], "result");
+    assert_eq!(client.host.wait().unwrap().code(), Some(0));
+    let show = desk.everstep(&["show", "s", "--json"]).output().unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&show.stdout).unwrap()["state"], "completed");
+    let schema = jsonschema::validator_for(&session::schema()["message"]).unwrap();
+    for message in &client.seen {
+        assert!(schema.is_valid(message), "{message}");
+    }
+}
+
+#[test]
+fn what_is_open_is_delivered_again_and_an_answer_to_nothing_changes_nothing() {
+    let desk = Desk::new();
+    let mut client = desk.client();
+    let code = "import everstep\nprint('before')\nw = await everstep.request('weather', {'city': 'Ulm'})\n\
+                name = input('name? ')\nprint(name, w)\n[name, w]";
+    client.begin("a", code);
+    let asked = client.of_type("capability_request");
+    assert_eq!((&asked["capability"], &asked["message"]), (&json!("weather"), &json!({ "city": "Ulm" })));
+    let early = json!({ "request_id": "s.0", "value": 1 });
+    assert_eq!(client.call("capability_response", &early)["name"], "not-pending");
+    let request_id = asked["id"].clone();
+    // Of another kind, or of another cell.
+    let wrong = json!({ "request_id": request_id, "value": 1 });
+    assert_eq!(client.call("input_response", &wrong)["name"], "not-pending");
+    client.host.kill().unwrap();
+    assert_eq!(client.printed(), "before\n");
+    drop(client);
+
+    let mut client = desk.client();
+    assert_eq!(client.of_type("ready")["resumed"], true);
+    let again = client.of_type("capability_request");
+    assert_eq!((&again["id"], &again["message"]), (&request_id, &asked["message"]));
+    client.begin("a", code);
+    let response = json!({ "request_id": request_id, "value": { "sky": 12345678901234567890123_u128 as f64 } });
+    assert_eq!(client.call("capability_response", &response)["type"], "result");
+    assert_eq!(client.call("capability_response", &response)["name"], "not-pending");
+    let question = client.of_type("input_request");
+    assert_eq!((&question["kind"], &question["prompt"]), (&json!("input"), &json!("name? ")));
+    // The client goes away this time; the host follows it.
+    client.stdin = None;
+    assert_eq!(client.host.wait().unwrap().code(), Some(0));
+    drop(client);
+
+    let mut client = desk.client();
+    let again = client.of_type("input_request");
+    assert_eq!(again["id"], question["id"]);
+    assert_eq!(client.call("input_response", &json!({ "request_id": again["id"], "value": "Ada" }))["type"], "result");
+    client.begin("a", code);
+    let done = client.answer("a");
+    assert_eq!((&done["value"][0], &done["cell"]), (&json!("Ada"), &json!(1)));
+    assert!(client.printed().starts_with("Ada {"), "{}", client.printed());
+    let failing = "import everstep\ntry: await everstep.request('weather')\nexcept everstep.EverstepError as error: result = [error.code, str(error)]\nresult";
+    client.begin("b", failing);
+    let asked = client.of_type("capability_request");
+    let error = json!({ "code": "invalid", "message": "no such city" });
+    client.call("capability_response", &json!({ "request_id": asked["id"], "error": error }));
+    assert_eq!(client.answer("b")["value"], json!(["invalid", "no such city"]));
+    // All that was printed, once more for whoever asks.
+    let before = client.seen.len();
+    client.call("resume", &json!({ "history": true }));
+    let told = client.seen[before..].iter().filter(|message| message["type"] == "output");
+    let told: String = told.map(|message| message["text"].as_str().unwrap()).collect();
+    assert!(told.starts_with("before\nAda {"), "{told}");
+}
+
+#[test]
+fn a_cell_is_interrupted_wherever_it_is_and_the_session_goes_on() {
+    let desk = Desk::new();
+    let mut client = desk.client();
+    client.cell("0", "import asyncio, time, itertools\nkept = 'kept'\nasync def ticker():\n    global ticks\n    for ticks in itertools.count():\n        await asyncio.sleep(0.05)\nbeside = asyncio.create_task(ticker())");
+    let cells = [
+        "print('begun')\nwhile True: pass",
+        "print('begun')\n10 ** 10 ** 8",
+        "print('begun')\nimport re\nre.match(r'(a+)+$', 'a' * 40 + 'b')",
+        "print('begun')\ntime.sleep(1000)",
+        "print('begun')\nawait asyncio.sleep(1000)",
+        "print('begun')\nawait asyncio.gather(asyncio.sleep(1000), asyncio.sleep(2000))",
+        "print('begun')\nasyncio.run(asyncio.sleep(1000))",
+        "print('begun')\ninput('? ')",
+        "print('begun')\nimport everstep\nawait everstep.promise('who?')",
+        "print('begun')\nwhile True:\n    print('.', end='', flush=True)\n    time.sleep(0.001)",
+        "print('begun')\nwhile True: time.time()",
+    ];
+    for (n, code) in cells.iter().enumerate() {
+        let id = format!("cell-{n}");
+        client.begin(&id, code);
+        client.until("begun", |message| message["text"] == "begun\n");
+        std::thread::sleep(Duration::from_millis(50));
+        client.ask("interrupt", &json!({}));
+        let ended = client.answer(&id);
+        assert_eq!((&ended["type"], &ended["name"]), (&json!("error"), &json!("KeyboardInterrupt")), "{code}: {ended}");
+        assert_eq!(client.cell(&format!("after-{n}"), "kept")["value"], "kept", "{code}");
+    }
+    let caught =
+        "try:\n    print('begun')\n    time.sleep(1000)\nexcept KeyboardInterrupt:\n    caught = 'caught'\ncaught";
+    client.begin("caught", caught);
+    client.until("begun", |message| message["text"] == "begun\n");
+    client.ask("interrupt", &json!({}));
+    assert_eq!(client.answer("caught")["value"], "caught");
+    // The task beside them has lived through all of it, and so does everything else when it is repeated.
+    let ticks = client.cell("ticks", "[kept, caught, beside.done(), ticks > 2]")["value"].clone();
+    assert_eq!(ticks, json!(["kept", "caught", false, true]));
+    client.host.kill().unwrap();
+    drop(client);
+    let mut client = desk.client();
+    assert_eq!(client.cell("again", "[kept, caught, beside.done(), ticks > 2]")["value"], ticks);
+}
+
+/// Fifty cells that compute, draw, sleep, write files, ask the client; the host is killed between them and inside of them.
+#[test]
+fn fifty_cells_killed_between_and_inside_leave_the_same_names_and_each_effect_once() {
+    let undisturbed = Fifty::run(|_| None);
+    let mut moments = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut kills = 0;
+    let disturbed = Fifty::run(|_| {
+        // Xorshift (Marsaglia, 2003): moments that differ and are the same in every run.
+        moments ^= moments << 13;
+        moments ^= moments >> 7;
+        moments ^= moments << 17;
+        kills += u32::from(moments % 3 == 0);
+        (moments % 3 == 0).then(|| Duration::from_micros(moments / 3 % 120_000))
+    });
+    assert!(kills >= 10, "{kills}");
+    assert_eq!(undisturbed.names, disturbed.names);
+    assert_eq!(undisturbed.printed, disturbed.printed);
+    assert_eq!(undisturbed.files, disturbed.files);
+    // A request that was answered, or not, when the host died keeps its id: the client has seen each of them.
+    assert_eq!(undisturbed.asked.len(), 10);
+    assert_eq!(disturbed.asked, undisturbed.asked);
+}
+
+struct Fifty {
+    names: Value,
+    printed: String,
+    files: BTreeMap<String, String>,
+    /// What the client was asked, each request once.
+    asked: Vec<String>,
+}
+
+impl Fifty {
+    fn code(n: u32) -> String {
+        match n % 5 {
+            0 => format!("import json, asyncio, random, everstep\ntotal = globals().get('total', 0) + {n}\nnames = globals().get('names', []) + ['c{n}']"),
+            1 => "async def nap(k):\n    await asyncio.sleep(0.002 * k)\n    return k * k\nsquares = await asyncio.gather(*(nap(k) for k in range(5)))\nprint(squares)".to_owned(),
+            2 => format!("log = open('/out/log.txt').read() if {n} > 2 else ''\nwith open('/out/log.txt', 'w') as file: file.write(log + 'cell {n}\\n')\nlines = open('/data/lines.txt').read().split()"),
+            3 => format!("answer = await everstep.request('weather', {n})\nprint('answered', answer)\ntotal += answer"),
+            _ => format!("drawn = sorted(random.sample(range(1000), 3)) == []\nprint('cell', {n}, total)\nlength = len(names)"),
+        }
+    }
+
+    /// `kill` says how long after sending a cell the host is killed, if it is.
+    fn run(mut kill: impl FnMut(u32) -> Option<Duration>) -> Self {
+        let desk = Desk::new();
+        let mut client = desk.client();
+        let mut asked: BTreeMap<u64, String> = BTreeMap::new();
+        for n in 0..50 {
+            let (id, code) = (format!("c{n}"), Self::code(n));
+            client.begin(&id, &code);
+            if let Some(after) = kill(n) {
+                std::thread::sleep(after);
+                client.host.kill().unwrap();
+                drop(client);
+                client = desk.client();
+                // Whoever does not know whether a cell was taken sends it again.
+                client.begin(&id, &code);
+            }
+            loop {
+                let message = client.until(&id, |message| {
+                    message["type"] == "capability_request"
+                        || message["reply_to"] == id.as_str() && message["type"] != "output"
+                });
+                if message["type"] != "capability_request" {
+                    assert_eq!(message["type"], "result", "{message}");
+                    break;
+                }
+                let step = message["id"].as_str().unwrap().split_once('.').unwrap().1.parse().unwrap();
+                let before = asked.insert(step, message["message"].to_string());
+                assert!(before.is_none_or(|before| before == message["message"].to_string()), "{message}");
+                client.ask("capability_response", &json!({ "request_id": message["id"], "value": n }));
+            }
+        }
+        let names = "{name: value for name, value in globals().items() if name in ('total', 'names', 'squares', 'log', 'lines', 'answer', 'drawn', 'length')}";
+        let names = client.cell("names", names)["value"].clone();
+        drop(client);
+        let logs = desk.everstep(&["logs", "s"]).output().unwrap();
+        let files = fs::read_dir(desk.path().join("out")).unwrap().map(|entry| entry.unwrap());
+        let files =
+            files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap()));
+        Self {
+            names,
+            printed: String::from_utf8(logs.stdout).unwrap(),
+            files: files.collect(),
+            asked: asked.into_values().collect(),
+        }
+    }
+}
+
+/// A program that reads, asks, sleeps, gathers and writes, killed at many moments; somebody follows its output all the time.
+#[test]
+fn a_program_killed_again_and_again_shows_each_line_once() {
+    let code = "import asyncio, time\nlines = open('/data/lines.txt').read().split()\nprint('read', lines)\n\
+                name = input('name? ')\nprint('hello', name)\n\
+                async def nap(n):\n    await asyncio.sleep(0.05 * (n % 4))\n    print('napped', n)\n    return n * n\n\
+                async def all():\n    return await asyncio.gather(*(nap(n) for n in range(10)))\n\
+                squares = await all()\ntime.sleep(0.1)\n\
+                for n in squares:\n    with open(f'/out/{n}.txt', 'w') as file: file.write(name * n)\n    print('wrote', n)\n\
+                print('sum', sum(squares))";
+    let run = |desk: &Desk, mut kill: Box<dyn FnMut() -> Option<Duration>>| {
+        fs::write(desk.path().join("p.py"), code).unwrap();
+        let exec = ["exec", "p.py", "--policy", "policy.toml", "--id", "x"];
+        let mut follower: Option<Child> = None;
+        let mut kills = 0;
+        loop {
+            let mut host = desk.everstep(&exec).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let begun = std::time::Instant::now();
+            let deadline = kill();
+            let status = loop {
+                if follower.is_none() && desk.everstep(&["show", "x"]).output().unwrap().status.success() {
+                    follower = Some(desk.everstep(&["logs", "x", "--follow"]).stdout(Stdio::piped()).spawn().unwrap());
+                }
+                let open = desk.everstep(&["promise", "list", "--json"]).output().unwrap();
+                let open: Value = serde_json::from_slice(&open.stdout).unwrap_or_default();
+                if let Some(id) = open["promises"][0]["id"].as_str() {
+                    drop(desk.everstep(&["promise", "resolve", id, "\"Ada\""]).output().unwrap());
+                }
+                if let Some(status) = host.try_wait().unwrap() {
+                    break status;
+                }
+                if deadline.is_some_and(|deadline| begun.elapsed() >= deadline) {
+                    host.kill().unwrap();
+                    break host.wait().unwrap();
+                }
+                assert!(begun.elapsed() < PATIENCE, "it hangs");
+                std::thread::sleep(Duration::from_millis(5));
+            };
+            if status.success() {
+                break;
+            }
+            assert!(status.code().is_none(), "{status}");
+            kills += 1;
+        }
+        let shown = follower.unwrap().wait_with_output().unwrap();
+        let mut files =
+            fs::read_dir(desk.path().join("out")).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        files.sort();
+        let files: Vec<_> =
+            files.into_iter().map(|file| (file.file_name().unwrap().to_owned(), fs::read(file).unwrap())).collect();
+        (String::from_utf8(shown.stdout).unwrap(), files, kills)
+    };
+    let (whole, files, _) = run(&Desk::new(), Box::new(|| None));
+    assert!(whole.ends_with("sum 285\n") && whole.lines().count() == 23, "{whole}");
+    assert_eq!(files.len(), 10);
+    let mut total = 0;
+    for round in 0..4_u64 {
+        let mut life = 0;
+        let kill = move || {
+            life += 1;
+            (life <= 12).then(|| Duration::from_millis(250 + 40 * life + 13 * round))
+        };
+        let (shown, written, kills) = run(&Desk::new(), Box::new(kill));
+        total += kills;
+        let sorted = |text: &str| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        // Naps that are over when a host comes back end in the order of their times, as they do undisturbed.
+        assert_eq!(sorted(&shown), sorted(&whole));
+        assert_eq!(shown, whole);
+        assert_eq!(written, files);
+    }
+    assert!(total >= 8, "{total} kills");
+}
