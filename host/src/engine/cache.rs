@@ -1,13 +1,15 @@
 //! Precompiled components on disk, authenticated: a folder that only its owner can write, and a MAC on every file.
 //!
 //! A precompiled component is machine code, and the engine trusts it. So a file is used only if a key that never leaves
-//! this folder vouches for it under exactly the name it is asked for; anything else in its place is compiled anew.
+//! this folder vouches for it under exactly the name it is asked for; anything else in its place is compiled anew. The MAC stands in a
+//! file beside it, so that the code can be mapped as it is and not copied. A file is never changed once it has its name.
 
 use super::Error;
 use crate::id::Digest;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,11 +23,12 @@ pub(super) struct Cache {
     key: [u8; KEY],
 }
 
-const MAGIC: &[u8; 8] = b"EVSTPC01";
+const MAGIC: &[u8; 8] = b"EVSTPC02";
 const KEY: usize = 32;
 const MAC: usize = blake3::OUT_LEN;
-const HEAD: usize = MAGIC.len() + MAC;
 const KEY_FILE: &str = "key";
+/// The extension of the file that holds the MAC.
+const MAC_FILE: &str = "mac";
 /// Larger than any artefact of a component that may be compiled.
 const MAX_FILE: u64 = 1 << 30;
 
@@ -62,19 +65,19 @@ impl Cache {
     }
 
     fn read(&self, engine: &Engine, path: &Path, name: &blake3::Hash) -> Option<Component> {
-        let bytes = match read_regular(path, MAX_FILE) {
-            Ok(bytes) => bytes,
+        let file = match open_regular(path, MAX_FILE) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
                 warn!(file = %path.display(), %error, "a cached component cannot be read; compiling anew");
                 return None;
             }
         };
-        let Some(artefact) = self.authentic(&bytes, name) else {
+        if !self.is_authentic(&file, path, name) {
             warn!(file = %path.display(), "a cached component is not what was written; compiling anew");
             return None;
-        };
-        let loaded = deserialize(engine, artefact);
+        }
+        let loaded = map(engine, &file);
         loaded
             .inspect_err(
                 |error| warn!(file = %path.display(), %error, "a cached component does not load; compiling anew"),
@@ -82,45 +85,62 @@ impl Cache {
             .ok()
     }
 
-    fn authentic<'a>(&self, bytes: &'a [u8], name: &blake3::Hash) -> Option<&'a [u8]> {
-        let (magic, rest) = bytes.split_first_chunk::<{ MAGIC.len() }>()?;
-        let (mac, artefact) = rest.split_first_chunk::<MAC>()?;
+    fn is_authentic(&self, file: &File, path: &Path, name: &blake3::Hash) -> bool {
+        let recorded = read_regular(&path.with_extension(MAC_FILE), MAC as u64);
+        let mac = recorded.ok().and_then(|bytes| <[u8; MAC]>::try_from(bytes).ok());
+        let found = self.mac(name, file);
         // `blake3::Hash` compares in constant time.
-        (magic == MAGIC && self.mac(name, artefact) == *mac).then_some(artefact)
+        matches!((mac, found), (Some(mac), Ok(found)) if found == mac)
     }
 
-    fn mac(&self, name: &blake3::Hash, artefact: &[u8]) -> blake3::Hash {
-        blake3::Hasher::new_keyed(&self.key).update(MAGIC).update(name.as_bytes()).update(artefact).finalize()
+    fn mac(&self, name: &blake3::Hash, artefact: impl Read) -> io::Result<blake3::Hash> {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(MAGIC).update(name.as_bytes());
+        Ok(hasher.update_reader(artefact)?.finalize())
     }
 
     fn write(&self, path: &Path, name: &blake3::Hash, artefact: &[u8]) -> io::Result<()> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let temporary = format!(".{}.{}.tmp", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         let temporary = self.dir.join(temporary);
-        let mut head = Vec::with_capacity(HEAD);
-        head.extend_from_slice(MAGIC);
-        head.extend_from_slice(self.mac(name, artefact).as_bytes());
-        let written = create(&temporary).and_then(|mut file| {
-            file.write_all(&head)?;
-            file.write_all(artefact)?;
-            fs::rename(&temporary, path)
-        });
-        written.inspect_err(|_| drop(fs::remove_file(&temporary)))
+        let mac = self.mac(name, artefact)?;
+        let put = |bytes: &[u8], path: &Path| {
+            let written = create(&temporary).and_then(|mut file| {
+                file.write_all(bytes)?;
+                fs::rename(&temporary, path)
+            });
+            written.inspect_err(|_| drop(fs::remove_file(&temporary)))
+        };
+        // Where two processes write the same, the code of one may stand beside the MAC of the other: it is compiled anew then.
+        put(artefact, path)?;
+        put(mac.as_bytes(), &path.with_extension(MAC_FILE))
     }
 }
 
 /// Makes a component of code that this process has compiled, or that a MAC vouches for.
 pub(super) fn deserialize(engine: &Engine, artefact: &[u8]) -> Result<Component, Error> {
     #[allow(unsafe_code, reason = "see the comment inside")]
-    // SAFETY: `artefact` is what `precompile_component` returned in this process, or what it returned in another one to a
-    // host of the same user that knew the key: `authentic` has checked these very bytes.
+    // SAFETY: `artefact` is what `precompile_component` returned in this process.
     let component = unsafe { Component::deserialize(engine, artefact) };
     component.map_err(|source| Error::DoesNotFit(source.into_boxed_dyn_error()))
 }
 
-/// What the code depends on: the component, and the engine's version and flags.
+/// Makes a component of a file that a MAC vouches for. Its pages are those of the file, shared by all processes that map it.
+fn map(engine: &Engine, file: &File) -> Result<Component, Error> {
+    // The file that was checked, whatever has its name by now.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    #[allow(unsafe_code, reason = "see the comment inside")]
+    // SAFETY: the file holds what `precompile_component` returned to a host of the same user that knew the key, as `is_authentic` has
+    // just found. It belongs to this user, in a folder that nobody else can write; every file there is renamed to its name when it is complete, and
+    // never written again, so that it stays what it was for as long as it is mapped.
+    let component = unsafe { Component::deserialize_file(engine, path) };
+    component.map_err(|source| Error::DoesNotFit(source.into_boxed_dyn_error()))
+}
+
+/// What the file depends on: its form, the component, and the engine's version and flags.
 fn cache_key(engine: &Engine, digest: Digest) -> blake3::Hash {
     let mut hasher = Blake3(blake3::Hasher::new());
+    hasher.write(MAGIC);
     hasher.write(&digest.0);
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.0.finalize()
@@ -219,14 +239,18 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// The content of a regular file of this user, without following a link or waiting for a pipe.
 fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path, max)?.take(max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn open_regular(path: &Path, max: u64) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let mut file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let found = file.metadata()?;
     if !found.is_file() || found.len() > max {
         return Err(io::Error::other("it is not a regular file of a reasonable size"));
     }
     owned(&found)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default());
-    Read::take(&mut file, max).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok(file)
 }

@@ -44,7 +44,7 @@ impl Inner {
         if let Some(loaded) = components().get(&(digest, wasm_stack)) {
             return Ok(Arc::clone(loaded));
         }
-        let (inner, bytes) = (Arc::clone(self), Arc::clone(&component.bytes));
+        let (inner, bytes) = (Arc::clone(self), component.bytes.clone());
         let stack = usize::try_from(wasm_stack).unwrap_or(usize::MAX);
         let task = tokio::task::spawn_blocking(move || Loaded::link(inner.engines.load(&bytes, digest, stack)?));
         let lost = |error: tokio::task::JoinError| Error::Start(std::io::Error::other(error));

@@ -14,6 +14,7 @@ use crate::store::operation::{NewPromise, Operation, Reply};
 use crate::store::record::{NEVER, TaskState};
 use crate::store::{self, Change, Execution, Failure, FailureKind, Invocation, NewExecution, Progress};
 use crate::worker::{Ending, FunctionInfo, Job, Loaded, drive};
+use bytes::Bytes;
 use futures::FutureExt;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -44,7 +45,7 @@ pub struct Run {
 /// A component, as `everstep build` writes it. Cheap to clone; the digest is computed once.
 #[derive(Clone, Debug)]
 pub struct Component {
-    pub(super) bytes: Arc<[u8]>,
+    pub(super) bytes: Bytes,
     pub(super) digest: Digest,
 }
 
@@ -123,7 +124,7 @@ impl Run {
     }
 }
 
-impl<B: Into<Arc<[u8]>>> From<B> for Component {
+impl<B: Into<Bytes>> From<B> for Component {
     fn from(bytes: B) -> Self {
         let bytes = bytes.into();
         Self { digest: Digest::of(&bytes), bytes }

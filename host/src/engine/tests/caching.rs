@@ -45,6 +45,13 @@ impl Folder {
     }
 }
 
+impl Folder {
+    /// Its MAC.
+    fn mac(&self) -> std::path::PathBuf {
+        self.file().with_extension("mac")
+    }
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -56,7 +63,7 @@ fn code_is_found_again_by_another_host_and_nothing_is_left_lying_about() {
     assert!(folder.compiles(&folder.open(), &bytes));
     assert!(!folder.compiles(&folder.open(), &bytes));
     assert!(folder.compiles(&folder.open(), &returns(2)));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
     assert_eq!((mode(&folder.path()), mode(&folder.path().join("key")), mode(&folder.file())), (0o700, 0o600, 0o600));
 }
 
@@ -68,6 +75,14 @@ fn a_file_with_any_bit_flipped_is_compiled_anew_and_replaced() {
     folder.compiles(&cache, &bytes);
     let good = fs::read(folder.file()).unwrap();
     let places = (0..48).chain((48..good.len()).step_by(good.len() / 60)).chain([good.len() - 1]);
+    let mac = fs::read(folder.mac()).unwrap();
+    assert_eq!(mac.len(), 32);
+    for place in 0..mac.len() {
+        let mut bad = mac.clone();
+        bad[place] ^= 1 << (place % 8);
+        fs::write(folder.mac(), bad).unwrap();
+        assert!(folder.compiles(&cache, &bytes), "byte {place} of the MAC");
+    }
     for (turn, place) in places.enumerate() {
         let mut bad = good.clone();
         bad[place] ^= 1 << (turn % 8);
@@ -89,9 +104,16 @@ fn a_truncated_extended_or_planted_file_is_compiled_anew() {
         fs::write(folder.file(), bad).unwrap();
         assert!(folder.compiles(&cache, &bytes), "{} bytes", bad.len());
     }
+    for bad in [&b""[..], &[0; 31], &[0; 33]] {
+        fs::write(folder.mac(), bad).unwrap();
+        assert!(folder.compiles(&cache, &bytes), "a MAC of {} bytes", bad.len());
+    }
+    fs::remove_file(folder.mac()).unwrap();
+    assert!(folder.compiles(&cache, &bytes), "no MAC");
     let other = Folder::new();
     other.compiles(&other.open(), &bytes);
     fs::copy(other.file(), folder.file()).unwrap();
+    fs::copy(other.mac(), folder.mac()).unwrap();
     assert!(folder.compiles(&cache, &bytes), "the same component under another key");
 }
 
@@ -101,10 +123,12 @@ fn the_code_of_another_component_or_engine_is_not_taken() {
     let cache = folder.open();
     folder.compiles(&cache, &returns(1));
     let first = folder.file();
-    let code = fs::read(&first).unwrap();
+    let (code, mac) = (fs::read(&first).unwrap(), fs::read(folder.mac()).unwrap());
+    fs::remove_file(folder.mac()).unwrap();
     fs::remove_file(&first).unwrap();
     folder.compiles(&cache, &returns(2));
     fs::write(folder.file(), code).unwrap();
+    fs::write(folder.mac(), mac).unwrap();
     assert!(folder.compiles(&cache, &returns(2)));
     fs::remove_file(folder.file()).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &first).unwrap();
