@@ -2,7 +2,7 @@
 
 CARGO_FLAGS := --release --locked
 
-.PHONY: setup build test demo bench examples lint fuzz
+.PHONY: setup build clients test demo bench examples lint fuzz
 
 setup:
 	@scripts/setup.sh
@@ -11,8 +11,13 @@ build: setup
 	cargo build $(CARGO_FLAGS) --workspace
 	@scripts/python.sh
 
-# The documentation's examples first, so that the output closes with the runner's summary.
-test: build
+# What drives sessions from Python: the client and the Jupyter kernel.
+clients: build
+	@scripts/clients.sh
+
+# The documentation's examples and the clients first, so that the output closes with the runner's summary.
+test: clients
+	@scripts/clients.sh test
 	cargo test $(CARGO_FLAGS) --workspace --doc --quiet
 	cargo nextest run $(CARGO_FLAGS) --workspace
 
@@ -20,7 +25,7 @@ test: build
 demo: build
 	@python3 scripts/demo.py $${FOLDER:+"$$FOLDER"}
 
-examples: build
+examples: clients
 	@scripts/examples.sh
 
 bench: build

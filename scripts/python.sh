@@ -11,29 +11,15 @@ sources=(guest-sdk/python wit scripts/python.sh)
 
 say() { printf 'python: %s\n' "$*"; }
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# Debian's Python comes without what makes an environment.
-environment() {
-  if ! python3 -m venv "$tools" >/dev/null 2>&1; then
-    command -v apt-get >/dev/null || { say "python3 -m venv does not work here: install it" >&2; exit 1; }
-    say "installing python3-venv"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
-    rm -rf "$tools"
-    python3 -m venv "$tools"
-  fi
-}
+source scripts/venv.sh
 
 if [ -e "$component" ] && [ -z "$(find "${sources[@]}" -newer "$component" -type f -not -path '*/__pycache__/*' -print -quit)" ]; then
   exit 0
 fi
 if ! "$tools/bin/componentize-py" --version >/dev/null 2>&1; then
   say "componentize-py: installing $version"
-  environment
-  "$tools/bin/pip" install --quiet --disable-pip-version-check "componentize-py==$version"
+  environment "$tools"
+  install "$tools" "componentize-py==$version"
 fi
 say "building $component"
 mkdir -p target/release

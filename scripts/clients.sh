@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs the Python client and the Jupyter kernel, with what their tests need, into an environment of their own: target/clients.
+# Does nothing when that is newer than what it installs. `clients.sh test` runs the tests as well.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools=target/clients
+requirements=examples/jupyter-kernel/requirements.txt
+packages=(examples/python-client examples/jupyter-kernel)
+done=$tools/installed
+
+say() { printf 'clients: %s\n' "$*"; }
+source scripts/venv.sh
+
+for source in "$requirements" "${packages[@]/%//pyproject.toml}" scripts/clients.sh; do
+  [ "$done" -nt "$source" ] || rm -f "$done"
+done
+if [ ! -e "$done" ]; then
+  say "installing $requirements"
+  mkdir -p target
+  environment "$tools"
+  install "$tools" -r "$requirements"
+  # As links: the sources are what runs.
+  install "$tools" --no-deps --no-build-isolation "${packages[@]/#/--editable=}"
+  "$tools/bin/python" -m everstep_kernel install --sys-prefix
+  touch "$done"
+fi
+
+if [ "${1:-}" = test ]; then
+  for package in "${packages[@]}"; do
+    say "testing $package"
+    PATH="$PWD/target/release:$PATH" "$tools/bin/python" -m unittest discover --start-directory "$package/tests"
+  done
+fi
