@@ -62,7 +62,7 @@ class Execution:
     def begin(self, coroutine, outlives_exit):
         self.loop, self.outlives_exit = _loop.Loop(), outlives_exit
         with self.loop.running():
-            self.task = self.loop.create_task(coroutine)
+            self.task = self.loop.main = self.loop.create_task(coroutine)
         return self.turn([])
 
     def interrupt(self):
@@ -94,9 +94,9 @@ class Execution:
                 if not self.task.done():
                     self.loop.waits_for()
                 return self.task.done()
-            except KeyboardInterrupt as error:
+            except KeyboardInterrupt:
                 # In a task that nobody may be waiting for.
-                _interrupt.cancel(error)
+                _interrupt.interrupt()
             except SystemExit:
                 if not self.outlives_exit:
                     raise

@@ -49,7 +49,11 @@ impl Desk {
     }
 
     fn client(&self) -> Client {
-        let mut command = self.everstep(&["session", "--id", "s", "--policy", "policy.toml"]);
+        self.client_in(".everstep")
+    }
+
+    fn client_in(&self, store: &str) -> Client {
+        let mut command = self.everstep(&["session", "--id", "s", "--policy", "policy.toml", "--store", store]);
         let mut host = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, messages) = mpsc::channel();
         let stdout = BufReader::new(host.stdout.take().unwrap());
@@ -286,6 +290,34 @@ fn a_cell_is_interrupted_wherever_it_is_and_the_session_goes_on() {
         assert_eq!((&ended["type"], &ended["name"]), (&json!("error"), &json!("KeyboardInterrupt")), "{code}: {ended}");
         assert_eq!(client.cell(&format!("after-{n}"), "kept")["value"], "kept", "{code}");
     }
+    // What was asked for is not asked for any more.
+    assert_eq!(client.call("status", &json!({}))["value"]["open"], json!([]));
+    // At whatever moment it comes.
+    for n in 0..8 {
+        let id = format!("early-{n}");
+        client.begin(&id, "await asyncio.sleep(1000)");
+        std::thread::sleep(Duration::from_micros(n * 700));
+        let ended = loop {
+            let asked = client.ask("interrupt", &json!({}));
+            match client.answer(&asked)["type"].as_str() {
+                Some("result") => break client.answer(&id),
+                // It had not begun.
+                _ => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        assert_eq!(ended["name"], "KeyboardInterrupt");
+        assert_eq!(client.cell(&format!("after-early-{n}"), "kept")["value"], "kept");
+    }
+    // A task that computes beside the cell takes a second one.
+    let spin = "async def spin():\n    while True: pass\nprint('begun')\nbad = asyncio.create_task(spin())\nawait asyncio.sleep(1000)";
+    client.begin("spin", spin);
+    client.until("begun", |message| message["text"] == "begun\n");
+    for _ in 0..2 {
+        client.ask("interrupt", &json!({}));
+        std::thread::sleep(Duration::from_millis(1500));
+    }
+    assert_eq!(client.answer("spin")["name"], "KeyboardInterrupt");
+    assert_eq!(client.cell("spun", "bad.cancelled()")["value"], true);
     let caught =
         "try:\n    print('begun')\n    time.sleep(1000)\nexcept KeyboardInterrupt:\n    caught = 'caught'\ncaught";
     client.begin("caught", caught);
@@ -465,4 +497,124 @@ fn a_program_killed_again_and_again_shows_each_line_once() {
         assert_eq!(written, files);
     }
     assert!(total >= 8, "{total} kills");
+}
+
+/// Python's `pty` gives the prompt a terminal. Each step is what is waited for, and what is typed then.
+#[test]
+fn at_a_prompt_a_cell_is_typed_interrupted_and_found_again() {
+    let desk = Desk::new();
+    let script = "import json, os, pty, select, sys, time\n\
+        pid, fd = pty.fork()\n\
+        if pid == 0:\n    os.execv(sys.argv[2], sys.argv[2:])\n\
+        seen, end, at = b'', time.time() + 60, 0\n\
+        for awaited, typed in json.loads(sys.argv[1]):\n\
+        \x20   while awaited.encode() not in seen[at:]:\n\
+        \x20       if time.time() > end:\n            sys.exit(f'no {awaited!r} in {seen!r}')\n\
+        \x20       if select.select([fd], [], [], 0.1)[0]:\n            seen += os.read(fd, 4096)\n\
+        \x20   at = seen.index(awaited.encode(), at) + len(awaited)\n\
+        \x20   if typed.startswith('\\x03'):\n        time.sleep(0.3)\n\
+        \x20   os.write(fd, typed.encode())\n\
+        while True:\n\
+        \x20   try:\n        data = os.read(fd, 4096)\n\
+        \x20   except OSError:\n        break\n\
+        \x20   if not data:\n        break\n\
+        \x20   seen += data\n\
+        sys.stdout.buffer.write(seen)\n\
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n";
+    let at_prompt = |steps: Value| {
+        let mut python = Command::new("python3");
+        python.args(["-c", script, &steps.to_string()]).arg(beside("everstep"));
+        python.args(["repl", "--id", "p", "--cache", "cache"]).current_dir(desk.path()).env("TERM", "dumb");
+        python.env("XDG_STATE_HOME", desk.path().join("state")).env_remove("EVERSTEP_LOG");
+        let output = python.output().unwrap();
+        let seen = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+        assert_eq!(output.status.code(), Some(0), "{seen}{}", String::from_utf8_lossy(&output.stderr));
+        seen
+    };
+    let seen = at_prompt(json!([
+        ["MB of WebAssembly, once ...", ""],
+        [">>> ", "x = 20 + 1\r"],
+        [">>> ", "x * 2\r"],
+        ["42\r\n", ""],
+        [">>> ", "def twice(n):\r"],
+        ["... ", "    return n * 2\r"],
+        ["... ", "\r"],
+        [">>> ", "while True: pass\r"],
+        ["... ", "\r"],
+        ["\r\n", "\u{3}"],
+        ["KeyboardInterrupt", ""],
+        [">>> ", "name = input('who? ')\r"],
+        ["who? ", "Ada\r"],
+        [">>> ", "print(name, twice(x))\r"],
+        ["Ada 42\r\n", ""],
+        [">>> ", "1 / 0\r"],
+        ["ZeroDivisionError: division by zero", ""],
+        [">>> ", "\u{4}"],
+    ]));
+    assert!(seen.contains("go on with: everstep repl --id p"), "{seen}");
+    let seen = at_prompt(json!([["Ada 42\r\n", ""], [">>> ", "twice(x) + 1\r"], ["43\r\n", ""], [">>> ", "exit()\r"]]));
+    assert!(seen.starts_with("42\nAda 42\n"), "{seen}");
+    assert!(fs::read_to_string(desk.path().join("state/everstep/python_history")).unwrap().contains("x = 20 + 1"));
+}
+
+/// The attacks of a Python program: the host lives, the session goes on or has ended with a reason, nothing is had beyond the limits.
+#[test]
+fn attacks_from_python_leave_the_session_usable_or_cleanly_ended() {
+    // Each with what a cell after it has to say; none where the session may have ended, by a limit that it names.
+    let attacks: [(&str, &str, Option<&str>); 24] = [
+        ("while True: pass", "limits.cpu", None),
+        ("10 ** 10 ** 8", "limits.cpu", None),
+        ("import re\nre.match(r'(a+)+$', 'a' * 64 + 'b')", "limits.cpu", None),
+        ("bytearray(10 ** 9)", "MemoryError", Some("alive")),
+        ("leak = []\nwhile True: leak.append(bytearray(1 << 20))", "MemoryError", Some("alive")),
+        ("def f(): f()\nf()", "RecursionError", Some("alive")),
+        ("import sys\nsys.setrecursionlimit(10 ** 7)\ndef f(): f()\nf()", "", None),
+        ("import json\njson.loads('[' * 100000)", "RecursionError", Some("alive")),
+        ("eval('(' * 5000 + ')' * 5000)", "MemoryError", Some("alive")),
+        ("x = []\nfor _ in range(200000): x = [x]\nrepr(x)", "RecursionError", Some("alive")),
+        ("for n in range(10 ** 6): display(n)", "limits.", None),
+        (
+            "import asyncio, everstep\nawait asyncio.gather(*(everstep.promise(n) for n in range(10 ** 5)))",
+            "limits.",
+            Some("alive"),
+        ),
+        ("import os\nos.urandom(1 << 31)", "", None),
+        ("print('x' * 300_000_000)", "", None),
+        ("import time\ntime.sleep(-1)", "ValueError", Some("alive")),
+        ("open('/data/../../etc/passwd')", "PermissionError", Some("alive")),
+        (
+            "[open(path) for path in ('/etc/passwd', '/proc/self/environ', '/dev/sda', '//etc/passwd')]",
+            "PermissionError",
+            Some("alive"),
+        ),
+        ("open('/data/a\\0b')", "", Some("alive")),
+        ("open('/data/' + 'n' * 5000)", "", Some("alive")),
+        ("import os\nos.symlink('/etc/passwd', '/out/link')", "", Some("alive")),
+        ("open('/out/big', 'wb').write(bytes(1 << 28))", "", None),
+        ("import socket\nsocket.create_connection(('127.0.0.1', 22))", "PermissionError", Some("alive")),
+        ("await fetch('http://169.254.169.254/latest/meta-data/')", "Denied", Some("alive")),
+        ("import ctypes\nctypes.string_at(0)", "ModuleNotFoundError", Some("alive")),
+    ];
+    let desk = Desk::new();
+    let policy = fs::read_to_string(desk.path().join("policy.toml")).unwrap();
+    let limits = "cpu = \"3s\"\noutput = \"1MiB\"\nmemory = \"128MiB\"\nsteps = 1_000_000\n";
+    fs::write(desk.path().join("policy.toml"), policy.replace("steps = 1_000_000\n", limits)).unwrap();
+    for (attack, says, alive) in attacks {
+        let store = tempfile::tempdir_in(desk.path()).unwrap();
+        let mut client = desk.client_in(&store.path().display().to_string());
+        client.cell("before", "alive = 'alive'");
+        let ended = client.cell("attack", attack);
+        let told =
+            format!("{} {}", ended["name"].as_str().unwrap_or_default(), ended["message"].as_str().unwrap_or_default());
+        assert!(told.contains(says), "{attack}: {ended}");
+        let after = client.cell("after", "alive");
+        match alive {
+            Some(alive) => assert_eq!(after["value"], alive, "{attack}: {ended}, {after}"),
+            None => assert!(after["value"] == "alive" || after["name"] == "ended", "{attack}: {ended}, {after}"),
+        }
+        assert_eq!(client.host.try_wait().unwrap(), None, "{attack}: the host has ended");
+        let peak = fs::read_to_string(format!("/proc/{}/status", client.host.id())).unwrap();
+        let peak = peak.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
+        assert!(peak.parse::<u64>().unwrap() < 1_200_000, "{attack}: {peak} kB");
+    }
 }

@@ -71,6 +71,15 @@ def wait_any(awaited):
     return settled
 
 
+def wait_for(promise):
+    """Blocks until a promise is delivered; one that nobody waits for any more, because of an interruption, is given up."""
+    try:
+        wait_any([promise])
+    except KeyboardInterrupt:
+        call_through(promises.cancel, promise)
+        raise
+
+
 def file_call(path, function, *args):
     """Calls an import about a file; its error becomes an `OSError` of the fitting class."""
     try:

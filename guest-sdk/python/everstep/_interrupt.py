@@ -8,6 +8,8 @@ import contextlib
 from wit_world.imports import context
 
 _target = None
+# An interruption came while a cell was about to begin.
+_early = False
 
 
 def noticed():
@@ -17,8 +19,25 @@ def noticed():
 
 def check():
     """Raises `KeyboardInterrupt` if so."""
-    if noticed():
+    global _early
+    if _early or noticed():
+        _early = False
         raise KeyboardInterrupt
+
+
+def forget():
+    """What has been noticed by now was for something that is over."""
+    global _early
+    _early = False
+
+
+def interrupt():
+    """Interrupts the program, or what begins next; false when it was told before."""
+    global _early
+    if _target is None:
+        _early = True
+        return True
+    return cancel(KeyboardInterrupt())
 
 
 class Target:

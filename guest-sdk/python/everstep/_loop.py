@@ -37,11 +37,15 @@ class _Ready(collections.deque):
     """What can run. Nothing stops a task that computes without an end and calls nothing, so it is looked for an interruption before each
     turn: the first one is for the program, another one for the task whose turn it is."""
 
+    def __init__(self, loop):
+        super().__init__()
+        self._loop = loop
+
     def popleft(self):
         handle = super().popleft()
         while _interrupt.noticed():
             task = getattr(handle._callback, "__self__", None)
-            if not _interrupt.cancel(KeyboardInterrupt()) and isinstance(task, asyncio.Task):
+            if not _interrupt.interrupt() and isinstance(task, asyncio.Task) and task is not self._loop.main:
                 task.cancel()
         return handle
 
@@ -53,7 +57,8 @@ class Loop(asyncio.BaseEventLoop):
     def __init__(self):
         super().__init__()
         self._selector = _NoSelector()
-        self._ready = _Ready()
+        self._ready = _Ready(self)
+        self.main = None
         self._waiting = {}
         self._timer = None
         self._now = 0.0
@@ -206,8 +211,8 @@ def flush():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except KeyboardInterrupt as error:
-            _interrupt.cancel(error)
+        except KeyboardInterrupt:
+            _interrupt.interrupt()
         except Exception:
             pass
 

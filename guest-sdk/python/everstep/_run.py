@@ -177,7 +177,7 @@ def ask(prompt=""):
     flush()
     options = console.InputOptions(None, None)
     promise = _errors.call(console.input, str(prompt), options)
-    _errors.wait_any([promise])
+    _errors.wait_for(promise)
     from everstep import _value
 
     answer = _value(promise)

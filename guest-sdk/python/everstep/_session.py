@@ -6,8 +6,9 @@ import codeop
 import json
 
 import everstep
+from wit_world.imports import bridge
 
-from . import _run
+from . import _errors, _interrupt, _run
 from ._loop import flush
 
 # Bytes of JSON and of text beyond which a value is left out of an answer, and a representation cut.
@@ -20,10 +21,16 @@ async def session():
     """Runs cells of Python that share a namespace, each of them sent by a client of the capability `session`."""
     names, answers, answer = _run.new_namespace(), {}, None
     while True:
-        cell = await everstep.request("session", {"cells": len(answers), "answer": answer})
+        cell = await _next({"cells": len(answers), "answer": answer})
         if cell is None:
             return {"cells": len(answers)}
         answer = await _answer(cell, names, answers)
+
+
+def _next(message):
+    _interrupt.forget()
+    promise = _errors.call_through(bridge.send_request, "session", json.dumps(message), bridge.RequestOptions(None))
+    return asyncio.get_running_loop().promised(promise, everstep._value)
 
 
 async def _answer(cell, names, answers):

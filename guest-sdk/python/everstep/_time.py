@@ -13,7 +13,7 @@ def sleep(seconds):
     """As `time.sleep`; the deadline is durable."""
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
-    _errors.wait_any([_errors.call(timers.sleep, math.ceil(seconds * 1000))])
+    _errors.wait_for(_errors.call(timers.sleep, math.ceil(seconds * 1000)))
 
 
 def _checked(clock):

@@ -35,6 +35,8 @@ pub(crate) struct Options {
     /// How many instances may live at once on each engine, beside [`SPARE`] ones. The pool holds memories, tables and stacks for exactly so many
     /// of the largest components, so that whoever counts instances never meets an empty pool.
     pub pool: u32,
+    /// Told of every component that is about to be compiled, with its size in bytes: it takes seconds for a large one.
+    pub compiling: fn(usize),
 }
 
 /// The wasm engines of this process, one for each wasm stack size in use, and the components loaded into them.
@@ -74,7 +76,7 @@ const MAX_LOADED: usize = 64;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: None, pool: config::DEFAULT_POOL }
+        Self { cache: None, pool: config::DEFAULT_POOL, compiling: |_| {} }
     }
 }
 
@@ -104,9 +106,13 @@ impl Engines {
         }
         let shape = shape::check(bytes)?;
         let engine = self.engine(wasm_stack)?;
+        let compile = || {
+            (self.options.compiling)(bytes.len());
+            compile(&engine, bytes)
+        };
         let component = match &self.cache {
-            Some(cache) => cache.load(&engine, digest, || compile(&engine, bytes))?,
-            None => cache::deserialize(&engine, &compile(&engine, bytes)?)?,
+            Some(cache) => cache.load(&engine, digest, compile)?,
+            None => cache::deserialize(&engine, &compile()?)?,
         };
         let component = Component { engine, component, digest, imports_wasi: shape.imports_wasi };
         self.remember(wasm_stack, component.clone());

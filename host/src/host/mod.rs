@@ -71,6 +71,7 @@ pub struct Builder {
     asks: Arc<dyn Fn(PendingPromise) + Send + Sync>,
     clock: Arc<dyn Clock>,
     cache: Option<PathBuf>,
+    compiling: fn(usize),
     instances: u32,
     keep_warm: Duration,
     group: String,
@@ -184,6 +185,7 @@ impl Builder {
             asks: Arc::new(drop),
             clock: Arc::new(SystemClock),
             cache: None,
+            compiling: |_| {},
             instances: Options::default().pool,
             keep_warm: KEEP_WARM,
             group: "default".to_owned(),
@@ -226,6 +228,13 @@ impl Builder {
     #[must_use]
     pub fn cache(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cache = Some(dir.into());
+        self
+    }
+
+    /// Tells `read` of every component that is about to be compiled, with its size in bytes: it takes seconds for a large one.
+    #[must_use]
+    pub fn on_compile(mut self, read: fn(usize)) -> Self {
+        self.compiling = read;
         self
     }
 
@@ -289,7 +298,7 @@ impl Builder {
             }
             Place::Given(store) => store,
         };
-        let options = Options { cache: self.cache, pool: self.instances };
+        let options = Options { cache: self.cache, pool: self.instances, compiling: self.compiling };
         let (sender, notes) = unbounded_channel();
         let live = Arc::new(Live::new(Arc::clone(&target), sender));
         let alarm = Arc::new(Alarm { at_ms: AtomicU64::new(u64::MAX), changed: Notify::new() });

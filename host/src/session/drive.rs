@@ -272,10 +272,12 @@ impl Session {
     }
 
     fn standing(&self) -> Result<Standing, Error> {
-        let mut open: Vec<String> = self.open.keys().map(ToString::to_string).collect();
-        open.sort_unstable();
+        let reader = self.host.reader();
+        // The store knows what was settled elsewhere, or given up.
+        let open = reader.promises()?.into_iter().map(|promise| promise.id).filter(|id| self.open.contains_key(id));
+        let open = open.map(|id| id.to_string()).collect();
         Ok(Standing {
-            state: self.host.reader().execution(&self.id)?.state.name().to_owned(),
+            state: reader.execution(&self.id)?.state.name().to_owned(),
             busy: self.prompt.is_none() && self.end.is_some(),
             running: self.running.clone(),
             queued: self.queue.iter().map(|cell| cell.id.clone()).collect(),

@@ -46,7 +46,7 @@ async fn lives(host: &Everstep, policy: &Policy) {
 
 /// Runs the function of a hand-made component.
 async fn run(host: &Everstep, policy: &Policy, component: &[u8]) -> Report {
-    host.run(Run::new(component, "f", "null", policy.clone())).await.unwrap()
+    host.run(Run::new(component.to_vec(), "f", "null", policy.clone())).await.unwrap()
 }
 
 /// The most memory that this process has had, in bytes. None where tests share a process.

@@ -152,7 +152,8 @@ fn a_folder_that_others_may_write_to_is_not_used() {
     std::os::unix::fs::symlink(folder.path(), &link).unwrap();
     assert!(Cache::open(&link).is_none());
     fs::write(folder.dir.path().join("file"), "").unwrap();
-    let engines = Engines::new(Options { cache: Some(folder.dir.path().join("file")), pool: 1 }).unwrap();
+    let engines =
+        Engines::new(Options { cache: Some(folder.dir.path().join("file")), pool: 1, ..Options::default() }).unwrap();
     load(&engines, &returns(1)).unwrap();
 }
 

@@ -9,7 +9,7 @@ use super::*;
 const STACK: usize = 1 << 20;
 
 fn engines() -> Engines {
-    Engines::new(Options { cache: None, pool: 4 }).unwrap()
+    Engines::new(Options { pool: 4, ..Options::default() }).unwrap()
 }
 
 /// A guest around a core module whose function `f` takes and returns nothing but an integer.
@@ -47,7 +47,7 @@ fn a_component_is_loaded_once() {
 
 #[test]
 fn stack_sizes_and_pools_out_of_range_are_refused() {
-    assert!(matches!(Engines::new(Options { cache: None, pool: 0 }), Err(Error::Pool { .. })));
+    assert!(matches!(Engines::new(Options { pool: 0, ..Options::default() }), Err(Error::Pool { .. })));
     let engines = engines();
     let bytes = returns(1);
     for stack in [0, 1 << 10, 1 << 30] {
