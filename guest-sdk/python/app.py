@@ -36,6 +36,10 @@ async def execute(code, namespace=None, filename="<program>"):
     names = _run.new_namespace(namespace)
     try:
         return _outcome(await _run.run(code, filename, names), names)
+    except _run.Failed as failed:
+        if not failed.is_success:
+            raise
+        return _outcome(None, names)
     finally:
         await _loop.end()
 

@@ -29,6 +29,8 @@ class Failed(Exception):
     def __init__(self, kind, message, trace, denied):
         super().__init__(trace)
         self.kind, self.message, self.trace, self.denied = kind, message, trace, denied
+        # It has ended itself, and says that all went well.
+        self.is_success = False
 
 
 def new_namespace(values=None):
@@ -83,9 +85,9 @@ async def run(source, name, namespace, finish=lambda value: value):
             reason = target.reason
             raise failure(error if reason is None else reason.with_traceback(error.__traceback__)) from None
         except SystemExit as exit:
-            if exit.code in (None, 0):
-                return finish(None)
-            raise failure(exit) from None
+            failed = failure(exit)
+            failed.is_success = exit.code in (None, 0)
+            raise failed from None
         except BaseException as error:
             raise failure(error) from None
 
