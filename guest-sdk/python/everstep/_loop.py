@@ -250,5 +250,7 @@ def _from_outside(function):
 
 def install():
     asyncio.events._set_event_loop_policy(Policy())
+    # Those of Python need sockets.
+    asyncio.EventLoop = asyncio.SelectorEventLoop = Loop
     asyncio.run = asyncio.runners.run = _from_outside(asyncio.run)
     asyncio.Runner.run = _from_outside(asyncio.Runner.run)
