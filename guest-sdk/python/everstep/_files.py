@@ -188,6 +188,8 @@ def _raw(file, kinds, mode, buffering, closefd, opener):
     content = b""
     if "x" in kinds and _exists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), file)
+    if path in _made:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
     if "r" in kinds:
         content = _read(path, file)
     elif "a" in kinds:
