@@ -59,7 +59,7 @@ if [ ! -e "$lib/.complete-$version" ]; then
     dpkg-deb -x "$package" "$work/deb"
   done
   # Some tests import the modules afresh: the sources that the component was made of, which it does not keep.
-  "$tools/bin/pip" install --quiet --disable-pip-version-check zstandard==0.25.0
+  "$tools/bin/python" -m pip install --quiet --disable-pip-version-check zstandard==0.25.0
   "$tools/bin/python" tests/cpython/sources.py "$tools" "$lib"
   mv "$work/deb/usr/lib/python3.14/test" "$lib/test"
   rm -rf "$work/deb" "$work/apt"

@@ -6,6 +6,7 @@ It prints a line of JSON for every test: one when it begins, so that whoever rea
 import importlib
 import json
 import os
+import shutil
 import sys
 import sysconfig
 import types
@@ -36,6 +37,14 @@ def ident(test):
     return test.id().removeprefix("test.")
 
 
+def clear():
+    """Removes what a test that failed has left, so that the next one does not fail on it."""
+    for name in os.listdir("/tmp"):
+        if name.startswith("@test_"):
+            path = "/tmp/" + name
+            shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.remove(path)
+
+
 class Result(unittest.TestResult):
     """Tells the outcome of every test as soon as it is known."""
 
@@ -52,6 +61,8 @@ class Result(unittest.TestResult):
         super().stopTest(test)
         outcome, reason = self.outcome or ("passed", "")
         tell(id=ident(test), outcome=outcome, reason=reason)
+        if outcome in ("failed", "error"):
+            clear()
 
     def _found(self, test, outcome, reason):
         if self._testRunEntered and isinstance(test, unittest.suite._ErrorHolder):

@@ -1,4 +1,5 @@
 import os, shutil, tempfile, zipfile
+from pathlib import Path
 
 os.makedirs("/out/tmp")
 tempfile.tempdir = "/out/tmp"
@@ -35,6 +36,15 @@ for attempt in (lambda: os.open("/out/numbers", os.O_CREAT | os.O_EXCL), lambda:
     except (OSError, ValueError) as error:
         print(type(error).__name__, end=" ")
 print(os.path.exists("\ud800"))
+Path("/out/p/q").mkdir(parents=True)
+print(os.listdir("/out/p"), Path("/out/p").is_dir())
+for attempt in (lambda: os.mkdir("/out/none/r"), lambda: os.mkdir("/out/numbers/r"), lambda: open("/out/p", "w")):
+    try:
+        attempt()
+    except OSError as error:
+        print(type(error).__name__, end=" ")
+shutil.rmtree("/out/p")
+print(os.path.exists("/out/p"))
 
 class Kept:
     open = open
@@ -49,4 +59,6 @@ print(Kept().open("/data/lines.txt").readline().strip())
 #> 01234 True
 #> 01234 /out/numbers
 #> FileExistsError OSError ValueError OSError False
+#> ['q'] True
+#> FileNotFoundError NotADirectoryError IsADirectoryError False
 #> one

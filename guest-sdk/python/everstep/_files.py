@@ -438,8 +438,14 @@ def rmdir(path, *, dir_fd=None):
 
 def mkdir(path, mode=0o777, *, dir_fd=None):
     full = _path(path)
+    above = posixpath.dirname(full)
+    is_below = above == "/" or above in _made or _is_folder(above)
+    if not is_below and _is_file(above):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
     if full == "/" or _exists(full):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    if not is_below:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     _made.add(full)
 
 

@@ -255,7 +255,7 @@ def _from_outside(function):
 def install():
     asyncio.events._set_event_loop_policy(Policy())
     # Those of Python need sockets.
-    asyncio._DefaultEventLoopPolicy = Policy
+    asyncio.unix_events._DefaultEventLoopPolicy = Policy
     asyncio.EventLoop = asyncio.SelectorEventLoop = Loop
     asyncio.run = asyncio.runners.run = _from_outside(asyncio.run)
     asyncio.Runner.run = _from_outside(asyncio.Runner.run)
