@@ -187,6 +187,7 @@ def markdown(table):
         "Written by `make cpython WRITE=1` from [`expected.json`](expected.json), which has every test that fails or is skipped, with the reason.",
         f"The component holds CPython {table['python']}; the tests are those of {table['suite']} (Debian's `libpython3.14-testsuite`), so a test of",
         "something that was fixed between the two fails here. A test that would end the whole module, by a trap or by never ending, is left out.",
+        "The reasons of failures are given by pattern ([`reasons.json`](reasons.json)), those of skips by the tests themselves.",
         "",
         f"**{len(modules)} modules: {passed} tests pass, {total['failed']} fail, {total['skipped']} are skipped, {total['left_out']} are left out.**",
         "",
