@@ -2,7 +2,7 @@
 
 CARGO_FLAGS := --release --locked
 
-.PHONY: setup build clients test demo bench examples lint fuzz
+.PHONY: setup build clients test cpython demo bench examples lint fuzz
 
 setup:
 	@scripts/setup.sh
@@ -20,6 +20,10 @@ test: clients
 	@scripts/clients.sh test
 	cargo test $(CARGO_FLAGS) --workspace --doc --quiet
 	cargo nextest run $(CARGO_FLAGS) --workspace
+
+# CPython's own tests. WRITE=1 writes their table anew; MODULES="test_json test_re" runs those only.
+cpython: build
+	@WRITE=$(WRITE) scripts/cpython.sh $(MODULES)
 
 # FOLDER=/some/folder counts other files.
 demo: build

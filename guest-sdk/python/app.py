@@ -14,7 +14,7 @@ import site
 
 import everstep
 from componentize_py_types import Err, Ok
-from everstep import _errors, _files, _interrupt, _limits, _loop, _output, _run, _session, _time
+from everstep import _errors, _files, _imports, _interrupt, _limits, _loop, _output, _run, _session, _time
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
 from wit_world.imports import random as host_random
@@ -22,6 +22,7 @@ from wit_world.imports.types import Error, ErrorCode
 
 _stdlib.hide_sources()
 _files.install()
+_imports.install()
 _time.install()
 _loop.install()
 _limits.install()

@@ -2,11 +2,15 @@
 
 import builtins
 import errno
+import functools
 import hashlib
 import io
+import itertools
 import os
 import posixpath
 import stat as stat_module
+import sys
+import tempfile
 
 from wit_world.imports import files
 from wit_world.imports.files import FileKind
@@ -14,6 +18,8 @@ from wit_world.imports.files import FileKind
 from ._errors import file_call
 
 _cwd = "/"
+# The time of every file, 1980-01-02: the host tells none, and a ZIP archive holds none that is earlier.
+_TIME = 315_619_200
 # Folders that exist only because the program made them: the host makes a folder with the first file in it.
 _made = set()
 
@@ -26,6 +32,13 @@ def _path(path):
         raise TypeError(f"expected str, bytes or os.PathLike object, not {type(path).__name__}")
     if not path:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    if "\0" in path:
+        raise ValueError("embedded null byte")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        # The host knows paths that are text, and no others.
+        raise OSError(errno.EILSEQ, os.strerror(errno.EILSEQ), path) from None
     return "/" + posixpath.normpath(posixpath.join(_cwd, path)).lstrip("/")
 
 
@@ -35,7 +48,7 @@ class _Raw(io.RawIOBase):
     def __init__(self, path, name, mode, content):
         self._path, self.name, self.mode = path, name, mode
         self._content, self._at = bytearray(content), 0
-        self._changed = False
+        self._changed = self._is_removed = False
         if "a" in mode:
             self._at = len(content)
 
@@ -84,7 +97,7 @@ class _Raw(io.RawIOBase):
         return size
 
     def save(self, always=False):
-        if self._changed or always:
+        if (self._changed or always) and not self._is_removed:
             file_call(self._path, files.write, bytes(self._content))
             self._changed = False
 
@@ -101,6 +114,30 @@ class _Unbuffered(_Raw):
         return size
 
 
+class _Descriptor(_Raw):
+    """What a number of `os.open` stands for; far from those of the standard streams."""
+
+    opened, _numbers = {}, itertools.count(1000)
+
+    def __init__(self, path, mode, content):
+        self._number = next(self._numbers)
+        super().__init__(path, self._number, mode, content)
+        self.opened[self._number] = self
+
+    def fileno(self):
+        return self._number
+
+    def close(self):
+        self.opened.pop(self._number, None)
+        super().close()
+
+    def shared(self):
+        """The same content for a file whose end is not that of the descriptor."""
+        other = _Raw(self._path, self._number, self.mode, b"")
+        other._content, other._at, other._is_removed = self._content, self._at, self._is_removed
+        return other
+
+
 class _Writer(io.BufferedWriter):
     def flush(self):
         super().flush()
@@ -115,7 +152,7 @@ class _Random(io.BufferedRandom):
 
 def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
     """As the built-in `open`, for files of the policy."""
-    if isinstance(file, int):
+    if isinstance(file, int) and file not in _Descriptor.opened:
         return _native_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
     kinds = set(mode)
     if len(kinds) != len(mode) or kinds - set("rwaxbt+") or len(kinds & set("rwax")) != 1 or {"b", "t"} <= kinds:
@@ -125,10 +162,34 @@ def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None,
         raise ValueError("binary mode doesn't take an encoding, errors or newline argument")
     if buffering == 0 and not binary:
         raise ValueError("can't have unbuffered text I/O")
+    raw = _raw(file, kinds, mode, buffering, closefd, opener)
+    if buffering == 0:
+        return raw
+    kind = _Random if "+" in kinds else io.BufferedReader if "r" in kinds else _Writer
+    if binary:
+        return kind(raw)
+    text = io.TextIOWrapper(kind(raw), "utf-8" if encoding in (None, "locale") else encoding, errors, newline, buffering == 1)
+    text.mode = mode
+    return text
+
+
+def _raw(file, kinds, mode, buffering, closefd, opener):
+    if opener is not None:
+        number = opener(file, _flags(kinds))
+        if number < 0:
+            raise ValueError(f"opener returned {number}")
+        raw = _raw(number, kinds, mode, buffering, True, None)
+        raw.name = file
+        return raw
+    if isinstance(file, int):
+        raw = _Descriptor.opened[file]
+        return raw if closefd else raw.shared()
     path = _path(file)
     content = b""
     if "x" in kinds and _exists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), file)
+    if path in _made:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
     if "r" in kinds:
         content = _read(path, file)
     elif "a" in kinds:
@@ -140,14 +201,69 @@ def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None,
     # What cannot be written is an error here, and not only when the file is closed.
     if kinds & {"w", "x"} or ("a" in kinds and not content):
         raw.save(always=True)
-    if buffering == 0:
-        return raw
-    kind = _Random if "+" in kinds else io.BufferedReader if "r" in kinds else _Writer
-    if binary:
-        return kind(raw)
-    text = io.TextIOWrapper(kind(raw), "utf-8" if encoding in (None, "locale") else encoding, errors, newline, buffering == 1)
-    text.mode = mode
-    return text
+    return raw
+
+
+def _flags(kinds):
+    flags = os.O_RDWR if "+" in kinds else os.O_RDONLY if "r" in kinds else os.O_WRONLY
+    for kind, more in (("w", os.O_CREAT | os.O_TRUNC), ("a", os.O_CREAT | os.O_APPEND), ("x", os.O_CREAT | os.O_EXCL)):
+        flags |= more if kind in kinds else 0
+    return flags
+
+
+def open_descriptor(path, flags, mode=0o777, *, dir_fd=None):
+    """As `os.open`."""
+    way = flags & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR)
+    letter = "a" if flags & os.O_APPEND else "w"
+    mode = "rb+" if way == os.O_RDWR else letter + "b" if way == os.O_WRONLY else "rb"
+    full = _path(path)
+    if not flags & os.O_CREAT:
+        content = _read(full, path)
+    elif not _exists(full):
+        content = b""
+    elif flags & os.O_EXCL:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    else:
+        content = _read(full, path)
+    is_new = bool(flags & os.O_TRUNC) or (flags & os.O_CREAT and not content)
+    raw = _Descriptor(full, mode, b"" if is_new else content)
+    if is_new:
+        raw.save(always=True)
+    return raw.fileno()
+
+
+def _of_descriptor(native, ours):
+    """A function of `os` that takes a descriptor: `ours` for what `os.open` has opened."""
+
+    @functools.wraps(native)
+    def function(number, *args):
+        raw = _Descriptor.opened.get(number)
+        return native(number, *args) if raw is None else ours(raw, *args)
+
+    return function
+
+
+def _write_now(raw, data):
+    written = raw.write(data)
+    raw.save()
+    return written
+
+
+def _truncate_now(raw, length):
+    raw.truncate(length)
+    raw.save()
+
+
+_OF_DESCRIPTOR = {
+    "close": lambda raw: raw.close(),
+    "fstat": lambda raw: _result(raw._path, FileKind.FILE, len(raw._content)),
+    "fsync": lambda raw: raw.save(),
+    "ftruncate": _truncate_now,
+    "isatty": lambda raw: False,
+    "lseek": lambda raw, offset, whence: raw.seek(offset, whence),
+    "read": lambda raw, size: raw.read(size),
+    "write": _write_now,
+}
 
 
 def _read(path, named):
@@ -188,13 +304,14 @@ def _result(path, kind, size):
     mode = {FileKind.FILE: stat_module.S_IFREG | 0o644, FileKind.DIRECTORY: stat_module.S_IFDIR | 0o755}
     # There are no links: a path is the identity of a file.
     inode = int.from_bytes(hashlib.sha256(path.encode()).digest()[:7])
-    return os.stat_result((mode.get(kind, stat_module.S_IFCHR), inode, 0, 1, 0, 0, size, 0, 0, 0))
+    times = {f"st_{name}time{unit}": _TIME * scale for name in "amc" for unit, scale in (("", 1.0), ("_ns", 10**9))}
+    return os.stat_result((mode.get(kind, stat_module.S_IFCHR), inode, 0, 1, 0, 0, size, _TIME, _TIME, _TIME), times)
 
 
 def stat(path, *, dir_fd=None, follow_symlinks=True):
     """Kind and size of a file; the host tells no times and no owners."""
     if isinstance(path, int):
-        return _native_stat(path)
+        return os.fstat(path)
     full = _path(path)
     try:
         entry = _entry(full)
@@ -237,15 +354,16 @@ def _is_file(path):
 
 
 def listdir(path="."):
-    return list(_entries(path)[1])
+    names = list(_entries(path)[1])
+    return [os.fsencode(name) for name in names] if isinstance(os.fspath(path), bytes) else names
 
 
 class DirEntry:
     """One entry of a folder."""
 
     def __init__(self, folder, entry):
-        self.name, self._entry = entry.name, entry
-        self.path = posixpath.join(folder, entry.name)
+        self.name, self._entry = os.fsencode(entry.name) if isinstance(folder, bytes) else entry.name, entry
+        self.path = posixpath.join(folder, self.name)
 
     def __fspath__(self):
         return self.path
@@ -302,6 +420,8 @@ def remove(path, *, dir_fd=None):
     if full in _made or _is_folder(full):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     file_call(full, files.remove)
+    for raw in _Descriptor.opened.values():
+        raw._is_removed |= raw._path == full
 
 
 def rmdir(path, *, dir_fd=None):
@@ -318,8 +438,14 @@ def rmdir(path, *, dir_fd=None):
 
 def mkdir(path, mode=0o777, *, dir_fd=None):
     full = _path(path)
+    above = posixpath.dirname(full)
+    is_below = above == "/" or above in _made or _is_folder(above)
+    if not is_below and _is_file(above):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
     if full == "/" or _exists(full):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    if not is_below:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     _made.add(full)
 
 
@@ -340,6 +466,11 @@ def access(path, mode, *, dir_fd=None, effective_ids=False, follow_symlinks=True
     return True
 
 
+def utime(path, times=None, *, ns=None, dir_fd=None, follow_symlinks=True):
+    """Keeps no times."""
+    stat(path)
+
+
 def getcwd():
     return _cwd
 
@@ -353,17 +484,26 @@ def chdir(path):
 
 
 _native_open = io.open
-_native_stat = os.stat
 
 
 def install():
     """Puts all this where Python looks for it."""
-    builtins.open = io.open = open
-    names = "stat lstat listdir scandir remove rmdir mkdir rename access getcwd chdir"
+    # As a class attribute it is not bound, and it is also where a module has taken `open` for itself; `_io` itself opens code.
+    ours = staticmethod(open)
+    for module in list(sys.modules.values()):
+        if module.__name__ not in (__name__, "_io"):
+            for name in [name for name, value in vars(module).items() if value is _native_open]:
+                setattr(module, name, ours)
+    names = "stat lstat listdir scandir remove rmdir mkdir rename access utime getcwd chdir"
     for name in names.split():
         setattr(os, name, globals()[name])
-    os.unlink, os.replace = remove, rename
+    for name, ours in _OF_DESCRIPTOR.items():
+        setattr(os, name, _of_descriptor(getattr(os, name), ours))
+    os.open, os.unlink, os.replace = open_descriptor, remove, rename
+    # Taken when the module was imported, as a default.
+    cleanup = tempfile._TemporaryFileCloser.cleanup
+    cleanup.__defaults__ = cleanup.__defaults__[:-1] + (remove,)
     # No directory descriptors: what would walk with them walks with paths.
     for names in (os.supports_dir_fd, os.supports_fd):
         names.clear()
-    os.supports_follow_symlinks.update((stat, access))
+    os.supports_follow_symlinks.update((stat, access, utime))

@@ -10,6 +10,7 @@ import functools
 import heapq
 import math
 import sys
+import threading
 
 # Not the one that notices interruptions: nobody could take one here.
 from time import monotonic
@@ -120,9 +121,12 @@ class Loop(asyncio.BaseEventLoop):
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
         asyncio._set_running_loop(self)
+        # `is_running` goes by it, and a task that starts eagerly by `is_running`.
+        self._thread_id = threading.get_ident()
         try:
             yield
         finally:
+            self._thread_id = None
             asyncio._set_running_loop(None)
             sys.set_asyncgen_hooks(*hooks)
 
@@ -250,5 +254,8 @@ def _from_outside(function):
 
 def install():
     asyncio.events._set_event_loop_policy(Policy())
+    # Those of Python need sockets.
+    asyncio.unix_events._DefaultEventLoopPolicy = Policy
+    asyncio.EventLoop = asyncio.SelectorEventLoop = Loop
     asyncio.run = asyncio.runners.run = _from_outside(asyncio.run)
     asyncio.Runner.run = _from_outside(asyncio.Runner.run)
