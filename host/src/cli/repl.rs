@@ -74,6 +74,8 @@ struct Prompt {
     ask: UnboundedSender<Result<Request, Refused>>,
     messages: UnboundedReceiver<Message>,
     terminal: bool,
+    /// What is told is what was before: of a cell that has ended, its output is enough.
+    looks_back: bool,
 }
 
 /// What became of a cell.
@@ -99,7 +101,7 @@ impl Prompt {
             // There is none the first time.
             let _ = editor.load_history(file);
         }
-        Ok(Self { editor, history, ask, messages, terminal: std::io::stdout().is_terminal() })
+        Ok(Self { editor, history, ask, messages, terminal: std::io::stdout().is_terminal(), looks_back: false })
     }
 
     fn run(mut self) -> Outcome {
@@ -117,9 +119,11 @@ impl Prompt {
         if let Some(Message { body: Body::Ready { resumed: true, .. }, .. }) = self.messages.blocking_recv() {
             let id = fresh();
             self.send(Request::Resume(Resume { id: id.clone(), history: true }));
+            self.looks_back = true;
             if let Ran::Over = self.until_answered(&id)? {
                 return Ok(Exit::Halted);
             }
+            self.looks_back = false;
             if !self.until_idle()? {
                 return Ok(Exit::Halted);
             }
@@ -177,6 +181,7 @@ impl Prompt {
                 Body::Result { incomplete: true, .. } if ours => return Ok(Ran::Incomplete),
                 Body::Result { .. } if ours => return Ok(Ran::Done),
                 Body::Error { name, cell: Some(_), .. } if ours && name == "SystemExit" => return Ok(Ran::Exit),
+                Body::Error { cell: Some(_), .. } if self.looks_back => {}
                 Body::Error { message, traceback, cell, .. } => {
                     complain(traceback.as_deref().unwrap_or(&message).trim_end());
                     match cell {
