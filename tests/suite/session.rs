@@ -344,8 +344,8 @@ fn fifty_cells_killed_between_and_inside_leave_the_same_names_and_each_effect_on
         moments ^= moments << 13;
         moments ^= moments >> 7;
         moments ^= moments << 17;
-        kills += u32::from(moments % 3 == 0);
-        (moments % 3 == 0).then(|| Duration::from_micros(moments / 3 % 120_000))
+        kills += u32::from(moments.is_multiple_of(3));
+        moments.is_multiple_of(3).then(|| Duration::from_micros(moments / 3 % 120_000))
     });
     assert!(kills >= 10, "{kills}");
     assert_eq!(undisturbed.names, disturbed.names);
@@ -361,7 +361,7 @@ struct Fifty {
     printed: String,
     files: BTreeMap<String, String>,
     /// What the client was asked, each request once.
-    asked: Vec<String>,
+    asked: Vec<Value>,
 }
 
 impl Fifty {
@@ -379,7 +379,7 @@ impl Fifty {
     fn run(mut kill: impl FnMut(u32) -> Option<Duration>) -> Self {
         let desk = Desk::new();
         let mut client = desk.client();
-        let mut asked: BTreeMap<u64, String> = BTreeMap::new();
+        let mut asked: BTreeMap<u64, Value> = BTreeMap::new();
         for n in 0..50 {
             let (id, code) = (format!("c{n}"), Self::code(n));
             client.begin(&id, &code);
@@ -401,8 +401,8 @@ impl Fifty {
                     break;
                 }
                 let step = message["id"].as_str().unwrap().split_once('.').unwrap().1.parse().unwrap();
-                let before = asked.insert(step, message["message"].to_string());
-                assert!(before.is_none_or(|before| before == message["message"].to_string()), "{message}");
+                let before = asked.insert(step, message["message"].clone());
+                assert!(before.is_none_or(|before| before == message["message"]), "{message}");
                 client.ask("capability_response", &json!({ "request_id": message["id"], "value": n }));
             }
         }
@@ -422,6 +422,11 @@ impl Fifty {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "how long a host has lived")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// A program that reads, asks, sleeps, gathers and writes, killed at many moments; somebody follows its output all the time.
 #[test]
 fn a_program_killed_again_and_again_shows_each_line_once() {
@@ -439,7 +444,7 @@ fn a_program_killed_again_and_again_shows_each_line_once() {
         let mut kills = 0;
         loop {
             let mut host = desk.everstep(&exec).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let begun = std::time::Instant::now();
+            let begun = now();
             let deadline = kill();
             let status = loop {
                 if follower.is_none() && desk.everstep(&["show", "x"]).output().unwrap().status.success() {
@@ -617,5 +622,29 @@ fn attacks_from_python_leave_the_session_usable_or_cleanly_ended() {
         let peak = fs::read_to_string(format!("/proc/{}/status", client.host.id())).unwrap();
         let peak = peak.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
         assert!(peak.parse::<u64>().unwrap() < 1_200_000, "{attack}: {peak} kB");
+    }
+}
+
+#[test]
+fn a_program_prints_the_same_when_it_is_repeated_and_another_one_draws_something_else() {
+    let code = "import asyncio, datetime, os, random, time, uuid\nprint(time.time(), time.monotonic(), datetime.datetime.now())\n\
+                print(random.random(), random.sample(range(100), 5), uuid.uuid4(), os.urandom(8).hex())\n\
+                print({'b', 'a', 'c', 'd'}, {1.5, 'x', (1, 2)}, dict(zip('xyz', range(3))), hash('text'))\n\
+                order = []\nasync def nap(n):\n    for _ in range(3):\n        await asyncio.sleep(random.random() / 100)\n        order.append(n)\n\
+                async def all(): await asyncio.gather(*(nap(n) for n in range(10)))\nawait all()\nprint(order)";
+    let desk = Desk::new();
+    fs::write(desk.path().join("p.py"), code).unwrap();
+    let run = |id: &str| {
+        let output = desk.everstep(&["exec", "p.py", "--id", id]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // Each print, compared with the one that is recorded.
+        let replayed = desk.everstep(&["replay", id, "--json"]).output().unwrap();
+        assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (first, second) = (run("a"), run("b"));
+    assert_eq!((first.len(), &first[2]), (4, &second[2]));
+    for line in [0, 1, 3] {
+        assert_ne!(first[line], second[line]);
     }
 }

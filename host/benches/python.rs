@@ -1,0 +1,250 @@
+//! Python in the sandbox, beside plain `python3` in the same run. Needs what `make build` makes: the program and the Python component in
+//! `target/release`.
+//!
+//! Both sides of a row take turns, because the speed of a machine drifts; a figure is the median. `EVERSTEP_BENCH_DIR` names the folder
+//! for the file store, and for the raw syncs beside it.
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+use everstep::store::PendingPromise;
+use everstep::{Builder, Component, Everstep, ExecutionId, Handle, Policy, Run};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const POLICY: &str = r#"
+version = 1
+name = "bench"
+[limits]
+steps = "unlimited"
+journal = "unlimited"
+cpu = "unlimited"
+wall = "unlimited"
+wasm_stack = "8MiB"
+[clock]
+mode = "recorded"
+[random]
+mode = "seeded"
+[[capability]]
+name = "print"
+[[capability]]
+name = "session"
+"#;
+
+/// The same program in both: it says itself how long it took, so that no start counts.
+const LOOPS: [(&str, &str); 4] = [
+    ("fib", "def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\nfib(24)"),
+    (
+        "json",
+        "import json\nfor _ in range(200): json.loads(json.dumps([{'a': k, 'b': [k, str(k)]} for k in range(100)]))",
+    ),
+    (
+        "regex",
+        "import re\nfor _ in range(300): re.findall(r'(\\w+)@(\\w+)\\.com', 'some text with a@b.com in it ' * 50)",
+    ),
+    ("sort", "import random\nfor k in range(20): sorted(random.Random(k).random() for _ in range(5000))"),
+];
+
+const COLD: usize = 15;
+const SESSIONS: usize = 25;
+const CELLS: usize = 300;
+const LIVE: usize = 32;
+
+fn main() -> Outcome<()> {
+    let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release");
+    let dir = match std::env::var_os("EVERSTEP_BENCH_DIR") {
+        Some(dir) => tempfile::tempdir_in(dir)?,
+        None => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?,
+    };
+    let component: Component = std::fs::read(release.join("everstep-python.wasm"))?.into();
+    let bench = Bench { dir: dir.path().to_owned(), component, policy: Policy::parse(POLICY, Path::new("bench"))? };
+    cold(&release.join("everstep"), dir.path())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        bench.fresh_sessions().await?;
+        bench.warm_cells("memory store", Everstep::local()).await?;
+        bench.warm_cells("file store", Everstep::open(dir.path().join("cells"))).await?;
+        println!("{:<48} {:>9.3} ms", "one raw sync", ms(raw_sync(&bench.dir)?));
+        bench.live_sessions().await?;
+        bench.loops().await?;
+        bench.journal().await
+    })
+}
+
+/// `print(1+1)` from nothing but a warm cache.
+fn cold(everstep: &Path, dir: &Path) -> Outcome<()> {
+    let run = |command: &mut Command| -> Outcome<Duration> {
+        let begun = Instant::now();
+        let status = command.current_dir(dir).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        if status.success() { Ok(begun.elapsed()) } else { Err(format!("{command:?}: {status}").into()) }
+    };
+    let ours = |store: &str| run(Command::new(everstep).args(["exec", "-c", "print(1+1)", "--store", store]));
+    ours("memory")?;
+    let (mut memory, mut file, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..COLD {
+        memory.push(ours("memory")?);
+        file.push(ours("store")?);
+        plain.push(run(Command::new("python3").args(["-c", "print(1+1)"]))?);
+    }
+    let (memory, file, plain) = (median(memory), median(file), median(plain));
+    println!("{:<48} {:>9.1} ms", "python3 -c 'print(1+1)'", ms(plain));
+    println!("{:<48} {:>9.1} ms {:>6.1} x", "cold exec, warm cache, memory store", ms(memory), ratio(memory, plain));
+    println!("{:<48} {:>9.1} ms {:>6.1} x", "cold exec, warm cache, file store", ms(file), ratio(file, plain));
+    Ok(())
+}
+
+struct Bench {
+    dir: PathBuf,
+    component: Component,
+    policy: Policy,
+}
+
+/// A host, and what its sessions ask.
+struct Desk {
+    host: Everstep,
+    asked: UnboundedReceiver<PendingPromise>,
+}
+
+impl Desk {
+    /// The next request for a cell.
+    async fn prompt(&mut self) -> Outcome<PendingPromise> {
+        self.asked.recv().await.ok_or_else(|| "the host is gone".into())
+    }
+
+    async fn cell(&mut self, prompt: &PendingPromise, id: usize, code: &str) -> Outcome<PendingPromise> {
+        let cell = serde_json::json!({ "id": id.to_string(), "code": code }).to_string();
+        self.host.settle(&prompt.id, Ok(cell)).await?;
+        self.prompt().await
+    }
+}
+
+impl Bench {
+    fn desk(&self, builder: Builder) -> Outcome<Desk> {
+        let (sender, asked) = unbounded_channel();
+        let builder = builder.cache(self.dir.join("cache")).on_question(move |promise| drop(sender.send(promise)));
+        Ok(Desk { host: builder.keep_warm(Duration::from_secs(600)).build()?, asked })
+    }
+
+    async fn session(&self, desk: &mut Desk, id: &str) -> Outcome<(Handle, PendingPromise)> {
+        let run = Run::new(self.component.clone(), "session", "{}", self.policy.clone());
+        let handle = desk.host.start(run.with_id(ExecutionId::new(id)?)).await?;
+        Ok((handle, desk.prompt().await?))
+    }
+
+    async fn fresh_sessions(&self) -> Outcome<()> {
+        let mut desk = self.desk(Everstep::local())?;
+        let mut took = Vec::new();
+        for n in 0..=SESSIONS {
+            let begun = Instant::now();
+            let (_, _) = self.session(&mut desk, &format!("s{n}")).await?;
+            took.push(begun.elapsed());
+        }
+        // The first one compiles, or loads what is compiled.
+        println!("{:<48} {:>9.2} ms", "fresh session in a warm process, memory store", ms(median(took.split_off(1))));
+        Ok(())
+    }
+
+    async fn warm_cells(&self, name: &str, builder: Builder) -> Outcome<()> {
+        let mut desk = self.desk(builder)?;
+        let (_handle, mut prompt) = self.session(&mut desk, "s").await?;
+        let mut took = Vec::new();
+        for n in 0..CELLS {
+            let begun = Instant::now();
+            prompt = desk.cell(&prompt, n, "print(1+1)").await?;
+            took.push(begun.elapsed());
+        }
+        println!("{:<48} {:>9.3} ms", format!("warm cell print(1+1), {name}"), ms(median(took)));
+        Ok(())
+    }
+
+    async fn live_sessions(&self) -> Outcome<()> {
+        let mut desk = self.desk(Everstep::local())?;
+        self.session(&mut desk, "first").await?;
+        let before = rss()?;
+        for n in 0..LIVE {
+            self.session(&mut desk, &format!("s{n}")).await?;
+        }
+        let each = rss()?.saturating_sub(before) as f64 / LIVE as f64 / f64::from(1 << 20);
+        println!("{:<48} {each:>9.1} MiB", format!("RSS per live session, of {LIVE}"));
+        Ok(())
+    }
+
+    async fn loops(&self) -> Outcome<()> {
+        let mut desk = self.desk(Everstep::local())?;
+        let (_handle, mut prompt) = self.session(&mut desk, "s").await?;
+        let mut n = 0;
+        for (name, code) in LOOPS {
+            let (mut ours, mut plain) = (Vec::new(), Vec::new());
+            for _ in 0..5 {
+                n += 1;
+                let begun = Instant::now();
+                prompt = desk.cell(&prompt, n, code).await?;
+                ours.push(begun.elapsed());
+                let timed =
+                    format!("import time\nbegun = time.perf_counter()\n{code}\nprint(time.perf_counter() - begun)");
+                let output = Command::new("python3").args(["-c", &timed]).output()?;
+                plain.push(Duration::from_secs_f64(String::from_utf8(output.stdout)?.trim().parse()?));
+            }
+            let (ours, plain) = (median(ours), median(plain));
+            let row = format!("{name}, python3 {:.1} ms", ms(plain));
+            println!("{row:<48} {:>9.1} ms {:>6.1} x", ms(ours), ratio(ours, plain));
+        }
+        Ok(())
+    }
+
+    /// What 1,000 recorded calls add to a program that computes for about a second: its calls are taken out on the other side.
+    async fn journal(&self) -> Outcome<()> {
+        let program =
+            |call: &str| format!("import time\nfor k in range(1000):\n    sum(j * j for j in range(6000))\n    {call}");
+        let (with, without) = (program("time.time()"), program("abs(k)"));
+        let mut desk = self.desk(Everstep::open(self.dir.join("journal")))?;
+        let (_handle, mut prompt) = self.session(&mut desk, "s").await?;
+        let (mut recorded, mut bare, mut cells) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..5 {
+            for (took, code) in [(&mut recorded, &with), (&mut bare, &without)] {
+                let begun = Instant::now();
+                cells += 1;
+                prompt = desk.cell(&prompt, cells, code).await?;
+                took.push(begun.elapsed());
+            }
+        }
+        let (recorded, bare) = (median(recorded), median(bare));
+        let share = 100.0 * (ratio(recorded, bare) - 1.0);
+        println!("{:<48} {share:>8.1} % of {:.0} ms", "1,000 recorded calls, file store", ms(bare));
+        Ok(())
+    }
+}
+
+fn raw_sync(dir: &Path) -> Outcome<Duration> {
+    let mut file = std::fs::File::create(dir.join("raw"))?;
+    let mut took = Vec::new();
+    for _ in 0..CELLS {
+        let begun = Instant::now();
+        file.write_all(&[7; 256])?;
+        file.sync_data()?;
+        took.push(begun.elapsed());
+    }
+    Ok(median(took))
+}
+
+fn rss() -> Outcome<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split_whitespace().nth(1).ok_or("no statm")?.parse()?;
+    Ok(pages * 4096)
+}
+
+fn median(mut took: Vec<Duration>) -> Duration {
+    took.sort();
+    took[took.len() / 2]
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn ratio(time: Duration, to: Duration) -> f64 {
+    time.as_secs_f64() / to.as_secs_f64()
+}
