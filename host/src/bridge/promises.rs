@@ -145,6 +145,7 @@ impl Bridge {
     /// Creates a promise of the store, in one commit with the record of the call: whoever is to settle it finds it, whatever becomes of
     /// this host.
     pub(super) fn keep(&self, state: &mut State, number: u64, asked: &Asked, deadline_ms: Option<u64>) {
+        state.asks = true;
         let create = self.creation(number, asked.param(), asked.tags(), deadline_ms);
         self.submit_soon(state, [create]);
     }

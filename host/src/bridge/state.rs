@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) kept_cpu_us: u64,
     /// The guest asked for a chance to clean up.
     pub(crate) cleans_up: bool,
+    /// Somebody outside was asked since the guest last waited.
+    pub(crate) asks: bool,
     /// The promises that the guest waits for; none: any.
     pub(crate) waits_for: Option<Vec<u64>>,
     /// The journal holds the return of the function.
@@ -166,6 +168,7 @@ impl State {
             progress,
             attempts: 0,
             cleans_up: false,
+            asks: false,
             waits_for: None,
             returned: false,
             concluded: false,

@@ -125,7 +125,7 @@ impl Bridge {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let (deadline, busy) = {
+            let (deadline, busy, asked) = {
                 let mut state = self.state();
                 state.waits_for = wanted.map(<[u64]>::to_vec);
                 self.take_in(&mut state)?;
@@ -135,8 +135,14 @@ impl Bridge {
                 if interruptible && self.wakes_interrupted(&mut state)? {
                     return Ok(Vec::new());
                 }
-                (self.next_deadline(&mut state), state.is_busy(self.patience))
+                let asked = std::mem::take(&mut state.asks).then(|| self.submit(&mut state, []));
+                (self.next_deadline(&mut state), state.is_busy(self.patience), asked)
             };
+            if let Some(ticket) = asked {
+                // Whoever is asked should not wait for what else may be written with it.
+                self.durable(ticket).await?;
+                continue;
+            }
             if cold && !busy {
                 return Err(Stop::Suspended);
             }
