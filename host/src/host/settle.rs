@@ -110,7 +110,7 @@ impl Everstep {
 
     /// Interrupts the guest of an execution: it is told that nobody wants to see the end of what it does. What that means is the guest's
     /// business; a Python program gets a `KeyboardInterrupt`. Returns at once. A guest that computes is taken back to its last recorded
-    /// call, which takes half a second and the time of a replay.
+    /// call, which takes half a second and the time of a replay; as after a crash, what was under way beside it may be in doubt.
     ///
     /// # Errors
     /// There is no such execution, it has ended, or it cannot be taken up.

@@ -139,8 +139,8 @@ impl Session {
     pub async fn serve(&mut self, requests: &mut UnboundedReceiver<Result<Request, Refused>>) -> Result<(), Error> {
         let mut ends = false;
         while !(ends && self.has_nothing_to_do()) {
+            // Fairly: a flood of output must not keep an interruption waiting.
             tokio::select! {
-                biased;
                 // The host lives as long as the session.
                 Some(event) = self.feed.recv() => self.take(event).await,
                 ended = async { match &mut self.end { Some(end) => end.await, None => std::future::pending().await } } => {
