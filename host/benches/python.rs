@@ -62,6 +62,7 @@ fn main() -> Outcome<()> {
     let component: Component = std::fs::read(release.join("everstep-python.wasm"))?.into();
     let bench = Bench { dir: dir.path().to_owned(), component, policy: Policy::parse(POLICY, Path::new("bench"))? };
     cold(&release.join("everstep"), dir.path())?;
+    bare(&release.join("everstep-python.wasm"), dir.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         bench.fresh_sessions().await?;
@@ -93,6 +94,30 @@ fn cold(everstep: &Path, dir: &Path) -> Outcome<()> {
     println!("{:<48} {:>9.1} ms", "python3 -c 'print(1+1)'", ms(plain));
     println!("{:<48} {:>9.1} ms {:>6.1} x", "cold exec, warm cache, memory store", ms(memory), ratio(memory, plain));
     println!("{:<48} {:>9.1} ms {:>6.1} x", "cold exec, warm cache, file store", ms(file), ratio(file, plain));
+    Ok(())
+}
+
+/// The engine alone: no policy, no journal, no limits, no MAC; the component's code is mapped and an instance made, which does nothing.
+fn bare(component: &Path, dir: &Path) -> Outcome<()> {
+    let code = dir.join("python.cwasm");
+    let engine = wasmtime::Engine::default();
+    std::fs::write(&code, engine.precompile_component(&std::fs::read(component)?)?)?;
+    let (mut load, mut instance) = (Vec::new(), Vec::new());
+    for _ in 0..COLD {
+        let begun = Instant::now();
+        #[allow(unsafe_code, reason = "see the comment inside")]
+        // SAFETY: this function has just written the file, and nobody else knows of it.
+        let component = unsafe { wasmtime::component::Component::deserialize_file(&engine, &code) }?;
+        let mut linker = wasmtime::component::Linker::<()>::new(&engine);
+        linker.define_unknown_imports_as_traps(&component)?;
+        let pre = linker.instantiate_pre(&component)?;
+        load.push(begun.elapsed());
+        let begun = Instant::now();
+        pre.instantiate(wasmtime::Store::new(&engine, ()))?;
+        instance.push(begun.elapsed());
+    }
+    println!("{:<48} {:>9.2} ms", "bare engine: compiled code mapped and linked", ms(median(load)));
+    println!("{:<48} {:>9.2} ms", "bare engine: one instance", ms(median(instance)));
     Ok(())
 }
 
