@@ -60,6 +60,10 @@ impl Pattern {
         let path = segments(path)?;
         let query = query.map(canonical_query).transpose()?;
         let text = render(scheme, &host, port, &path, query.as_deref());
+        if text.len() > LONGEST {
+            // That form is what is stored, and read again.
+            return Err(format!("it is longer than {LONGEST} bytes once it is percent-encoded"));
+        }
         Ok(Self { scheme, host, port, path, query, text })
     }
 

@@ -275,6 +275,18 @@ fn a_pattern_that_says_too_much_or_nothing_is_refused() {
     }
 }
 
+/// What is stored of a policy is the canonical text, which must be read again.
+#[test]
+fn a_pattern_that_grows_too_long_by_its_encoding_is_refused() {
+    let path = |length| format!("https://ok.com/{}", ">".repeat(length));
+    let longest = pattern(&path(670));
+    assert_eq!(pattern(&longest.to_string()), longest);
+    for length in [700, 2033] {
+        let why = Pattern::parse(&path(length)).unwrap_err();
+        assert_eq!(why, "it is longer than 2048 bytes once it is percent-encoded");
+    }
+}
+
 #[test]
 fn a_pattern_covers_what_is_narrower() {
     let cover = [
