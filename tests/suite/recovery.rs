@@ -8,19 +8,21 @@ use crate::support::{
 use everstep::capability::Idempotent;
 use everstep::clock::{Clock, SystemClock, TestClock};
 use everstep::output::Output;
-use everstep::store::record::{Promise, Schedule, Task};
+use everstep::store::operation::{Operation, Settlement};
+use everstep::store::record::{self, Promise, PromiseState, Schedule, Task};
 use everstep::store::{
     Applied, Change, Error as StoreError, Execution, ExecutionKey, FailureKind, FileStore, MemoryStore, PendingPromise,
     State, Store,
 };
-use everstep::{Builder, Digest, Error, Everstep, ExecutionId, Policy, Report, Run, Scope, StepOutcome};
+use everstep::{Builder, Digest, Error, Everstep, ExecutionId, Patience, Policy, Report, Run, Scope, StepOutcome};
 use everstep_tests::faults::{self, Fault, Kind};
 use everstep_tests::guests;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// What becomes of the commit that fails.
@@ -31,6 +33,8 @@ pub(crate) enum Fate {
     Kept,
     /// The store has a bug.
     Panic,
+    /// Nothing fails, but that promise is resolved with 5 in the moment in which a task is acquired.
+    Answered(&'static str),
 }
 
 /// A store whose commits fail from one on.
@@ -69,6 +73,21 @@ impl Store for CrashStore {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, StoreError> {
         while self.is_stuck.load(Ordering::SeqCst) {
             std::thread::yield_now();
+        }
+        let acquired_ms = |change: &Change| match change {
+            Change::Operation { now_ms, operation, .. } => {
+                matches!(**operation, Operation::TaskAcquire { .. }).then_some(*now_ms)
+            }
+            _ => None,
+        };
+        if let (Fate::Answered(promise), Some(now_ms)) = (self.fate, changes.iter().find_map(acquired_ms)) {
+            let mut applied = self.inner.commit(changes)?;
+            let value = record::Value { headers: BTreeMap::new(), data: Some("5".into()) };
+            let settlement = Settlement { id: promise.into(), state: PromiseState::Resolved, value };
+            let settled = self.inner.operate(now_ms, Operation::PromiseSettle(settlement))?;
+            // Whoever asked learns it with the same write.
+            applied.last_mut().unwrap().events.extend(settled.events);
+            return Ok(applied);
         }
         if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             return self.inner.commit(changes);
@@ -606,4 +625,20 @@ fn a_host_lives_through_a_full_disk_and_the_next_one_goes_on() {
 #[test]
 fn after_a_power_loss_the_next_host_goes_on() {
     sweep_disk(Kind::PowerLoss);
+}
+
+/// Whoever answers may do so after the host has looked at the promises of an execution, and before its run is known.
+#[test]
+fn an_answer_in_the_moment_of_taking_up_is_not_missed() {
+    let place = Place::memory();
+    life(async {
+        let host = place.host().build().unwrap();
+        assert_eq!(host.run(run("asks", "null").without_waiting()).await.unwrap().state, State::Suspended);
+    });
+    let store = CrashStore::at(place.store(), u32::MAX, Fate::Answered("x.1"));
+    life(async {
+        let host = quick(Everstep::over(store)).keep_warm(Duration::from_secs(600)).build().unwrap();
+        let handle = host.resume(&id("x"), Patience::Forever).await.unwrap();
+        assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "5");
+    });
 }

@@ -39,8 +39,8 @@ pub(super) struct Live {
 }
 
 enum Held {
-    /// Somebody is about to run it.
-    Reserved,
+    /// Somebody is about to run it; what was settled since then, for its run.
+    Reserved(Vec<Notice>),
     /// It runs.
     Running(Running),
 }
@@ -79,7 +79,7 @@ impl Live {
             Some(Held::Running(running)) if !running.bridge.is_over() => Some(Claimed::Running(running.clone())),
             Some(_) => None,
             None => {
-                held.insert(id.clone(), Held::Reserved);
+                held.insert(id.clone(), Held::Reserved(Vec::new()));
                 Some(Claimed::Free(Claim { live: Arc::clone(self), id: id.clone() }))
             }
         })
@@ -198,10 +198,13 @@ impl Live {
             }
         }
         if let Some(PromiseId { execution, number }) = id.parent()
-            && let Some(running) = self.run_of(&execution)
             && let Some(notice) = Notice::of(number, promise)
         {
-            running.bridge.notice(notice);
+            match lock(&self.held).get_mut(&execution) {
+                Some(Held::Running(running)) => running.bridge.notice(notice),
+                Some(Held::Reserved(notices)) => notices.push(notice),
+                None => {}
+            }
         }
     }
 
@@ -214,7 +217,10 @@ impl Live {
 impl Claim {
     /// Makes the execution known as running; the claim lasts as long as the run.
     pub(super) fn run(&self, bridge: Arc<Bridge>, args: &str) {
-        lock(&self.live.held).insert(self.id.clone(), Held::Running(Running { bridge, args: args.into() }));
+        let running = Running { bridge: Arc::clone(&bridge), args: args.into() };
+        if let Some(Held::Reserved(notices)) = lock(&self.live.held).insert(self.id.clone(), Held::Running(running)) {
+            notices.into_iter().for_each(|notice| bridge.notice(notice));
+        }
         self.live.freed.notify_waiters();
     }
 }
