@@ -68,6 +68,12 @@ impl ExecutionId {
         self.0.contains('.').then(|| self.0.parse().ok()).flatten()
     }
 
+    /// Whether it is that execution, or was called by it, directly or not.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let below = self.0.strip_prefix(other.as_str());
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
     /// The id of the execution at the root of the calls.
     pub fn root(&self) -> &str {
         self.0.split('.').next().unwrap_or(&self.0)

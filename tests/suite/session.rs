@@ -548,8 +548,13 @@ fn at_a_prompt_a_cell_is_typed_interrupted_and_found_again() {
         ["... ", "\r"],
         ["\r\n", "\u{3}"],
         ["KeyboardInterrupt", ""],
-        [">>> ", "name = input('who? ')\r"],
+        [">>> ", "name = input('wh' + 'o? ')\r"],
         ["who? ", "Ada\r"],
+        [">>> ", "from everstep import ask\r"],
+        [">>> ", "await ask('how ' + 'many? ', schema={'type': 'integer'})\r"],
+        ["how many? ", "many\r"],
+        ["how many? ", "3\r"],
+        ["3\r\n", ""],
         [">>> ", "print(name, twice(x))\r"],
         ["Ada 42\r\n", ""],
         [">>> ", "1 / 0\r"],
@@ -558,7 +563,7 @@ fn at_a_prompt_a_cell_is_typed_interrupted_and_found_again() {
     ]));
     assert!(seen.contains("go on with: everstep repl --id p"), "{seen}");
     let seen = at_prompt(json!([["Ada 42\r\n", ""], [">>> ", "twice(x) + 1\r"], ["43\r\n", ""], [">>> ", "exit()\r"]]));
-    assert!(seen.starts_with("42\nAda 42\n"), "{seen}");
+    assert!(seen.starts_with("42\n3\nAda 42\n"), "{seen}");
     assert!(fs::read_to_string(desk.path().join("state/everstep/python_history")).unwrap().contains("x = 20 + 1"));
 }
 

@@ -98,21 +98,22 @@ impl Bridge {
     /// [`Stop::Suspended`] when the instance is given up; a divergence when the journal holds another step here; [`Stop::Store`] when
     /// the store fails, because nothing that is waited for could be recorded any more.
     pub(crate) async fn wait(self: &Arc<Self>, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
-        self.stopwatch.pause();
-        let delivered = self.wait_for(wanted, true).await;
-        self.stopwatch.resume();
-        delivered
+        self.wait_for(wanted, true).await
     }
 
     /// The same where nobody can be told of an interruption.
     pub(crate) async fn wait_through(self: &Arc<Self>, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
+        self.wait_for(Some(wanted), false).await
+    }
+
+    async fn wait_for(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
         self.stopwatch.pause();
-        let delivered = self.wait_for(Some(wanted), false).await;
+        let delivered = self.look_until(wanted, interruptible).await;
         self.stopwatch.resume();
         delivered
     }
 
-    async fn wait_for(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
+    async fn look_until(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
         let too_long = async {
             match self.patience {
                 Patience::Forever => self.instances.too_long().await,

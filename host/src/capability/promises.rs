@@ -38,11 +38,7 @@ impl promises::Host for Ctx {
             return Err(GuestError::new(ErrorCode::Invalid, "wait-any needs at least one promise").into());
         }
         let delivered = self.bridge.delivered(&promises)?;
-        if !delivered.is_empty() {
-            return Ok(delivered);
-        }
-        let bridge = Arc::clone(&self.bridge);
-        bridge.wait(Some(&promises)).await.map_err(Fault::Stop)
+        if delivered.is_empty() { Ok(Arc::clone(&self.bridge).wait(Some(&promises)).await?) } else { Ok(delivered) }
     }
 
     fn outcome(&mut self, promise: u64) -> wasmtime::Result<Option<Result<String, types::Error>>> {
@@ -79,11 +75,7 @@ impl Ctx {
     /// Waits for timers of a guest that cannot be told of an interruption here.
     pub(crate) async fn wait_for_timers(&mut self, timers: &[u64]) -> Result<Vec<u64>, Fault> {
         let delivered = self.bridge.delivered(timers)?;
-        if !delivered.is_empty() {
-            return Ok(delivered);
-        }
-        let bridge = Arc::clone(&self.bridge);
-        bridge.wait_through(timers).await.map_err(Fault::Stop)
+        if delivered.is_empty() { Ok(Arc::clone(&self.bridge).wait_through(timers).await?) } else { Ok(delivered) }
     }
 
     /// The same for a timer, at once.

@@ -87,14 +87,7 @@ impl Asker {
     /// Takes a line as the decision on a call: `yes`, or `no`, and why.
     async fn decide(&mut self, host: &Everstep, line: &str) -> Answered {
         let Some(question) = self.questions.front() else { return Answered::Yes(None) };
-        let (word, reason) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let approved = match word {
-            "yes" => true,
-            "no" => false,
-            _ => return Answered::No("type yes or no, and why if you like".to_owned()),
-        };
-        let reason = Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty());
-        let answer = Answer { approved, by: std::env::var("USER").ok(), reason };
+        let Some(answer) = decision(line) else { return Answered::No(YES_OR_NO.to_owned()) };
         // Texts always serialise.
         let answer = serde_json::to_string(&answer).unwrap_or_default();
         match host.settle(&question.id, Ok(answer)).await {
@@ -109,10 +102,31 @@ impl Asker {
     }
 }
 
+/// What to say to a line that is no decision.
+pub(super) const YES_OR_NO: &str = "type yes or no, and why if you like";
+
+/// The decision on a call that a line is: `yes`, or `no`, and why.
+pub(super) fn decision(line: &str) -> Option<Answer> {
+    let line = line.trim();
+    let (word, reason) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let approved = match word {
+        "yes" => true,
+        "no" => false,
+        _ => return None,
+    };
+    let reason = Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+    Some(Answer { approved, by: std::env::var("USER").ok(), reason })
+}
+
+/// The question whether a call may happen.
+pub(super) fn may_it(call: &str, data: &str) -> String {
+    format!("{}\nmay it {}? yes or no", text::line(data, 4000), text::line(call, 400))
+}
+
 fn put(question: &PendingPromise) -> String {
     if question.kind == "approval" {
-        let (call, data) = (text::line(&question.subject, 400), question.data.as_deref().unwrap_or_default());
-        return format!("{}\nmay it {call}? yes or no [{}]", text::line(data, 4000), question.id);
+        let asked = may_it(&question.subject, question.data.as_deref().unwrap_or_default());
+        return format!("{asked} [{}]", question.id);
     }
     format!("{} [{}]", text::line(&question.subject, 400), question.id)
 }

@@ -189,11 +189,13 @@ impl Place {
 impl CacheArg {
     /// The folder; none when the user has no home.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let default = || {
-            let home = || variable("HOME").map(|home| home.join(".cache"));
-            variable("XDG_CACHE_HOME").or_else(home).map(|cache| cache.join("everstep/components"))
-        };
+        let default = || user_folder("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("everstep/components"));
         self.cache.clone().or_else(default)
     }
+}
+
+/// A folder of the user: what the variable says, or that one below the home; none when the user has no home.
+pub(super) fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder(variable).or_else(|| folder("HOME").map(|home| home.join(below_home)))
 }

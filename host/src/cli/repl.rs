@@ -1,18 +1,21 @@
 //! `everstep repl`: a person in a Python session.
 
+use super::ask::{YES_OR_NO, decision, may_it};
 use super::console::displayed;
 use super::failure::Exit;
+use super::place::user_folder;
 use super::session::{Placed, Ready};
 use super::watch::block_on;
 use super::{Failure, Outcome, complain, text};
+use everstep::ExecutionId;
 use everstep::output::MimePart;
 use everstep::session::{
-    Body, Execute, Json, Kind, Message, Plain, Reason, Refused, Request, Response, Resume, Session, Shutdown, Stream,
+    Body, Execute, Json, Kind, Message, Plain, Refused, Request, Response, Resume, Session, Shutdown, Stream,
 };
-use everstep::{Answer, ErrorCode, ExecutionId};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
+use serde_json::value::{RawValue, to_raw_value};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -76,6 +79,17 @@ struct Prompt {
     terminal: bool,
     /// What is told is what was before: of a cell that has ended, its output is enough.
     looks_back: bool,
+    /// The last one that was answered, which is put again if the answer does not fit.
+    question: Option<Question>,
+}
+
+/// What the person is asked.
+struct Question {
+    /// What answers it.
+    id: String,
+    kind: Kind,
+    text: String,
+    has_schema: bool,
 }
 
 /// What became of a cell.
@@ -101,7 +115,15 @@ impl Prompt {
             // There is none the first time.
             let _ = editor.load_history(file);
         }
-        Ok(Self { editor, history, ask, messages, terminal: std::io::stdout().is_terminal(), looks_back: false })
+        Ok(Self {
+            editor,
+            history,
+            ask,
+            messages,
+            terminal: std::io::stdout().is_terminal(),
+            looks_back: false,
+            question: None,
+        })
     }
 
     fn run(mut self) -> Outcome {
@@ -182,6 +204,10 @@ impl Prompt {
                 Body::Result { .. } if ours => return Ok(Ran::Done),
                 Body::Error { name, cell: Some(_), .. } if ours && name == "SystemExit" => return Ok(Ran::Exit),
                 Body::Error { cell: Some(_), .. } if self.looks_back => {}
+                Body::Error { name, message, .. } if name == "invalid-answer" => {
+                    complain(&message);
+                    self.question.take().into_iter().for_each(|question| self.answer(question));
+                }
                 Body::Error { message, traceback, cell, .. } => {
                     complain(traceback.as_deref().unwrap_or(&message).trim_end());
                     match cell {
@@ -195,7 +221,17 @@ impl Prompt {
                     let parts: Vec<_> = data.into_iter().map(|(mime, data)| MimePart { mime, data }).collect();
                     self.show(Stream::Stdout, &displayed(&parts))?;
                 }
-                Body::InputRequest { kind, prompt, data, .. } => self.answer(asked, kind, &prompt, data.as_ref()),
+                Body::InputRequest { kind, prompt, data, schema, .. } => {
+                    let text = match (kind, &data) {
+                        (Kind::Input, _) => text::line(&prompt, 400),
+                        (Kind::Approval, data) => {
+                            let data = data.as_ref().and_then(|data| serde_json::from_str::<String>(data.text()).ok());
+                            may_it(&prompt, &data.unwrap_or_default()) + " "
+                        }
+                        (Kind::Promise, data) => data.as_ref().map_or("", Json::text).to_owned() + " JSON: ",
+                    };
+                    self.answer(Question { id: asked, kind, text, has_schema: schema.is_some() });
+                }
                 Body::CapabilityRequest { capability, message, .. } => complain(&format!(
                     "{capability} is asked {}; answer with: everstep promise resolve {asked} JSON",
                     text::line(message.text(), 200)
@@ -219,27 +255,20 @@ impl Prompt {
     }
 
     /// Has the person answer.
-    fn answer(&mut self, request_id: String, kind: Kind, prompt: &str, data: Option<&Json>) {
-        let shown = data.map(|data| text::line(data.text(), 4000)).unwrap_or_default();
-        let question = match kind {
-            Kind::Input => text::line(prompt, 400),
-            Kind::Approval => format!("{shown}\nmay it {}? yes or no ", text::line(prompt, 400)),
-            Kind::Promise => format!("{shown} JSON: "),
-        };
-        let (value, error) = match (kind, self.editor.readline(&question)) {
-            (_, Err(_)) => {
+    fn answer(&mut self, question: Question) {
+        let value = loop {
+            let Ok(line) = self.editor.readline(&question.text) else {
                 // The question is given up, and the cell with it.
-                self.send(Request::Interrupt(Plain { id: fresh() }));
-                return;
+                return self.send(Request::Interrupt(Plain { id: fresh() }));
+            };
+            match answer_to(&question, &line) {
+                Ok(value) => break Some(value),
+                Err(why) => complain(&why),
             }
-            (Kind::Approval, Ok(line)) => (approval(&line), None),
-            (Kind::Input, Ok(line)) => (json(&line), None),
-            (Kind::Promise, Ok(line)) => match serde_json::from_str(&line) {
-                Ok(json) => (Some(Json(json)), None),
-                Err(error) => (None, Some(Reason { code: ErrorCode::Invalid, message: error.to_string() })),
-            },
         };
-        self.send(Request::InputResponse(Response { id: fresh(), request_id, value, error }));
+        let request_id = question.id.clone();
+        self.question = Some(question);
+        self.send(Request::InputResponse(Response { id: fresh(), request_id, value, error: None }));
     }
 
     fn send(&self, request: Request) {
@@ -248,20 +277,20 @@ impl Prompt {
     }
 }
 
-fn json(value: &(impl serde::Serialize + ?Sized)) -> Option<Json> {
-    serde_json::value::to_raw_value(value).ok().map(Json)
-}
-
-/// Yes, or anything else.
-fn approval(line: &str) -> Option<Json> {
-    let (word, reason) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
-    let reason = Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty());
-    json(&Answer { approved: word == "yes", by: std::env::var("USER").ok(), reason })
+/// What a line answers, or why it does not.
+fn answer_to(question: &Question, line: &str) -> Result<Json, String> {
+    let json = |value: &str| serde_json::from_str(value).map(Json).map_err(|error| format!("not JSON: {error}"));
+    let written = |value: serde_json::Result<Box<RawValue>>| value.map(Json).map_err(|error| error.to_string());
+    match question.kind {
+        Kind::Approval => written(to_raw_value(&decision(line).ok_or(YES_OR_NO)?)),
+        Kind::Promise => json(line),
+        // As JSON if it has to fit a schema, and is some.
+        Kind::Input if question.has_schema => json(line).or_else(|_| written(to_raw_value(line))),
+        Kind::Input => written(to_raw_value(line)),
+    }
 }
 
 /// Where lines are kept that were typed.
 fn history_file() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
-    state.map(|state| state.join("everstep/python_history"))
+    user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("everstep/python_history"))
 }

@@ -1,7 +1,7 @@
 //! `everstep session`: a Python session that another program drives over standard input and output.
 
 use super::place::{CacheArg, NetworkArg, Place, Settings, WarmArg};
-use super::watch::block_on;
+use super::watch::{block_on, serve};
 use super::{Exit, Failure, Outcome, complain, exec, json_line, print};
 use crate::control::Server;
 use everstep::session::{self, Message, Refused, Request, Session};
@@ -87,12 +87,7 @@ impl Placed {
         let settings = Settings { cache, warm, network, scope: Scope::Started };
         let (builder, feed) = session::listen(settings.host(&store)?);
         let host = builder.build()?;
-        let server = match &store {
-            Place::Memory => None,
-            Place::Folder(dir) => Server::start(dir, host.clone())
-                .inspect_err(|error| complain(&format!("warning: no control socket in {}: {error}", dir.display())))
-                .ok(),
-        };
+        let server = serve(&store, &host, |warning| complain(&warning));
         Ok(Ready { host, feed, run, place: store, server })
     }
 }

@@ -67,7 +67,7 @@ impl Session {
         let terminate = signal(SignalKind::terminate()).map_err(cannot("cannot handle signals"))?;
         let reload = signal(SignalKind::hangup()).map_err(cannot("cannot handle signals"))?;
         let reload = settings.network.ceiling.is_some().then_some((reload, settings.network));
-        let server = serve(&place, &host, &console);
+        let server = serve(&place, &host, |warning| console.note(warning));
         let (json, started, announced) = (style.json, now(), HashSet::new());
         let asker = if json { None } else { Asker::start() };
         let stays = false;
@@ -104,7 +104,7 @@ impl Session {
     /// The promises that an execution waits for, each with the command that settles it; those that were told are left out.
     pub(crate) fn announce_promises(&mut self, of: &ExecutionId) {
         let promises = self.host.reader().promises().unwrap_or_default();
-        promises.iter().filter(|promise| is_of(promise, of)).for_each(|promise| self.announce(promise));
+        promises.iter().filter(|promise| promise.id.execution.is_within(of)).for_each(|promise| self.announce(promise));
     }
 
     fn announce(&mut self, promise: &PendingPromise) {
@@ -210,20 +210,16 @@ impl Session {
 
 /// Whether a promise is one of these executions, or of what they have called.
 fn concerns(running: &HashSet<ExecutionId>, promise: &PendingPromise) -> bool {
-    running.iter().any(|id| is_of(promise, id))
+    running.iter().any(|id| promise.id.execution.is_within(id))
 }
 
-fn is_of(promise: &PendingPromise, id: &ExecutionId) -> bool {
-    let below = promise.id.execution.as_str().strip_prefix(id.as_str());
-    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-fn serve(place: &Place, host: &Everstep, console: &Console) -> Option<Server> {
+/// Lets other processes settle promises of this store.
+pub(super) fn serve(place: &Place, host: &Everstep, note: impl FnOnce(String)) -> Option<Server> {
     let Place::Folder(dir) = place else { return None };
     match Server::start(dir, host.clone()) {
         Ok(server) => Some(server),
         Err(error) => {
-            console.note(format!(
+            note(format!(
                 "warning: no control socket in {}: {error}; promises of this store can be settled once this host ends",
                 dir.display()
             ));

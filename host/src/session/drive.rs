@@ -303,7 +303,7 @@ impl Session {
     async fn take(&mut self, event: Event) {
         match event {
             Event::Question(promise) => self.ask(promise).await,
-            Event::Output(output) if self.is_ours(&output.execution) => {
+            Event::Output(output) if output.execution.is_within(&self.id) => {
                 let last = self.told.insert(output.execution.clone(), output.step);
                 if last.is_none_or(|last| last < output.step) {
                     let cell = self.running.clone();
@@ -312,12 +312,6 @@ impl Session {
             }
             Event::Output(_) => {}
         }
-    }
-
-    /// Whether an execution is that of the session, or was called by it.
-    fn is_ours(&self, id: &ExecutionId) -> bool {
-        let below = id.as_str().strip_prefix(self.id.as_str());
-        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
     fn show(&mut self, output: Output, reply_to: Option<String>) {
@@ -337,7 +331,7 @@ impl Session {
     /// Passes on what somebody outside is asked for, once.
     async fn ask(&mut self, promise: PendingPromise) {
         let id = promise.id.clone();
-        if !self.is_ours(&id.execution) || self.open.contains_key(&id) {
+        if !id.execution.is_within(&self.id) || self.open.contains_key(&id) {
             return;
         }
         if promise.kind == "request" && promise.subject == CAPABILITY && id.execution == self.id {
