@@ -63,7 +63,7 @@ impl Desk {
             messages.take_while(|message| sender.send(message.clone()).is_ok()).for_each(drop);
         });
         let stdin = host.stdin.take();
-        Client { host, stdin, messages, seen: Vec::new(), asked: 0 }
+        Client { host, stdin, messages, seen: Vec::new(), passed: Vec::new(), asked: 0 }
     }
 }
 
@@ -72,7 +72,10 @@ struct Client {
     host: Child,
     stdin: Option<ChildStdin>,
     messages: Receiver<Value>,
+    /// All that was told.
     seen: Vec<Value>,
+    /// What of it was not looked for yet.
+    passed: Vec<Value>,
     asked: u32,
 }
 
@@ -100,8 +103,11 @@ impl Client {
         id
     }
 
-    /// The next message that is looked for; those before it are kept in `seen`.
+    /// The first message that is looked for and was not found before: they may come in another order than they are asked for.
     fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.passed.iter().position(&is) {
+            return self.passed.remove(at);
+        }
         loop {
             let message = self.messages.recv_timeout(PATIENCE);
             let message = message.unwrap_or_else(|error| panic!("{what}: {error}, after {:?}", self.seen));
@@ -109,6 +115,7 @@ impl Client {
             if is(&message) {
                 return message;
             }
+            self.passed.push(message);
         }
     }
 
