@@ -19,6 +19,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 WORK = PROJECT / "target/cpython/run"
 EXPECTED, REASONS, RESULTS = HERE / "expected.json", HERE / "reasons.json", HERE / "RESULTS.md"
+# Tests for what read or wrote memory that was not its own in the component's Python. What such a test does depends on what lies there, which
+# differs from one build of the component to the next, and what it overwrites ends a later test. From the changelog of CPython.
+FAULTS = {rule["match"]: rule["reason"] for rule in json.loads((HERE / "faults.json").read_text())}
 SECONDS = 40
 # A module that ends early more often than that is not worth its time.
 MOST_LEFT_OUT = 8
@@ -56,15 +59,19 @@ max_file = "64MiB"
 
 
 class Run:
-    """What became of the tests of a module: `passed` ids, `failed` and `skipped` ids with reasons; `broken` is how a run was cut off."""
+    """What became of the tests of a module: `passed` ids, `failed` and `skipped` ids with reasons; `broken` is how a run was cut off.
+
+    `faults` are the tests of FAULTS, which do not run.
+    """
 
     def __init__(self, lib, name, options):
-        self.passed, self.failed, self.skipped, self.broken, self.at = [], {}, {}, None, None
+        self.passed, self.failed, self.skipped, self.faults, self.broken, self.at = [], {}, {}, {}, None, None
         folder = WORK / name
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "tmp").mkdir(parents=True)
         (folder / "policy.toml").write_text(POLICY.format(lib=lib, seconds=SECONDS))
-        job = {"module": name, "left_out": list(options.get("left_out", ())), "assumed": options.get("assumed", []), "stubs": options.get("stubs", [])}
+        job = {key: list(options.get(key, ())) for key in ("left_out", "assumed", "stubs")}
+        job |= {"module": name, "faults": list(FAULTS)}
         (folder / "tmp/job.json").write_text(json.dumps(job))
         command = [PROJECT / "target/release/everstep", "exec", HERE / "run.py", "--store", "memory", "--policy", "policy.toml", "--id", "cpython"]
         output, errors = (folder / "output").open("wb"), (folder / "errors").open("wb")
@@ -89,6 +96,8 @@ class Run:
                 self.at = record["start"]
             elif "end" in record:
                 ended = True
+            elif "fault" in record:
+                self.faults[record["fault"]] = next(reason for match, reason in FAULTS.items() if re.search(match, record["fault"]))
             elif record["outcome"] == "passed":
                 self.passed.append(record["id"])
             else:
@@ -112,6 +121,8 @@ def differences(name, found, expected):
     better = [f"{one}: passes now" for one in passed if one in expected["failed"] or one in expected["skipped"]]
     if not worse and not better and (gone or len(found.passed) != expected["passed"]):
         worse.append(f"{name}: {len(found.passed)} pass instead of {expected['passed']}" + "".join(f"; {one} is gone" for one in gone))
+    if not found.faults.items() <= expected["left_out"].items():
+        better.append(f"{name}: other tests are left out for faults in memory")
     return worse, better
 
 
@@ -164,7 +175,8 @@ def write(lib, names, table):
                 del table["modules"][name]
                 return
             left_out[found.at] = explained(found.at, found.broken)
-        options["left_out"] = {key: explained(key, value.removeprefix("not explained: ")) if value.startswith("not explained: ") else value for key, value in sorted(left_out.items())}
+        left_out = {key: explained(key, value.removeprefix("not explained: ")) if value.startswith("not explained: ") else value for key, value in left_out.items()}
+        options["left_out"] = dict(sorted((left_out | found.faults).items()))
         options["passed"] = len(found.passed)
         options["failed"] = {key: explained(key, value) for key, value in sorted(found.failed.items())}
         options["skipped"] = dict(sorted(found.skipped.items()))
@@ -186,7 +198,8 @@ def markdown(table):
         "",
         "Written by `make cpython WRITE=1` from [`expected.json`](expected.json), which has every test that fails or is skipped, with the reason.",
         f"The component holds CPython {table['python']}; the tests are those of {table['suite']} (Debian's `libpython3.14-testsuite`), so a test of",
-        "something that was fixed between the two fails here. A test that would end the whole module, by a trap or by never ending, is left out.",
+        "something that was fixed between the two fails here. A test that would end the whole module, by a trap or by never ending, is left out, and so",
+        "is a test for a fault in memory that the component's Python still has ([`faults.json`](faults.json)): what it finds there differs by build.",
         "The reasons of failures are given by pattern ([`reasons.json`](reasons.json)), those of skips by the tests themselves.",
         "",
         f"**{len(modules)} modules: {passed} tests pass, {total['failed']} fail, {total['skipped']} are skipped, {total['left_out']} are left out.**",
