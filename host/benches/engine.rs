@@ -415,8 +415,12 @@ mod nothing {
         fn next_due(&self) -> Result<Option<u64>, Error> {
             Ok(None)
         }
-        fn blob(&self, _: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        fn blob(&self, _: &Digest) -> Result<Option<bytes::Bytes>, Error> {
             Ok(None)
+        }
+
+        fn has_blob(&self, _: &Digest) -> Result<bool, Error> {
+            Ok(false)
         }
         fn survives_the_process(&self) -> bool {
             false

@@ -1,4 +1,4 @@
-//! Python in the sandbox, beside plain `python3` in the same run. Needs what `make build` makes: the program and the Python component in
+//! Python in the sandbox, beside plain CPython in the same run. Needs what `make build` makes: the program and the Python component in
 //! `target/release`.
 //!
 //! Both sides of a row take turns, because the speed of a machine drifts; a figure is the median. `EVERSTEP_BENCH_DIR` names the folder
@@ -33,6 +33,10 @@ name = "print"
 [[capability]]
 name = "session"
 "#;
+
+/// CPython itself and not what starts it: a version manager puts a shell script into the path that takes longer than Python.
+/// `EVERSTEP_BENCH_PYTHON` names another.
+const PYTHON: &str = "/usr/bin/python3";
 
 /// The same program in both: it says itself how long it took, so that no start counts.
 const LOOPS: [(&str, &str); 4] = [
@@ -75,6 +79,10 @@ fn main() -> Outcome<()> {
     })
 }
 
+fn python() -> Command {
+    Command::new(std::env::var_os("EVERSTEP_BENCH_PYTHON").unwrap_or_else(|| PYTHON.into()))
+}
+
 /// `print(1+1)` from nothing but a warm cache.
 fn cold(everstep: &Path, dir: &Path) -> Outcome<()> {
     let run = |command: &mut Command| -> Outcome<Duration> {
@@ -88,10 +96,12 @@ fn cold(everstep: &Path, dir: &Path) -> Outcome<()> {
     for _ in 0..COLD {
         memory.push(ours("memory")?);
         file.push(ours("store")?);
-        plain.push(run(Command::new("python3").args(["-c", "print(1+1)"]))?);
+        plain.push(run(python().args(["-c", "print(1+1)"]))?);
     }
     let (memory, file, plain) = (median(memory), median(file), median(plain));
-    println!("{:<48} {:>9.1} ms", "python3 -c 'print(1+1)'", ms(plain));
+    let version = python().arg("--version").output()?;
+    let name = format!("{} -c 'print(1+1)'", String::from_utf8(version.stdout)?.trim());
+    println!("{name:<48} {:>9.1} ms", ms(plain));
     println!("{:<48} {:>9.1} ms {:>6.1} x", "cold exec, warm cache, memory store", ms(memory), ratio(memory, plain));
     println!("{:<48} {:>9.1} ms {:>6.1} x", "cold exec, warm cache, file store", ms(file), ratio(file, plain));
     Ok(())
@@ -210,7 +220,7 @@ impl Bench {
                 ours.push(begun.elapsed());
                 let timed =
                     format!("import time\nbegun = time.perf_counter()\n{code}\nprint(time.perf_counter() - begun)");
-                let output = Command::new("python3").args(["-c", &timed]).output()?;
+                let output = python().args(["-c", &timed]).output()?;
                 plain.push(Duration::from_secs_f64(String::from_utf8(output.stdout)?.trim().parse()?));
             }
             let (ours, plain) = (median(ours), median(plain));

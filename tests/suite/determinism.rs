@@ -29,8 +29,8 @@ fn cut(undisturbed: &Undisturbed, component: &[u8], journal: &[u8]) -> Arc<Memor
     let store = Arc::new(MemoryStore::default());
     let execution = &undisturbed.execution;
     let changes = [
-        Change::Blob(execution.component, component.to_vec()),
-        Change::Blob(execution.policy, policy().canonical().into_bytes()),
+        Change::Blob(execution.component, component.to_vec().into()),
+        Change::Blob(execution.policy, policy().canonical().into_bytes().into()),
     ];
     store.commit(&changes).unwrap();
     stored(&*store, execution, journal.to_vec());

@@ -251,8 +251,8 @@ fn a_program_cut_off_after_any_record_comes_to_the_same_end() {
         let clock = Arc::new(TestClock::at(time(&journal[start + 8..end])));
         let store = Arc::new(MemoryStore::default());
         let blobs = [
-            Change::Blob(execution.component, component.clone()),
-            Change::Blob(execution.policy, desk.policy.canonical().into_bytes()),
+            Change::Blob(execution.component, component.clone().into()),
+            Change::Blob(execution.policy, desk.policy.canonical().into_bytes().into()),
         ];
         store.commit(&blobs).unwrap();
         stored(&*store, &execution, journal[..end].to_vec());

@@ -5,6 +5,7 @@ use crate::support::{
     Calls, ManualClock, Place, Shown, boundaries, eventually, id, life, outcome, parse, policy, quick, result, run,
     soon, stored,
 };
+use bytes::Bytes;
 use everstep::capability::Idempotent;
 use everstep::clock::{Clock, SystemClock, TestClock};
 use everstep::output::Output;
@@ -139,8 +140,12 @@ impl Store for CrashStore {
         self.inner.next_due()
     }
 
-    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
         self.inner.blob(digest)
+    }
+
+    fn has_blob(&self, digest: &Digest) -> Result<bool, StoreError> {
+        self.inner.has_blob(digest)
     }
 
     fn survives_the_process(&self) -> bool {
@@ -490,8 +495,8 @@ fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
         let store = Arc::new(MemoryStore::default());
         stored(&*store, &execution, journal.clone());
         let (policy, component) = (policy(), guests::fixture("behaviour").unwrap());
-        let policy = Change::Blob(policy.digest(), policy.canonical().into_bytes());
-        store.commit(&[policy, Change::Blob(execution.component, component)]).unwrap();
+        let policy = Change::Blob(policy.digest(), policy.canonical().into_bytes().into());
+        store.commit(&[policy, Change::Blob(execution.component, component.into())]).unwrap();
         let damaged = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)).build().unwrap();
         let error = damaged.run(run("asks", "null")).await.unwrap_err();
         assert!(error.to_string().starts_with("execution x: the journal is corrupted at byte "), "{error}");

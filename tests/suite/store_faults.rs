@@ -27,10 +27,10 @@ fn script() -> Commits {
     let acquire = Operation::TaskAcquire { id: "a".to_owned(), version: 1, pid: "host".to_owned(), ttl: 60_000 };
     let fulfill = Operation::TaskFulfill { version: 1, settlement: settlement("b", PromiseState::Resolved, 10) };
     vec![
-        vec![create(A, "a"), Change::Blob(Digest::of(b"component"), b"component".to_vec())],
+        vec![create(A, "a"), Change::Blob(Digest::of(b"component"), b"component".to_vec().into())],
         vec![append(A, 0, 100)],
         vec![create(B, "b"), append(B, 0, 5_000), append(A, 1, 10), ask("a.0"), ask("a.1")],
-        vec![Change::Blob(Digest::of(&large), large)],
+        vec![Change::Blob(Digest::of(&large), large.into())],
         vec![at(2, suspend), at(2, listen), append(A, 2, 300), progress(A)],
         vec![at(3, schedule("s")), at(3, schedule("t"))],
         vec![at(4, Operation::PromiseSettle(settlement("a.0", PromiseState::Resolved, 20_000)))],
@@ -45,7 +45,7 @@ fn script() -> Commits {
 
 /// Commits that fill the log until SQLite copies it into the tables, and go on behind that.
 fn script_with_a_checkpoint() -> Commits {
-    let blob = |fill: u8| Change::Blob(Digest::of(&vec![fill; 1_960_000]), vec![fill; 1_960_000]);
+    let blob = |fill: u8| Change::Blob(Digest::of(&vec![fill; 1_960_000]), vec![fill; 1_960_000].into());
     let mut commits = vec![vec![create(A, "a")], vec![blob(1)], vec![append(A, 0, 10)], vec![blob(2)]];
     commits.extend((1..24).map(|segment| vec![append(A, segment, 6_000)]));
     commits
@@ -226,7 +226,7 @@ fn contents(store: &dyn Store) -> Contents {
         offers: store.offers().unwrap(),
         schedules: store.schedules().unwrap(),
         next_due: store.next_due().unwrap(),
-        blobs: BLOBS.iter().map(|digest| store.blob(digest).unwrap()).collect(),
+        blobs: BLOBS.iter().map(|digest| store.blob(digest).unwrap().map(Vec::from)).collect(),
     }
 }
 

@@ -169,7 +169,7 @@ fn crowd(store: &dyn Store, count: u32) {
         host.run(run("awaits", "null").without_waiting()).await.unwrap();
         host.reader().journal(&id("x")).unwrap()
     });
-    let blob = |bytes: Vec<u8>| Change::Blob(everstep::Digest::of(&bytes), bytes);
+    let blob = |bytes: Vec<u8>| Change::Blob(everstep::Digest::of(&bytes), bytes.into());
     store.commit(&[blob(component), blob(policy.canonical().into_bytes())]).unwrap();
     let at = |operation| Change::operation(1_000, operation);
     for first in (0..count).step_by(1_000) {

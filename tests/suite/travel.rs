@@ -148,7 +148,7 @@ fn golden_journals_are_repeated() {
         }
         let journal = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let store = Arc::new(MemoryStore::default());
-        let blob = |bytes: Vec<u8>| Change::Blob(everstep::Digest::of(&bytes), bytes);
+        let blob = |bytes: Vec<u8>| Change::Blob(everstep::Digest::of(&bytes), bytes.into());
         let component = everstep_tests::guests::fixture("behaviour").unwrap();
         store.commit(&[blob(component), blob(policy().canonical().into_bytes())]).unwrap();
         stored(&*store, &golden(&store, function, args, seed(&journal)), journal);

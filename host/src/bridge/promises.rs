@@ -177,7 +177,7 @@ impl Bridge {
             Cow::Borrowed(_) => (self.grants.digest, None),
             Cow::Owned(narrowed) => {
                 let policy = narrowed.digest();
-                (policy, Some(Change::Blob(policy, narrowed.canonical().into_bytes())))
+                (policy, Some(Change::Blob(policy, narrowed.canonical().into_bytes().into())))
             }
         };
         let target = target.unwrap_or_else(|| self.claim.target.to_string());

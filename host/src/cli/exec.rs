@@ -1,12 +1,13 @@
 //! `everstep exec`: a Python program as a durable function.
 
+use super::place::CacheArg;
 use super::report::Summary;
 use super::run::{self, How};
 use super::watch::Session;
 use super::{Failure, Outcome, json_line, text};
 use everstep::policy::{ClockGrant, RandomGrant};
 use everstep::store::{FailureKind, State};
-use everstep::{Policy, Report, Run};
+use everstep::{Component, Policy, Report, Run};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -66,8 +67,8 @@ pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
 }
 
 /// The component that holds CPython.
-pub(super) fn component(policy: &Policy) -> Result<Vec<u8>, Failure> {
-    run::load_component(&python()?, policy)
+pub(super) fn component(policy: &Policy, cache: &CacheArg) -> Result<Component, Failure> {
+    cache.component(&run::component_file(&python()?, policy)?)
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
@@ -76,7 +77,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     how.store.check_out_of_reach(&policy)?;
     let (code, name) = program(code, file.as_deref())?;
     let args = serde_json::json!({ "code": code, "filename": name }).to_string();
-    let component = component(&policy)?;
+    let component = component(&policy, &how.cache)?;
     how.run(Run::new(component, "execute", args, policy), tell)
 }
 

@@ -3,7 +3,6 @@
 use super::Outcome;
 use super::console::Style;
 use super::place::{CacheArg, NetworkArg, Settings, StoreArg, WarmArg};
-use super::replay::read_component;
 use super::watch::{Session, block_on};
 use everstep::{ExecutionId, Patience, Scope};
 use std::path::PathBuf;
@@ -51,7 +50,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     args.store.store.existing()?;
     block_on(Box::pin(async move {
         let Args { source, at, id, component, no_wait, warm, network, store, json, cache } = args;
-        let component = component.map(|file| read_component(&file)).transpose()?;
+        let component = component.map(|file| cache.component(&file)).transpose()?;
         let settings = Settings { cache, warm, network, scope: Scope::Started };
         let session = Session::start(store.store, settings, Style { json, several: false })?;
         let (host, new) = (session.host.clone(), id.clone());

@@ -1,7 +1,7 @@
 //! The store that a command works on.
 
 use super::{Failure, complain, text};
-use everstep::{Builder, Everstep, Policy, Reader, Scope, network};
+use everstep::{Builder, Component, Everstep, Policy, Reader, Scope, network};
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -191,6 +191,12 @@ impl CacheArg {
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         let default = || user_folder("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("everstep/components"));
         self.cache.clone().or_else(default)
+    }
+
+    /// A component from a file.
+    pub(crate) fn component(&self, file: &Path) -> Result<Component, Failure> {
+        let component = Component::open(file, self.folder().as_deref());
+        component.map_err(Failure::io(format!("cannot read the component {}", file.display())))
     }
 }
 

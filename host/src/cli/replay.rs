@@ -5,9 +5,9 @@ use super::show::table;
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, print, print_json, text};
 use everstep::store::FileStore;
-use everstep::{Component, Everstep, ExecutionId, Replay, ReplayEnd, Scope};
+use everstep::{Everstep, ExecutionId, Replay, ReplayEnd, Scope};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Execute an execution again against its journal, without any effect
@@ -42,7 +42,7 @@ Examples:
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { id, to, component, store, json, cache } = args;
-    let component = component.map(|file| read_component(&file)).transpose()?;
+    let component = component.map(|file| cache.component(&file)).transpose()?;
     let store = FileStore::read(store.store.existing()?).map_err(everstep::Error::from)?;
     let builder = Everstep::over(Arc::new(store)).scope(Scope::Nothing);
     let host = cache.folder().into_iter().fold(builder, everstep::Builder::cache).build()?;
@@ -67,10 +67,4 @@ fn tell(id: &ExecutionId, replay: &Replay, other: bool, json: bool) -> Result<()
         ReplayEnd::Stopped(reason) => format!("stopped: {}", text::line(reason, 400)),
     };
     print(&format!("{}\n{end}\n", table(&replay.steps)))
-}
-
-/// A component from a file.
-pub(super) fn read_component(file: &Path) -> Result<Component, Failure> {
-    let bytes = std::fs::read(file).map_err(Failure::io(format!("cannot read the component {}", file.display())))?;
-    Ok(bytes.into())
 }

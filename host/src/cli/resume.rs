@@ -2,7 +2,6 @@
 
 use super::console::Style;
 use super::place::{CacheArg, NetworkArg, Settings, StoreArg, WarmArg};
-use super::replay::read_component;
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, json_line};
@@ -65,7 +64,7 @@ fn patience(no_wait: bool) -> Patience {
 
 async fn one(id: &ExecutionId, args: Args) -> Outcome {
     let Args { component, no_wait, warm, network, store, json, cache, .. } = args;
-    let component = component.map(|file| read_component(&file)).transpose()?;
+    let component = component.map(|file| cache.component(&file)).transpose()?;
     let settings = Settings { cache, warm, network, scope: Scope::Started };
     let session = Session::start(store.store, settings, Style { json, several: false })?;
     let host = session.host.clone();

@@ -55,7 +55,7 @@ pub(super) struct How {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    cache: CacheArg,
+    pub(super) cache: CacheArg,
 }
 
 const EXAMPLES: &str = "\
@@ -69,7 +69,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let policy = load_policy(policy.as_deref())?;
     how.store.check_out_of_reach(&policy)?;
     let args = read_args(&args)?;
-    let component = load_component(&target, &policy)?;
+    let component = how.cache.component(&component_file(&target, &policy)?)?;
     how.run(Run::new(component, function, args, policy), tell)
 }
 
@@ -176,11 +176,6 @@ pub(super) fn read_args(args: &str) -> Result<String, Failure> {
 }
 
 /// The bytes of a component; a crate is built first if it has changed.
-pub(super) fn load_component(target: &Path, policy: &Policy) -> Result<Vec<u8>, Failure> {
-    let file = component_file(target, policy)?;
-    std::fs::read(&file).map_err(Failure::io(format!("cannot read the component {}", file.display())))
-}
-
 /// The file of a component; a crate is built first if it has changed.
 pub(super) fn component_file(target: &Path, policy: &Policy) -> Result<PathBuf, Failure> {
     if target.is_dir() {

@@ -1,7 +1,6 @@
 //! `everstep upgrade`.
 
 use super::place::{CacheArg, StoreArg};
-use super::replay::read_component;
 use super::watch::block_on;
 use super::{Exit, Outcome, print, print_json};
 use everstep::{Everstep, ExecutionId, Scope};
@@ -31,7 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { id, component, store, json, cache } = args;
-    let component = read_component(&component)?;
+    let component = cache.component(&component)?;
     let builder = Everstep::open(store.store.existing()?).scope(Scope::Nothing);
     let host = cache.folder().into_iter().fold(builder, everstep::Builder::cache).build()?;
     let replay = block_on(async { Ok(host.upgrade(&id, &component).await?) })?;

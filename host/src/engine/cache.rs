@@ -3,38 +3,50 @@
 //! A precompiled component is machine code, and the engine trusts it. So a file is used only if a key that never leaves
 //! this folder vouches for it under exactly the name it is asked for; anything else in its place is compiled anew. The MAC stands in a
 //! file beside it, so that the code can be mapped as it is and not copied. A file is never changed once it has its name.
+//! Digests of component files that have not changed are noted there too, so that they need not be read.
 
 use super::Error;
 use crate::id::Digest;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 use tracing::warn;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 /// A cache folder that has been found safe.
-pub(super) struct Cache {
+pub(crate) struct Cache {
     dir: PathBuf,
     key: [u8; KEY],
 }
 
-const MAGIC: &[u8; 8] = b"EVSTPC02";
+/// To be raised with what a component must be before it is compiled: code in the cache is not looked at again.
+const MAGIC: &[u8; 8] = b"EVSTPC03";
 const KEY: usize = 32;
 const MAC: usize = blake3::OUT_LEN;
+const DIGEST: usize = 32;
 const KEY_FILE: &str = "key";
+/// The extension of the file that holds code.
+const CODE_FILE: &str = "cwasm";
 /// The extension of the file that holds the MAC.
 const MAC_FILE: &str = "mac";
+/// The extension of a note of the digest that a file has.
+const DIGEST_FILE: &str = "digest";
+/// A file that was changed later than this before it was read may change again without a new time: clocks of file systems are coarse.
+const SETTLED: Duration = Duration::from_secs(2);
+/// What all code in the folder may take.
+const MAX_FOLDER: u64 = 2 << 30;
 /// Larger than any artefact of a component that may be compiled.
 const MAX_FILE: u64 = 1 << 30;
 
 impl Cache {
     /// Opens the folder, making it and its key if need be. A folder that cannot be trusted is reported and left alone.
-    pub(super) fn open(dir: &Path) -> Option<Self> {
+    pub(crate) fn open(dir: &Path) -> Option<Self> {
         match secure_folder(dir).and_then(|()| secure_key(dir)) {
             Ok(key) => Some(Self { dir: dir.to_owned(), key }),
             Err(error) => {
@@ -52,7 +64,7 @@ impl Cache {
         compile: impl FnOnce() -> Result<Vec<u8>, Error>,
     ) -> Result<Component, Error> {
         let name = cache_key(engine, digest);
-        let path = self.dir.join(format!("{}.cwasm", name.to_hex()));
+        let path = self.dir.join(format!("{}.{CODE_FILE}", name.to_hex()));
         if let Some(component) = self.read(engine, &path, &name) {
             return Ok(component);
         }
@@ -88,32 +100,87 @@ impl Cache {
     fn is_authentic(&self, file: &File, path: &Path, name: &blake3::Hash) -> bool {
         let recorded = read_regular(&path.with_extension(MAC_FILE), MAC as u64);
         let mac = recorded.ok().and_then(|bytes| <[u8; MAC]>::try_from(bytes).ok());
-        let found = self.mac(name, file);
+        let found = self.keyed(name).update_mmap_rayon(same_file(file)).map(|hasher| hasher.finalize());
         // `blake3::Hash` compares in constant time.
         matches!((mac, found), (Some(mac), Ok(found)) if found == mac)
     }
 
-    fn mac(&self, name: &blake3::Hash, artefact: impl Read) -> io::Result<blake3::Hash> {
+    /// The digest that is noted for a file, if the file is as it was then.
+    ///
+    /// A wrong one would do no harm: code is kept under the digest of what it was made of, and bytes are checked when they are read.
+    pub(crate) fn digest(&self, file: &Metadata) -> Option<Digest> {
+        let name = file_key(file);
+        let noted = read_regular(&self.digest_file(&name), (DIGEST + MAC) as u64).ok()?;
+        let (digest, mac) = noted.split_first_chunk::<DIGEST>()?;
+        let mac = <[u8; MAC]>::try_from(mac).ok()?;
+        (self.keyed(&name).update(digest).finalize() == mac).then_some(Digest(*digest))
+    }
+
+    /// Notes the digest of a file that was read whole, unless it has just been changed.
+    pub(crate) fn note(&self, file: &Metadata, digest: Digest, now: SystemTime) {
+        if !has_settled(file, now) {
+            return;
+        }
+        let name = file_key(file);
+        let mac = self.keyed(&name).update(&digest.0).finalize();
+        let noted = self.put(&[&digest.0[..], mac.as_bytes()].concat(), &self.digest_file(&name));
+        if let Err(error) = noted {
+            warn!(%digest, %error, "the digest of a component could not be noted");
+        }
+    }
+
+    fn digest_file(&self, name: &blake3::Hash) -> PathBuf {
+        self.dir.join(format!("{}.{DIGEST_FILE}", name.to_hex()))
+    }
+
+    fn keyed(&self, name: &blake3::Hash) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(MAGIC).update(name.as_bytes());
-        Ok(hasher.update_reader(artefact)?.finalize())
+        hasher
     }
 
     fn write(&self, path: &Path, name: &blake3::Hash, artefact: &[u8]) -> io::Result<()> {
+        let mac = self.keyed(name).update_rayon(artefact).finalize();
+        // Where two processes write the same, the code of one may stand beside the MAC of the other: it is compiled anew then.
+        self.put(artefact, path)?;
+        self.put(mac.as_bytes(), &path.with_extension(MAC_FILE))?;
+        self.make_room(MAX_FOLDER)
+    }
+
+    /// Removes the code that was not used for the longest time, so that what is left has at most so many bytes. Who has it mapped keeps it.
+    pub(super) fn make_room(&self, most: u64) -> io::Result<()> {
+        let mut code = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if entry.path().extension().is_some_and(|extension| extension == CODE_FILE) {
+                let found = entry.metadata()?;
+                code.push((found.accessed()?.max(found.modified()?), found.len(), entry.path()));
+            }
+        }
+        code.sort_unstable_by(|a, b| b.cmp(a));
+        let mut room = most;
+        for (_, length, path) in code {
+            match room.checked_sub(length) {
+                Some(rest) => room = rest,
+                None => {
+                    fs::remove_file(&path)?;
+                    fs::remove_file(path.with_extension(MAC_FILE))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a whole file aside and gives it its name.
+    fn put(&self, bytes: &[u8], path: &Path) -> io::Result<()> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let temporary = format!(".{}.{}.tmp", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         let temporary = self.dir.join(temporary);
-        let mac = self.mac(name, artefact)?;
-        let put = |bytes: &[u8], path: &Path| {
-            let written = create(&temporary).and_then(|mut file| {
-                file.write_all(bytes)?;
-                fs::rename(&temporary, path)
-            });
-            written.inspect_err(|_| drop(fs::remove_file(&temporary)))
-        };
-        // Where two processes write the same, the code of one may stand beside the MAC of the other: it is compiled anew then.
-        put(artefact, path)?;
-        put(mac.as_bytes(), &path.with_extension(MAC_FILE))
+        let written = create(&temporary).and_then(|mut file| {
+            file.write_all(bytes)?;
+            fs::rename(&temporary, path)
+        });
+        written.inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 }
 
@@ -127,14 +194,31 @@ pub(super) fn deserialize(engine: &Engine, artefact: &[u8]) -> Result<Component,
 
 /// Makes a component of a file that a MAC vouches for. Its pages are those of the file, shared by all processes that map it.
 fn map(engine: &Engine, file: &File) -> Result<Component, Error> {
-    // The file that was checked, whatever has its name by now.
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     #[allow(unsafe_code, reason = "see the comment inside")]
     // SAFETY: the file holds what `precompile_component` returned to a host of the same user that knew the key, as `is_authentic` has
     // just found. It belongs to this user, in a folder that nobody else can write; every file there is renamed to its name when it is complete, and
     // never written again, so that it stays what it was for as long as it is mapped.
-    let component = unsafe { Component::deserialize_file(engine, path) };
+    let component = unsafe { Component::deserialize_file(engine, same_file(file)) };
     component.map_err(|source| Error::DoesNotFit(source.into_boxed_dyn_error()))
+}
+
+/// A path to an open file, whatever has its name by now.
+fn same_file(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
+/// What says that a file is the same and unchanged: the system sets the time of the last change, nobody else can.
+fn file_key(file: &Metadata) -> blake3::Hash {
+    let mut hasher = Blake3(blake3::Hasher::new());
+    hasher.write(MAGIC);
+    (file.dev(), file.ino(), file.size()).hash(&mut hasher);
+    (file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()).hash(&mut hasher);
+    hasher.0.finalize()
+}
+
+fn has_settled(file: &Metadata, now: SystemTime) -> bool {
+    let changed = u64::try_from(file.ctime()).map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    changed.is_ok_and(|changed| now.duration_since(changed).is_ok_and(|age| age > SETTLED))
 }
 
 /// What the file depends on: its form, the component, and the engine's version and flags.

@@ -36,6 +36,9 @@ pub enum Error {
         /// How many sizes may be in use.
         max: usize,
     },
+    /// The bytes of the component are out of reach.
+    #[error("cannot read the component: {0}")]
+    Read(#[source] std::io::Error),
     /// The bytes are something else.
     #[error("this is not a WebAssembly component but {found}")]
     NotAComponent {

@@ -15,13 +15,14 @@ mod shape;
 mod ticker;
 pub(crate) mod wasi;
 
+pub(crate) use cache::Cache;
 pub(crate) use config::SPARE;
 pub use error::Error;
 pub(crate) use error::list;
 pub(crate) use limits::{Limiter, Limits};
 
 use crate::id::Digest;
-use cache::Cache;
+use crate::store::Blob;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -96,25 +97,25 @@ impl Engines {
         state.loaded.iter().find(|(stack, it)| *stack == wasm_stack && it.digest == digest).map(|(_, it)| it.clone())
     }
 
-    /// Loads a component: checks its shape, then takes its code from the cache or compiles it.
+    /// Loads a component: takes its code from the cache, or checks its shape and compiles it.
     ///
-    /// Blocks, for seconds when a large component is compiled. `digest` must be that of `bytes`: it is the key under which
-    /// the code is found again.
-    pub(crate) fn load(&self, bytes: &[u8], digest: Digest, wasm_stack: usize) -> Result<Component, Error> {
+    /// Blocks, for seconds when a large component is compiled. `digest` must be that of the bytes, which are read only then: it is the
+    /// key under which the code is found again.
+    pub(crate) fn load(&self, content: &Blob, digest: Digest, wasm_stack: usize) -> Result<Component, Error> {
         if let Some(component) = self.loaded(digest, wasm_stack) {
             return Ok(component);
         }
-        let shape = shape::check(bytes)?;
         let engine = self.engine(wasm_stack)?;
         let compile = || {
-            (self.options.compiling)(bytes.len());
-            compile(&engine, bytes)
+            let bytes = content.bytes().map_err(Error::Read)?;
+            compile(&engine, &bytes, self.options.compiling)
         };
         let component = match &self.cache {
             Some(cache) => cache.load(&engine, digest, compile)?,
             None => cache::deserialize(&engine, &compile()?)?,
         };
-        let component = Component { engine, component, digest, imports_wasi: shape.imports_wasi };
+        let imports_wasi = component.component_type().imports(&engine).any(|(name, _)| name.starts_with("wasi:"));
+        let component = Component { engine, component, digest, imports_wasi };
         self.remember(wasm_stack, component.clone());
         Ok(component)
     }
@@ -147,8 +148,11 @@ impl Engines {
     }
 }
 
-fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+/// Code of what has the shape of a component that may run here: what is in the cache has been through this.
+fn compile(engine: &wasmtime::Engine, bytes: &[u8], compiling: fn(usize)) -> Result<Vec<u8>, Error> {
+    shape::check(bytes)?;
     budget::check(bytes)?;
+    compiling(bytes.len());
     engine.precompile_component(bytes).map_err(|source| Error::Compile(source.into_boxed_dyn_error()))
 }
 

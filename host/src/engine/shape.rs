@@ -6,13 +6,6 @@
 use super::{Error, wasi};
 use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload};
 
-/// What the loader needs to know about a component.
-#[derive(Debug)]
-pub(super) struct Shape {
-    /// Whether it needs the virtual WASI.
-    pub imports_wasi: bool,
-}
-
 /// The package of our own imports, and the versions that are compatible with what we link.
 const HOST: (&str, &str) = ("everstep:host/", "0.1.");
 /// The interfaces of that package that a guest may import.
@@ -43,7 +36,7 @@ const MAX_INSTANTIATIONS: u64 = 256;
 const MAX_NESTING: u64 = 3;
 
 /// Refuses what is no component, what imports more than this host offers, what is no guest, and what is too much to compile.
-pub(super) fn check(bytes: &[u8]) -> Result<Shape, Error> {
+pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
     at_most("bytes", bytes.len() as u64, MAX_BYTES)?;
     is_component(bytes)?;
     let names = Walk::default().run(bytes)?;
@@ -54,7 +47,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Shape, Error> {
     if !names.exports.iter().any(|name| is_guest(name)) {
         return Err(Error::MissingExport { export: GUEST, exports: names.exports });
     }
-    Ok(Shape { imports_wasi: names.imports.iter().any(|name| name.starts_with("wasi:")) })
+    Ok(())
 }
 
 pub(super) fn at_most(what: &'static str, found: u64, max: u64) -> Result<(), Error> {

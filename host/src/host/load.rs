@@ -1,15 +1,16 @@
 //! What executions need to run: components and policies, from the store or from the caller.
 
-use super::run::Component;
+use super::component::Component;
 use super::{Error, Inner};
 use crate::bridge::{Bridge, Parts, Patience, State, TaskClaim};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::journal::{Committer, History, Journal};
 use crate::policy::{Limits, Policy};
-use crate::store::{Execution, ExecutionKey, MemoryStore, Progress};
+use crate::store::{Blob, Execution, ExecutionKey, MemoryStore, Progress};
 use crate::worker::{FunctionInfo, Loaded};
 use std::collections::HashSet;
+use std::io;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,9 +45,9 @@ impl Inner {
         if let Some(loaded) = components().get(&(digest, wasm_stack)) {
             return Ok(Arc::clone(loaded));
         }
-        let (inner, bytes) = (Arc::clone(self), component.bytes.clone());
+        let (inner, content) = (Arc::clone(self), component.content.clone());
         let stack = usize::try_from(wasm_stack).unwrap_or(usize::MAX);
-        let task = tokio::task::spawn_blocking(move || Loaded::link(inner.engines.load(&bytes, digest, stack)?));
+        let task = tokio::task::spawn_blocking(move || Loaded::link(inner.engines.load(&content, digest, stack)?));
         let lost = |error: tokio::task::JoinError| Error::Start(std::io::Error::other(error));
         let loaded = Arc::new(task.await.map_err(lost)??);
         let mut components = components();
@@ -85,13 +86,6 @@ impl Inner {
         loaded.functions(scratch).await
     }
 
-    fn blob(&self, what: &'static str, digest: Digest, id: &ExecutionId) -> Result<Vec<u8>, Error> {
-        let missing = || Error::Missing { what, digest, id: id.clone() };
-        let bytes = self.committer.store().blob(&digest)?.ok_or_else(missing)?;
-        self.kept().insert(digest);
-        Ok(bytes)
-    }
-
     /// The blobs that the store is known to hold.
     pub(super) fn kept(&self) -> MutexGuard<'_, HashSet<Digest>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
@@ -99,13 +93,23 @@ impl Inner {
 
     /// The component of an execution.
     pub(super) fn stored_component(&self, execution: &Execution) -> Result<Component, Error> {
-        let bytes = self.blob("component", execution.component, &execution.id)?;
-        Ok(Component::known(bytes, execution.component))
+        let (digest, store) = (execution.component, Arc::clone(self.committer.store()));
+        if !self.kept().contains(&digest) {
+            let missing = || Error::Missing { what: "component", digest, id: execution.id.clone() };
+            store.has_blob(&digest)?.then_some(()).ok_or_else(missing)?;
+            self.kept().insert(digest);
+        }
+        let gone = || io::Error::other("it is not in the store any more");
+        let content = Blob::elsewhere(0, move || store.blob(&digest).map_err(io::Error::other)?.ok_or_else(gone));
+        Ok(Component { digest, content })
     }
 
     /// The policy that an execution is pinned to.
     pub(super) fn stored_policy(&self, execution: &Execution) -> Result<Policy, Error> {
-        let policy = self.blob("policy", execution.policy, &execution.id)?;
+        let digest = execution.policy;
+        let missing = || Error::Missing { what: "policy", digest, id: execution.id.clone() };
+        let policy = self.committer.store().blob(&digest)?.ok_or_else(missing)?;
+        self.kept().insert(digest);
         Ok(Policy::from_canonical(&String::from_utf8_lossy(&policy))?)
     }
 

@@ -4,6 +4,7 @@
 //! `schedule` starts at given times, `work` takes up what is offered and lets time pass, `settle` lets people and clients answer, `travel` replays and forks, `live` says who holds an execution, `view`
 //! reads a store for people, `error` is what can go wrong.
 
+mod component;
 mod conclude;
 mod error;
 mod live;
@@ -15,8 +16,9 @@ mod travel;
 mod view;
 mod work;
 
+pub use component::Component;
 pub use error::Error;
-pub use run::{Component, Handle, Report, Run};
+pub use run::{Handle, Report, Run};
 pub use settle::Cancellation;
 pub use travel::{Replay, ReplayEnd};
 pub use view::{Reader, StepOutcome, StepView};

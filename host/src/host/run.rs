@@ -1,5 +1,6 @@
 //! Starting and resuming: from what is asked, or what is stored, to a run.
 
+use super::component::Component;
 use super::conclude::Concluded;
 use super::live::{Claim, Claimed, Outcome, Running};
 use super::{Error, Everstep, StepOutcome, StepView};
@@ -12,9 +13,8 @@ use crate::journal::Journal;
 use crate::policy::Policy;
 use crate::store::operation::{NewPromise, Operation, Reply};
 use crate::store::record::{NEVER, TaskState};
-use crate::store::{self, Change, Execution, Failure, FailureKind, Invocation, NewExecution, Progress};
+use crate::store::{self, Blob, Change, Execution, Failure, FailureKind, Invocation, NewExecution, Progress};
 use crate::worker::{Ending, FunctionInfo, Job, Loaded, drive};
-use bytes::Bytes;
 use futures::FutureExt;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -40,13 +40,6 @@ pub struct Run {
     pub patience: Patience,
     /// How long it may take, waiting included, before it fails as timed out; none: forever. What it calls ends with it.
     pub timeout: Option<Duration>,
-}
-
-/// A component, as `everstep build` writes it. Cheap to clone; the digest is computed once.
-#[derive(Clone, Debug)]
-pub struct Component {
-    pub(super) bytes: Bytes,
-    pub(super) digest: Digest,
 }
 
 /// What a run came to.
@@ -121,25 +114,6 @@ impl Run {
     pub fn without_waiting(mut self) -> Self {
         self.patience = Patience::None;
         self
-    }
-}
-
-impl<B: Into<Bytes>> From<B> for Component {
-    fn from(bytes: B) -> Self {
-        let bytes = bytes.into();
-        Self { digest: Digest::of(&bytes), bytes }
-    }
-}
-
-impl Component {
-    /// A component whose digest is known.
-    pub(super) fn known(bytes: Vec<u8>, digest: Digest) -> Self {
-        Self { bytes: bytes.into(), digest }
-    }
-
-    /// The identity of the component: the SHA-256 of its bytes.
-    pub fn digest(&self) -> Digest {
-        self.digest
     }
 }
 
@@ -302,8 +276,8 @@ impl Everstep {
             // Locked until they are submitted: nobody may rely on a blob that could come later than what needs it.
             let mut kept = inner.kept();
             let blobs = [
-                keep(&mut kept, execution.component, || run.component.bytes.to_vec()),
-                keep(&mut kept, grants.digest, || grants.policy.canonical().into_bytes()),
+                keep(&mut kept, execution.component, || run.component.content.clone()),
+                keep(&mut kept, grants.digest, || grants.policy.canonical().into_bytes().into()),
             ];
             inner.committer.submit(blobs.into_iter().flatten().chain([created]), Vec::new())
         };
@@ -335,7 +309,7 @@ impl Everstep {
                 let loaded = inner.load(component, &grants).await?;
                 inner.check_function(&loaded, &grants, &execution.function).await?;
                 // Whether this is ever written is open until then, so it cannot be noted as kept.
-                when_live.push(Change::Blob(component.digest, component.bytes.to_vec()));
+                when_live.push(Change::Blob(component.digest, component.content.clone()));
                 loaded
             }
         };
@@ -635,8 +609,8 @@ impl Report {
 }
 
 /// A blob to put into the store, unless it is known to be there.
-fn keep(kept: &mut HashSet<Digest>, digest: Digest, bytes: impl FnOnce() -> Vec<u8>) -> Option<Change> {
-    kept.insert(digest).then(|| Change::Blob(digest, bytes()))
+fn keep(kept: &mut HashSet<Digest>, digest: Digest, blob: impl FnOnce() -> Blob) -> Option<Change> {
+    kept.insert(digest).then(|| Change::Blob(digest, blob()))
 }
 
 fn check_same(run: &Run, function: &str, args: &str) -> Result<(), Error> {

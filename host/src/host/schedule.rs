@@ -44,8 +44,8 @@ impl Everstep {
             promise_tags,
         };
         let blobs = [
-            Change::Blob(component, run.component.bytes.to_vec()),
-            Change::Blob(grants.digest, grants.policy.canonical().into_bytes()),
+            Change::Blob(component, run.component.content),
+            Change::Blob(grants.digest, grants.policy.canonical().into_bytes().into()),
         ];
         let create = Change::operation(inner.clock.now_ms(), Operation::ScheduleCreate(new.clone()));
         let (ticket, asked) = inner.committer.ask(blobs.into_iter().chain([create]));

@@ -1,8 +1,8 @@
 //! Time travel: an execution repeated from its journal, forked at a step, or moved to another component.
 
+use super::component::Component;
 use super::live::Claimed;
 use super::load::scratch_parts;
-use super::run::Component;
 use super::{Error, Everstep, StepView};
 use crate::bridge::{APPROVAL, Bridge, Stop};
 use crate::grants::Grants;
@@ -117,7 +117,7 @@ impl Everstep {
             Change::Append { key, segment: 0, bytes },
             Change::Progress(key, Box::new(progress)),
         ];
-        let blob = component.map(|component| Change::Blob(component.digest, component.bytes.to_vec()));
+        let blob = component.map(|component| Change::Blob(component.digest, component.content.clone()));
         let operation = Box::new(Operation::PromiseCreate(promise));
         let created = Change::Operation { now_ms, operation, then };
         let ticket = inner.committer.submit(blob.into_iter().chain([created]), Vec::new());
@@ -166,7 +166,7 @@ impl Everstep {
         let replay = self.replay(id, None, Some(component)).await?;
         check_repeated(id, &replay)?;
         let changes =
-            [Change::Blob(component.digest, component.bytes.to_vec()), Change::Component(key, component.digest)];
+            [Change::Blob(component.digest, component.content.clone()), Change::Component(key, component.digest)];
         let ticket = self.inner.committer.submit(changes, Vec::new());
         self.inner.committer.durable(ticket).await?;
         Ok(replay)

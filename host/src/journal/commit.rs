@@ -356,7 +356,8 @@ fn write_on_request(committer: &Weak<Committer>) {
 
 fn weight(change: &Change) -> usize {
     match change {
-        Change::Append { bytes, .. } | Change::Blob(_, bytes) => bytes.len(),
+        Change::Append { bytes, .. } => bytes.len(),
+        Change::Blob(_, blob) => usize::try_from(blob.length()).unwrap_or(usize::MAX),
         Change::Operation { then, .. } => 256 + then.iter().map(weight).sum::<usize>(),
         _ => 256,
     }

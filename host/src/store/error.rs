@@ -1,6 +1,7 @@
 //! What can go wrong with a store, and the one translation from SQLite's errors.
 
 use super::{ExecutionKey, NewExecution};
+use crate::id::Digest;
 use rusqlite::ErrorCode;
 use std::path::PathBuf;
 
@@ -86,6 +87,11 @@ impl Error {
     pub(super) fn no_place(key: ExecutionKey, segment: u32) -> Self {
         let change = format!("to append segment {segment} to the journal of execution key {}", key.0);
         Self::Refused { change, reason: "it is not the next segment of a known execution" }
+    }
+
+    pub(super) fn unreadable(digest: Digest, error: &std::io::Error) -> Self {
+        let change = format!("to keep the bytes with the digest {digest} ({error})");
+        Self::Refused { change, reason: "they cannot be read" }
     }
 
     pub(super) fn unknown(key: ExecutionKey) -> Self {

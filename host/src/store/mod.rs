@@ -8,6 +8,7 @@
 //!
 //! Read `mod.rs` (the contract), `record.rs` and `operation.rs`, then `machine/`, `memory/`, `file/` (how it survives), `error.rs`.
 
+mod blob;
 mod cron;
 mod error;
 mod file;
@@ -19,6 +20,7 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
+pub use blob::Blob;
 pub use error::Error;
 pub use file::FileStore;
 pub use invocation::{Asked, Invocation, PendingPromise};
@@ -27,6 +29,7 @@ pub use memory::MemoryStore;
 
 use crate::guest_error::GuestError;
 use crate::id::{Digest, ExecutionId};
+use bytes::Bytes;
 use operation::{Answer, Event, Operation};
 use record::{Promise, Schedule, Task};
 use serde::{Deserialize, Serialize};
@@ -71,7 +74,10 @@ pub trait Store: Send + Sync + 'static {
     fn next_due(&self) -> Result<Option<u64>, Error>;
 
     /// Content-addressed bytes.
-    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error>;
+    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error>;
+
+    /// Whether there are bytes of that digest, without a look at them.
+    fn has_blob(&self, digest: &Digest) -> Result<bool, Error>;
 
     /// Whether a new process that opens this store finds what was committed.
     fn survives_the_process(&self) -> bool;
@@ -120,7 +126,7 @@ pub enum Change {
     /// Another component takes over an execution.
     Component(ExecutionKey, Digest),
     /// Content-addressed bytes; putting the same again changes nothing.
-    Blob(Digest, Vec<u8>),
+    Blob(Digest, Blob),
 }
 
 /// What an operation came to.

@@ -356,11 +356,14 @@ fn a_blob_is_found_by_its_digest() {
         let large = vec![0xa5; 20 << 20];
         for bytes in [&b""[..], b"policy", &large] {
             for _ in 0..2 {
-                stores().commit(&[Change::Blob(Digest::of(bytes), bytes.to_vec())]).unwrap();
+                stores().commit(&[Change::Blob(Digest::of(bytes), bytes.to_vec().into())]).unwrap();
             }
             assert!(stores().blob(&Digest::of(bytes)).unwrap().as_deref() == Some(bytes));
         }
         assert_eq!(stores().blob(&Digest::of(b"unknown")).unwrap(), None);
+        assert!(
+            stores().has_blob(&Digest::of(b"policy")).unwrap() && !stores().has_blob(&Digest::of(b"unknown")).unwrap()
+        );
     });
 }
 
@@ -430,7 +433,7 @@ fn all_changes(key: ExecutionKey) -> Vec<Change> {
         operation(Operation::ScheduleDelete { id: "s".to_owned() }),
         operation(Operation::CancelTree { id: "b".to_owned() }),
         Change::operation(60_000, Operation::Sweep),
-        Change::Blob(Digest::of(b"lost"), b"lost".to_vec()),
+        Change::Blob(Digest::of(b"lost"), b"lost".to_vec().into()),
     ]
 }
 

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 struct Folder {
     dir: tempfile::TempDir,
@@ -32,7 +33,7 @@ impl Folder {
         let before = self.compiled.get();
         let compiling = || {
             self.compiled.set(before + 1);
-            compile(&self.engine, bytes)
+            compile(&self.engine, bytes, |_| {})
         };
         cache.load(&self.engine, Digest::of(bytes), compiling).unwrap();
         self.compiled.get() != before
@@ -134,6 +135,64 @@ fn the_code_of_another_component_or_engine_is_not_taken() {
     std::os::unix::fs::symlink("/etc/passwd", &first).unwrap();
     assert!(folder.compiles(&cache, &returns(1)), "a link is not followed");
     assert!(fs::symlink_metadata(&first).unwrap().is_file(), "and is replaced");
+}
+
+#[test]
+fn code_that_was_used_last_is_kept_when_there_is_no_room() {
+    let folder = Folder::new();
+    let cache = folder.open();
+    folder.compiles(&cache, &returns(1));
+    let old = folder.file();
+    let length = fs::metadata(&old).unwrap().len();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
+    let times = fs::FileTimes::new().set_accessed(long_ago).set_modified(long_ago);
+    fs::File::options().write(true).open(&old).unwrap().set_times(times).unwrap();
+    folder.compiles(&cache, &returns(2));
+    cache.make_room(2 * length + length / 2).unwrap();
+    assert!(old.exists());
+    cache.make_room(length + length / 2).unwrap();
+    assert!(!old.exists() && !old.with_extension("mac").exists());
+    assert!(!folder.compiles(&cache, &returns(2)));
+    assert!(folder.compiles(&cache, &returns(1)));
+}
+
+#[test]
+fn the_digest_of_an_unchanged_file_is_known() {
+    let folder = Folder::new();
+    let cache = folder.open();
+    let (path, digest) = (folder.dir.path().join("guest.wasm"), Digest([7; 32]));
+    let later = || SystemTime::now() + Duration::from_secs(10);
+    let found = || fs::metadata(&path).unwrap();
+    let note = || {
+        let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "digest"))
+    };
+    fs::write(&path, "one").unwrap();
+    cache.note(&found(), digest, SystemTime::now());
+    assert_eq!((cache.digest(&found()), note()), (None, None), "it may change within the same tick of the clock");
+    cache.note(&found(), digest, later());
+    assert_eq!(cache.digest(&found()), Some(digest));
+    let note = note().unwrap();
+    let good = fs::read(&note).unwrap();
+    for place in 0..good.len() {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        fs::write(&note, bad).unwrap();
+        assert_eq!(cache.digest(&found()), None, "byte {place}");
+    }
+    fs::write(&note, &good[..good.len() - 1]).unwrap();
+    assert_eq!(cache.digest(&found()), None);
+    fs::write(&note, &good).unwrap();
+    assert_eq!(cache.digest(&found()), Some(digest));
+    let other = Folder::new();
+    let other_cache = other.open();
+    fs::copy(&note, other.path().join(note.file_name().unwrap())).unwrap();
+    assert_eq!(other_cache.digest(&found()), None, "under another key");
+    let times = found();
+    fs::write(&path, "two").unwrap();
+    let back = fs::FileTimes::new().set_accessed(times.accessed().unwrap()).set_modified(times.modified().unwrap());
+    fs::File::options().write(true).open(&path).unwrap().set_times(back).unwrap();
+    assert_eq!(cache.digest(&found()), None, "changed, with its old time of modification");
 }
 
 #[test]

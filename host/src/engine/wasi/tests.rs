@@ -240,7 +240,7 @@ fn every_interface_of_the_list_is_linked() {
     let guest = r#"(instance $i) (export "everstep:host/guest@0.1.0" (instance $i))"#;
     let bytes = wat::parse_str(format!("(component {imports} {guest})")).unwrap();
     let engines = Engines::new(Options { pool: 1, ..Options::default() }).unwrap();
-    let loaded = engines.load(&bytes, Digest::of(&bytes), 1 << 20).unwrap();
+    let loaded = engines.load(&bytes.clone().into(), Digest::of(&bytes), 1 << 20).unwrap();
     assert!(loaded.imports_wasi);
     let mut linker = Linker::<Script>::new(&loaded.engine);
     add_to_linker(&mut linker).unwrap();

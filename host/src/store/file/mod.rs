@@ -20,6 +20,7 @@ use super::operation::Dialect;
 use super::record::{Promise, Schedule, Task};
 use super::{Applied, Change, Error, Execution, ExecutionKey, PendingPromise, Store};
 use crate::id::{Digest, ExecutionId};
+use bytes::Bytes;
 use lock::Lock;
 use read::Reader;
 use std::path::{Path, PathBuf};
@@ -127,8 +128,12 @@ impl Store for FileStore {
         self.reader().next_due(self.dialect.fires_all())
     }
 
-    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
         self.reader().blob(digest)
+    }
+
+    fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        self.reader().has_blob(digest)
     }
 
     fn survives_the_process(&self) -> bool {

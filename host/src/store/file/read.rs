@@ -7,6 +7,7 @@ use crate::store::invocation::{self, Beside};
 use crate::store::machine::Row;
 use crate::store::record::Schedule;
 use crate::store::{Error, Execution, ExecutionKey, Failure, PendingPromise, Progress};
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 const LAST_KEY: &str = "SELECT coalesce(max(key), 0) FROM executions";
@@ -41,6 +42,7 @@ pub(super) const NEXT_DUE: &str = "SELECT min(at) FROM (
     UNION ALL SELECT min(expires_at) FROM promises WHERE expires_at < 9223372036854775807
     UNION ALL SELECT min(next_run_at) FROM schedules WHERE next_run_at < 9223372036854775807)";
 const BLOB: &str = "SELECT bytes FROM blobs WHERE digest = ?1";
+pub(super) const HAS_BLOB: &str = "SELECT EXISTS (SELECT 1 FROM blobs WHERE digest = ?1)";
 
 /// The connection that reads.
 #[derive(Debug)]
@@ -114,7 +116,12 @@ impl Reader {
         Ok(statement.query_row([all], |row| rows::optional(row, 0))?)
     }
 
-    pub(super) fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        let mut statement = self.connection.prepare_cached(HAS_BLOB)?;
+        Ok(statement.query_row([digest.0], |row| row.get(0))?)
+    }
+
+    pub(super) fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
         let mut statement = self.connection.prepare_cached(BLOB)?;
         let bytes: Option<Vec<u8>> = statement.query_row([digest.0], |row| row.get(0)).optional()?;
         match bytes {
@@ -122,7 +129,7 @@ impl Reader {
                 let found = Digest::of(&bytes).to_string();
                 Err(corrupted("content-addressed bytes".to_owned(), digest.to_string(), found))
             }
-            bytes => Ok(bytes),
+            bytes => Ok(bytes.map(Bytes::from)),
         }
     }
 

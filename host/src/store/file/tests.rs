@@ -3,7 +3,7 @@
 use super::*;
 use crate::store::operation::{NewPromise, NewSchedule, Operation, Settlement};
 use crate::store::record::{NEVER, PromiseState, Value};
-use crate::store::{Asked, Invocation, NewExecution};
+use crate::store::{Asked, Blob, Invocation, NewExecution};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
@@ -49,7 +49,7 @@ fn closed_store() -> TempDir {
         append(2),
         Change::operation(1, Operation::PromiseCreate(promise)),
         Change::operation(1, Operation::ScheduleCreate(schedule)),
-        Change::Blob(Digest::of(b"bytes"), b"bytes".to_vec()),
+        Change::Blob(Digest::of(b"bytes"), b"bytes".to_vec().into()),
     ];
     FileStore::open(dir.path()).unwrap().commit(&changes).unwrap();
     dir
@@ -337,15 +337,28 @@ fn threads_commit_and_read_at_the_same_time() {
 }
 
 #[test]
+fn bytes_that_cannot_be_read_are_refused_and_those_that_are_there_are_not_read() {
+    let dir = scratch();
+    let store = FileStore::open(dir.path()).unwrap();
+    let gone = || Change::Blob(Digest::of(b"gone"), Blob::elsewhere(4, || Err(std::io::Error::other("it is gone"))));
+    let error = store.commit(&[gone()]).unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
+    assert!(error.to_string().contains("it is gone"), "{error}");
+    store.commit(&[Change::Blob(Digest::of(b"gone"), b"gone".to_vec().into())]).unwrap();
+    store.commit(&[gone()]).unwrap();
+    assert_eq!(store.blob(&Digest::of(b"gone")).unwrap().as_deref(), Some(&b"gone"[..]));
+}
+
+#[test]
 fn a_journal_and_a_blob_of_64_mib_fit() {
     let dir = scratch();
     let store = FileStore::open(dir.path()).unwrap();
     let bytes = vec![3; 64 << 20];
     let key = ExecutionKey(1);
     let append = Change::Append { key, segment: 0, bytes: bytes.clone() };
-    store.commit(&[create(key, "a"), append, Change::Blob(Digest::of(&bytes), bytes.clone())]).unwrap();
+    store.commit(&[create(key, "a"), append, Change::Blob(Digest::of(&bytes), bytes.clone().into())]).unwrap();
     assert!(store.journal(key).unwrap().0 == bytes);
-    assert!(store.blob(&Digest::of(&bytes)).unwrap() == Some(bytes));
+    assert!(store.blob(&Digest::of(&bytes)).unwrap() == Some(bytes.into()));
     store.commit(&[create(ExecutionKey(2), "b")]).unwrap();
     let log = dir.path().join("store.db-wal").metadata().unwrap().len();
     assert!(log <= 16 << 20, "the log was not cut back: {log} bytes");

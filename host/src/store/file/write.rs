@@ -1,10 +1,11 @@
 //! One commit: a transaction, in which the machine does the operations, and one statement each does the other changes.
 
+use super::read::HAS_BLOB;
 use super::tables::Tables;
 use crate::id::Digest;
 use crate::store::machine::Machine;
 use crate::store::operation::Dialect;
-use crate::store::{Applied, Change, Error, ExecutionKey, NewExecution, Progress};
+use crate::store::{Applied, Blob, Change, Error, ExecutionKey, NewExecution, Progress};
 use rusqlite::{Connection, ErrorCode, Params, params};
 
 /// Only the task of a promise becomes an execution, and only once.
@@ -20,7 +21,7 @@ const APPEND_NEXT: &str = "INSERT OR FAIL INTO segments (id, bytes) SELECT ?1, ?
     WHERE EXISTS (SELECT 1 FROM segments WHERE id = ?1 - 1)";
 const PROGRESS: &str = "UPDATE executions SET steps = ?2, cpu_us = ?3, updated_ms = ?4, error = ?5 WHERE key = ?1";
 const COMPONENT: &str = "UPDATE executions SET component = ?2 WHERE key = ?1";
-const BLOB: &str = "INSERT INTO blobs (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const BLOB: &str = "INSERT INTO blobs (digest, bytes) VALUES (?1, ?2)";
 
 /// The connection that commits, until the first failure.
 #[derive(Debug)]
@@ -79,10 +80,7 @@ impl Writer {
             Change::Append { key, segment, bytes } => self.append(*key, *segment, bytes),
             Change::Progress(key, progress) => self.progress(*key, progress),
             Change::Component(key, digest) => self.fit(COMPONENT, params![key.0, digest.0], || Error::unknown(*key)),
-            Change::Blob(Digest(digest), bytes) => {
-                self.run(BLOB, params![digest, bytes])?;
-                Ok(())
-            }
+            Change::Blob(digest, blob) => self.keep(*digest, blob),
         }
     }
 
@@ -93,6 +91,15 @@ impl Writer {
             return Err(if taken { Error::taken(execution) } else { Error::no_task(execution) });
         }
         self.fit(CREATE, params![key.0, component.0, policy.0, seed], || Error::taken(execution))
+    }
+
+    /// Bytes that are there already are not read again.
+    fn keep(&self, digest: Digest, blob: &Blob) -> Result<(), Error> {
+        if self.connection.prepare_cached(HAS_BLOB)?.query_row([digest.0], |row| row.get(0))? {
+            return Ok(());
+        }
+        let bytes = blob.bytes().map_err(|error| Error::unreadable(digest, &error))?;
+        self.run(BLOB, params![digest.0, &bytes[..]]).map(drop).map_err(Error::from)
     }
 
     fn append(&self, key: ExecutionKey, segment: u32, bytes: &[u8]) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use crate::store::invocation::{self, Beside};
 use crate::store::machine::{Machine, Row};
 use crate::store::operation::Dialect;
 use crate::store::record::Schedule;
-use crate::store::{Applied, Change, Error, Execution, ExecutionKey, NewExecution, Progress};
+use crate::store::{Applied, Blob, Change, Error, Execution, ExecutionKey, NewExecution, Progress};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Maps {
     pub(super) schedules: BTreeMap<String, Schedule>,
     keys: HashMap<ExecutionId, ExecutionKey>,
     pub(super) executions: HashMap<ExecutionKey, Entry>,
-    pub(super) blobs: HashMap<Digest, Vec<u8>>,
+    pub(super) blobs: HashMap<Digest, Blob>,
     /// How to take back what the current commit has done, in order.
     pub(super) undo: Vec<Undo>,
 }
@@ -70,9 +70,9 @@ impl Maps {
                 let held = std::mem::replace(&mut self.entry(*key)?.execution.component, *digest);
                 self.undo.push(Undo::Component(*key, held));
             }
-            Change::Blob(digest, bytes) => {
+            Change::Blob(digest, blob) => {
                 if !self.blobs.contains_key(digest) {
-                    self.blobs.insert(*digest, bytes.clone());
+                    self.blobs.insert(*digest, blob.clone());
                     self.undo.push(Undo::Blob(*digest));
                 }
             }

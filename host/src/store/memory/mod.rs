@@ -11,6 +11,7 @@ use super::operation::Dialect;
 use super::record::{Promise, Schedule, Task};
 use super::{Applied, Change, Error, Execution, ExecutionKey, PendingPromise, Store};
 use crate::id::{Digest, ExecutionId};
+use bytes::Bytes;
 use maps::Maps;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -104,8 +105,14 @@ impl Store for MemoryStore {
         Ok(self.tables().indexes.next_due(self.dialect.fires_all()))
     }
 
-    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.tables().blobs.get(digest).cloned())
+    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
+        // Cloned first: reading may take its time.
+        let blob = self.tables().blobs.get(digest).cloned();
+        Ok(blob.map(|blob| blob.bytes()).transpose()?)
+    }
+
+    fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.tables().blobs.contains_key(digest))
     }
 
     fn survives_the_process(&self) -> bool {

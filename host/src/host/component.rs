@@ -1,0 +1,104 @@
+//! Components as they are given to a host: bytes, or a file whose bytes are read only if nobody knows what they are.
+
+use crate::engine::Cache;
+use crate::id::Digest;
+use crate::store::Blob;
+use bytes::Bytes;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// A component, as `everstep build` writes it. Cheap to clone; the digest is computed once.
+#[derive(Clone, Debug)]
+pub struct Component {
+    pub(super) digest: Digest,
+    pub(super) content: Blob,
+}
+
+/// A file below this is read as fast as its digest is looked up.
+const WORTH_NOTING: u64 = 1 << 20;
+
+impl Component {
+    /// The component in a file. Where `cache`, the folder that is given to [`Builder::cache`](crate::Builder::cache), knows
+    /// the digest of the unchanged file, nothing of it is read before somebody needs it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn open(path: &Path, cache: Option<&Path>) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let before = file.metadata()?;
+        let cache = cache.filter(|_| before.len() >= WORTH_NOTING).and_then(Cache::open);
+        if let Some(digest) = cache.as_ref().and_then(|cache| cache.digest(&before)) {
+            let length = before.len();
+            let content = Blob::elsewhere(length, move || unchanged(&file, length, digest));
+            return Ok(Self { digest, content });
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
+        file.read_to_end(&mut bytes)?;
+        let component = Self::from(bytes);
+        if let Some(cache) = cache.filter(|_| is_same(&before, file.metadata())) {
+            cache.note(&before, component.digest, now());
+        }
+        Ok(component)
+    }
+
+    /// The identity of the component: the SHA-256 of its bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Component {
+    fn from(bytes: B) -> Self {
+        let bytes = bytes.into();
+        Self { digest: Digest::of(&bytes), content: bytes.into() }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the age of a file, outside any execution")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+fn is_same(before: &Metadata, now: io::Result<Metadata>) -> bool {
+    let facts = |it: &Metadata| (it.size(), it.mtime(), it.mtime_nsec(), it.ctime(), it.ctime_nsec());
+    now.is_ok_and(|now| facts(&now) == facts(before))
+}
+
+fn unchanged(file: &File, length: u64, digest: Digest) -> io::Result<Bytes> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    if Digest::of(&bytes) != digest {
+        return Err(io::Error::other("the file of the component has changed since it was opened; start again"));
+    }
+    Ok(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_file_whose_digest_is_noted_is_read_when_it_is_needed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, folder) = (dir.path().join("guest.wasm"), dir.path().join("cache"));
+        let mut bytes = vec![7; WORTH_NOTING as usize];
+        std::fs::write(&path, &bytes).unwrap();
+        let read = Component::open(&path, Some(&folder)).unwrap();
+        assert_eq!((read.digest, read.content.bytes().unwrap().len()), (Digest::of(&bytes), bytes.len()));
+        let cache = Cache::open(&folder).unwrap();
+        let found = std::fs::metadata(&path).unwrap();
+        assert_eq!(cache.digest(&found), None, "the file was written a moment ago");
+        cache.note(&found, read.digest, now() + Duration::from_secs(10));
+        let noted = Component::open(&path, Some(&folder)).unwrap();
+        assert_eq!((noted.digest, noted.content.bytes().unwrap()), (read.digest, bytes.clone().into()));
+        bytes[9] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let error = noted.content.bytes().unwrap_err();
+        assert!(error.to_string().contains("changed since it was opened"), "{error}");
+        assert_eq!(Component::open(&path, Some(&folder)).unwrap().digest, Digest::of(&bytes));
+    }
+}
