@@ -17,7 +17,7 @@ from wit_world.imports import http as _http
 from wit_world.imports import promises as _promises
 from wit_world.imports import websocket as _websocket
 
-from ._errors import Canceled, Denied, EverstepError, TimedOut, call as _call, raised as _raised
+from ._errors import Canceled, Denied, EverstepError, TimedOut, call as _call, call_through as _call_through, raised as _raised
 
 __all__ = [
     "Canceled", "Denied", "EverstepError", "Response", "TimedOut", "WebSocket", "WebSocketClosed", "ask", "call", "display",
@@ -34,10 +34,7 @@ def _settled(read):
     """The value of a delivered promise."""
 
     def outcome(promise):
-        try:
-            found = read(promise)
-        except Err as error:
-            raise _raised(error.value) from None
+        found = _call_through(read, promise)
         value = getattr(found, "value", found)
         if isinstance(found, Err):
             raise _raised(value)

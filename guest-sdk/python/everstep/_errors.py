@@ -57,10 +57,17 @@ def call(function, *args):
 
 def call_through(function, *args):
     """The same where nobody could take an interruption."""
+    return _called(raised, function, *args)
+
+
+def _called(exception, function, *args):
+    """What an import returns; its error becomes the `exception` for it."""
     try:
         return function(*args)
     except Err as error:
-        raise raised(error.value) from None
+        # The frame that raised it holds it: with its traceback it would keep the variables of all callers until a collection.
+        error.with_traceback(None)
+        raise exception(error.value) from None
 
 
 def wait_any(awaited):
@@ -82,11 +89,11 @@ def wait_for(promise):
 
 def file_call(path, function, *args):
     """Calls an import about a file; its error becomes an `OSError` of the fitting class."""
-    try:
-        result = function(path, *args)
-    except Err as error:
-        number = _ERRNO.get(error.value.code, errno.EIO)
-        text = os.strerror(number) if number == errno.ENOENT else error.value.message
-        raise OSError(number, text, path) from None
+
+    def exception(error):
+        number = _ERRNO.get(error.code, errno.EIO)
+        return OSError(number, os.strerror(number) if number == errno.ENOENT else error.message, path)
+
+    result = _called(exception, function, path, *args)
     _interrupt.check()
     return result
