@@ -25,6 +25,8 @@ class _Finder:
 
     def find_spec(self, name, path=None, target=None):
         last, portions = name.rpartition(".")[2], []
+        if not last:
+            return None
         for folder in self._granted(sys.path if path is None else path):
             base = os.path.join(folder, last)
             if os.path.isdir(base):
