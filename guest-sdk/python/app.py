@@ -15,6 +15,7 @@ import site
 import everstep
 from componentize_py_types import Err, Ok
 from everstep import _errors, _files, _imports, _interrupt, _limits, _loop, _output, _run, _session, _time
+from everstep._builtin import put
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
 from wit_world.imports import random as host_random
@@ -28,7 +29,7 @@ _loop.install()
 _limits.install()
 shutil._use_fd_functions = False
 site.setquit()
-builtins.input = _run.ask
+put(builtins, "input", _run.ask)
 
 
 async def execute(code, namespace=None, filename="<program>"):
