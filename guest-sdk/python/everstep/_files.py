@@ -1,20 +1,25 @@
 """`open`, `os` and with them `pathlib`, `glob` and `shutil` over the files that the policy grants."""
 
-import builtins
 import errno
 import functools
 import hashlib
 import io
 import itertools
+import math
+import operator
 import os
+import pathlib
 import posixpath
 import stat as stat_module
 import sys
 import tempfile
+import types
+import warnings
 
 from wit_world.imports import files
 from wit_world.imports.files import FileKind
 
+from ._builtin import BuiltIn, put
 from ._errors import file_call
 
 _cwd = "/"
@@ -31,50 +36,56 @@ def _path(path):
     if not isinstance(path, str):
         raise TypeError(f"expected str, bytes or os.PathLike object, not {type(path).__name__}")
     if not path:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        raise _error(errno.ENOENT, path)
     if "\0" in path:
         raise ValueError("embedded null byte")
     try:
         path.encode()
     except UnicodeEncodeError:
         # The host knows paths that are text, and no others.
-        raise OSError(errno.EILSEQ, os.strerror(errno.EILSEQ), path) from None
+        raise _error(errno.EILSEQ, path) from None
     return "/" + posixpath.normpath(posixpath.join(_cwd, path)).lstrip("/")
 
 
-class _Raw(io.RawIOBase):
-    """The content of a file in memory; `save` writes it, whole and in one step."""
+def _error(number, *path):
+    return OSError(number, os.strerror(number), *path)
 
-    def __init__(self, path, name, mode, content):
-        self._path, self.name, self.mode = path, name, mode
-        self._content, self._at = bytearray(content), 0
-        self._changed = self._is_removed = False
-        if "a" in mode:
-            self._at = len(content)
 
-    def readable(self):
-        return "r" in self.mode or "+" in self.mode
+class _File:
+    """An open file: its content in memory; `save` writes it, whole and in one step. A number stands for it."""
 
-    def writable(self):
-        return self.mode.strip("rb") != ""
+    # Far from the numbers of the standard streams.
+    opened, _numbers = {}, itertools.count(1000)
 
-    def seekable(self):
-        return True
+    def __init__(self, path, flags, content):
+        self.path, self.is_removed = path, False
+        self._flags, self._content, self._at, self._changed = flags, bytearray(content), 0, False
+        self.number = next(self._numbers)
+        self.opened[self.number] = self
 
-    def readinto(self, buffer):
-        read = self._content[self._at : self._at + len(buffer)]
-        buffer[: len(read)] = read
-        self._at += len(read)
-        return len(read)
+    def _check(self, forbidden):
+        if self._flags & os.O_ACCMODE == forbidden:
+            raise _error(errno.EBADF)
 
-    def readall(self):
-        read = bytes(self._content[self._at :])
+    def size(self):
+        return len(self._content)
+
+    def read(self, size=-1):
+        self._check(os.O_WRONLY)
+        read = bytes(self._content[self._at : None if size < 0 else self._at + size])
         self._at += len(read)
         return read
 
+    def readinto(self, buffer):
+        view = memoryview(buffer).cast("B")
+        read = self.read(len(view))
+        view[: len(read)] = read
+        return len(read)
+
     def write(self, data):
+        self._check(os.O_RDONLY)
         data = memoryview(data).cast("B")
-        if "a" in self.mode:
+        if self._flags & os.O_APPEND:
             self._at = len(self._content)
         self._content.extend(bytes(max(0, self._at - len(self._content))))
         self._content[self._at : self._at + len(data)] = data
@@ -83,59 +94,139 @@ class _Raw(io.RawIOBase):
         return len(data)
 
     def seek(self, offset, whence=os.SEEK_SET):
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._content)}[whence]
-        if start + offset < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._content)}.get(whence, -math.inf)
+        if start + operator.index(offset) < 0:
+            raise _error(errno.EINVAL)
         self._at = start + offset
         return self._at
 
-    def truncate(self, size=None):
-        size = self._at if size is None else size
+    def truncate(self, size):
+        self._check(os.O_RDONLY)
+        if operator.index(size) < 0:
+            raise _error(errno.EINVAL)
         del self._content[size:]
         self._content.extend(bytes(size - len(self._content)))
         self._changed = True
-        return size
 
-    def save(self, always=False):
-        if (self._changed or always) and not self._is_removed:
-            file_call(self._path, files.write, bytes(self._content))
+    def save(self):
+        if self._changed and not self.is_removed:
+            _call(self.path, files.write, bytes(self._content))
             self._changed = False
 
-
-class _Unbuffered(_Raw):
-    def write(self, data):
-        written = super().write(data)
+    def close(self):
+        del self.opened[self.number]
         self.save()
-        return written
-
-    def truncate(self, size=None):
-        size = super().truncate(size)
-        self.save()
-        return size
 
 
-class _Descriptor(_Raw):
-    """What a number of `os.open` stands for; far from those of the standard streams."""
+def _is_ours(file):
+    return not isinstance(file, int) or file in _File.opened
 
-    opened, _numbers = {}, itertools.count(1000)
 
-    def __init__(self, path, mode, content):
-        self._number = next(self._numbers)
-        super().__init__(path, self._number, mode, content)
-        self.opened[self._number] = self
+def _opened(number):
+    if number not in _File.opened:
+        raise _error(errno.EBADF)
+    return _File.opened[number]
+
+
+def _open_at(path):
+    return [file for file in tuple(_File.opened.values()) if file.path == path]
+
+
+class FileIO(io.RawIOBase):
+    """As `io.FileIO`, for files of the policy."""
+
+    __module__ = "io"
+    closefd = _finalizing = False
+    _saves = True
+
+    def __new__(cls, file, *args, **options):
+        return super().__new__(cls) if _is_ours(file) else _NativeFileIO(file, *args, **options)
+
+    def __init__(self, file, mode="r", closefd=True, opener=None):
+        kinds = _kinds(mode)
+        self._opened, self.name, self.closefd = _opened(_number(file, kinds, closefd, opener)), file, closefd
+        self._reads, self._writes = bool(kinds & set("r+")), bool(kinds & set("wax+"))
+        base = next(iter(kinds & set("xa")), "r" if self._reads else "w")
+        self.mode = base + "b" + "+" * (self._reads and self._writes)
+        if "a" in kinds:
+            self._file.seek(0, os.SEEK_END)
+
+    @property
+    def _file(self):
+        self._checkClosed()
+        return _opened(self._opened.number)
+
+    def __repr__(self):
+        about = "[closed]" if self.closed else f"name={self.name!r} mode={self.mode!r} closefd={self.closefd}"
+        return f"<_io.FileIO {about}>"
 
     def fileno(self):
-        return self._number
+        return self._file.number
+
+    def readable(self):
+        self._checkClosed()
+        return self._reads
+
+    def writable(self):
+        self._checkClosed()
+        return self._writes
+
+    def seekable(self):
+        self._checkClosed()
+        return True
+
+    def readinto(self, buffer):
+        self._checkReadable()
+        return self._file.readinto(buffer)
+
+    def readall(self):
+        self._checkReadable()
+        return self._file.read()
+
+    def write(self, data):
+        self._checkWritable()
+        written = self._file.write(data)
+        if self._saves:
+            self.save()
+        return written
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        return self._file.seek(offset, whence)
+
+    def truncate(self, size=None):
+        self._checkWritable()
+        size = self.tell() if size is None else size
+        self._file.truncate(size)
+        if self._saves:
+            self.save()
+        return size
+
+    def save(self):
+        self._opened.save()
 
     def close(self):
-        self.opened.pop(self._number, None)
-        super().close()
+        if self.closed:
+            return
+        if self._finalizing:
+            self._dealloc_warn(self)
+        try:
+            if self.closefd:
+                self._file.close()
+        finally:
+            super().close()
 
-    def shared(self):
-        """The same content for a file whose end is not that of the descriptor."""
-        other = _Raw(self._path, self._number, self.mode, b"")
-        other._content, other._at, other._is_removed = self._content, self._at, self._is_removed
-        return other
+    def _dealloc_warn(self, source):
+        if self.closefd and self._opened.number in _File.opened:
+            warnings.warn(f"unclosed file {source!r}", ResourceWarning, source=source, skip_file_prefixes=(__file__,))
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
+
+class _Raw(FileIO):
+    """The same below a buffer, which has it saved when it is flushed."""
+
+    _saves = False
 
 
 class _Writer(io.BufferedWriter):
@@ -152,56 +243,56 @@ class _Random(io.BufferedRandom):
 
 def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
     """As the built-in `open`, for files of the policy."""
-    if isinstance(file, int) and file not in _Descriptor.opened:
+    if not _is_ours(file):
         return _native_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
-    kinds = set(mode)
-    if len(kinds) != len(mode) or kinds - set("rwaxbt+") or len(kinds & set("rwax")) != 1 or {"b", "t"} <= kinds:
-        raise ValueError(f"invalid mode: {mode!r}")
+    kinds = _kinds(mode)
     binary = "b" in kinds
-    if binary and (encoding is not None or errors is not None or newline is not None):
-        raise ValueError("binary mode doesn't take an encoding, errors or newline argument")
+    for name, value in (("an encoding", encoding), ("an errors", errors), ("a newline", newline)):
+        if binary and value is not None:
+            raise ValueError(f"binary mode doesn't take {name} argument")
     if buffering == 0 and not binary:
         raise ValueError("can't have unbuffered text I/O")
-    raw = _raw(file, kinds, mode, buffering, closefd, opener)
     if buffering == 0:
-        return raw
+        return FileIO(file, mode, closefd, opener)
     kind = _Random if "+" in kinds else io.BufferedReader if "r" in kinds else _Writer
+    buffered = kind(_Raw(file, mode, closefd, opener))
     if binary:
-        return kind(raw)
-    text = io.TextIOWrapper(kind(raw), "utf-8" if encoding in (None, "locale") else encoding, errors, newline, buffering == 1)
+        return buffered
+    try:
+        text = io.TextIOWrapper(buffered, encoding, errors, newline, buffering == 1)
+    except BaseException:
+        buffered.close()
+        raise
     text.mode = mode
     return text
 
 
-def _raw(file, kinds, mode, buffering, closefd, opener):
-    if opener is not None:
-        number = opener(file, _flags(kinds))
-        if number < 0:
-            raise ValueError(f"opener returned {number}")
-        raw = _raw(number, kinds, mode, buffering, True, None)
-        raw.name = file
-        return raw
+def _kinds(mode):
+    if not isinstance(mode, str):
+        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
+    kinds = set(mode)
+    if len(kinds) != len(mode) or kinds - set("rwaxbt+"):
+        raise ValueError(f"invalid mode: {mode!r}")
+    if {"b", "t"} <= kinds:
+        raise ValueError("can't have text and binary mode at once")
+    if len(kinds & set("rwax")) != 1:
+        raise ValueError("must have exactly one of create/read/write/append mode")
+    return kinds
+
+
+def _number(file, kinds, closefd, opener):
     if isinstance(file, int):
-        raw = _Descriptor.opened[file]
-        return raw if closefd else raw.shared()
-    path = _path(file)
-    content = b""
-    if "x" in kinds and _exists(path):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), file)
-    if path in _made:
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
-    if "r" in kinds:
-        content = _read(path, file)
-    elif "a" in kinds:
-        try:
-            content = file_call(path, files.read)
-        except FileNotFoundError:
-            pass
-    raw = (_Raw if buffering else _Unbuffered)(path, file, mode.replace("t", ""), content)
-    # What cannot be written is an error here, and not only when the file is closed.
-    if kinds & {"w", "x"} or ("a" in kinds and not content):
-        raw.save(always=True)
-    return raw
+        return file
+    if not closefd:
+        raise ValueError("Cannot use closefd=False with file name")
+    if opener is None:
+        return open_descriptor(file, _flags(kinds))
+    number = opener(file, _flags(kinds))
+    if not isinstance(number, int):
+        raise TypeError("expected integer from opener")
+    if number < 0:
+        raise ValueError(f"opener returned {number}")
+    return number
 
 
 def _flags(kinds):
@@ -212,89 +303,102 @@ def _flags(kinds):
 
 
 def open_descriptor(path, flags, mode=0o777, *, dir_fd=None):
-    """As `os.open`."""
-    way = flags & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR)
-    letter = "a" if flags & os.O_APPEND else "w"
-    mode = "rb+" if way == os.O_RDWR else letter + "b" if way == os.O_WRONLY else "rb"
-    full = _path(path)
-    if not flags & os.O_CREAT:
-        content = _read(full, path)
-    elif not _exists(full):
+    """As `os.open`. What cannot be written is an error here, and not only when the file is closed."""
+    full, content = _path(path), b""
+    creates, truncates = flags & os.O_CREAT, flags & os.O_TRUNC
+    if creates and flags & os.O_EXCL:
+        if _exists(full, path):
+            raise _error(errno.EEXIST, path)
+    elif not (creates and truncates):
+        try:
+            content = _read(full, path)
+        except FileNotFoundError:
+            if not creates:
+                raise
+    if full in _made or (creates and os.fsdecode(path).endswith("/")):
+        raise _error(errno.EISDIR, path)
+    if truncates or (creates and not content):
         content = b""
-    elif flags & os.O_EXCL:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-    else:
-        content = _read(full, path)
-    is_new = bool(flags & os.O_TRUNC) or (flags & os.O_CREAT and not content)
-    raw = _Descriptor(full, mode, b"" if is_new else content)
-    if is_new:
-        raw.save(always=True)
-    return raw.fileno()
+        _call(full, files.write, content, named=path)
+    return _File(full, flags, content).number
 
 
 def _of_descriptor(native, ours):
-    """A function of `os` that takes a descriptor: `ours` for what `os.open` has opened."""
+    """A function of `os` that takes a descriptor: `ours` for that of a file of the policy."""
 
     @functools.wraps(native)
     def function(number, *args):
-        raw = _Descriptor.opened.get(number)
-        return native(number, *args) if raw is None else ours(raw, *args)
+        file = _File.opened.get(number)
+        return native(number, *args) if file is None else ours(file, *args)
 
     return function
 
 
-def _write_now(raw, data):
-    written = raw.write(data)
-    raw.save()
+def _write_now(file, data):
+    written = file.write(data)
+    file.save()
     return written
 
 
-def _truncate_now(raw, length):
-    raw.truncate(length)
-    raw.save()
+def _truncate_now(file, length):
+    file.truncate(length)
+    file.save()
 
 
 _OF_DESCRIPTOR = {
-    "close": lambda raw: raw.close(),
-    "fstat": lambda raw: _result(raw._path, FileKind.FILE, len(raw._content)),
-    "fsync": lambda raw: raw.save(),
+    "close": _File.close,
+    "fstat": lambda file: _result(file.path, FileKind.FILE, file.size()),
+    "fsync": _File.save,
     "ftruncate": _truncate_now,
-    "isatty": lambda raw: False,
-    "lseek": lambda raw, offset, whence: raw.seek(offset, whence),
-    "read": lambda raw, size: raw.read(size),
+    "isatty": lambda file: False,
+    "lseek": _File.seek,
+    "read": _File.read,
+    "readinto": _File.readinto,
+    "set_inheritable": lambda file, inheritable: None,
     "write": _write_now,
 }
 
 
-def _read(path, named):
+def _call(path, function, *args, named=None):
+    """Calls an import about what the program calls `named`. Where the host says only that it failed, what lies there says why."""
     try:
-        return file_call(path, files.read)
-    except PermissionError as error:
-        error.filename = named
-        raise
+        return file_call(path, function, *args)
     except OSError as error:
-        if path in _made or _is_folder(path):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), named) from None
-        error.filename = named
+        number = _reason(path, function) if error.errno == errno.EIO else None
+        if number is not None:
+            raise _error(number, named or path) from None
+        error.filename = named or path
         raise
 
 
-def _entry(path):
-    return file_call(path, files.stat)
+def _reason(path, function):
+    folders = [str(above) for above in pathlib.PurePosixPath(path).parents]
+    if function is files.list:
+        folders.insert(0, path)
+    elif function is not files.stat and _kind(path) == FileKind.DIRECTORY:
+        return errno.EISDIR
+    return errno.ENOTDIR if any(_kind(folder) == FileKind.FILE for folder in folders) else None
 
 
-def _is_folder(path):
+def _kind(path):
+    """What lies there, as far as the host tells."""
     try:
-        return _entry(path).kind == FileKind.DIRECTORY
+        return file_call(path, files.stat).kind
     except OSError:
-        return False
+        return None
 
 
-def _exists(path):
+def _read(path, named):
+    if path in _made:
+        raise _error(errno.EISDIR, named)
+    return _call(path, files.read, named=named)
+
+
+def _exists(path, named):
     if path in _made:
         return True
     try:
-        _entry(path)
+        _call(path, files.stat, named=named)
     except FileNotFoundError:
         return False
     return True
@@ -311,15 +415,13 @@ def _result(path, kind, size):
 def stat(path, *, dir_fd=None, follow_symlinks=True):
     """Kind and size of a file; the host tells no times and no owners."""
     if isinstance(path, int):
+        if isinstance(path, bool):
+            warnings.warn("bool is used as a file descriptor", RuntimeWarning, skip_file_prefixes=(__file__,))
         return os.fstat(path)
     full = _path(path)
-    try:
-        entry = _entry(full)
-    except OSError as error:
-        if full in _made or full == "/":
-            return _result(full, FileKind.DIRECTORY, 0)
-        error.filename = path
-        raise
+    if full in _made or full == "/":
+        return _result(full, FileKind.DIRECTORY, 0)
+    entry = _call(full, files.stat, named=path)
     return _result(full, entry.kind, entry.size)
 
 
@@ -329,28 +431,17 @@ def lstat(path, *, dir_fd=None):
 
 def _entries(path):
     full = _path(path)
-    found, failure = {}, None
+    # A finalizer may remove a folder while this one is listed.
+    made = [name for folder, name in map(posixpath.split, tuple(_made)) if folder == full and name]
     try:
-        found = {entry.name: entry for entry in file_call(full, files.list)}
-    except OSError as error:
-        failure = error
-    for made in _made:
-        folder, name = posixpath.split(made)
-        if folder == full and name:
-            found.setdefault(name, files.Entry(name, FileKind.DIRECTORY, 0))
-    if failure is not None and not found and full not in _made:
-        if isinstance(failure, FileNotFoundError) or not _is_file(full):
-            failure.filename = path
-            raise failure
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-    return full, found
-
-
-def _is_file(path):
-    try:
-        return _entry(path).kind == FileKind.FILE
+        found = {entry.name: entry for entry in _call(full, files.list, named=path)}
     except OSError:
-        return False
+        if not made and full not in _made:
+            raise
+        found = {}
+    for name in made:
+        found.setdefault(name, files.Entry(name, FileKind.DIRECTORY, 0))
+    return full, found
 
 
 def listdir(path="."):
@@ -360,6 +451,8 @@ def listdir(path="."):
 
 class DirEntry:
     """One entry of a folder."""
+
+    __class_getitem__ = classmethod(types.GenericAlias)
 
     def __init__(self, folder, entry):
         self.name, self._entry = os.fsencode(entry.name) if isinstance(folder, bytes) else entry.name, entry
@@ -417,35 +510,30 @@ def scandir(path="."):
 
 def remove(path, *, dir_fd=None):
     full = _path(path)
-    if full in _made or _is_folder(full):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    file_call(full, files.remove)
-    for raw in _Descriptor.opened.values():
-        raw._is_removed |= raw._path == full
+    if full in _made or _kind(full) == FileKind.DIRECTORY:
+        raise _error(errno.EISDIR, path)
+    _call(full, files.remove, named=path)
+    for file in _open_at(full):
+        file.is_removed = True
 
 
 def rmdir(path, *, dir_fd=None):
-    full = _path(path)
-    if _is_file(full):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-    if any(one.startswith(full + "/") for one in _made) or (_is_folder(full) and file_call(full, files.list)):
-        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
+    full, found = _entries(path)
+    if found:
+        raise _error(errno.ENOTEMPTY, path)
     was_made = full in _made
     _made.discard(full)
-    if not was_made or _is_folder(full):
-        file_call(full, files.remove)
+    if not was_made or _kind(full) == FileKind.DIRECTORY:
+        _call(full, files.remove, named=path)
 
 
 def mkdir(path, mode=0o777, *, dir_fd=None):
     full = _path(path)
     above = posixpath.dirname(full)
-    is_below = above == "/" or above in _made or _is_folder(above)
-    if not is_below and _is_file(above):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-    if full == "/" or _exists(full):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-    if not is_below:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    if full == "/" or _exists(full, path):
+        raise _error(errno.EEXIST, path)
+    if above != "/" and above not in _made and _kind(above) != FileKind.DIRECTORY:
+        raise _error(errno.ENOENT, path)
     _made.add(full)
 
 
@@ -454,8 +542,12 @@ def rename(src, dst, *, src_dir_fd=None, dst_dir_fd=None):
     old, new = _path(src), _path(dst)
     content = _read(old, src)
     if old != new:
-        file_call(new, files.write, content)
-        file_call(old, files.remove)
+        _call(new, files.write, content, named=dst)
+        for file in _open_at(new):
+            file.is_removed = True
+        _call(old, files.remove, named=src)
+        for file in _open_at(old):
+            file.path = new
 
 
 def access(path, mode, *, dir_fd=None, effective_ids=False, follow_symlinks=True):
@@ -475,35 +567,41 @@ def getcwd():
     return _cwd
 
 
+def getcwdb():
+    return os.fsencode(_cwd)
+
+
 def chdir(path):
     global _cwd
     full = _path(path)
     if not stat_module.S_ISDIR(stat(full).st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        raise _error(errno.ENOTDIR, path)
     _cwd = full
 
 
-_native_open = io.open
+_native_open, _NativeFileIO = io.open, io.FileIO
 
 
 def install():
     """Puts all this where Python looks for it."""
-    # As a class attribute it is not bound, and it is also where a module has taken `open` for itself; `_io` itself opens code.
-    ours = staticmethod(open)
+    ours = {_native_open: BuiltIn(open, "io", "open"), _NativeFileIO: FileIO}
+    # Also where a module has taken them for itself; `_io` itself opens code.
     for module in list(sys.modules.values()):
         if module.__name__ not in (__name__, "_io"):
-            for name in [name for name, value in vars(module).items() if value is _native_open]:
-                setattr(module, name, ours)
-    names = "stat lstat listdir scandir remove rmdir mkdir rename access utime getcwd chdir"
-    for name in names.split():
-        setattr(os, name, globals()[name])
+            for native, function in ours.items():
+                for name in [name for name, value in vars(module).items() if value is native]:
+                    setattr(module, name, function)
+    for function in (stat, lstat, listdir, scandir, remove, rmdir, mkdir, rename, access, utime, getcwd, getcwdb, chdir):
+        put(os, function.__name__, function)
     for name, ours in _OF_DESCRIPTOR.items():
-        setattr(os, name, _of_descriptor(getattr(os, name), ours))
-    os.open, os.unlink, os.replace = open_descriptor, remove, rename
+        put(os, name, _of_descriptor(getattr(os, name), ours))
+    for name, function in (("open", open_descriptor), ("unlink", remove), ("replace", rename)):
+        put(os, name, function)
+    os.DirEntry = DirEntry
     # Taken when the module was imported, as a default.
     cleanup = tempfile._TemporaryFileCloser.cleanup
-    cleanup.__defaults__ = cleanup.__defaults__[:-1] + (remove,)
+    cleanup.__defaults__ = cleanup.__defaults__[:-1] + (os.unlink,)
     # No directory descriptors: what would walk with them walks with paths.
     for names in (os.supports_dir_fd, os.supports_fd):
         names.clear()
-    os.supports_follow_symlinks.update((stat, access, utime))
+    os.supports_follow_symlinks.update((os.stat, os.access, os.utime))
