@@ -3,6 +3,7 @@
 import asyncio
 import ast
 import codeop
+import collections
 import json
 
 import everstep
@@ -19,12 +20,12 @@ _KEPT = 100
 
 async def session():
     """Runs cells of Python that share a namespace, each of them sent by a client of the capability `session`."""
-    names, answers, answer = _run.new_namespace(), {}, None
+    names, answers, kept, answer = _run.new_namespace(), {}, collections.deque(), None
     while True:
         cell = await _next({"cells": len(answers), "answer": answer})
         if cell is None:
             return {"cells": len(answers)}
-        answer = await _answer(cell, names, answers)
+        answer = await _answer(cell, names, answers, kept)
 
 
 def _next(message):
@@ -33,7 +34,8 @@ def _next(message):
     return asyncio.get_running_loop().promised(promise, everstep._value)
 
 
-async def _answer(cell, names, answers):
+async def _answer(cell, names, answers, kept):
+    """`answers` has every cell with its answer, or none where it is not kept any more; `kept` are those that have one, in order."""
     if not isinstance(cell, dict) or not all(isinstance(cell.get(key), str) for key in ("id", "code")):
         return {"id": None, **_refused("a cell is an object with the texts id and code")}
     ident, code = cell["id"], cell["code"]
@@ -57,8 +59,9 @@ async def _answer(cell, names, answers):
         answer = {"cell": number, "error": {"name": error.kind, "message": _cut(error.message), "traceback": _cut(error.trace), "denied": error.denied}}
     flush()
     answers[ident] = code, answer
-    if number > _KEPT:
-        old = list(answers)[number - _KEPT - 1]
+    kept.append(ident)
+    if len(kept) > _KEPT:
+        old = kept.popleft()
         answers[old] = answers[old][0], None
     return {"id": ident, **answer}
 

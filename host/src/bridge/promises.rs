@@ -256,8 +256,8 @@ impl Bridge {
         }
         let now_ms = self.clock.now_ms();
         let in_time = |promise: &Promise| promise.deadline_ms.is_none_or(|deadline| now_ms < deadline);
-        let lost = state.promises.iter().filter(|(_, promise)| in_time(promise) && promise.role == Role::Request);
-        let lost = lost.filter_map(|(number, promise)| Some((*number, self.lost(*number, promise.about.as_ref()?))));
+        let lost = state.pending().filter(|(_, promise)| in_time(promise) && promise.role == Role::Request);
+        let lost = lost.filter_map(|(number, promise)| Some((number, self.lost(number, promise.about.as_ref()?))));
         let lost = lost.map(|(number, effect)| Ok((number, effect?))).collect::<Result<Vec<_>, Stop>>()?;
         state.live = true;
         let changes = std::mem::take(&mut state.when_live);

@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// Steps that were answered from the journal.
     pub(crate) replayed: u64,
     pub(crate) promises: BTreeMap<u64, Promise>,
+    /// Those of them that are pending.
+    pub(crate) pending: BTreeSet<u64>,
     /// Pending promises with a deadline, nearest first; a timer is one of them.
     pub(crate) deadlines: BTreeSet<(u64, u64)>,
     /// Promises that settled and were not delivered, in the order in which they settled.
@@ -153,6 +155,7 @@ impl State {
             only_up_to: None,
             replayed: 0,
             promises: BTreeMap::new(),
+            pending: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             undelivered: VecDeque::new(),
             in_flight: 0,
@@ -296,6 +299,7 @@ impl State {
         }
         self.in_flight += 1;
         self.beside += promise.bytes;
+        self.pending.insert(number);
         self.promises.insert(number, promise);
     }
 
@@ -304,6 +308,7 @@ impl State {
         let Some(promise) = self.promises.get_mut(&number).filter(|promise| promise.outcome.is_none()) else {
             return false;
         };
+        self.pending.remove(&number);
         promise.outcome = Some(outcome);
         promise.settled_ms = at_ms;
         promise.about = None;
@@ -361,7 +366,10 @@ impl State {
 
     /// Drops the effects that still run: nobody will read their outcome.
     pub(crate) fn stop_effects(&mut self) {
-        self.promises.values_mut().filter_map(|promise| promise.effect.take()).for_each(|effect| effect.abort());
+        for number in &self.pending {
+            let effect = self.promises.get_mut(number).and_then(|promise| promise.effect.take());
+            effect.into_iter().for_each(|effect| effect.abort());
+        }
     }
 
     /// Notes that the guest is told about these promises.
@@ -401,19 +409,22 @@ impl State {
 
     /// Pending promises of every kind: the store may know how they are settled.
     pub(crate) fn open(&self) -> impl Iterator<Item = u64> {
-        self.promises.iter().filter(|(_, promise)| promise.outcome.is_none()).map(|(number, _)| *number)
+        self.pending.iter().copied()
+    }
+
+    /// The same with what is known of them.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = (u64, &Promise)> {
+        self.pending.iter().filter_map(|number| Some((*number, self.promises.get(number)?)))
     }
 
     /// Pending promises that the store knows of, where others settle them.
     pub(crate) fn stored(&self) -> impl Iterator<Item = u64> {
-        let pending = self.promises.iter().filter(|(_, promise)| promise.outcome.is_none() && promise.is_stored());
-        pending.map(|(number, _)| *number)
+        self.pending().filter(|(_, promise)| promise.is_stored()).map(|(number, _)| number)
     }
 
     /// Promises that wait for somebody outside.
     pub(crate) fn waiting_outside(&self) -> usize {
-        let waits = |promise: &&Promise| promise.role == Role::External && promise.outcome.is_none();
-        self.promises.values().filter(waits).count()
+        self.pending().filter(|(_, promise)| promise.role == Role::External).count()
     }
 }
 

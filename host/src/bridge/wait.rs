@@ -172,8 +172,7 @@ impl Bridge {
         if !state.cleans_up || state.journal.history.peek()?.is_some() {
             return if state.cleans_up { Ok(()) } else { Err(Stop::Canceled) };
         }
-        let pending: Vec<u64> =
-            state.promises.iter().filter(|(_, promise)| promise.outcome.is_none()).map(|(number, _)| *number).collect();
+        let pending: Vec<u64> = state.open().collect();
         let now_ms = self.clock.now_ms();
         for number in pending {
             let effect = state.promises.get_mut(&number).and_then(|promise| promise.effect.take());
@@ -289,6 +288,6 @@ impl State {
     /// a connection that would be.
     fn is_busy(&self, patience: Patience) -> bool {
         let connected = patience == Patience::Forever && self.open_ends > 0;
-        connected || self.promises.values().any(|promise| promise.effect.is_some())
+        connected || self.pending().any(|(_, promise)| promise.effect.is_some())
     }
 }

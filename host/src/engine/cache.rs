@@ -164,7 +164,8 @@ impl Cache {
                 Some(rest) => room = rest,
                 None => {
                     fs::remove_file(&path)?;
-                    fs::remove_file(path.with_extension(MAC_FILE))?;
+                    // Without the code it is nothing, and another process may have been quicker.
+                    drop(fs::remove_file(path.with_extension(MAC_FILE)));
                 }
             }
         }
