@@ -43,7 +43,7 @@ async def execute(code, namespace=None, filename="<program>"):
             raise
         return _outcome(None, names)
     finally:
-        await _loop.end()
+        await _run.end()
 
 
 def _outcome(value, names):

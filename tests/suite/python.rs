@@ -148,6 +148,18 @@ fn an_error_has_a_traceback_into_the_program_and_nothing_of_ours() {
 }
 
 #[test]
+fn what_a_program_leaves_open_is_written_when_it_ends() {
+    let program = "import atexit\natexit.register(print, 'bye')\ntext = open('/out/text', 'w')\ntext.write('all of it')\n\
+                   raw = open('/out/bytes', 'wb')\nraw.write(b'and this')\n";
+    for end in ["", "raise SystemExit(1)", "1 / 0", "del text, raw"] {
+        let (desk, shown) = (Desk::new(), Shown::default());
+        outcome(quick(Everstep::local()).on_output(shown.sink()), desk.run(&format!("{program}{end}")));
+        assert_eq!((desk.out("text"), desk.out("bytes")), ("all of it".to_owned(), "and this".to_owned()), "{end}");
+        assert_eq!(printed(&shown), "bye\n", "{end}");
+    }
+}
+
+#[test]
 fn a_program_reaches_what_its_policy_grants_and_is_told_of_the_rest() {
     let site = Site::start(|received| match received.line() {
         "GET /data" => response("200 OK", &[("content-type", "application/json")], br#"{"a": 1}"#),

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import types
 import warnings
+import weakref
 
 from wit_world.imports import files
 from wit_world.imports.files import FileKind
@@ -255,16 +256,31 @@ def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None,
     if buffering == 0:
         return FileIO(file, mode, closefd, opener)
     kind = _Random if "+" in kinds else io.BufferedReader if "r" in kinds else _Writer
-    buffered = kind(_Raw(file, mode, closefd, opener))
-    if binary:
-        return buffered
-    try:
-        text = io.TextIOWrapper(buffered, encoding, errors, newline, buffering == 1)
-    except BaseException:
-        buffered.close()
-        raise
-    text.mode = mode
-    return text
+    opened = kind(_Raw(file, mode, closefd, opener))
+    if not binary:
+        buffered = opened
+        try:
+            opened = io.TextIOWrapper(buffered, encoding, errors, newline, buffering == 1)
+        except BaseException:
+            buffered.close()
+            raise
+        opened.mode = mode
+    _left_open[next(_openings)] = opened
+    return opened
+
+
+# By the order in which they were opened, so that a replay goes the same way.
+_left_open, _openings = weakref.WeakValueDictionary(), itertools.count()
+
+
+def flush_all():
+    """Writes what is left in the buffers of open files, as Python does when it ends."""
+    for file in tuple(_left_open.values()):
+        try:
+            if not file.closed:
+                file.flush()
+        except Exception as error:
+            sys.unraisablehook(types.SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=None, err_msg=None, object=file))
 
 
 def _kinds(mode):

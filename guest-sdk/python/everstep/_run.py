@@ -3,6 +3,7 @@
 import __future__
 import ast
 import asyncio
+import atexit
 import builtins
 import inspect
 import json
@@ -14,9 +15,8 @@ import types
 
 from wit_world.imports import console
 
-from . import _errors, _interrupt
+from . import _errors, _files, _interrupt, _loop
 from ._limits import DEPTH
-from ._loop import flush
 
 # What tracebacks do not show.
 _PACKAGE = __file__.rpartition("/")[0]
@@ -130,6 +130,14 @@ def _forget_ours(found, seen):
         _forget_ours(other, seen)
 
 
+async def end():
+    """What Python does when a program has ended: tasks are canceled, exit functions run, open files get what was written to them."""
+    await _loop.end()
+    atexit._run_exitfuncs()
+    _files.flush_all()
+    _loop.flush()
+
+
 # Bytes of JSON beyond which a name is left out of the namespace that a program returns: `limits.result` is 1 MiB by default.
 _KEPT = 256 << 10
 # Values in one value, so that one that holds the same list many times over takes no time.
@@ -176,7 +184,7 @@ def kept(namespace):
 
 def ask(prompt=""):
     """`input`: asks a human and blocks."""
-    flush()
+    _loop.flush()
     options = console.InputOptions(None, None)
     promise = _errors.call(console.input, str(prompt), options)
     _errors.wait_for(promise)

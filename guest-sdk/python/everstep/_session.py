@@ -24,6 +24,7 @@ async def session():
     while True:
         cell = await _next({"cells": len(answers), "answer": answer})
         if cell is None:
+            await _run.end()
             return {"cells": len(answers)}
         answer = await _answer(cell, names, answers, kept)
 
