@@ -27,7 +27,7 @@ pub(crate) struct StoreArg {
 /// `--cache` of the commands that load components.
 #[derive(clap::Args)]
 pub(crate) struct CacheArg {
-    /// The folder for precompiled components [default: everstep/components in $XDG_CACHE_HOME or ~/.cache]
+    /// The folder for precompiled components, of which it keeps up to 2 GiB [default: everstep/components in $XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
 }

@@ -161,16 +161,16 @@ fn the_digest_of_an_unchanged_file_is_known() {
     let folder = Folder::new();
     let cache = folder.open();
     let (path, digest) = (folder.dir.path().join("guest.wasm"), Digest([7; 32]));
-    let later = || SystemTime::now() + Duration::from_secs(10);
     let found = || fs::metadata(&path).unwrap();
+    let written = || found().modified().unwrap();
     let note = || {
         let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
         files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "digest"))
     };
     fs::write(&path, "one").unwrap();
-    cache.note(&found(), digest, SystemTime::now());
+    cache.note(&found(), digest, written());
     assert_eq!((cache.digest(&found()), note()), (None, None), "it may change within the same tick of the clock");
-    cache.note(&found(), digest, later());
+    cache.note(&found(), digest, written() + Duration::from_secs(10));
     assert_eq!(cache.digest(&found()), Some(digest));
     let note = note().unwrap();
     let good = fs::read(&note).unwrap();
