@@ -9,6 +9,7 @@ from everstep import _stdlib
 MISSING = _stdlib.import_all()
 
 import builtins
+import gc
 import shutil
 import site
 
@@ -144,3 +145,7 @@ class Guest(exports.Guest):
 
 def _refused(code, message):
     return Progress_Done(Err(Error(code, message)))
+
+gc.collect()
+# A collection writes to every object that it looks at, and what is written to is a page of memory of its own in each instance.
+gc.freeze()
