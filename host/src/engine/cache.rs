@@ -148,12 +148,14 @@ impl Cache {
     }
 
     /// Removes the code that was not used for the longest time, so that what is left has at most so many bytes. Who has it mapped keeps it.
+    /// Another process may do the same at the same time.
     pub(super) fn make_room(&self, most: u64) -> io::Result<()> {
         let mut code = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
-            if entry.path().extension().is_some_and(|extension| extension == CODE_FILE) {
-                let found = entry.metadata()?;
+            if entry.path().extension().is_some_and(|extension| extension == CODE_FILE)
+                && let Ok(found) = entry.metadata()
+            {
                 code.push((found.accessed()?.max(found.modified()?), found.len(), entry.path()));
             }
         }
@@ -163,8 +165,7 @@ impl Cache {
             match room.checked_sub(length) {
                 Some(rest) => room = rest,
                 None => {
-                    fs::remove_file(&path)?;
-                    // Without the code it is nothing, and another process may have been quicker.
+                    drop(fs::remove_file(&path));
                     drop(fs::remove_file(path.with_extension(MAC_FILE)));
                 }
             }

@@ -35,7 +35,7 @@ impl Component {
             let content = Blob::elsewhere(length, move || unchanged(&file, length, digest));
             return Ok(Self { digest, content });
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
+        let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let component = Self::from(bytes);
         if let Some(cache) = cache.filter(|_| is_same(&before, file.metadata())) {
