@@ -4,6 +4,7 @@ use crate::determinism::time;
 use crate::network::servers::response;
 use crate::site::Site;
 use crate::support::{Calls, Place, Shown, boundaries, failure, id, life, outcome, parse, quick, result, soon, stored};
+use crate::websocket::{self, Heard};
 use everstep::clock::TestClock;
 use everstep::output::Content;
 use everstep::store::{Change, FailureKind, MemoryStore, State, Store};
@@ -212,6 +213,44 @@ answers"#;
     let calls = ["http.fetch", "websocket.connect", "bridge.send-request", "console.input", "promises.create"];
     assert_eq!(denied, calls);
     assert_eq!(site.requests().len(), 4);
+}
+
+#[test]
+fn a_program_talks_over_a_websocket_and_is_told_when_it_ends() {
+    let heard = Heard::default();
+    let site = websocket::echo(&heard);
+    let policy = websocket::on(
+        &site,
+        "[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n[limits]\nwasm_stack = \"8MiB\"",
+    );
+    let code = r#"
+import asyncio, everstep
+async def talk(*messages):
+    async with await websocket(URL) as chat:
+        for one in messages:
+            await chat.send(one)
+        heard = [repr(one) async for one in chat]
+        try:
+            await chat.receive()
+        except everstep.WebSocketClosed as closed:
+            return [*heard, closed.cause]
+async def hangs_up():
+    chat = await websocket(URL)
+    chat.close(3001, "enough")
+    try:
+        return [repr(await chat.receive())]
+    except everstep.WebSocketClosed as closed:
+        return [closed.cause, closed.status, closed.reason]
+await asyncio.gather(talk("grüße", b"\x00\xff", "bye"), talk("bye"), hangs_up())"#;
+    let args = json!({ "code": code, "namespace": { "URL": websocket::url(&site) } }).to_string();
+    for place in Place::each() {
+        let run = Run::new(PYTHON.clone(), "execute", args.clone(), policy.clone()).with_id(id("x"));
+        let report = outcome(place.host(), run);
+        let got: Value = serde_json::from_str(result(&report)).unwrap();
+        let talked = json!(["'grüße'", "b'\\x00\\xff'", "peer"]);
+        assert_eq!(got["value"], json!([talked, ["peer"], ["guest", 3001, "enough"]]));
+    }
+    assert_eq!(heard.all().iter().filter(|said| said.last().is_some_and(|last| last == "bye")).count(), 4);
 }
 
 #[test]

@@ -14,10 +14,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// What a server was told, by connection.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<Vec<String>>>>);
+pub(crate) struct Heard(Arc<Mutex<Vec<Vec<String>>>>);
 
 impl Heard {
-    fn all(&self) -> Vec<Vec<String>> {
+    pub(crate) fn all(&self) -> Vec<Vec<String>> {
         self.0.lock().unwrap().clone()
     }
 
@@ -27,7 +27,7 @@ impl Heard {
 }
 
 /// A server that answers each message with it; it stays silent after `silence`.
-fn echo(heard: &Heard) -> Site {
+pub(crate) fn echo(heard: &Heard) -> Site {
     let heard = heard.clone();
     Site::with(move |stream: TcpStream| {
         let heard = heard.clone();
@@ -54,11 +54,11 @@ fn echo(heard: &Heard) -> Site {
     })
 }
 
-fn url(site: &Site) -> String {
+pub(crate) fn url(site: &Site) -> String {
     format!("ws://{}/chat", site.address())
 }
 
-fn on(site: &Site, more: &str) -> Policy {
+pub(crate) fn on(site: &Site, more: &str) -> Policy {
     parse(&format!(
         "[network]\nblock = [\"non-global\"]\nallow = [\"127.0.0.1/32\"]\n[[websocket]]\nid = \"chat\"\nurl = \"{}\"\n{more}\n",
         url(site)
