@@ -25,7 +25,7 @@ pub mod store;
 mod worker;
 
 pub use bridge::{Answer, Patience};
-pub use engine::Error as LoadError;
+pub use engine::{Compiling, Error as LoadError};
 pub use guest_error::{ErrorCode, GuestError};
 pub use host::{
     Builder, Cancellation, Component, Error, Everstep, Handle, Reader, Replay, ReplayEnd, Report, Run, Scope,

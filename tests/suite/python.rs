@@ -317,6 +317,25 @@ fn a_program_cut_off_after_any_record_comes_to_the_same_end() {
     }
 }
 
+/// Python's `pty` gives the program a terminal.
+#[test]
+fn the_first_run_shows_for_how_long_it_has_been_compiling() {
+    let cache = tempfile::tempdir().unwrap();
+    let script = "import os, pty, sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let seen = || {
+        let mut python = Command::new("python3");
+        python.args(["-c", script]).arg(beside("everstep")).args(["exec", "-c", "print(6 * 7)", "--store", "memory"]);
+        let output = python.arg("--cache").arg(cache.path()).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let first = seen();
+    let shown: Vec<&str> = first.split('\r').filter(|line| line.starts_with("compiling ")).collect();
+    assert!(shown.len() > 3 && shown.last().unwrap().contains(", done"), "{first}");
+    assert!(shown[0].contains(" MB of WebAssembly, once: ") && first.trim_end().ends_with("42"), "{first}");
+    assert_eq!(seen().trim_end(), "42");
+}
+
 #[test]
 fn exec_runs_a_file_a_text_and_standard_input() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@ mod ask;
 mod audit;
 mod build;
 mod cancel;
+mod compiling;
 mod console;
 mod exec;
 mod failure;

@@ -1,9 +1,8 @@
 //! The store that a command works on.
 
-use super::{Failure, complain, text};
+use super::{Failure, compiling, text};
 use everstep::{Builder, Component, Everstep, Policy, Reader, Scope, network};
 use std::convert::Infallible;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -89,23 +88,13 @@ impl Settings {
     /// # Errors
     /// A certificate authority or the ceiling cannot be read.
     pub(crate) fn host(&self, place: &Place) -> Result<Builder, Failure> {
-        let place = place.host().on_compile(say_compiling);
+        let place = place.host().on_compile(compiling::show);
         let builder = self.cache.folder().into_iter().fold(place, Builder::cache).scope(self.scope);
         let builder = self.warm.keep_warm.into_iter().fold(builder, |builder, span| builder.keep_warm(span.0));
         let builder = builder.network(self.network.options()?);
         Ok(self.network.ceiling()?.into_iter().fold(builder, Builder::ceiling))
     }
 }
-
-/// Compiling a large component takes seconds, the first time: a person should know what is waited for.
-fn say_compiling(bytes: usize) {
-    if bytes > LARGE && std::io::stderr().is_terminal() {
-        complain(&format!("compiling {} MB of WebAssembly, once ...", bytes >> 20));
-    }
-}
-
-/// Bytes beyond which compiling a component takes longer than a person likes to wait for nothing.
-const LARGE: usize = 4 << 20;
 
 impl NetworkArg {
     fn options(&self) -> Result<network::Options, Failure> {

@@ -36,8 +36,20 @@ pub(crate) struct Options {
     /// How many instances may live at once on each engine, beside [`SPARE`] ones. The pool holds memories, tables and stacks for exactly so many
     /// of the largest components, so that whoever counts instances never meets an empty pool.
     pub pool: u32,
-    /// Told of every component that is about to be compiled, with its size in bytes: it takes seconds for a large one.
-    pub compiling: fn(usize),
+    /// Told of every component that is compiled.
+    pub compiling: fn(Compiling),
+}
+
+/// What is told while a component is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiling {
+    /// It begins.
+    Begins {
+        /// The size of the component.
+        bytes: usize,
+    },
+    /// It has ended, one way or the other.
+    Ends,
 }
 
 /// The wasm engines of this process, one for each wasm stack size in use, and the components loaded into them.
@@ -149,11 +161,13 @@ impl Engines {
 }
 
 /// Code of what has the shape of a component that may run here: what is in the cache has been through this.
-fn compile(engine: &wasmtime::Engine, bytes: &[u8], compiling: fn(usize)) -> Result<Vec<u8>, Error> {
+fn compile(engine: &wasmtime::Engine, bytes: &[u8], compiling: fn(Compiling)) -> Result<Vec<u8>, Error> {
     shape::check(bytes)?;
     budget::check(bytes)?;
-    compiling(bytes.len());
-    engine.precompile_component(bytes).map_err(|source| Error::Compile(source.into_boxed_dyn_error()))
+    compiling(Compiling::Begins { bytes: bytes.len() });
+    let compiled = engine.precompile_component(bytes);
+    compiling(Compiling::Ends);
+    compiled.map_err(|source| Error::Compile(source.into_boxed_dyn_error()))
 }
 
 impl std::fmt::Debug for Engines {

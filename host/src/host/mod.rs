@@ -27,7 +27,7 @@ pub use work::Scope;
 use crate::bridge::Instances;
 use crate::capability::{Capability, Registry};
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{Engines, Options, SPARE};
+use crate::engine::{Compiling, Engines, Options, SPARE};
 use crate::grants::GrantsCache;
 use crate::id::{Digest, ExecutionId, group_address};
 use crate::journal::Committer;
@@ -73,7 +73,7 @@ pub struct Builder {
     asks: Arc<dyn Fn(PendingPromise) + Send + Sync>,
     clock: Arc<dyn Clock>,
     cache: Option<PathBuf>,
-    compiling: fn(usize),
+    compiling: fn(Compiling),
     instances: u32,
     keep_warm: Duration,
     group: String,
@@ -233,9 +233,9 @@ impl Builder {
         self
     }
 
-    /// Tells `read` of every component that is about to be compiled, with its size in bytes: it takes seconds for a large one.
+    /// Tells `read` of every component that is compiled, on the thread that compiles it: it takes seconds for a large one.
     #[must_use]
-    pub fn on_compile(mut self, read: fn(usize)) -> Self {
+    pub fn on_compile(mut self, read: fn(Compiling)) -> Self {
         self.compiling = read;
         self
     }
