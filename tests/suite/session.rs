@@ -544,7 +544,9 @@ fn at_a_prompt_a_cell_is_typed_interrupted_and_found_again() {
         seen
     };
     let seen = at_prompt(json!([
-        ["MB of WebAssembly, once ...", ""],
+        ["MB of WebAssembly, once: 0 s", ""],
+        ["MB of WebAssembly, once: 1 s", ""],
+        [" s, done\r\n", ""],
         [">>> ", "x = 20 + 1\r"],
         [">>> ", "x * 2\r"],
         ["42\r\n", ""],
