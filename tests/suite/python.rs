@@ -317,23 +317,27 @@ fn a_program_cut_off_after_any_record_comes_to_the_same_end() {
     }
 }
 
-/// Python's `pty` gives the program a terminal.
 #[test]
-fn the_first_run_shows_for_how_long_it_has_been_compiling() {
-    let cache = tempfile::tempdir().unwrap();
-    let script = "import os, pty, sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
-    let seen = || {
-        let mut python = Command::new("python3");
-        python.args(["-c", script]).arg(beside("everstep")).args(["exec", "-c", "print(6 * 7)", "--store", "memory"]);
-        let output = python.arg("--cache").arg(cache.path()).stdin(Stdio::null()).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+fn a_program_goes_on_with_the_python_that_it_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let everstep = |args: &[&str], python: Option<&Path>| {
+        let mut command = Command::new(beside("everstep"));
+        command.args(args).args(["--store", "store"]).current_dir(folder.path()).stdin(Stdio::null());
+        command.envs(python.map(|file| ("EVERSTEP_PYTHON", file))).output().unwrap()
     };
-    let first = seen();
-    let shown: Vec<&str> = first.split('\r').filter(|line| line.starts_with("compiling ")).collect();
-    assert!(shown.len() > 3 && shown.last().unwrap().contains(", done"), "{first}");
-    assert!(shown[0].contains(" MB of WebAssembly, once: ") && first.trim_end().ends_with("42"), "{first}");
-    assert_eq!(seen().trim_end(), "42");
+    let another = folder.path().join("another.wasm");
+    std::fs::write(&another, "no component at all").unwrap();
+    let program = "print('asks')\nprint('got', input('? '))";
+    let begun = everstep(&["exec", "-c", program, "--id", "x", "--no-wait"], None);
+    assert_eq!(begun.status.code(), Some(5), "{begun:?}");
+    let refused = everstep(&["exec", "-c", program, "--id", "y"], Some(&another));
+    assert_eq!(refused.status.code(), Some(2), "a new one needs a component: {refused:?}");
+    let open = String::from_utf8(everstep(&["promise", "list"], None).stdout).unwrap();
+    let promise = open.split_whitespace().find(|word| word.starts_with("x.")).unwrap();
+    assert!(everstep(&["promise", "resolve", promise, "\"it\""], None).status.success());
+    let ended = everstep(&["exec", "-c", program, "--id", "x"], Some(&another));
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert_eq!(String::from_utf8(ended.stdout).unwrap(), "got it\n");
 }
 
 #[test]

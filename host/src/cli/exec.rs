@@ -78,7 +78,8 @@ pub(crate) fn run(args: Args) -> Outcome {
     let (code, name) = program(code, file.as_deref())?;
     let args = serde_json::json!({ "code": code, "filename": name }).to_string();
     let component = component(&policy, &how.cache)?;
-    how.run(Run::new(component, "execute", args, policy), tell)
+    // What a program has begun with is not what a later build of CPython would do: the order of a set is another.
+    how.run(Run::new(component, "execute", args, policy).without_upgrading(), tell)
 }
 
 /// CPython asks for the time and for random numbers before the first line of a program.

@@ -82,7 +82,7 @@ impl Placed {
         }
         store.check_out_of_reach(&policy)?;
         let component = exec::component(&policy, &cache)?;
-        let run = Run::new(component, "session", "{}", policy);
+        let run = Run::new(component, "session", "{}", policy).without_upgrading();
         let run = if let Some(id) = id { run.with_id(id) } else { run };
         let settings = Settings { cache, warm, network, scope: Scope::Started };
         let (builder, feed) = session::listen(settings.host(&store)?);

@@ -40,6 +40,9 @@ pub struct Run {
     pub patience: Patience,
     /// How long it may take, waiting included, before it fails as timed out; none: forever. What it calls ends with it.
     pub timeout: Option<Duration>,
+    /// Whether the component takes over an execution of that id that has begun with another, if it repeats what is recorded; else that
+    /// goes on with its own.
+    pub upgrades: bool,
 }
 
 /// What a run came to.
@@ -92,7 +95,7 @@ impl Run {
     ) -> Self {
         let (component, function, args) = (component.into(), function.into(), args.into());
         let (id, patience, timeout) = (ExecutionId::random(), Patience::Forever, None);
-        Self { id, component, function, args, policy, patience, timeout }
+        Self { id, component, function, args, policy, patience, timeout, upgrades: true }
     }
 
     /// The same under a given id.
@@ -106,6 +109,13 @@ impl Run {
     #[must_use]
     pub fn within(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same; an execution of that id that has begun goes on with its own component.
+    #[must_use]
+    pub fn without_upgrading(mut self) -> Self {
+        self.upgrades = false;
         self
     }
 
@@ -238,7 +248,8 @@ impl Everstep {
                 if !execution.state.is_final() {
                     check_policy(&run, execution.policy)?;
                 }
-                let component = (run.component.digest != execution.component).then_some(&run.component);
+                let takes_over = run.upgrades && run.component.digest != execution.component;
+                let component = takes_over.then_some(&run.component);
                 self.take_up(claim, execution, component, run.patience, None).await?
             }
         };
