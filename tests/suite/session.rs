@@ -494,7 +494,7 @@ fn a_program_killed_again_and_again_shows_each_line_once() {
         let mut life = 0;
         let kill = move || {
             life += 1;
-            (life <= 12).then(|| Duration::from_millis(250 + 40 * life + 13 * round))
+            (life <= 12).then(|| Duration::from_millis(40 + 30 * life + 13 * round))
         };
         let (shown, written, kills) = run(&Desk::new(), Box::new(kill));
         total += kills;
