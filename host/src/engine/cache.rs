@@ -116,12 +116,12 @@ impl Cache {
         (self.keyed(&name).update(digest).finalize() == mac).then_some(Digest(*digest))
     }
 
-    /// Notes the digest of a file that was read whole, unless it has just been changed.
-    pub(crate) fn note(&self, file: &Metadata, digest: Digest, now: SystemTime) {
-        if !has_settled(file, now) {
+    /// Notes the digest of a file that was read whole, as it was before and behind that, unless it has just been changed.
+    pub(crate) fn note(&self, [before, behind]: [&Metadata; 2], digest: Digest, now: SystemTime) {
+        let name = file_key(before);
+        if name != file_key(behind) || !has_settled(before, now) {
             return;
         }
-        let name = file_key(file);
         let mac = self.keyed(&name).update(&digest.0).finalize();
         let noted = self.put(&[&digest.0[..], mac.as_bytes()].concat(), &self.digest_file(&name));
         if let Err(error) = noted {

@@ -4,9 +4,9 @@ use crate::engine::Cache;
 use crate::id::Digest;
 use crate::store::Blob;
 use bytes::Bytes;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -38,8 +38,8 @@ impl Component {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let component = Self::from(bytes);
-        if let Some(cache) = cache.filter(|_| is_same(&before, file.metadata())) {
-            cache.note(&before, component.digest, now());
+        if let Some(cache) = cache {
+            cache.note([&before, &file.metadata()?], component.digest, now());
         }
         Ok(component)
     }
@@ -60,11 +60,6 @@ impl<B: Into<Bytes>> From<B> for Component {
 #[allow(clippy::disallowed_methods, reason = "the age of a file, outside any execution")]
 fn now() -> SystemTime {
     SystemTime::now()
-}
-
-fn is_same(before: &Metadata, now: io::Result<Metadata>) -> bool {
-    let facts = |it: &Metadata| (it.size(), it.mtime(), it.mtime_nsec(), it.ctime(), it.ctime_nsec());
-    now.is_ok_and(|now| facts(&now) == facts(before))
 }
 
 fn unchanged(file: &File, length: u64, digest: Digest) -> io::Result<Bytes> {
@@ -92,7 +87,7 @@ mod tests {
         let cache = Cache::open(&folder).unwrap();
         let found = std::fs::metadata(&path).unwrap();
         assert_eq!(cache.digest(&found), None, "the file was written a moment ago");
-        cache.note(&found, read.digest, now() + Duration::from_secs(10));
+        cache.note([&found; 2], read.digest, now() + Duration::from_secs(10));
         let noted = Component::open(&path, Some(&folder)).unwrap();
         assert_eq!((noted.digest, noted.content.bytes().unwrap()), (read.digest, bytes.clone().into()));
         bytes[9] ^= 1;

@@ -168,9 +168,9 @@ fn the_digest_of_an_unchanged_file_is_known() {
         files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "digest"))
     };
     fs::write(&path, "one").unwrap();
-    cache.note(&found(), digest, written());
+    cache.note([&found(); 2], digest, written());
     assert_eq!((cache.digest(&found()), note()), (None, None), "it may change within the same tick of the clock");
-    cache.note(&found(), digest, written() + Duration::from_secs(10));
+    cache.note([&found(); 2], digest, written() + Duration::from_secs(10));
     assert_eq!(cache.digest(&found()), Some(digest));
     let note = note().unwrap();
     let good = fs::read(&note).unwrap();
@@ -189,6 +189,9 @@ fn the_digest_of_an_unchanged_file_is_known() {
     fs::copy(&note, other.path().join(note.file_name().unwrap())).unwrap();
     assert_eq!(other_cache.digest(&found()), None, "under another key");
     let times = found();
+    fs::write(&path, "more").unwrap();
+    cache.note([&times, &found()], digest, written() + Duration::from_secs(10));
+    assert_eq!(cache.digest(&found()), None, "changed while it was read");
     fs::write(&path, "two").unwrap();
     let back = fs::FileTimes::new().set_accessed(times.accessed().unwrap()).set_modified(times.modified().unwrap());
     fs::File::options().write(true).open(&path).unwrap().set_times(back).unwrap();
