@@ -8,7 +8,7 @@ use crate::id::Digest;
 use crate::network;
 use crate::policy::{self, ClockGrant, Policy, RandomGrant, Usage, Verdict, audit};
 use crate::secrets::Secrets;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -42,7 +42,20 @@ pub(crate) struct GrantsCache {
     network: network::Options,
     ceiling: Ceiling,
     open: Mutex<Open>,
+    /// The policies that executions were started with last, the latest first.
+    recent: Mutex<VecDeque<Recent>>,
 }
+
+/// A policy that an execution was started with.
+struct Recent {
+    policy: Policy,
+    /// The function, if the policy has a section of it.
+    function: Option<String>,
+    grants: Arc<Grants>,
+}
+
+/// Policies that are recognised without being written out and hashed.
+const MAX_RECENT: usize = 8;
 
 /// Policies kept open although nobody uses them.
 const MAX_IDLE: usize = 64;
@@ -199,7 +212,7 @@ impl Ceiling {
 impl GrantsCache {
     /// A cache that refuses policies under which a guest could write to one of the folders `private`.
     pub(crate) fn new(private: Vec<PathBuf>, network: network::Options) -> Self {
-        Self { private, network, ceiling: Ceiling::default(), open: Mutex::default() }
+        Self { private, network, ceiling: Ceiling::default(), open: Mutex::default(), recent: Mutex::default() }
     }
 
     /// Sets, replaces or lifts the policy that nothing in this host exceeds. Every decision sees the old one or the new one.
@@ -210,6 +223,35 @@ impl GrantsCache {
     /// The policy with that digest, if it is open.
     pub(crate) fn known(&self, digest: &Digest) -> Option<Arc<Grants>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).grants.get(digest).cloned()
+    }
+
+    /// What a policy leaves to a function, opened. A policy is written out and hashed once for each function that it has a section of.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_for(&self, policy: &Policy, function: &str) -> Result<Arc<Grants>, policy::Error> {
+        if let Some(grants) = self.recognised(policy, function) {
+            return Ok(grants);
+        }
+        let grants = self.open(&policy.for_function(function))?;
+        let function = policy.functions.contains_key(function).then(|| function.to_owned());
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.truncate(MAX_RECENT - 1);
+        recent.push_front(Recent { policy: policy.clone(), function, grants: Arc::clone(&grants) });
+        Ok(grants)
+    }
+
+    /// The digest of what a policy leaves to a function.
+    pub(crate) fn digest_for(&self, policy: &Policy, function: &str) -> Digest {
+        let recognised = self.recognised(policy, function);
+        recognised.map_or_else(|| policy.for_function(function).digest(), |grants| grants.digest)
+    }
+
+    fn recognised(&self, policy: &Policy, function: &str) -> Option<Arc<Grants>> {
+        let function = policy.functions.contains_key(function).then_some(function);
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = recent.iter().find(|one| one.function.as_deref() == function && one.policy.is_same(policy))?;
+        Some(Arc::clone(&found.grants))
     }
 
     /// The policy with its folders and log opened.
@@ -280,6 +322,40 @@ mod tests {
         for (policy, rule) in [(files, "the [[files]] rule \"data\""), (audit, "[audit]")] {
             let message = cache.open(&policy).map(drop).unwrap_err().to_string();
             assert!(message.contains(&format!("of {rule} is not UTF-8")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_known_again_by_all_that_its_digest_tells_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let parse = |rest: &str| {
+            let text = format!("version = 1\nname = \"p\"\n{rest}[[capability]]\nname = \"print\"\n");
+            Policy::parse(&text, &folder.path().join("policy.toml")).unwrap()
+        };
+        let plain = parse("");
+        let sections = parse("[functions.a]\ncapability = []\n[functions.b.limits]\ncpu = \"1s\"\n");
+        let reads = |host: &str| {
+            let (id, guest, host) = ("data".to_owned(), "/data".to_owned(), folder.path().join(host));
+            let grant = FilesGrant { id, guest, host, access: Access::Read, max_file: 1, max_written: 0, max_files: 0 };
+            Policy { files: vec![grant], ..plain.clone() }
+        };
+        // One folder, and to Rust one path.
+        let (once, twice) = (reads("data"), reads("./data"));
+        assert_eq!(once, twice);
+        assert_ne!(once.digest(), twice.digest());
+        let cache = GrantsCache::new(Vec::new(), network::Options::default());
+        for _ in 0..3 {
+            for policy in [&plain, &sections, &once, &twice] {
+                for function in ["a", "b", "c"] {
+                    let own = policy.for_function(function);
+                    assert_eq!(cache.digest_for(policy, function), own.digest());
+                    let grants = cache.open_for(policy, function).unwrap();
+                    assert_eq!((grants.digest, &grants.policy), (own.digest(), &*own));
+                    assert!(Arc::ptr_eq(&grants, &cache.open_for(&policy.clone(), function).unwrap()));
+                    assert!(cache.recent.lock().unwrap().len() <= MAX_RECENT);
+                }
+            }
         }
     }
 }

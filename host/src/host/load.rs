@@ -94,14 +94,20 @@ impl Inner {
     /// The component of an execution.
     pub(super) fn stored_component(&self, execution: &Execution) -> Result<Component, Error> {
         let (digest, store) = (execution.component, Arc::clone(self.committer.store()));
-        if !self.kept().contains(&digest) {
-            let missing = || Error::Missing { what: "component", digest, id: execution.id.clone() };
-            store.has_blob(&digest)?.then_some(()).ok_or_else(missing)?;
-            self.kept().insert(digest);
-        }
+        self.check_kept("component", digest, execution)?;
         let gone = || io::Error::other("it is not in the store any more");
         let content = Blob::elsewhere(0, move || store.blob(&digest).map_err(io::Error::other)?.ok_or_else(gone));
         Ok(Component { digest, content })
+    }
+
+    /// Whether the store holds what an execution needs.
+    fn check_kept(&self, what: &'static str, digest: Digest, execution: &Execution) -> Result<(), Error> {
+        if !self.kept().contains(&digest) {
+            let missing = || Error::Missing { what, digest, id: execution.id.clone() };
+            self.committer.store().has_blob(&digest)?.then_some(()).ok_or_else(missing)?;
+            self.kept().insert(digest);
+        }
+        Ok(())
     }
 
     /// The policy that an execution is pinned to.
@@ -111,6 +117,14 @@ impl Inner {
         let policy = self.committer.store().blob(&digest)?.ok_or_else(missing)?;
         self.kept().insert(digest);
         Ok(Policy::from_canonical(&String::from_utf8_lossy(&policy))?)
+    }
+
+    /// The policy that an execution is pinned to, opened; one that is open is not read again.
+    pub(super) fn stored_grants(&self, execution: &Execution) -> Result<Arc<Grants>, Error> {
+        match self.grants.known(&execution.policy) {
+            Some(grants) => self.check_kept("policy", execution.policy, execution).map(|()| grants),
+            None => Ok(self.grants.open(&self.stored_policy(execution)?)?),
+        }
     }
 
     /// The state of a stored execution, as its journal tells it.

@@ -233,7 +233,7 @@ impl Everstep {
         let claim = match self.inner.live.claim(&run.id).await {
             Claimed::Running(Running { bridge, args }) => {
                 check_same(&run, &bridge.function, &args)?;
-                check_policy(&run, bridge.grants.digest)?;
+                self.check_policy(&run, bridge.grants.digest)?;
                 return Ok((handle, Some(bridge)));
             }
             Claimed::Free(claim) => claim,
@@ -246,7 +246,7 @@ impl Everstep {
                 self.take_up_calls(&run.id)?;
                 check_same(&run, &execution.function, &execution.args)?;
                 if !execution.state.is_final() {
-                    check_policy(&run, execution.policy)?;
+                    self.check_policy(&run, execution.policy)?;
                 }
                 let takes_over = run.upgrades && run.component.digest != execution.component;
                 let component = takes_over.then_some(&run.component);
@@ -256,12 +256,17 @@ impl Everstep {
         Ok((handle, bridge))
     }
 
+    fn check_policy(&self, run: &Run, pinned: Digest) -> Result<(), Error> {
+        let given = self.inner.grants.digest_for(&run.policy, &run.function);
+        if given == pinned { Ok(()) } else { Err(Error::PolicyChanged { id: run.id.clone(), pinned, given }) }
+    }
+
     async fn create(&self, claim: Claim, run: Run) -> Result<Arc<Bridge>, Error> {
         let inner = &self.inner;
         if run.id.parent().is_some() {
             return Err(Error::IdTaken(run.id));
         }
-        let grants = inner.grants.open(&run.policy.for_function(&run.function))?;
+        let grants = inner.grants.open_for(&run.policy, &run.function)?;
         let loaded = inner.load(&run.component, &grants).await?;
         inner.check_function(&loaded, &grants, &run.function).await?;
         let now_ms = inner.clock.now_ms();
@@ -312,7 +317,7 @@ impl Everstep {
             inner.live.tell(&execution.id, Ok(Report::stored(&execution)));
             return Ok(None);
         }
-        let grants = inner.grants.open(&inner.stored_policy(&execution)?)?;
+        let grants = inner.stored_grants(&execution)?;
         let mut when_live = Vec::new();
         let loaded = match component {
             None => inner.load(&inner.stored_component(&execution)?, &grants).await?,
@@ -419,7 +424,7 @@ impl Everstep {
             return Ok(());
         }
         let inner = &self.inner;
-        let grants = inner.grants.open(&inner.stored_policy(&execution)?)?;
+        let grants = inner.stored_grants(&execution)?;
         let component = inner.load(&inner.stored_component(&execution)?, &grants).await?;
         let state = State { cleans_up: true, attempts: execution.attempts, ..inner.state(&execution)? };
         let (version, patience, permit) = (execution.attempts, Patience::None, None);
@@ -672,11 +677,6 @@ fn string_length(text: &str) -> usize {
         ends
     });
     end.map_or(text.len(), |end| end + 2)
-}
-
-fn check_policy(run: &Run, pinned: Digest) -> Result<(), Error> {
-    let (id, given) = (run.id.clone(), run.policy.for_function(&run.function).digest());
-    if given == pinned { Ok(()) } else { Err(Error::PolicyChanged { id, pinned, given }) }
 }
 
 /// Randomness for a new execution, from the operating system.

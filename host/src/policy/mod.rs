@@ -45,6 +45,7 @@ use file::Format;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -164,6 +165,24 @@ pub struct AuditGrant {
     pub file: PathBuf,
 }
 
+/// The rule that names a path of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Naming<'p> {
+    Files(&'p str),
+    Audit,
+    Secret(&'p str),
+}
+
+impl fmt::Display for Naming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files(id) => write!(f, "the [[files]] rule {id:?}"),
+            Self::Audit => f.write_str("[audit]"),
+            Self::Secret(id) => write!(f, "the secret of the [[fetch]] rule {id:?}"),
+        }
+    }
+}
+
 impl Policy {
     /// Reads and checks a policy file, JSON when its name ends with `.json`, and those that it extends. Relative paths in it are taken
     /// from the folder of the file.
@@ -208,16 +227,26 @@ impl Policy {
 
     /// Refuses a policy that `canonical` has no text for.
     pub(crate) fn check_paths(&self) -> Result<(), Error> {
-        let files = self.files.iter().map(|grant| (format!("the [[files]] rule {:?}", grant.id), &grant.host));
-        let audit = self.audit.iter().map(|grant| ("[audit]".to_owned(), &grant.file));
+        match self.paths().find(|(_, path)| path.to_str().is_none()) {
+            None => Ok(()),
+            Some((rule, path)) => Err(Error::PathNotUtf8 { rule: rule.to_string(), path: path.to_owned() }),
+        }
+    }
+
+    /// Every path of the host, with the rule that names it.
+    fn paths(&self) -> impl Iterator<Item = (Naming<'_>, &Path)> {
+        let files = self.files.iter().map(|grant| (Naming::Files(&grant.id), &*grant.host));
+        let audit = self.audit.iter().map(|grant| (Naming::Audit, &*grant.file));
         let secrets = self.fetch.iter().filter_map(|grant| match &grant.terms.secret.as_ref()?.from {
-            SecretSource::File(path) => Some((format!("the secret of the [[fetch]] rule {:?}", grant.id), path)),
+            SecretSource::File(path) => Some((Naming::Secret(&grant.id), &**path)),
             SecretSource::Env(_) => None,
         });
-        match files.chain(audit).chain(secrets).find(|(_, path)| path.to_str().is_none()) {
-            None => Ok(()),
-            Some((rule, path)) => Err(Error::PathNotUtf8 { rule, path: path.clone() }),
-        }
+        files.chain(audit).chain(secrets)
+    }
+
+    /// Whether two policies have the same canonical text, without writing it. Paths that lead to one place may differ in their texts.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self == other && self.paths().zip(other.paths()).all(|((_, a), (_, b))| a.as_os_str() == b.as_os_str())
     }
 
     /// The policy that `canonical` wrote.
