@@ -29,6 +29,8 @@ name = "echo"
 name = "nobody"
 [[capability]]
 name = "promise"
+[[capability]]
+name = "call"
 "#;
 
 /// What every row needs.
@@ -65,6 +67,8 @@ fn main() -> Outcome<()> {
         bench.external().await?;
         bench.one_step("memory store, one-step execution, p50", None).await?;
         bench.one_step("file store, one-step execution, p50", Some("one-step")).await?;
+        bench.calls("memory store, child calls one after the other, each", Everstep::local()).await?;
+        bench.calls("file store, child calls one after the other, each", Everstep::open(bench.store("calls"))).await?;
         bench.wide("memory store, 16 wide, one-step executions", Everstep::local(), 16).await?;
         for width in [16, 64, 256] {
             let name = format!("file store, {width} wide, one-step executions");
@@ -144,6 +148,22 @@ impl Bench {
         let p99 = times_ms[times_ms.len() * 99 / 100];
         let beside = store.map(|_| format!("{raw:.3} ms: {:.1} + {:.3} ms", 1.5, (time - 1.5 * raw).max(0.0)));
         row(name, format!("{time:.3} ms, p99 {p99:.3}"), &beside.unwrap_or_default());
+        Ok(())
+    }
+
+    /// The time of a call of a function that makes one internal step.
+    async fn calls(&self, name: &str, builder: Builder) -> Outcome<()> {
+        const CALLS: u32 = 200;
+        let host = self.host(builder)?;
+        let (mut times_ms, mut raw_ms) = (Vec::new(), Vec::new());
+        for _ in 0..7 {
+            raw_ms.push(1e3 / self.raw_syncs(100)?);
+            let report = host.run(self.run("calls", &times(CALLS))).await?;
+            assert_eq!(report.result, Some(CALLS.to_string()), "{report:?}");
+            times_ms.push(report.wall.as_secs_f64() * 1e3 / f64::from(CALLS));
+        }
+        let (time, raw) = (median(&mut times_ms), median(&mut raw_ms));
+        row(name, format!("{time:.3} ms"), &format!("{raw:.3} ms"));
         Ok(())
     }
 

@@ -1,11 +1,15 @@
 //! Functions that run others: as children, detached, nested, many at a time; and what ends with them.
 
-use crate::support::{ManualClock, Place, Shown, eventually, failure, id, life, policy, result, run, soon};
+use crate::recovery::CrashStore;
+use crate::support::{ManualClock, Place, Shown, eventually, failure, id, life, policy, quick, result, run, soon};
 use everstep::clock::TestClock;
-use everstep::store::{FailureKind, State};
+use everstep::store::operation::Operation;
+use everstep::store::record::tag;
+use everstep::store::{Change, FailureKind, MemoryStore, State};
 use everstep::{Cancellation, ErrorCode, Everstep, Run, Scope};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A host that runs what is called; what only waits gives up its instance at once, so that every wait is a suspension.
@@ -38,6 +42,35 @@ fn a_child_runs_under_the_id_of_its_step_and_returns_its_result() {
             });
         }
     }
+}
+
+/// What nobody waits for is put off, for another write to take along, by a thread of its own.
+#[test]
+fn a_call_that_the_guest_waits_for_is_not_put_off() {
+    let at_once = Arc::new(AtomicU32::new(0));
+    let observe = {
+        let at_once = Arc::clone(&at_once);
+        move |changes: &[Change]| {
+            let calls = changes.iter().any(|change| match change {
+                Change::Operation { operation, .. } => {
+                    matches!(&**operation, Operation::PromiseCreate(new) if new.tags.contains_key(tag::TARGET))
+                }
+                _ => false,
+            });
+            let put_off = std::thread::current().name() == Some("everstep-commit");
+            at_once.fetch_add(u32::from(calls && !put_off), Ordering::SeqCst);
+        }
+    };
+    life(async {
+        let store = CrashStore::observed(Arc::new(MemoryStore::new()), observe);
+        let host = quick(Everstep::over(store)).scope(Scope::Started).build().unwrap();
+        for number in 0..50 {
+            let run = call("adds", json!([3, 4])).with_id(id(&format!("x{number}")));
+            assert_eq!(result(&soon("the end", host.run(run)).await.unwrap()), "7");
+        }
+    });
+    // A guest that loses its turn for two milliseconds may find its call written already.
+    assert!(at_once.load(Ordering::SeqCst) > 0, "each call was put off");
 }
 
 #[test]

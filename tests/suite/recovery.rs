@@ -47,6 +47,8 @@ pub(crate) struct CrashStore {
     struck: AtomicU32,
     /// Commits take as long as this holds.
     is_stuck: AtomicBool,
+    /// Sees every commit, on the thread that makes it.
+    observe: Box<dyn Fn(&[Change]) + Send + Sync>,
 }
 
 impl CrashStore {
@@ -57,7 +59,14 @@ impl CrashStore {
             left: AtomicU32::new(commit - 1),
             struck: AtomicU32::new(0),
             is_stuck: AtomicBool::new(false),
+            observe: Box::new(|_| {}),
         })
+    }
+
+    /// One that never fails, and whose commits are seen.
+    pub(crate) fn observed(inner: Arc<dyn Store>, observe: impl Fn(&[Change]) + Send + Sync + 'static) -> Arc<Self> {
+        let (left, struck, is_stuck) = (AtomicU32::new(u32::MAX), AtomicU32::new(0), AtomicBool::new(false));
+        Arc::new(Self { inner, fate: Fate::Kept, left, struck, is_stuck, observe: Box::new(observe) })
     }
 
     /// Fails from the next commit on.
@@ -72,6 +81,7 @@ impl CrashStore {
 
 impl Store for CrashStore {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, StoreError> {
+        (self.observe)(changes);
         while self.is_stuck.load(Ordering::SeqCst) {
             std::thread::yield_now();
         }

@@ -164,6 +164,7 @@ impl Bridge {
     }
 
     fn call(&self, state: &mut State, number: u64, called: Called, deadline_ms: Option<u64>) {
+        state.asks = true;
         let (invocation, target, policy) = self.invocation(called);
         let create = self.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
         self.submit_soon(state, policy.into_iter().chain([create]));

@@ -53,7 +53,7 @@ pub(crate) struct State {
     pub(crate) kept_cpu_us: u64,
     /// The guest asked for a chance to clean up.
     pub(crate) cleans_up: bool,
-    /// Somebody outside was asked since the guest last waited.
+    /// Somebody outside was asked, or a function was called, since the guest last waited: what it waits for begins with the next write.
     pub(crate) asks: bool,
     /// The promises that the guest waits for; none: any.
     pub(crate) waits_for: Option<Vec<u64>>,

@@ -140,7 +140,7 @@ impl Bridge {
                 (self.next_deadline(&mut state), state.is_busy(self.patience), asked)
             };
             if let Some(ticket) = asked {
-                // Whoever is asked should not wait for what else may be written with it.
+                // Whoever is asked, and a function that is called, should not wait for what else may be written with it.
                 self.durable(ticket).await?;
                 continue;
             }

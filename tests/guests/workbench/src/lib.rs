@@ -1,11 +1,11 @@
 //! One function for each thing that a test or a bench needs a guest to do.
 
 use everstep_sdk::{Context, Error, parallel_map};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How often.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Times {
     times: u64,
 }
@@ -41,6 +41,16 @@ async fn requests(ctx: Context, args: Times) -> Result<u64, Error> {
     let mut sum = 0;
     for number in 0..args.times {
         sum += ctx.request::<u64>("echo", number).await?;
+    }
+    Ok(sum)
+}
+
+/// Calls `ticks` over and over, one call after the other.
+#[everstep_sdk::function]
+async fn calls(ctx: Context, args: Times) -> Result<u64, Error> {
+    let mut sum = 0;
+    for _ in 0..args.times {
+        sum += ctx.call::<u64>("ticks", Times { times: 1 }).await?;
     }
     Ok(sum)
 }
