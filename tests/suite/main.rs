@@ -4,6 +4,7 @@
 mod approvals;
 mod children;
 mod cli;
+mod cli_list;
 mod cli_travel;
 mod determinism;
 mod divergence;

@@ -1,15 +1,39 @@
 //! `everstep list`.
 
-use super::place::StoreArg;
-use super::text::{self, Table};
-use super::{Exit, Outcome, print, print_json, report};
-use everstep::store::{Execution, State};
+use super::place::{Span, StoreArg};
+use super::stream::{JsonList, Rows, Stream};
+use super::text;
+use super::{Exit, Failure, Outcome, complain, report};
+use everstep::store::{Execution, Place, Query, State};
+use everstep::{ExecutionId, Reader};
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// List the executions of a store, oldest first
+/// List the executions of a store, newest first
+///
+/// A terminal shows the newest 100, unless --limit says otherwise. A pipe and --json get all of them, as they are read.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// Only those in this state: pending, running, suspended, halted, completed, failed or canceled; may be repeated, or name several
+    /// between commas
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    state: Vec<State>,
+    /// Only those of this function
+    #[arg(long, value_name = "NAME")]
+    function: Option<String>,
+    /// Only those that were started since then: a span until now, such as 90s or 7d, or a time, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Since>,
+    /// At most so many [default: 100 on a terminal]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Only those that come after this one in the list, which is how to turn a page
+    #[arg(long, value_name = "ID")]
+    before: Option<ExecutionId>,
     #[command(flatten)]
     store: StoreArg,
     /// Print one JSON object {executions: [...]}
@@ -20,39 +44,115 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   everstep list
-  everstep list --store /var/lib/everstep --json";
+  everstep list --state halted,failed --since 1d
+  everstep list --limit 20 --before count-1
+  everstep list --store /var/lib/everstep --function count --json";
 
-pub(crate) fn run(args: &Args) -> Outcome {
-    let reader = args.store.store.reader()?;
-    let mut executions = reader.executions()?;
-    for execution in executions.iter_mut().filter(|execution| execution.state == State::Running) {
-        // What is stored with the execution itself may lag behind its journal. One that cannot be read is still listed.
-        if let Ok(steps) = reader.steps(&execution.id) {
-            execution.progress.steps = steps.len() as u64;
+/// What a terminal shows.
+const ON_TERMINAL: usize = 100;
+
+/// A time that is given as such, or by how long ago it is.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    Span(Span),
+    Time(u64),
+}
+
+impl FromStr for Since {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(span) = text.parse() {
+            return Ok(Self::Span(span));
+        }
+        let time = text
+            .parse::<jiff::Timestamp>()
+            .map_err(|_| "write a span such as 90s, 12h or 7d, or a time such as 2026-01-31T12:00:00Z".to_owned())?;
+        Ok(Self::Time(u64::try_from(time.as_millisecond()).unwrap_or(0)))
+    }
+}
+
+impl Since {
+    fn created_ms(self) -> u64 {
+        match self {
+            Self::Span(span) => now_ms().saturating_sub(span.millis()),
+            Self::Time(created_ms) => created_ms,
         }
     }
-    if args.json {
-        let executions: Vec<_> = executions.iter().map(super::show::Head::of).collect();
-        print_json(&BTreeMap::from([("executions", executions)]))?;
-        return Ok(Exit::Done);
+}
+
+#[allow(clippy::disallowed_methods, reason = "which executions are shown is decided for a person, now")]
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let Args { state: states, function, since, limit, before, store, json } = args;
+    let reader = store.store.reader()?;
+    let after = before.map(|id| reader.execution(&id)).transpose()?.as_ref().map(Place::of);
+    let query = Query { states, function, since_ms: since.map(Since::created_ms), after, ..Query::newest_first() };
+    let on_terminal = !json && std::io::stdout().is_terminal();
+    let limit = limit.unwrap_or(if on_terminal { ON_TERMINAL } else { usize::MAX });
+    let mut executions = reader.list(query);
+    let listed = (&mut executions).take(limit).map(|execution| Ok(up_to_date(&reader, execution?)));
+    let last = if json { as_json(listed)? } else { as_table(listed)? };
+    if let Some(last) = last
+        && on_terminal
+        && executions.next().is_some()
+    {
+        complain(&format!("there are more: see --limit, or go on with --before {last}"));
     }
-    let mut table = Table::new(&["ID", "STATE", "FUNCTION", "STEPS", "STARTED", "UPDATED", "OUTCOME"]);
-    for Execution { id, function, created_ms, state, result, progress, .. } in &executions {
-        let outcome = match (result, &progress.error) {
-            (Some(result), _) => text::line(&text::json(result), 60),
-            (None, Some(error)) => text::line(&report::error_text(error), 60),
-            (None, None) => String::new(),
-        };
-        table.row([
-            id.to_string(),
-            state.name().to_owned(),
-            text::line(function, 40),
-            progress.steps.to_string(),
-            text::time(*created_ms),
-            text::time(progress.updated_ms),
-            outcome,
-        ]);
-    }
-    print(&table.render())?;
     Ok(Exit::Done)
+}
+
+/// What is stored with an execution that runs may lag behind its journal. One that cannot be read is listed all the same.
+fn up_to_date(reader: &Reader, mut execution: Execution) -> Execution {
+    if execution.state == State::Running
+        && let Ok(steps) = reader.count_steps(&execution.id)
+    {
+        execution.progress.steps = steps;
+    }
+    execution
+}
+
+fn as_json(executions: impl Iterator<Item = Result<Execution, Failure>>) -> Result<Option<ExecutionId>, Failure> {
+    let mut list = JsonList::start(&BTreeMap::<&str, ()>::new(), "executions")?;
+    for execution in executions {
+        if list.element(&super::show::Head::of(&execution?)).is_break() {
+            break;
+        }
+    }
+    list.finish().map(|()| None)
+}
+
+/// Returns the last execution that was listed.
+fn as_table(executions: impl Iterator<Item = Result<Execution, Failure>>) -> Result<Option<ExecutionId>, Failure> {
+    let head = ["ID", "STATE", "FUNCTION", "STEPS", "STARTED", "UPDATED", "OUTCOME"];
+    let (mut rows, mut last) = (Rows::start(Stream::start(), &head), None);
+    for execution in executions {
+        let execution = execution?;
+        if row(&mut rows, &execution).is_break() {
+            break;
+        }
+        last = Some(execution.id);
+    }
+    rows.end().finish().map(|()| last)
+}
+
+fn row(rows: &mut Rows, execution: &Execution) -> ControlFlow<()> {
+    let Execution { id, function, created_ms, state, result, progress, .. } = execution;
+    let outcome = match (result, &progress.error) {
+        (Some(result), _) => text::line(&text::json(result), 60),
+        (None, Some(error)) => text::line(&report::error_text(error), 60),
+        (None, None) => String::new(),
+    };
+    rows.row([
+        id.to_string(),
+        state.name().to_owned(),
+        text::line(function, 40),
+        progress.steps.to_string(),
+        text::time(*created_ms),
+        text::time(progress.updated_ms),
+        outcome,
+    ])
 }

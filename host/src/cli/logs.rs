@@ -2,9 +2,10 @@
 
 use super::console::{Console, Style, displayed};
 use super::place::StoreArg;
-use super::{Exit, Failure, Outcome, print_json};
+use super::stream::JsonList;
+use super::{Exit, Failure, Outcome};
+use everstep::ExecutionId;
 use everstep::output::Content;
-use everstep::{ExecutionId, Reader};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -38,38 +39,23 @@ const TICK: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let reader = args.store.store.reader()?;
-    if args.follow {
-        return follow(&reader, &args.id);
-    }
-    let output = reader.output(&args.id)?;
+    let mut output = reader.follow(&args.id)?;
     if args.json {
-        let pieces: Vec<_> = output.iter().map(|piece| with_step(piece.step, &piece.content)).collect();
-        print_json(&json!({ "id": args.id, "output": pieces }))?;
+        let mut list = JsonList::start(&json!({ "id": args.id }), "output")?;
+        // Once nobody reads it, the rest is read in vain; a journal has a limit.
+        output.each(|piece| {
+            let _ = list.element(&with_step(piece.step, &piece.content));
+        })?;
+        list.finish()?;
         return Ok(Exit::Done);
     }
     let console = Console::start(Style::default()).map_err(Failure::io("cannot start a thread"))?;
-    output.into_iter().for_each(|piece| console.output(piece));
-    console.flush().map_err(Failure::io("cannot write to standard output"))?;
-    Ok(Exit::Done)
-}
-
-fn follow(reader: &Reader, id: &ExecutionId) -> Outcome {
-    let console = Console::start(Style::default()).map_err(Failure::io("cannot start a thread"))?;
-    let (mut shown, mut looked) = (None, None);
     loop {
         // Before the output: what has ended has shown everything.
-        let execution = reader.execution(id)?;
-        let now = (execution.state, execution.progress.updated_ms, reader.journal(id)?.len());
-        if looked != Some(now) {
-            let fresh = reader.output(id)?.into_iter().filter(|piece| shown.is_none_or(|shown| piece.step > shown));
-            for piece in fresh.collect::<Vec<_>>() {
-                shown = Some(piece.step);
-                console.output(piece);
-            }
-            looked = Some(now);
-        }
+        let has_ended = reader.execution(&args.id)?.state.is_final();
+        output.each(|piece| console.output(piece))?;
         console.flush().map_err(Failure::io("cannot write to standard output"))?;
-        if execution.state.is_final() {
+        if has_ended || !args.follow {
             return Ok(Exit::Done);
         }
         std::thread::sleep(TICK);

@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand, over the public face of the library.
 //!
 //! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a terminal, `console` writes what they show,
-//! `report` says what they came to, `text` makes guest text harmless, `failure` holds errors and exit codes.
+//! `report` says what they came to, `stream` writes output of any length, `text` makes guest text harmless, `failure` holds errors and exit codes.
 
 mod ask;
 mod audit;
@@ -26,6 +26,7 @@ mod run;
 mod schedule;
 mod session;
 mod show;
+mod stream;
 mod text;
 mod upgrade;
 mod version;
@@ -122,7 +123,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Repl(args) => repl::run(args),
         Command::Session(args) => session::run(args),
         Command::Resume(args) => resume::run(args),
-        Command::List(args) => list::run(&args),
+        Command::List(args) => list::run(args),
         Command::Show(args) => show::run(&args),
         Command::Logs(args) => logs::run(&args),
         Command::Cancel(args) => cancel::run(args),

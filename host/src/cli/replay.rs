@@ -2,11 +2,13 @@
 
 use super::place::{CacheArg, StoreArg};
 use super::show::table;
+use super::stream::{JsonList, Stream};
 use super::watch::block_on;
-use super::{Exit, Failure, Outcome, print, print_json, text};
+use super::{Exit, Failure, Outcome, text};
 use everstep::store::FileStore;
-use everstep::{Everstep, ExecutionId, Replay, ReplayEnd, Scope};
+use everstep::{Everstep, ExecutionId, Reader, ReplayEnd, Scope, StepView};
 use serde_json::json;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,18 +48,58 @@ pub(crate) fn run(args: Args) -> Outcome {
     let store = FileStore::read(store.store.existing()?).map_err(everstep::Error::from)?;
     let builder = Everstep::over(Arc::new(store)).scope(Scope::Nothing);
     let host = cache.folder().into_iter().fold(builder, everstep::Builder::cache).build()?;
-    let replay = block_on(async { Ok(host.replay(&id, to, component.as_ref()).await?) })?;
-    tell(&id, &replay, component.is_some(), json)?;
-    Ok(if replay.end == ReplayEnd::Repeated { Exit::Done } else { Exit::Halted })
+    let (steps, end) = block_on(async { Ok(host.repeat(&id, to, component.as_ref()).await?) })?;
+    let repeated = Repeated { reader: host.reader(), id, steps };
+    if json {
+        repeated.as_json(&end)?
+    } else {
+        repeated.as_table(&end, component.is_some())?
+    }
+    Ok(if end == ReplayEnd::Repeated { Exit::Done } else { Exit::Halted })
 }
 
-fn tell(id: &ExecutionId, replay: &Replay, other: bool, json: bool) -> Result<(), Failure> {
-    let compatible = replay.end == ReplayEnd::Repeated;
-    if json {
-        return print_json(&json!({ "id": id, "compatible": compatible, "steps": replay.steps, "end": replay.end }));
+/// The steps that were repeated, as the store has them.
+struct Repeated {
+    reader: Reader,
+    id: ExecutionId,
+    steps: u64,
+}
+
+impl Repeated {
+    /// Visits them until told to stop, and returns how many there were.
+    fn each(&self, mut each: impl FnMut(StepView) -> ControlFlow<()>) -> Result<u64, everstep::Error> {
+        let mut count = 0;
+        self.reader.each_step(&self.id, |step| {
+            if step.n >= self.steps {
+                return ControlFlow::Continue(());
+            }
+            count += 1;
+            each(step)
+        })?;
+        Ok(count)
     }
-    let steps = replay.steps.len();
-    let end = match &replay.end {
+
+    fn as_json(&self, end: &ReplayEnd) -> Result<(), Failure> {
+        let compatible = *end == ReplayEnd::Repeated;
+        let mut list = JsonList::start(&json!({ "id": self.id, "compatible": compatible, "end": end }), "steps")?;
+        self.each(|step| list.element(&step))?;
+        list.finish()
+    }
+
+    fn as_table(&self, end: &ReplayEnd, other: bool) -> Result<(), Failure> {
+        let mut steps = 0;
+        let mut stream = table(Stream::start(), |each| {
+            steps = self.each(each)?;
+            Ok(())
+        })?;
+        // Told by the stream when it is finished.
+        let _ = stream.write(&format!("\n{}\n", line(end, steps, other)));
+        stream.finish()
+    }
+}
+
+fn line(end: &ReplayEnd, steps: u64, other: bool) -> String {
+    match end {
         ReplayEnd::Repeated if other => format!("compatible: the component repeats all {steps} steps"),
         ReplayEnd::Repeated => format!("repeated {steps} steps"),
         ReplayEnd::Diverged { step, recorded, attempted } => {
@@ -65,6 +107,5 @@ fn tell(id: &ExecutionId, replay: &Replay, other: bool, json: bool) -> Result<()
             format!("not compatible: at step {step}\n  recorded   {recorded}\n  attempted  {attempted}")
         }
         ReplayEnd::Stopped(reason) => format!("stopped: {}", text::line(reason, 400)),
-    };
-    print(&format!("{}\n{end}\n", table(&replay.steps)))
+    }
 }

@@ -5,7 +5,7 @@ use super::place::{CacheArg, NetworkArg, Settings, StoreArg, WarmArg};
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, json_line};
-use everstep::store::Execution;
+use everstep::store::Query;
 use everstep::{ExecutionId, Patience, Report, Scope};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -77,11 +77,12 @@ async fn all(args: Args) -> Outcome {
     let scope = if no_wait { Scope::Started } else { Scope::Everything };
     let settings = Settings { cache, warm, network, scope };
     let mut session = Session::start(store.store, settings, Style { json, several: true })?;
-    let unfinished = |execution: &Execution| !execution.state.is_final();
-    let executions: Vec<_> = session.host.reader().executions()?.into_iter().filter(unfinished).collect();
+    // Before any of them goes on: what they call in turn is none of these.
+    let unfinished = session.host.reader().list(Query::unfinished()).map(|execution| Ok(execution?.id));
+    let unfinished = unfinished.collect::<Result<Vec<ExecutionId>, Failure>>()?;
     let resume = format!("everstep resume{}", session.place.option());
     let (host, mut handles, mut ended) = (session.host.clone(), Vec::new(), Vec::new());
-    for Execution { id, .. } in executions {
+    for id in unfinished {
         match session.unless_stopped(Box::pin(host.resume(&id, patience(no_wait)))).await {
             Ok(Ok(handle)) => handles.push(handle),
             Ok(Err(error)) => end(&session, id, Err(error.into()), json, &mut ended),

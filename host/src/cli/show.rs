@@ -1,13 +1,15 @@
 //! `everstep show`.
 
 use super::place::StoreArg;
-use super::text::{self, Table};
-use super::{Exit, Outcome, print, print_json, report};
+use super::stream::{JsonList, Rows, Stream};
+use super::text;
+use super::{Exit, Outcome, report};
 use everstep::store::{Execution, Progress, State};
 use everstep::{Digest, ExecutionId, StepOutcome, StepView};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::ops::ControlFlow;
 
 /// Show an execution and every step of it
 #[derive(clap::Args)]
@@ -51,13 +53,6 @@ pub(super) struct Head<'a> {
     steps: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct Whole<'a> {
-    #[serde(flatten)]
-    head: Head<'a>,
-    steps: &'a [StepView],
-}
-
 impl<'a> Head<'a> {
     pub(super) fn of(execution: &'a Execution) -> Self {
         let Execution { id, component, policy, function, args, created_ms, deadline_ms, .. } = execution;
@@ -85,13 +80,17 @@ impl<'a> Head<'a> {
 pub(crate) fn run(args: &Args) -> Outcome {
     let reader = args.store.store.reader()?;
     let execution = reader.execution(&args.id)?;
-    let steps = reader.steps(&args.id)?;
     if args.json {
-        let head = Head { steps: None, ..Head::of(&execution) };
-        print_json(&Whole { head, steps: &steps })?;
-    } else {
-        print(&format!("{}\n{}", head(&execution), table(&steps)))?;
+        let mut list = JsonList::start(&Head { steps: None, ..Head::of(&execution) }, "steps")?;
+        reader.each_step(&args.id, |step| list.element(&step))?;
+        list.finish()?;
+        return Ok(Exit::Done);
     }
+    let mut stream = Stream::start();
+    if stream.write(&format!("{}\n", head(&execution))).is_continue() {
+        stream = table(stream, |each| reader.each_step(&args.id, each))?;
+    }
+    stream.finish()?;
     Ok(Exit::Done)
 }
 
@@ -121,24 +120,30 @@ fn head(execution: &Execution) -> String {
     head
 }
 
-pub(super) fn table(steps: &[StepView]) -> String {
-    let mut table = Table::new(&["N", "KIND", "SUBJECT", "DECISION", "OUTCOME", "TIME", "TOOK"]);
-    for step in steps {
-        let rule = if step.rule.is_empty() { String::new() } else { format!(" ({})", text::line(&step.rule, 40)) };
-        let outcome = match &step.outcome {
-            StepOutcome::Pending => "pending".to_owned(),
-            StepOutcome::Ok { bytes } => format!("{bytes} bytes"),
-            StepOutcome::Error { error } => text::line(&error.to_string(), 80),
-        };
-        table.row([
-            step.n.to_string(),
-            text::line(&step.kind, 40),
-            text::line(&step.subject, 60),
-            format!("{}{rule}", step.decision),
-            outcome,
-            text::time(step.at_ms),
-            step.settled_ms.map(|settled| text::span(settled.saturating_sub(step.at_ms))).unwrap_or_default(),
-        ]);
-    }
-    table.render()
+/// Writes a table of the steps that `visit` visits.
+pub(super) fn table(
+    stream: Stream,
+    visit: impl FnOnce(&mut dyn FnMut(StepView) -> ControlFlow<()>) -> Result<(), everstep::Error>,
+) -> Result<Stream, everstep::Error> {
+    let mut rows = Rows::start(stream, &["N", "KIND", "SUBJECT", "DECISION", "OUTCOME", "TIME", "TOOK"]);
+    visit(&mut |step| rows.row(cells(&step)))?;
+    Ok(rows.end())
+}
+
+fn cells(step: &StepView) -> [String; 7] {
+    let rule = if step.rule.is_empty() { String::new() } else { format!(" ({})", text::line(&step.rule, 40)) };
+    let outcome = match &step.outcome {
+        StepOutcome::Pending => "pending".to_owned(),
+        StepOutcome::Ok { bytes } => format!("{bytes} bytes"),
+        StepOutcome::Error { error } => text::line(&error.to_string(), 80),
+    };
+    [
+        step.n.to_string(),
+        text::line(&step.kind, 40),
+        text::line(&step.subject, 60),
+        format!("{}{rule}", step.decision),
+        outcome,
+        text::time(step.at_ms),
+        step.settled_ms.map(|settled| text::span(settled.saturating_sub(step.at_ms))).unwrap_or_default(),
+    ]
 }

@@ -99,27 +99,42 @@ pub(crate) fn shell(word: &str) -> Cow<'_, str> {
     Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
 }
 
-/// Rows under a head, each column as wide as its longest cell.
+/// Rows under a head, each column as wide as its longest cell so far.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
+    /// How wide the columns of the rows were that were taken.
+    widths: Vec<usize>,
 }
 
 impl Table {
     pub(crate) fn new(head: &[&str]) -> Self {
-        Self { rows: vec![head.iter().map(|&title| title.to_owned()).collect()] }
+        Self { rows: vec![head.iter().map(|&title| title.to_owned()).collect()], widths: Vec::new() }
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
 
-    pub(crate) fn render(&self) -> String {
-        let width =
-            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-        let widths: Vec<usize> = (0..).map_while(width).collect();
-        let mut text = String::new();
+    /// Rows that were not taken yet.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn render(mut self) -> String {
+        self.take()
+    }
+
+    /// The rows so far; what comes next goes under them.
+    pub(crate) fn take(&mut self) -> String {
         for row in &self.rows {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            self.widths.resize(self.widths.len().max(row.len()), 0);
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        let mut text = String::new();
+        for row in std::mem::take(&mut self.rows) {
+            let cells = row.iter().zip(&self.widths).map(|(cell, width)| format!("{cell:width$}"));
             text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
             text.push('\n');
         }
@@ -159,7 +174,9 @@ mod tests {
         let mut table = Table::new(&["ID", "STATE"]);
         table.row(["long-id".to_owned(), "ü".to_owned()]);
         table.row(["a".to_owned(), String::new()]);
-        assert_eq!(table.render(), "ID       STATE\nlong-id  ü\na\n");
+        assert_eq!(table.take(), "ID       STATE\nlong-id  ü\na\n");
+        table.row(["b".to_owned(), "c".to_owned()]);
+        assert_eq!(table.render(), "b        c\n", "under the rows before");
     }
 
     #[test]

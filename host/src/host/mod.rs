@@ -21,7 +21,7 @@ pub use error::Error;
 pub use run::{Handle, Report, Run};
 pub use settle::Cancellation;
 pub use travel::{Replay, ReplayEnd};
-pub use view::{Reader, StepOutcome, StepView};
+pub use view::{Executions, Following, Reader, StepOutcome, StepView};
 pub use work::Scope;
 
 use crate::bridge::Instances;

@@ -55,6 +55,21 @@ impl Everstep {
         to: Option<u64>,
         component: Option<&Component>,
     ) -> Result<Replay, Error> {
+        let (repeated, end) = self.repeat(id, to, component).await?;
+        let steps = self.reader().steps(id)?.into_iter().filter(|step| step.n < repeated);
+        Ok(Replay { steps: steps.collect(), end })
+    }
+
+    /// The same for an execution of any length: how many steps the guest has repeated, and how that ended.
+    ///
+    /// # Errors
+    /// As [`replay`](Self::replay).
+    pub async fn repeat(
+        &self,
+        id: &ExecutionId,
+        to: Option<u64>,
+        component: Option<&Component>,
+    ) -> Result<(u64, ReplayEnd), Error> {
         let inner = &self.inner;
         let execution = inner.committer.store().execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         let grants = Arc::new(Grants::for_replay(inner.stored_policy(&execution)?));
@@ -77,8 +92,7 @@ impl Everstep {
         let _permit = inner.describing.acquire().await;
         let end = ReplayEnd::of(drive(job).await)?;
         let repeated = bridge.state().next;
-        let steps = self.reader().steps(id)?.into_iter().filter(|step| step.n < repeated);
-        Ok(Replay { steps: steps.collect(), end })
+        Ok((repeated, end))
     }
 
     /// Starts another execution that shares the first `at` steps of this one, and goes on from there, live: what was pending at that

@@ -3,11 +3,13 @@
 use super::Error;
 use crate::guest_error::GuestError;
 use crate::id::ExecutionId;
-use crate::journal::{Call, History, Outcome, Record};
+use crate::journal::{Call, Corrupted, Outcome, Record, records};
 use crate::output::{Content, Output};
 use crate::store::record::{Schedule, Task};
-use crate::store::{Execution, FileStore, PendingPromise, Store};
+use crate::store::{Execution, ExecutionKey, FileStore, JournalPlace, PendingPromise, Query, Store};
 use serde::Serialize;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +17,36 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Reader {
     store: Arc<dyn Store>,
+}
+
+/// A list of executions that is read as it is taken.
+pub struct Executions {
+    store: Arc<dyn Store>,
+    /// What is still to be read; none at the end.
+    query: Option<Query>,
+    page: std::vec::IntoIter<Execution>,
+}
+
+/// Executions read at once.
+const PAGE: usize = 256;
+
+/// What an execution shows, read from its journal as far as that goes, and then what is new.
+pub struct Following(Records);
+
+/// The journal of an execution, read part by part.
+struct Records {
+    store: Arc<dyn Store>,
+    id: ExecutionId,
+    /// None until a host has taken the execution up.
+    key: Option<ExecutionKey>,
+    at: JournalPlace,
+}
+
+/// What the journal says of a step after the record of its call.
+#[derive(Default)]
+struct Later {
+    settled: Option<(u64, StepOutcome)>,
+    retries: u32,
 }
 
 /// One step of an execution.
@@ -72,7 +104,13 @@ impl Reader {
         Self { store }
     }
 
-    /// All executions, oldest first.
+    /// The executions that a query asks for. They are read as they are taken, a few hundred at a time, so that a list of any length
+    /// needs little memory.
+    pub fn list(&self, query: Query) -> Executions {
+        Executions { store: Arc::clone(&self.store), query: Some(query), page: Vec::new().into_iter() }
+    }
+
+    /// All executions at once, oldest first.
     ///
     /// # Errors
     /// The store failed.
@@ -129,25 +167,62 @@ impl Reader {
     /// # Errors
     /// There is no such execution, or its journal is corrupted.
     pub fn steps(&self, id: &ExecutionId) -> Result<Vec<StepView>, Error> {
-        let mut steps: Vec<StepView> = Vec::new();
-        self.each_record(id, |record| match record {
+        let mut steps = Vec::new();
+        self.each_step(id, |step| {
+            steps.push(step);
+            ControlFlow::Continue(())
+        })?;
+        Ok(steps)
+    }
+
+    /// Visits the steps of an execution in program order, until told to stop. Neither the steps nor the journal are held in memory, but what
+    /// came of steps that were settled after other records.
+    ///
+    /// # Errors
+    /// There is no such execution, or its journal is corrupted.
+    pub fn each_step(&self, id: &ExecutionId, mut each: impl FnMut(StepView) -> ControlFlow<()>) -> Result<(), Error> {
+        let mut later: HashMap<u64, Later> = HashMap::new();
+        self.records(id)?.visit(|record| {
+            match record {
+                Record::Settled { number, at_ms, outcome } => {
+                    later.entry(number).or_default().settled = Some((at_ms, view(&outcome)));
+                }
+                Record::Retried { number, .. } => later.entry(number).or_default().retries += 1,
+                Record::Step { .. }
+                | Record::Called { .. }
+                | Record::Started(_)
+                | Record::Delivered { .. }
+                | Record::Returned { .. } => {}
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.records(id)?.visit(|record| match record {
             Record::Step { call, outcome } => {
-                let at_ms = call.at_ms;
-                steps.push(StepView::new(call, view(&outcome), Some(at_ms)));
+                let settled = (call.at_ms, view(&outcome));
+                let retries = later.remove(&call.number).unwrap_or_default().retries;
+                each(StepView::new(call, Later { settled: Some(settled), retries }))
             }
-            Record::Called { call, .. } => steps.push(StepView::new(call, StepOutcome::Pending, None)),
-            Record::Settled { number, at_ms, outcome } => {
-                if let Some(step) = steps.iter_mut().rev().find(|step| step.n == number) {
-                    step.outcome = view(&outcome);
-                    step.settled_ms = Some(at_ms);
-                }
+            Record::Called { call, .. } => {
+                let later = later.remove(&call.number).unwrap_or_default();
+                each(StepView::new(call, later))
             }
-            Record::Retried { number, .. } => {
-                if let Some(step) = steps.iter_mut().rev().find(|step| step.n == number) {
-                    step.retries += 1;
-                }
-            }
-            Record::Started(_) | Record::Delivered { .. } | Record::Returned { .. } => {}
+            Record::Settled { .. }
+            | Record::Retried { .. }
+            | Record::Started(_)
+            | Record::Delivered { .. }
+            | Record::Returned { .. } => ControlFlow::Continue(()),
+        })
+    }
+
+    /// How many steps an execution has recorded.
+    ///
+    /// # Errors
+    /// There is no such execution, or its journal is corrupted.
+    pub fn count_steps(&self, id: &ExecutionId) -> Result<u64, Error> {
+        let mut steps = 0;
+        self.records(id)?.visit(|record| {
+            steps += u64::from(matches!(record, Record::Step { .. } | Record::Called { .. }));
+            ControlFlow::Continue(())
         })?;
         Ok(steps)
     }
@@ -158,29 +233,97 @@ impl Reader {
     /// There is no such execution, or its journal is corrupted.
     pub fn output(&self, id: &ExecutionId) -> Result<Vec<Output>, Error> {
         let mut output = Vec::new();
-        self.each_record(id, |record| {
+        self.follow(id)?.each(|piece| output.push(piece))?;
+        Ok(output)
+    }
+
+    /// Reads what an execution shows, from the start on.
+    ///
+    /// # Errors
+    /// There is no such execution, or the store failed.
+    pub fn follow(&self, id: &ExecutionId) -> Result<Following, Error> {
+        self.records(id).map(Following)
+    }
+
+    fn records(&self, id: &ExecutionId) -> Result<Records, Error> {
+        let (store, key) = (Arc::clone(&self.store), self.execution(id)?.key);
+        Ok(Records { store, id: id.clone(), key, at: JournalPlace::default() })
+    }
+}
+
+impl Iterator for Executions {
+    type Item = Result<Execution, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(execution) = self.page.next() {
+                return Some(Ok(execution));
+            }
+            let query = self.query.take()?;
+            match self.store.list(&query, PAGE) {
+                Ok(page) => {
+                    self.page = page.executions.into_iter();
+                    self.query = page.next.map(|next| Query { after: Some(next), ..query });
+                }
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+    }
+}
+
+impl Following {
+    /// Visits what was shown since the last look, in order.
+    ///
+    /// # Errors
+    /// The journal is corrupted, or the store failed.
+    pub fn each(&mut self, mut each: impl FnMut(Output)) -> Result<(), Error> {
+        let execution = self.0.id.clone();
+        self.0.visit(|record| {
             if let Record::Step { call, outcome: Ok(value) } = record
                 && call.kind.starts_with("console.")
                 && let Ok(content) = serde_json::from_slice::<Content>(&value)
             {
-                output.push(Output { execution: id.clone(), step: call.number, content });
+                each(Output { execution: execution.clone(), step: call.number, content });
             }
-        })?;
-        Ok(output)
+            ControlFlow::Continue(())
+        })
     }
+}
 
-    fn each_record(&self, id: &ExecutionId, mut each: impl FnMut(Record<'_>)) -> Result<(), Error> {
-        let corrupted = |source| Error::Corrupted { id: id.clone(), source };
-        let history = History::load(self.journal(id)?).map_err(corrupted)?;
-        for record in history.records() {
-            each(record.map_err(corrupted)?);
+impl Records {
+    /// Visits the records that were written since the last look, in order, until told to stop.
+    fn visit(&mut self, mut each: impl FnMut(Record<'_>) -> ControlFlow<()>) -> Result<(), Error> {
+        if self.key.is_none() {
+            // A host may have taken it up meanwhile.
+            self.key = self.store.execution(&self.id)?.and_then(|execution| execution.key);
         }
-        Ok(())
+        let Some(key) = self.key else { return Ok(()) };
+        loop {
+            let (part, next) = self.store.journal_part(key, self.at)?;
+            if part.is_empty() {
+                return Ok(());
+            }
+            let before = self.at.offset;
+            let corrupted = |mut source: Corrupted| {
+                source.offset += before;
+                Error::Corrupted { id: self.id.clone(), source }
+            };
+            for record in records(&part) {
+                if each(record.map_err(corrupted)?).is_break() {
+                    return Ok(());
+                }
+            }
+            self.at = next;
+        }
     }
 }
 
 impl StepView {
-    fn new(call: Call<'_>, outcome: StepOutcome, settled_ms: Option<u64>) -> Self {
+    fn new(call: Call<'_>, later: Later) -> Self {
+        let (settled_ms, outcome) = match later.settled {
+            Some((settled_ms, outcome)) => (Some(settled_ms), outcome),
+            None => (None, StepOutcome::Pending),
+        };
         Self {
             n: call.number,
             kind: call.kind.to_owned(),
@@ -190,7 +333,7 @@ impl StepView {
             outcome,
             at_ms: call.at_ms,
             settled_ms,
-            retries: 0,
+            retries: later.retries,
         }
     }
 }

@@ -54,9 +54,10 @@ impl Everstep {
     /// Takes up what is offered of the calls of an execution that is started or resumed here.
     pub(super) fn take_up_calls(&self, id: &ExecutionId) -> Result<(), Error> {
         if self.inner.live.note_root(id) && self.inner.scope == Scope::Started {
-            let offered = self.inner.committer.store().offers()?;
-            let ours = offered.iter().filter_map(|offered| offered.parse::<ExecutionId>().ok());
-            ours.filter(|call| call != id && call.root() == id.root()).for_each(|call| self.take_up_later(call));
+            let Ok(root) = id.root().parse() else { return Ok(()) };
+            let offered = self.inner.committer.store().offers_within(&root)?;
+            let calls = offered.iter().filter_map(|call| call.parse::<ExecutionId>().ok()).filter(|call| call != id);
+            calls.for_each(|call| self.take_up_later(call));
         }
         Ok(())
     }

@@ -55,12 +55,7 @@ impl History {
         Ok(history)
     }
 
-    /// Decodes every record in order; for people and for a journal that no guest is driven by.
-    pub(crate) fn records(&self) -> impl Iterator<Item = Result<Record<'_>, Corrupted>> {
-        self.records_with_offsets().map(|record| record.map(|(_, record)| record))
-    }
-
-    /// The same, each with the place where its frame starts.
+    /// Decodes every record in order, each with the place where its frame starts.
     pub(crate) fn records_with_offsets(&self) -> impl Iterator<Item = Result<(usize, Record<'_>), Corrupted>> {
         let mut offset = 0;
         std::iter::from_fn(move || {
@@ -152,6 +147,19 @@ impl History {
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
+}
+
+/// Checks and decodes the records of a part of a journal that begins with one, in order; for people.
+pub(crate) fn records(part: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Corrupted>> {
+    let mut offset = 0;
+    std::iter::from_fn(move || {
+        (offset < part.len()).then(|| {
+            let start = offset;
+            let (body, next) = codec::checked_body(part, start)?;
+            offset = next;
+            Record::decode(body, start)
+        })
+    })
 }
 
 /// The offset behind a peeked record.

@@ -13,7 +13,7 @@ mod tests;
 
 pub(crate) use codec::Corrupted;
 pub(crate) use commit::{Committer, Ticket, take_writing_us};
-pub(crate) use history::{History, Next, Retries};
+pub(crate) use history::{History, Next, Retries, records};
 pub(crate) use record::{Call, FORMAT, Outcome, Record, Role, Started};
 
 use crate::id::Digest;

@@ -7,7 +7,7 @@ fn call(number: u64) -> Call<'static> {
     Call { number, at_ms: 7, kind: "files.read", args: &[9; 16], subject, allowed: true, rule: "data" }
 }
 
-fn records() -> Vec<Record<'static>> {
+fn written() -> Vec<Record<'static>> {
     let started =
         Started { at_ms: 1, component: &[1; 32], policy: &[2; 32], seed: &[3; 32], args: &[4; 32], function: "count" };
     let denied = Err(GuestError::new(ErrorCode::Denied, "files read \"/x\""));
@@ -25,15 +25,17 @@ fn records() -> Vec<Record<'static>> {
 
 fn encoded() -> Vec<u8> {
     let mut bytes = Vec::new();
-    records().iter().for_each(|record| record.encode(&mut bytes));
+    written().iter().for_each(|record| record.encode(&mut bytes));
     bytes
 }
 
 #[test]
 fn records_read_back_as_they_were_written() {
-    let history = History::load(encoded()).unwrap();
-    let read: Vec<_> = history.records().map(Result::unwrap).collect();
-    assert_eq!(read, records());
+    let bytes = encoded();
+    assert_eq!(records(&bytes).map(Result::unwrap).collect::<Vec<_>>(), written());
+    let history = History::load(bytes.clone()).unwrap();
+    let read: Vec<_> = history.records_with_offsets().map(|record| record.unwrap().1).collect();
+    assert_eq!(read, written());
 }
 
 #[test]
@@ -45,7 +47,7 @@ fn the_cursor_shows_what_the_guest_did_and_skips_settlements() {
         seen += 1;
         history.advance(next);
     }
-    assert_eq!(seen, records().len() - 1);
+    assert_eq!(seen, written().len() - 1);
     let (at_ms, outcome) = history.settlement(2).unwrap().unwrap();
     assert_eq!((at_ms, outcome.unwrap().as_ref()), (u64::MAX, b"null".as_slice()));
     assert_eq!(history.settlement(300).unwrap(), None);
@@ -57,9 +59,11 @@ fn a_flipped_bit_is_detected_wherever_it_is() {
     for position in 0..good.len() * 8 {
         let mut bad = good.clone();
         bad[position / 8] ^= 1 << (position % 8);
+        let detected = |bytes: &[u8]| records(bytes).any(|record| record.is_err());
+        assert!(detected(&bad), "bit {position}");
         let detected = match History::load(bad) {
             Err(_) => true,
-            Ok(history) => history.records().any(|record| record.is_err()),
+            Ok(history) => history.records_with_offsets().any(|record| record.is_err()),
         };
         assert!(detected, "bit {position}");
     }
@@ -69,7 +73,7 @@ fn a_flipped_bit_is_detected_wherever_it_is() {
 fn a_journal_cut_at_any_byte_is_whole_records_or_an_error() {
     let good = encoded();
     let mut ends = vec![0];
-    for record in records() {
+    for record in written() {
         let mut bytes = Vec::new();
         record.encode(&mut bytes);
         ends.push(ends.last().unwrap() + bytes.len());

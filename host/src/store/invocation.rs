@@ -207,7 +207,7 @@ pub(super) fn execution(promise: &Promise, task: &Task, beside: Option<Beside>) 
         }
     };
     progress.updated_ms = progress.updated_ms.max(updated_ms);
-    let state = state(promise.state, task.state);
+    let state = State::of(promise.state, task.state);
     progress.error = match state {
         State::Halted => progress.error,
         State::Failed if promise.state == PromiseState::Rejected => progress.error.or_else(|| failure(promise)),
@@ -230,15 +230,34 @@ pub(super) fn execution(promise: &Promise, task: &Task, beside: Option<Beside>) 
     }))
 }
 
-fn state(promise: PromiseState, task: TaskState) -> State {
-    match (promise, task) {
-        (PromiseState::Pending, TaskState::Pending | TaskState::Fulfilled) => State::Pending,
-        (PromiseState::Pending, TaskState::Acquired) => State::Running,
-        (PromiseState::Pending, TaskState::Suspended) => State::Suspended,
-        (PromiseState::Pending, TaskState::Halted) => State::Halted,
-        (PromiseState::Resolved, _) => State::Completed,
-        (PromiseState::Rejected | PromiseState::RejectedTimedout, _) => State::Failed,
-        (PromiseState::RejectedCanceled, _) => State::Canceled,
+impl State {
+    /// Where an execution stands whose promise and task stand so.
+    pub(super) fn of(promise: PromiseState, task: TaskState) -> Self {
+        match (promise, task) {
+            (PromiseState::Pending, TaskState::Pending | TaskState::Fulfilled) => Self::Pending,
+            (PromiseState::Pending, TaskState::Acquired) => Self::Running,
+            (PromiseState::Pending, TaskState::Suspended) => Self::Suspended,
+            (PromiseState::Pending, TaskState::Halted) => Self::Halted,
+            (PromiseState::Resolved, _) => Self::Completed,
+            (PromiseState::Rejected | PromiseState::RejectedTimedout, _) => Self::Failed,
+            (PromiseState::RejectedCanceled, _) => Self::Canceled,
+        }
+    }
+
+    /// How promise and task of an execution in this state may stand; a task is fulfilled as soon as its promise is settled.
+    pub(super) fn standings(self) -> &'static [(PromiseState, TaskState)] {
+        match self {
+            Self::Pending => &[(PromiseState::Pending, TaskState::Pending)],
+            Self::Running => &[(PromiseState::Pending, TaskState::Acquired)],
+            Self::Suspended => &[(PromiseState::Pending, TaskState::Suspended)],
+            Self::Halted => &[(PromiseState::Pending, TaskState::Halted)],
+            Self::Completed => &[(PromiseState::Resolved, TaskState::Fulfilled)],
+            Self::Failed => &[
+                (PromiseState::Rejected, TaskState::Fulfilled),
+                (PromiseState::RejectedTimedout, TaskState::Fulfilled),
+            ],
+            Self::Canceled => &[(PromiseState::RejectedCanceled, TaskState::Fulfilled)],
+        }
     }
 }
 

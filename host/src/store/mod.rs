@@ -6,7 +6,7 @@
 //! barriers and the release of output stand above, in `crate::journal`; a store knows neither guests nor policies, and sees a journal
 //! as opaque bytes.
 //!
-//! Read `mod.rs` (the contract), `record.rs` and `operation.rs`, then `machine/`, `memory/`, `file/` (how it survives), `error.rs`.
+//! Read `mod.rs` (the contract), `record.rs`, `operation.rs` and `query.rs`, then `machine/`, `memory/`, `file/` (how it survives), `error.rs`.
 
 mod blob;
 mod cron;
@@ -16,6 +16,7 @@ mod invocation;
 mod machine;
 mod memory;
 pub mod operation;
+mod query;
 pub mod record;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use file::FileStore;
 pub use invocation::{Asked, Invocation, PendingPromise};
 pub(crate) use invocation::{outcome_of, value_of};
 pub use memory::MemoryStore;
+pub use query::{Order, Part, Place, Query};
 
 use crate::guest_error::GuestError;
 use crate::id::{Digest, ExecutionId};
@@ -33,6 +35,7 @@ use bytes::Bytes;
 use operation::{Answer, Event, Operation};
 use record::{Promise, Schedule, Task};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// A store. All methods block: for a file store up to the time of a disk sync.
 pub trait Store: Send + Sync + 'static {
@@ -49,11 +52,25 @@ pub trait Store: Send + Sync + 'static {
     /// One execution by its id.
     fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error>;
 
-    /// All executions, oldest first.
+    /// All executions at once, oldest first. [`list`](Self::list) is the way through a store of any size.
     fn executions(&self) -> Result<Vec<Execution>, Error>;
+
+    /// The next executions of a list, at most `limit`, at least one. Both stores of this library find them by an index, and look at no
+    /// other execution; with [`Query::function`] at those before them.
+    fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
+        Ok(Part::among(self.executions()?, query, limit))
+    }
 
     /// The journal of an execution and the number of segments that hold it: what `Change::Append` appended, in order.
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error>;
+
+    /// The next part of a journal, whole segments of about a MiB, and where the part after it begins. An empty part is the end for now.
+    fn journal_part(&self, key: ExecutionKey, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {
+        let (mut journal, segment) = self.journal(key)?;
+        let part = journal.split_off(journal.len().min(at.offset));
+        let offset = at.offset + part.len();
+        Ok((part, JournalPlace { segment, offset }))
+    }
 
     /// A promise as it is stored, and its task. A deadline that has passed shows once an operation has applied it.
     fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error>;
@@ -63,6 +80,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The ids of the pending tasks, in order.
     fn offers(&self) -> Result<Vec<String>, Error>;
+
+    /// The ids of the pending tasks among an execution and all that it has called, in order.
+    fn offers_within(&self, id: &ExecutionId) -> Result<Vec<String>, Error> {
+        let within = |offer: &String| offer.parse().is_ok_and(|offer: ExecutionId| offer.is_within(id));
+        Ok(self.offers()?.into_iter().filter(within).collect())
+    }
 
     /// The ids and versions of the acquired tasks, in order.
     fn held(&self) -> Result<Vec<(String, u64)>, Error>;
@@ -96,6 +119,15 @@ pub trait Store: Send + Sync + 'static {
 /// The store's own name for an execution; smaller than its id, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExecutionKey(pub u32);
+
+/// A place between two segments of a journal; the default is its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalPlace {
+    /// Segments before it.
+    pub segment: u32,
+    /// Bytes before it.
+    pub offset: usize,
+}
 
 /// One atomic change.
 #[derive(Clone, Debug)]
@@ -201,7 +233,7 @@ pub struct Progress {
 }
 
 /// The states of an execution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// No host has it: it is new, or what it waited for is there.
@@ -252,6 +284,10 @@ pub enum FailureKind {
 }
 
 impl State {
+    /// Every state, in the order in which an execution may pass them.
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Running, Self::Suspended, Self::Halted, Self::Completed, Self::Failed, Self::Canceled];
+
     /// Whether nothing can happen any more.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Canceled)
@@ -268,6 +304,15 @@ impl State {
             Self::Canceled => "canceled",
             Self::Halted => "halted",
         }
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|state| state.name() == name);
+        found.ok_or_else(|| format!("there is no such state; an execution is {}", known()))
     }
 }
 

@@ -18,7 +18,7 @@ mod write;
 
 use super::operation::Dialect;
 use super::record::{Promise, Schedule, Task};
-use super::{Applied, Change, Error, Execution, ExecutionKey, PendingPromise, Store};
+use super::{Applied, Change, Error, Execution, ExecutionKey, JournalPlace, Part, PendingPromise, Query, Store};
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
 use lock::Lock;
@@ -58,7 +58,7 @@ impl FileStore {
         lock::create_dir(dir)?;
         let lock = Lock::take(dir)?;
         let writer = Writer::new(schema::open_for_writing(dir)?, dialect);
-        let reader = Reader::new(schema::open_for_reading(dir)?);
+        let reader = Reader::new(schema::open_for_reading(dir)?)?;
         let keys = AtomicU32::new(reader.last_key()?);
         let (reader, writer) = (Mutex::new(reader), Some(Mutex::new(writer)));
         Ok(Self { dir: dir.to_owned(), dialect, keys, reader, writer, _lock: Some(lock) })
@@ -67,7 +67,7 @@ impl FileStore {
     /// Opens the store in `dir` for reading, also while a host has it; creates nothing, and every commit fails.
     pub fn read(dir: impl AsRef<Path>) -> Result<Self, Error> {
         let dir = dir.as_ref();
-        let reader = Reader::new(schema::open_for_reading(dir)?);
+        let reader = Reader::new(schema::open_for_reading(dir)?)?;
         let keys = AtomicU32::new(reader.last_key()?);
         let (dir, dialect, reader) = (dir.to_owned(), Dialect::default(), Mutex::new(reader));
         Ok(Self { dir, dialect, keys, reader, writer: None, _lock: None })
@@ -100,8 +100,16 @@ impl Store for FileStore {
         self.reader().executions()
     }
 
+    fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
+        self.reader().list(query, limit)
+    }
+
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
         self.reader().journal(key)
+    }
+
+    fn journal_part(&self, key: ExecutionKey, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {
+        self.reader().journal_part(key, at)
     }
 
     fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
@@ -118,6 +126,10 @@ impl Store for FileStore {
 
     fn offers(&self) -> Result<Vec<String>, Error> {
         self.reader().offers()
+    }
+
+    fn offers_within(&self, id: &ExecutionId) -> Result<Vec<String>, Error> {
+        self.reader().offers_within(id)
     }
 
     fn schedules(&self) -> Result<Vec<Schedule>, Error> {

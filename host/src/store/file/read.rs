@@ -1,12 +1,15 @@
 //! What is stored, read back: every value that everstep cannot have written is `Error::Corrupted`.
 
 use super::rows::{self, promise_columns, schedule_columns};
+use super::schema;
 use super::write::segment_id;
 use crate::id::{Digest, ExecutionId};
 use crate::store::invocation::{self, Beside};
 use crate::store::machine::Row;
-use crate::store::record::Schedule;
-use crate::store::{Error, Execution, ExecutionKey, Failure, PendingPromise, Progress};
+use crate::store::record::{PromiseState, Schedule, TaskState};
+use crate::store::{
+    Error, Execution, ExecutionKey, Failure, JournalPlace, Order, Part, PendingPromise, Place, Progress, Query,
+};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
@@ -27,12 +30,33 @@ macro_rules! executions {
 }
 const EXECUTION: &str = executions!("LEFT", "p.id = ?1");
 const EXECUTIONS: &str = executions!("FULL", "p.task IS NOT NULL OR e.key IS NOT NULL ORDER BY p.created_at, p.id");
+const EXECUTION_AT: &str = executions!("LEFT", "p.rowid = ?1");
+/// Where a list goes on among the tasks that stand so; the function, a part of a JSON text, is looked at if it matters.
+macro_rules! places {
+    ($direction:literal) => {
+        concat!(
+            "SELECT created_at, id, rowid FROM promises
+            WHERE state = ?1 AND task = ?2 AND (created_at, id) > (?3, ?4) AND (created_at, id) < (?5, ?6)
+                AND (?7 IS NULL OR CASE WHEN json_valid(param) THEN json_extract(param, '$.func') END = ?7)
+            ORDER BY created_at ",
+            $direction,
+            ", id ",
+            $direction,
+            " LIMIT ?8"
+        )
+    };
+}
+pub(super) const OLDEST_PLACES: &str = places!("ASC");
+pub(super) const NEWEST_PLACES: &str = places!("DESC");
 const JOURNAL: &str = "SELECT id, bytes FROM segments WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 const PROMISE: &str = concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.id = ?1");
 pub(super) const PROMISES: &str =
     concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.state = 'pending' AND p.asked = 1");
-pub(super) const HELD: &str = "SELECT id, version FROM promises WHERE task = 'acquired' ORDER BY id";
-pub(super) const OFFERS: &str = "SELECT id FROM promises WHERE task = 'pending' ORDER BY id";
+pub(super) const HELD: &str =
+    "SELECT id, version FROM promises WHERE state = 'pending' AND task = 'acquired' ORDER BY id";
+pub(super) const OFFERS: &str = "SELECT id FROM promises WHERE state = 'pending' AND task = 'pending' ORDER BY id";
+pub(super) const OFFERS_WITHIN: &str = "SELECT id FROM promises WHERE id = ?1 AND +task = 'pending'
+    UNION ALL SELECT id FROM promises WHERE id >= ?1 || '.' AND id < ?1 || '/' AND +task = 'pending' ORDER BY id";
 const SCHEDULES: &str = concat!("SELECT ", schedule_columns!(), " FROM schedules ORDER BY id");
 pub(super) const NEXT_DUE: &str = "SELECT min(at) FROM (
     SELECT min(timeout_at) AS at FROM promises
@@ -48,11 +72,17 @@ pub(super) const HAS_BLOB: &str = "SELECT EXISTS (SELECT 1 FROM blobs WHERE dige
 #[derive(Debug)]
 pub(super) struct Reader {
     connection: Connection,
+    /// Whether tasks are found by how they stand. A store that no host has opened since there is that index lacks it.
+    indexed: bool,
 }
 
+/// A part of a journal ends with the segment that reaches this size.
+const PART_BYTES: usize = 1 << 20;
+
 impl Reader {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection }
+    pub(super) fn new(connection: Connection) -> Result<Self, Error> {
+        let indexed = schema::has_index(&connection, schema::TASKS)?;
+        Ok(Self { connection, indexed })
     }
 
     /// The greatest key in use, or 0.
@@ -70,21 +100,78 @@ impl Reader {
         all.filter_map(|(row, beside)| execution(row, beside).transpose()).collect()
     }
 
+    /// Without the index every part would cost a look at everything, so that one part has to hold all.
+    pub(super) fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
+        let limit = if self.indexed { limit } else { usize::MAX };
+        // What is found stands so until it is read.
+        let snapshot = self.connection.unchecked_transaction()?;
+        let mut found = Vec::new();
+        for standing in query.standings() {
+            found.extend(self.places(standing, query, limit)?);
+        }
+        let found = query.order.merge(found, limit);
+        let mut executions = Vec::with_capacity(found.len());
+        for (_, row) in &found {
+            for (row, beside) in self.collect("executions", EXECUTION_AT, [row], stored)? {
+                executions.extend(execution(row, beside)?);
+            }
+        }
+        snapshot.finish()?;
+        Ok(Part { executions, next: Part::next(&found, limit) })
+    }
+
+    /// Where a list goes on among the tasks that stand so, and the rows that are there.
+    fn places(
+        &self,
+        (state, task): (PromiseState, TaskState),
+        query: &Query,
+        limit: usize,
+    ) -> Result<Vec<(Place, i64)>, Error> {
+        let sql = match query.order {
+            Order::OldestFirst => OLDEST_PLACES,
+            Order::NewestFirst => NEWEST_PLACES,
+        };
+        let ((low, high), limit) = (query.range(), i64::try_from(limit).unwrap_or(i64::MAX));
+        let [low_ms, high_ms] = [&low, &high].map(|place| place.created_ms.cast_signed());
+        let row = params![state.name(), task.name(), low_ms, low.id, high_ms, high.id, query.function, limit];
+        self.collect("promises", sql, row, |row| {
+            Ok((Place { created_ms: rows::unsigned(row, 0)?, id: row.get(1)? }, row.get(2)?))
+        })
+    }
+
     pub(super) fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
+        let (journal, end) = self.segments(key, JournalPlace::default(), usize::MAX)?;
+        Ok((journal, end.segment))
+    }
+
+    pub(super) fn journal_part(&self, key: ExecutionKey, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {
+        self.segments(key, at, PART_BYTES)
+    }
+
+    /// The segments from a place on, up to the one with which there are `enough` bytes.
+    fn segments(
+        &self,
+        key: ExecutionKey,
+        mut at: JournalPlace,
+        enough: usize,
+    ) -> Result<(Vec<u8>, JournalPlace), Error> {
         let mut statement = self.connection.prepare_cached(JOURNAL)?;
-        let mut rows = statement.query(params![segment_id(key, 0), segment_id(key, u32::MAX)])?;
-        let (mut journal, mut segments) = (Vec::new(), 0);
+        let mut rows = statement.query(params![segment_id(key, at.segment), segment_id(key, u32::MAX)])?;
+        let mut part = Vec::new();
         while let Some(row) = rows.next()? {
             let found = row.get::<_, i64>(0)? - segment_id(key, 0);
-            if found != i64::from(segments) {
+            if found != i64::from(at.segment) {
                 let what = format!("the journal of execution key {}", key.0);
-                return Err(corrupted(what, format!("segment {segments}"), format!("segment {found}")));
+                return Err(corrupted(what, format!("segment {}", at.segment), format!("segment {found}")));
             }
             let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-            journal.extend_from_slice(bytes);
-            segments += 1;
+            part.extend_from_slice(bytes);
+            at = JournalPlace { segment: at.segment + 1, offset: at.offset + bytes.len() };
+            if part.len() >= enough {
+                break;
+            }
         }
-        Ok((journal, segments))
+        Ok((part, at))
     }
 
     pub(super) fn promise(&self, id: &str) -> Result<Option<Row>, Error> {
@@ -104,6 +191,10 @@ impl Reader {
 
     pub(super) fn offers(&self) -> Result<Vec<String>, Error> {
         self.collect("promises", OFFERS, [], |row| row.get(0))
+    }
+
+    pub(super) fn offers_within(&self, id: &ExecutionId) -> Result<Vec<String>, Error> {
+        self.collect("promises", OFFERS_WITHIN, [id.as_str()], |row| row.get(0))
     }
 
     pub(super) fn schedules(&self) -> Result<Vec<Schedule>, Error> {

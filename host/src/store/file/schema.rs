@@ -37,8 +37,6 @@ const TABLES: &str = "
     CREATE INDEX other_deadlines ON promises (timeout_at)
         WHERE state = 'pending' AND timeout_at < 9223372036854775807 AND targeted = 0;
     CREATE INDEX leases ON promises (expires_at) WHERE expires_at < 9223372036854775807;
-    CREATE INDEX offers ON promises (id) WHERE task = 'pending';
-    CREATE INDEX held ON promises (id) WHERE task = 'acquired';
     CREATE INDEX asked ON promises (created_at) WHERE state = 'pending' AND asked = 1;
     CREATE INDEX branches ON promises (branch, id) WHERE branch IS NOT NULL;
     CREATE TABLE callbacks (
@@ -62,6 +60,15 @@ const TABLES: &str = "
     CREATE TABLE blobs (digest BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT;
 ";
 
+/// The tasks by how they stand, and by age: what is unfinished, offered or held, and every list of executions, is found here.
+pub(super) const TASKS: &str = "tasks";
+/// Indexes that stores of this format got later; a store without them answers alike, slower. `offers` and `held` were parts of `tasks`.
+const LATER_INDEXES: &str = "
+    CREATE INDEX tasks ON promises (state, task, created_at, id) WHERE task IS NOT NULL;
+    DROP INDEX IF EXISTS offers;
+    DROP INDEX IF EXISTS held;
+";
+
 /// The connection that commits; the caller holds the lock.
 ///
 /// The log that an earlier host left is copied into the tables and synced first: after a failed sync the kernel may
@@ -73,6 +80,9 @@ pub(super) fn open_for_writing(dir: &Path) -> Result<Connection, Error> {
         create_tables(&connection)?;
     }
     check_format(&connection, dir)?;
+    if !has_index(&connection, TASKS)? {
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {LATER_INDEXES} COMMIT;"))?;
+    }
     configure_writer(&connection)?;
     check_durability(&connection, dir)?;
     take_over_log(&connection, dir)?;
@@ -122,10 +132,16 @@ fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(objects == 0 && pragma(connection, "application_id")? == 0)
 }
 
+/// Whether there is an index of that name.
+pub(super) fn has_index(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1)";
+    connection.query_row(sql, [name], |row| row.get(0))
+}
+
 fn create_tables(connection: &Connection) -> Result<(), Error> {
     let marks = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};");
     connection.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {marks} {TABLES} COMMIT;"))?;
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {marks} {TABLES} {LATER_INDEXES} COMMIT;"))?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::store::operation::{NewPromise, NewSchedule, Operation, Settlement};
 use crate::store::record::{NEVER, PromiseState, Value};
-use crate::store::{Asked, Blob, Invocation, NewExecution};
+use crate::store::{Asked, Blob, Invocation, NewExecution, Place, Query};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
@@ -167,6 +167,35 @@ fn another_format_is_refused() {
     }
 }
 
+/// What stores of this format had before tasks were found by how they stand.
+const EARLIER: &str = "DROP INDEX tasks;
+    CREATE INDEX offers ON promises (id) WHERE task = 'pending';
+    CREATE INDEX held ON promises (id) WHERE task = 'acquired';";
+
+#[test]
+fn a_store_from_before_an_index_is_read_without_it_and_gets_it_from_the_next_host() {
+    let dir = closed_store();
+    let more: Vec<_> = (2..9).map(|key| create(ExecutionKey(key), &format!("b{key}"))).collect();
+    FileStore::open(dir.path()).unwrap().commit(&more).unwrap();
+    tamper(&dir, EARLIER);
+    let query = Query::unfinished();
+    let (reader, all) =
+        (FileStore::read(dir.path()).unwrap(), FileStore::read(dir.path()).unwrap().executions().unwrap());
+    let page = reader.list(&query, 2).unwrap();
+    assert_eq!((&page.executions, page.next), (&all, None), "one look at everything");
+    assert_eq!(reader.held().unwrap().len(), 8);
+
+    let host = FileStore::open(dir.path()).unwrap();
+    let page = host.list(&query, 2).unwrap();
+    assert_eq!((&page.executions[..], page.next), (&all[..2], Some(Place::of(&all[1]))));
+    assert_eq!(reader.list(&query, 2).unwrap().executions, all);
+    let connection = schema::open_for_reading(dir.path()).unwrap();
+    let has = |name| schema::has_index(&connection, name).unwrap();
+    assert_eq!([has("tasks"), has("offers"), has("held")], [true, false, false]);
+    drop(host);
+    FileStore::open(dir.path()).unwrap();
+}
+
 #[test]
 fn a_missing_segment_is_damage() {
     for segment in 0..2 {
@@ -267,8 +296,11 @@ fn no_statement_looks_at_every_row() {
     let connection = schema::open_for_reading(dir.path()).unwrap();
     let statements = [
         (read::PROMISES, "asked"),
-        (read::OFFERS, "offers"),
-        (read::HELD, "held"),
+        (read::OFFERS, "tasks"),
+        (read::HELD, "tasks"),
+        (read::OFFERS_WITHIN, "sqlite_autoindex_promises_1 (id>? AND id<?)"),
+        (read::OLDEST_PLACES, "tasks (state=? AND task=? AND (created_at,id)>(?,?) AND (created_at,id)<(?,?))"),
+        (read::NEWEST_PLACES, "tasks (state=? AND task=? AND (created_at,id)>(?,?) AND (created_at,id)<(?,?))"),
         (read::NEXT_DUE, "leases"),
         (read::NEXT_DUE, "other_deadlines"),
         (read::NEXT_DUE, "firings"),

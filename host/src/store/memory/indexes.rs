@@ -3,7 +3,9 @@
 use crate::store::invocation::PendingPromise;
 use crate::store::machine::Row;
 use crate::store::record::{NEVER, PromiseState, Schedule, TaskState, tag};
-use std::collections::BTreeSet;
+use crate::store::{Order, Place, Query};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// Sets of times and ids; `NEVER` is not among the times.
 #[derive(Debug, Default)]
@@ -16,10 +18,8 @@ pub(super) struct Indexes {
     pub(super) leases: BTreeSet<(u64, String)>,
     /// When schedules fire.
     pub(super) firings: BTreeSet<(u64, String)>,
-    /// The pending tasks.
-    pub(super) offers: BTreeSet<String>,
-    /// The ids of the acquired tasks.
-    pub(super) held: BTreeSet<String>,
+    /// The promises with a task by how they stand, each with the time of its creation.
+    standings: BTreeMap<(PromiseState, TaskState), BTreeSet<Place>>,
     /// The pending promises that ask something.
     pub(super) asked: BTreeSet<String>,
     /// Branches and their promises.
@@ -42,12 +42,8 @@ impl Indexes {
             note(&mut self.branches, (branch.clone(), id.clone()), there);
         }
         let Some(task) = task else { return };
-        if task.state == TaskState::Pending {
-            note(&mut self.offers, id.clone(), there);
-        }
-        if task.state == TaskState::Acquired {
-            note(&mut self.held, id.clone(), there);
-        }
+        let place = Place { created_ms: promise.created_at, id: id.clone() };
+        note(self.standings.entry((promise.state, task.state)).or_default(), place, there);
         if let Some(lease) = &task.lease {
             note_time(&mut self.leases, lease.expires_at, id, there);
         }
@@ -56,6 +52,29 @@ impl Indexes {
     /// Notes that a schedule is there, or is there no more.
     pub(super) fn note_schedule(&mut self, schedule: &Schedule, there: bool) {
         note_time(&mut self.firings, schedule.next_run_at, &schedule.id, there);
+    }
+
+    /// The places in a list of the promises that stand so, of the range and in the order of a query.
+    pub(super) fn places(
+        &self,
+        standing: (PromiseState, TaskState),
+        query: &Query,
+    ) -> Box<dyn Iterator<Item = &Place> + '_> {
+        let (low, high) = query.range();
+        let places = self.standings.get(&standing).filter(|_| low < high);
+        let places = places.map(|places| places.range((Bound::Excluded(low), Bound::Excluded(high))));
+        match query.order {
+            Order::OldestFirst => Box::new(places.into_iter().flatten()),
+            Order::NewestFirst => Box::new(places.into_iter().flat_map(Iterator::rev)),
+        }
+    }
+
+    /// The ids of the tasks of pending promises that stand so, in order.
+    pub(super) fn tasks(&self, state: TaskState) -> Vec<&str> {
+        let places = self.standings.get(&(PromiseState::Pending, state)).into_iter().flatten();
+        let mut ids: Vec<_> = places.map(|place| &*place.id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     pub(super) fn due_promises(&self, now: u64, all: bool) -> Vec<String> {

@@ -7,9 +7,12 @@ mod indexes;
 mod maps;
 mod tables;
 
+use super::machine::Row;
 use super::operation::Dialect;
-use super::record::{Promise, Schedule, Task};
-use super::{Applied, Change, Error, Execution, ExecutionKey, PendingPromise, Store};
+use super::record::{Promise, Schedule, Task, TaskState};
+use super::{
+    Applied, Change, Error, Execution, ExecutionKey, Invocation, JournalPlace, Part, PendingPromise, Query, Store,
+};
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
 use maps::Maps;
@@ -70,9 +73,30 @@ impl Store for MemoryStore {
         Ok(all)
     }
 
+    fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
+        let tables = self.tables();
+        let mut found = Vec::new();
+        for standing in query.standings() {
+            let rows =
+                tables.indexes.places(standing, query).filter_map(|place| Some((place, tables.rows.get(&place.id)?)));
+            let calls = rows.filter(|(_, row)| query.function.as_ref().is_none_or(|function| calls(row, function)));
+            found.extend(calls.take(limit).map(|(place, row)| (place.clone(), row)));
+        }
+        let found = query.order.merge(found, limit);
+        let executions = found.iter().filter_map(|(_, row)| tables.execution(row).transpose());
+        Ok(Part { executions: executions.collect::<Result<_, _>>()?, next: Part::next(&found, limit) })
+    }
+
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
         let tables = self.tables();
         Ok(tables.executions.get(&key).map(|entry| (entry.journal.clone(), entry.segments)).unwrap_or_default())
+    }
+
+    fn journal_part(&self, key: ExecutionKey, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {
+        let tables = self.tables();
+        let Some(entry) = tables.executions.get(&key) else { return Ok((Vec::new(), at)) };
+        let part = entry.journal.get(at.offset..).unwrap_or_default().to_vec();
+        Ok((part, JournalPlace { segment: entry.segments, offset: entry.journal.len() }))
     }
 
     fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
@@ -89,12 +113,19 @@ impl Store for MemoryStore {
 
     fn held(&self) -> Result<Vec<(String, u64)>, Error> {
         let tables = self.tables();
-        let tasks = tables.indexes.held.iter().filter_map(|id| tables.rows.get(id)?.task.as_ref());
+        let held = tables.indexes.tasks(TaskState::Acquired).into_iter();
+        let tasks = held.filter_map(|id| tables.rows.get(id)?.task.as_ref());
         Ok(tasks.map(|task| (task.id.clone(), task.version)).collect())
     }
 
     fn offers(&self) -> Result<Vec<String>, Error> {
-        Ok(self.tables().indexes.offers.iter().cloned().collect())
+        let tables = self.tables();
+        Ok(tables.indexes.tasks(TaskState::Pending).into_iter().map(str::to_owned).collect())
+    }
+
+    fn offers_within(&self, id: &ExecutionId) -> Result<Vec<String>, Error> {
+        let is_offered = |row: &&Row| row.task.as_ref().is_some_and(|task| task.state == TaskState::Pending);
+        Ok(self.tables().tree(id.as_str()).filter(is_offered).map(|row| row.promise.id.clone()).collect())
     }
 
     fn schedules(&self) -> Result<Vec<Schedule>, Error> {
@@ -118,4 +149,9 @@ impl Store for MemoryStore {
     fn survives_the_process(&self) -> bool {
         false
     }
+}
+
+/// Whether a promise calls that function.
+fn calls(row: &Row, function: &str) -> bool {
+    Invocation::of(&row.promise).is_some_and(|invocation| invocation.function == function)
 }

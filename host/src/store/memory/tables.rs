@@ -30,10 +30,7 @@ impl Tables for Maps {
     }
 
     fn pending_tree(&mut self, id: &str) -> Result<Vec<String>, Error> {
-        let (from, to) = (format!("{id}."), format!("{id}/"));
-        let below = self.rows.range::<str, _>((Bound::Included(&*from), Bound::Excluded(&*to))).map(|(_, row)| row);
-        let all = self.rows.get(id).into_iter().chain(below);
-        let pending = all.filter(|row| row.promise.state == PromiseState::Pending);
+        let pending = self.tree(id).filter(|row| row.promise.state == PromiseState::Pending);
         Ok(pending.map(|row| row.promise.id.clone()).collect())
     }
 
@@ -139,6 +136,15 @@ impl Tables for Maps {
 
     fn due_schedules(&mut self, now: u64) -> Result<Vec<String>, Error> {
         Ok(indexes::due(&self.indexes.firings, now))
+    }
+}
+
+impl Maps {
+    /// The row with that id, and those whose id begins with it and a dot, in order.
+    pub(super) fn tree(&self, id: &str) -> impl Iterator<Item = &Row> {
+        let (from, to) = (format!("{id}."), format!("{id}/"));
+        let below = self.rows.range::<str, _>((Bound::Included(&*from), Bound::Excluded(&*to))).map(|(_, row)| row);
+        self.rows.get(id).into_iter().chain(below)
     }
 }
 
