@@ -3,6 +3,7 @@
 //! - `servers` are listeners on loopback addresses that answer by script; `dns` is a name server that does.
 //! - `addresses` is about where connections may lead, `redirects` about where they are led.
 //! - `responses` is about what servers send, `connections` about reuse, HTTP/2 and TLS.
+//! - `smuggling` is about messages in which two parties can see two different ones.
 //! - `websocket` is about connections that stay.
 //! - `namespace` repeats what loopback addresses cannot show in a network namespace with real private and metadata addresses.
 
@@ -13,6 +14,7 @@ mod namespace;
 mod redirects;
 mod responses;
 pub(crate) mod servers;
+mod smuggling;
 mod websocket;
 
 use everstep::GuestError;

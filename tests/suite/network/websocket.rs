@@ -21,11 +21,11 @@ fn bounds() -> Bounds {
     Bounds { connect: AMPLE, max_message: 1000, idle: AMPLE }
 }
 
-fn opening(url: &str) -> Opening {
+pub(super) fn opening(url: &str) -> Opening {
     Opening { url: target(url), headers: Vec::new(), subprotocols: Vec::new() }
 }
 
-fn client() -> Client {
+pub(super) fn client() -> Client {
     Client::new(&Options::system(), allow(&["127.0.0.1"]))
 }
 
@@ -37,7 +37,7 @@ async fn open_with(server: &Server, bounds: &Bounds) -> Connection {
     client().connect(&opening(&format!("ws://{}/", server.address)), bounds).await.unwrap()
 }
 
-async fn refused(opening: &Opening) -> Failure {
+pub(super) async fn refused(opening: &Opening) -> Failure {
     client().connect(opening, &bounds()).await.unwrap_err()
 }
 
@@ -87,7 +87,7 @@ async fn lying(bytes: Vec<u8>) -> (Server, tokio::sync::mpsc::Receiver<Vec<u8>>)
     (server, receiver)
 }
 
-async fn shake_hands(stream: &mut TcpStream, headers: &str) {
+pub(super) async fn shake_hands(stream: &mut TcpStream, headers: &str) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());

@@ -150,7 +150,11 @@ impl Client {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Cause::BadResponse("it switches to another protocol".to_owned()));
                 }
-                Ok(response) => return Ok((lease, response)),
+                Ok(response) => {
+                    let framing = headers::check_framing(response.status(), response.headers());
+                    framing.map_err(|why| Cause::BadResponse(why.to_owned()))?;
+                    return Ok((lease, response));
+                }
                 Err(Unanswered::Sent(cause)) => return Err(cause),
                 Err(Unanswered::NotSent) => seen.sent = before,
             }
@@ -192,6 +196,7 @@ impl Hop {
         let secret = request.secret.map(|(name, value)| parsed(&name, &value)).transpose()?;
         let secret = secret.map(|(name, mut value)| {
             value.set_sensitive(true);
+            headers::remove(&mut headers, &[&headers::folded(name.as_str())]);
             (name, value)
         });
         let mut default = |name, value| headers.entry(name).or_insert(HeaderValue::from_static(value)).is_empty();
@@ -262,25 +267,16 @@ impl Hop {
     }
 
     fn drop_content(&mut self) {
-        for name in [
-            header::CONTENT_TYPE,
-            header::CONTENT_ENCODING,
-            header::CONTENT_LANGUAGE,
-            header::CONTENT_LOCATION,
-            header::CONTENT_RANGE,
-        ] {
-            self.headers.remove(name);
-        }
+        let about_content =
+            ["content-type", "content-encoding", "content-language", "content-location", "content-range"];
+        headers::remove(&mut self.headers, &about_content);
     }
 
     /// For good: they do not come back when a later redirect leads to where they came from.
     fn drop_credentials(&mut self) {
-        for name in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION] {
-            self.headers.remove(name);
-        }
-        if let Some((name, _)) = self.secret.take() {
-            self.headers.remove(name);
-        }
+        headers::remove(&mut self.headers, &["authorization", "cookie"]);
+        // None of the guest's has this name, or one that could be taken for it.
+        self.secret = None;
     }
 }
 

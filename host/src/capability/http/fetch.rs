@@ -1,6 +1,7 @@
 //! One request of a guest as a durable effect: the bounds and the secret of its rule, redirects decided anew, what the audit learns.
 
 use super::effect::{Bounds, Hops, Request, Response, is_idempotent};
+use super::headers::folded;
 use super::stored::Stored;
 use crate::bridge::{Effect, Lost, Performed, Performing};
 use crate::clock;
@@ -44,7 +45,7 @@ impl Fetch {
     /// The request as it is sent for a promise.
     fn prepared(&self, run: &Performing) -> Request {
         let mut request = self.request.clone();
-        let has_key = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(KEY));
+        let has_key = request.headers.iter().any(|(name, _)| folded(name) == KEY);
         if !is_idempotent(&request.method) && !has_key {
             request.headers.push((KEY.to_owned(), run.id.to_string()));
         }

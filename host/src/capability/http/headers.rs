@@ -1,10 +1,13 @@
-//! Headers and methods: what a guest may send, and how header values become text.
+//! Headers and methods: what a guest may send, how header values become text, and which framing of a response is believed.
 //!
-//! Text and bytes of a header value map to each other one to one (ISO 8859-1), as in the Fetch standard.
+//! Text and bytes of a header value map to each other one to one (ISO 8859-1), as in the Fetch standard. Servers that hand headers
+//! on as variables take `a_b` for `a-b`; so names are compared as those servers see them ([`folded`]).
 
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::quoted;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use std::borrow::Cow;
 
 /// Most headers of a request of a guest.
 const MOST_HEADERS: usize = 100;
@@ -73,9 +76,94 @@ pub fn check_method(method: &str) -> Result<(), GuestError> {
     Ok(())
 }
 
-/// Whether the host alone sets this header; `name` is in lower case.
+/// A name as servers see it that turn headers into variables: in lower case, with `-` for whatever is no letter and no digit.
+pub(crate) fn folded(name: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.bytes().all(is_plain) {
+        return Cow::Borrowed(name);
+    }
+    let fold = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    Cow::Owned(name.chars().map(fold).collect())
+}
+
+/// Whether the host alone sets this header.
 fn is_forbidden(name: &str) -> bool {
-    FORBIDDEN.contains(&name) || name.starts_with("proxy-") || name.starts_with("sec-")
+    let name = folded(name);
+    FORBIDDEN.contains(&&*name) || name.starts_with("proxy-") || name.starts_with("sec-")
+}
+
+/// Removes the headers that a server may take for one of these; `names` are folded.
+pub(super) fn remove(headers: &mut HeaderMap, names: &[&str]) {
+    let found: Vec<HeaderName> =
+        headers.keys().filter(|name| names.contains(&&*folded(name.as_str()))).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+/// Refuses a response whose headers leave open where it ends: two parties on the way could see two different ones.
+pub(super) fn check_framing(status: StatusCode, headers: &HeaderMap) -> Result<(), &'static str> {
+    let (lengths, codings) = (framing(headers, &CONTENT_LENGTH)?, framing(headers, &TRANSFER_ENCODING)?);
+    match (lengths, codings) {
+        (Some(_), Some(_)) => Err("it has both a Content-Length and a Transfer-Encoding"),
+        (Some(length), None) if !length.as_bytes().iter().all(u8::is_ascii_digit) => {
+            Err("its Content-Length is no number")
+        }
+        (None, Some(coding)) if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            Err("its Transfer-Encoding is another than chunked")
+        }
+        (None, Some(_)) if status == StatusCode::NO_CONTENT => Err("it has a Transfer-Encoding and no content"),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses the answer to an upgrade that says more than once what it agrees to, or that has a body.
+pub(crate) fn check_upgrade(headers: &HeaderMap) -> Result<(), &'static str> {
+    if framing(headers, &CONTENT_LENGTH)?.is_some() || framing(headers, &TRANSFER_ENCODING)?.is_some() {
+        return Err("the server's handshake has a body");
+    }
+    for name in ["connection", "upgrade", "sec-websocket-accept", "sec-websocket-protocol"] {
+        if headers
+            .keys()
+            .filter(|key| folded(key.as_str()) == name)
+            .map(|key| headers.get_all(key).iter().count())
+            .sum::<usize>()
+            > 1
+        {
+            return Err("the server's handshake has a header twice");
+        }
+    }
+    if headers.contains_key("sec-websocket-extensions") {
+        return Err("the server's handshake uses an extension that nobody asked for");
+    }
+    Ok(())
+}
+
+/// Whether a request asks for a part of a body.
+pub(super) fn asks_for_a_part(headers: &HeaderMap) -> bool {
+    let ask = ["range", "request-range", "x-range"];
+    headers.keys().any(|name| ask.contains(&&*folded(name.as_str())))
+}
+
+/// Whether a response holds a part of a body.
+pub(super) fn is_a_part(status: StatusCode, headers: &HeaderMap) -> bool {
+    let says_which = headers.keys().any(|name| folded(name.as_str()) == "content-range");
+    let in_ranges = |kind: &HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"multipart/byteranges");
+    status == StatusCode::PARTIAL_CONTENT
+        || says_which && status != StatusCode::RANGE_NOT_SATISFIABLE
+        || headers.get_all(CONTENT_TYPE).iter().any(in_ranges)
+}
+
+/// The value of a header that says where a message ends, which may be there once and under its own name.
+fn framing<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, &'static str> {
+    if headers.keys().any(|key| key != name && folded(key.as_str()) == name.as_str()) {
+        return Err("it has a header whose name can be taken for Content-Length or Transfer-Encoding");
+    }
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err("it says more than once where it ends"),
+    }
 }
 
 /// The header as it is sent; none when it is forbidden or malformed.
@@ -119,8 +207,22 @@ mod tests {
             assert_eq!(error.code, ErrorCode::Invalid);
             assert!(error.message.contains("set by the host only"), "{name}: {error}");
         }
-        for name in ["accept", "Authorization", "cookie", "X-Anything", "section"] {
+        for name in ["accept", "Authorization", "cookie", "X-Anything", "section", "x_anything", "security_level"] {
             assert_eq!(check_one(name, "1"), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_that_a_server_may_take_for_one_that_the_host_sets_are_refused() {
+        let all = FORBIDDEN.into_iter().chain(["proxy-authorization", "sec-websocket-key"]);
+        for name in all.filter(|name| name.contains('-')) {
+            for separator in ["_", ".", "~", "|", "'"] {
+                for name in [name.replace('-', separator), name.replacen('-', separator, 1).to_uppercase()] {
+                    let error = check_one(&name, "1").unwrap_err();
+                    assert!(error.message.contains("set by the host only"), "{name}: {error}");
+                    assert!(parse(&name, "1").is_none(), "{name}");
+                }
+            }
         }
     }
 

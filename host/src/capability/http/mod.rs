@@ -1,10 +1,11 @@
-//! `everstep:host/http`: `effect` is the client, one request over all its redirects; `pool` keeps its connections, `body` reads and decodes
-//! what a server sends, `headers` says which headers and methods a guest may use, and none of them knows WIT, decisions or the journal.
-//! `fetch` is a request of a guest, durably, `stored` a response in the journal; here is the adapter.
+//! `everstep:host/http`: `effect` is the client, one request over all its redirects; `pool` keeps its connections and `flood` guards
+//! those of HTTP/2, `body` reads and decodes what a server sends, `headers` says which headers and methods a guest may use, and none of
+//! them knows WIT, decisions or the journal. `fetch` is a request of a guest, durably, `stored` a response in the journal; here is the adapter.
 
 mod body;
 mod effect;
 mod fetch;
+mod flood;
 pub(crate) mod headers;
 mod pool;
 mod stored;

@@ -1,5 +1,6 @@
 //! The connections of one client: made when needed, kept while they are healthy, used by nobody else.
 
+use super::flood::Guarded;
 use crate::network::{Cause, Io};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -9,8 +10,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -19,6 +22,9 @@ const MOST_HEADERS: usize = 256;
 
 /// Most bytes of the headers of a response.
 const MOST_HEADER_BYTES: usize = 64 << 10;
+
+/// Most informational answers (1xx) before a response.
+pub(super) const MOST_INTERIM: usize = 16;
 
 /// How much a connection reads ahead.
 const READ_AHEAD: usize = 256 << 10;
@@ -137,13 +143,25 @@ impl Lease<'_> {
         self.connection.as_ref().is_some_and(|connection| matches!(connection.sender, Sender::Http2(_)))
     }
 
-    /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
-        let answered = match self.connection.as_mut().map(|connection| &mut connection.sender) {
-            Some(Sender::Http1(sender)) => sender.try_send_request(request).await,
-            Some(Sender::Http2(sender)) => sender.try_send_request(request).await,
-            None => return Err(Unanswered::NotSent),
+    /// Sends a request and waits for the head of its response, past a few informational answers.
+    pub(super) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
+        let flooded = flooded(&mut request);
+        let answered = async {
+            match self.connection.as_mut().map(|connection| &mut connection.sender) {
+                Some(Sender::Http1(sender)) => Some(sender.try_send_request(request).await),
+                Some(Sender::Http2(sender)) => Some(sender.try_send_request(request).await),
+                None => None,
+            }
         };
+        let answered = tokio::select! {
+            biased;
+            () = flooded.notified() => {
+                let why = format!("it has more than {MOST_INTERIM} informational answers before its response");
+                return Err(Unanswered::Sent(Cause::BadResponse(why)));
+            }
+            answered = answered => answered,
+        };
+        let Some(answered) = answered else { return Err(Unanswered::NotSent) };
         answered.map_err(|error| match error.message() {
             Some(_) => Unanswered::NotSent,
             None => Unanswered::Sent(cause(error.error())),
@@ -168,12 +186,26 @@ impl Drop for Lease<'_> {
     }
 }
 
+/// Tells when a request has got more informational answers than it may.
+fn flooded(request: &mut Request<Full<Bytes>>) -> Arc<Notify> {
+    let (seen, flooded) = (AtomicUsize::new(0), Arc::new(Notify::new()));
+    let told = Arc::clone(&flooded);
+    hyper::ext::on_informational(request, move |_| {
+        if seen.fetch_add(1, Ordering::Relaxed) == MOST_INTERIM {
+            told.notify_one();
+        }
+    });
+    flooded
+}
+
 impl Connection {
     async fn new(io: Io) -> Result<Self, Cause> {
         let address = io.address;
         let http2 = io.protocol.as_deref() == Some(b"h2");
-        let io = TokioIo::new(io);
-        let (sender, driver) = if http2 { http2_connection(io).await? } else { http1_connection(io).await? };
+        let (sender, driver) = match http2 {
+            true => http2_connection(TokioIo::new(Guarded::new(io))).await?,
+            false => http1_connection(TokioIo::new(io)).await?,
+        };
         Ok(Self { address, sender, driver: Arc::new(Driver(driver)) })
     }
 
@@ -197,7 +229,7 @@ async fn http1_connection(io: TokioIo<Io>) -> Result<(Sender, AbortHandle), Caus
     Ok((Sender::Http1(sender), driver.abort_handle()))
 }
 
-async fn http2_connection(io: TokioIo<Io>) -> Result<(Sender, AbortHandle), Cause> {
+async fn http2_connection(io: TokioIo<Guarded>) -> Result<(Sender, AbortHandle), Cause> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.max_header_list_size(u32::try_from(MOST_HEADER_BYTES).unwrap_or(u32::MAX));
     let (sender, connection) = builder.handshake(io).await.map_err(|error| cause(&error))?;

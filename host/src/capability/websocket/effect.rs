@@ -181,7 +181,9 @@ impl Client {
             .max_write_buffer_size(max_message.saturating_add(CONTROL_FRAMES))
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
-        client_async_with_config(request, io, Some(config)).await.map_err(unopened)
+        let (socket, response) = client_async_with_config(request, io, Some(config)).await.map_err(unopened)?;
+        headers::check_upgrade(response.headers()).map_err(|why| Cause::BadResponse(why.to_owned()))?;
+        Ok((socket, response))
     }
 }
 

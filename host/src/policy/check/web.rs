@@ -155,7 +155,9 @@ impl Reader<'_> {
         let header = shape.header.get_ref().to_ascii_lowercase();
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
         let known = !header.is_empty() && header.len() <= LONGEST_HEADER && header.bytes().all(allowed);
-        if !known || FORBIDDEN_HEADERS.contains(&header.as_str()) || header.starts_with("proxy-") {
+        // As servers see it that take `a_b` for `a-b`.
+        let seen = header.replace('_', "-");
+        if !known || FORBIDDEN_HEADERS.contains(&seen.as_str()) || seen.starts_with("proxy-") {
             let what = format!("{} is no header for a secret", quoted(shape.header.get_ref()));
             let remedy = "use one such as \"authorization\"; not one that frames or routes the request";
             return Err(self.source.invalid(&shape.header.span(), what, remedy));

@@ -210,6 +210,7 @@ fn load_errors_name_line_and_remedy_for_fetch() {
         (with("rate = \"+5/s\""), "6: \"+5/s\" is no rate; write calls and time, such as \"5/s\" or \"3/10s\"; up to 10_000 calls and 24h".to_owned()),
         (with("secret = { header = \"host\", from = \"env:A\" }"), "6: \"host\" is no header for a secret; use one such as \"authorization\"; not one that frames or routes the request".to_owned()),
         (with("secret = { header = \"Proxy-Authorization\", from = \"env:A\" }"), "6: \"Proxy-Authorization\" is no header for a secret; use one such as \"authorization\"; not one that frames or routes the request".to_owned()),
+        (with("secret = { header = \"Transfer_Encoding\", from = \"env:A\" }"), "6: \"Transfer_Encoding\" is no header for a secret; use one such as \"authorization\"; not one that frames or routes the request".to_owned()),
         (with("secret = { header = \"a\\r\\nb\", from = \"env:A\" }"), "6: \"a\\r\\nb\" is no header for a secret; use one such as \"authorization\"; not one that frames or routes the request".to_owned()),
         (with("secret = { header = \"a\", from = \"GH_TOKEN\" }"), "6: \"GH_TOKEN\" is no place of a secret; write \"env:NAME\" or \"file:PATH\"".to_owned()),
         (with("secret = { header = \"a\", from = \"env:\" }"), "6: \"env:\" is no place of a secret; write \"env:NAME\" or \"file:PATH\"".to_owned()),
