@@ -167,7 +167,16 @@ impl Grants {
             bytes: 0,
             approver: None,
         };
-        log.record(entry).map_err(|error| {
+        self.write(log, entry)
+    }
+
+    /// Writes a decision to the audit log, without secrets; one that cannot be written is a denial.
+    ///
+    /// # Errors
+    /// The denial.
+    pub(crate) fn write(&self, log: &audit::Log, entry: audit::Entry<'_>) -> Result<(), GuestError> {
+        let (capability, subject) = (entry.capability, self.secrets.scrub(entry.subject));
+        log.record(audit::Entry { subject: &subject, ..entry }).map_err(|error| {
             tracing::error!(%error, "the audit log cannot be written; the call is denied");
             GuestError::new(ErrorCode::Denied, format!("{capability} (the audit log cannot be written)"))
         })

@@ -1,25 +1,31 @@
-//! Secrets that the host attaches to requests, and takes out of whatever comes back.
+//! Secrets that the host attaches to requests, and takes out of whatever comes back and of whatever is written down.
+//!
+//! `decode` resolves the escapes of a text, `spellings` is how a value may be written apart from them, `finder` looks for the
+//! spellings in a text and in its decodings. A server that knows a secret can always write it in a way that nobody finds; this is
+//! about servers that give back what they were sent.
+
+mod decode;
+mod finder;
+mod spellings;
 
 use crate::guest_error::GuestError;
+use crate::policy::url::Target;
 use crate::policy::{Error, Policy, SecretGrant, SecretSource};
-use aho_corasick::{AhoCorasick, MatchKind};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use finder::Finder;
+use spellings::SHORTEST;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 /// The secrets of a policy, read once when it is opened. They are in no journal, no audit and no policy.
 #[derive(Default)]
 pub(crate) struct Secrets {
     /// Header and value, by the rule that names them.
     by_rule: BTreeMap<String, (String, String)>,
-    /// Every spelling of them that is taken out.
-    spellings: Option<AhoCorasick>,
+    /// Finds them, if there are any.
+    finder: Option<Finder>,
 }
-
-/// A shorter value would be found where it is none.
-const SHORTEST: usize = 8;
 
 /// What stands where a secret was.
 const PLACEHOLDER: &str = "[secret]";
@@ -30,22 +36,23 @@ impl Secrets {
     /// # Errors
     /// A variable or a file that does not exist, or a value that is no secret.
     pub(crate) fn read(policy: &Policy) -> Result<Self, Error> {
-        let mut secrets = Self::default();
+        let mut by_rule = BTreeMap::new();
         for grant in policy.fetch.iter() {
             if let Some(SecretGrant { header, from }) = &grant.terms.secret {
                 let value = read(from).and_then(checked);
                 let value =
                     value.map_err(|reason| Error::Secret { rule: grant.id.clone(), from: from.to_string(), reason })?;
-                secrets.by_rule.insert(grant.id.clone(), (header.clone(), value));
+                by_rule.insert(grant.id.clone(), (header.clone(), value));
             }
         }
-        let spellings: Vec<String> = secrets.by_rule.values().flat_map(|(_, value)| spellings(value)).collect();
-        if !spellings.is_empty() {
-            let mut searcher = AhoCorasick::builder();
-            let searcher = searcher.match_kind(MatchKind::LeftmostLongest).build(&spellings);
-            secrets.spellings = Some(searcher.map_err(|error| Error::Secrets { reason: error.to_string() })?);
-        }
-        Ok(secrets)
+        Self::of_values(by_rule)
+    }
+
+    fn of_values(by_rule: BTreeMap<String, (String, String)>) -> Result<Self, Error> {
+        let values: Vec<&str> = by_rule.values().map(|(_, value)| value.as_str()).collect();
+        let finder = (!values.is_empty()).then(|| Finder::new(&values)).transpose();
+        let finder = finder.map_err(|error| Error::Secrets { reason: error.to_string() })?;
+        Ok(Self { by_rule, finder })
     }
 
     /// The header that the host attaches under a rule.
@@ -53,30 +60,48 @@ impl Secrets {
         self.by_rule.get(rule).cloned()
     }
 
+    /// Whether the host of this URL may know a secret: some rule attaches one to requests to it.
+    pub(crate) fn may_come_from(&self, policy: &Policy, url: &Target) -> bool {
+        self.finder.is_some()
+            && policy.fetch.iter().any(|grant| grant.terms.secret.is_some() && grant.url.is_about_host_of(url))
+    }
+
     /// A text without secrets.
     pub(crate) fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        match &self.spellings {
-            Some(spellings) if spellings.is_match(text) => {
-                Cow::Owned(spellings.replace_all(text, &vec![PLACEHOLDER; spellings.patterns_len()]))
-            }
-            _ => Cow::Borrowed(text),
+        let found = self.find(text.as_bytes());
+        if found.is_empty() {
+            return Cow::Borrowed(text);
         }
+        // A secret is ASCII, and so is whatever stands for it.
+        Cow::Owned(String::from_utf8_lossy(&without(text.as_bytes(), &found)).into_owned())
     }
 
     /// The same for bytes.
     pub(crate) fn scrub_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        match &self.spellings {
-            Some(spellings) if spellings.is_match(&bytes) => {
-                spellings.replace_all_bytes(&bytes, &vec![PLACEHOLDER; spellings.patterns_len()])
-            }
-            _ => bytes,
-        }
+        let found = self.find(&bytes);
+        if found.is_empty() { bytes } else { without(&bytes, &found) }
     }
 
     /// The same for an error.
     pub(crate) fn scrub_error(&self, error: GuestError) -> GuestError {
         GuestError { message: self.scrub(&error.message).into_owned(), ..error }
     }
+
+    fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
+        self.finder.as_ref().map_or_else(Vec::new, |finder| finder.find(text))
+    }
+}
+
+/// The bytes with each of these parts replaced.
+fn without(bytes: &[u8], parts: &[Range<usize>]) -> Vec<u8> {
+    let (mut left, mut from) = (Vec::with_capacity(bytes.len()), 0);
+    for part in parts {
+        left.extend_from_slice(bytes.get(from..part.start).unwrap_or_default());
+        left.extend_from_slice(PLACEHOLDER.as_bytes());
+        from = part.end;
+    }
+    left.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    left
 }
 
 /// Never shows a value.
@@ -95,8 +120,8 @@ fn read(from: &SecretSource) -> Result<String, String> {
 
 fn checked(value: String) -> Result<String, String> {
     let value = value.trim_end_matches(['\r', '\n']);
-    if value.len() < SHORTEST {
-        return Err(format!("it has fewer than {SHORTEST} bytes, so that it could not be told from other text"));
+    if value.bytes().filter(|byte| *byte != b' ').count() < SHORTEST {
+        return Err(format!("it has fewer than {SHORTEST} letters, so that it could not be told from other text"));
     }
     if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Err("it has a character that no header can carry".to_owned());
@@ -104,64 +129,5 @@ fn checked(value: String) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-/// How a server may write a value back: as it is, without its scheme, escaped, in base64 or in hex.
-fn spellings(value: &str) -> Vec<String> {
-    let bare = value.split_once(' ').map(|(_, bare)| bare).filter(|bare| bare.len() >= SHORTEST);
-    let all = std::iter::once(value).chain(bare).flat_map(|value| {
-        let escaped = serde_json::to_string(value).unwrap_or_default();
-        let hex = hex::encode(value);
-        [
-            value.to_owned(),
-            escaped.trim_matches('"').to_owned(),
-            percent_encoded(value),
-            STANDARD_NO_PAD.encode(value),
-            URL_SAFE_NO_PAD.encode(value),
-            hex.to_ascii_uppercase(),
-            hex,
-        ]
-    });
-    all.collect()
-}
-
-fn percent_encoded(value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    value.bytes().fold(String::new(), |mut text, byte| {
-        match plain(byte) {
-            true => text.push(char::from(byte)),
-            false => text.push_str(&format!("%{byte:02X}")),
-        }
-        text
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn secrets(values: &[&str]) -> Secrets {
-        let spellings: Vec<String> = values.iter().flat_map(|value| spellings(value)).collect();
-        let searcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(spellings).unwrap();
-        Secrets { by_rule: BTreeMap::new(), spellings: Some(searcher) }
-    }
-
-    #[test]
-    fn every_spelling_of_a_secret_is_taken_out() {
-        let value = r#"Bearer t0p/"secret"+value"#;
-        let secrets = secrets(&[value, "another-one"]);
-        for spelling in spellings(value).iter().chain(&spellings("another-one")) {
-            let text = format!("before {spelling} after");
-            assert_eq!(secrets.scrub(&text), "before [secret] after", "{spelling}");
-            assert_eq!(secrets.scrub_bytes(text.into_bytes()), b"before [secret] after");
-        }
-        assert_eq!(secrets.scrub("Bearer of nothing"), "Bearer of nothing");
-        assert_eq!(secrets.scrub_bytes(b"\xff t0p/\"secret\"+value \xff".to_vec()), b"\xff [secret] \xff");
-    }
-
-    #[test]
-    fn a_value_that_cannot_be_a_secret_is_refused() {
-        for value in ["", "short", "with\nnewline in it", "ümläut-in-it"] {
-            assert!(checked(value.to_owned()).is_err(), "{value:?}");
-        }
-        assert_eq!(checked("long-enough\n".to_owned()).unwrap(), "long-enough");
-    }
-}
+mod tests;

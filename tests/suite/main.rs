@@ -20,6 +20,7 @@ mod promises;
 mod python;
 mod recovery;
 mod requests;
+mod secrets;
 mod session;
 mod site;
 mod store_faults;

@@ -463,10 +463,7 @@ impl Bridge {
             bytes,
             approver,
         };
-        log.record(entry).map_err(|error| {
-            tracing::error!(%error, "the audit log cannot be written; the call is denied");
-            GuestError::new(ErrorCode::Denied, format!("{capability} (the audit log cannot be written)"))
-        })
+        self.grants.write(log, entry)
     }
 
     fn record<T: Value>(

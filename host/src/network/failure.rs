@@ -25,6 +25,8 @@ pub enum Cause {
     Refused(Class),
     /// A redirect leads where none may lead, whatever the rules.
     Misled(&'static str),
+    /// What was asked for, or what came, cannot be searched for secrets, and may hold one.
+    Unsearchable(&'static str),
     /// An argument is malformed.
     Invalid(String),
     /// The name has no address.
@@ -63,7 +65,7 @@ impl Failure {
     /// What went wrong in a word, for the audit log.
     pub fn name(&self) -> &'static str {
         match self.cause {
-            Cause::Denied(_) | Cause::Refused(_) | Cause::Misled(_) => "denied",
+            Cause::Denied(_) | Cause::Refused(_) | Cause::Misled(_) | Cause::Unsearchable(_) => "denied",
             Cause::Invalid(_) => "invalid",
             Cause::NotFound => "not-found",
             Cause::TimedOut => "timed-out",
@@ -78,6 +80,12 @@ impl Failure {
             Cause::Denied(error) => return error,
             Cause::Refused(_) => (ErrorCode::Denied, "[network] permits no address of this host".to_owned()),
             Cause::Misled(why) => (ErrorCode::Denied, why.to_owned()),
+            Cause::Unsearchable(what) => (
+                ErrorCode::Denied,
+                format!(
+                    "{what}, and a rule attaches a secret to requests to this host; ask for the whole, or leave the secret out"
+                ),
+            ),
             Cause::Invalid(why) => (ErrorCode::Invalid, why),
             Cause::NotFound => (ErrorCode::NotFound, "the host name has no address".to_owned()),
             Cause::Connect(why) | Cause::Interrupted(why) | Cause::BadResponse(why) => (ErrorCode::Failed, why),

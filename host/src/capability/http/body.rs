@@ -1,5 +1,6 @@
 //! The body of a response: read while it arrives, decoded, and never longer than allowed.
 
+use super::headers::folded;
 use crate::network::Cause;
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
@@ -27,6 +28,15 @@ const LARGEST_WINDOW: u32 = 23;
 /// How much is decoded at once.
 const PIECE: usize = 16 << 10;
 
+/// How a body is read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading {
+    /// Most bytes, counted after decoding.
+    pub(super) max: u64,
+    /// Whether a body is refused that cannot be decoded: it may hold a secret.
+    pub(super) guarded: bool,
+}
+
 /// A body that was read to its end.
 pub(super) struct Read {
     /// Decoded.
@@ -43,10 +53,15 @@ enum Coding {
     Zstd,
 }
 
-/// Reads and decodes a body of at most `max` bytes, counted after decoding; `headers` lose what only the encoded body had.
-/// What follows the end of an encoded body is read and ignored.
-pub(super) async fn read(headers: &mut HeaderMap, body: Incoming, max: u64) -> Result<Read, Cause> {
-    let codings = codings(headers)?;
+/// Reads and decodes a body; `headers` lose what only the encoded body had. What follows the end of an encoded body is read and
+/// ignored. A body in a coding that the host never asked for is the guest's as it is, unless the reading is guarded.
+pub(super) async fn read(headers: &mut HeaderMap, body: Incoming, reading: Reading) -> Result<Read, Cause> {
+    let Reading { max, guarded } = reading;
+    let codings = match codings(headers)? {
+        Some(codings) => codings,
+        None if guarded => return Err(Cause::Unsearchable("its body is in a coding that the host cannot decode")),
+        None => Vec::new(),
+    };
     // What is compressed may be a little longer than what it holds, and it may hold nothing at all.
     let most = if codings.is_empty() { max } else { max.saturating_add(max / 8).saturating_add(PIECE as u64) };
     let mut arriving = Arriving { body, received: 0, most, max };
@@ -116,11 +131,11 @@ fn decoder<'a>(coding: Coding, reader: Pin<Box<dyn AsyncBufRead + Send + 'a>>) -
     }
 }
 
-/// The codings in the order in which they were applied; none when there is one that the host never asked for: such a body
-/// is the guest's as it is.
-fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Cause> {
+/// The codings in the order in which they were applied; none when there is one that the host cannot decode.
+fn codings(headers: &HeaderMap) -> Result<Option<Vec<Coding>>, Cause> {
     let mut codings = Vec::new();
-    let mut known = true;
+    let mut known =
+        headers.keys().all(|name| name == CONTENT_ENCODING || folded(name.as_str()) != CONTENT_ENCODING.as_str());
     for value in headers.get_all(CONTENT_ENCODING) {
         for name in value.as_bytes().split(|byte| *byte == b',') {
             match name.trim_ascii().to_ascii_lowercase().as_slice() {
@@ -134,12 +149,12 @@ fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Cause> {
         }
     }
     if !known {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     if codings.len() > MOST_CODINGS {
         return Err(Cause::BadResponse(format!("its body is encoded more than {MOST_CODINGS} times")));
     }
-    Ok(codings)
+    Ok(Some(codings))
 }
 
 /// The pieces of a body as they arrive, at most `most` bytes of them.

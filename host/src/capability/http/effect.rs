@@ -2,7 +2,7 @@
 //!
 //! Errors name no address, no secret and no path of the host.
 
-use super::body;
+use super::body::{self, Reading};
 use super::headers;
 use super::pool::{Lease, Pool, Unanswered};
 use crate::guest_error::GuestError;
@@ -54,10 +54,15 @@ pub struct Bounds {
     pub redirects: u32,
 }
 
-/// Decides on redirects.
+/// Decides on redirects, and on what may come back.
 pub trait Hops {
     /// Called before a redirect is followed, with the method and the URL that it would have; must be quick.
     fn decide(&mut self, method: &str, url: &Target) -> Result<(), GuestError>;
+
+    /// Whether a response from there may hold a secret, so that only one that can be searched may come back.
+    fn may_know_a_secret(&self, _url: &Target) -> bool {
+        false
+    }
 }
 
 /// A response, complete.
@@ -112,11 +117,16 @@ impl Client {
         let mut hop = Hop::first(request)?;
         let mut followed = 0;
         loop {
+            let guarded = hops.may_know_a_secret(&hop.url);
+            if guarded && headers::asks_for_a_part(&hop.headers) {
+                return Err(Cause::Unsearchable("it asks for a part of a body, in which no secret can be found"));
+            }
             let origin = format!("{}://{}", hop.url.scheme(), hop.url.authority());
             let (lease, response) = self.exchange(&hop, &origin, bounds, seen).await?;
             let next = if bounds.redirects == 0 { None } else { hop.next(response.status(), response.headers())? };
             let Some(next) = next else {
-                return finish(lease, response, &hop, bounds, seen, followed).await;
+                let read = Reading { max: bounds.max_response, guarded };
+                return finish(lease, response, &hop, read, seen, followed).await;
             };
             if followed == bounds.redirects {
                 return Err(Cause::Redirects { max: bounds.redirects });
@@ -288,12 +298,15 @@ async fn finish(
     lease: Lease<'_>,
     response: hyper::Response<Incoming>,
     hop: &Hop,
-    bounds: &Bounds,
+    reading: Reading,
     seen: &Seen,
     hops: u32,
 ) -> Result<Response, Cause> {
     let (mut head, body) = response.into_parts();
-    let read = body::read(&mut head.headers, body, bounds.max_response).await?;
+    if reading.guarded && headers::is_a_part(head.status, &head.headers) {
+        return Err(Cause::Unsearchable("the server sends a part of a body, in which no secret can be found"));
+    }
+    let read = body::read(&mut head.headers, body, reading).await?;
     lease.give_back();
     Ok(Response {
         status: head.status.as_u16(),

@@ -82,7 +82,11 @@ impl Effect for Fetch {
             let duration = started.elapsed();
             grants.note_outcome(&run, address, bytes, duration, result);
             match sent {
-                Ok(response) => Performed::Done(Ok(stored(&grants, response))),
+                // Long bodies take long to search.
+                Ok(response) => match tokio::task::spawn_blocking(move || stored(&grants, response)).await {
+                    Ok(stored) => Performed::Done(Ok(stored)),
+                    Err(_) => Performed::Done(Err(GuestError::new(ErrorCode::Failed, "the host gave the request up"))),
+                },
                 Err(failure) => failed(&grants, failure, again, &subject),
             }
         })
@@ -107,9 +111,9 @@ impl Effect for Fetch {
 fn stored(grants: &Grants, response: Response) -> String {
     let secrets = &grants.secrets;
     let Response { status, headers, body, url, .. } = response;
-    let clean = |(name, value): (String, String)| (name, secrets.scrub(&value).into_owned());
-    let headers = headers.into_iter().map(clean).collect();
-    Stored { status, headers, body: secrets.scrub_bytes(body), url: secrets.scrub(&url).into_owned() }.write()
+    let clean = |text: String| secrets.scrub(&text).into_owned();
+    let headers = headers.into_iter().map(|(name, value)| (clean(name), clean(value))).collect();
+    Stored { status, headers, body: secrets.scrub_bytes(body), url: clean(url) }.write()
 }
 
 fn failed(grants: &Grants, failure: Failure, again: bool, subject: &str) -> Performed {
@@ -138,5 +142,9 @@ impl Hops for Redirects<'_> {
         let decision = if decided.is_ok() { audit::Decision::Allow } else { audit::Decision::Deny };
         self.grants.note_decision(self.run, rule, "http.redirect", &format!("{method} {}", url.as_str()), decision)?;
         decided
+    }
+
+    fn may_know_a_secret(&self, url: &Target) -> bool {
+        self.grants.secrets.may_come_from(&self.grants.policy, url)
     }
 }

@@ -116,7 +116,9 @@ impl Effect for Connect {
         Box::pin(async move {
             let subject = format!("websocket {}", opening.url.authority());
             let opened = connect(&grants, &run, &opening, &subject).await;
-            Performed::Done(opened.map(|protocol| json!({ "protocol": protocol }).to_string()))
+            let protocol = opened.map(|protocol| protocol.map(|protocol| grants.secrets.scrub(&protocol).into_owned()));
+            let outcome = protocol.map(|protocol| json!({ "protocol": protocol }).to_string());
+            Performed::Done(outcome.map_err(|error| grants.secrets.scrub_error(error)))
         })
     }
 
@@ -157,12 +159,18 @@ async fn connect(
 
 impl Effect for Receive {
     fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>> {
-        let open = run.bridge.upgrade().and_then(|bridge| bridge.kept_for_run::<Open>(self.connection));
+        let bridge = run.bridge.upgrade();
+        let open = bridge.as_ref().and_then(|bridge| bridge.kept_for_run::<Open>(self.connection));
+        let grants = bridge.map(|bridge| Arc::clone(&bridge.grants));
         // Asked for here, where the steps are in order.
         let event = open.map(|open| open.want());
         Box::pin(async move {
             let received = match event {
                 Some(event) => event.await.map_or_else(|_| Stored::recovered(), Stored::from),
+                None => Stored::recovered(),
+            };
+            let received = match grants {
+                Some(grants) => received.without(&grants.secrets),
                 None => Stored::recovered(),
             };
             Performed::Done(Ok(received.write()))

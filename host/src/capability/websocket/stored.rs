@@ -2,6 +2,7 @@
 
 use super::effect::{Event, Message};
 use crate::bindings::everstep::host::websocket;
+use crate::secrets::Secrets;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,20 @@ impl Stored {
     pub(super) fn write(&self) -> String {
         // Texts and numbers always serialise.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The same message without secrets.
+    pub(super) fn without(self, secrets: &Secrets) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(secrets.scrub(&text).into_owned()),
+            Self::Binary(base64) => match STANDARD.decode(&base64) {
+                Ok(bytes) => Self::Binary(STANDARD.encode(secrets.scrub_bytes(bytes))),
+                Err(_) => Self::Binary(base64),
+            },
+            Self::Closed { cause, code, reason } => {
+                Self::Closed { cause, code, reason: secrets.scrub(&reason).into_owned() }
+            }
+        }
     }
 
     /// None for a text that no message was written as.

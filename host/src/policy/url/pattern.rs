@@ -86,6 +86,11 @@ impl Pattern {
             && parts::matches(&self.path, below_root(target.decoded_path()), '/')
     }
 
+    /// Whether the rule is about URLs of the same host, whatever their scheme, port, path and query.
+    pub(crate) fn is_about_host_of(&self, target: &Target) -> bool {
+        self.host.matches(target)
+    }
+
     /// Whether the pattern matches everything that `other` matches; `false` when that is not certain.
     pub fn covers(&self, other: &Self) -> bool {
         (self.scheme, self.port) == (other.scheme, other.port)
