@@ -13,7 +13,7 @@ use super::units::{Count, Size, Span};
 use super::{
     Access, AuditGrant, CapabilityGrant, ClockGrant, Error, FilesGrant, Limits, Policy, RandomGrant, SecretSource,
 };
-use super::{path, quoted};
+use super::{path, quoted, system};
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Component, Path, PathBuf};
@@ -337,11 +337,16 @@ fn files_grant(shape: &file::Files, base: &Path, source: &Source<'_>) -> Result<
         let what = format!("{key} has no meaning for access = \"read\"");
         return Err(source.invalid(&place, what, "remove it, or set access = \"write\""));
     }
+    let host = absolute(&shape.host, base, source)?;
+    if system::shows_itself_in(&host) {
+        let what = format!("the host folder of rule {:?} holds what the system shows of itself", shape.id.get_ref());
+        return Err(source.invalid(&shape.host.span(), what, "grant a folder apart from /proc, /sys and /dev"));
+    }
     let for_writing = |max: u64| if access == Access::Read { 0 } else { max };
     Ok(FilesGrant {
         id: shape.id.get_ref().clone(),
         guest: guest.clone(),
-        host: absolute(&shape.host, base, source)?,
+        host,
         access,
         max_file: shape.max_file.map_or(MAX_FILE, |Size(bytes)| bytes),
         max_written: for_writing(shape.max_written.as_ref().map_or(MAX_WRITTEN, |max| max.get_ref().0)),

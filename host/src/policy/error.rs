@@ -88,6 +88,17 @@ pub enum Error {
         /// The id of the other.
         other: String,
     },
+    /// The folder of a `[[files]]` rule is, or holds, one in which the system shows itself.
+    #[error(
+        "the host folder {} of the [[files]] rule {rule:?} holds what the system shows of itself; grant one apart from /proc, /sys and /dev",
+        path.display()
+    )]
+    SystemFolder {
+        /// The rule's id.
+        rule: String,
+        /// The folder.
+        path: PathBuf,
+    },
     /// A `[[files]]` rule lets the guest write where the host keeps what it trusts.
     #[error(
         "the [[files]] rule {rule:?} lets the guest write in {}, which is the host's own; grant a folder apart from it",

@@ -23,6 +23,7 @@ mod limits;
 mod list;
 mod lookup;
 pub(crate) mod path;
+pub(crate) mod system;
 pub mod tools;
 mod units;
 pub mod url;

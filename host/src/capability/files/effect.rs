@@ -5,7 +5,7 @@
 use super::folder::{self, Folder, OnTheWay, Refusal};
 use super::temporary;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{Access, Error, FileOperation, FilesGrant, path, quoted};
+use crate::policy::{Access, Error, FileOperation, FilesGrant, path, quoted, system};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, openat, renameat, unlinkat};
@@ -191,6 +191,9 @@ impl Root {
         let folder = Dir::open_ambient_dir(&grant.host, ambient_authority());
         let folder =
             folder.map_err(|source| Error::Folder { rule: grant.id.clone(), path: grant.host.clone(), source })?;
+        if system::shows_itself_in(&grant.host) {
+            return Err(Error::SystemFolder { rule: grant.id.clone(), path: grant.host.clone() });
+        }
         // A handle of cap-std leads to entries only; listing and syncing the folder itself take one that can be read.
         let folder = openat(&folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         Ok(Self { guest: grant.guest.clone(), folder: folder.map_err(|errno| folder_error(grant, errno))? })

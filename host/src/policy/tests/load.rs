@@ -184,7 +184,7 @@ fn load_errors_name_line_and_remedy_for_files() {
             "10: the host folder overlaps that of rule \"a\", and one of them is writable; keep a writable folder apart from the others",
         ),
         (
-            second("b", "/b", ".."),
+            second("b", "/b", "../nowhere"),
             "10: the host folder overlaps that of rule \"a\", and one of them is writable; keep a writable folder apart from the others",
         ),
         (with("id", "\"default\""), "3: \"default\" is the id of a built-in rule; choose another"),
