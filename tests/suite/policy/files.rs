@@ -155,3 +155,116 @@ pub(super) async fn the_host_keeps_its_store_and_its_cache_to_itself() {
     let policy = sandbox.policy(&grant("out", "write")).unwrap();
     calls(&host, &policy, json!([{ "list": "/work" }])).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folders_of_the_system_are_no_grants_however_they_are_spelled() {
+    let sandbox = Sandbox::new().unwrap();
+    for (link, target) in [
+        ("to-proc", "/proc"),
+        ("to-self", "/proc/self"),
+        ("to-root", "/"),
+        ("to-dev", "/dev"),
+        ("chain", "to-sys"),
+        ("to-sys", "/sys"),
+    ] {
+        symlink(target, sandbox.path(link)).unwrap();
+    }
+    let up = "../".repeat(sandbox.path("x").components().count());
+    let spelled = [
+        "/proc",
+        "/proc/",
+        "//proc",
+        "/proc/self",
+        "/proc/self/",
+        "/proc/1",
+        "/proc/self/root",
+        "/proc/self/cwd",
+        "/proc/thread-self",
+        "/sys",
+        "/sys/kernel",
+        "/dev",
+        "/dev/shm",
+        "/dev/../proc",
+        "/usr/../sys",
+        "/",
+        "/..",
+        "//",
+        "to-proc",
+        "to-proc/self",
+        "to-self",
+        "to-root",
+        "to-root/proc",
+        "to-dev",
+        "chain",
+        "to-sys/kernel",
+        "./to-proc",
+        "missing/../to-proc",
+        "/proc/missing",
+        "/dev/fd",
+    ];
+    let spelled = spelled.iter().map(|host| (*host).to_owned()).chain([format!("{up}proc"), format!("{up}dev"), up]);
+    for host in spelled {
+        for access in ["read", "overlay", "write"] {
+            let grant = format!("[[files]]\nid = 'work'\nguest = '/work'\nhost = '{host}'\naccess = '{access}'");
+            let error = sandbox.policy(&grant).map(drop).expect_err(&host).to_string();
+            assert!(error.contains("work") && error.contains(":5: "), "{host}: {error}");
+            assert!(error.contains("holds what the system shows of itself"), "{host}: {error}");
+        }
+    }
+    for host in ["in", "in/../out", "/usr/share", "/procedure", "/system", "/devices"] {
+        sandbox
+            .policy(&format!("[[files]]\nid = 'work'\nguest = '/work'\nhost = '{host}'\naccess = 'read'"))
+            .expect(host);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_leads_into_the_system_by_now_is_refused_when_its_folder_is_opened() {
+    let sandbox = Sandbox::new().unwrap();
+    let host = sandbox.host().unwrap();
+    symlink("in", sandbox.path("alias")).unwrap();
+    let policy = sandbox.policy("[[files]]\nid = 'work'\nguest = '/work'\nhost = 'alias'\naccess = 'read'").unwrap();
+    calls(&host, &policy, json!([{ "list": "/work" }])).await.unwrap();
+    for target in ["/proc", "/proc/self", "/", "/dev", "/sys"] {
+        fs::remove_file(sandbox.path("alias")).unwrap();
+        symlink(target, sandbox.path("alias")).unwrap();
+        let host = sandbox.host().unwrap();
+        let error = calls(&host, &policy, json!([{ "list": "/work" }])).await.unwrap_err().to_string();
+        assert!(
+            error.contains("\"work\"") && error.contains("holds what the system shows of itself"),
+            "{target}: {error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_a_name_outside_is_left_alone_where_the_guest_may_write() {
+    let sandbox = Sandbox::new().unwrap();
+    let host = sandbox.host().unwrap();
+    for folder in ["in", "out"] {
+        fs::create_dir(sandbox.path(folder).join("deep")).unwrap();
+        fs::hard_link(sandbox.path("secret"), sandbox.path(folder).join("deep/hard")).unwrap();
+        fs::write(sandbox.path(folder).join("own"), "own").unwrap();
+        fs::hard_link(sandbox.path(folder).join("own"), sandbox.path(folder).join("deep/own")).unwrap();
+    }
+    let attempts = |path: &str| {
+        [json!({ "read": path }), json!({ "write": [path, "x"] }), json!({ "stat": path }), json!({ "remove": path })]
+    };
+    let policy = sandbox.policy(FILES).unwrap();
+    denied(&sandbox, &host, &policy, &attempts("/out/deep/hard")).await;
+    let overlay = sandbox.policy(&FILES.replace("\"write\"", "\"overlay\"")).unwrap();
+    denied(&sandbox, &host, &overlay, &attempts("/out/deep/hard")).await;
+    for policy in [&policy, &overlay] {
+        let outcomes = calls(
+            &host,
+            policy,
+            json!([{ "read": "/in/deep/hard" }, { "read": "/out/own" }, { "read": "/out/deep/own" }]),
+        );
+        let outcomes = outcomes.await.unwrap();
+        assert_eq!(
+            outcomes.iter().map(|one| one["ok"].clone()).collect::<Vec<_>>(),
+            [json!("outside"), json!("own"), json!("own")]
+        );
+    }
+    assert_eq!(fs::read_to_string(sandbox.path("secret")).unwrap(), "outside");
+}

@@ -3,6 +3,7 @@
 //! All methods block. Errors name the path that the guest sees, never one of the host.
 
 use super::folder::{self, Folder, OnTheWay, Refusal};
+use super::links;
 use super::temporary;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{Access, Error, FileOperation, FilesGrant, path, quoted, system};
@@ -26,6 +27,8 @@ struct Root {
     /// Where the guest sees the folder; for messages.
     guest: String,
     folder: OwnedFd,
+    /// Whether the guest may write, here or in memory: then files with names elsewhere are left alone.
+    is_written: bool,
 }
 
 /// One entry of a folder.
@@ -79,7 +82,9 @@ impl Folders {
         let refused = |refusal| self.refused(operation.name(), grant, path, refusal, 0);
         let root = self.root(grant).map_err(refused)?;
         match look(root, path) {
-            Err(refusal @ (Refusal::Link | Refusal::Special | Refusal::Reserved)) => Err(refused(refusal)),
+            Err(refusal @ (Refusal::Link | Refusal::Special | Refusal::Reserved | Refusal::NamedElsewhere)) => {
+                Err(refused(refusal))
+            }
             _ => Ok(()),
         }
     }
@@ -95,7 +100,28 @@ impl Folders {
     pub fn write(&self, grant: usize, path: &str, content: &[u8]) -> Result<(), GuestError> {
         let refused = |refusal| self.refused("write", grant, path, refusal, 0);
         let root = self.root(grant).map_err(refused)?;
-        write(root, path, content).map_err(refused)
+        write(root, path, content, |_, _| Ok(true)).map(drop).map_err(refused)
+    }
+
+    /// The same, but only if the content is still `before` (none: there is no file); whether it was. When a crash may have lost the
+    /// outcome (`repeated`), a file that is `content` already counts as replaced.
+    pub fn replace(
+        &self,
+        grant: usize,
+        path: &str,
+        before: Option<&[u8]>,
+        content: &[u8],
+        repeated: bool,
+    ) -> Result<bool, GuestError> {
+        let refused = |refusal| self.refused("write", grant, path, refusal, 0);
+        let root = self.root(grant).map_err(refused)?;
+        let mut done = false;
+        let condition = |folder: BorrowedFd<'_>, name: &str| {
+            done = repeated && holds(folder, name, Some(content))?;
+            Ok(!done && holds(folder, name, before)?)
+        };
+        let written = write(root, path, content, condition).map_err(refused)?;
+        Ok(written || done)
     }
 
     /// The entries of a folder in the byte order of their names, if they fit into `max` bytes.
@@ -113,7 +139,7 @@ impl Folders {
         max: u64,
         is_wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<Vec<(Vec<u8>, Entry)>, Refusal> {
-        list(self.root(grant)?, path, max, is_wanted)
+        list(self.root(grant)?.fd(), path, max, is_wanted)
     }
 
     /// Whether a folder holds an entry with such a name, apart from what crashed writes left.
@@ -123,15 +149,18 @@ impl Folders {
         path: &str,
         is_wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<bool, Refusal> {
-        let folder = folder::open(self.root(grant)?, path, OnTheWay::Exists)?;
+        let folder = folder::open(self.root(grant)?.fd(), path, OnTheWay::Exists)?;
         let names = rustix::fs::Dir::read_from(&folder)?.map(|item| Ok(item?.file_name().to_owned()));
         Ok(holds_any(names, is_wanted)?)
     }
 
     /// Whether there is a file or a folder; the path is not empty.
     pub(super) fn kind(&self, grant: usize, path: &str) -> Result<FileType, Refusal> {
-        let (folder, name) = folder::open_parent(self.root(grant)?, path, OnTheWay::Exists)?;
-        folder::plain(&folder::stat(folder.as_fd(), name)?)
+        let root = self.root(grant)?;
+        let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
+        let stat = folder::stat(folder.as_fd(), name)?;
+        root.check(&stat)?;
+        folder::plain(&stat)
     }
 
     /// One entry; its name is the last component of the guest path.
@@ -154,8 +183,8 @@ impl Folders {
         }
     }
 
-    fn root(&self, grant: usize) -> Result<BorrowedFd<'_>, Refusal> {
-        self.roots.get(grant).map(|root| root.folder.as_fd()).ok_or(Refusal::Missing)
+    fn root(&self, grant: usize) -> Result<&Root, Refusal> {
+        self.roots.get(grant).ok_or(Refusal::Missing)
     }
 
     #[cold]
@@ -170,6 +199,9 @@ impl Folders {
             Refusal::Folder => (ErrorCode::Failed, "it is a folder".to_owned()),
             Refusal::NoFolder => (ErrorCode::Failed, "it is no folder, or lies below a file".to_owned()),
             Refusal::TooLarge => (ErrorCode::LimitExceeded, format!("it is larger than the {max} bytes allowed")),
+            Refusal::NamedElsewhere => {
+                (ErrorCode::Denied, "it has another name outside of the folder, a hard link".to_owned())
+            }
             Refusal::TooMany => (ErrorCode::LimitExceeded, format!("the rule allows max_files = {max}")),
             Refusal::System(Errno::NOTEMPTY) => (ErrorCode::Failed, "the folder is not empty".to_owned()),
             Refusal::System(errno) => (ErrorCode::Failed, io::Error::from(errno).to_string()),
@@ -196,13 +228,23 @@ impl Root {
         }
         // A handle of cap-std leads to entries only; listing and syncing the folder itself take one that can be read.
         let folder = openat(&folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        Ok(Self { guest: grant.guest.clone(), folder: folder.map_err(|errno| folder_error(grant, errno))? })
+        let folder = folder.map_err(|errno| folder_error(grant, errno))?;
+        Ok(Self { guest: grant.guest.clone(), folder, is_written: grant.access != Access::Read })
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+
+    /// Refuses a file that is somebody else's as well, where the guest may write.
+    fn check(&self, stat: &Stat) -> Result<(), Refusal> {
+        if self.is_written { links::check(self.fd(), stat) } else { Ok(()) }
     }
 
     /// Device and inode of the folder and of all folders above it.
     fn lineage(&self) -> Result<Vec<(u64, u64)>, Errno> {
         let mut lineage = Vec::new();
-        let mut folder = Folder::Root(self.folder.as_fd());
+        let mut folder = Folder::Root(self.fd());
         loop {
             let stat = fstat(&folder)?;
             let id = (stat.st_dev, stat.st_ino);
@@ -220,12 +262,13 @@ fn folder_error(grant: &FilesGrant, errno: Errno) -> Error {
     Error::Folder { rule: grant.id.clone(), path: grant.host.clone(), source: errno.into() }
 }
 
-fn read(root: BorrowedFd<'_>, path: &str, max: u64) -> Result<Vec<u8>, Refusal> {
+fn read(root: &Root, path: &str, max: u64) -> Result<Vec<u8>, Refusal> {
     if path.is_empty() {
         return Err(Refusal::Folder);
     }
-    let (folder, name) = folder::open_parent(root, path, OnTheWay::Exists)?;
+    let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
     let (file, stat) = folder::open_file(folder.as_fd(), name)?;
+    root.check(&stat)?;
     let size = stat.st_size.cast_unsigned();
     if size > max {
         return Err(Refusal::TooLarge);
@@ -236,32 +279,60 @@ fn read(root: BorrowedFd<'_>, path: &str, max: u64) -> Result<Vec<u8>, Refusal> 
     if content.len() as u64 > max { Err(Refusal::TooLarge) } else { Ok(content) }
 }
 
-fn write(root: BorrowedFd<'_>, path: &str, content: &[u8]) -> Result<(), Refusal> {
+/// Writes a file if a condition holds, which nobody of us changes until the file has its name. Whether it was written.
+fn write(
+    root: &Root,
+    path: &str,
+    content: &[u8],
+    condition: impl FnOnce(BorrowedFd<'_>, &str) -> Result<bool, Refusal>,
+) -> Result<bool, Refusal> {
     if path.is_empty() {
         return Err(Refusal::Folder);
     }
-    let (folder, name) = folder::open_parent(root, path, OnTheWay::IsMade)?;
+    let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::IsMade)?;
     let folder = folder.as_fd();
-    let mode = replaceable(folder, name)?;
+    let mode = replaceable(root, folder, name)?;
     let temporary = temporary::name(name);
     // Held open, and with it locked, until the name is taken.
     let mut file = File::from(temporary::create(folder, &temporary)?);
-    let filled = fill(&mut file, content, mode).and_then(|()| Ok(renameat(folder, &temporary, folder, name)?));
-    if let Err(refusal) = filled {
-        temporary::remove(folder, &temporary)?;
-        return Err(refusal);
+    let written = condition(folder, name).and_then(|holds| {
+        if holds {
+            fill(&mut file, content, mode)?;
+            renameat(folder, &temporary, folder, name)?;
+        }
+        Ok(holds)
+    });
+    match written {
+        Ok(true) => fsync(folder)?,
+        Ok(false) | Err(_) => temporary::remove(folder, &temporary)?,
     }
-    Ok(fsync(folder)?)
+    written
+}
+
+/// Whether a file has this content; none: whether there is no file.
+fn holds(folder: BorrowedFd<'_>, name: &str, content: Option<&[u8]>) -> Result<bool, Refusal> {
+    let (file, stat) = match folder::open_file(folder, name) {
+        Ok(opened) => opened,
+        Err(Refusal::Missing) => return Ok(content.is_none()),
+        Err(refusal) => return Err(refusal),
+    };
+    let Some(content) = content.filter(|content| content.len() as u64 == stat.st_size.cast_unsigned()) else {
+        return Ok(false);
+    };
+    let mut found = Vec::with_capacity(content.len().saturating_add(1));
+    File::from(file).take(content.len() as u64 + 1).read_to_end(&mut found).map_err(refusal)?;
+    Ok(found == content)
 }
 
 /// The permissions of the file that is about to be replaced, if there is one; anything but a file is refused. The owner
 /// keeps the right to open what a crash may leave.
-fn replaceable(folder: BorrowedFd<'_>, name: &str) -> Result<Option<Mode>, Refusal> {
+fn replaceable(root: &Root, folder: BorrowedFd<'_>, name: &str) -> Result<Option<Mode>, Refusal> {
     let stat = match folder::stat(folder, name) {
         Ok(stat) => stat,
         Err(Refusal::Missing) => return Ok(None),
         Err(refusal) => return Err(refusal),
     };
+    root.check(&stat)?;
     match folder::plain(&stat)? {
         FileType::Directory => Err(Refusal::Folder),
         _ => Ok(Some(Mode::from_raw_mode(stat.st_mode & 0o777 | 0o600))),
@@ -321,33 +392,38 @@ fn entry(name: String, stat: &Stat) -> Entry {
     }
 }
 
-fn look(root: BorrowedFd<'_>, path: &str) -> Result<(), Refusal> {
+fn look(root: &Root, path: &str) -> Result<(), Refusal> {
     if path.is_empty() {
         return Ok(());
     }
-    let (folder, name) = folder::open_parent(root, path, OnTheWay::Exists)?;
-    folder::plain(&folder::stat(folder.as_fd(), name)?).map(drop)
+    let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
+    let stat = folder::stat(folder.as_fd(), name)?;
+    folder::plain(&stat)?;
+    root.check(&stat)
 }
 
-fn stat(root: BorrowedFd<'_>, path: &str) -> Result<Stat, Refusal> {
+fn stat(root: &Root, path: &str) -> Result<Stat, Refusal> {
     let stat = if path.is_empty() {
-        fstat(root)?
+        fstat(root.fd())?
     } else {
-        let (folder, name) = folder::open_parent(root, path, OnTheWay::Exists)?;
+        let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
         folder::stat(folder.as_fd(), name)?
     };
     folder::plain(&stat)?;
+    root.check(&stat)?;
     Ok(stat)
 }
 
-fn remove(root: BorrowedFd<'_>, path: &str) -> Result<(), Refusal> {
+fn remove(root: &Root, path: &str) -> Result<(), Refusal> {
     if path.is_empty() {
         return Err(Refusal::Folder);
     }
-    let (folder, name) = folder::open_parent(root, path, OnTheWay::Exists)?;
+    let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
     let folder = folder.as_fd();
+    let stat = folder::stat(folder, name)?;
+    root.check(&stat)?;
     // A link that is put here after the look is removed itself, not what it leads to.
-    match folder::plain(&folder::stat(folder, name)?)? {
+    match folder::plain(&stat)? {
         FileType::Directory => remove_folder(folder, name)?,
         _ => unlinkat(folder, name, AtFlags::empty())?,
     }

@@ -27,6 +27,8 @@ pub(super) enum Refusal {
     TooLarge,
     /// More entries than the caller may change.
     TooMany,
+    /// A file with names outside of the folder, in which the guest may write.
+    NamedElsewhere,
     /// What the system said.
     System(Errno),
 }
@@ -44,7 +46,8 @@ impl From<Errno> for Refusal {
     }
 }
 
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+pub(super) const FOLDER: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// A folder on the way: the root of a grant, or one that was opened below it.

@@ -357,15 +357,115 @@ fn a_folder_with_leftovers_only_counts_as_empty() {
 }
 
 #[test]
-fn hard_links_and_permissions_of_others_stay_as_they_are() {
+fn a_file_is_replaced_only_while_it_is_what_the_guest_takes_it_for() {
     let fixture = Fixture::new();
+    let replace = |before: Option<&[u8]>, content: &[u8]| fixture.folders.replace(0, "a/b", before, content, false);
+    assert!(!replace(Some(b""), b"x").unwrap());
+    assert!(replace(None, b"one").unwrap());
+    assert!(!replace(None, b"two").unwrap());
+    for before in [b"".as_slice(), b"on", b"one ", b"two"] {
+        assert!(!replace(Some(before), b"two").unwrap());
+    }
+    assert_eq!(fixture.read("a/b").unwrap(), b"one");
+    assert!(replace(Some(b"one"), b"").unwrap());
+    assert!(replace(Some(b""), b"three").unwrap());
+    assert_eq!((fixture.read("a/b").unwrap(), fixture.names("a")), (b"three".to_vec(), vec!["b".to_owned()]));
+    symlink(fixture.outside().join("file"), fixture.inside("link")).unwrap();
+    assert!(fixture.folders.replace(0, "link", Some(SECRET.as_bytes()), b"x", false).is_err());
+    assert!(fixture.folders.replace(0, "a", None, b"x", false).is_err());
+}
+
+#[test]
+fn a_replacement_that_is_repeated_after_a_crash_happens_once() {
+    let fixture = Fixture::new();
+    let again =
+        |before: Option<&[u8]>, content: &[u8]| fixture.folders.replace(0, "file", before, content, true).unwrap();
+    assert!(again(None, b"one"));
+    assert!(again(None, b"one"));
+    assert!(again(Some(b"one"), b"one, two"));
+    assert!(again(Some(b"one"), b"one, two"));
+    fixture.write("file", b"one, two, three").unwrap();
+    assert!(!again(Some(b"one"), b"one, two"));
+    assert_eq!(fixture.read("file").unwrap(), b"one, two, three");
+}
+
+#[test]
+fn writers_that_add_to_one_file_at_once_lose_nothing() {
+    const LINES: usize = 40;
+    let fixture = Fixture::new();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let fixture = &fixture;
+            scope.spawn(move || {
+                for line in 0..LINES {
+                    let more = format!("{writer} {line}\n");
+                    loop {
+                        let before = fixture.read("log").ok();
+                        let content = [before.as_deref().unwrap_or_default(), more.as_bytes()].concat();
+                        if fixture.folders.replace(0, "log", before.as_deref(), &content, false).unwrap() {
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let text = String::from_utf8(fixture.read("log").unwrap()).unwrap();
+    for writer in 0..4 {
+        let own: Vec<_> = text.lines().filter(|line| line.starts_with(&format!("{writer} "))).collect();
+        assert_eq!(own, (0..LINES).map(|line| format!("{writer} {line}")).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_file_with_a_name_elsewhere_is_left_alone_where_the_guest_may_write() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.inside("folder")).unwrap();
     fs::hard_link(fixture.outside().join("file"), fixture.inside("hard")).unwrap();
+    fs::hard_link(fixture.outside().join("file"), fixture.inside("folder/hard")).unwrap();
+    for path in ["hard", "folder/hard"] {
+        let answers = [
+            fixture.read(path).map(drop),
+            fixture.write(path, b"x"),
+            fixture.folders.stat(0, path).map(drop),
+            fixture.folders.remove(0, path, false),
+            fixture.folders.floor(FileOperation::Read, 0, path),
+        ];
+        for answer in answers {
+            let error = answer.unwrap_err();
+            let expected = "it has another name outside of the folder, a hard link";
+            assert!(error.code == ErrorCode::Denied && error.message.contains(expected), "{error}");
+        }
+    }
+    assert_eq!(fs::read_to_string(fixture.outside().join("file")).unwrap(), SECRET);
+    let read = Folders::open(&[grant("data", "/data", fixture.inside(""), Access::Read)]).unwrap();
+    assert_eq!(read.read(0, "folder/hard", 100).unwrap(), SECRET.as_bytes());
+    // When the other names are gone, or inside as well, the file is the folder's own.
+    fs::remove_file(fixture.outside().join("file")).unwrap();
     assert_eq!(fixture.read("hard").unwrap(), SECRET.as_bytes());
     fixture.write("hard", b"new").unwrap();
-    assert_eq!(fs::read_to_string(fixture.outside().join("file")).unwrap(), SECRET);
-    fs::set_permissions(fixture.inside("hard"), fs::Permissions::from_mode(0o640)).unwrap();
-    fixture.write("hard", b"newer").unwrap();
-    assert_eq!(fs::metadata(fixture.inside("hard")).unwrap().mode() & 0o777, 0o640);
+    assert_eq!((fixture.read("hard").unwrap(), fixture.read("folder/hard").unwrap()), (b"new".to_vec(), SECRET.into()));
+}
+
+#[test]
+fn names_that_cannot_all_be_found_are_taken_for_names_elsewhere() {
+    let fixture = Fixture::new();
+    fixture.write("file", b"x").unwrap();
+    fs::hard_link(fixture.inside("file"), fixture.inside("name")).unwrap();
+    assert_eq!(fixture.read("file").unwrap(), b"x");
+    let deep = fixture.inside(&["deep"; 70].join("/"));
+    fs::create_dir_all(&deep).unwrap();
+    fs::rename(fixture.inside("name"), deep.join("name")).unwrap();
+    assert_eq!(fixture.read("file").unwrap_err().code, ErrorCode::Denied);
+}
+
+#[test]
+fn permissions_of_a_file_stay_as_they_are() {
+    let fixture = Fixture::new();
+    fixture.write("file", b"new").unwrap();
+    fs::set_permissions(fixture.inside("file"), fs::Permissions::from_mode(0o640)).unwrap();
+    fixture.write("file", b"newer").unwrap();
+    assert_eq!(fs::metadata(fixture.inside("file")).unwrap().mode() & 0o777, 0o640);
 }
 
 #[test]
