@@ -88,6 +88,9 @@ impl Bridge {
         if serde_json::from_str::<&serde_json::value::RawValue>(value).is_err() {
             return Err(GuestError::new(ErrorCode::Invalid, "the value to remember is not JSON").into());
         }
+        if let Some(error) = self.more_than_a_journal("the value to remember", value.len() as u64) {
+            return Err(error.into());
+        }
         if let Some((inner, _)) = state.memos.range(number..).nth(1) {
             // A replay that remembers this one would not come to the inner one, and count other steps.
             let message = format!("the computation {inner}, begun inside of {number}, is not remembered yet");
@@ -115,6 +118,6 @@ impl Bridge {
             return Ok(());
         }
         self.go_live(&mut state)?;
-        Ok(self.record_ungranted(&mut state, &step, number, value)?)
+        self.record_ungranted(&mut state, &step, number, value)
     }
 }

@@ -77,8 +77,7 @@ impl Bridge {
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
             Begun::Live(admitted) => {
                 let outcome = effect(&mut state, admitted.number);
-                self.record(&mut state, step, &admitted, &outcome)?;
-                Ok(outcome?)
+                Ok(self.record(&mut state, step, &admitted, outcome)??)
             }
         }
     }
@@ -92,7 +91,7 @@ impl Bridge {
     where
         F: Future<Output = Result<T, GuestError>>,
     {
-        self.change(step, effect, || {}).await
+        self.change(step, effect, |_| {}).await
     }
 
     /// An internal step whose effect takes time and changes what the run holds in memory. When the guest repeats a call that went
@@ -115,8 +114,7 @@ impl Bridge {
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
             Begun::Live(admitted) => {
                 let outcome = effect().await;
-                self.record(&mut self.state(), step, &admitted, &outcome)?;
-                Ok(outcome?)
+                Ok(self.record(&mut self.state(), step, &admitted, outcome)??)
             }
         }
     }
@@ -169,10 +167,12 @@ impl Bridge {
             return Err(error.into());
         }
         // Counted in a replay as well, so that the limit ends at the same step.
+        let before = state.shown;
         let content = content.capped(&mut state.shown, self.grants.policy.limits.output);
         if let Begun::Live(admitted) = begun {
-            let kept = Kept(content.clone());
-            self.record(&mut state, step, &admitted, &Ok(kept))?;
+            // What no journal could hold was not shown, and does not count.
+            self.record(&mut state, step, &admitted, Ok(Kept(content.clone())))?
+                .inspect_err(|_| state.shown = before)?;
             if let Some(content) = content {
                 state.output.push(Output { execution: self.id.clone(), step: admitted.number, content });
                 self.submit_soon(&mut state, []);
@@ -198,8 +198,9 @@ impl Bridge {
             }
             Begun::Live(admitted) => admitted,
         };
-        if let Some(error) = self.no_room_for_promise(&state, admitted.number, new.role) {
-            self.record::<()>(&mut state, step, &admitted, &Err(error.clone()))?;
+        let refused = self.no_room_for_promise(&state, admitted.number, new.role);
+        if let Some(error) = refused.or_else(|| self.more_than_a_journal("the call", new.bytes())) {
+            let _ = self.record::<()>(&mut state, step, &admitted, Err(error.clone()))?;
             approval.into_iter().for_each(|approval| self.withdraw(&mut state, approval));
             return Err(error.into());
         }
@@ -361,7 +362,7 @@ impl Bridge {
         admitted: &Admitted<'_>,
         error: GuestError,
     ) -> Result<Begun<'static, T>, Stop> {
-        self.record_as::<()>(state, step, admitted, false, &Err(error.clone()))?;
+        let _ = self.record_as::<()>(state, step, admitted, false, Err(error.clone()))?;
         let (call, subject) = (step.kind.to_owned(), capped(step.subject).into_owned());
         let content = Content::Denied { call, subject, message: error.message.clone() };
         state.output.push(Output { execution: self.id.clone(), step: admitted.number, content });
@@ -375,8 +376,9 @@ impl Bridge {
         step: &Step<'_>,
         number: u64,
         value: &str,
-    ) -> Result<(), Stop> {
-        self.record(state, step, &Admitted { number, rule: "" }, &Ok(value.to_owned()))
+    ) -> Result<(), Fault> {
+        self.record(state, step, &Admitted { number, rule: "" }, Ok(value.to_owned()))??;
+        Ok(())
     }
 
     /// A run that has used up its steps or its journal ends here.
@@ -397,6 +399,13 @@ impl Bridge {
     pub(super) fn check_room(&self, state: &State, bytes: u64) -> Result<(), Stop> {
         let fits = state.kept_bytes().saturating_add(bytes) <= self.grants.policy.limits.journal;
         if fits { Ok(()) } else { Err(self.no_room()) }
+    }
+
+    /// Why a call fails that carries or brings more than a whole journal may hold: whatever the execution has done before.
+    pub(super) fn more_than_a_journal(&self, what: &str, bytes: u64) -> Option<GuestError> {
+        let limit = self.grants.policy.limits.journal;
+        let message = || format!("{what} has {bytes} bytes, limits.journal = {limit}");
+        (bytes > limit).then(|| GuestError::new(ErrorCode::LimitExceeded, message()))
     }
 
     pub(super) fn no_room(&self) -> Stop {
@@ -471,25 +480,32 @@ impl Bridge {
         state: &mut State,
         step: &Step<'_>,
         admitted: &Admitted<'_>,
-        outcome: &Result<T, GuestError>,
-    ) -> Result<(), Stop> {
+        outcome: Result<T, GuestError>,
+    ) -> Result<Result<T, GuestError>, Stop> {
         self.record_as(state, step, admitted, true, outcome)
     }
 
-    /// Records a step that is over, unless the journal has no room for it: then the run ends, as if it had stopped before.
+    /// Records a step that is over and gives its outcome: an error in place of one that no journal could hold. When this journal
+    /// has no room left, the run ends, as if it had stopped before.
     fn record_as<T: Value>(
         &self,
         state: &mut State,
         step: &Step<'_>,
         admitted: &Admitted<'_>,
         allowed: bool,
-        outcome: &Result<T, GuestError>,
-    ) -> Result<(), Stop> {
+        outcome: Result<T, GuestError>,
+    ) -> Result<Result<T, GuestError>, Stop> {
         let digest = step.digest();
         let call = Call { allowed, ..step.call(admitted, state.tick(self.clock.now_ms()), &digest) };
-        let outcome = outcome.as_ref().map(Value::to_bytes).map_err(Clone::clone);
+        let bytes = outcome.as_ref().map(Value::to_bytes);
+        let size = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let too_large = self.more_than_a_journal("the outcome", size);
+        let recorded = match &too_large {
+            Some(error) => Err(error.clone()),
+            None => bytes.map_err(Clone::clone),
+        };
         let length = state.journal.len();
-        state.journal.append(&Record::Step { call, outcome });
+        state.journal.append(&Record::Step { call, outcome: recorded });
         if let Err(stop) = self.check_room(state, 0) {
             state.journal.take_back(length);
             return Err(stop);
@@ -497,7 +513,7 @@ impl Bridge {
         if state.journal.unsubmitted() > SEGMENT {
             self.submit_soon(state, []);
         }
-        Ok(())
+        Ok(too_large.map_or(outcome, Err))
     }
 
     fn record_call(

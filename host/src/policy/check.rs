@@ -1,10 +1,12 @@
 //! From the keys of a policy file to a [`Policy`]: defaults, bounds, and rules that contradict each other.
 //!
-//! `web` reads the rules about URLs and addresses, `ask` those that ask, `function` what single functions keep. What a file does not
+//! `web` reads the rules about URLs and addresses, `ask` those that ask, `function` what single functions keep, `sizes` has the sizes
+//! of rules agree with the limits. What a file does not
 //! say it inherits from the policies that it extends; `extends` says what that is, and checks that nothing became wider.
 
 mod ask;
 mod function;
+mod sizes;
 mod web;
 
 use super::extends::{self, Checked, Places};
@@ -46,8 +48,12 @@ pub(super) fn policy(mut shape: File, source: &Source<'_>, bases: &[Checked]) ->
     let folders =
         shape.files.iter().flatten().map(|grant| (grant.id.get_ref().clone(), grant.host.span())).collect::<Vec<_>>();
     let functions = std::mem::take(&mut shape.functions);
-    let mut reader = Reader { source, folder: &folder, places: &mut places, taken: &mut taken };
-    let limits = reader.limits("limits", shape.limits, &inherited.limits)?;
+    let is_fixed = shape.limits.bytes_per_call.is_some() || !bases.is_empty();
+    let per_call = sizes::largest(&shape).filter(|_| !is_fixed).unwrap_or(0);
+    let mut reader = Reader { source, folder: &folder, places: &mut places, taken: &mut taken, per_call: 0 };
+    let mut limits = reader.limits("limits", shape.limits, &inherited.limits)?;
+    limits.bytes_per_call = limits.bytes_per_call.max(per_call);
+    reader.per_call = limits.bytes_per_call;
     let (env, clock, random) =
         (reader.environment(shape.env)?, reader.clock(shape.clock)?, reader.random(shape.random));
     let (capabilities, files) = (reader.capabilities(shape.capability)?, reader.files(shape.files)?);
@@ -84,6 +90,8 @@ struct Reader<'r> {
     folder: &'r Path,
     places: &'r mut Places,
     taken: &'r mut Taken,
+    /// What one call may carry: what holds where a rule names no size is no more than that.
+    per_call: u64,
 }
 
 /// The folder of the policy file, absolute.
@@ -235,7 +243,7 @@ impl Reader<'_> {
         let mut grants: Vec<FilesGrant> = Vec::with_capacity(shape.len());
         for shape in shape {
             self.take_id(&shape.id)?;
-            let grant = files_grant(&shape, self.folder, self.source)?;
+            let grant = files_grant(&shape, self.folder, self.per_call, self.source)?;
             for other in &grants {
                 check_overlap(&grant, other, &shape, self.source)?;
             }
@@ -324,7 +332,7 @@ fn check_id(id: &At<String>, source: &Source<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn files_grant(shape: &file::Files, base: &Path, source: &Source<'_>) -> Result<FilesGrant, Error> {
+fn files_grant(shape: &file::Files, base: &Path, per_call: u64, source: &Source<'_>) -> Result<FilesGrant, Error> {
     let guest = shape.guest.get_ref();
     path::check(guest).map_err(|fault| {
         let what = format!("{} is no guest path ({fault})", quoted(guest));
@@ -343,13 +351,16 @@ fn files_grant(shape: &file::Files, base: &Path, source: &Source<'_>) -> Result<
         return Err(source.invalid(&shape.host.span(), what, "grant a folder apart from /proc, /sys and /dev"));
     }
     let for_writing = |max: u64| if access == Access::Read { 0 } else { max };
+    let max_file = shape.max_file.as_ref().map(|max| max.get_ref().0);
+    // A file that may be so large may be written once.
+    let max_written = max_file.filter(|max| *max != u64::MAX).map_or(MAX_WRITTEN, |max| max.max(MAX_WRITTEN));
     Ok(FilesGrant {
         id: shape.id.get_ref().clone(),
         guest: guest.clone(),
         host,
         access,
-        max_file: shape.max_file.map_or(MAX_FILE, |Size(bytes)| bytes),
-        max_written: for_writing(shape.max_written.as_ref().map_or(MAX_WRITTEN, |max| max.get_ref().0)),
+        max_file: max_file.unwrap_or(MAX_FILE.min(per_call)),
+        max_written: for_writing(shape.max_written.as_ref().map_or(max_written, |max| max.get_ref().0)),
         max_files: for_writing(shape.max_files.as_ref().map_or(MAX_FILES, |max| max.get_ref().0)),
     })
 }

@@ -76,7 +76,7 @@ pub(super) struct Limits {
     pub(super) steps: Option<At<Count>>,
     /// Promises started and not settled.
     pub(super) in_flight: Option<At<Count>>,
-    /// Payload of one call.
+    /// Payload of one call. Where it is missing it is 8MiB, or the largest size that a rule spells out.
     pub(super) bytes_per_call: Option<At<Size>>,
     /// Output of one execution; the rest is dropped.
     pub(super) output: Option<At<Size>>,
@@ -139,8 +139,8 @@ pub(super) struct Files {
     pub(super) host: At<String>,
     /// What may be done below it.
     pub(super) access: At<super::Access>,
-    /// Largest file that may be read or written.
-    pub(super) max_file: Option<Size>,
+    /// Largest file that may be read or written; 10MiB where it is missing, or what one call carries if that is less.
+    pub(super) max_file: Option<At<Size>>,
     /// How much one execution may write in all.
     pub(super) max_written: Option<At<Size>>,
     /// How many different files one execution may write, and folders it may need for them.
@@ -165,9 +165,9 @@ pub(super) struct Fetch {
     /// How many requests at once.
     pub(super) concurrent: Option<At<Count>>,
     /// Largest body of a request.
-    pub(super) max_request: Option<Size>,
+    pub(super) max_request: Option<At<Size>>,
     /// Largest body of a response, decompressed.
-    pub(super) max_response: Option<Size>,
+    pub(super) max_response: Option<At<Size>>,
     /// From the request to the end of the response.
     pub(super) timeout: Option<At<Span>>,
     /// How many redirects are followed, up to 20.
@@ -206,7 +206,7 @@ pub(super) struct WebSocket {
     /// How many connections at once.
     pub(super) max_open: Option<At<Count>>,
     /// Largest message.
-    pub(super) max_message: Option<Size>,
+    pub(super) max_message: Option<At<Size>>,
     /// How many messages in both directions.
     pub(super) max_messages: Option<Count>,
     /// How long a connection may be silent.

@@ -1,5 +1,6 @@
 //! The policy as a whole; `load` and `load_web` hold every load error, `decide` and `web` the decisions, `extends` and `functions` what is
-//! narrower, `properties` what holds for all of them.
+//! narrower, `sizes` what has to agree, `properties` what holds for all of
+//! them.
 
 mod decide;
 mod extends;
@@ -7,6 +8,7 @@ mod functions;
 mod load;
 mod load_web;
 mod properties;
+mod sizes;
 mod web;
 
 use super::*;
@@ -94,7 +96,7 @@ fn the_example_is_read_in_full() {
     assert_eq!(policy.capabilities[1].max_calls, Some(2));
     assert_eq!(policy.capabilities[1].timeout, Some(Duration::from_secs(60)));
     assert_eq!(policy.files[0].host, Path::new("/nowhere/data"));
-    assert_eq!((policy.files[0].max_file, policy.files[0].max_files), (10 << 20, 0));
+    assert_eq!((policy.files[0].max_file, policy.files[0].max_files), (1 << 10, 0));
     assert_eq!(policy.files[1].host, Path::new("/nowhere/out"));
     assert_eq!(policy.audit.unwrap().file, Path::new("/nowhere/audit.jsonl"));
 }

@@ -7,6 +7,7 @@ use crate::bridge::{Bridge, Stop};
 use crate::engine::wasi;
 use crate::guest_error::GuestError;
 use crate::host::Error;
+use crate::policy::Limits;
 use std::sync::Arc;
 use wasmtime::Store;
 
@@ -127,8 +128,15 @@ fn explain(error: &wasmtime::Error, ctx: &Ctx) -> (String, bool) {
         None => error.root_cause().to_string(),
     };
     if cause.contains(OUT_OF_FUEL) {
-        let limit = ctx.bridge.grants.policy.limits.bytes_per_call;
-        return (format!("one call carries more than the limit of {limit} bytes (limits.bytes_per_call)"), true);
+        let limits = &ctx.bridge.grants.policy.limits;
+        let (limit, key) = match limits.bytes_per_call > limits.memory {
+            true => (limits.bytes_per_call, "limits.bytes_per_call"),
+            false => (limits.memory, "limits.memory"),
+        };
+        return (
+            format!("one call names the same bytes so often that it carries more than {limit} bytes ({key})"),
+            true,
+        );
     }
     let cause = ctx.panic.as_ref().unwrap_or(&cause);
     match ctx.limiter.hit() {
@@ -140,14 +148,15 @@ fn explain(error: &wasmtime::Error, ctx: &Ctx) -> (String, bool) {
 /// What the engine says when a guest hands over more than its store allows; the type of the error is private.
 const OUT_OF_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// What the engine lets a guest hand over in one call: so much more than the policy allows that a payload that is a little
-/// too large is an error that the guest can handle.
-fn hostcall_fuel(bytes_per_call: u64) -> usize {
-    usize::try_from(bytes_per_call.saturating_add(bytes_per_call / 16).saturating_add(64 << 10)).unwrap_or(usize::MAX)
+/// What the engine lets a guest hand over in one call: all that its memory can hold, so that a payload that is larger than the
+/// policy allows is an error that the guest can handle, however large it is. More than that is the same bytes more than once.
+fn hostcall_fuel(limits: &Limits) -> usize {
+    let most = limits.bytes_per_call.max(limits.memory);
+    usize::try_from(most.saturating_add(most / 16).saturating_add(64 << 10)).unwrap_or(usize::MAX)
 }
 
 fn new_store(component: &Loaded, bridge: Arc<Bridge>) -> Store<Ctx> {
-    let fuel = hostcall_fuel(bridge.grants.policy.limits.bytes_per_call);
+    let fuel = hostcall_fuel(&bridge.grants.policy.limits);
     let mut store = Store::new(&component.component.engine, Ctx::new(bridge));
     store.limiter(|ctx| &mut ctx.limiter);
     store.set_epoch_deadline(1);

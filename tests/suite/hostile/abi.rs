@@ -100,7 +100,7 @@ async fn a_callback_that_misbehaves_is_a_trap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_counted_over_and_over_ends_at_the_limit() {
     let sandbox = Sandbox::new().unwrap();
-    let (host, policy) = (sandbox.host().unwrap(), limits(&sandbox, ""));
+    let (host, policy) = (sandbox.host().unwrap(), limits(&sandbox, "memory = '16MiB'"));
     // A list of 4,096 pairs of strings, each of them the same megabyte: 8 GiB in 17 pages.
     let start = r"(local $at i32)
         (memory.fill (i32.const 0x10000) (i32.const 0x61) (i32.const 0x100000))
@@ -113,7 +113,8 @@ async fn what_is_counted_over_and_over_ends_at_the_limit() {
     let module = Module { imports: IMPORTS, start, pages: 40, ..Module::default() };
     let before = super::peak_memory();
     let report = run(&host, &policy, &module.component().unwrap()).await;
-    ended_by_limit(&report, "one call carries more than the limit of 8388608 bytes (limits.bytes_per_call)");
+    let says = "one call names the same bytes so often that it carries more than 16777216 bytes (limits.memory)";
+    ended_by_limit(&report, says);
     if let (Some(before), Some(after)) = (before, super::peak_memory()) {
         assert!(after - before < 100 << 20, "{} MiB more", (after - before) >> 20);
     }

@@ -69,9 +69,34 @@ pub(crate) async fn a_call_carries_what_the_policy_allows() {
     assert!(exceeds.iter().all(|outcome| outcome["error"] == "limit-exceeded"), "{exceeds:?}");
     let outcomes = calls(&host, &policy, json!([{ "random": u32::MAX }])).await.unwrap();
     assert_eq!(outcomes[0]["error"], "limit-exceeded");
-    let far = json!([{ "write_bytes": ["/out/x", 10 * MIB] }]);
-    let report = attack(&host, &policy, "calls", &far.to_string()).await.unwrap();
-    ended_by_limit(&report, "one call carries more than the limit of 102400 bytes (limits.bytes_per_call)");
+    for bytes in [200 << 10, MIB, 10 * MIB] {
+        let far = calls(&host, &policy, with(bytes, "/in/large")).await.unwrap();
+        assert!(far.iter().all(|outcome| outcome["error"] == "limit-exceeded"), "{bytes}: {far:?}");
+    }
+    assert!(!sandbox.path("out/x").exists() || sandbox.path("out/x").metadata().unwrap().len() == 100 << 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_as_large_as_its_rule_allows() {
+    let sandbox = Sandbox::new().unwrap();
+    let host = sandbox.host().unwrap();
+    std::fs::write(sandbox.path("in/nine"), vec![b'9'; 9 * MIB]).unwrap();
+    std::fs::write(sandbox.path("in/large"), vec![b'9'; 50 * MIB + 1]).unwrap();
+    let script = json!([
+        { "write_bytes": ["/out/nine", 9 * MIB] },
+        { "write_bytes": ["/out/large", 50 * MIB + 1] },
+        { "read": "/in/nine" },
+        { "read": "/in/large" },
+    ]);
+    let errors = |outcomes: &[Value]| outcomes.iter().map(|one| one["error"].clone()).collect::<Vec<_>>();
+    let spelled = FILES.replace("access", "max_file = \"50MiB\"\n    access");
+    let policy = sandbox.policy(&format!("[limits]\nmemory = '512MiB'\n{spelled}")).unwrap();
+    let outcomes = calls(&host, &policy, script.clone()).await.unwrap();
+    assert_eq!(errors(&outcomes), [json!(null), json!("limit-exceeded"), json!(null), json!("limit-exceeded")]);
+    assert_eq!(sandbox.path("out/nine").metadata().unwrap().len(), 9 << 20);
+    let fixed = format!("[limits]\nmemory = '512MiB'\nbytes_per_call = '8MiB'\n{spelled}");
+    let outcomes = calls(&host, &sandbox.policy(&fixed).unwrap(), script).await.unwrap();
+    assert!(errors(&outcomes).iter().all(|error| error == "limit-exceeded"), "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,9 +151,8 @@ pub(crate) async fn the_journal_ends_at_the_limit() {
     let (host, policy) = (sandbox.host().unwrap(), sandbox.policy(&format!("{granted}{FILES}")).unwrap());
     std::fs::write(sandbox.path("in/large"), vec![0; 5 * MIB]).unwrap();
     let attacks = [
-        json!([{ "read": "/in/large" }]),
         json!([{ "random": 900_000 }, { "random": 900_000 }]),
-        json!([{ "recall": "a" }, { "remember_bytes": [0, 2_000_000] }]),
+        json!([{ "recall": "a" }, { "remember_bytes": [0, 900_000] }, { "random": 900_000 }]),
         json!([{ "repeat": [100, { "random": 100_000 }] }]),
     ];
     for calls in attacks {
@@ -139,6 +163,36 @@ pub(crate) async fn the_journal_ends_at_the_limit() {
     let outcomes =
         calls(&host, &policy, json!([{ "create": "null" }, { "resolve_bytes": [0, 2_000_000] }])).await.unwrap();
     assert_eq!(outcomes[1]["error"], "limit-exceeded", "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_no_journal_could_hold_is_an_error_of_that_call_and_repeats_as_one() {
+    let sandbox = Sandbox::new().unwrap();
+    let granted = "[limits]\njournal = '1MiB'\n[random]\nmode = 'seeded'\n[[capability]]\nname = 'promise'\n\
+                   [[capability]]\nname = 'input'\n[[capability]]\nname = 'sink'\n";
+    let policy = sandbox.policy(&format!("{granted}{FILES}")).unwrap();
+    std::fs::write(sandbox.path("in/large"), vec![0; 5 * MIB]).unwrap();
+    let script = json!([
+        { "read": "/in/large" },
+        { "random": 2_000_000 },
+        { "recall": "a" },
+        { "remember_bytes": [2, 2_000_000] },
+        { "create_bytes": 2_000_000 },
+        { "input_bytes": 2_000_000 },
+        { "request_bytes": ["sink", 2_000_000] },
+        { "read": "/in/a.txt" },
+        { "random": 1_000 },
+    ]);
+    let host = sandbox.open().unwrap();
+    let job = id("large").unwrap();
+    let report = host.run(hostile(&policy, "calls", &script.to_string()).unwrap().with_id(job.clone())).await.unwrap();
+    let outcomes = outcomes(&report).unwrap();
+    let errors: Vec<_> = outcomes.iter().map(|one| one["error"].clone()).collect();
+    let (fine, large) = (json!(null), json!("limit-exceeded"));
+    let expected = [&large, &large, &fine, &large, &large, &large, &large, &fine, &fine].map(Value::clone);
+    assert_eq!(errors, expected, "{outcomes:?}");
+    let replayed = host.replay(&job, None, None).await.unwrap();
+    assert_eq!(replayed.end, everstep::ReplayEnd::Repeated);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) struct Args {
     /// The policy file
     file: PathBuf,
-    /// Print one JSON object {name, digest, policy}
+    /// Print one JSON object {name, digest, policy, notes}
     #[arg(long)]
     json: bool,
 }
@@ -25,7 +25,8 @@ pub(crate) fn run(Args { file, json }: &Args) -> Outcome {
     if *json {
         let canonical =
             serde_json::to_value(&policy).map_err(|error| Failure::io("cannot write JSON")(error.into()))?;
-        print_json(&json!({ "name": policy.name, "digest": policy.digest(), "policy": canonical }))?;
+        let notes = policy.remarks();
+        print_json(&json!({ "name": policy.name, "digest": policy.digest(), "policy": canonical, "notes": notes }))?;
     } else {
         print(&describe(&policy))?;
     }
@@ -79,6 +80,9 @@ fn describe(policy: &Policy) -> String {
         rule("audit", text::line(&audit.file.to_string_lossy(), 200));
     }
     rule("limits", limits(&policy.limits));
+    for remark in policy.remarks() {
+        rule("note", text::line(&remark, 500));
+    }
     text.push_str("everything else is denied\n");
     text
 }

@@ -53,8 +53,8 @@ impl Reader<'_> {
                 max_calls: shape.max_calls.map(|Count(calls)| calls).filter(|calls| *calls != u64::MAX),
                 rate: shape.rate.map(|rate| self.rate(&rate)).transpose()?,
                 concurrent: self.at_least_one("concurrent", shape.concurrent, default.concurrent)?,
-                max_request: shape.max_request.map_or(default.max_request, |Size(bytes)| bytes),
-                max_response: shape.max_response.map_or(default.max_response, |Size(bytes)| bytes),
+                max_request: self.size(shape.max_request, default.max_request),
+                max_response: self.size(shape.max_response, default.max_response),
                 timeout: span(self.source, "timeout", shape.timeout, default.timeout)?,
                 redirects: self.redirects(shape.redirects)?,
                 secret: shape.secret.map(|secret| self.secret(&secret)).transpose()?,
@@ -78,12 +78,17 @@ impl Reader<'_> {
             url: self.pattern(&shape.url, ["ws", "wss"])?,
             terms: WebSocketTerms {
                 max_open: self.at_least_one("max_open", shape.max_open, default.max_open)?,
-                max_message: shape.max_message.map_or(default.max_message, |Size(bytes)| bytes),
+                max_message: self.size(shape.max_message, default.max_message),
                 max_messages: shape.max_messages.map_or(default.max_messages, |Count(messages)| messages),
                 idle: span(self.source, "idle", shape.idle, default.idle)?,
             },
             id: shape.id.into_inner(),
         })
+    }
+
+    /// A size that a rule names, or the default as far as one call carries it.
+    fn size(&self, given: Option<At<Size>>, default: u64) -> u64 {
+        given.map_or(default.min(self.per_call), |size| size.into_inner().0)
     }
 
     /// Reads the pattern of a rule that is about two of the schemes.

@@ -5,6 +5,7 @@
 //! - [`suggest`] collects such rules for what an audit log says was denied.
 //! - [`test`] checks a policy against a file of cases.
 //! - [`diff`] tells what of two policies one allows and the other does not.
+//! - `remarks` tells which sizes of a policy never apply.
 //! - [`to_toml`] writes a policy as a file, [`schema`] describes such files.
 
 mod cases;
@@ -12,6 +13,7 @@ mod diff;
 mod explain;
 mod narrowest;
 mod question;
+mod remarks;
 mod render;
 mod schema;
 mod suggest;
