@@ -47,6 +47,17 @@ impl Context {
         Ok(files::write(path.as_ref(), content.as_ref())?)
     }
 
+    /// Replaces a file like [`write_file`](Self::write_file), but only if its content is still `before` (`None`: there is no file); says
+    /// whether it was. Two executions that add to one file lose nothing when each reads it again after a `false`.
+    pub fn replace_file(
+        &self,
+        path: impl AsRef<str>,
+        before: Option<&[u8]>,
+        content: impl AsRef<[u8]>,
+    ) -> Result<bool, Error> {
+        Ok(files::replace(path.as_ref(), before, content.as_ref())?)
+    }
+
     /// The entries of a folder, ordered by name (byte order).
     pub fn list(&self, path: impl AsRef<str>) -> Result<Vec<Entry>, Error> {
         Ok(files::list(path.as_ref())?.into_iter().map(Into::into).collect())

@@ -380,3 +380,27 @@ fn exec_runs_a_file_a_text_and_standard_input() {
     assert_eq!(exec(&[], "").0, 2);
     assert_eq!(exec(&["p.py", "-c", "1"], "").0, 2);
 }
+
+#[test]
+fn two_programs_that_add_to_one_file_lose_no_line() {
+    const LINES: usize = 30;
+    let desk = Desk::new();
+    let program = |name: &str| {
+        let code = format!(
+            "log = open('/out/log', 'a')\nfor line in range({LINES}):\n    log.write(f'{name} {{line}}\\n')\n    log.flush()\n    await __import__('asyncio').sleep(0)\n"
+        );
+        desk.run(&code).with_id(id(name))
+    };
+    let (a, b) = life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        let (a, b) = tokio::join!(host.run(program("a")), host.run(program("b")));
+        (a.unwrap(), b.unwrap())
+    });
+    assert_eq!((a.state, b.state), (State::Completed, State::Completed), "{a:?} {b:?}");
+    let log = desk.out("log");
+    for name in ["a", "b"] {
+        let own: Vec<_> = log.lines().filter(|line| line.starts_with(name)).collect();
+        assert_eq!(own, (0..LINES).map(|line| format!("{name} {line}")).collect::<Vec<_>>(), "{log}");
+    }
+    assert_eq!(log.lines().count(), 2 * LINES);
+}

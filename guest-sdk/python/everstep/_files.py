@@ -52,28 +52,88 @@ def _error(number, *path):
     return OSError(number, os.strerror(number), *path)
 
 
+class _Pages:
+    """The content of an open file, shared by all that have it open; `save` writes it, whole and in one step."""
+
+    opened = {}
+
+    def __init__(self, path, content):
+        self.path, self.content, self.is_removed = path, bytearray(content), False
+        self._users, self._changed = 0, False
+        # Whether all changes since the last save only add at the end, and what the host had before them; none: no file.
+        self._adds, self._before = False, None
+
+    @classmethod
+    def of(cls, path, content):
+        """The pages of a path; `content` is what the host has."""
+        pages = cls.opened.get(path) or cls(path, content)
+        if not pages._changed:
+            pages.content[:] = content
+        cls.opened[path] = pages
+        pages._users += 1
+        return pages
+
+    def changes(self, adds):
+        """Called before a change. `adds`: by a handle that adds at the end, wherever that will be."""
+        if adds and not self._changed:
+            self._before = bytes(self.content)
+        self._adds = adds and (self._adds or not self._changed)
+        self._changed = True
+
+    def clear(self):
+        self.content.clear()
+        self._changed = False
+
+    def save(self):
+        if not self._changed or self.is_removed:
+            return
+        if self._adds:
+            self._add()
+        else:
+            _call(self.path, files.write, bytes(self.content))
+        self._changed = False
+
+    def _add(self):
+        # Another execution may have written meanwhile: what it wrote stays, and what is added here follows it.
+        while not _call(self.path, files.replace, self._before, bytes(self.content)):
+            added = self.content[len(self._before or b"") :]
+            try:
+                self._before = _call(self.path, files.read)
+            except FileNotFoundError:
+                self._before = None
+            self.content[:] = (self._before or b"") + added
+
+    def leave(self):
+        self._users -= 1
+        if not self._users and self.opened.get(self.path) is self:
+            del self.opened[self.path]
+
+
 class _File:
-    """An open file: its content in memory; `save` writes it, whole and in one step. A number stands for it."""
+    """An open file: where in its pages it is, and what it may do. A number stands for it."""
 
     # Far from the numbers of the standard streams.
     opened, _numbers = {}, itertools.count(1000)
 
-    def __init__(self, path, flags, content):
-        self.path, self.is_removed = path, False
-        self._flags, self._content, self._at, self._changed = flags, bytearray(content), 0, False
+    def __init__(self, pages, flags):
+        self.pages, self._flags, self._at = pages, flags, 0
         self.number = next(self._numbers)
         self.opened[self.number] = self
+
+    @property
+    def path(self):
+        return self.pages.path
 
     def _check(self, forbidden):
         if self._flags & os.O_ACCMODE == forbidden:
             raise _error(errno.EBADF)
 
     def size(self):
-        return len(self._content)
+        return len(self.pages.content)
 
     def read(self, size=-1):
         self._check(os.O_WRONLY)
-        read = bytes(self._content[self._at : None if size < 0 else self._at + size])
+        read = bytes(self.pages.content[self._at : None if size < 0 else self._at + size])
         self._at += len(read)
         return read
 
@@ -85,17 +145,18 @@ class _File:
 
     def write(self, data):
         self._check(os.O_RDONLY)
-        data = memoryview(data).cast("B")
-        if self._flags & os.O_APPEND:
-            self._at = len(self._content)
-        self._content.extend(bytes(max(0, self._at - len(self._content))))
-        self._content[self._at : self._at + len(data)] = data
+        data, content = memoryview(data).cast("B"), self.pages.content
+        adds = bool(self._flags & os.O_APPEND)
+        self.pages.changes(adds)
+        if adds:
+            self._at = len(content)
+        content.extend(bytes(max(0, self._at - len(content))))
+        content[self._at : self._at + len(data)] = data
         self._at += len(data)
-        self._changed = True
         return len(data)
 
     def seek(self, offset, whence=os.SEEK_SET):
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._content)}.get(whence, -math.inf)
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size()}.get(whence, -math.inf)
         if start + operator.index(offset) < 0:
             raise _error(errno.EINVAL)
         self._at = start + offset
@@ -105,18 +166,19 @@ class _File:
         self._check(os.O_RDONLY)
         if operator.index(size) < 0:
             raise _error(errno.EINVAL)
-        del self._content[size:]
-        self._content.extend(bytes(size - len(self._content)))
-        self._changed = True
+        self.pages.changes(False)
+        del self.pages.content[size:]
+        self.pages.content.extend(bytes(size - self.size()))
 
     def save(self):
-        if self._changed and not self.is_removed:
-            _call(self.path, files.write, bytes(self._content))
-            self._changed = False
+        self.pages.save()
 
     def close(self):
         del self.opened[self.number]
-        self.save()
+        try:
+            self.save()
+        finally:
+            self.pages.leave()
 
 
 def _is_ours(file):
@@ -127,10 +189,6 @@ def _opened(number):
     if number not in _File.opened:
         raise _error(errno.EBADF)
     return _File.opened[number]
-
-
-def _open_at(path):
-    return [file for file in tuple(_File.opened.values()) if file.path == path]
 
 
 class FileIO(io.RawIOBase):
@@ -320,9 +378,9 @@ def _flags(kinds):
 
 def open_descriptor(path, flags, mode=0o777, *, dir_fd=None):
     """As `os.open`. What cannot be written is an error here, and not only when the file is closed."""
-    full, content = _path(path), b""
-    creates, truncates = flags & os.O_CREAT, flags & os.O_TRUNC
-    if creates and flags & os.O_EXCL:
+    full, content = _path(path), None
+    creates, truncates, alone = flags & os.O_CREAT, flags & os.O_TRUNC, flags & os.O_CREAT and flags & os.O_EXCL
+    if alone:
         if _exists(full, path):
             raise _error(errno.EEXIST, path)
     elif not (creates and truncates):
@@ -333,10 +391,17 @@ def open_descriptor(path, flags, mode=0o777, *, dir_fd=None):
                 raise
     if full in _made or (creates and os.fsdecode(path).endswith("/")):
         raise _error(errno.EISDIR, path)
-    if truncates or (creates and not content):
+    if truncates and not alone:
         content = b""
         _call(full, files.write, content, named=path)
-    return _File(full, flags, content).number
+        if full in _Pages.opened:
+            _Pages.opened[full].clear()
+    elif creates and not content and not _call(full, files.replace, content, b"", named=path):
+        # Somebody else was faster.
+        if alone:
+            raise _error(errno.EEXIST, path)
+        content = _read(full, path)
+    return _File(_Pages.of(full, content or b""), flags).number
 
 
 def _of_descriptor(native, ours):
@@ -529,8 +594,13 @@ def remove(path, *, dir_fd=None):
     if full in _made or _kind(full) == FileKind.DIRECTORY:
         raise _error(errno.EISDIR, path)
     _call(full, files.remove, named=path)
-    for file in _open_at(full):
-        file.is_removed = True
+    _leave_alone(full)
+
+
+def _leave_alone(path):
+    """What is open there is written nowhere any more."""
+    if pages := _Pages.opened.pop(path, None):
+        pages.is_removed = True
 
 
 def rmdir(path, *, dir_fd=None):
@@ -559,11 +629,11 @@ def rename(src, dst, *, src_dir_fd=None, dst_dir_fd=None):
     content = _read(old, src)
     if old != new:
         _call(new, files.write, content, named=dst)
-        for file in _open_at(new):
-            file.is_removed = True
+        _leave_alone(new)
         _call(old, files.remove, named=src)
-        for file in _open_at(old):
-            file.path = new
+        if pages := _Pages.opened.pop(old, None):
+            pages.path = new
+            _Pages.opened[new] = pages
 
 
 def access(path, mode, *, dir_fd=None, effective_ids=False, follow_symlinks=True):

@@ -95,12 +95,12 @@ impl Bridge {
     }
 
     /// An internal step whose effect takes time and changes what the run holds in memory. When the guest repeats a call that went
-    /// well, `again` makes the same change, from the arguments alone: the run that made it before is gone.
+    /// well, `again` makes the same change, from the arguments and the outcome alone: the run that made it before is gone.
     pub(crate) async fn change<T: Value, F>(
         self: &Arc<Self>,
         step: &Step<'_>,
         effect: impl FnOnce() -> F,
-        again: impl FnOnce(),
+        again: impl FnOnce(&T),
     ) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, GuestError>>,
@@ -108,7 +108,7 @@ impl Bridge {
         match self.begin_blocking(step).await? {
             Begun::Recorded(outcome) => {
                 let value = outcome?;
-                again();
+                again(&value);
                 Ok(value)
             }
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),

@@ -81,6 +81,7 @@ pub(crate) fn argument_names(kind: &str) -> &'static [&'static str] {
         "http.fetch" => &["method", "url", "headers", "body", "timeout"],
         "websocket.connect" => &["url", "protocols", "headers"],
         "files.write" => &["path", "content"],
+        "files.replace" => &["path", "before", "content"],
         "files.remove" => &["path"],
         "bridge.send-request" => &["capability", "message", "timeout"],
         "functions.call" | "functions.spawn-detached" => &["function", "args", "target", "timeout"],

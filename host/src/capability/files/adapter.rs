@@ -28,12 +28,42 @@ impl files::Host for Ctx {
         let kept = Arc::clone(&content);
         if is_overlay(&bridge, &path) {
             let effect = move |_: &Grants, mut folder: Merged<'_>, path: &str| folder.write(path, kept);
-            let again = || again(&bridge, &path, |overlay, path| overlay.write(path, Arc::clone(&content)));
+            let again = |(): &()| again(&bridge, &path, |overlay, path| overlay.write(path, Arc::clone(&content)));
             return bridge.change(&step, || on_disk(&bridge, &path, effect), again).await;
         }
         let effect =
             move |grants: &Grants, folder: Merged<'_>, path: &str| grants.folders.write(folder.grant, path, &kept);
         bridge.external(&step, |_| on_disk(&bridge, &path, effect)).await
+    }
+
+    async fn replace(&mut self, path: String, before: Option<Vec<u8>>, content: Vec<u8>) -> Result<bool, Fault> {
+        let bridge = Arc::clone(&self.bridge);
+        let content = Arc::new(content);
+        // No file is another thing than an empty one.
+        let presence: &[u8] = if before.is_some() { b"file" } else { b"" };
+        let args = [path.as_bytes(), before.as_deref().unwrap_or_default(), &content, presence];
+        let step = step("files.replace", FileOperation::Write, &path, &args, content.len() as u64);
+        let (kept, expected) = (Arc::clone(&content), before.clone());
+        if is_overlay(&bridge, &path) {
+            let effect = move |_: &Grants, mut folder: Merged<'_>, path: &str| {
+                folder.replace(path, expected.as_deref(), kept).map(Json)
+            };
+            let again = |Json(replaced): &Json<bool>| {
+                if *replaced {
+                    again(&bridge, &path, |overlay, path| overlay.write(path, Arc::clone(&content)));
+                }
+            };
+            let Json(replaced) = bridge.change(&step, || on_disk(&bridge, &path, effect), again).await?;
+            return Ok(replaced);
+        }
+        let effect = |repeated| {
+            let replace = move |grants: &Grants, folder: Merged<'_>, path: &str| {
+                grants.folders.replace(folder.grant, path, expected.as_deref(), &kept, repeated).map(Json)
+            };
+            on_disk(&bridge, &path, replace)
+        };
+        let Json(replaced) = bridge.external(&step, effect).await?;
+        Ok(replaced)
     }
 
     async fn list(&mut self, path: String) -> Result<Vec<files::Entry>, Fault> {
@@ -65,7 +95,7 @@ impl files::Host for Ctx {
                 let max = grants.policy.files.get(folder.grant).map_or(0, |grant| grant.max_files);
                 folder.remove(path, max)
             };
-            let again = || again(&bridge, &path, Overlay::remove);
+            let again = |(): &()| again(&bridge, &path, Overlay::remove);
             return bridge.change(&step, || on_disk(&bridge, &path, effect), again).await;
         }
         let effect = |repeated| {

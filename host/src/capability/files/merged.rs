@@ -5,7 +5,7 @@
 use super::effect::{Entry, FileKind, Folders};
 use super::folder::Refusal;
 use super::overlay::{Made, Overlay, Overlays, Seen};
-use crate::guest_error::GuestError;
+use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::FileOperation;
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -69,6 +69,27 @@ impl<'a> Merged<'a> {
         self.check_write(path).map_err(|refusal| self.refused("write", path, refusal, 0))?;
         self.overlay.write(path, content);
         Ok(())
+    }
+
+    /// Replaces a file in memory if its content is still `before`, or makes one where there is none. Whether it did.
+    pub(super) fn replace(
+        &mut self,
+        path: &str,
+        before: Option<&[u8]>,
+        content: Arc<Vec<u8>>,
+    ) -> Result<bool, GuestError> {
+        let found = match self.kind(path) {
+            Err(Refusal::Missing) => None,
+            // A longer one is another.
+            _ => match self.read(path, before.map_or(0, |before| before.len() as u64)) {
+                Err(error) if error.code == ErrorCode::LimitExceeded => return Ok(false),
+                found => Some(found?),
+            },
+        };
+        if found.as_deref() != before {
+            return Ok(false);
+        }
+        self.write(path, content).map(|()| true)
     }
 
     /// Removes a file or an empty folder in memory; of those that were not written before at most `max`.

@@ -69,6 +69,7 @@ impl Question {
                 Err(NoQuestion::Subject { capability: "websocket", example: "\"wss://example.org/feed\"" })
             }
             "websocket" | "websocket.connect" => Ok(Self::WebSocket(target(subject)?)),
+            "files.replace" => Self::files("write", subject),
             _ => match capability.strip_prefix("files.") {
                 Some(operation) => Self::files(operation, subject),
                 None if capability.contains('.') => Err(NoQuestion::Undecided(quoted(capability))),
