@@ -87,9 +87,9 @@ impl Console {
         }
     }
 
-    /// Returns once everything is written, or after `patience` if the reader is stuck.
-    pub(crate) fn flush_within(&self, patience: Duration) {
-        let _ = self.ask_to_flush().recv_timeout(patience);
+    /// Returns once everything is written, or after `patience` if the reader is stuck; with why standard output could not be written.
+    pub(crate) fn flush_within(&self, patience: Duration) -> Option<std::io::Error> {
+        self.ask_to_flush().recv_timeout(patience).ok().flatten()
     }
 
     fn ask_to_flush(&self) -> Receiver<Option<std::io::Error>> {

@@ -35,8 +35,10 @@ mod watch;
 pub(crate) use failure::{Exit, Failure};
 
 use clap::{Parser, Subcommand};
-use std::ffi::OsStr;
-use std::io::Write;
+use rustix::fs::{OFlags, fcntl_getfl};
+use std::env::var_os;
+use std::ffi::{OsStr, OsString};
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Runs code nobody trusts, durably.
@@ -101,7 +103,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return refuse(&error, json),
     };
     start_log();
-    match dispatch(cli.command) {
+    match check_stdout().and_then(|()| dispatch(cli.command)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if json {
@@ -111,6 +113,14 @@ pub(crate) fn main() -> ExitCode {
             complain(&format!("error: {}", failure.message));
             failure.exit.into()
         }
+    }
+}
+
+/// What is written to a standard output that is open for reading only would be lost in silence: the standard library takes it for closed.
+fn check_stdout() -> Result<(), Failure> {
+    match fcntl_getfl(std::io::stdout()) {
+        Ok(flags) if flags & OFlags::RWMODE == OFlags::RDONLY => Err(unwritten(rustix::io::Errno::BADF.into())),
+        _ => Ok(()),
     }
 }
 
@@ -145,25 +155,40 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
         let message = text.trim().trim_start_matches("error: ");
         let _ = print(&format!("{}\n", Failure::usage(message).json()));
     }
-    let _ = error.print();
-    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+    match error.print() {
+        Err(failed) if !error.use_stderr() && failed.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format!("error: {}", unwritten(failed).message));
+            Exit::Usage.into()
+        }
+        _ if error.use_stderr() => Exit::Usage.into(),
+        _ => Exit::Done.into(),
+    }
 }
 
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::builder().with_env_var("EVERSTEP_LOG");
     let filter = filter.with_default_directive(tracing::level_filters::LevelFilter::WARN.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let coloured = std::io::stderr().is_terminal() && takes_colours(var_os("NO_COLOR"), var_os("TERM"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(std::io::stderr).init();
+}
+
+/// Whether a terminal may be sent colours: see <https://no-color.org>.
+fn takes_colours(no_color: Option<OsString>, terminal: Option<OsString>) -> bool {
+    no_color.is_none_or(|value| value.is_empty()) && terminal.is_none_or(|terminal| terminal != "dumb")
 }
 
 /// Writes to standard output. A reader that goes away ends a command quietly.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::io("cannot write to standard output")(error))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(unwritten(error)),
         _ => Ok(()),
     }
+}
+
+/// Standard output cannot be written, for another reason than that its reader went away.
+fn unwritten(error: std::io::Error) -> Failure {
+    Failure::io("cannot write to standard output")(error)
 }
 
 /// One JSON object on standard output.
@@ -190,6 +215,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn colours_are_refused_as_is_customary() {
+        let takes = |no_color: Option<&str>, terminal: Option<&str>| {
+            super::takes_colours(no_color.map(Into::into), terminal.map(Into::into))
+        };
+        assert!(takes(None, None) && takes(Some(""), Some("xterm")));
+        assert!(!takes(Some("1"), Some("xterm")) && !takes(None, Some("dumb")));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::control::Server;
 use everstep::session::{self, Message, Refused, Request, Session};
 use everstep::{Everstep, ExecutionId, Policy, Run, Scope};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -104,23 +104,27 @@ pub(crate) fn run(args: Args) -> Outcome {
         return Ok(Exit::Done);
     }
     block_on(Box::pin(async move {
-        let Ready { host, feed, run, server: _server, .. } = args.place.prepare()?;
+        let Ready { host, feed, run, place, server: _server } = args.place.prepare()?;
+        let id = run.id.clone();
+        let (fail, mut failures) = unbounded_channel();
+        // Who ends the session with the first failure needs no other.
+        let write = move |message| write(&message).unwrap_or_else(|failure| drop(fail.send(failure)));
         let mut session = Session::open(host, feed, run, write).await?;
         let mut requests = read();
         tokio::select! {
             served = session.serve(&mut requests) => served?,
             () = client_gone() => {}
+            biased;
+            Some(failure) = failures.recv() => return Err(failure),
         }
-        Ok(Exit::Done)
+        // What was to be said at the end counts as well.
+        failures.try_recv().map_or(Ok(Exit::Done), Err)
     }))
 }
 
 /// One line.
-fn write(message: Message) {
-    if let Ok(line) = json_line(&message) {
-        let mut stdout = std::io::stdout().lock();
-        let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-    }
+fn write(message: &Message) -> Result<(), Failure> {
+    print(&format!("{}\n", json_line(message)?))
 }
 
 /// Completes once nobody reads standard output any more.

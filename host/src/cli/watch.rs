@@ -3,7 +3,7 @@
 use super::ask::{Answered, Asker};
 use super::console::{Console, Style};
 use super::place::{NetworkArg, Place, Settings};
-use super::{Exit, Failure, text};
+use super::{Exit, Failure, complain, text, unwritten};
 use crate::control::Server;
 use everstep::store::PendingPromise;
 use everstep::{Everstep, ExecutionId, Handle, PromiseId, Report};
@@ -159,8 +159,8 @@ impl Session {
         let console = self.console.clone();
         let flush = tokio::task::spawn_blocking(move || console.flush());
         match self.unless_stopped(flush).await {
-            Ok(Ok(flushed)) => flushed.map(|()| None).map_err(Failure::io("cannot write to standard output")),
-            Ok(Err(lost)) => Err(Failure::io("cannot write to standard output")(lost.into())),
+            Ok(Ok(flushed)) => flushed.map(|()| None).map_err(unwritten),
+            Ok(Err(lost)) => Err(unwritten(lost.into())),
             Err(exit) => Ok(Some(exit)),
         }
     }
@@ -177,7 +177,9 @@ impl Session {
         if self.json {
             self.console.say(Failure { kind: kind.into(), message, exit }.json().to_string());
         }
-        self.console.flush_within(GRACE);
+        if let Some(error) = self.console.flush_within(GRACE) {
+            complain(&format!("error: {}", unwritten(error).message));
+        }
         exit
     }
 
