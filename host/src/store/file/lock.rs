@@ -24,7 +24,7 @@ impl Lock {
     pub(super) fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("lock");
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-        let mut file = open.map_err(|error| cannot_open(dir, &error))?;
+        let mut file = open.map_err(|error| cannot_open(dir, "", &error))?;
         let mut tries = 0;
         while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             match error {
@@ -33,7 +33,7 @@ impl Lock {
                     sleep(PAUSE);
                 }
                 Errno::WOULDBLOCK => return Err(Error::InUse { dir: dir.to_owned(), pid: holder(&mut file) }),
-                error => return Err(cannot_open(dir, &error.into())),
+                error => return Err(cannot_open(dir, "", &error.into())),
             }
         }
         // The number is for the message of the next host only, so it need not be durable.
@@ -54,7 +54,7 @@ pub(super) fn create_dir(dir: &Path) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
     }
-    create_durably(dir).map_err(|error| cannot_open(dir, &error))
+    create_durably(dir).map_err(|error| cannot_open(dir, "", &error))
 }
 
 fn create_durably(dir: &Path) -> io::Result<()> {
@@ -68,6 +68,14 @@ fn create_durably(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn cannot_open(dir: &Path, error: &io::Error) -> Error {
-    Error::Open { dir: dir.to_owned(), reason: error.to_string() }
+/// `what` of the folder cannot be used; what to do about it depends on why.
+pub(super) fn cannot_open(dir: &Path, what: &str, error: &io::Error) -> Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => "; use it as the user whose store it is, or have it opened to you",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; it can be read there (list, show, logs), and goes on where it can be written"
+        }
+        _ => "",
+    };
+    Error::Open { dir: dir.to_owned(), reason: format!("{what}{error}{remedy}") }
 }

@@ -1,13 +1,16 @@
 //! The database file: its tables, its format version, and the settings that durability rests on.
 
-use super::lock::{PAUSE, TRIES};
+use super::lock::{PAUSE, TRIES, cannot_open};
 use crate::store::Error;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rustix::fs::Access;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 
 /// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning counts it up.
@@ -15,6 +18,8 @@ pub(super) const FORMAT: u32 = 2;
 /// "EVST" in `PRAGMA application_id` marks an Everstep store.
 const APPLICATION: u32 = 0x4556_5354;
 const FILE: &str = "store.db";
+/// What was committed last, until it is copied into the database.
+const LOG: &str = "store.db-wal";
 
 /// The log is copied into the tables after this many pages, and then overwritten from its start.
 const CHECKPOINT_PAGES: u32 = 1000;
@@ -74,8 +79,9 @@ const LATER_INDEXES: &str = "
 /// The log that an earlier host left is copied into the tables and synced first: after a failed sync the kernel may
 /// show bytes that never reached the disk, and nothing new may be written behind those.
 pub(super) fn open_for_writing(dir: &Path) -> Result<Connection, Error> {
-    create_file(&dir.join(FILE)).map_err(|error| refuse(dir, error.to_string()))?;
-    let connection = connect(dir, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    create_file(&dir.join(FILE)).map_err(|error| cannot_open(dir, "", &error))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = connect(dir, &database(dir)?, flags)?;
     if is_blank(&connection).map_err(|error| not_ours(dir, error))? {
         create_tables(&connection)?;
     }
@@ -104,20 +110,94 @@ fn take_over_log(connection: &Connection, dir: &Path) -> Result<(), Error> {
 
 /// A connection that only reads, and needs no lock.
 pub(super) fn open_for_reading(dir: &Path) -> Result<Connection, Error> {
-    if !dir.join(FILE).is_file() {
-        return Err(refuse(dir, "there is no store in it".to_owned()));
+    check_readable(dir)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // A host never takes it away, and SQLite makes an empty one.
+    let has_log = has_content(dir, LOG);
+    let mut connection = connect(dir, &database(dir)?, flags)?;
+    let mut blank = is_blank(&connection);
+    if blank
+        .as_ref()
+        .is_err_and(|error| matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)))
+    {
+        connection = connect(dir, &without_log(dir)?, flags)?;
+        blank = is_blank(&connection);
     }
-    let connection = connect(dir, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    if is_blank(&connection).map_err(|error| not_ours(dir, error))? {
-        return Err(refuse(dir, "there is no store in it".to_owned()));
+    if blank.map_err(|error| not_ours(dir, error))? {
+        return Err(refuse(dir, nothing_in(dir)));
+    }
+    if !has_log {
+        let dir = dir.display();
+        tracing::warn!(%dir, "the store has no log, {LOG}: if it was not copied along, what was written last is missing");
     }
     check_format(&connection, dir)?;
     Ok(connection)
 }
 
-fn connect(dir: &Path, flags: OpenFlags) -> Result<Connection, Error> {
-    let open = Connection::open_with_flags(dir.join(FILE), flags);
-    let connection = open.map_err(|error| refuse(dir, error.to_string()))?;
+/// Says why there is nothing to read, in the words of the system.
+fn check_readable(dir: &Path) -> Result<(), Error> {
+    let path = dir.join(FILE);
+    match std::fs::metadata(&path) {
+        Ok(found) if found.is_file() => check_access(dir, FILE),
+        Ok(_) => Err(refuse(dir, format!("its {FILE} was not written by everstep"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(refuse(dir, "there is no store in it".to_owned())),
+        Err(error) => Err(cannot_open(dir, "", &error)),
+    }
+}
+
+/// Asks and does not open: to close a file of a database gives up the locks that SQLite has on it in this process.
+fn check_access(dir: &Path, file: &str) -> Result<(), Error> {
+    let access = rustix::fs::access(dir.join(file), Access::READ_OK);
+    access.map_err(|error| cannot_open(dir, &format!("its {file}: "), &error.into()))
+}
+
+/// What to say of a folder whose database is blank.
+fn nothing_in(dir: &Path) -> String {
+    if !has_content(dir, FILE) {
+        return "there is no store in it".to_owned();
+    }
+    format!("nothing is in it: it is new, or its log, {LOG}, was not copied along; a store is copied as a whole folder")
+}
+
+fn has_content(dir: &Path, file: &str) -> bool {
+    std::fs::metadata(dir.join(file)).is_ok_and(|found| found.len() > 0)
+}
+
+/// The name by which SQLite reads the tables alone: the log needs an index beside it, which cannot be made in this folder.
+///
+/// # Errors
+/// There is a log.
+fn without_log(dir: &Path) -> Result<PathBuf, Error> {
+    if has_content(dir, LOG) {
+        check_access(dir, LOG)?;
+        return Err(refuse(
+            dir,
+            format!(
+                "to read its log, {LOG}, SQLite writes an index beside it, and the folder cannot be written; \
+                 copy the whole folder to where you may write, and read it there"
+            ),
+        ));
+    }
+    let mut uri = b"file:".to_vec();
+    for byte in database(dir)?.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(*byte),
+            byte if byte.is_ascii_alphanumeric() => uri.push(*byte),
+            byte => uri.extend(format!("%{byte:02X}").bytes()),
+        }
+    }
+    // Nobody else may change it: where a host runs, there is a log.
+    uri.extend(b"?immutable=1");
+    Ok(OsString::from_vec(uri).into())
+}
+
+/// SQLite is built to read a name that begins with `file:` as a URI, whatever the flags say; an absolute path never does.
+fn database(dir: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(dir.join(FILE)).map_err(|error| cannot_open(dir, "", &error))
+}
+
+fn connect(dir: &Path, database: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(database, flags).map_err(|error| refuse(dir, error.to_string()))?;
     connection.set_prepared_statement_cache_capacity(64);
     // Closing leaves the log in place: the next host overwrites it, and a sync is cheaper when the file does not grow.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
