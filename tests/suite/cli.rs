@@ -102,7 +102,7 @@ fn the_result_comes_last_and_the_same_id_again_runs_nothing() {
     assert_eq!((again.code, &*again.stdout), (0, "\"hello Ada\"\n"), "{again:?}");
     let other = desk.run(&["run", &hello, "hello", "--args", r#""Bob""#, "--id", "a", "--json"]);
     assert_eq!((other.code, &other.json()["error"]["kind"]), (2, &json!("id-in-use")), "{other:?}");
-    for text in [r#"hello("Ada")"#, r#"hello("Bob")"#] {
+    for text in [r#"recorded "Ada""#, r#"given "Bob""#] {
         assert!(other.stderr.contains(text), "{other:?}");
     }
 }

@@ -162,25 +162,25 @@ fn arguments_are_the_same_in_another_spelling() {
 }
 
 #[test]
-fn an_id_in_use_shows_both_runs() {
+fn an_id_in_use_shows_how_the_runs_differ() {
     for place in Place::each() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("add", r#"{"a":1,"b":2}"#)).await.unwrap();
-            for (other, shown) in
-                [(run("add", r#"{"a":1,"b":3}"#), r#"add({"a":1,"b":3})"#), (run("same", "1"), "same(1)")]
-            {
+            for (other, differs) in [
+                (run("add", r#"{"a":1,"b":3}"#), r#""add" with other arguments, at .b: recorded 2, given 3"#),
+                (run("same", "1"), r#""add", not "same""#),
+            ] {
                 let error = host.run(other).await.unwrap_err().to_string();
-                let expected =
-                    format!(r#"the id x is in use: it runs add({{"a":1,"b":2}}), not {shown}; choose another id"#);
-                assert_eq!(error, expected);
+                let ways = "choose another id for this, or go on from a step of that: everstep fork x --at N --id NEW";
+                assert_eq!(error, format!("the id x is in use: it runs {differs}; {ways}"));
             }
         });
     }
 }
 
 #[test]
-fn an_id_in_use_by_a_run_in_progress_shows_both_runs() {
+fn an_id_in_use_by_a_run_in_progress_is_refused() {
     life(async {
         let host = quick(Everstep::local()).build().unwrap();
         let handle = host.start(run("asks", "null")).await.unwrap();

@@ -1,5 +1,6 @@
 //! What can go wrong for an embedder, apart from what a function returns.
 
+use super::difference;
 use crate::id::{Digest, ExecutionId, PromiseId};
 use crate::journal::Corrupted;
 use crate::{engine, policy, store};
@@ -51,7 +52,8 @@ pub enum Error {
     },
     /// The id belongs to another run.
     #[error(
-        "the id {id} is in use: it runs {recorded_function}({recorded_args}), not {function}({args}); choose another id"
+        "the id {id} is in use: it runs {}; choose another id for this, or go on from a step of that: everstep fork {id} --at N --id NEW",
+        parted([recorded_function, function], [recorded_args, args])
     )]
     IdInUse {
         /// The id.
@@ -180,4 +182,12 @@ pub enum Error {
         "the memory store ends with its process, so there is nothing to resume; use --store DIR to survive a crash"
     )]
     NothingSurvives,
+}
+
+/// What an id runs, and how what was asked for under it differs from that.
+fn parted([recorded, given]: [&str; 2], [recorded_args, args]: [&str; 2]) -> String {
+    if recorded != given {
+        return format!("{recorded:?}, not {given:?}");
+    }
+    format!("{recorded:?} with other arguments, {}", difference::first(recorded_args, args))
 }

@@ -7,6 +7,7 @@
 mod component;
 mod conclude;
 mod error;
+mod difference;
 mod live;
 mod load;
 mod run;
