@@ -276,7 +276,7 @@ async fn race(host: &Everstep, number: u32) -> State {
     let stored = host.reader().execution(&name).unwrap();
     assert_eq!((stored.state, &stored.result), (report.state, &report.result));
     let told = match canceled {
-        Cancellation::Canceled => State::Canceled,
+        Cancellation::Canceled | Cancellation::Uncleaned(_) => State::Canceled,
         Cancellation::HadEnded(state) => state,
     };
     assert_eq!(told, report.state);

@@ -1,10 +1,10 @@
 //! `everstep cancel`, and the way of every command that changes an execution: through the host of the store, or as its host.
 
-use super::place::{Place, StoreArg};
+use super::place::{CacheArg, Place, StoreArg};
 use super::watch::block_on;
-use super::{Exit, Failure, Outcome, complain, print, print_json};
+use super::{Exit, Failure, Outcome, compiling, complain, print, print_json};
 use crate::control::{self, Done, Request};
-use everstep::{Error, Everstep, ExecutionId, Scope, store};
+use everstep::{Builder, Error, Everstep, ExecutionId, Scope, store};
 use serde_json::json;
 use std::path::Path;
 use std::thread::sleep;
@@ -21,9 +21,11 @@ pub(crate) struct Args {
     id: ExecutionId,
     #[command(flatten)]
     store: StoreArg,
-    /// Print one JSON object {canceled: ID}, or {ended: ID, state} for what had ended before
+    /// Print one JSON object {canceled: ID}, with warnings if something could not clean up, or {ended: ID, state} for what had ended before
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    cache: CacheArg,
 }
 
 const EXAMPLES: &str = "\
@@ -32,12 +34,20 @@ Examples:
   everstep cancel count-1 --store /var/lib/everstep";
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { id, store: StoreArg { store }, json } = args;
-    match (change(&store, Request::Cancel(id.clone()))?.0, json) {
-        (Done::Done, true) => print_json(&json!({ "canceled": id }))?,
-        (Done::Done, false) => print(&format!("canceled {id}\n"))?,
+    let Args { id, store: StoreArg { store }, json, cache } = args;
+    let done = change(&store, &cache, Request::Cancel(id.clone()))?.0;
+    let uncleaned = if let Done::Uncleaned(executions) = &done { executions.as_slice() } else { &[] };
+    let warnings: Vec<_> = uncleaned
+        .iter()
+        .map(|(id, why)| format!("{id} ended without the clean-up that it had asked for: {why}"))
+        .collect();
+    warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
+    match (done, json) {
         (Done::HadEnded(state), true) => print_json(&json!({ "ended": id, "state": state }))?,
         (Done::HadEnded(state), false) => print(&format!("{id} had ended ({}); nothing was changed\n", state.name()))?,
+        (Done::Uncleaned(_), true) => print_json(&json!({ "canceled": id, "warnings": warnings }))?,
+        (Done::Done, true) => print_json(&json!({ "canceled": id }))?,
+        (Done::Done | Done::Uncleaned(_), false) => print(&format!("canceled {id}\n"))?,
     }
     Ok(Exit::Done)
 }
@@ -55,14 +65,14 @@ pub(super) enum By {
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Has the host of the store make a change; when there is none, makes it.
-pub(super) fn change(place: &Place, request: Request) -> Result<(Done, By), Failure> {
+/// Has the host of the store make a change; when there is none, makes it, with components from the cache.
+pub(super) fn change(place: &Place, cache: &CacheArg, request: Request) -> Result<(Done, By), Failure> {
     place.existing()?;
-    change_or_create(place, request)
+    change_or_create(place, cache, request)
 }
 
 /// The same for a store that is created if it is not there.
-pub(super) fn change_or_create(place: &Place, request: Request) -> Result<(Done, By), Failure> {
+pub(super) fn change_or_create(place: &Place, cache: &CacheArg, request: Request) -> Result<(Done, By), Failure> {
     let dir = place.folder()?;
     let mut tries = 0;
     loop {
@@ -71,7 +81,8 @@ pub(super) fn change_or_create(place: &Place, request: Request) -> Result<(Done,
             Err(control::Error::NoHost) => {}
             Err(error) => return Err(error.into()),
         }
-        match Everstep::open(dir).scope(Scope::Nothing).build() {
+        let builder = place.host().scope(Scope::Nothing).on_compile(compiling::show);
+        match cache.folder().into_iter().fold(builder, Builder::cache).build() {
             Ok(host) => return apply(&host, request).map(|done| (done, By::Us)),
             Err(Error::Store(store::Error::InUse { .. })) if tries < TRIES => {
                 tries += 1;

@@ -24,7 +24,7 @@ pub(crate) struct StoreArg {
 }
 
 /// `--cache` of the commands that load components.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct CacheArg {
     /// The folder for precompiled components, of which it keeps up to 2 GiB [default: everstep/components in $XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "DIR")]

@@ -1,7 +1,7 @@
 //! `everstep promise`.
 
 use super::cancel::{By, change};
-use super::place::{Place, StoreArg};
+use super::place::{CacheArg, Place, StoreArg};
 use super::text::{self, Table};
 use super::{Exit, Failure, Outcome, complain, print, print_json, report};
 use crate::control::{Request, Settle, one_line};
@@ -147,7 +147,7 @@ fn decide(decision: Decision, approved: bool) -> Outcome {
 fn settle(place: &Place, settle: Settle, json: bool) -> Outcome {
     let id = settle.promise.clone();
     let done = if settle.ok.is_some() { "resolved" } else { "rejected" };
-    let (_, by) = change(place, Request::Settle(settle))?;
+    let (_, by) = change(place, &CacheArg::default(), Request::Settle(settle))?;
     if by == By::Us {
         let (execution, option) = (&id.execution, place.option());
         complain(&format!(

@@ -1,7 +1,7 @@
 //! `everstep schedule`.
 
 use super::cancel::{By, change, change_or_create};
-use super::place::{Place, StoreArg};
+use super::place::{CacheArg, Place, StoreArg};
 use super::run::{component_file, load_policy, read_args};
 use super::text::{self, Table};
 use super::{Exit, Failure, Outcome, complain, print, print_json, report};
@@ -54,6 +54,8 @@ pub(crate) struct Create {
     /// Print one JSON object {created: ID}
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    cache: CacheArg,
 }
 
 const CREATE: &str = "\
@@ -99,14 +101,14 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Create(create) => self::create(*create),
         Command::List(List { store, json }) => list(&store.store, json),
         Command::Delete(Delete { id, store, json }) => {
-            change(&store.store, Request::Unschedule(id.clone()))?;
+            change(&store.store, &CacheArg::default(), Request::Unschedule(id.clone()))?;
             said("deleted", &id, json)
         }
     }
 }
 
 fn create(create: Create) -> Outcome {
-    let Create { id, cron, target, function, args, policy, missed, timeout, store, json } = create;
+    let Create { id, cron, target, function, args, policy, missed, timeout, store, json, cache } = create;
     let policy = load_policy(policy.as_deref())?;
     store.store.folder()?;
     store.store.check_out_of_reach(&policy)?;
@@ -123,7 +125,7 @@ fn create(create: Create) -> Outcome {
         catches_up: missed == Missed::CatchUp,
         timeout_ms: timeout.map(super::place::Span::millis),
     };
-    let (_, by) = change_or_create(&store.store, Request::Schedule(Box::new(schedule)))?;
+    let (_, by) = change_or_create(&store.store, &cache, Request::Schedule(Box::new(schedule)))?;
     if by == By::Us {
         let option = store.store.option();
         complain(&format!("no host runs on this store; it fires once one does: everstep resume --stay{option}"));

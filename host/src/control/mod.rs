@@ -7,6 +7,7 @@
 //! {"settle": {"promise": "order-7.3", "ok": {"publish": true}}}     {"ok": "done"}
 //! {"settle": {"promise": "order-7.3", "error": {"code": "failed", "message": "no"}}}
 //! {"cancel": "order-7"}                                             {"ok": {"had-ended": "completed"}}
+//! {"cancel": "order-8"}                                             {"ok": {"uncleaned": [["order-8", "..."]]}}
 //! {"cancel": "nobody"}                                              {"error": {"kind": "unknown-execution", "message": "..."}}
 //! ```
 
@@ -87,13 +88,15 @@ pub(crate) enum Response {
 }
 
 /// What came of a request that was not refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Done {
     /// It is done.
     Done,
     /// The execution had ended in that state, so there was nothing to do.
     HadEnded(State),
+    /// It is canceled, and these executions could not clean up; each with the cause.
+    Uncleaned(Vec<(ExecutionId, String)>),
 }
 
 /// Does what is asked.
@@ -112,7 +115,7 @@ pub(crate) async fn carry_out(host: &Everstep, request: Request) -> Result<Done,
             let Schedule { id, cron, component, policy, function, args, catches_up, timeout_ms } = *schedule;
             let unreadable =
                 |error| Refusal::request(format!("cannot read the component {}: {error}", component.display()));
-            let component = std::fs::read(&component).map_err(unreadable)?;
+            let component = host.component(&component).map_err(unreadable)?;
             let policy = Policy::from_canonical(&policy).map_err(|error| refused(error.into()))?;
             let run = Run::new(component, function, args, policy);
             let run = timeout_ms.map(Duration::from_millis).into_iter().fold(run, Run::within);
@@ -125,6 +128,7 @@ pub(crate) async fn carry_out(host: &Everstep, request: Request) -> Result<Done,
         }
         Request::Cancel(id) => match host.cancel(&id).await.map_err(refused)? {
             Cancellation::Canceled => Ok(Done::Done),
+            Cancellation::Uncleaned(executions) => Ok(Done::Uncleaned(executions)),
             Cancellation::HadEnded(state) => Ok(Done::HadEnded(state)),
         },
     }

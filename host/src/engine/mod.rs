@@ -24,7 +24,7 @@ pub(crate) use limits::{Limiter, Limits};
 use crate::id::Digest;
 use crate::store::Blob;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use ticker::Ticker;
 
@@ -107,6 +107,11 @@ impl Engines {
     pub(crate) fn loaded(&self, digest: Digest, wasm_stack: usize) -> Option<Component> {
         let state = self.state();
         state.loaded.iter().find(|(stack, it)| *stack == wasm_stack && it.digest == digest).map(|(_, it)| it.clone())
+    }
+
+    /// The folder that keeps compiled components, if there is one.
+    pub(crate) fn cache_folder(&self) -> Option<&Path> {
+        self.options.cache.as_deref()
     }
 
     /// Loads a component: takes its code from the cache, or checks its shape and compiles it.

@@ -42,7 +42,7 @@ use crate::worker::Loaded;
 use live::{Live, Note};
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -168,6 +168,14 @@ impl Everstep {
     }
 
     /// Replaces the ceiling, or lifts it: from the next decision on, every call of every execution needs this policy's grant, too. What was
+    /// The component in a file; nothing of it is read if the cache of this host knows the unchanged file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn component(&self, path: &Path) -> std::io::Result<Component> {
+        Component::open(path, self.inner.engines.cache_folder())
+    }
+
     /// decided stays decided, and connections that are open stay open.
     pub fn set_ceiling(&self, policy: Option<Policy>) {
         self.inner.grants.set_ceiling(policy);

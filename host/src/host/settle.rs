@@ -5,16 +5,19 @@ use crate::bridge::{Patience, check_fit};
 use crate::guest_error::GuestError;
 use crate::id::{ExecutionId, PromiseId};
 use crate::journal::{History, Record, Role};
+use crate::policy;
 use crate::store::operation::{Event, NewPromise, Operation, Reply, Settlement};
 use crate::store::record::{NEVER, Promise, PromiseState, Value};
 use crate::store::{self, Change, Execution, PendingPromise, State};
 use std::collections::BTreeMap;
 
 /// What became of a cancellation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancellation {
     /// The execution, and what it had called, ended by it.
     Canceled,
+    /// The same, but these had asked for a chance to clean up and could not be run for it any more; each with the cause.
+    Uncleaned(Vec<(ExecutionId, String)>),
     /// It had ended before, in that state; nothing was changed.
     HadEnded(State),
 }
@@ -127,7 +130,7 @@ impl Everstep {
     }
 
     /// Ends an execution and everything that it has called. Returns once that is durable, and nothing of it runs any more in this host:
-    /// effects that have begun are over or dropped, and a guest that asked for it has had its time to clean up.
+    /// effects that have begun are over or dropped, and a guest that asked for it has had its time to clean up, if it can still be run.
     ///
     /// # Errors
     /// There is no such execution, or the store failed.
@@ -145,15 +148,31 @@ impl Everstep {
             _ => None,
         });
         let ended: Vec<ExecutionId> = ended.collect();
+        let mut uncleaned = Vec::new();
         for id in &ended {
             self.inner.live.let_go(id).await;
-            self.clean_up(id).await?;
+            match self.clean_up(id).await {
+                Ok(()) => {}
+                Err(error @ Error::Store(_)) => return Err(error),
+                // It has ended all the same, and so have the others.
+                Err(error) => uncleaned.push((id.clone(), cause(&error))),
+            }
         }
         if ended.contains(id) {
-            return Ok(Cancellation::Canceled);
+            return Ok(if uncleaned.is_empty() { Cancellation::Canceled } else { Cancellation::Uncleaned(uncleaned) });
         }
         let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         Ok(Cancellation::HadEnded(execution.state))
+    }
+}
+
+/// Why an execution could not clean up. Its policy is what it is: nobody can correct that any more.
+fn cause(error: &Error) -> String {
+    match error {
+        Error::Policy(policy::Error::Folder { rule, path, source }) => {
+            format!("the host folder {} of its [[files]] rule {rule:?} cannot be opened: {source}", path.display())
+        }
+        error => error.to_string(),
     }
 }
 
