@@ -19,10 +19,7 @@ impl Everstep {
     pub async fn schedule(&self, id: &str, cron: &str, run: Run, catches_up: bool) -> Result<Schedule, Error> {
         self.work();
         let invalid = |reason: String| Error::Schedule { id: id.to_owned(), reason };
-        let firing = ExecutionId::new(format!("{id}:{NEVER}")).map_err(|error| invalid(error.to_string()))?;
-        if firing.parent().is_some() {
-            return Err(invalid("its id has a dot".to_owned()));
-        }
+        check_id(id).map_err(invalid)?;
         if let Err(error) = serde_json::from_str::<&serde_json::value::RawValue>(&run.args) {
             return Err(Error::Arguments { reason: error.to_string() });
         }
@@ -67,6 +64,16 @@ impl Everstep {
         let applied = self.inner.committer.operate(self.inner.clock.now_ms(), delete).await?;
         applied.answer.map(drop).map_err(|_| Error::UnknownSchedule(id.to_owned()))
     }
+}
+
+/// The id of a firing adds a colon and a time, so that no two schedules can mean the same execution.
+fn check_id(id: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let longest = ExecutionId::LONGEST - format!(":{NEVER}").len();
+    if id.is_empty() || id.len() > longest || !id.bytes().all(allowed) {
+        return Err(format!("its id has to be 1 to {longest} of the characters a-z, A-Z, 0-9, '-' and '_'"));
+    }
+    Ok(())
 }
 
 fn is_same(schedule: &Schedule, new: &NewSchedule) -> bool {

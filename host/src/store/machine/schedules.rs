@@ -84,7 +84,10 @@ impl<T: Tables> Machine<'_, T> {
         let missed = skips && self.now.saturating_sub(fired) > LATE_MS;
         if !missed {
             let new = firing(&schedule, fired);
-            if self.tables.row(&new.id)?.is_none() {
+            if self.tables.row(&new.id)?.is_some() {
+                let (schedule, id) = (&schedule.id, &new.id);
+                tracing::warn!(%schedule, %id, "a firing of the schedule starts nothing: there is an execution of that id already");
+            } else {
                 self.insert(&new, None)?;
             }
             schedule.last_run_at = Some(fired);
