@@ -28,8 +28,8 @@ pub use bridge::{Answer, Patience};
 pub use engine::{Compiling, Error as LoadError};
 pub use guest_error::{ErrorCode, GuestError};
 pub use host::{
-    Builder, Cancellation, Component, Error, Everstep, Executions, Following, Handle, Reader, Replay, ReplayEnd,
-    Report, Run, Scope, StepOutcome, StepView,
+    Builder, Cancellation, Component, Disregarded, Error, Everstep, Executions, Following, Handle, Reader, Replay,
+    ReplayEnd, Report, Run, Scope, StepOutcome, StepView,
 };
 pub use id::{Digest, ExecutionId, PromiseId};
 pub use policy::Policy;

@@ -4,7 +4,7 @@ use super::ask::{YES_OR_NO, decision, may_it};
 use super::console::displayed;
 use super::failure::Exit;
 use super::place::user_folder;
-use super::session::{Placed, Ready};
+use super::session::{Placed, Ready, complain_of_disregarded};
 use super::watch::block_on;
 use super::{Failure, Outcome, complain, text};
 use everstep::ExecutionId;
@@ -46,6 +46,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         let interrupt = signal(SignalKind::interrupt()).map_err(Failure::io("cannot handle signals"))?;
         // A prompt that has gone away needs no messages.
         let mut session = Session::open(host, feed, run, move |message| drop(say.send(message))).await?;
+        complain_of_disregarded(&session, &id, &place);
         tokio::spawn(pass_on(interrupt, ask.clone()));
         let typing = tokio::task::spawn_blocking(move || Prompt::new(ask, messages)?.run());
         session.serve(&mut requests).await?;

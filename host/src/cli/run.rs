@@ -7,7 +7,7 @@ use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, complain, json_line, text};
 use everstep::policy::FilesGrant;
 use everstep::store::State;
-use everstep::{Error, ExecutionId, Handle, Policy, Report, Run, Scope, guest_build};
+use everstep::{Disregarded, Error, ExecutionId, Handle, Policy, Report, Run, Scope, guest_build};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -109,6 +109,9 @@ pub(super) async fn follow(
         }
         Err(exit) => return Ok(session.stopped(exit, &resume)),
     };
+    for disregarded in handle.disregarded() {
+        session.console.note(told(&id, disregarded, &session.place.option()));
+    }
     let mut ended = None;
     let watched = session.watch(vec![handle], |_, _, outcome| ended = Some(outcome)).await;
     if let Watched::Stopped(exit) = watched {
@@ -120,6 +123,30 @@ pub(super) async fn follow(
     }
     let stopped = session.close().await?;
     Ok(stopped.unwrap_or(Exit::of(&outcome?)))
+}
+
+/// What of a command line does not hold, because the execution was there before.
+pub(super) fn told(id: &ExecutionId, disregarded: &Disregarded, option: &str) -> String {
+    match disregarded {
+        Disregarded::Timeout { deadline_ms: Some(deadline_ms) } => {
+            let deadline = text::time(*deadline_ms);
+            format!("--timeout does not apply: the execution {id} was there before, and keeps its deadline, {deadline}")
+        }
+        Disregarded::Timeout { deadline_ms: None } => {
+            format!("--timeout does not apply: the execution {id} was there before, without a deadline")
+        }
+        Disregarded::Component { began, ended: true } => format!(
+            "the execution {id} has ended, with another component ({began}), and runs no more; to run this one, choose another id"
+        ),
+        Disregarded::Component { began, ended: false } => format!(
+            "the execution {id} goes on with the component that it began with ({began}), not with this one; to run this one, \
+             choose another id, or move it: everstep upgrade {id} --component FILE{option}"
+        ),
+        Disregarded::Beginning { began } => format!(
+            "the execution {id} began with another component ({began}); this one takes it over if it repeats what is recorded"
+        ),
+        _ => format!("the execution {id} was there before: {disregarded:?}"),
+    }
 }
 
 /// The result on standard output; everything else is a note.
@@ -175,7 +202,6 @@ pub(super) fn read_args(args: &str) -> Result<String, Failure> {
     Ok(text.trim().to_owned())
 }
 
-/// The bytes of a component; a crate is built first if it has changed.
 /// The file of a component; a crate is built first if it has changed.
 pub(super) fn component_file(target: &Path, policy: &Policy) -> Result<PathBuf, Failure> {
     if target.is_dir() {

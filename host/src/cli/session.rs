@@ -1,6 +1,7 @@
 //! `everstep session`: a Python session that another program drives over standard input and output.
 
 use super::place::{CacheArg, NetworkArg, Place, Settings, WarmArg};
+use super::run::told;
 use super::watch::{block_on, serve};
 use super::{Exit, Failure, Outcome, complain, exec, json_line, print};
 use crate::control::Server;
@@ -110,16 +111,23 @@ pub(crate) fn run(args: Args) -> Outcome {
         // Who ends the session with the first failure needs no other.
         let write = move |message| write(&message).unwrap_or_else(|failure| drop(fail.send(failure)));
         let mut session = Session::open(host, feed, run, write).await?;
+        complain_of_disregarded(&session, &id, &place);
         let mut requests = read();
         tokio::select! {
-            served = session.serve(&mut requests) => served?,
-            () = client_gone() => {}
             biased;
             Some(failure) = failures.recv() => return Err(failure),
+            served = session.serve(&mut requests) => served?,
+            () = client_gone() => {}
         }
         // What was to be said at the end counts as well.
         failures.try_recv().map_or(Ok(Exit::Done), Err)
     }))
+}
+
+/// Says what of the command line does not hold for a session that was there before.
+pub(super) fn complain_of_disregarded(session: &Session, id: &ExecutionId, place: &Place) {
+    let option = place.option();
+    session.disregarded().iter().for_each(|disregarded| complain(&told(id, disregarded, &option)));
 }
 
 /// One line.

@@ -6,8 +6,8 @@
 
 mod component;
 mod conclude;
-mod error;
 mod difference;
+mod error;
 mod live;
 mod load;
 mod run;
@@ -19,7 +19,7 @@ mod work;
 
 pub use component::Component;
 pub use error::Error;
-pub use run::{Handle, Report, Run};
+pub use run::{Disregarded, Handle, Report, Run};
 pub use settle::Cancellation;
 pub use travel::{Replay, ReplayEnd};
 pub use view::{Executions, Following, Reader, StepOutcome, StepView};

@@ -68,6 +68,31 @@ pub struct Report {
 pub struct Handle {
     id: ExecutionId,
     outcome: watch::Receiver<Outcome>,
+    /// What of the call does not hold for it, because it was there before.
+    disregarded: Vec<Disregarded>,
+}
+
+/// What of a [`Run`] does not hold, because an execution of that id was there before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disregarded {
+    /// The timeout: the execution keeps the deadline that it was started with, if any.
+    Timeout {
+        /// In milliseconds since the Unix epoch.
+        deadline_ms: Option<u64>,
+    },
+    /// The component: the execution ended with another one, or goes on with it.
+    Component {
+        /// That one.
+        began: Digest,
+        /// Whether it has ended.
+        ended: bool,
+    },
+    /// That the execution begins with this component: it began with another one, and this one takes it over.
+    Beginning {
+        /// That one.
+        began: Digest,
+    },
 }
 
 /// An execution about to run.
@@ -131,6 +156,11 @@ impl Handle {
     /// The execution.
     pub fn id(&self) -> &ExecutionId {
         &self.id
+    }
+
+    /// What of the call does not hold, because the execution was there before.
+    pub fn disregarded(&self) -> &[Disregarded] {
+        &self.disregarded
     }
 
     /// Waits until the execution ends or halts, or suspends when it was told not to wait; that is durable then.
@@ -221,7 +251,7 @@ impl Everstep {
 
     /// Waits for an execution of the store without taking it up.
     fn handle(&self, id: &ExecutionId) -> Handle {
-        Handle { id: id.clone(), outcome: self.inner.live.watch(id) }
+        Handle { id: id.clone(), outcome: self.inner.live.watch(id), disregarded: Vec::new() }
     }
 
     async fn begin(&self, run: Run) -> Result<(Handle, Option<Arc<Bridge>>), Error> {
@@ -234,6 +264,9 @@ impl Everstep {
             Claimed::Running(Running { bridge, args }) => {
                 check_same(&run, &bridge.function, &args)?;
                 self.check_policy(&run, bridge.grants.digest)?;
+                let TaskClaim { component, deadline_ms, .. } = &bridge.claim;
+                // It has its instance: no component takes over now.
+                handle.disregarded = disregarded(&run.without_upgrading(), *component, *deadline_ms, false);
                 return Ok((handle, Some(bridge)));
             }
             Claimed::Free(claim) => claim,
@@ -248,6 +281,8 @@ impl Everstep {
                 if !execution.state.is_final() {
                     self.check_policy(&run, execution.policy)?;
                 }
+                let Execution { component, deadline_ms, state, .. } = &execution;
+                handle.disregarded = disregarded(&run, *component, *deadline_ms, state.is_final());
                 let takes_over = run.upgrades && run.component.digest != execution.component;
                 let component = takes_over.then_some(&run.component);
                 self.take_up(claim, execution, component, run.patience, None).await?
@@ -686,6 +721,17 @@ fn fresh_seed() -> [u8; 32] {
     seed[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     seed[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     *blake3::hash(&seed).as_bytes()
+}
+
+/// What of a run does not hold for the execution of its id that was there before.
+fn disregarded(run: &Run, began: Digest, deadline_ms: Option<u64>, ended: bool) -> Vec<Disregarded> {
+    let timeout = run.timeout.map(|_| Disregarded::Timeout { deadline_ms });
+    let other = (run.component.digest != began).then_some(if run.upgrades && !ended {
+        Disregarded::Beginning { began }
+    } else {
+        Disregarded::Component { began, ended }
+    });
+    timeout.into_iter().chain(other).collect()
 }
 
 #[cfg(test)]

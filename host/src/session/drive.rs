@@ -6,7 +6,7 @@ use super::message::{
 };
 use crate::bridge::Patience;
 use crate::guest_error::GuestError;
-use crate::host::{Builder, Error, Everstep, Handle, Report, Run};
+use crate::host::{Builder, Disregarded, Error, Everstep, Handle, Report, Run};
 use crate::id::{ExecutionId, PromiseId};
 use crate::output::{Content, Output};
 use crate::store::PendingPromise;
@@ -44,6 +44,8 @@ pub struct Session {
     id: ExecutionId,
     feed: UnboundedReceiver<Event>,
     say: Box<dyn FnMut(Message) + Send>,
+    /// What of the call does not hold, because the session was there before.
+    disregarded: Vec<Disregarded>,
     /// The end of the execution; none once it is known.
     end: Option<BoxFuture<'static, Result<Report, Arc<Error>>>>,
     /// The request for the next cell, while the session is idle.
@@ -116,6 +118,7 @@ impl Session {
             id,
             feed: feed.0,
             say: Box::new(say),
+            disregarded: handle.disregarded().to_vec(),
             end: Some(end(handle)),
             prompt: None,
             prompted: None,
@@ -129,6 +132,11 @@ impl Session {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         session.tell(None, Body::Ready { protocol: PROTOCOL, version, resumed });
         Ok(session)
+    }
+
+    /// What of the run that it was opened with does not hold, because the session was there before.
+    pub fn disregarded(&self) -> &[Disregarded] {
+        &self.disregarded
     }
 
     /// Serves requests until the client shuts the session down, or until `requests` has ended and what was sent is done, as far as that
