@@ -6,8 +6,11 @@ use super::run::{self, How};
 use super::watch::Session;
 use super::{Failure, Outcome, json_line, text};
 use everstep::policy::{ClockGrant, RandomGrant};
-use everstep::store::{FailureKind, State};
+use everstep::store::{Execution, FailureKind, State};
 use everstep::{Component, Policy, Report, Run};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +39,31 @@ Examples:
   everstep exec -c 'print(1+1)'
   everstep exec report.py --policy policy.toml --id report-7
   cat cell.py | everstep exec - --json";
+
+/// The function that runs a program.
+const FUNCTION: &str = "execute";
+
+/// Its arguments.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Program<'a> {
+    #[serde(borrow)]
+    code: Cow<'a, str>,
+    #[serde(borrow)]
+    filename: Cow<'a, str>,
+}
+
+/// What a program comes to: its last value, and the names that it leaves.
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "the shape alone tells a program from another function of that name")]
+struct End<'a> {
+    #[serde(borrow)]
+    value: &'a RawValue,
+    #[serde(borrow)]
+    repr: &'a RawValue,
+    #[serde(borrow)]
+    namespace: &'a RawValue,
+}
 
 /// What a program or a session may do when no policy file is given: nothing that reaches a file or the network.
 const POLICY: &str = "\
@@ -75,11 +103,10 @@ pub(crate) fn run(args: Args) -> Outcome {
     let Args { file, code, policy, how } = args;
     let policy = self::policy(policy.as_deref())?;
     how.store.check_out_of_reach(&policy)?;
-    let (code, name) = program(code, file.as_deref())?;
-    let args = serde_json::json!({ "code": code, "filename": name }).to_string();
+    let args = json_line(&program(code, file.as_deref())?)?;
     let component = component(&policy, &how.cache)?;
     // What a program has begun with is not what a later build of CPython would do: the order of a set is another.
-    how.run(Run::new(component, "execute", args, policy).without_upgrading(), tell)
+    how.run(Run::new(component, FUNCTION, args, policy).without_upgrading(), tell)
 }
 
 /// CPython asks for the time and for random numbers before the first line of a program.
@@ -94,19 +121,20 @@ fn enough(policy: Policy, file: &Path) -> Result<Policy, Failure> {
 }
 
 /// The source and what tracebacks call it.
-fn program(code: Option<String>, file: Option<&Path>) -> Result<(String, String), Failure> {
+fn program(code: Option<String>, file: Option<&Path>) -> Result<Program<'static>, Failure> {
+    let program = |code: String, filename: String| Program { code: code.into(), filename: filename.into() };
     match (code, file) {
-        (Some(code), _) => Ok((code, "<string>".to_owned())),
+        (Some(code), _) => Ok(program(code, "<string>".to_owned())),
         (None, Some(file)) if file != Path::new("-") => {
             let source = std::fs::read_to_string(file);
             let source = source.map_err(Failure::io(format!("cannot read the program {}", file.display())))?;
-            Ok((source, file.display().to_string()))
+            Ok(program(source, file.display().to_string()))
         }
         _ => {
             let mut source = String::new();
             let read = std::io::stdin().read_to_string(&mut source);
             read.map_err(Failure::io("cannot read the program from standard input"))?;
-            Ok((source, "<stdin>".to_owned()))
+            Ok(program(source, "<stdin>".to_owned()))
         }
     }
 }
@@ -125,6 +153,19 @@ fn python() -> Result<PathBuf, Failure> {
         "there is no {}; build it with `make build`, or name the component with EVERSTEP_PYTHON",
         file.display()
     )))
+}
+
+/// Says what an execution came to as the command that started it does, whoever resumes it.
+pub(super) fn tell_as_started(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+    let program = session.host.reader().execution(&report.id).is_ok_and(|execution| is_program(&execution));
+    if program { tell(session, report, json) } else { run::tell(session, report, json) }
+}
+
+/// Whether an execution is a Python program.
+fn is_program(execution: &Execution) -> bool {
+    let Execution { function, args, result, .. } = execution;
+    let ended = |result: &str| serde_json::from_str::<End<'_>>(result).is_ok();
+    function == FUNCTION && serde_json::from_str::<Program<'_>>(args).is_ok() && result.as_deref().is_none_or(ended)
 }
 
 /// A traceback as Python prints it; the value of the last expression is for `--json`, as it is for `python FILE`.

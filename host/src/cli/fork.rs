@@ -59,6 +59,7 @@ pub(crate) fn run(args: Args) -> Outcome {
             host.fork(&source, at, &new, component.as_ref()).await?;
             host.resume(&new, patience).await
         };
-        super::run::follow(session, id, start, |session, report| super::run::tell(session, report, json)).await
+        super::run::follow(session, id, start, |session, report| super::exec::tell_as_started(session, report, json))
+            .await
     }))
 }

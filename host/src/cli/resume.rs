@@ -69,7 +69,10 @@ async fn one(id: &ExecutionId, args: Args) -> Outcome {
     let session = Session::start(store.store, settings, Style { json, several: false })?;
     let host = session.host.clone();
     let start = host.resume_with(id, component.as_ref(), patience(no_wait));
-    super::run::follow(session, id.clone(), start, |session, report| super::run::tell(session, report, json)).await
+    super::run::follow(session, id.clone(), start, |session, report| {
+        super::exec::tell_as_started(session, report, json)
+    })
+    .await
 }
 
 async fn all(args: Args) -> Outcome {
