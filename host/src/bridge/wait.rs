@@ -23,7 +23,7 @@ const SHOWN: usize = 16;
 pub enum Patience {
     /// As long as it takes. An execution that only waits gives up its instance after a while, and goes on with another one.
     Forever,
-    /// Not at all: it suspends.
+    /// Not at all: it suspends, and so does what it calls. It goes on as long as what it has called settles what it waits for.
     None,
 }
 

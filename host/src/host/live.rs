@@ -1,11 +1,13 @@
 //! Who holds an execution, at most one task of this host at a time, and who waits for its end.
 
 use super::Report;
-use crate::bridge::{Bridge, Notice};
+use super::activity::{Activity, Busy};
+use crate::bridge::{Bridge, Notice, Patience};
 use crate::id::{ExecutionId, PromiseId};
 use crate::store::operation::Event;
 use crate::store::record::Promise;
 use crate::store::{self, Applied};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
@@ -18,7 +20,7 @@ pub(super) type Outcome = Option<Result<Report, Arc<super::Error>>>;
 #[derive(Debug)]
 pub(super) enum Note {
     /// A task may be acquired.
-    Execute(ExecutionId),
+    Execute(ExecutionId, Busy),
     /// An execution that somebody waits for has ended although nobody ran it.
     Ended(ExecutionId),
 }
@@ -29,8 +31,9 @@ pub(super) struct Live {
     freed: Notify,
     /// Who waits for the end of an execution, also while nobody holds it.
     outcomes: Mutex<HashMap<ExecutionId, watch::Sender<Outcome>>>,
-    /// The roots of the executions that were started or resumed here.
-    roots: Mutex<HashSet<String>>,
+    /// The roots of the executions that were started or resumed here, and how long these wait.
+    roots: Mutex<HashMap<String, Patience>>,
+    activity: Arc<Activity>,
     /// Executions that go on interrupted.
     taken_back: Mutex<HashSet<ExecutionId>>,
     /// The address of the worker group of this host.
@@ -57,6 +60,7 @@ pub(super) struct Running {
 pub(super) struct Claim {
     live: Arc<Live>,
     id: ExecutionId,
+    _busy: Busy,
 }
 
 /// What a claim came to.
@@ -70,7 +74,8 @@ pub(super) enum Claimed {
 impl Live {
     pub(super) fn new(target: Arc<str>, notes: UnboundedSender<Note>) -> Self {
         let (held, freed, outcomes, roots) = (Mutex::default(), Notify::new(), Mutex::default(), Mutex::default());
-        Self { held, freed, outcomes, roots, taken_back: Mutex::default(), target, notes }
+        let (activity, taken_back) = (Arc::default(), Mutex::default());
+        Self { held, freed, outcomes, roots, activity, taken_back, target, notes }
     }
 
     /// Claims an execution, after whoever is about to run it, or to let go of it.
@@ -80,7 +85,7 @@ impl Live {
             Some(_) => None,
             None => {
                 held.insert(id.clone(), Held::Reserved(Vec::new()));
-                Some(Claimed::Free(Claim { live: Arc::clone(self), id: id.clone() }))
+                Some(Claimed::Free(Claim { live: Arc::clone(self), id: id.clone(), _busy: self.busy(id) }))
             }
         })
         .await
@@ -122,15 +127,39 @@ impl Live {
         }
     }
 
-    /// Notes that an execution was started or resumed here.
-    /// False when that is known.
-    pub(super) fn note_root(&self, id: &ExecutionId) -> bool {
-        lock(&self.roots).insert(id.root().to_owned())
+    /// Notes that an execution was started or resumed here, and how long it waits: what it calls does so, too.
+    /// False when it was noted before.
+    pub(super) fn note_root(&self, id: &ExecutionId, patience: Patience) -> bool {
+        match lock(&self.roots).entry(id.root().to_owned()) {
+            Entry::Occupied(mut known) => {
+                known.insert(patience);
+                false
+            }
+            Entry::Vacant(fresh) => {
+                fresh.insert(patience);
+                true
+            }
+        }
     }
 
     /// Whether an execution is, or was called by, one that was started or resumed here.
     pub(super) fn is_ours(&self, id: &ExecutionId) -> bool {
-        lock(&self.roots).contains(id.root())
+        lock(&self.roots).contains_key(id.root())
+    }
+
+    /// How long an execution waits that is taken up here.
+    pub(super) fn patience(&self, id: &ExecutionId) -> Patience {
+        lock(&self.roots).get(id.root()).copied().unwrap_or(Patience::Forever)
+    }
+
+    /// Somebody is about to do something for an execution.
+    pub(super) fn busy(&self, id: &ExecutionId) -> Busy {
+        self.activity.begin(id)
+    }
+
+    /// Waits until nothing is done any more for an execution, for what it was called by, or for what was called there.
+    pub(super) async fn at_rest(&self, id: &ExecutionId) {
+        self.activity.at_rest(id).await;
     }
 
     /// Notes that an execution goes on interrupted.
@@ -179,7 +208,8 @@ impl Live {
                 Event::Settled(promise) => self.settled(promise),
                 Event::Execute { id, target, .. } if **target == *self.target => {
                     if let Ok(id) = id.parse() {
-                        self.note(Note::Execute(id));
+                        let busy = self.busy(&id);
+                        self.note(Note::Execute(id, busy));
                     }
                 }
                 Event::Execute { .. } | Event::Unblock { .. } => {}

@@ -1,9 +1,10 @@
 //! The public face: a host that starts, resumes, settles and cancels executions over one store.
 //!
 //! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `load` finds what that needs, `conclude` writes down how a run ended,
-//! `schedule` starts at given times, `work` takes up what is offered and lets time pass, `settle` lets people and clients answer, `travel` replays and forks, `live` says who holds an execution, `view`
+//! `schedule` starts at given times, `work` takes up what is offered and lets time pass, `settle` lets people and clients answer, `travel` replays and forks, `live` says who holds an execution, `activity` whether anything is done for it, `view`
 //! reads a store for people, `error` is what can go wrong.
 
+mod activity;
 mod component;
 mod conclude;
 mod difference;
@@ -167,7 +168,6 @@ impl Everstep {
         Some(state.next.max(state.progress.steps))
     }
 
-    /// Replaces the ceiling, or lifts it: from the next decision on, every call of every execution needs this policy's grant, too. What was
     /// The component in a file; nothing of it is read if the cache of this host knows the unchanged file.
     ///
     /// # Errors
@@ -176,6 +176,7 @@ impl Everstep {
         Component::open(path, self.inner.engines.cache_folder())
     }
 
+    /// Replaces the ceiling, or lifts it: from the next decision on, every call of every execution needs this policy's grant, too. What was
     /// decided stays decided, and connections that are open stay open.
     pub fn set_ceiling(&self, policy: Option<Policy>) {
         self.inner.grants.set_ceiling(policy);

@@ -144,7 +144,7 @@ impl Run {
         self
     }
 
-    /// The same, suspended as soon as it would wait for a promise.
+    /// The same, suspended as soon as it would wait for a promise that neither it nor what it calls can go on to settle.
     #[must_use]
     pub fn without_waiting(mut self) -> Self {
         self.patience = Patience::None;
@@ -234,7 +234,7 @@ impl Everstep {
         let Some(execution) = self.inner.committer.store().execution(id)? else {
             return Err(Error::UnknownExecution(id.clone()));
         };
-        self.take_up_calls(id)?;
+        self.take_up_calls(id, patience)?;
         self.take_up(claim, execution, component, patience, None).await?;
         Ok(handle)
     }
@@ -259,7 +259,7 @@ impl Everstep {
         if let Err(error) = serde_json::from_str::<&serde_json::value::RawValue>(&run.args) {
             return Err(Error::Arguments { reason: error.to_string() });
         }
-        let handle = self.handle(&run.id);
+        let mut handle = self.handle(&run.id);
         let claim = match self.inner.live.claim(&run.id).await {
             Claimed::Running(Running { bridge, args }) => {
                 check_same(&run, &bridge.function, &args)?;
@@ -276,7 +276,7 @@ impl Everstep {
             None => Some(self.create(claim, run).await?),
             Some(_) => {
                 let execution = store.execution(&run.id)?.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
-                self.take_up_calls(&run.id)?;
+                self.take_up_calls(&run.id, run.patience)?;
                 check_same(&run, &execution.function, &execution.args)?;
                 if !execution.state.is_final() {
                     self.check_policy(&run, execution.policy)?;
@@ -333,7 +333,7 @@ impl Everstep {
             inner.committer.submit(blobs.into_iter().flatten().chain([created]), Vec::new())
         };
         let (component, patience) = (loaded, run.patience);
-        self.inner.live.note_root(&execution.id);
+        self.inner.live.note_root(&execution.id, patience);
         let activation = Activation { claim, execution, version: 1, component, grants, state, patience, permit: None };
         Ok(self.activate(activation))
     }
@@ -510,18 +510,14 @@ impl Everstep {
             Ok(ended) => ended,
             Err(_) => Err(self.give_up(&bridge).await),
         };
-        let id = bridge.id.clone();
+        let (id, version) = (bridge.id.clone(), bridge.claim.version);
         drop(bridge);
         let live = Arc::clone(&self.inner.live);
         let outcome = match ended {
-            Ok(Concluded::GoOn) => {
-                drop(claim);
-                return self.go_on(id, patience);
-            }
+            Ok(Concluded::GoOn) => return self.go_on(claim, id, patience),
             Ok(Concluded::TakenBack) => {
                 live.note_taken_back(&id);
-                drop(claim);
-                return self.go_on(id, patience);
+                return self.go_on(claim, id, patience);
             }
             Ok(Concluded::Over(report)) => Ok(report),
             Err(error) => Err(Arc::new(error)),
@@ -529,15 +525,33 @@ impl Everstep {
         let rests = matches!(&outcome, Ok(report) if report.state == store::State::Suspended);
         // The claim, and the hold on the store, end before the outcome is known: whoever saw it may resume at once.
         drop(claim);
+        let told = match patience {
+            _ if !rests => true,
+            Patience::Forever => false,
+            Patience::None => self.is_left_suspended(&id, version).await,
+        };
         drop(self);
-        if !rests || patience == Patience::None {
+        if told {
             live.tell(&id, outcome);
         }
     }
 
+    /// Whether an execution is still suspended once everything that it has called has gone as far as it can. If not, another run of it
+    /// tells what it came to.
+    async fn is_left_suspended(&self, id: &ExecutionId, version: u64) -> bool {
+        self.inner.live.at_rest(id).await;
+        // A store that fails is told to everybody.
+        let task = self.reader().task(id);
+        task.is_ok_and(|task| (task.state, task.version) == (TaskState::Suspended, version))
+    }
+
     /// What an execution waited for has come in the moment in which it was suspended.
-    fn go_on(self, id: ExecutionId, patience: Patience) {
+    fn go_on(self, claim: Claim, id: ExecutionId, patience: Patience) {
+        let busy = self.inner.live.busy(&id);
+        drop(claim);
         tokio::spawn(async move {
+            // Until it has a claim again.
+            let _busy = busy;
             let resumed = self.resume(&id, patience).await;
             if let Err(error) = resumed {
                 self.inner.live.tell(&id, Err(Arc::new(error)));
@@ -714,15 +728,6 @@ fn string_length(text: &str) -> usize {
     end.map_or(text.len(), |end| end + 2)
 }
 
-/// Randomness for a new execution, from the operating system.
-#[allow(clippy::disallowed_methods, reason = "a seed is made before the execution starts")]
-fn fresh_seed() -> [u8; 32] {
-    let mut seed = [0; 32];
-    seed[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-    seed[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-    *blake3::hash(&seed).as_bytes()
-}
-
 /// What of a run does not hold for the execution of its id that was there before.
 fn disregarded(run: &Run, began: Digest, deadline_ms: Option<u64>, ended: bool) -> Vec<Disregarded> {
     let timeout = run.timeout.map(|_| Disregarded::Timeout { deadline_ms });
@@ -732,6 +737,15 @@ fn disregarded(run: &Run, began: Digest, deadline_ms: Option<u64>, ended: bool) 
         Disregarded::Component { began, ended }
     });
     timeout.into_iter().chain(other).collect()
+}
+
+/// Randomness for a new execution, from the operating system.
+#[allow(clippy::disallowed_methods, reason = "a seed is made before the execution starts")]
+fn fresh_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    seed[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    seed[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    *blake3::hash(&seed).as_bytes()
 }
 
 #[cfg(test)]

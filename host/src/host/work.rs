@@ -1,5 +1,6 @@
 //! What a host does by itself: it takes up what the store offers, and lets time pass there.
 
+use super::activity::Busy;
 use super::live::Note;
 use super::{Error, Everstep, Inner, Report};
 use crate::bridge::Patience;
@@ -47,30 +48,33 @@ impl Everstep {
             committer.submit(held.into_iter().map(release), Vec::new());
             committer.request();
         }
-        offered.iter().filter_map(|id| id.parse().ok()).for_each(|id| self.take_up_later(id));
+        offered.iter().filter_map(|id| id.parse().ok()).for_each(|id| self.take_up_later(id, None));
         Ok(())
     }
 
-    /// Takes up what is offered of the calls of an execution that is started or resumed here.
-    pub(super) fn take_up_calls(&self, id: &ExecutionId) -> Result<(), Error> {
-        if self.inner.live.note_root(id) && self.inner.scope == Scope::Started {
+    /// Takes up what is offered of the calls of an execution that is started or resumed here; they wait as long as it does.
+    pub(super) fn take_up_calls(&self, id: &ExecutionId, patience: Patience) -> Result<(), Error> {
+        if self.inner.live.note_root(id, patience) && self.inner.scope == Scope::Started {
             let Ok(root) = id.root().parse() else { return Ok(()) };
             let offered = self.inner.committer.store().offers_within(&root)?;
             let calls = offered.iter().filter_map(|call| call.parse::<ExecutionId>().ok()).filter(|call| call != id);
-            calls.for_each(|call| self.take_up_later(call));
+            calls.for_each(|call| self.take_up_later(call, None));
         }
         Ok(())
     }
 
-    fn take_up_later(&self, id: ExecutionId) {
+    /// `busy`: of who offers it.
+    fn take_up_later(&self, id: ExecutionId, busy: Option<Busy>) {
         let covered = match self.inner.scope {
             Scope::Everything => true,
             Scope::Started => self.inner.live.is_ours(&id),
             Scope::Nothing => false,
         };
         if covered {
-            let host = self.clone();
+            let (host, busy) = (self.clone(), busy.unwrap_or_else(|| self.inner.live.busy(&id)));
             tokio::spawn(async move {
+                // Until it has a claim of its own.
+                let _busy = busy;
                 if let Err(error) = host.take_up_offered(&id).await {
                     tracing::error!(%id, %error, "the execution cannot be taken up");
                     host.inner.live.tell(&id, Err(Arc::new(error)));
@@ -93,7 +97,7 @@ impl Everstep {
         if execution.state != State::Pending || promise.target() != Some(&*self.inner.target) {
             return Ok(());
         }
-        let taken = self.take_up(claim, execution.clone(), None, Patience::Forever, permit).await;
+        let taken = self.take_up(claim, execution.clone(), None, self.inner.live.patience(id), permit).await;
         match taken {
             Ok(_) => Ok(()),
             Err(error @ Error::Store(_)) => Err(error),
@@ -135,7 +139,7 @@ async fn take_notes(host: Weak<Inner>, mut notes: UnboundedReceiver<Note>) {
         let Some(inner) = host.upgrade() else { return };
         let host = Everstep { inner };
         match note {
-            Note::Execute(id) => host.take_up_later(id),
+            Note::Execute(id, busy) => host.take_up_later(id, Some(busy)),
             Note::Ended(id) => drop(tokio::spawn(async move {
                 host.inner.live.let_go(&id).await;
                 if let Err(error) = host.tell_stored(&id) {
