@@ -4,7 +4,7 @@ use super::place::{Span, StoreArg};
 use super::stream::{JsonList, Rows, Stream};
 use super::text;
 use super::{Exit, Failure, Outcome, complain, report};
-use everstep::store::{Execution, Place, Query, State};
+use everstep::store::{Execution, Failure as Failed, FailureKind, Place, Query, State};
 use everstep::{ExecutionId, Reader};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -105,11 +105,16 @@ pub(crate) fn run(args: Args) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What is stored with an execution that runs may lag behind its journal. One that cannot be read is listed all the same.
+/// What is stored with an execution may lag behind its journal, unless its own run has written how it stands. One whose journal cannot be
+/// read is listed all the same.
 fn up_to_date(reader: &Reader, mut execution: Execution) -> Execution {
-    if execution.state == State::Running
-        && let Ok(steps) = reader.count_steps(&execution.id)
-    {
+    let returned = |failure: &Failed| matches!(failure.kind, FailureKind::Returned(_));
+    let own = match execution.state {
+        State::Completed | State::Suspended => true,
+        State::Failed => execution.progress.error.as_ref().is_some_and(returned),
+        State::Pending | State::Running | State::Halted | State::Canceled => false,
+    };
+    if !own && let Ok(steps) = reader.count_steps(&execution.id) {
         execution.progress.steps = steps;
     }
     execution
