@@ -14,13 +14,13 @@ const POLICY: &str = "version = 1\n[clock]\nmode = \"recorded\"\n[random]\nmode 
     [audit]\nfile = \"audit.jsonl\"\n";
 
 /// A folder with a policy and the component of the suite's functions.
-struct Desk {
-    dir: TempDir,
-    component: String,
+pub(crate) struct Desk {
+    pub(crate) dir: TempDir,
+    pub(crate) component: String,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("policy.toml"), POLICY).unwrap();
         std::fs::create_dir(dir.path().join("out")).unwrap();
@@ -28,7 +28,7 @@ impl Desk {
         Self { dir, component: component.to_str().unwrap().to_owned() }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.args(args).current_dir(self.dir.path()).env_remove("EVERSTEP_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -37,23 +37,23 @@ impl Desk {
 
     /// The exit code, and the JSON object on standard output.
     #[track_caller]
-    fn json(&self, args: &[&str]) -> (i32, Value) {
+    pub(crate) fn json(&self, args: &[&str]) -> (i32, Value) {
         let output = self.command(&[args, &["--json"]].concat()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         let object = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"));
         (output.status.code().unwrap_or(-1), object)
     }
 
-    fn run<'a>(&'a self, function: &'a str, args: &'a str, id: &'a str) -> Vec<&'a str> {
+    pub(crate) fn run<'a>(&'a self, function: &'a str, args: &'a str, id: &'a str) -> Vec<&'a str> {
         vec!["run", &self.component, function, "--args", args, "--policy", "policy.toml", "--id", id]
     }
 
-    fn read(&self, file: &str) -> String {
+    pub(crate) fn read(&self, file: &str) -> String {
         std::fs::read_to_string(self.dir.path().join(file)).unwrap_or_default()
     }
 }
 
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent().and_then(Path::parent).unwrap().join("everstep")
 }

@@ -5,6 +5,7 @@ mod approvals;
 mod children;
 mod cli;
 mod cli_list;
+mod cli_told;
 mod cli_travel;
 mod determinism;
 mod divergence;
