@@ -2,7 +2,9 @@
 
 use everstep_tests::guests;
 use serde_json::{Value, json};
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
@@ -354,4 +356,60 @@ fn wait_until(deadline: std::time::Duration, mut holds: impl FnMut() -> bool) {
         std::thread::sleep(step);
     }
     panic!("it did not happen within {deadline:?}");
+}
+
+/// Names of folders that mean something to SQLite, a shell, a URL, or an option parser.
+const ODD_NAMES: [&[u8]; 9] = [
+    b"file:abc?mode=memory",
+    b"file:abc",
+    b"file:a/b?mode=ro&cache=shared",
+    b":memory:",
+    b"a?b#c%41 d&e",
+    b"-x",
+    b"it's \\ \"quoted\"",
+    b"two\nlines",
+    b"\xff\xfe not UTF-8",
+];
+
+#[test]
+fn a_store_is_a_folder_whatever_its_name_is() {
+    for name in ODD_NAMES.map(OsStr::from_bytes) {
+        let desk = Desk::new();
+        let [approval, policy] = desk.approval();
+        let before = std::fs::read_dir(desk.path()).unwrap().count();
+        let store = OsString::from_iter([OsStr::new("--store="), name]);
+        let run = |args: &[&str]| Done::from(desk.command(args).arg(&store).output().unwrap());
+        let ran = run(&["run", &approval, "publish", "--policy", &policy, "--id", "a", "--no-wait"]);
+        let hinted = ran.stderr.rsplit(" --store ").next().unwrap().trim_end();
+        let listed = run(&["list", "--json"]);
+        assert_eq!(listed.json()["executions"][0]["id"], "a", "{name:?}: {listed:?}");
+        assert!(desk.path().join(name).join("store.db").is_file(), "{name:?}");
+        let made = std::fs::read_dir(desk.path()).unwrap().count() - before;
+        assert_eq!(made, 1, "{name:?}: more than the folder was made");
+
+        // What the hint names is the same folder for a shell.
+        let script = format!("exec \"$0\" show a --json --store {hinted}");
+        let shell = Command::new("bash").arg("-c").arg(script).arg(binary()).current_dir(desk.path()).output().unwrap();
+        assert_eq!(Done::from(shell).json()["id"], "a", "{name:?}: {hinted}");
+    }
+    let empty = Desk::new().run(&["list", "--store", ""]);
+    assert!(empty.code == 2 && empty.stderr.contains("the name of the store is empty"), "{empty:?}");
+}
+
+#[test]
+fn a_policy_an_audit_log_and_a_cache_are_files_whatever_their_names_are() {
+    let hello = component("hello");
+    let allow = "version = 1\n[audit]\nfile = \"file:log?mode=memory\"\n[[capability]]\nname = \"print\"\n";
+    for name in ODD_NAMES.into_iter().filter(|name| std::str::from_utf8(name).is_ok()).map(OsStr::from_bytes) {
+        let (desk, here) = (Desk::new(), Path::new("."));
+        let folder = desk.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("policy.toml"), allow).unwrap();
+        let mut run = desk.command(&["run", &hello, "hello", "--args", "\"Ada\"", "--store", "memory", "--policy"]);
+        let run = run.arg(here.join(name).join("policy.toml")).arg("--cache").arg(here.join(name));
+        let done = Done::from(run.output().unwrap());
+        assert_eq!(done.code, 0, "{name:?}: {done:?}");
+        assert!(folder.join("file:log?mode=memory").is_file(), "{name:?}");
+        assert!(std::fs::read_dir(&folder).unwrap().count() > 2, "{name:?}: nothing is in the cache");
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let dir = guest_build::new_crate(&args.name)?;
-    let name = text::shell(&args.name.to_string_lossy()).into_owned();
+    let name = text::shell_path(&args.name);
     print(&format!("created {}\nrun it: everstep run {name} greet --policy {name}/policy.toml\n", dir.display()))?;
     Ok(Exit::Done)
 }

@@ -1,8 +1,9 @@
 //! The store that a command works on.
 
 use super::{Failure, compiling, text};
+use clap::builder::{OsStringValueParser, TypedValueParser, ValueParserFactory};
 use everstep::{Builder, Component, Everstep, Policy, Reader, Scope, network};
-use std::convert::Infallible;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -111,14 +112,23 @@ impl NetworkArg {
     }
 }
 
-impl FromStr for Place {
-    type Err = Infallible;
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text == "memory" { Self::Memory } else { Self::Folder(text.into()) })
+impl ValueParserFactory for Place {
+    type Parser = clap::builder::ValueParser;
+    /// Any name of a folder, UTF-8 or not.
+    fn value_parser() -> Self::Parser {
+        OsStringValueParser::new().try_map(Self::parse).into()
     }
 }
 
 impl Place {
+    fn parse(name: OsString) -> Result<Self, &'static str> {
+        match name.to_str() {
+            Some("") => Err("the name of the store is empty; name a folder, or memory"),
+            Some("memory") => Ok(Self::Memory),
+            _ => Ok(Self::Folder(name.into())),
+        }
+    }
+
     /// A host over this store.
     pub(crate) fn host(&self) -> Builder {
         match self {
@@ -157,7 +167,7 @@ impl Place {
         match self {
             Self::Memory => " --store memory".to_owned(),
             Self::Folder(dir) if dir == Path::new(".everstep") => String::new(),
-            Self::Folder(dir) => format!(" --store {}", text::shell(&dir.to_string_lossy())),
+            Self::Folder(dir) => format!(" --store {}", text::shell_path(dir)),
         }
     }
 

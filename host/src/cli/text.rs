@@ -1,6 +1,8 @@
 //! Text for people: guest text made harmless, times, sizes, and aligned tables.
 
 use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Guest text on a terminal, as it was printed but for control characters, which appear as escapes. Line ends, tabs and
 /// colours (`ESC [ numbers m`) stay.
@@ -97,6 +99,23 @@ pub(crate) fn shell(word: &str) -> Cow<'_, str> {
         return Cow::Borrowed(word);
     }
     Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
+/// A path as a word for a shell, which no command takes for an option; a name that a terminal cannot show as it is, byte by byte.
+pub(crate) fn shell_path(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    let here = if bytes.starts_with(b"-") { "./" } else { "" };
+    match path.to_str().filter(|text| !text.chars().any(is_control)) {
+        Some(text) => shell(&format!("{here}{text}")).into_owned(),
+        None => {
+            let escaped = bytes.iter().map(|byte| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+                b' '..=b'~' => char::from(*byte).to_string(),
+                _ => format!("\\x{byte:02x}"),
+            });
+            format!("$'{here}{}'", escaped.collect::<String>())
+        }
+    }
 }
 
 /// Rows under a head, each column as wide as its longest cell so far.

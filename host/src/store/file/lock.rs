@@ -54,6 +54,9 @@ pub(super) fn create_dir(dir: &Path) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
     }
+    if dir.as_os_str().is_empty() {
+        return Err(Error::Open { dir: dir.to_owned(), reason: "its name is empty; name a folder".to_owned() });
+    }
     create_durably(dir).map_err(|error| cannot_open(dir, "", &error))
 }
 
