@@ -30,7 +30,7 @@ pub(crate) enum Command {
 pub(crate) struct Create {
     /// The id of the schedule: letters, digits, - and _
     id: String,
-    /// When, in UTC: five fields, or six with seconds before them, or seven with a year behind them
+    /// When, in UTC: five fields, or six with seconds before them, or seven with a year after them
     #[arg(long, value_name = "CRON")]
     cron: String,
     /// A component, or a crate folder, which is built when its sources are newer

@@ -1,5 +1,8 @@
 //! When a schedule fires: a cron expression in UTC.
 
+#[cfg(test)]
+mod tests;
+
 use croner::parser::CronParser;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
@@ -11,46 +14,74 @@ pub(crate) struct Cron(croner::Cron);
 /// The longest expression, in bytes.
 const MAX_LENGTH: usize = 256;
 
-/// The fields of a full expression. Seconds and year may be left out.
-const FIELDS: [&str; 7] = ["second", "minute", "hour", "day of the month", "month", "day of the week", "year"];
+/// The fields of a full expression, and all that each may hold. Seconds and year may be left out.
+const FIELDS: [(&str, &str); 7] = [
+    ("second", "0-59"),
+    ("minute", "0-59"),
+    ("hour", "0-23"),
+    ("day of the month", "1-31"),
+    ("month", "1-12"),
+    ("day of the week", "0-7"),
+    ("year", "1-5000"),
+];
 
+const DAY: usize = 3;
 const MONTH: usize = 4;
 const WEEKDAY: usize = 5;
 const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
+/// The names of whole expressions.
+const NICKNAMES: [(&str, &str); 7] = [
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+    ("@monthly", "0 0 1 * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@hourly", "0 * * * *"),
+];
+
+/// What an expression may be, for those who wished for something else.
+const SUPPORTED: &str = "supported are, in UTC, five fields (minute hour day month weekday), six (seconds first) or seven (a year \
+    last), each of *, numbers, lists, ranges a-b, steps */n and a-b/n, names such as JAN and MON; for days also L and W, for weekdays \
+    FRIL and MON#2; or one of @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly";
+
 impl Cron {
     /// Reads `minute hour day month weekday`, or 6 fields with seconds before them, or 7 with a year after them.
     ///
-    /// A list, a range, a step and a name (`MON`, `JAN`) are as in Vixie cron, and so is that a day fires when either the day of
-    /// the month or the weekday matches, if both are given. `L`, `W` and `#` are as in Quartz. `@daily` and its like are known.
+    /// A list, a range, a step and a name (`MON`, `JAN`) are as in Vixie cron. So are the two day fields: if either begins with `*`, a
+    /// day fires when both match, else when one of them does. `L`, `W` and `#` are as in Quartz. `@daily` and its like are known.
     ///
     /// # Errors
-    /// Says which field is wrong and why, or that the expression is.
+    /// Says which field is wrong and why, or that the expression is; and what is supported.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_LENGTH {
             return Err(format!("a cron expression has at most {MAX_LENGTH} bytes"));
         }
-        let wrong = |reason: String| format!("the cron expression {text:?} cannot be used: {reason}");
+        check(text).and_then(|()| Self::stored(text)).map_err(|reason| {
+            let text: String = text.trim().escape_debug().collect();
+            format!("the cron expression \"{text}\" cannot be used: {reason}; {SUPPORTED}")
+        })
+    }
+
+    /// Reads an expression that was parsed once, maybe by an earlier build that refused less.
+    ///
+    /// # Errors
+    /// It never was an expression.
+    pub(crate) fn stored(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        if text.starts_with('@') {
-            return parse(text).map(Self).map_err(wrong);
-        }
+        let known = NICKNAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+        let text = known.map_or(text, |(_, expression)| expression);
         let fields: Vec<&str> = text.split_whitespace().collect();
-        let first = match fields.len() {
-            5 => 1,
-            6 | 7 => 0,
-            other => {
-                return Err(wrong(format!(
-                    "it has {other} fields, not 5 (minute hour day month weekday), 6 (seconds first) or 7 (a year last)"
-                )));
-            }
+        let first = first_field(&fields);
+        let begins_with_star = |field: usize| {
+            let text = field.checked_sub(first).and_then(|index| fields.get(index));
+            text.is_some_and(|text| text.starts_with('*'))
         };
-        for (index, field) in fields.iter().enumerate() {
-            let index = first + index;
-            check(index, field).map_err(|reason| wrong(format!("{field:?} as the {}: {reason}", FIELDS[index])))?;
-        }
-        parse(text).map(Self).map_err(wrong)
+        let whole = fields.iter().zip(FIELDS.iter().skip(first)).map(|(field, (_, all))| without_star(field, all));
+        let text = whole.collect::<Vec<_>>().join(" ");
+        read(&text, begins_with_star(DAY) || begins_with_star(WEEKDAY)).map(Self)
     }
 
     /// The first firing strictly after a time, both in milliseconds since the Unix epoch; `None` if there is none.
@@ -62,10 +93,51 @@ impl Cron {
     }
 }
 
-/// Refuses what the parser would take for something else, or could never match; then parses the field alone.
-fn check(index: usize, field: &str) -> Result<(), String> {
+/// Refuses what the parser would take for something else, or could never match.
+fn check(text: &str) -> Result<(), String> {
+    let text = text.trim();
+    if text.starts_with('@') {
+        let known = NICKNAMES.iter().any(|(name, _)| name.eq_ignore_ascii_case(text));
+        return if known { Ok(()) } else { Err("there is no such name".to_owned()) };
+    }
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    if let Some(zone) = fields.iter().find(|field| names_a_zone(field)) {
+        return Err(format!("{zone:?} asks for a time zone, and schedules fire in UTC"));
+    }
+    if !(5..=7).contains(&fields.len()) {
+        let count = fields.len();
+        return Err(format!(
+            "it has {count} fields, not 5 (minute hour day month weekday), 6 (seconds first) or 7 (a year last)"
+        ));
+    }
+    for (index, field) in (first_field(&fields)..).zip(&fields) {
+        check_field(index, field).map_err(|reason| format!("{field:?} as the {}: {reason}", FIELDS[index].0))?;
+    }
+    Ok(())
+}
+
+/// `CRON_TZ=Europe/Berlin`, `TZ=UTC`, or the bare name of a zone.
+fn names_a_zone(field: &str) -> bool {
+    let area = field.split_once('/').map_or("", |(area, _)| area);
+    let is_area = area.len() > 3 && area.bytes().all(|byte| byte.is_ascii_alphabetic());
+    field.contains('=') || is_area || ["UTC", "GMT", "Z", "LOCAL"].iter().any(|zone| zone.eq_ignore_ascii_case(field))
+}
+
+/// The position among all fields of the first one that is there.
+fn first_field(fields: &[&str]) -> usize {
+    usize::from(fields.len() == 5)
+}
+
+/// Parses one field alone.
+fn check_field(index: usize, field: &str) -> Result<(), String> {
     if field.split(',').any(str::is_empty) {
         return Err("an entry of the list is empty".to_owned());
+    }
+    if field.contains('?') {
+        return Err("? is not known; write * for any".to_owned());
+    }
+    if let Some(illegal) = field.chars().find(|one| !one.is_ascii_alphanumeric() && !"*,-/#".contains(*one)) {
+        return Err(format!("illegal character {illegal:?}"));
     }
     let field = field.to_ascii_uppercase();
     let names: &[&str] = match index {
@@ -83,127 +155,20 @@ fn check(index: usize, field: &str) -> Result<(), String> {
         return Err("L needs a weekday before it, such as FRIL for the last Friday".to_owned());
     }
     let mut fields = ["*"; 7];
+    let field = without_star(&field, FIELDS[index].1);
     fields[index] = &field;
-    parse(&fields.join(" ")).map(drop)
+    read(&fields.join(" "), false).map(drop)
 }
 
-fn parse(text: &str) -> Result<croner::Cron, String> {
-    CronParser::new().parse(text).map_err(|error| error.to_string())
+/// A field whose list names no `*`: the parser knows that only as the whole field, and before a step.
+fn without_star(field: &str, all: &str) -> String {
+    if !field.contains(',') {
+        return field.to_owned();
+    }
+    field.split(',').map(|entry| if entry == "*" { all } else { entry }).collect::<Vec<_>>().join(",")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ms(time: &str) -> u64 {
-        u64::try_from(time.parse::<Timestamp>().unwrap().as_millisecond()).unwrap()
-    }
-
-    /// The firings after a time.
-    fn firings(expression: &str, after: &str, count: usize) -> Vec<String> {
-        let cron = Cron::parse(expression).unwrap();
-        let next = |&after: &u64| cron.next_after(after);
-        std::iter::successors(next(&ms(after)), next)
-            .take(count)
-            .map(|ms| Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap().to_string())
-            .collect()
-    }
-
-    fn first(expression: &str, after: &str) -> String {
-        firings(expression, after, 1).remove(0)
-    }
-
-    #[test]
-    fn cron_fires_strictly_after_the_time() {
-        let every_five_minutes = ["2026-01-01T00:05:00Z", "2026-01-01T00:10:00Z"];
-        assert_eq!(firings("*/5 * * * *", "2026-01-01T00:00:00Z", 2), every_five_minutes);
-        assert_eq!(first("*/5 * * * *", "2025-12-31T23:59:59.999Z"), "2026-01-01T00:00:00Z");
-        assert_eq!(first("*/5 * * * *", "2026-01-01T00:00:00.001Z"), "2026-01-01T00:05:00Z");
-    }
-
-    #[test]
-    fn cron_knows_the_ends_of_months() {
-        let ends = ["2026-02-28T12:00:00Z", "2026-03-31T12:00:00Z", "2026-04-30T12:00:00Z"];
-        assert_eq!(firings("0 12 L * *", "2026-02-01T00:00:00Z", 3), ends);
-        let long = ["2026-01-31T00:00:00Z", "2026-03-31T00:00:00Z", "2026-05-31T00:00:00Z"];
-        assert_eq!(firings("0 0 31 * *", "2026-01-01T00:00:00Z", 3), long);
-        assert_eq!(firings("0 0 29 2 *", "2026-01-01T00:00:00Z", 2), ["2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"]);
-        assert_eq!(first("0 0 29 2 *", "2096-03-01T00:00:00Z"), "2104-02-29T00:00:00Z");
-    }
-
-    #[test]
-    fn cron_knows_names_ranges_lists_and_steps() {
-        // The first of January 2026 is a Thursday.
-        let days = ["2026-01-01T09:00:00Z", "2026-01-02T09:00:00Z", "2026-01-05T09:00:00Z"];
-        assert_eq!(firings("0 9 * * mon-fri", "2026-01-01T00:00:00Z", 3), days);
-        assert_eq!(first("0 0 * * SUN", "2026-01-01T00:00:00Z"), "2026-01-04T00:00:00Z");
-        assert_eq!(first("0 0 * * 7", "2026-01-01T00:00:00Z"), "2026-01-04T00:00:00Z");
-        assert_eq!(first("0 0 * * FRIL", "2026-01-01T00:00:00Z"), "2026-01-30T00:00:00Z");
-        assert_eq!(first("0 0 * * MON#2", "2026-01-01T00:00:00Z"), "2026-01-12T00:00:00Z");
-        assert_eq!(first("0 0 1 APR,OCT *", "2026-01-01T00:00:00Z"), "2026-04-01T00:00:00Z");
-        let steps = ["2026-01-01T08:15:00Z", "2026-01-01T08:35:00Z", "2026-01-01T10:15:00Z"];
-        assert_eq!(firings("15-40/20 8-17/2 * * *", "2026-01-01T00:00:00Z", 3), steps);
-        assert_eq!(first("0 0 13 * FRI", "2026-01-01T00:00:00Z"), "2026-01-02T00:00:00Z", "either of the two days");
-        assert_eq!(first("@daily", "2026-01-01T00:00:00Z"), "2026-01-02T00:00:00Z");
-    }
-
-    #[test]
-    fn cron_takes_seconds_and_a_year() {
-        assert_eq!(first("*/10 * * * * *", "2026-01-01T00:00:00Z"), "2026-01-01T00:00:10Z");
-        assert_eq!(
-            firings("30 0 12 1 1 * 2038,2040", "2026-01-01T00:00:00Z", 3),
-            ["2038-01-01T12:00:30Z", "2040-01-01T12:00:30Z"]
-        );
-        assert_eq!(first("7 14 3 19 1 *", "2038-01-19T03:14:07Z"), "2039-01-19T03:14:07Z");
-        assert_eq!(first("0 0 1 1 *", "4998-06-01T00:00:00Z"), "4999-01-01T00:00:00Z");
-    }
-
-    #[test]
-    fn cron_ends_where_nothing_fires() {
-        for never in [
-            "0 0 30 2 *",
-            "0 0 31 * +MON#1",
-            "0 0 31 4,6,9,11 *",
-            "0 0 31W 2 *",
-            "0 0 0 1 1 * 2020",
-            "* * * 30 2 * 4999",
-        ] {
-            assert_eq!(Cron::parse(never).unwrap().next_after(ms("2026-01-01T00:00:00Z")), None, "{never}");
-        }
-        let cron = Cron::parse("* * * * *").unwrap();
-        let end_of_time = u64::try_from(Timestamp::MAX.as_millisecond()).unwrap();
-        for far in [end_of_time - 60_000, end_of_time, end_of_time + 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX]
-        {
-            assert_eq!(cron.next_after(far), None);
-        }
-        assert_eq!(cron.next_after(0), Some(60_000));
-    }
-
-    #[test]
-    fn cron_says_what_is_wrong() {
-        for (text, reason) in [
-            ("", "it has 0 fields, not 5"),
-            ("* * * *", "it has 4 fields, not 5"),
-            ("* * * * * * * *", "it has 8 fields"),
-            ("60 * * * *", r#""60" as the minute: "#),
-            ("* 24 * * *", r#""24" as the hour: "#),
-            ("* * 0 * *", r#""0" as the day of the month: "#),
-            ("* * * 13 *", r#""13" as the month: "#),
-            ("* * * * 8", r#""8" as the day of the week: "#),
-            ("*/0 * * * *", "cannot be zero"),
-            ("5-1 * * * *", r#""5-1" as the minute: "#),
-            (", * * * *", "an entry of the list is empty"),
-            ("* * * MON *", "MON is not a name"),
-            ("* * * JANUARY *", "JANUARY is not a name"),
-            ("* * * * SUNMON", "SUNMON is not a name"),
-            ("* * * * L", "L needs a weekday"),
-            ("x * * * *", "illegal character"),
-            ("é * * * *", "illegal character"),
-            ("@fortnightly", "cannot be used"),
-        ] {
-            let error = Cron::parse(text).unwrap_err();
-            assert!(error.contains(reason), "{text}: {error}");
-        }
-        assert!(Cron::parse(&"1,".repeat(200)).unwrap_err().contains("at most 256 bytes"));
-    }
+/// `both`: a day fires when it matches both day fields.
+fn read(text: &str, both: bool) -> Result<croner::Cron, String> {
+    CronParser::builder().dom_and_dow(both).build().parse(text).map_err(|error| error.to_string())
 }

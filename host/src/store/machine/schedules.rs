@@ -117,7 +117,7 @@ fn next(cron: &Cron, after: u64) -> u64 {
 
 /// It was checked when the schedule was created.
 fn stored_cron(schedule: &Schedule) -> Step<Cron> {
-    Cron::parse(&schedule.cron).map_err(|reason| {
+    Cron::stored(&schedule.cron).map_err(|reason| {
         let what = format!("the schedule {:?}", schedule.id);
         Stop::Failed(Error::Corrupted { what, expected: "a cron expression".to_owned(), found: reason })
     })
