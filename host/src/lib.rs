@@ -15,6 +15,7 @@ pub mod guest_error;
 mod host;
 pub mod id;
 mod journal;
+pub mod json;
 pub mod network;
 pub mod output;
 pub mod policy;

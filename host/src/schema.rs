@@ -3,7 +3,7 @@
 //! The schema is hostile, and `jsonschema` alone would run out of stack, memory or time on some. So `outline` copies into a new
 //! schema only the keywords it knows, `work` refuses a schema that applies too much to one value, and simulates every check on a
 //! budget before the crate may do it; `explain` says what does not fit. Draft 2020-12, without `$dynamicRef`, references to
-//! other documents, and `format`, which is an annotation there.
+//! other documents. Of `format` it knows what `form` lists: how the types of a guest are written.
 //!
 //! Read `outline.rs`, `work.rs`, then `explain.rs`.
 
@@ -14,9 +14,9 @@ mod tests;
 mod work;
 
 use explain::capped;
+use crate::json;
 use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 use outline::Shape;
-use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use work::Work;
 
@@ -35,7 +35,7 @@ const MAX_SCHEMA: usize = 64 << 10;
 const MAX_VALUE: usize = 8 << 20;
 
 impl Schema {
-    /// Reads a schema: at most 64 KiB, nested at most 127 deep.
+    /// Reads a schema: at most 64 KiB, nested at most 128 deep.
     ///
     /// # Errors
     /// Says in plain words what is wrong with it, and where.
@@ -62,8 +62,7 @@ impl Schema {
         if value_json.len() > MAX_VALUE {
             return Err(format!("the value has {} bytes; at most {MAX_VALUE} are allowed", value_json.len()));
         }
-        let value: Value =
-            serde_json::from_str(value_json).map_err(|error| capped(format_args!("the value is not JSON: {error}")))?;
+        let value = json::value(value_json).map_err(|error| capped(format_args!("the value is {error}")))?;
         Work::to_check(&self.shapes).run(&value)?;
         survive(|| {
             if self.validator.is_valid(&value) {

@@ -413,3 +413,34 @@ fn a_policy_an_audit_log_and_a_cache_are_files_whatever_their_names_are() {
         assert!(std::fs::read_dir(&folder).unwrap().count() > 2, "{name:?}: nothing is in the cache");
     }
 }
+
+#[test]
+fn a_value_that_no_program_could_read_is_named_and_the_others_are_listed() {
+    let desk = Desk::new();
+    let [approval, policy] = desk.approval();
+    for id in ["a", "b"] {
+        desk.run(&["run", &approval, "publish", "--policy", &policy, "--id", id, "--no-wait"]);
+    }
+    // An earlier build took this in.
+    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let store = rusqlite::Connection::open(desk.path().join(".everstep/store.db")).unwrap();
+    assert_eq!(store.execute("UPDATE promises SET param = ?1 WHERE id = 'a.1'", [&deep]).unwrap(), 1);
+    let call = format!(r#"{{"func":"publish","args":{deep},"version":1}}"#);
+    assert_eq!(store.execute("UPDATE promises SET param = ?1 WHERE id = 'a'", [&call]).unwrap(), 1);
+    drop(store);
+
+    let listed = desk.run(&["promise", "list", "--json"]).json();
+    let promise = |id: &str| listed["promises"].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap();
+    assert_eq!(promise("b.1")["data"]["draft"], "news");
+    assert_eq!((&promise("a.1")["data"], promise("b.1").get("unreadable")), (&Value::Null, None));
+    assert_eq!(promise("a.1")["unreadable"]["data"], "nested more than 128 deep; flatten it");
+    let executions = desk.run(&["list", "--json"]).json();
+    let unreadable: Vec<_> =
+        executions["executions"].as_array().unwrap().iter().map(|one| &one["unreadable"]).collect();
+    assert_eq!(unreadable, [&json!({ "args": "nested more than 128 deep; flatten it" }), &Value::Null]);
+    assert_eq!(desk.run(&["show", "a", "--json"]).json()["args"], Value::Null);
+    for args in [&["promise", "list"][..], &["list"], &["show", "a"]] {
+        let done = desk.run(args);
+        assert!(done.code == 0 && done.stdout.contains('a'), "{done:?}");
+    }
+}

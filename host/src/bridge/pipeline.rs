@@ -198,7 +198,9 @@ impl Bridge {
             }
             Begun::Live(admitted) => admitted,
         };
-        let refused = self.no_room_for_promise(&state, admitted.number, new.role);
+        // After the replay: what was taken in once stays so.
+        let refused = new.check_depth().err();
+        let refused = refused.or_else(|| self.no_room_for_promise(&state, admitted.number, new.role));
         if let Some(error) = refused.or_else(|| self.more_than_a_journal("the call", new.bytes())) {
             let _ = self.record::<()>(&mut state, step, &admitted, Err(error.clone()))?;
             approval.into_iter().for_each(|approval| self.withdraw(&mut state, approval));

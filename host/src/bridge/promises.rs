@@ -66,6 +66,18 @@ impl NewPromise {
     }
 
     /// Whether the guest itself may settle it.
+    /// Whether others may be shown what it is about: a JSON text of it that is nested too deeply is not taken in.
+    pub(super) fn check_depth(&self) -> Result<(), GuestError> {
+        let texts = match &self.about {
+            About::Time | About::Effect(_) => return Ok(()),
+            About::Shown(Asked { data, schema, .. }) => [("data", data.as_deref()), ("schema", schema.as_deref())],
+            About::Request(_, message) => [("message", Some(&**message)), ("", None)],
+            About::Call(Called { args, .. }) => [("args", Some(&**args)), ("", None)],
+        };
+        let deep = texts.into_iter().find(|(_, text)| text.is_some_and(|text| json::check_depth(text).is_err()));
+        deep.map_or(Ok(()), |(what, _)| Err(too_deep(what)))
+    }
+
     fn own(&self) -> bool {
         matches!(&self.about, About::Shown(asked) if asked.kind == "promise")
     }
@@ -196,12 +208,14 @@ impl Bridge {
         let number = self.state().next;
         let id = detached_id(&self.id, number);
         let (invocation, target, policy) = self.invocation(called);
+        let shallow = json::check_depth(&called.args).map_err(|_| too_deep("args"));
         let now_ms = self.clock.now_ms();
         let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
         let (param, tags) = (invocation.param(), invocation.tags(&target));
         let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
         self.external(step, async |_| {
             if let Some(policy) = policy {
+            shallow?;
                 self.committer.submit([policy], Vec::new());
             }
             let created = self.committer.operate(now_ms, Operation::PromiseCreate(new)).await.map_err(unavailable)?;
@@ -355,11 +369,15 @@ impl Bridge {
             let mut state = self.state();
             // The outcome goes into the journal with its delivery. A replay does what is recorded.
             let recorded = state.journal.history.peek()?.is_some();
-            let fits = recorded || self.check_room(&state, size(&outcome)).is_ok();
+            let fits = match &outcome {
+                _ if recorded => Ok(()),
+                Ok(json) if json::check_depth(json).is_err() => Err(too_deep("value")),
+                _ => self.check_room(&state, size(&outcome)).map_err(|_| no_room(number)),
+            };
             (state.promises.get(&number).is_some_and(own), fits)
         };
-        if !is_own || !fits {
-            return self.internal(step, |_, _| if is_own { Err(no_room(number)) } else { Err(no_such(number)) });
+        if let Some(error) = (!is_own).then(|| no_such(number)).or(fits.err()) {
+            return self.internal(step, |_, _| Err(error));
         }
         let id = self.id.promise(number);
         let now_ms = self.clock.now_ms();
@@ -531,9 +549,9 @@ fn check_response(json: String, limit: u64) -> Result<String, GuestError> {
         let message = format!("the response has {} bytes, limits.bytes_per_call is {limit}", json.len());
         return Err(GuestError::new(ErrorCode::LimitExceeded, message));
     }
-    match serde_json::from_str::<&serde_json::value::RawValue>(&json) {
-        Ok(_) => Ok(json),
-        Err(error) => Err(GuestError::new(ErrorCode::Failed, format!("the response is not JSON: {error}"))),
+    match json::check(&json) {
+        Ok(()) => Ok(json),
+        Err(error) => Err(GuestError::new(ErrorCode::Failed, format!("the response is {error}"))),
     }
 }
 
@@ -610,3 +628,7 @@ fn given_up() -> GuestError {
 pub(super) fn timed_out() -> GuestError {
     GuestError::new(ErrorCode::TimedOut, "the deadline passed before anybody settled the promise")
 }
+fn too_deep(what: &str) -> GuestError {
+    GuestError::new(ErrorCode::Invalid, format!("{what}: {}", json::Error::TooDeep))
+}
+

@@ -125,6 +125,13 @@ impl State {
         Ok(())
     }
 
+    /// Whether the journal goes on with this return of the function.
+    pub(crate) fn has_returned(&mut self, returned: &Result<String, GuestError>) -> bool {
+        let returned = returned.as_ref().map(String::as_bytes);
+        let next = self.journal.history.peek();
+        matches!(next, Ok(Some((Record::Returned { outcome, .. }, _))) if outcome.as_deref() == returned)
+    }
+
     /// The record of the computation with that number, if it is the next one.
     pub(super) fn peek_step(&mut self, number: u64) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
         let next = self.journal.history.peek()?;

@@ -2,8 +2,9 @@
 
 use super::cancel::{By, change};
 use super::place::{CacheArg, Place, StoreArg};
+use super::report::Unreadable;
 use super::text::{self, Table};
-use super::{Exit, Failure, Outcome, complain, print, print_json, report};
+use super::{Exit, Failure, Outcome, complain, print, print_json};
 use crate::control::{Request, Settle, one_line};
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::PendingPromise;
@@ -28,7 +29,8 @@ pub(crate) enum Command {
 pub(crate) struct List {
     #[command(flatten)]
     store: StoreArg,
-    /// Print one JSON object {promises: [{id, kind, subject, data, schema, created_ms, deadline_ms}]}
+    /// Print one JSON object {promises: [{id, kind, subject, data, schema, created_ms, deadline_ms}]}; what no program could read is null,
+    /// and named in `unreadable`
     #[arg(long)]
     json: bool,
 }
@@ -195,12 +197,16 @@ struct Pending<'a> {
     schema: Option<Box<RawValue>>,
     created_ms: u64,
     deadline_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Unreadable::is_empty")]
+    unreadable: Unreadable,
 }
 
 impl<'a> Pending<'a> {
     fn of(promise: &'a PendingPromise) -> Self {
         let PendingPromise { id, kind, subject, data, schema, created_ms, deadline_ms } = promise;
-        let (data, schema) = (data.as_deref().and_then(report::raw), schema.as_deref().and_then(report::raw));
-        Self { id, kind, subject, data, schema, created_ms: *created_ms, deadline_ms: *deadline_ms }
+        let mut unreadable = Unreadable::default();
+        let data = unreadable.raw("data", data.as_deref());
+        let schema = unreadable.raw("schema", schema.as_deref());
+        Self { id, kind, subject, data, schema, created_ms: *created_ms, deadline_ms: *deadline_ms, unreadable }
     }
 }

@@ -7,11 +7,11 @@ use super::place::user_folder;
 use super::session::{Placed, Ready, complain_of_disregarded};
 use super::watch::block_on;
 use super::{Failure, Outcome, complain, text};
-use everstep::ExecutionId;
 use everstep::output::MimePart;
 use everstep::session::{
     Body, Execute, Json, Kind, Message, Plain, Refused, Request, Response, Resume, Session, Shutdown, Stream,
 };
+use everstep::{ExecutionId, json};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
@@ -280,8 +280,10 @@ impl Prompt {
 
 /// What a line answers, or why it does not.
 fn answer_to(question: &Question, line: &str) -> Result<Json, String> {
-    let json = |value: &str| serde_json::from_str(value).map(Json).map_err(|error| format!("not JSON: {error}"));
     let written = |value: serde_json::Result<Box<RawValue>>| value.map(Json).map_err(|error| error.to_string());
+    let json = |value: &str| {
+        json::check(value).map_err(|error| error.to_string()).and_then(|()| written(serde_json::from_str(value)))
+    };
     match question.kind {
         Kind::Approval => written(to_raw_value(&decision(line).ok_or(YES_OR_NO)?)),
         Kind::Promise => json(line),

@@ -7,6 +7,7 @@ use everstep::{ExecutionId, Report};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The object that `run --json` prints.
 #[derive(Serialize)]
@@ -27,11 +28,12 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn of(report: &Report) -> Self {
+    pub(crate) fn of(report: &Report, reader: &Reader) -> Self {
+        let mut unreadable = Unreadable::default();
         Self {
             id: report.id.clone(),
             state: Some(report.state),
-            result: report.result.as_deref().and_then(raw),
+            result: unreadable.raw("result", report.result.as_deref()),
             error: report.error.as_ref().map(error),
             steps: Some(report.steps),
             replayed: Some(report.replayed),
@@ -42,13 +44,29 @@ impl Summary {
     /// An execution that the host could not run.
     pub(crate) fn failed(id: ExecutionId, failure: &Failure) -> Self {
         let error = Some(json!({ "kind": failure.kind, "message": failure.message }));
-        Self { id, state: None, result: None, error, steps: None, replayed: None, wall_ms: None }
+        let unreadable = Unreadable::default();
+        let waits_for = Vec::new();
+        Self { id, state: None, result: None, error, steps: None, replayed: None, wall_ms: None, waits_for, unreadable }
     }
 }
 
-/// A JSON text as it is; none if it is not JSON, which no store holds.
-pub(crate) fn raw(json: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(one_line(json)).ok()
+/// Why parts of an object are missing in it, by their names: JSON texts that an earlier build took in, and that would keep a program from
+/// reading anything at all. They are null there.
+#[derive(Default, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Unreadable(BTreeMap<&'static str, String>);
+
+impl Unreadable {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A JSON text as it is, unless a program could not read it.
+    pub(crate) fn raw(&mut self, name: &'static str, text: Option<&str>) -> Option<Box<RawValue>> {
+        let text = one_line(text?);
+        let raw = json::check_depth(&text).and_then(|()| Ok(RawValue::from_string(text)?));
+        raw.map_err(|error| self.0.insert(name, error.to_string())).ok()
+    }
 }
 
 /// `{"kind": "trap", "message": ...}`, and for an error that the function returned its code.

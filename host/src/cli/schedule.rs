@@ -2,9 +2,10 @@
 
 use super::cancel::{By, change, change_or_create};
 use super::place::{CacheArg, Place, StoreArg};
+use super::report::Unreadable;
 use super::run::{component_file, load_policy, read_args};
 use super::text::{self, Table};
-use super::{Exit, Failure, Outcome, complain, print, print_json, report};
+use super::{Exit, Failure, Outcome, complain, print, print_json};
 use crate::control::{Request, Schedule};
 use everstep::store::Invocation;
 use everstep::store::record;
@@ -152,6 +153,8 @@ struct Shown {
     missed: &'static str,
     next_ms: Option<u64>,
     last_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Unreadable::is_empty")]
+    unreadable: Unreadable,
 }
 
 impl Shown {
@@ -161,7 +164,9 @@ impl Shown {
         let (function, args) = called.map(|called| (called.function, called.args)).unwrap_or_default();
         let record::Schedule { id, cron, next_run_at, last_run_at, .. } = schedule;
         let next_ms = (next_run_at < record::NEVER).then_some(next_run_at);
-        Self { id, cron, function, args: report::raw(&args), missed, next_ms, last_ms: last_run_at }
+        let mut unreadable = Unreadable::default();
+        let args = unreadable.raw("args", Some(&args));
+        Self { id, cron, function, args, missed, next_ms, last_ms: last_run_at, unreadable }
     }
 }
 

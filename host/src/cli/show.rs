@@ -1,6 +1,7 @@
 //! `everstep show`.
 
 use super::place::StoreArg;
+use super::report::Unreadable;
 use super::stream::{JsonList, Rows, Stream};
 use super::text;
 use super::{Exit, Outcome, report};
@@ -51,6 +52,8 @@ pub(super) struct Head<'a> {
     /// How many; `show` lists them instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<u64>,
+    #[serde(skip_serializing_if = "Unreadable::is_empty")]
+    unreadable: Unreadable,
 }
 
 impl<'a> Head<'a> {
@@ -58,12 +61,13 @@ impl<'a> Head<'a> {
         let Execution { id, component, policy, function, args, created_ms, deadline_ms, .. } = execution;
         let Execution { state, attempts, result, progress, .. } = execution;
         let Progress { error, steps, cpu_us, updated_ms } = progress;
+        let mut unreadable = Unreadable::default();
         Self {
             id,
             state: *state,
             function,
-            args: report::raw(args),
-            result: result.as_deref().and_then(report::raw),
+            args: unreadable.raw("args", Some(args)),
+            result: unreadable.raw("result", result.as_deref()),
             error: error.as_ref().map(report::error),
             component: *component,
             policy: *policy,
@@ -73,6 +77,7 @@ impl<'a> Head<'a> {
             deadline_ms: *deadline_ms,
             updated_ms: *updated_ms,
             steps: Some(*steps),
+            unreadable,
         }
     }
 }

@@ -44,11 +44,12 @@ pub enum Error {
         /// What there is.
         available: Vec<String>,
     },
-    /// The arguments are not JSON.
-    #[error("the arguments are not JSON: {reason}")]
+    /// The arguments are not JSON, or are nested too deeply.
+    #[error("the arguments are {source}")]
     Arguments {
-        /// What the parser says.
-        reason: String,
+        /// What is wrong with them.
+        #[from]
+        source: crate::json::Error,
     },
     /// The id belongs to another run.
     #[error(

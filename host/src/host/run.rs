@@ -10,6 +10,7 @@ use crate::clock;
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::journal::Journal;
+use crate::json;
 use crate::policy::Policy;
 use crate::store::operation::{NewPromise, Operation, Reply};
 use crate::store::record::{NEVER, TaskState};
@@ -256,9 +257,7 @@ impl Everstep {
 
     async fn begin(&self, run: Run) -> Result<(Handle, Option<Arc<Bridge>>), Error> {
         self.work();
-        if let Err(error) = serde_json::from_str::<&serde_json::value::RawValue>(&run.args) {
-            return Err(Error::Arguments { reason: error.to_string() });
-        }
+        json::check(&run.args)?;
         let mut handle = self.handle(&run.id);
         let claim = match self.inner.live.claim(&run.id).await {
             Claimed::Running(Running { bridge, args }) => {

@@ -2,6 +2,7 @@
 
 use super::{Error, Everstep, Run};
 use crate::id::ExecutionId;
+use crate::json;
 use crate::store::operation::{NewSchedule, Operation, Reply};
 use crate::store::record::{NEVER, Schedule};
 use crate::store::{Change, Invocation};
@@ -20,9 +21,7 @@ impl Everstep {
         self.work();
         let invalid = |reason: String| Error::Schedule { id: id.to_owned(), reason };
         check_id(id).map_err(invalid)?;
-        if let Err(error) = serde_json::from_str::<&serde_json::value::RawValue>(&run.args) {
-            return Err(Error::Arguments { reason: error.to_string() });
-        }
+        json::check(&run.args)?;
         let inner = &self.inner;
         let grants = inner.grants.open(&run.policy.for_function(&run.function))?;
         let loaded = inner.load(&run.component, &grants).await?;

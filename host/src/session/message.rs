@@ -1,6 +1,7 @@
 //! The messages of a session, one JSON object each.
 
 use crate::guest_error::ErrorCode;
+use crate::json;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -301,6 +302,9 @@ impl Request {
         let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
         let id = fields.get("id").and_then(|id| text(id));
         let refused = |message: String| Refused { id: id.clone(), message };
+        for (name, field) in &fields {
+            json::check_depth(field.get()).map_err(|error| refused(format!("{name}: {error}")))?;
+        }
         let Some(kind) = fields.remove("type").and_then(|kind| text(&kind)) else {
             return Err(refused(format!("a request has a type: {KINDS}")));
         };
@@ -380,6 +384,13 @@ mod tests {
             let refused = Request::parse(line.as_bytes()).unwrap_err();
             assert_eq!(refused.id.as_deref(), id, "{line}");
             assert!(refused.message.contains(part), "{line}: {refused}");
+        }
+        for depth in [json::DEEPEST + 1, 20_000] {
+            let value = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            let line = format!(r#"{{"type": "input_response", "id": "r", "request_id": "s.1", "value": {value}}}"#);
+            let refused = Request::parse(line.as_bytes()).unwrap_err();
+            assert_eq!(refused.id.as_deref(), Some("r"));
+            assert_eq!(refused.message, "value: nested more than 128 deep; flatten it");
         }
         assert!(Request::parse(b"{\"type\": \"\xff\"}").is_err());
     }

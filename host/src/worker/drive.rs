@@ -3,10 +3,11 @@
 use super::meter::metered;
 use super::{Ctx, FunctionInfo, Loaded};
 use crate::bindings::exports::everstep::host::guest::Progress;
-use crate::bridge::{Bridge, Stop};
+use crate::bridge::{Bridge, State, Stop};
 use crate::engine::wasi;
-use crate::guest_error::GuestError;
+use crate::guest_error::{ErrorCode, GuestError};
 use crate::host::Error;
+use crate::json;
 use crate::policy::Limits;
 use std::sync::Arc;
 use wasmtime::Store;
@@ -49,10 +50,14 @@ pub(crate) async fn drive(job: Job) -> Ending {
         ended => ended,
     };
     match ended {
-        Ok(returned) => match bridge.state().expect_return(&returned) {
-            Ok(()) => Ending::Returned(returned),
-            Err(stop) => Ending::Stopped(stop),
-        },
+        Ok(returned) => {
+            let mut state = bridge.state();
+            let returned = checked_depth(&mut state, returned);
+            match state.expect_return(&returned) {
+                Ok(()) => Ending::Returned(returned),
+                Err(stop) => Ending::Stopped(stop),
+            }
+        }
         Err(Stop::Contract(message)) => trapped(&bridge, message, false),
         Err(Stop::Trap(error)) => {
             let (message, limit) = explain(&error, store.data());
@@ -100,6 +105,17 @@ fn checked_result(bridge: &Bridge, result: String) -> Result<String, Stop> {
     match serde_json::from_str::<&serde_json::value::RawValue>(&result) {
         Ok(_) => Ok(result),
         Err(error) => Err(Stop::Contract(format!("the function returned something that is not JSON: {error}"))),
+    }
+}
+
+/// A result that is nested too deeply is an error of the function, which is over: to halt it would not undo what it has done. One that
+/// an earlier build has recorded stays.
+fn checked_depth(state: &mut State, returned: Result<String, GuestError>) -> Result<String, GuestError> {
+    match &returned {
+        Ok(result) if !state.has_returned(&returned) => json::check_depth(result)
+            .map_err(|error| GuestError::new(ErrorCode::Invalid, format!("the result is {error}")))
+            .and(returned),
+        _ => returned,
     }
 }
 

@@ -2,12 +2,13 @@
 //! or mistake it was, and no budget is exceeded by more than a tenth.
 //!
 //! `time` and `memory` use up what they have; `abi` and `contract` break the rules; `floods` ask for too much; `components` are not
-//! what they should be; `crowd` is many of them at once.
+//! what they should be; `crowd` is many of them at once; `depth` nests.
 
 mod abi;
 mod components;
 mod contract;
 mod crowd;
+mod depth;
 pub(crate) mod floods;
 pub(crate) mod memory;
 pub(crate) mod time;

@@ -2,11 +2,11 @@
 
 use crate::everstep::host::console::{self, InputOptions, MimePart, OutputStream};
 use crate::everstep::host::types::{Error, ErrorCode};
-use crate::everstep::host::{bridge, context, files, memo, promises, random, timers};
+use crate::everstep::host::{bridge, context, files, functions, memo, promises, random, timers};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// One call. `...Bytes` sends that many bytes.
+/// One call. `...Bytes` sends that many bytes, `...Nested` lists within lists that deep.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Call {
@@ -26,8 +26,14 @@ enum Call {
     InputBytes(usize),
     Create(String),
     CreateBytes(usize),
+    CreateNested(usize),
+    SchemaNested(usize),
+    InputSchemaNested(usize),
     Request(String, Option<u64>),
     RequestBytes(String, usize),
+    RequestNested(String, usize),
+    CallNested(usize),
+    SpawnNested(usize),
     RequestOfLength(usize),
     Env,
     Attempt,
@@ -38,6 +44,7 @@ enum Call {
     RememberBytes(u64, usize),
     Resolve(u64, String),
     ResolveBytes(u64, usize),
+    ResolveNested(u64, usize),
     Reject(u64),
     Cancel(u64),
     Wait(Vec<u64>),
@@ -97,8 +104,20 @@ fn make(call: &Call) -> Result<Value, Error> {
         }
         Call::Create(data) => json!(create(data.clone())?),
         Call::CreateBytes(length) => json!(create(quoted(length))?),
+        Call::CreateNested(depth) => json!(create(nested(*depth))?),
+        Call::SchemaNested(depth) => {
+            let schema = Some(format!(r#"{{"const":{}}}"#, nested(depth.saturating_sub(1))));
+            json!(promises::create(&promises::Options { data: None, timeout_ms: None, schema })?)
+        }
+        Call::InputSchemaNested(depth) => {
+            let schema = Some(format!(r#"{{"const":{}}}"#, nested(depth.saturating_sub(1))));
+            json!(console::input("?", &InputOptions { timeout_ms: None, schema })?)
+        }
         Call::Request(capability, timeout_ms) => json!(request(capability, "null", *timeout_ms)?),
         Call::RequestBytes(capability, length) => json!(request(capability, &quoted(length), None)?),
+        Call::RequestNested(capability, depth) => json!(request(capability, &nested(*depth), None)?),
+        Call::CallNested(depth) => json!(functions::call("well_behaved", &nested(*depth), &call_options())?),
+        Call::SpawnNested(depth) => json!(functions::spawn_detached("well_behaved", &nested(*depth), &call_options())?),
         Call::RequestOfLength(length) => json!(request(&text(length), "null", None)?),
         Call::Env => context::environment().into_iter().map(|(name, value)| (name, json!(value))).collect(),
         Call::Attempt => json!(context::attempt()?),
@@ -109,6 +128,7 @@ fn make(call: &Call) -> Result<Value, Error> {
         Call::RememberBytes(step, length) => json!(memo::remember(*step, &quoted(length))?),
         Call::Resolve(promise, value) => json!(promises::resolve(*promise, value)?),
         Call::ResolveBytes(promise, length) => json!(promises::resolve(*promise, &quoted(length))?),
+        Call::ResolveNested(promise, depth) => json!(promises::resolve(*promise, &nested(*depth))?),
         Call::Reject(promise) => {
             json!(promises::reject(*promise, &Error { code: ErrorCode::Failed, message: "rejected".into() })?)
         }
@@ -130,6 +150,15 @@ fn make(call: &Call) -> Result<Value, Error> {
             json!({ "made": made, "refused": refused })
         }
     })
+}
+
+/// Lists within lists, so deep.
+pub(crate) fn nested(depth: usize) -> String {
+    format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+}
+
+fn call_options() -> functions::CallOptions {
+    functions::CallOptions { timeout_ms: None, target: None }
 }
 
 fn create(data: String) -> Result<u64, Error> {

@@ -172,6 +172,7 @@ fn returns(args: &str) -> Progress {
     Progress::Done(match args.trim_matches('"').split_once(' ') {
         Some(("result", length)) => Ok(format!("\"{}\"", long(length))),
         Some(("error", length)) => Err(Error { code: ErrorCode::Failed, message: long(length) }),
+        Some(("nested", depth)) => Ok(calls::nested(depth.parse().unwrap_or(0))),
         Some(("panic", length)) => {
             context::panicked(&long(length));
             core::arch::wasm32::unreachable()
