@@ -5,16 +5,17 @@
 //! budget before the crate may do it; `explain` says what does not fit. Draft 2020-12, without `$dynamicRef`, references to
 //! other documents. Of `format` it knows what `form` lists: how the types of a guest are written.
 //!
-//! Read `outline.rs`, `work.rs`, then `explain.rs`.
+//! Read `outline.rs`, `form.rs`, `work.rs`, then `explain.rs`.
 
 mod explain;
+mod form;
 mod outline;
 #[cfg(test)]
 mod tests;
 mod work;
 
-use explain::capped;
 use crate::json;
+use explain::capped;
 use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 use outline::Shape;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,8 +44,7 @@ impl Schema {
         if json.len() > MAX_SCHEMA {
             return Err(format!("the schema has {} bytes; at most {MAX_SCHEMA} are allowed", json.len()));
         }
-        let value =
-            serde_json::from_str(json).map_err(|error| capped(format_args!("the schema is not JSON: {error}")))?;
+        let value = json::value(json).map_err(|error| capped(format_args!("the schema is {error}")))?;
         let read = survive(|| {
             let (shapes, copy) = outline::read(&value)?;
             work::check_schema(&shapes)?;
@@ -79,7 +79,11 @@ impl Schema {
 /// How the crate is used: nothing is ever fetched, and patterns match in time linear in the text.
 fn options(pattern_size: usize) -> ValidationOptions<'static> {
     let patterns = PatternOptions::regex().size_limit(pattern_size).dfa_size_limit(64 << 10);
-    jsonschema::options().with_draft(Draft::Draft202012).offline().with_pattern_options(patterns)
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .offline()
+        .with_pattern_options(patterns)
+        .with_keyword(form::KEYWORD, form::keyword)
 }
 
 /// Turns a panic of the crate into an error: it is large, and what it reads comes from a guest.

@@ -537,3 +537,55 @@ fn the_calls_of_a_remembered_computation_are_not_made_again() {
         assert_eq!(result(&done), "[1000,1]");
     }
 }
+
+#[test]
+fn an_answer_that_the_guest_could_not_read_leaves_the_promise_pending() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let promise = id("x").promise(0);
+            host.run(run("awaits_wide", "null").without_waiting()).await.unwrap();
+            let answer = |small: &str, wide: &str| {
+                let id = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+                format!(r#"{{"small": {small}, "wide": {wide}, "real": 1, "letter": "e", "id": "{id}"}}"#)
+            };
+            for refused in [
+                answer("1.0", "1"),
+                answer("1e0", "1"),
+                answer("-0", "1"),
+                answer("256", "1"),
+                answer("1", "18446744073709551616"),
+                answer("1", "1e3"),
+                answer("1", "1").replace(r#""e""#, r#""\ud83d""#),
+                answer("1", "1").replace("67e5", "67g5"),
+                answer("1", "1").replace(r#""small""#, r#""wide""#),
+                answer("1", "1").replace("real\": 1", "real\": 1e39"),
+                "1e400".to_owned(),
+            ] {
+                let error = host.settle(&promise, Ok(refused.clone())).await.unwrap_err();
+                assert!(error.to_string().ends_with("; it stays pending"), "{refused}: {error}");
+            }
+            let fits = answer("255", "18446744073709551615");
+            host.settle(&promise, Ok(fits)).await.unwrap();
+            // It is settled, so nothing stays pending, whatever comes.
+            for late in ["{", "1e400", "7", &"[".repeat(200), &answer("1.0", "1")] {
+                let error = host.settle(&promise, Ok(late.to_owned())).await.unwrap_err();
+                assert!(matches!(error, Error::AlreadySettled(_)), "{late}: {error}");
+            }
+            let done = resume(&host, Patience::None).await.wait().await.unwrap();
+            assert_eq!(result(&done), "[255,18446744073709551615]");
+        });
+    }
+}
+
+#[test]
+fn without_a_schema_an_answer_is_one_that_everybody_reads_alike() {
+    life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        host.run(run("awaits", "null").without_waiting()).await.unwrap();
+        for refused in ["1e400", r#""\ud83d""#, r#"{"a": 1, "a": 2}"#] {
+            let error = host.settle(&id("x").promise(0), Ok(refused.to_owned())).await.unwrap_err();
+            assert!(matches!(error, Error::InvalidOutcome { .. }), "{refused}: {error}");
+        }
+    });
+}

@@ -579,14 +579,31 @@ pub(super) fn deadline(now_ms: u64, new: &NewPromise, bound_ms: Option<u64>) -> 
     asked.into_iter().chain(bound).min()
 }
 
-/// Whether an outcome fits the schema of its promise; an error fits any.
+/// Has an execution fail that has halted, and ends what it has called; false if it has not halted.
+pub(crate) async fn fail_halted(committer: &Committer, now_ms: u64, id: &ExecutionId) -> Result<bool, store::Error> {
+    let execution = committer.store().execution(id)?.filter(|execution| execution.state == store::State::Halted);
+    let Some(failure) = execution.and_then(|execution| execution.progress.error) else { return Ok(false) };
+    let (state, value) = store::value_of(&Err(halted(&failure)));
+    let settle = Operation::PromiseSettle(Settle { id: id.to_string(), state, value });
+    committer.operate(now_ms, settle).await?;
+    committer.operate(now_ms, Operation::CancelTree { id: id.to_string() }).await?;
+    Ok(true)
+}
+
+/// What a caller is told of a child that halted.
+pub(crate) fn halted(failure: &Failure) -> GuestError {
+    GuestError::new(ErrorCode::Failed, format!("it halted: {}", failure.message))
+}
+
+/// Whether an outcome fits the schema of its promise; an error fits any. Without a schema a value fits that everybody reads alike.
 ///
 /// # Errors
 /// What does not fit, in words.
 pub(crate) fn check_fit(schema: Option<&str>, outcome: &Result<String, GuestError>) -> Result<(), String> {
     match (schema, outcome) {
         (Some(schema), Ok(json)) => Schema::parse(schema)?.check(json),
-        _ => Ok(()),
+        (None, Ok(json)) => json::value(json).map(drop).map_err(|error| error.to_string()),
+        (_, Err(_)) => Ok(()),
     }
 }
 

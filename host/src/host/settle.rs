@@ -31,18 +31,23 @@ impl Everstep {
     /// not JSON, too large, or not what the schema of the promise asks for. Nothing is changed then.
     pub async fn settle(&self, id: &PromiseId, outcome: Result<String, GuestError>) -> Result<(), Error> {
         self.work();
-        if let Ok(json) = &outcome
-            && let Err(error) = serde_json::from_str::<&serde_json::value::RawValue>(json)
-        {
-            return Err(Error::InvalidOutcome { id: id.clone(), reason: format!("not JSON: {error}") });
-        }
         let store = self.inner.committer.store();
         let execution = store.execution(&id.execution)?;
         let execution = execution.ok_or_else(|| Error::UnknownExecution(id.execution.clone()))?;
         let now_ms = self.inner.clock.now_ms();
         let mut changes = Vec::new();
+        let (state, value) = store::value_of(&outcome);
         let schema = match store.promise(&id.to_string())? {
-            Some((promise, _)) => check_open(&execution, id, &promise)?.schema,
+            Some((promise, _)) => {
+                let asked = check_open(&execution, id, &promise)?;
+                // Whatever is wrong with the outcome, it does not stay pending.
+                match promise.state {
+                    PromiseState::Pending if promise.is_due(now_ms) => return Err(Error::DeadlinePassed(id.clone())),
+                    PromiseState::Pending => asked.schema,
+                    settled if (settled, &promise.value) == (state, &value) => return Ok(()),
+                    _ => return Err(self.too_late(id, &promise)?),
+                }
+            }
             None => {
                 changes.push(Change::operation(now_ms, self.lost_request(&execution, id)?));
                 None
@@ -55,7 +60,6 @@ impl Everstep {
         check_size(&outcome, limit, id)?;
         let fit = check_fit(schema.as_deref(), &outcome);
         fit.map_err(|reason| Error::InvalidOutcome { id: id.clone(), reason })?;
-        let (state, value) = store::value_of(&outcome);
         let settlement = Settlement { id: id.to_string(), state, value: value.clone() };
         changes.push(Change::operation(now_ms, Operation::PromiseSettle(settlement)));
         let (ticket, asked) = self.inner.committer.ask(changes);

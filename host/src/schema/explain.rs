@@ -65,6 +65,7 @@ fn write_error(f: &mut fmt::Formatter<'_>, error: &ValidationError<'_>, at: &str
         }
         // The crate names only the first few.
         ValidationErrorKind::Enum { options } => write!(f, "{found} is not one of {options}"),
+        ValidationErrorKind::Custom { message, .. } => write!(f, "{found} {message}"),
         ValidationErrorKind::FalseSchema => write!(f, "{found} is not allowed here"),
         _ => write!(f, "{}", error.masked_with(found)),
     }

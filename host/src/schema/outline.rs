@@ -3,7 +3,7 @@
 //! What the copy does not have, the validator cannot do. Definitions are numbered in it, so that a `$ref` means the same here and
 //! there.
 
-use super::{options, work};
+use super::{form, options, work};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -123,6 +123,10 @@ impl Reader<'_> {
                 shape.size += 1;
                 copy.insert(keyword.clone(), kept);
             }
+        }
+        if let Some(form) = form::of(keywords) {
+            shape.size += 1;
+            copy.insert(form::KEYWORD.to_owned(), form.into());
         }
         self.shapes[id] = shape;
         Ok(Value::Object(copy))

@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn parse(schema: &Value) -> Schema {
     Schema::parse(&schema.to_string()).unwrap()
@@ -374,4 +374,144 @@ fn schema_checks_large_values_or_says_that_it_does_not() {
     let either = parse(&json!({ "items": { "anyOf": [{ "type": "string" }, { "type": "null" }] } }));
     assert_eq!(either.check(&large).unwrap_err(), "the value does not fit the schema, and is too large to say where");
     assert!(either.check("[1]").unwrap_err().starts_with("at /0: 1 fits none of the alternatives"));
+}
+
+/// What a guest asks for, and whether it can read a text as that.
+fn asked<T: schemars::JsonSchema + serde::de::DeserializeOwned>() -> (Schema, fn(&str) -> bool) {
+    (parse(&schemars::schema_for!(T).to_value()), |text| serde_json::from_str::<T>(text).is_ok())
+}
+
+/// All integers, and other types of which a schema alone says too little.
+fn all_asked() -> Vec<(&'static str, Schema, fn(&str) -> bool)> {
+    macro_rules! all {
+        ($($asked:ty),* $(,)?) => { vec![$({ let (schema, reads) = asked::<$asked>(); (stringify!($asked), schema, reads) }),*] };
+    }
+    all![
+        u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, char, String, bool,
+        Option<u8>, Vec<i64>, (u8, Option<u64>), std::collections::BTreeMap<String, i16>, std::net::IpAddr,
+        std::net::Ipv4Addr, std::net::Ipv6Addr, std::num::NonZeroU8, std::num::NonZeroI64,
+    ]
+}
+
+#[test]
+fn an_answer_that_fits_can_be_read() {
+    let numbers = [
+        "0",
+        "1",
+        "-1",
+        "-0",
+        "1.0",
+        "-0.0",
+        "1e0",
+        "1e2",
+        "1E+2",
+        "100e-2",
+        "0.5",
+        "255",
+        "256",
+        "255.0",
+        "-128",
+        "-129",
+        "65536",
+        "2147483648",
+        "4294967296",
+        "9007199254740993",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "-9223372036854775809",
+        "18446744073709551615",
+        "18446744073709551616",
+        "18446744073709551616.0",
+        "1e20",
+        "340282366920938463463374607431768211455",
+        "340282366920938463463374607431768211456",
+        "3.5e38",
+        "-3.5e38",
+        "1e308",
+        "1e400",
+    ];
+    let others = [
+        r#""""#,
+        r#""a""#,
+        r#""ab""#,
+        r#""é""#,
+        r#""e\u0301""#,
+        r#""\ud83d""#,
+        r#""\ud83d\ude00""#,
+        "null",
+        "true",
+        "{}",
+        "[]",
+        r#"{"a": 1, "a": 2}"#,
+        r#"{"a": 1.0}"#,
+        r#"{"a": 70000}"#,
+        r#""127.0.0.1""#,
+        r#""::1""#,
+        r#""127.0.0.256""#,
+        r#""1""#,
+    ];
+    let lists = numbers.iter().flat_map(|number| [format!("[{number}]"), format!("[1, {number}]")]);
+    let texts: Vec<String> = numbers.iter().chain(&others).map(|text| (*text).to_owned()).chain(lists).collect();
+    for (name, schema, reads) in all_asked() {
+        let mut fits = 0;
+        for text in &texts {
+            let checked = schema.check(text);
+            assert!(checked.is_err() || reads(text), "{text} is accepted and no {name}");
+            fits += usize::from(checked.is_ok());
+        }
+        assert!(fits > 0, "nothing is a {name}");
+    }
+}
+
+#[test]
+fn an_answer_that_can_be_read_fits_but_for_integers_beyond_64_bits() {
+    // `usize` and `isize` have other sizes here than in a guest.
+    for (name, schema, reads) in all_asked().into_iter().filter(|(name, ..)| !name.ends_with("size")) {
+        for text in [
+            "0",
+            "1",
+            "-1",
+            "255",
+            "-128",
+            "65535",
+            "4294967295",
+            "9223372036854775807",
+            "18446744073709551615",
+            "0.5",
+            "1e2",
+        ] {
+            assert_eq!(schema.check(text).is_ok(), reads(text), "{text} as {name}");
+        }
+    }
+    let (wide, _) = asked::<u128>();
+    assert!(wide.check("18446744073709551616").unwrap_err().contains("is not between 0 and 18446744073709551615"));
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_told_why() {
+    for (schema, value, why) in [
+        (json!({ "type": "integer", "format": "uint8", "maximum": 255 }), "1.0", "1.0 is not written as an integer"),
+        (
+            json!({ "type": "integer", "format": "uint64" }),
+            "18446744073709551616",
+            "is not between 0 and 18446744073709551615",
+        ),
+        (json!({ "type": ["integer", "null"] }), "-0", "is not written as an integer"),
+        (json!({ "type": "number", "format": "float" }), "1e39", "is too large for a number of 32 bits"),
+        (json!({ "type": "string", "format": "uuid" }), r#""x""#, r#""x" is not a UUID"#),
+    ] {
+        let refusal = parse(&schema).check(value).unwrap_err();
+        assert!(refusal.contains(why), "{refusal}");
+    }
+    for (schema, value) in [
+        (json!({ "type": ["integer", "null"], "format": "uint8" }), "null"),
+        (json!({ "type": ["integer", "number"] }), "1.5"),
+        (json!({ "type": "integer" }), "18446744073709551616"),
+        (json!({ "type": "string", "format": "uint8" }), r#""x""#),
+        (json!({ "type": "string", "format": "email" }), r#""x""#),
+        (json!({ "type": "string", "format": "uuid" }), r#""67e55044-10b1-426f-9247-bb680e5fe0c8""#),
+    ] {
+        assert_eq!(parse(&schema).check(value), Ok(()), "{schema}");
+    }
 }

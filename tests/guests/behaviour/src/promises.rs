@@ -42,6 +42,25 @@ async fn awaits_order(ctx: Context) -> Result<Order, Error> {
     ctx.promise::<Order>("what shall it be?").await
 }
 
+/// What a schema alone does not say enough of.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(crate = "everstep_sdk::schemars")]
+#[expect(dead_code, reason = "only whether they can be read counts")]
+struct Wide {
+    small: u8,
+    wide: u64,
+    real: f32,
+    letter: char,
+    id: everstep_sdk::Uuid,
+}
+
+/// Waits for somebody outside to name values of many types.
+#[everstep_sdk::function]
+async fn awaits_wide(ctx: Context) -> Result<(u8, u64), Error> {
+    let wide = ctx.promise::<Wide>(()).await?;
+    Ok((wide.small, wide.wide))
+}
+
 /// Waits for many promises at once; returns how many there were.
 #[everstep_sdk::function]
 async fn many_promises(ctx: Context, n: usize) -> Result<usize, Error> {
