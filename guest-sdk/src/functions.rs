@@ -46,7 +46,8 @@ impl Context {
     ///
     /// The child fails with an error of its own code, or with `not-found` if there is no such function; the call is refused as `denied`,
     /// `invalid` or `limit-exceeded` (`limits.in_flight`, `limits.bytes_per_call`, `max_calls`). When the caller is canceled or its
-    /// deadline passes, its children end with it; to end one alone, [`cancel`](Promise::cancel) the promise.
+    /// deadline passes, its children end with it; to end one alone, [`cancel`](Promise::cancel) the promise. A child that halts is waited
+    /// for until somebody has resumed or canceled it, unless it is to [`fail`](Promise::fail_on_halt) then.
     ///
     /// ```no_run
     /// # use everstep_sdk::{Context, Error, futures};

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bindings::everstep::host::functions;
 use crate::bindings::everstep::host::promises::{self, Options};
 use crate::bindings::everstep::host::types;
 use crate::executor::Delivery;
@@ -99,6 +100,17 @@ impl<T> Promise<T> {
     /// Gives up on a promise of any kind: awaiting it then fails with `canceled`. One that is settled stays as it is.
     pub fn cancel(&self) -> Result<(), Error> {
         Ok(promises::cancel(self.number()?)?)
+    }
+
+    /// The same promise of a [`call`](Context::call), failed with the cause once the child halts: by a panic or another trap, by a limit, or
+    /// because it cannot be run. Without it the caller waits until somebody has resumed or canceled the child.
+    ///
+    /// A promise of another kind fails with `invalid`.
+    pub fn fail_on_halt(self) -> Self {
+        match self.number().and_then(|number| Ok(functions::fail_on_halt(number)?)) {
+            Ok(()) => self,
+            Err(error) => Self::refused(error),
+        }
     }
 
     /// Whether nobody has seen its outcome yet.

@@ -414,6 +414,9 @@ mod nothing {
         fn executions(&self) -> Result<Vec<Execution>, Error> {
             Ok(Vec::new())
         }
+        fn halted_below(&self, _: &ExecutionId) -> Result<Vec<Execution>, Error> {
+            Ok(Vec::new())
+        }
         fn journal(&self, _: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
             Ok((Vec::new(), 0))
         }

@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
         "everstep:host/promises.reject": async | trappable,
         "everstep:host/promises.cancel": async | trappable,
         "everstep:host/functions.spawn-detached": async | trappable,
+        "everstep:host/functions.fail-on-halt": async | trappable,
         "everstep:host/files": async | trappable,
         "everstep:host/websocket.send": async | trappable,
         "everstep:host/websocket.close": async | trappable,

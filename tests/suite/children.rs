@@ -6,7 +6,7 @@ use everstep::clock::TestClock;
 use everstep::store::operation::Operation;
 use everstep::store::record::tag;
 use everstep::store::{Change, FailureKind, MemoryStore, State};
-use everstep::{Cancellation, ErrorCode, Everstep, Run, Scope};
+use everstep::{Cancellation, ErrorCode, Everstep, ReplayEnd, Run, Scope};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -380,6 +380,81 @@ fn a_retry_waits_longer_each_time_and_gives_up_as_told() {
             let slept = [slept("a").await, slept("b").await, slept("c").await];
             assert!(slept.iter().all(|ms| (350..=1_050).contains(ms)), "{slept:?}");
             assert!(slept[0] != slept[1] || slept[1] != slept[2], "drawn from the seed of each: {slept:?}");
+        });
+    }
+}
+
+#[test]
+fn a_child_that_halts_fails_if_its_caller_wants_that() {
+    for place in Place::each() {
+        for host in [host, warm] {
+            life(async {
+                let host = host(&place);
+                let name = id(&format!("x{}", host.reader().executions().unwrap().len()));
+                let wish = json!({ "function": "traps", "args": null, "fail_on_halt": true }).to_string();
+                let report = soon("the end", host.run(run("calls", &wish).with_id(name.clone()))).await.unwrap();
+                let (kind, message) = failure(&report);
+                assert_eq!(kind, FailureKind::Returned(ErrorCode::Failed));
+                let expected = format!("{name}.0: it halted: as told, at src/children.rs:");
+                assert!(message.starts_with(&expected), "{message}");
+                let child = host.reader().execution(&name.child(0).unwrap()).unwrap();
+                let error = child.progress.error.unwrap();
+                assert_eq!((child.state, error.kind), (State::Failed, FailureKind::Trap));
+                assert!(error.message.starts_with("as told, at "), "{}", error.message);
+                let end = host.replay(&name, None, None).await.unwrap().end;
+                assert!(matches!(end, ReplayEnd::Repeated), "{end:?}");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_child_that_has_halted_fails_once_its_caller_wants_that() {
+    for place in Place::each() {
+        life(async {
+            let host = host(&place);
+            let handle = host.start(run("wishes_late", "null")).await.unwrap();
+            let halted = || host.reader().execution(&id("x.0")).is_ok_and(|child| child.state == State::Halted);
+            eventually("the halt", || halted().then_some(())).await;
+            assert_eq!(host.halted_so_far(&id("x")), [id("x.0")]);
+            host.settle(&id("x").promise(1), Ok("null".into())).await.unwrap();
+            let report = soon("the end", handle.wait()).await.unwrap();
+            assert!(failure(&report).1.starts_with("x.0: it halted: as told, at "), "{report:?}");
+            assert!(host.halted_so_far(&id("x")).is_empty());
+        });
+    }
+}
+
+#[test]
+fn what_is_no_call_cannot_fail_on_a_halt() {
+    let report = crate::support::outcome(Place::memory().host(), run("fails_a_timer_on_halt", "null"));
+    assert!(result(&report).contains("0 is no call of this execution"), "{report:?}");
+}
+
+#[test]
+fn why_a_child_halted_is_known_whatever_ends_it() {
+    for place in Place::each() {
+        life(async {
+            let clock = ManualClock::at(1_000);
+            let host = place.host().scope(Scope::Started).clock(clock.clone()).build().unwrap();
+            for (name, ends) in [("a", "canceled"), ("b", "timed out")] {
+                let name = id(name);
+                let caller = call("traps", json!(null)).with_id(name.clone()).within(Duration::from_secs(3_600));
+                let handle = host.start(caller).await.unwrap();
+                let below = || host.reader().halted_below(&name).unwrap().pop();
+                let child = eventually("the halt", below).await;
+                assert_eq!((child.id.as_str(), child.state), (format!("{name}.0").as_str(), State::Halted));
+                match ends {
+                    "canceled" => drop(host.cancel(&name).await.unwrap()),
+                    _ => clock.advance_to(4_000_000),
+                }
+                let report = soon("the end", handle.wait()).await.unwrap();
+                let child = eventually("the end of the child", || below().filter(|child| child.state.is_final())).await;
+                let error = child.progress.error.unwrap();
+                assert!(error.message.contains("as told, at src/children.rs:"), "{error:?}");
+                let states = if ends == "canceled" { [State::Canceled; 2] } else { [State::Failed; 2] };
+                assert_eq!([report.state, child.state], states);
+            }
         });
     }
 }

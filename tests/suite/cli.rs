@@ -444,3 +444,34 @@ fn a_value_that_no_program_could_read_is_named_and_the_others_are_listed() {
         assert!(done.code == 0 && done.stdout.contains('a'), "{done:?}");
     }
 }
+
+#[test]
+fn a_caller_that_waits_in_vain_says_so_at_once() {
+    let desk = Desk::new();
+    let guest = guests::path(&guests::project().join("tests/guests/behaviour")).unwrap();
+    std::fs::write(desk.path().join("policy.toml"), "version = 1\n[[capability]]\nname = \"call\"\n").unwrap();
+    let call = r#"{"function": "traps", "args": null}"#;
+    let args = ["run", guest.to_str().unwrap(), "calls", "--args", call, "--policy", "policy.toml", "--id", "x"];
+    let mut run = desk.command(&args).spawn().unwrap();
+    let mut stderr = BufReader::new(run.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("everstep cancel x.0") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+    }
+    assert!(said.contains("x waits for x.0, which halted: trap: as told, at src/children.rs:"), "{said}");
+    assert!(said.contains("once the cause is gone it goes on with: everstep resume x.0\n"), "{said}");
+
+    assert!(desk.run(&["show", "x"]).stdout.contains("waits for  x.0, which halted: trap: as told, at "));
+    let shown = desk.run(&["show", "x", "--json"]).json();
+    assert_eq!((&shown["waits_for"][0]["id"], &shown["waits_for"][0]["state"]), (&json!("x.0"), &json!("halted")));
+    assert_eq!(shown["waits_for"][0]["error"]["kind"], "trap");
+    let listed = desk.run(&["list", "--json"]).json();
+    assert_eq!(listed["executions"][0]["waits_for"][0]["id"], "x.0");
+    assert!(desk.run(&["list"]).stdout.contains("waits for x.0, which halted"));
+
+    assert_eq!(desk.run(&["cancel", "x.0"]).stdout, "canceled x.0\n");
+    let done = Done::from(run.wait_with_output().unwrap());
+    assert_eq!(done.code, 1, "{done:?}");
+    let shown = desk.run(&["show", "x"]).stdout;
+    assert!(shown.contains("waited for x.0, which halted and is canceled by now: trap: as told"), "{shown}");
+}

@@ -122,6 +122,10 @@ impl Store for CrashStore {
         self.inner.executions()
     }
 
+    fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, StoreError> {
+        self.inner.halted_below(id)
+    }
+
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), StoreError> {
         self.inner.journal(key)
     }

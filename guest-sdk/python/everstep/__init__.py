@@ -167,10 +167,16 @@ async def websocket(url, *, protocols=(), headers=None):
     return WebSocket(connection)
 
 
-async def call(name, args=None, *, timeout=None):
-    """Calls a durable function of this component as a child execution and returns its result."""
+async def call(name, args=None, *, timeout=None, fail_on_halt=False):
+    """Calls a durable function of this component as a child execution and returns its result.
+
+    A child that halts, by a trap or a limit, is waited for until somebody has resumed or canceled it; with `fail_on_halt` it fails then.
+    """
     options = _functions.CallOptions(_milliseconds(timeout), None)
-    return await _awaitable(_call(_functions.call, name, _json.dumps(args), options))
+    promise = _call(_functions.call, name, _json.dumps(args), options)
+    if fail_on_halt:
+        _call(_functions.fail_on_halt, promise)
+    return await _awaitable(promise)
 
 
 async def request(capability, message=None, *, timeout=None):

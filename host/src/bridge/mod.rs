@@ -25,7 +25,7 @@ pub(crate) use effect::{Effect, Lost, Performed, Performing};
 pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use memo::Recollection;
 pub(crate) use pipeline::Step;
-pub(crate) use promises::{About, Called, NewPromise, check_fit};
+pub(crate) use promises::{About, Called, NewPromise, check_fit, fail_halted, halted};
 pub(crate) use state::State;
 pub(crate) use value::{Json, Value};
 pub(crate) use wait::Instances;

@@ -10,11 +10,12 @@ use super::{Bridge, Fault, State, Step, Stop};
 use crate::capability::{self, Capability};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::ExecutionId;
-use crate::journal::Role;
+use crate::journal::{Committer, Role};
+use crate::json;
 use crate::schema::Schema;
 use crate::store::operation::{NewPromise as StoredPromise, Operation, Reply, Settlement as Settle};
 use crate::store::record::{NEVER, Value, tag};
-use crate::store::{self, Asked, Change, Invocation, PendingPromise};
+use crate::store::{self, Asked, Change, Failure, Invocation, PendingPromise};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -65,7 +66,6 @@ impl NewPromise {
         bytes as u64
     }
 
-    /// Whether the guest itself may settle it.
     /// Whether others may be shown what it is about: a JSON text of it that is nested too deeply is not taken in.
     pub(super) fn check_depth(&self) -> Result<(), GuestError> {
         let texts = match &self.about {
@@ -78,6 +78,7 @@ impl NewPromise {
         deep.map_or(Ok(()), |(what, _)| Err(too_deep(what)))
     }
 
+    /// Whether the guest itself may settle it.
     fn own(&self) -> bool {
         matches!(&self.about, About::Shown(asked) if asked.kind == "promise")
     }
@@ -207,19 +208,35 @@ impl Bridge {
         // Not the number of the step: an approval may come before it. The same in a replay all the same.
         let number = self.state().next;
         let id = detached_id(&self.id, number);
-        let (invocation, target, policy) = self.invocation(called);
         let shallow = json::check_depth(&called.args).map_err(|_| too_deep("args"));
+        let (invocation, target, policy) = self.invocation(called);
         let now_ms = self.clock.now_ms();
         let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
         let (param, tags) = (invocation.param(), invocation.tags(&target));
         let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
         self.external(step, async |_| {
-            if let Some(policy) = policy {
             shallow?;
+            if let Some(policy) = policy {
                 self.committer.submit([policy], Vec::new());
             }
             let created = self.committer.operate(now_ms, Operation::PromiseCreate(new)).await.map_err(unavailable)?;
             created.answer.map(|_| id).map_err(|refusal| GuestError::new(ErrorCode::Failed, refusal.to_string()))
+        })
+        .await
+    }
+
+    /// Has a child fail once it halts, or at once if it has. Whoever halts it reads the wish in this journal, where it is durable before
+    /// the child is looked at: so one of the two sees the other.
+    pub(crate) async fn fail_on_halt(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
+        let is_child = |promise: &Promise| promise.called && promise.role == Role::Child;
+        let child = self.state().promises.get(&number).is_some_and(is_child).then(|| self.id.child(number)).flatten();
+        let Some(child) = child else {
+            let error = GuestError::new(ErrorCode::Invalid, format!("{number} is no call of this execution"));
+            return self.internal(step, |_, _| Err(error));
+        };
+        self.external(step, async |_| {
+            let failed = fail_halted(&self.committer, self.clock.now_ms(), &child).await;
+            failed.map(drop).map_err(unavailable)
         })
         .await
     }
@@ -628,6 +645,10 @@ fn no_such(number: u64) -> GuestError {
     GuestError::new(ErrorCode::Invalid, format!("{number} is no open promise that this execution made with create"))
 }
 
+fn too_deep(what: &str) -> GuestError {
+    GuestError::new(ErrorCode::Invalid, format!("{what}: {}", json::Error::TooDeep))
+}
+
 fn no_room(number: u64) -> GuestError {
     let message = format!("promise {number} stays pending: the journal has no room (limits.journal)");
     GuestError::new(ErrorCode::LimitExceeded, message)
@@ -645,7 +666,3 @@ fn given_up() -> GuestError {
 pub(super) fn timed_out() -> GuestError {
     GuestError::new(ErrorCode::TimedOut, "the deadline passed before anybody settled the promise")
 }
-fn too_deep(what: &str) -> GuestError {
-    GuestError::new(ErrorCode::Invalid, format!("{what}: {}", json::Error::TooDeep))
-}
-

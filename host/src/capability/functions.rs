@@ -9,6 +9,9 @@ use crate::journal::Role;
 use crate::policy;
 use crate::worker::Ctx;
 
+/// The step by which a caller wants a child to fail that halts; its subject is the number of the call.
+pub(crate) const FAIL_ON_HALT: &str = "functions.fail-on-halt";
+
 impl functions::Host for Ctx {
     fn call(&mut self, name: String, args: String, options: functions::CallOptions) -> Result<u64, Fault> {
         let call = Call::new(&name, &args, &options);
@@ -20,6 +23,13 @@ impl functions::Host for Ctx {
         };
         let timeout_ms = self.bridge.bounded_timeout("call", options.timeout_ms);
         self.bridge.promise(&step, NewPromise { role: Role::Child, timeout_ms, about: About::Call(called) })
+    }
+
+    async fn fail_on_halt(&mut self, promise: u64) -> Result<(), Fault> {
+        let (number, subject) = (promise.to_le_bytes(), promise.to_string());
+        let args: [&[u8]; 1] = [&number];
+        let step = Step { kind: FAIL_ON_HALT, subject: &subject, args: &args, grant: policy::Call::Ungranted };
+        self.bridge.fail_on_halt(&step, promise).await
     }
 
     async fn spawn_detached(

@@ -21,6 +21,7 @@ mod types;
 pub mod websocket;
 
 pub(crate) use context::CLEAN_UP;
+pub(crate) use functions::FAIL_ON_HALT;
 
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::PromiseId;

@@ -172,7 +172,7 @@ fn is_program(execution: &Execution) -> bool {
 fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
     if json {
         run::tell_unfinished(session, report);
-        session.console.say(json_line(&Summary::of(report))?);
+        session.console.say(json_line(&Summary::of(report, &session.host.reader()))?);
         return Ok(());
     }
     match &report.error {

@@ -95,7 +95,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let limit = limit.unwrap_or(if on_terminal { ON_TERMINAL } else { usize::MAX });
     let mut executions = reader.list(query);
     let listed = (&mut executions).take(limit).map(|execution| Ok(up_to_date(&reader, execution?)));
-    let last = if json { as_json(listed)? } else { as_table(listed)? };
+    let last = if json { as_json(&reader, listed)? } else { as_table(&reader, listed)? };
     if let Some(last) = last
         && on_terminal
         && executions.next().is_some()
@@ -120,10 +120,15 @@ fn up_to_date(reader: &Reader, mut execution: Execution) -> Execution {
     execution
 }
 
-fn as_json(executions: impl Iterator<Item = Result<Execution, Failure>>) -> Result<Option<ExecutionId>, Failure> {
+fn as_json(
+    reader: &Reader,
+    executions: impl Iterator<Item = Result<Execution, Failure>>,
+) -> Result<Option<ExecutionId>, Failure> {
     let mut list = JsonList::start(&BTreeMap::<&str, ()>::new(), "executions")?;
     for execution in executions {
-        if list.element(&super::show::Head::of(&execution?)).is_break() {
+        let execution = execution?;
+        let halted = report::halted_below(reader, &execution.id, execution.state);
+        if list.element(&super::show::Head::of(&execution, &halted)).is_break() {
             break;
         }
     }
@@ -131,12 +136,15 @@ fn as_json(executions: impl Iterator<Item = Result<Execution, Failure>>) -> Resu
 }
 
 /// Returns the last execution that was listed.
-fn as_table(executions: impl Iterator<Item = Result<Execution, Failure>>) -> Result<Option<ExecutionId>, Failure> {
+fn as_table(
+    reader: &Reader,
+    executions: impl Iterator<Item = Result<Execution, Failure>>,
+) -> Result<Option<ExecutionId>, Failure> {
     let head = ["ID", "STATE", "FUNCTION", "STEPS", "STARTED", "UPDATED", "OUTCOME"];
     let (mut rows, mut last) = (Rows::start(Stream::start(), &head), None);
     for execution in executions {
         let execution = execution?;
-        if row(&mut rows, &execution).is_break() {
+        if row(&mut rows, reader, &execution).is_break() {
             break;
         }
         last = Some(execution.id);
@@ -144,12 +152,15 @@ fn as_table(executions: impl Iterator<Item = Result<Execution, Failure>>) -> Res
     rows.end().finish().map(|()| last)
 }
 
-fn row(rows: &mut Rows, execution: &Execution) -> ControlFlow<()> {
+fn row(rows: &mut Rows, reader: &Reader, execution: &Execution) -> ControlFlow<()> {
     let Execution { id, function, created_ms, state, result, progress, .. } = execution;
     let outcome = match (result, &progress.error) {
         (Some(result), _) => text::line(&text::json(result), 60),
         (None, Some(error)) => text::line(&report::error_text(error), 60),
-        (None, None) => String::new(),
+        (None, None) => match report::halted_below(reader, id, *state).first() {
+            Some(halted) => format!("waits for {}", text::line(&report::halted_text(halted), 60)),
+            None => String::new(),
+        },
     };
     rows.row([
         id.to_string(),

@@ -2,8 +2,8 @@
 
 use super::{Exit, Failure, text};
 use crate::control::one_line;
-use everstep::store::{self, FailureKind, State};
-use everstep::{ExecutionId, Report};
+use everstep::store::{self, Execution, FailureKind, State};
+use everstep::{ExecutionId, Reader, Report, json};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -25,6 +25,10 @@ pub(crate) struct Summary {
     replayed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wall_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits_for: Vec<Halted>,
+    #[serde(skip_serializing_if = "Unreadable::is_empty")]
+    unreadable: Unreadable,
 }
 
 impl Summary {
@@ -38,6 +42,8 @@ impl Summary {
             steps: Some(report.steps),
             replayed: Some(report.replayed),
             wall_ms: Some(u64::try_from(report.wall.as_millis()).unwrap_or(u64::MAX)),
+            waits_for: Halted::of(&halted_below(reader, &report.id, report.state)),
+            unreadable,
         }
     }
 
@@ -90,6 +96,50 @@ pub(crate) fn error_text(failure: &store::Failure) -> String {
         FailureKind::Load => format!("cannot be run: {message}"),
         FailureKind::TimedOut => format!("timed out: {message}"),
     }
+}
+
+/// What an execution has called, and that has halted: it waits for that in vain, or has waited.
+#[derive(Serialize)]
+pub(crate) struct Halted {
+    id: ExecutionId,
+    state: State,
+    error: Option<Value>,
+}
+
+impl Halted {
+    pub(crate) fn of(executions: &[Execution]) -> Vec<Self> {
+        let halted = executions.iter().map(|one| Self {
+            id: one.id.clone(),
+            state: one.state,
+            error: one.progress.error.as_ref().map(error),
+        });
+        halted.collect()
+    }
+}
+
+/// What has halted of what the execution `id` has called; nothing for one that has its result, or whose store cannot be read, which is
+/// said elsewhere.
+pub(crate) fn halted_below(reader: &Reader, id: &ExecutionId, state: State) -> Vec<Execution> {
+    let asks = matches!(state, State::Suspended | State::Running | State::Failed | State::Canceled);
+    if asks { reader.halted_below(id).unwrap_or_default() } else { Vec::new() }
+}
+
+/// One of them in words.
+pub(crate) fn halted_text(halted: &Execution) -> String {
+    let error = halted.progress.error.as_ref().map(error_text).unwrap_or_default();
+    match halted.state {
+        State::Halted => format!("{}, which halted: {error}", halted.id),
+        state => format!("{}, which halted and is {} by now: {error}", halted.id, state.name()),
+    }
+}
+
+/// What a caller is waiting for that has halted, and what can be done.
+pub(crate) fn waits_in_vain(halted: &Execution, option: &str) -> String {
+    let (id, text) = (&halted.id, halted_text(halted));
+    let caller = id.parent().map_or_else(String::new, |call| call.execution.to_string());
+    format!(
+        "{caller} waits for {text}\n  once the cause is gone it goes on with: everstep resume {id}{option}\n  give it up with: everstep cancel {id}{option}"
+    )
 }
 
 /// Several lines may say more than one; they are indented.

@@ -116,7 +116,7 @@ fn end(
 ) {
     let exit = report::exit(&outcome);
     let (line, summary) = match &outcome {
-        Ok(report) => (report::line(report), Summary::of(report)),
+        Ok(report) => (report::line(report), Summary::of(report, &session.host.reader())),
         Err(failure) => (format!("{id}  error  {}", failure.message), Summary::failed(id, failure)),
     };
     if !json {

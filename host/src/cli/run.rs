@@ -153,7 +153,7 @@ pub(super) fn told(id: &ExecutionId, disregarded: &Disregarded, option: &str) ->
 pub(super) fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
     tell_unfinished(session, report);
     if json {
-        session.console.say(json_line(&Summary::of(report))?);
+        session.console.say(json_line(&Summary::of(report, &session.host.reader()))?);
     } else if let Some(result) = &report.result {
         session.console.say(text::json(result));
     }
@@ -174,6 +174,7 @@ pub(super) fn tell_unfinished(session: &mut Session, report: &Report) {
     } else if let Some(note) = report::unfinished(report, &session.place.option()) {
         session.console.note(note);
     }
+    session.announce_halted(&report.id, report.state);
 }
 
 pub(super) fn load_policy(file: Option<&Path>) -> Result<Policy, Failure> {

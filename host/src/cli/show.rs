@@ -52,12 +52,15 @@ pub(super) struct Head<'a> {
     /// How many; `show` lists them instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits_for: Vec<report::Halted>,
     #[serde(skip_serializing_if = "Unreadable::is_empty")]
     unreadable: Unreadable,
 }
 
 impl<'a> Head<'a> {
-    pub(super) fn of(execution: &'a Execution) -> Self {
+    /// `halted`: what it has called and that has halted.
+    pub(super) fn of(execution: &'a Execution, halted: &[Execution]) -> Self {
         let Execution { id, component, policy, function, args, created_ms, deadline_ms, .. } = execution;
         let Execution { state, attempts, result, progress, .. } = execution;
         let Progress { error, steps, cpu_us, updated_ms } = progress;
@@ -77,6 +80,7 @@ impl<'a> Head<'a> {
             deadline_ms: *deadline_ms,
             updated_ms: *updated_ms,
             steps: Some(*steps),
+            waits_for: report::Halted::of(halted),
             unreadable,
         }
     }
@@ -85,21 +89,22 @@ impl<'a> Head<'a> {
 pub(crate) fn run(args: &Args) -> Outcome {
     let reader = args.store.store.reader()?;
     let execution = reader.execution(&args.id)?;
+    let halted = report::halted_below(&reader, &args.id, execution.state);
     if args.json {
-        let mut list = JsonList::start(&Head { steps: None, ..Head::of(&execution) }, "steps")?;
+        let mut list = JsonList::start(&Head { steps: None, ..Head::of(&execution, &halted) }, "steps")?;
         reader.each_step(&args.id, |step| list.element(&step))?;
         list.finish()?;
         return Ok(Exit::Done);
     }
     let mut stream = Stream::start();
-    if stream.write(&format!("{}\n", head(&execution))).is_continue() {
+    if stream.write(&format!("{}\n", head(&execution, &halted))).is_continue() {
         stream = table(stream, |each| reader.each_step(&args.id, each))?;
     }
     stream.finish()?;
     Ok(Exit::Done)
 }
 
-fn head(execution: &Execution) -> String {
+fn head(execution: &Execution, halted: &[Execution]) -> String {
     let Execution { id, component, policy, function, args, created_ms, progress, .. } = execution;
     let mut head = String::new();
     let mut field = |name: &str, value: &str| head.push_str(&format!("{name:<10} {value}\n"));
@@ -113,6 +118,8 @@ fn head(execution: &Execution) -> String {
     if let Some(error) = &progress.error {
         field("error", &report::error_text(error));
     }
+    let waits = if execution.state.is_final() { "waited for" } else { "waits for" };
+    halted.iter().for_each(|halted| field(waits, &report::halted_text(halted)));
     field("component", &component.to_string());
     field("policy", &policy.to_string());
     field("started", &text::time(*created_ms));

@@ -3,9 +3,9 @@
 use super::ask::{Answered, Asker};
 use super::console::{Console, Style};
 use super::place::{NetworkArg, Place, Settings};
-use super::{Exit, Failure, complain, text, unwritten};
+use super::{Exit, Failure, complain, report, text, unwritten};
 use crate::control::Server;
-use everstep::store::PendingPromise;
+use everstep::store::{Execution, PendingPromise, State};
 use everstep::{Everstep, ExecutionId, Handle, PromiseId, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -35,6 +35,8 @@ pub(crate) struct Session {
     started: Instant,
     /// The promises that were told, so that none is told twice.
     announced: HashSet<PromiseId>,
+    /// The same of what has halted.
+    halted: HashSet<ExecutionId>,
     interrupt: Signal,
     terminate: Signal,
     /// Has the ceiling read again; none without one.
@@ -68,10 +70,25 @@ impl Session {
         let reload = signal(SignalKind::hangup()).map_err(cannot("cannot handle signals"))?;
         let reload = settings.network.ceiling.is_some().then_some((reload, settings.network));
         let server = serve(&place, &host, |warning| console.note(warning));
-        let (json, started, announced) = (style.json, now(), HashSet::new());
+        let (json, started) = (style.json, now());
+        let (announced, halted) = (HashSet::new(), HashSet::new());
         let asker = if json { None } else { Asker::start() };
         let stays = false;
-        Ok(Self { host, console, place, asker, stays, json, server, started, announced, interrupt, terminate, reload })
+        Ok(Self {
+            host,
+            console,
+            place,
+            asker,
+            stays,
+            json,
+            server,
+            started,
+            announced,
+            halted,
+            interrupt,
+            terminate,
+            reload,
+        })
     }
 
     /// Waits for executions; `each` is called as they end.
@@ -105,6 +122,24 @@ impl Session {
     pub(crate) fn announce_promises(&mut self, of: &ExecutionId) {
         let promises = self.host.reader().promises().unwrap_or_default();
         promises.iter().filter(|promise| promise.id.execution.is_within(of)).for_each(|promise| self.announce(promise));
+    }
+
+    /// What has halted of what an execution that stands there has called.
+    pub(crate) fn announce_halted(&mut self, of: &ExecutionId, state: State) {
+        let halted = report::halted_below(&self.host.reader(), of, state);
+        halted.iter().for_each(|halted| self.tell_halted(of, halted));
+    }
+
+    /// Says once that an execution has halted that another one waits for, or has waited.
+    fn tell_halted(&mut self, of: &ExecutionId, halted: &Execution) {
+        if !self.halted.insert(halted.id.clone()) {
+            return;
+        }
+        let option = self.place.option();
+        self.console.note(match halted.state {
+            State::Halted => report::waits_in_vain(halted, &option),
+            _ => format!("{of} has waited for {}", report::halted_text(halted)),
+        });
     }
 
     fn announce(&mut self, promise: &PendingPromise) {
@@ -190,9 +225,23 @@ impl Session {
         pending.iter().for_each(|promise| self.announce(promise));
         let next = self.asker.as_mut().and_then(|asker| asker.keep(&promises));
         next.into_iter().for_each(|question| self.console.note(question));
+        for id in running {
+            self.look_for_halted(id);
+        }
         let elapsed = self.started.elapsed();
         if elapsed >= QUIET {
             self.console.progress(Some(self.progress(running, pending.len(), elapsed)));
+        }
+    }
+
+    fn look_for_halted(&mut self, of: &ExecutionId) {
+        for id in self.host.halted_so_far(of) {
+            if !self.halted.contains(&id)
+                && let Ok(halted) = self.host.reader().execution(&id)
+                && halted.state == State::Halted
+            {
+                self.tell_halted(of, &halted);
+            }
         }
     }
 

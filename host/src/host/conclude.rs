@@ -1,9 +1,11 @@
 //! How a run ended, written down: the outcome of its promise, or what its task waits for.
 
 use super::{Error, Everstep, Report};
-use crate::bridge::{Bridge, State, Stop};
+use crate::bridge::{Bridge, State, Stop, fail_halted, halted};
+use crate::capability::FAIL_ON_HALT;
 use crate::guest_error::GuestError;
-use crate::journal::{Record, Role};
+use crate::id::{ExecutionId, PromiseId};
+use crate::journal::{History, Record, Role};
 use crate::store::operation::{NewPromise, Operation, Reply, Settlement};
 use crate::store::record::{NEVER, Value, tag};
 use crate::store::{self, Applied, Change, Failure, FailureKind};
@@ -28,6 +30,8 @@ enum Rest {
     Suspended,
     TakenBack,
     Halted(Failure),
+    /// It would halt, and its caller wants it to fail then.
+    Failed(Failure),
     /// It had been ended from outside.
     Canceled,
 }
@@ -38,8 +42,11 @@ impl Everstep {
     /// # Errors
     /// The store failed; what it holds is what it had acknowledged.
     pub(super) async fn conclude(&self, bridge: &Arc<Bridge>, ending: Ending) -> Result<Concluded, Error> {
-        let rest = Rest::of(ending)?;
-        if let Rest::Ended(..) = rest {
+        let rest = match Rest::of(ending)? {
+            Rest::Halted(failure) if self.fails_on_halt(&bridge.id)? => Rest::Failed(failure),
+            rest => rest,
+        };
+        if let Rest::Ended(..) | Rest::Failed(..) = rest {
             bridge.note_return();
         }
         let (ticket, asked, replayed, steps) = {
@@ -59,13 +66,40 @@ impl Everstep {
         if let (Rest::Suspended, Some(Applied { answer: Ok(Reply::GoOn(_)), .. })) = (&rest, &let_go) {
             return Ok(Concluded::GoOn);
         }
-        if let (Some(ours), Some(Applied { answer: Ok(_), .. })) = (rest.report(bridge, steps), &let_go) {
+        if let Rest::Halted(_) = rest {
+            self.inner.live.note_halted(&bridge.id);
+        }
+        // The wish may have come while it halted.
+        let failed = matches!(rest, Rest::Halted(_)) && self.fail_halted(&bridge.id).await?;
+        if let (Some(ours), Some(Applied { answer: Ok(_), .. }), false) = (rest.report(bridge, steps), &let_go, failed)
+        {
             return Ok(Concluded::Over(Report { replayed, ..ours }));
         }
         // Somebody else has ended it.
         let stored = self.inner.committer.store().execution(&bridge.id)?;
         let execution = stored.ok_or_else(|| Error::UnknownExecution(bridge.id.clone()))?;
         Ok(Concluded::Over(Report { replayed, ..Report::stored(&execution) }))
+    }
+
+    /// Whether the caller of an execution wants it to fail when it halts: its journal says so.
+    fn fails_on_halt(&self, id: &ExecutionId) -> Result<bool, Error> {
+        let Some(PromiseId { execution: caller, number }) = id.parent() else { return Ok(false) };
+        let store = self.inner.committer.store();
+        let Some(key) = store.execution(&caller)?.and_then(|caller| caller.key) else { return Ok(false) };
+        // A journal that is damaged is told of when its execution is taken up.
+        let Ok(history) = History::load(store.journal(key)?.0) else { return Ok(false) };
+        let subject = number.to_string();
+        let mut called = history.called().map_while(Result::ok);
+        Ok(called.any(|record| match record {
+            Record::Called { call, .. } => call.kind == FAIL_ON_HALT && call.subject == subject.as_str(),
+            _ => false,
+        }))
+    }
+
+    /// Has an execution fail that has halted, if its caller wants that; returns whether it has.
+    pub(super) async fn fail_halted(&self, id: &ExecutionId) -> Result<bool, Error> {
+        let now_ms = self.inner.clock.now_ms();
+        Ok(self.fails_on_halt(id)? && fail_halted(&self.inner.committer, now_ms, id).await?)
     }
 }
 
@@ -102,6 +136,7 @@ impl Rest {
             Self::Ended(Err(error)) => (store::State::Failed, None, Some(error.clone().into())),
             Self::Suspended => (store::State::Suspended, None, None),
             Self::Halted(failure) => (store::State::Halted, None, Some(failure.clone())),
+            Self::Failed(failure) => (store::State::Failed, None, Some(failure.clone())),
             Self::TakenBack | Self::Canceled => return None,
         };
         let (id, wall) = (bridge.id.clone(), std::time::Duration::ZERO);
@@ -116,7 +151,7 @@ impl Rest {
             record_return(state, now_ms, outcome);
         }
         state.progress.error = match self {
-            Self::Halted(failure) => Some(failure.clone()),
+            Self::Halted(failure) | Self::Failed(failure) => Some(failure.clone()),
             Self::Ended(_) | Self::Suspended | Self::TakenBack | Self::Canceled => None,
         };
         let mut changes: Vec<Change> = state.journal.take_segment().into_iter().collect();
@@ -124,9 +159,11 @@ impl Rest {
         match self {
             Self::Ended(outcome) => {
                 changes.extend(abandoned(bridge, state).map(operation));
-                let (settled, value) = store::value_of(outcome);
-                let settlement = Settlement { id, state: settled, value };
-                changes.push(operation(Operation::TaskFulfill { version, settlement }));
+                changes.push(operation(fulfill(id, version, outcome)));
+            }
+            Self::Failed(failure) => {
+                changes.extend(abandoned(bridge, state).map(operation));
+                changes.push(operation(fulfill(id, version, &Err(halted(failure)))));
             }
             // What it called in its last moment goes with it.
             Self::Canceled => changes.extend(abandoned(bridge, state).map(operation)),
@@ -142,6 +179,11 @@ impl Rest {
         }
         changes
     }
+}
+
+fn fulfill(id: String, version: u64, outcome: &Result<String, GuestError>) -> Operation {
+    let (state, value) = store::value_of(outcome);
+    Operation::TaskFulfill { version, settlement: Settlement { id, state, value } }
 }
 
 fn record_return(state: &mut State, now_ms: u64, outcome: &Result<String, GuestError>) {

@@ -8,7 +8,7 @@ use crate::store::operation::Event;
 use crate::store::record::Promise;
 use crate::store::{self, Applied};
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
@@ -36,6 +36,8 @@ pub(super) struct Live {
     activity: Arc<Activity>,
     /// Executions that go on interrupted.
     taken_back: Mutex<HashSet<ExecutionId>>,
+    /// Executions that others have called, and that have halted here and not been resumed since.
+    halted: Mutex<BTreeSet<ExecutionId>>,
     /// The address of the worker group of this host.
     target: Arc<str>,
     notes: UnboundedSender<Note>,
@@ -74,8 +76,8 @@ pub(super) enum Claimed {
 impl Live {
     pub(super) fn new(target: Arc<str>, notes: UnboundedSender<Note>) -> Self {
         let (held, freed, outcomes, roots) = (Mutex::default(), Notify::new(), Mutex::default(), Mutex::default());
-        let (activity, taken_back) = (Arc::default(), Mutex::default());
-        Self { held, freed, outcomes, roots, activity, taken_back, target, notes }
+        let (activity, taken_back, halted) = (Arc::default(), Mutex::default(), Mutex::default());
+        Self { held, freed, outcomes, roots, activity, taken_back, halted, target, notes }
     }
 
     /// Claims an execution, after whoever is about to run it, or to let go of it.
@@ -162,6 +164,18 @@ impl Live {
         self.activity.at_rest(id).await;
     }
 
+    /// Notes that an execution has halted: its caller waits for it.
+    pub(super) fn note_halted(&self, id: &ExecutionId) {
+        if id.parent().is_some() {
+            lock(&self.halted).insert(id.clone());
+        }
+    }
+
+    /// The executions that have halted, of those that were called by `id`, directly or not.
+    pub(super) fn halted_below(&self, id: &ExecutionId) -> Vec<ExecutionId> {
+        lock(&self.halted).iter().filter(|halted| *halted != id && halted.is_within(id)).cloned().collect()
+    }
+
     /// Notes that an execution goes on interrupted.
     pub(super) fn note_taken_back(&self, id: &ExecutionId) {
         lock(&self.taken_back).insert(id.clone());
@@ -220,6 +234,7 @@ impl Live {
     fn settled(&self, promise: &Promise) {
         let Ok(id) = promise.id.parse::<ExecutionId>() else { return };
         if promise.target().is_some() {
+            lock(&self.halted).remove(&id);
             match self.run_of(&id) {
                 Some(running) if !running.bridge.is_over() => running.bridge.cancel(),
                 Some(running) if running.bridge.returned() => {}
@@ -247,6 +262,7 @@ impl Live {
 impl Claim {
     /// Makes the execution known as running; the claim lasts as long as the run.
     pub(super) fn run(&self, bridge: Arc<Bridge>, args: &str) {
+        lock(&self.live.halted).remove(&self.id);
         let running = Running { bridge: Arc::clone(&bridge), args: args.into() };
         if let Some(Held::Reserved(notices)) = lock(&self.live.held).insert(self.id.clone(), Held::Running(running)) {
             notices.into_iter().for_each(|notice| bridge.notice(notice));

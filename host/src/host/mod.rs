@@ -176,6 +176,12 @@ impl Everstep {
         Component::open(path, self.inner.engines.cache_folder())
     }
 
+    /// What has halted of what an execution has called, directly or not, in this host, and was not resumed since: the execution may wait
+    /// for it in vain. [`Reader::halted_below`] looks into the store instead.
+    pub fn halted_so_far(&self, id: &ExecutionId) -> Vec<ExecutionId> {
+        self.inner.live.halted_below(id)
+    }
+
     /// Replaces the ceiling, or lifts it: from the next decision on, every call of every execution needs this policy's grant, too. What was
     /// decided stays decided, and connections that are open stay open.
     pub fn set_ceiling(&self, policy: Option<Policy>) {

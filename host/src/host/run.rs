@@ -617,7 +617,14 @@ impl Everstep {
         let now_ms = self.inner.clock.now_ms();
         let halted = Change::Operation { now_ms, operation: Box::new(halt), then };
         let ticket = self.inner.committer.submit([halted], Vec::new());
-        self.inner.committer.durable(ticket).await.err().map_or(error, Error::Store)
+        if let Err(failed) = self.inner.committer.durable(ticket).await {
+            return Error::Store(failed);
+        }
+        self.inner.live.note_halted(&execution.id);
+        match self.fail_halted(&execution.id).await {
+            Err(failed @ Error::Store(_)) => failed,
+            _ => error,
+        }
     }
 }
 

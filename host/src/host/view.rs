@@ -118,6 +118,15 @@ impl Reader {
         Ok(self.store.executions()?)
     }
 
+    /// The executions that one has called, directly or not, and that have halted and were not resumed since: what it waits for in vain, or
+    /// has waited for. At most the first hundred of them, by their ids.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
+        Ok(self.store.halted_below(id)?)
+    }
+
     /// One execution.
     ///
     /// # Errors

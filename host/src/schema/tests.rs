@@ -81,7 +81,7 @@ fn schema_of_a_struct_takes_what_fits() {
     let tree = json!({ "name": "a", "children": [{ "name": "b", "children": [{ "name": "c", "children": [] }] }] });
     for value in [
         json!({ "quantity": 255, "size": "small" }),
-        json!({ "quantity": 0.0, "size": "huge", "price": 1, "note": null, "address": null, "unknown": 1 }),
+        json!({ "quantity": 0, "size": "huge", "price": 1, "note": null, "address": null, "unknown": 1 }),
         json!({ "quantity": 1, "size": "large", "note": "x", "address": { "city": "Ulm", "zip": "89073" }, "parts": [tree] }),
         json!({ "quantity": 1, "size": "large", "payment": "Cash" }),
         json!({ "quantity": 1, "size": "large", "payment": { "Card": "1" } }),
@@ -98,6 +98,10 @@ fn schema_says_where_a_struct_does_not_fit() {
         (json!({ "quantity": 256, "size": "small" }), "at /quantity: 256 is greater than the maximum of 255"),
         (json!({ "quantity": -1, "size": "small" }), "at /quantity: -1 is less than the minimum of 0"),
         (json!({ "quantity": 1.5, "size": "small" }), r#"at /quantity: 1.5 is not of type "integer""#),
+        (
+            json!({ "quantity": 0.0, "size": "small" }),
+            "at /quantity: 0.0 is not written as an integer: without fraction, exponent, or a sign before 0",
+        ),
         (
             json!({ "quantity": 1, "size": "tiny" }),
             r#"at /size: "tiny" is not one of ["small","medium","large","huge","other"]"#,

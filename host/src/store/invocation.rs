@@ -208,10 +208,15 @@ pub(super) fn execution(promise: &Promise, task: &Task, beside: Option<Beside>) 
     };
     progress.updated_ms = progress.updated_ms.max(updated_ms);
     let state = State::of(promise.state, task.state);
-    progress.error = match state {
-        State::Halted => progress.error,
-        State::Failed if promise.state == PromiseState::Rejected => progress.error.or_else(|| failure(promise)),
-        _ => failure(promise),
+    // What is kept beside it is why it has halted; that stays known, whatever ends it later.
+    progress.error = match (state, progress.error) {
+        (State::Halted | State::Canceled, halted) => halted,
+        (State::Failed, Some(halted)) if promise.state == PromiseState::RejectedTimedout => {
+            let message = format!("its deadline passed after it had halted: {}", halted.message);
+            Some(Failure { kind: FailureKind::TimedOut, message })
+        }
+        (State::Failed, Some(halted)) => Some(halted),
+        (State::Failed | State::Completed | State::Pending | State::Running | State::Suspended, _) => failure(promise),
     };
     Ok(Some(Execution {
         key,

@@ -61,6 +61,10 @@ pub trait Store: Send + Sync + 'static {
         Ok(Part::among(self.executions()?, query, limit))
     }
 
+    /// The first hundred executions, ordered by id, that one has called, directly or not, and that have halted and were not resumed since:
+    /// they stand still, or failed or were canceled that way.
+    fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error>;
+
     /// The journal of an execution and the number of segments that hold it: what `Change::Append` appended, in order.
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error>;
 
@@ -281,6 +285,13 @@ pub enum FailureKind {
     Load,
     /// The deadline of the execution, or of one that it was called by, has passed.
     TimedOut,
+}
+
+impl Execution {
+    /// Whether nobody runs it, and nobody will by himself.
+    pub(crate) fn stands_still_or_ended(&self) -> bool {
+        self.state == State::Halted || self.state.is_final() && self.state != State::Completed
+    }
 }
 
 impl State {

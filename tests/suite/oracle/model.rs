@@ -132,6 +132,7 @@ impl Model {
         progress.updated_ms = progress.updated_ms.max(promise.settled_at.unwrap_or(promise.created_at));
         progress.error = match promise.state {
             State::Pending if state == ExecutionState::Halted => progress.error,
+            State::RejectedCanceled => progress.error,
             State::Rejected => progress.error.or_else(|| Some(returned(&promise.value))),
             State::RejectedTimedout => Some(Failure { kind: FailureKind::TimedOut, message: String::new() }),
             _ => None,

@@ -104,6 +104,10 @@ impl Store for FileStore {
         self.reader().list(query, limit)
     }
 
+    fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
+        self.reader().halted_below(id)
+    }
+
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
         self.reader().journal(key)
     }

@@ -48,6 +48,9 @@ macro_rules! places {
 }
 pub(super) const OLDEST_PLACES: &str = places!("ASC");
 pub(super) const NEWEST_PLACES: &str = places!("DESC");
+/// What is kept of an error is why an execution has halted.
+pub(super) const HALTED_BELOW: &str =
+    executions!("", "p.id >= ?1 || '.' AND p.id < ?1 || '/' AND e.error IS NOT NULL ORDER BY p.id LIMIT 100");
 const JOURNAL: &str = "SELECT id, bytes FROM segments WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 const PROMISE: &str = concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.id = ?1");
 pub(super) const PROMISES: &str =
@@ -137,6 +140,12 @@ impl Reader {
         self.collect("promises", sql, row, |row| {
             Ok((Place { created_ms: rows::unsigned(row, 0)?, id: row.get(1)? }, row.get(2)?))
         })
+    }
+
+    pub(super) fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
+        let found = self.collect("executions", HALTED_BELOW, [id.as_str()], stored)?.into_iter();
+        let found = found.filter_map(|(row, beside)| execution(row, beside).transpose());
+        found.filter(|execution| execution.as_ref().map_or(true, Execution::stands_still_or_ended)).collect()
     }
 
     pub(super) fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {

@@ -119,6 +119,12 @@ impl Maps {
         invocation::execution(promise, task, beside)
     }
 
+    /// Whether something is kept of why an execution has halted.
+    pub(super) fn keeps_an_error(&self, id: &str) -> bool {
+        let entry = id.parse::<ExecutionId>().ok().and_then(|id| self.executions.get(self.keys.get(&id)?));
+        entry.is_some_and(|entry| entry.progress.error.is_some())
+    }
+
     pub(super) fn take_back(&mut self) {
         while let Some(undo) = self.undo.pop() {
             match undo {

@@ -87,6 +87,14 @@ impl Store for MemoryStore {
         Ok(Part { executions: executions.collect::<Result<_, _>>()?, next: Part::next(&found, limit) })
     }
 
+    fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
+        let tables = self.tables();
+        let below = tables.rows.range(format!("{id}.")..format!("{id}/")).map(|(_, row)| row);
+        let halted = below.filter(|row| tables.keeps_an_error(&row.promise.id));
+        let halted = halted.filter_map(|row| tables.execution(row).transpose());
+        halted.filter(|one| one.as_ref().map_or(true, Execution::stands_still_or_ended)).take(100).collect()
+    }
+
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
         let tables = self.tables();
         Ok(tables.executions.get(&key).map(|entry| (entry.journal.clone(), entry.segments)).unwrap_or_default())

@@ -19,6 +19,23 @@ async fn traps(_ctx: Context) -> Result<(), Error> {
     panic!("as told");
 }
 
+/// Has a timer fail when it halts, which it cannot, and returns what that says.
+#[everstep_sdk::function]
+async fn fails_a_timer_on_halt(ctx: Context) -> Result<Error, Error> {
+    match ctx.sleep(Duration::from_millis(1)).fail_on_halt().await {
+        Ok(()) => Err(Error::failed("a timer is no call")),
+        Err(error) => Ok(error),
+    }
+}
+
+/// Has a child that halts fail, once somebody outside wants that.
+#[everstep_sdk::function]
+async fn wishes_late(ctx: Context) -> Result<(), Error> {
+    let child = ctx.call::<()>("traps", ());
+    ctx.promise::<Value>(()).await?;
+    child.fail_on_halt().await
+}
+
 /// Prints a line and returns it.
 #[everstep_sdk::function]
 async fn prints(ctx: Context, message: String) -> Result<String, Error> {
@@ -33,6 +50,8 @@ struct Call {
     args: Value,
     timeout_ms: Option<u64>,
     target: Option<String>,
+    #[serde(default)]
+    fail_on_halt: bool,
 }
 
 /// Runs a child and ends as it does.
@@ -45,7 +64,8 @@ async fn calls(ctx: Context, call: Call) -> Result<Value, Error> {
     if let Some(group) = call.target {
         options = options.target(group);
     }
-    ctx.call_with(&call.function, call.args, options).await
+    let promise = ctx.call_with(&call.function, call.args, options);
+    if call.fail_on_halt { promise.fail_on_halt().await } else { promise.await }
 }
 
 /// Starts so many children at once and returns the sum of what they return.
