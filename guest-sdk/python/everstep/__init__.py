@@ -17,6 +17,8 @@ from wit_world.imports import http as _http
 from wit_world.imports import promises as _promises
 from wit_world.imports import websocket as _websocket
 
+from ._host import reach as _reach
+from ._unicode import dumps as _dumps
 from ._errors import Canceled, Denied, EverstepError, TimedOut, call as _call, call_through as _call_through, raised as _raised
 
 __all__ = [
@@ -27,7 +29,7 @@ __all__ = [
 
 def execution_id():
     """The id that the caller chose."""
-    return _context.execution_id()
+    return _reach(_context.execution_id)
 
 
 def _settled(read):
@@ -93,21 +95,32 @@ class Response:
         return f"<Response {self.status} {self.url}>"
 
 
+def _pairs(headers):
+    pairs = [tuple(pair) for pair in (headers.items() if hasattr(headers, "items") else headers or ())]
+    for pair in pairs:
+        if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+            raise TypeError(f"a header is a name and a value, both texts, not {pair!r}")
+    return pairs
+
+
 async def fetch(url, *, method=None, headers=None, body=None, json=None, timeout=None):
     """Sends a request and returns the [`Response`], whatever its status.
 
     `body` is text or bytes, `json` anything that JSON can hold; with either the method is POST unless it is given.
     """
-    pairs = list(headers.items() if hasattr(headers, "items") else headers or ())
+    pairs = _pairs(headers)
     if json is not None:
         if body is not None:
             raise TypeError("fetch takes a body or json, not both")
-        body = _json.dumps(json)
+        body = _dumps(json)
         if not any(name.lower() == "content-type" for name, _ in pairs):
             pairs.append(("content-type", "application/json"))
     if isinstance(body, str):
         body = body.encode()
+    elif body is not None:
+        body = bytes(body)
     method = method or ("GET" if body is None else "POST")
+    _check_text("a method", method)
     asked = _http.Request(method.upper(), str(url), pairs, body, _milliseconds(timeout))
     return Response(await _awaitable(_call(_http.fetch, asked), _response))
 
@@ -161,10 +174,15 @@ class WebSocket:
 
 async def websocket(url, *, protocols=(), headers=None):
     """Opens a connection."""
-    pairs = list(headers.items() if hasattr(headers, "items") else headers or ())
-    connection = _call(_websocket.connect, str(url), _websocket.ConnectOptions(list(protocols), pairs))
+    pairs = _pairs(headers)
+    connection = _call(_websocket.connect, str(url), _websocket.ConnectOptions([str(protocol) for protocol in protocols], pairs))
     await _awaitable(connection, _text)
     return WebSocket(connection)
+
+
+def _check_text(what, value):
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is a text, not {value!r}")
 
 
 async def call(name, args=None, *, timeout=None, fail_on_halt=False):
@@ -172,8 +190,9 @@ async def call(name, args=None, *, timeout=None, fail_on_halt=False):
 
     A child that halts, by a trap or a limit, is waited for until somebody has resumed or canceled it; with `fail_on_halt` it fails then.
     """
+    _check_text("the name of a function", name)
     options = _functions.CallOptions(_milliseconds(timeout), None)
-    promise = _call(_functions.call, name, _json.dumps(args), options)
+    promise = _call(_functions.call, name, _dumps(args), options)
     if fail_on_halt:
         _call(_functions.fail_on_halt, promise)
     return await _awaitable(promise)
@@ -182,18 +201,19 @@ async def call(name, args=None, *, timeout=None, fail_on_halt=False):
 async def request(capability, message=None, *, timeout=None):
     """Sends a request to a capability of the policy and returns the response."""
     options = _bridge.RequestOptions(_milliseconds(timeout))
-    return await _awaitable(_call(_bridge.send_request, capability, _json.dumps(message), options))
+    _check_text("the name of a capability", capability)
+    return await _awaitable(_call(_bridge.send_request, capability, _dumps(message), options))
 
 
 async def promise(data=None, *, timeout=None, schema=None):
     """Waits for a promise that somebody outside settles; `data` is shown to them."""
-    options = _promises.Options(_json.dumps(data), _milliseconds(timeout), None if schema is None else _json.dumps(schema))
+    options = _promises.Options(_dumps(data), _milliseconds(timeout), None if schema is None else _dumps(schema))
     return await _awaitable(_call(_promises.create, options))
 
 
 async def ask(prompt="", *, timeout=None, schema=None):
     """Asks a human while other tasks go on; `input` is the same for code that does nothing else."""
-    options = _console.InputOptions(_milliseconds(timeout), None if schema is None else _json.dumps(schema))
+    options = _console.InputOptions(_milliseconds(timeout), None if schema is None else _dumps(schema))
     return await _awaitable(_call(_console.input, str(prompt), options))
 
 
@@ -222,7 +242,7 @@ def mime_bundle(value):
 def _data(data):
     if isinstance(data, bytes):
         return base64.b64encode(data).decode()
-    return data if isinstance(data, str) else _json.dumps(data)
+    return data if isinstance(data, str) else _dumps(data)
 
 
 def display(*values):
@@ -231,4 +251,4 @@ def display(*values):
 
     flush()
     for value in values:
-        _call(_console.display, [_console.MimePart(mime, data) for mime, data in mime_bundle(value).items()])
+        _call(_console.display, [_console.MimePart(str(mime), data) for mime, data in mime_bundle(value).items()])

@@ -7,7 +7,7 @@ from componentize_py_types import Err
 from wit_world.imports import promises
 from wit_world.imports.types import ErrorCode
 
-from . import _interrupt
+from . import _host, _interrupt
 
 
 class EverstepError(Exception):
@@ -63,7 +63,7 @@ def call_through(function, *args):
 def _called(exception, function, *args):
     """What an import returns; its error becomes the `exception` for it."""
     try:
-        return function(*args)
+        return _host.reach(function, *args)
     except Err as error:
         # The frame that raised it holds it: with its traceback it would keep the variables of all callers until a collection.
         error.with_traceback(None)

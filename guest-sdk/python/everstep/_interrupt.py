@@ -7,6 +7,8 @@ import contextlib
 
 from wit_world.imports import context
 
+from . import _host
+
 _target = None
 # An interruption came while a cell was about to begin.
 _early = False
@@ -14,7 +16,7 @@ _early = False
 
 def noticed():
     """Whether somebody has interrupted the program since the last question."""
-    return context.interrupted()
+    return _host.reach(context.interrupted)
 
 
 def check():

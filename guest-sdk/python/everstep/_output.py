@@ -10,7 +10,11 @@ class _Buffer(io.BufferedWriter):
     def flush(self):
         super().flush()
         # Behind the call, and not in it: what raises there leaves the text in the buffer, and it is written twice.
-        _interrupt.check()
+        try:
+            _interrupt.check()
+        except RecursionError:
+            # It is written; what is interrupted learns it less deep.
+            pass
 
 
 def _stream(number, errors):
@@ -22,5 +26,5 @@ def _stream(number, errors):
 
 
 def install():
-    sys.stdout = sys.__stdout__ = _stream(1, "surrogateescape")
+    sys.stdout = sys.__stdout__ = _stream(1, "strict")
     sys.stderr = sys.__stderr__ = _stream(2, "backslashreplace")

@@ -13,9 +13,11 @@ import sys
 import traceback
 import types
 
+from asyncio import current_task
+
 from wit_world.imports import console
 
-from . import _errors, _files, _interrupt, _loop
+from . import _errors, _files, _interrupt, _loop, _unicode
 from ._limits import DEPTH
 
 # What tracebacks do not show.
@@ -76,11 +78,11 @@ def _is_silent(source, last):
 
 async def run(source, name, namespace, finish=lambda value: value):
     """Runs the source and returns the value of its last expression, as `finish` makes it."""
-    with _interrupt.target(asyncio.current_task()) as target:
+    with _interrupt.target(current_task()) as target:
         try:
             # One that computes without an end, and calls nothing, is taken back to here.
             _interrupt.check()
-            return await _run(source, name, namespace, finish)
+            return await steps(source, name, namespace, finish)
         except asyncio.CancelledError as error:
             reason = target.reason
             raise failure(error if reason is None else reason.with_traceback(error.__traceback__)) from None
@@ -92,7 +94,8 @@ async def run(source, name, namespace, finish=lambda value: value):
             raise failure(error) from None
 
 
-async def _run(source, name, namespace, finish):
+async def steps(source, name, namespace, finish):
+    """The same without an end of its own."""
     body, last = compiled(source, name)
     value = None
     for code in (body, last):
@@ -107,14 +110,14 @@ def failure(error):
     """What Python would print, without our own frames."""
     kind = type(error).__qualname__
     try:
-        message = str(error)
-    except Exception:
+        message = _unicode.readable(str(error))
+    except BaseException:
         message = "<exception str() failed>"
     try:
         found = traceback.TracebackException.from_exception(error, capture_locals=False)
         _forget_ours(found, set())
-        trace = "".join(found.format())
-    except Exception:
+        trace = _unicode.readable("".join(found.format()))
+    except BaseException:
         trace = f"{kind}: {message}\n"
     return Failed(kind, message, trace, isinstance(error, PermissionError))
 
@@ -156,9 +159,12 @@ def is_json(value):
             return False
         if kind is list:
             stack.extend((item, depth + 1) for item in one)
-        elif kind is dict and all(type(key) is str for key in one):
+        elif kind is dict and all(type(key) is str and _unicode.is_whole(key) for key in one):
             stack.extend((item, depth + 1) for item in one.values())
-        elif not (one is None or kind in (bool, str) or (kind is float and math.isfinite(one)) or (kind is int and abs(one) < _INT)):
+        elif kind is str:
+            if not _unicode.is_whole(one):
+                return False
+        elif not (one is None or kind is bool or (kind is float and math.isfinite(one)) or (kind is int and abs(one) < _INT)):
             return False
     return True
 
@@ -174,7 +180,7 @@ def kept(namespace):
     """Those names of a namespace whose values are JSON, as long as they are not too large together."""
     found, size = {}, 0
     for name, value in namespace.items():
-        if not name.startswith("_") and is_json(value):
+        if not name.startswith("_") and _unicode.is_whole(name) and is_json(value):
             length = len(json.dumps(value))
             if size + length <= _KEPT:
                 found[name] = value
