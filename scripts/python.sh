@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 version=0.25.1
 tools=target/componentize-py-$version
 component=target/release/everstep-python.wasm
-sources=(guest-sdk/python wit scripts/python.sh)
+sources=(guest-sdk/python wit scripts/python.sh scripts/guard.py)
 
 say() { printf 'python: %s\n' "$*"; }
 
@@ -27,4 +27,5 @@ log=$(mktemp)
 trap 'rm -f "$log" "$component.new"' EXIT
 # Its output matters only when it fails.
 "$tools/bin/componentize-py" -d wit -w durable componentize -p guest-sdk/python app -o "$component.new" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+python3 scripts/guard.py "$component.new"
 mv "$component.new" "$component"
