@@ -10,15 +10,17 @@ MISSING = _stdlib.import_all()
 
 import builtins
 import gc
+import os
 import shutil
 import site
 
 import everstep
 from componentize_py_types import Err, Ok
-from everstep import _errors, _files, _imports, _interrupt, _limits, _loop, _output, _run, _session, _time
+from everstep import _checkpoint, _errors, _files, _imports, _interrupt, _limits, _loop, _output, _run, _session, _time, _unicode
 from everstep._builtin import put
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
+from wit_world.imports import context
 from wit_world.imports import random as host_random
 from wit_world.imports.types import Error, ErrorCode
 
@@ -28,6 +30,7 @@ _imports.install()
 _time.install()
 _loop.install()
 _limits.install()
+_checkpoint.install()
 shutil._use_fd_functions = False
 site.setquit()
 put(builtins, "input", _run.ask)
@@ -50,12 +53,51 @@ async def execute(code, namespace=None, filename="<program>"):
 def _outcome(value, names):
     return {
         "value": value if _run.is_json(value) else None,
-        "repr": _run.representation(value),
+        "repr": _unicode.readable(_run.representation(value)),
         "namespace": _run.kept(names),
     }
 
 
-FUNCTIONS = {"execute": execute, "session": _session.session}
+class Program:
+    """The run of one program, in a task of its own."""
+
+    outlives_exit = False
+
+    def __init__(self, code, **arguments):
+        if not isinstance(code, str):
+            raise TypeError("code, a text, is due")
+        self._coroutine = execute(code, **arguments)
+
+    def begin(self, loop):
+        cause = _checkpoint.checkpoint(False)
+        if cause is not None:
+            self._coroutine.close()
+            message = f"the program was ended: {cause}\n"
+            raise _run.Failed("Trapped", message, message, False)
+        self._task = loop.main = loop.create_task(self._coroutine)
+
+    def take(self, settled):
+        pass
+
+    def awaits(self):
+        return []
+
+    def is_due(self):
+        return self._task.done()
+
+    go_on = is_due
+
+    def give_up(self, error):
+        return False
+
+    def result(self):
+        return self._task.result()
+
+
+RUNS = {"execute": (Program, execute.__doc__), "session": (_session.Session, _session.Session.__doc__)}
+
+
+_panicked, _abort = context.panicked, os.abort
 
 
 def _seed():
@@ -66,10 +108,8 @@ def _seed():
 class Execution:
     """The one execution that an instance serves."""
 
-    def begin(self, coroutine, outlives_exit):
-        self.loop, self.outlives_exit = _loop.Loop(), outlives_exit
-        with self.loop.running():
-            self.task = self.loop.main = self.loop.create_task(coroutine)
+    def begin(self, run):
+        self.loop, self.run, self.begun = _loop.Loop(is_outermost=True), run, False
         return self.turn([])
 
     def interrupt(self):
@@ -80,15 +120,23 @@ class Execution:
     def turn(self, settled):
         try:
             with self.loop.running():
+                if not self.begun:
+                    self.begun = True
+                    self.run.begin(self.loop)
                 self.loop.deliver(settled)
+                self.run.take(settled)
                 if not self._runs_dry():
                     return Progress_Pending()
-            return Progress_Done(Ok(json.dumps(self.task.result())))
+            return Progress_Done(Ok(json.dumps(self.run.result())))
         except _run.Failed as error:
             failed = error
         except BaseException as error:
             # A task that exits, or one that nothing can wake up.
             failed = _run.failure(error)
+            if self.run.outlives_exit:
+                # A cell has taken something apart that a session needs; it goes on as it was before.
+                _panicked(f"what runs the cells does not work any more ({failed.kind}: {failed.message})")
+                _abort()
         return _refused(ErrorCode.DENIED if failed.denied else ErrorCode.FAILED, failed.trace.rstrip("\n"))
 
     def _runs_dry(self):
@@ -96,21 +144,23 @@ class Execution:
         stuck = None
         while True:
             try:
-                self.loop.turn()
+                self.loop.turn(self.run.is_due)
                 _loop.flush()
-                if not self.task.done():
-                    self.loop.waits_for()
-                return self.task.done()
+                if self.run.go_on():
+                    return True
+                if not self.loop.can_run():
+                    self.loop.waits_for(self.run.awaits())
+                    return False
             except KeyboardInterrupt:
                 # In a task that nobody may be waiting for.
                 _interrupt.interrupt()
             except SystemExit:
-                if not self.outlives_exit:
+                if not self.run.outlives_exit:
                     raise
             except _loop.Stuck as found:
                 error = RuntimeError(str(found))
                 # Once: a program that goes on waiting after that is beyond help.
-                if stuck is not None or not _interrupt.cancel(error):
+                if (stuck is not None or not _interrupt.cancel(error)) and not self.run.give_up(error):
                     raise error from None
                 stuck = error
 
@@ -120,24 +170,21 @@ EXECUTION = Execution()
 
 class Guest(exports.Guest):
     def functions(self):
-        return [FunctionInfo(name, function.__doc__) for name, function in FUNCTIONS.items()]
+        return [FunctionInfo(name, text) for name, (_, text) in RUNS.items()]
 
     def start(self, name, args):
-        function = FUNCTIONS.get(name)
-        if function is None:
-            return _refused(ErrorCode.NOT_FOUND, f"no function {name!r}; there are {', '.join(FUNCTIONS)}")
+        if name not in RUNS:
+            return _refused(ErrorCode.NOT_FOUND, f"no function {name!r}; there are {', '.join(RUNS)}")
         try:
             arguments = json.loads(args)
             if not isinstance(arguments, dict):
                 raise TypeError("an object is due")
-            if function is execute and not isinstance(arguments.get("code"), str):
-                raise TypeError("code, a text, is due")
-            coroutine = function(**arguments)
+            run = RUNS[name][0](**arguments)
         except (TypeError, ValueError) as error:
             return _refused(ErrorCode.INVALID, f"arguments of {name}: {error}")
         _seed()
         _output.install()
-        return EXECUTION.begin(coroutine, function is _session.session)
+        return EXECUTION.begin(run)
 
     def resume(self, settled):
         return EXECUTION.turn(settled) if settled else EXECUTION.interrupt()

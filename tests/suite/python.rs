@@ -112,6 +112,42 @@ fn a_program_has_the_value_of_its_last_expression_and_the_names_that_are_json() 
 }
 
 #[test]
+fn a_program_that_traps_has_failed_and_is_not_run_again() {
+    let desk = Desk::new();
+    for (code, cause) in [
+        ("print('begun')\nopen('/out/a', 'a').write('once ')\nimport os\nos.abort()", "unreachable"),
+        ("print('begun')\nopen('/out/a', 'a').write('twice ')\nimport os\nos._exit(3)", "exit(1)"),
+        ("print('begun')\ndeep = ()\nfor _ in range(10 ** 6): deep = (deep,)\nhash(deep)", "call stack exhausted"),
+    ] {
+        let shown = Shown::default();
+        let report = outcome(quick(Everstep::local()).on_output(shown.sink()), desk.run(code));
+        assert_eq!(report.state, State::Failed, "{report:?}");
+        let (kind, message) = failure(&report);
+        assert!(kind == FailureKind::Returned(ErrorCode::Failed) && message.contains(cause), "{kind:?} {message}");
+        assert_eq!(printed(&shown), "begun\n");
+    }
+    assert_eq!(desk.out("a"), "once twice ");
+}
+
+#[test]
+fn half_of_a_surrogate_pair_is_an_answer_like_any_other() {
+    for (code, told) in [
+        ("raise ValueError('\\ud83d')", "ValueError: \\ud83d"),
+        ("import sys\nsys.exit('\\ud83d')", "SystemExit: \\ud83d"),
+        ("print('\\ud83d')", "UnicodeEncodeError"),
+        ("input('\\ud83d')", "UnicodeEncodeError"),
+    ] {
+        let report = outcome(quick(Everstep::local()), Desk::new().run(code));
+        let (_, message) = failure(&report);
+        assert!(report.state == State::Failed && message.contains(told), "{code}: {report:?}");
+    }
+    let code = "half = '\\ud83d'\nkeyed = {half: 1}\nwhole = '\u{1f600}'\n[half]";
+    let report = outcome(quick(Everstep::local()), Desk::new().run(code));
+    let got: Value = serde_json::from_str(result(&report)).unwrap();
+    assert_eq!(got, json!({ "value": null, "repr": "['\\ud83d']", "namespace": { "whole": "\u{1f600}" } }));
+}
+
+#[test]
 fn an_error_has_a_traceback_into_the_program_and_nothing_of_ours() {
     let cases = [
         (

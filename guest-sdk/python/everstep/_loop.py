@@ -55,8 +55,9 @@ class Loop(asyncio.BaseEventLoop):
     """One loop of an execution. The outermost one returns to the host when it is idle; one that a program runs itself, with
     `asyncio.run`, blocks in the host."""
 
-    def __init__(self):
+    def __init__(self, is_outermost=False):
         super().__init__()
+        self._is_outermost, self._dropped = is_outermost, []
         self._selector = _NoSelector()
         self._ready = _Ready(self)
         self.main = None
@@ -88,6 +89,39 @@ class Loop(asyncio.BaseEventLoop):
     def _check_running(self):
         if self.is_running():
             raise RuntimeError("This event loop is already running")
+
+    def stop(self):
+        if self._is_outermost:
+            raise RuntimeError("this loop runs the program itself and ends with it")
+        super().stop()
+
+    def close(self):
+        if self._is_outermost:
+            raise RuntimeError("Cannot close a running event loop")
+        super().close()
+
+    def mend(self):
+        """Undoes what a program has done to its parts, if it has."""
+        for name in [name for name in vars(self) if hasattr(Loop, name)]:
+            delattr(self, name)
+        if type(self._ready) is not _Ready:
+            self._ready = _Ready(self)
+        if type(self._scheduled) is not list:
+            self._scheduled = []
+        if type(self._waiting) is not dict:
+            self._waiting = {}
+
+    def drop(self):
+        """Gives up everything that it would run, without running anything of it."""
+        for task in asyncio.all_tasks(self):
+            asyncio._unregister_task(task)
+            # What is collected runs its `finally` clauses.
+            self._dropped.append(task)
+        self._dropped += [*self._ready, *self._scheduled, *self._waiting.values()]
+        self._ready.clear()
+        self._scheduled.clear()
+        self._waiting.clear()
+        self._timer_cancelled_count = 0
 
     def run_forever(self):
         with outside():
@@ -130,10 +164,15 @@ class Loop(asyncio.BaseEventLoop):
             asyncio._set_running_loop(None)
             sys.set_asyncgen_hooks(*hooks)
 
-    def turn(self):
-        """Runs all that can run now."""
-        while not self._stopping and (self._ready or self._is_due()):
+    def turn(self, until=None):
+        """Runs all that can run now, or until what it is run for is done."""
+        while (self._is_outermost or not self._stopping) and self.can_run():
             self._run_once()
+            if until is not None and until():
+                return
+
+    def can_run(self):
+        return bool(self._ready) or self._is_due()
 
     def _is_due(self):
         self._drop_canceled()
@@ -145,13 +184,13 @@ class Loop(asyncio.BaseEventLoop):
             handle._scheduled = False
             self._timer_cancelled_count -= 1
 
-    def waits_for(self):
-        """The promises that can make something ready: those that are awaited, and a timer for the nearest deadline."""
+    def waits_for(self, others=()):
+        """The promises that can make something ready: those that are awaited, here or by others, and a timer for the nearest deadline."""
         self._drop_canceled()
         if self._scheduled:
             self._look_at_clock()
             self._start_timer(self._scheduled[0].when())
-        awaited = list(self._waiting)
+        awaited = [*self._waiting, *others]
         if self._timer is not None:
             awaited.append(self._timer[0])
         if not awaited:

@@ -1,16 +1,20 @@
-"""A session: cells that share a namespace. Each one is the answer to a request, whose message says what became of the one before."""
+"""A session: cells that share a namespace. Each one is the answer to a request, whose message says what became of the one before.
 
-import asyncio
+It is no task of a loop, so that nothing that a cell does to its tasks, or to its loop, ends it.
+"""
+
 import ast
+import asyncio
 import codeop
 import collections
 import json
+import sys
 
 import everstep
-from wit_world.imports import bridge
 
-from . import _errors, _interrupt, _run
-from ._loop import flush
+from . import _checkpoint, _interrupt, _run, _unicode
+
+_Task = asyncio.Task
 
 # Bytes of JSON and of text beyond which a value is left out of an answer, and a representation cut.
 _VALUE = 64 << 10
@@ -18,53 +22,142 @@ _VALUE = 64 << 10
 _KEPT = 100
 
 
-async def session():
+class Session:
     """Runs cells of Python that share a namespace, each of them sent by a client of the capability `session`."""
-    names, answers, kept, answer = _run.new_namespace(), {}, collections.deque(), None
-    while True:
-        cell = await _next({"cells": len(answers), "answer": answer})
+
+    outlives_exit = True
+
+    def __init__(self):
+        self._names = _run.new_namespace()
+        # Every cell with its answer, or none where it is not kept any more; and those that have one, in order.
+        self._answers, self._kept = {}, collections.deque()
+        # The promise of the next cell, or the id of the one that runs, and its task.
+        self._prompt = self._running = self._task = None
+        self._is_over = False
+
+    def begin(self, loop):
+        self._loop = loop
+        self._ask(None)
+
+    def take(self, settled):
+        """Takes the next cell, if it has come."""
+        if self._prompt in settled:
+            promise, self._prompt = self._prompt, None
+            self._begin(everstep._value(promise))
+
+    def awaits(self):
+        return [] if self._prompt is None else [self._prompt]
+
+    def is_due(self):
+        """Whether what it runs is done."""
+        return self._task is not None and self._task.done()
+
+    def go_on(self):
+        """Answers the cell that is done; true when the session is over."""
+        if not self.is_due():
+            return False
+        task, self._task = self._task, None
+        if self._is_over:
+            return True
+        self._end(_result(task))
+        return False
+
+    def give_up(self, error):
+        """Ends a cell that cannot be ended by an exception."""
+        if self._task is None or self._is_over:
+            return False
+        self._task = None
+        self._end({"error": _error(_run.failure(error))})
+        return True
+
+    def result(self):
+        return {"cells": len(self._answers)}
+
+    def _ask(self, answer):
+        self._rehearse()
+        cause = _checkpoint.checkpoint(True)
+        if cause is not None:
+            self._loop.drop()
+            print(f"what the cells have left running was ended, with all their tasks: {cause}", file=sys.stderr)
+        _interrupt.forget()
+        message = json.dumps({"cells": len(self._answers), "answer": answer})
+        self._prompt = _checkpoint.next_cell(message)
+
+    def _rehearse(self):
+        """Raises where a cell has left nothing that could run another one; then it is set back itself."""
+        self._loop.mend()
+        self._known(json.loads('{"id": "", "code": "0"}'))
+        try:
+            _run.steps("0", "<rehearsal>", {}, lambda value: _shown(value, {}, False)).send(None)
+        except StopIteration as over:
+            if over.value["value"] == 0:
+                return
+        raise RuntimeError("a cell that is 0 has another value")
+
+    def _begin(self, cell):
         if cell is None:
-            await _run.end()
-            return {"cells": len(answers)}
-        answer = await _answer(cell, names, answers, kept)
+            self._is_over = True
+            self._task = _Task(_run.end(), loop=self._loop)
+            return
+        answer = self._known(cell)
+        if answer is not None:
+            self._ask(answer)
+            return
+        ident, code, interactive = cell["id"], cell["code"], cell.get("interactive") is True
+        cause = _checkpoint.checkpoint(True)
+        if cause is None and interactive and _is_incomplete(code):
+            self._ask({"id": ident, "incomplete": True})
+            return
+        self._answers[ident] = code, None
+        self._running = ident
+        if cause is not None:
+            self._end({"error": _trapped(cause)})
+            return
+        name = f"<cell {len(self._answers)}>"
+        cell = _run.run(code, name, self._names, lambda value: _shown(value, self._names, interactive))
+        # A task of its own, for an interruption to cancel; whatever makes tasks for the program.
+        self._task = _Task(cell, loop=self._loop)
+
+    def _known(self, cell):
+        """The answer to what needs not be run."""
+        if not isinstance(cell, dict) or not all(isinstance(cell.get(key), str) for key in ("id", "code")):
+            return {"id": None, **_refused("a cell is an object with the texts id and code")}
+        ident, code = cell["id"], cell["code"]
+        if ident in self._answers:
+            source, answer = self._answers[ident]
+            if source != code:
+                return {"id": ident, **_refused("another cell has this id")}
+            return {"id": ident, **(answer or _refused("the cell has run, and its answer is not kept any more"))}
+        return None if code.strip() else {"id": ident, "value": None}
+
+    def _end(self, answer):
+        ident, self._running = self._running, None
+        answer = {"cell": len(self._answers), **answer}
+        self._answers[ident] = self._answers[ident][0], answer
+        self._kept.append(ident)
+        if len(self._kept) > _KEPT:
+            old = self._kept.popleft()
+            self._answers[old] = self._answers[old][0], None
+        self._ask({"id": ident, **answer})
 
 
-def _next(message):
-    _interrupt.forget()
-    promise = _errors.call_through(bridge.send_request, "session", json.dumps(message), bridge.RequestOptions(None))
-    return asyncio.get_running_loop().promised(promise, everstep._value)
-
-
-async def _answer(cell, names, answers, kept):
-    """`answers` has every cell with its answer, or none where it is not kept any more; `kept` are those that have one, in order."""
-    if not isinstance(cell, dict) or not all(isinstance(cell.get(key), str) for key in ("id", "code")):
-        return {"id": None, **_refused("a cell is an object with the texts id and code")}
-    ident, code = cell["id"], cell["code"]
-    if ident in answers:
-        source, answer = answers[ident]
-        if source != code:
-            return {"id": ident, **_refused("another cell has this id")}
-        return {"id": ident, **(answer or _refused("the cell has run, and its answer is not kept any more"))}
-    if not code.strip():
-        return {"id": ident, "value": None}
-    interactive = cell.get("interactive") is True
-    if interactive and _is_incomplete(code):
-        return {"id": ident, "incomplete": True}
-    number = len(answers) + 1
-    answers[ident] = code, None
+def _result(task):
     try:
-        # A task of its own, for an interruption to cancel.
-        task = asyncio.create_task(_run.run(code, f"<cell {number}>", names, lambda value: _shown(value, names, interactive)))
-        answer = {"cell": number, **await task}
-    except _run.Failed as error:
-        answer = {"cell": number, "error": {"name": error.kind, "message": _cut(error.message), "traceback": _cut(error.trace), "denied": error.denied}}
-    flush()
-    answers[ident] = code, answer
-    kept.append(ident)
-    if len(kept) > _KEPT:
-        old = kept.popleft()
-        answers[old] = answers[old][0], None
-    return {"id": ident, **answer}
+        return task.result()
+    except _run.Failed as failed:
+        return {"error": _error(failed)}
+    except BaseException as error:
+        # It was canceled before it began, or what runs it was taken apart.
+        return {"error": _error(_run.failure(error))}
+
+
+def _error(failed):
+    return {"name": failed.kind, "message": _cut(failed.message), "traceback": _cut(failed.trace), "denied": failed.denied}
+
+
+def _trapped(cause):
+    message = f"{_unicode.readable(cause)}; the cell was ended, and the session goes on as it was before it"
+    return {"name": "Trapped", "message": message, "traceback": f"Trapped: {message}\n", "denied": False}
 
 
 def _refused(message):
@@ -77,16 +170,17 @@ def _shown(value, names, interactive):
         return {"value": None, "repr": None, "data": {}}
     names["_"] = value
     if interactive:
-        print(_run.representation(value))
+        print(_unicode.readable(_run.representation(value)))
     try:
         data = everstep.mime_bundle(value)
     except Exception:
         data = {"text/plain": _run.representation(value)}
+    data = {_unicode.readable(str(mime)): _unicode.readable(part) for mime, part in data.items()}
     data = {mime: _cut(part) if mime.startswith("text/") else part for mime, part in data.items()}
     while sum(map(len, data.values())) > 4 * _VALUE:
         data.pop(max(data, key=lambda mime: len(data[mime])))
     fits = _run.is_json(value) and len(json.dumps(value)) <= _VALUE
-    return {"value": value if fits else None, "repr": _cut(_run.representation(value)), "data": data}
+    return {"value": value if fits else None, "repr": _cut(_unicode.readable(_run.representation(value))), "data": data}
 
 
 def _cut(text):
@@ -100,7 +194,7 @@ def _is_incomplete(code):
     for symbol in ("single", "exec"):
         try:
             return compiler(code, symbol=symbol) is None
-        except (SyntaxError, ValueError, OverflowError):
+        except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
             # Several statements at once are none that is single; what is wrong in itself is told when it runs.
             pass
     return False

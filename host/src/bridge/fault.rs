@@ -21,6 +21,9 @@ pub(crate) enum Stop {
     Divergence(Box<Divergence>),
     #[error("{0}")]
     Limit(String),
+    /// A limit on what a guest does from one checkpoint to the next.
+    #[error("{0}")]
+    PartLimit(String),
     /// Nobody here can tell whether something was done.
     #[error("{0}")]
     InDoubt(String),

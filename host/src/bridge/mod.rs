@@ -3,10 +3,11 @@
 //! [`Bridge`] is one execution seen from its guest. `pipeline` is the road itself, written once for the four classes of
 //! step: internal, external, output and promise. `replay` compares the guest with the journal, `promises` settles and delivers,
 //! `wait` is how a guest waits, `effect` performs what
-//! settles a promise, `approval` asks a person first, `memo` remembers computations, `interrupt` stops what a guest does but not the guest, `state` is what they share, `fault` is how a call can end. What a step means is known to the capability
+//! settles a promise, `approval` asks a person first, `memo` remembers computations, `checkpoint` is where a guest goes on that has trapped, `interrupt` stops what a guest does but not the guest, `state` is what they share, `fault` is how a call can end. What a step means is known to the capability
 //! alone (`crate::capability`); the journal and the policy know only its kind, its digest and its grant.
 
 mod approval;
+mod checkpoint;
 mod effect;
 mod fault;
 mod interrupt;
@@ -262,22 +263,6 @@ impl Bridge {
     /// The barrier: returns once everything up to `ticket` is durable.
     pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), store::Error> {
         self.committer.durable(ticket).await
-    }
-
-    /// Adds CPU time to what the execution has used. What earlier runs have used counts from the end of the journal on: a replay
-    /// repeats it up to there.
-    pub(crate) fn charge(&self, used_us: u64) -> Result<(), Stop> {
-        let mut state = self.state();
-        state.cpu_us += used_us;
-        if state.live || state.journal.history.peek()?.is_none() {
-            state.cpu_us = state.cpu_us.max(state.progress.cpu_us);
-            state.progress.cpu_us = state.cpu_us;
-        }
-        let limit = self.grants.policy.limits.cpu;
-        if u128::from(state.cpu_us) > limit.as_micros() {
-            return Err(Stop::Limit(format!("the limit of {limit:?} of CPU time is reached (limits.cpu)")));
-        }
-        Ok(())
     }
 
     /// Ends the run from outside: the store says that the execution has ended. Does not wait for the state.

@@ -152,6 +152,7 @@ fn describe(record: &Record<'_>) -> String {
         Record::Delivered { numbers, .. } => format!("delivery of {numbers:?}"),
         Record::Returned { .. } => "the return of the function".into(),
         Record::Retried { number, .. } => format!("another attempt of {number}"),
+        Record::Trapped(trapped) => format!("a trap after the checkpoint {}", trapped.checkpoint),
     }
 }
 

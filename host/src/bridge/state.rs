@@ -1,6 +1,7 @@
 //! What a bridge knows about its execution; rebuilt from the journal whenever a host takes the execution up.
 
 use super::approval::APPROVAL;
+use super::checkpoint::Part;
 use super::promises::About;
 use crate::guest_error::GuestError;
 use crate::journal::{Call, Corrupted, Journal, Record, Retries, Role, Ticket};
@@ -49,6 +50,10 @@ pub(crate) struct State {
     pub(crate) attempts: u64,
     /// CPU time of this run, a replay included, in microseconds.
     pub(crate) cpu_us: u64,
+    /// The last checkpoint, and what has been used since.
+    pub(crate) part: Part,
+    /// CPU time of this run until it had repeated what is recorded.
+    pub(crate) repeating_us: u64,
     /// CPU time that the store has been told of.
     pub(crate) kept_cpu_us: u64,
     /// The guest asked for a chance to clean up.
@@ -167,6 +172,8 @@ impl State {
             output: Vec::new(),
             submitted: Ticket::default(),
             cpu_us: 0,
+            part: Part::default(),
+            repeating_us: 0,
             kept_cpu_us: progress.cpu_us,
             progress,
             attempts: 0,

@@ -1,6 +1,5 @@
 //! Running time of one activation, held against `limits.wall`.
 
-use super::Stop;
 use crate::clock;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,16 +36,20 @@ impl Stopwatch {
         self.changed.notify_waiters();
     }
 
+    /// Counts from now on.
+    pub(super) fn restart(&self) {
+        let mut time = self.time();
+        time.used = Duration::ZERO;
+        time.running_since = time.running_since.map(|_| clock::instant());
+    }
+
     /// Completes once the running time has reached the limit.
-    pub(crate) async fn expired(&self) -> Stop {
+    pub(super) async fn expired(&self) -> String {
         loop {
             let resumed = self.changed.notified();
             match self.left() {
                 Some(Duration::ZERO) => {
-                    return Stop::Limit(format!(
-                        "the limit of {:?} of running time is reached (limits.wall)",
-                        self.limit
-                    ));
+                    return format!("the limit of {:?} of running time is reached (limits.wall)", self.limit);
                 }
                 Some(left) => tokio::time::sleep(left.min(Duration::from_secs(3600))).await,
                 None => resumed.await,

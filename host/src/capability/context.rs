@@ -45,6 +45,10 @@ impl context::Host for Ctx {
         self.bridge.interrupted()
     }
 
+    fn checkpoint(&mut self, renew: bool) -> Result<Option<String>, Fault> {
+        self.bridge.checkpoint(renew)
+    }
+
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
         self.panic = Some(message.chars().take(LONGEST_PANIC).collect());
         Ok(())

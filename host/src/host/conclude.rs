@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(super) enum Concluded {
     /// Nothing: this is what it came to.
     Over(Report),
-    /// What it waits for is there by now.
+    /// What it waits for is there by now, or it goes on at a checkpoint.
     GoOn,
     /// It goes on at its last recorded call, interrupted.
     TakenBack,
@@ -29,6 +29,11 @@ enum Rest {
     Ended(Result<String, GuestError>),
     Suspended,
     TakenBack,
+    /// It trapped, and goes on at a checkpoint.
+    SetBack {
+        checkpoint: u64,
+        cause: String,
+    },
     Halted(Failure),
     /// It would halt, and its caller wants it to fail then.
     Failed(Failure),
@@ -58,8 +63,10 @@ impl Everstep {
             (ticket, asked, state.replayed, state.progress.steps)
         };
         bridge.durable(ticket).await?;
-        if let Rest::TakenBack = rest {
-            return Ok(Concluded::TakenBack);
+        match rest {
+            Rest::TakenBack => return Ok(Concluded::TakenBack),
+            Rest::SetBack { .. } => return Ok(Concluded::GoOn),
+            _ => {}
         }
         // The last operation is the one that lets go of the task.
         let let_go = asked.all().await?.pop();
@@ -112,6 +119,7 @@ impl Rest {
                 let kind = if limit { FailureKind::Limit } else { FailureKind::Trap };
                 return halted(kind, message);
             }
+            Ending::SetBack { checkpoint, cause } => Self::SetBack { checkpoint, cause },
             Ending::Stopped(stop) => match stop {
                 Stop::Suspended => Self::Suspended,
                 Stop::TakenBack => Self::TakenBack,
@@ -119,7 +127,7 @@ impl Rest {
                 Stop::Canceled | Stop::Replayed => Self::Canceled,
                 Stop::Store(error) => return Err(Error::Store(error)),
                 Stop::Divergence(divergence) => return halted(FailureKind::Divergence, divergence.to_string()),
-                Stop::Limit(message) => return halted(FailureKind::Limit, message),
+                Stop::Limit(message) | Stop::PartLimit(message) => return halted(FailureKind::Limit, message),
                 Stop::InDoubt(message) => return halted(FailureKind::InDoubt, message),
                 Stop::Unhandled(error) => Self::Ended(Err(error)),
                 Stop::Corrupted(error) => return halted(FailureKind::Corrupted, error.to_string()),
@@ -137,7 +145,7 @@ impl Rest {
             Self::Suspended => (store::State::Suspended, None, None),
             Self::Halted(failure) => (store::State::Halted, None, Some(failure.clone())),
             Self::Failed(failure) => (store::State::Failed, None, Some(failure.clone())),
-            Self::TakenBack | Self::Canceled => return None,
+            Self::TakenBack | Self::SetBack { .. } | Self::Canceled => return None,
         };
         let (id, wall) = (bridge.id.clone(), std::time::Duration::ZERO);
         Some(Report { id, state, result, error, steps, replayed: 0, wall })
@@ -147,28 +155,34 @@ impl Rest {
     fn changes(&self, bridge: &Bridge, state: &mut State, now_ms: u64) -> Vec<Change> {
         let operation = |operation| Change::operation(now_ms, operation);
         let (id, version) = (bridge.id.to_string(), bridge.claim.version);
-        if let Self::Ended(outcome) = self {
-            record_return(state, now_ms, outcome);
+        let mut given_up = Vec::new();
+        match self {
+            Self::Ended(outcome) => record_return(state, now_ms, outcome),
+            Self::SetBack { checkpoint, cause } => {
+                given_up.extend(abandoned(bridge, state, *checkpoint).map(operation));
+                state.record_trap(*checkpoint, cause, now_ms);
+            }
+            Self::Suspended | Self::TakenBack | Self::Halted(_) | Self::Failed(_) | Self::Canceled => {}
         }
         state.progress.error = match self {
             Self::Halted(failure) | Self::Failed(failure) => Some(failure.clone()),
-            Self::Ended(_) | Self::Suspended | Self::TakenBack | Self::Canceled => None,
+            Self::Ended(_) | Self::Suspended | Self::TakenBack | Self::SetBack { .. } | Self::Canceled => None,
         };
         let mut changes: Vec<Change> = state.journal.take_segment().into_iter().collect();
         changes.push(state.keep_progress(now_ms));
         match self {
             Self::Ended(outcome) => {
-                changes.extend(abandoned(bridge, state).map(operation));
+                changes.extend(abandoned(bridge, state, 0).map(operation));
                 changes.push(operation(fulfill(id, version, outcome)));
             }
             Self::Failed(failure) => {
-                changes.extend(abandoned(bridge, state).map(operation));
+                changes.extend(abandoned(bridge, state, 0).map(operation));
                 changes.push(operation(fulfill(id, version, &Err(halted(failure)))));
             }
             // What it called in its last moment goes with it.
-            Self::Canceled => changes.extend(abandoned(bridge, state).map(operation)),
+            Self::Canceled => changes.extend(abandoned(bridge, state, 0).map(operation)),
             // It keeps its task.
-            Self::TakenBack => {}
+            Self::TakenBack | Self::SetBack { .. } => changes.extend(given_up),
             Self::Halted(_) => changes.push(operation(Operation::TaskHalt { id })),
             Self::Suspended => {
                 let awaited = awaited(state);
@@ -195,9 +209,12 @@ fn record_return(state: &mut State, now_ms: u64, outcome: &Result<String, GuestE
     state.journal.append(&Record::Returned { at_ms, outcome });
 }
 
-/// Ends what nobody waits for any more: open questions, and the executions that this one has called.
-fn abandoned<'a>(bridge: &'a Bridge, state: &'a State) -> impl Iterator<Item = Operation> + use<'a> {
-    state.stored().map(|number| Operation::CancelTree { id: bridge.id.promise(number).to_string() })
+/// Ends what nobody waits for any more, from the step `first` on: open questions, and the executions that this one has called.
+fn abandoned<'a>(bridge: &'a Bridge, state: &'a State, first: u64) -> impl Iterator<Item = Operation> + use<'a> {
+    state
+        .stored()
+        .filter(move |number| *number >= first)
+        .map(|number| Operation::CancelTree { id: bridge.id.promise(number).to_string() })
 }
 
 /// The promises that an execution waits for: instead of a call that is not approved yet, its approval, or the one like it that is shown.

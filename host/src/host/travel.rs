@@ -151,9 +151,11 @@ impl Everstep {
                 Record::Called { call, .. } if call.kind == APPROVAL => call.number + 1 >= at,
                 Record::Step { call, .. } | Record::Called { call, .. } => call.number >= at,
                 Record::Returned { .. } => true,
-                Record::Started(_) | Record::Settled { .. } | Record::Delivered { .. } | Record::Retried { .. } => {
-                    false
-                }
+                Record::Started(_)
+                | Record::Settled { .. }
+                | Record::Delivered { .. }
+                | Record::Retried { .. }
+                | Record::Trapped(_) => false,
             };
             if behind {
                 bytes.truncate(offset);
@@ -203,7 +205,9 @@ impl ReplayEnd {
     fn of(ending: Ending) -> Result<Self, Error> {
         match ending {
             // A return or a trap at the end of the journal is what is recorded, or what an upgrade would do next.
-            Ending::Returned(_) | Ending::Trapped { .. } | Ending::Stopped(Stop::Replayed) => Ok(Self::Repeated),
+            Ending::Returned(_) | Ending::Trapped { .. } | Ending::SetBack { .. } | Ending::Stopped(Stop::Replayed) => {
+                Ok(Self::Repeated)
+            }
             Ending::Stopped(Stop::Divergence(divergence)) => Ok(Self::Diverged {
                 step: divergence.step,
                 recorded: divergence.recorded,

@@ -1,12 +1,12 @@
 //! A store, read for people: executions, steps, output and open promises.
 
 use super::Error;
-use crate::guest_error::GuestError;
-use crate::id::ExecutionId;
-use crate::journal::{Call, Corrupted, Outcome, Record, records};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::id::{ExecutionId, PromiseId};
+use crate::journal::{Call, Corrupted, Outcome, Record, Trapped, records};
 use crate::output::{Content, Output};
 use crate::store::record::{Schedule, Task};
-use crate::store::{Execution, ExecutionKey, FileStore, JournalPlace, PendingPromise, Query, Store};
+use crate::store::{self, Execution, ExecutionKey, FileStore, JournalPlace, PendingPromise, Query, Store};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -143,6 +143,12 @@ impl Reader {
         Ok(self.store.promises()?)
     }
 
+    /// How a promise of the store was settled; none while it is pending, or if there is none.
+    pub(crate) fn outcome(&self, id: &PromiseId) -> Result<Option<Result<String, GuestError>>, Error> {
+        let found = self.store.promise(&id.to_string())?;
+        Ok(found.and_then(|(promise, _)| store::outcome_of(&promise)))
+    }
+
     /// The task of an execution.
     ///
     /// # Errors
@@ -197,6 +203,10 @@ impl Reader {
                     later.entry(number).or_default().settled = Some((at_ms, view(&outcome)));
                 }
                 Record::Retried { number, .. } => later.entry(number).or_default().retries += 1,
+                Record::Trapped(Trapped { at_ms, checkpoint, cause, .. }) => {
+                    let error = GuestError::new(ErrorCode::Failed, cause);
+                    later.entry(checkpoint).or_default().settled = Some((at_ms, StepOutcome::Error { error }));
+                }
                 Record::Step { .. }
                 | Record::Called { .. }
                 | Record::Started(_)
@@ -208,8 +218,8 @@ impl Reader {
         self.records(id)?.visit(|record| match record {
             Record::Step { call, outcome } => {
                 let settled = (call.at_ms, view(&outcome));
-                let retries = later.remove(&call.number).unwrap_or_default().retries;
-                each(StepView::new(call, Later { settled: Some(settled), retries }))
+                let later = later.remove(&call.number).unwrap_or_default();
+                each(StepView::new(call, Later { settled: later.settled.or(Some(settled)), ..later }))
             }
             Record::Called { call, .. } => {
                 let later = later.remove(&call.number).unwrap_or_default();
@@ -217,6 +227,7 @@ impl Reader {
             }
             Record::Settled { .. }
             | Record::Retried { .. }
+            | Record::Trapped(_)
             | Record::Started(_)
             | Record::Delivered { .. }
             | Record::Returned { .. } => ControlFlow::Continue(()),

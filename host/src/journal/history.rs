@@ -2,7 +2,7 @@
 
 use super::Corrupted;
 use super::codec;
-use super::record::{Outcome, Record};
+use super::record::{Outcome, Record, Trapped};
 use std::collections::HashMap;
 
 /// What is recorded of an execution. Every frame was checked when it was loaded.
@@ -17,6 +17,8 @@ pub(crate) struct History {
     order: Vec<u64>,
     /// How often each step was retried, and when the last of these attempts was due.
     retried: HashMap<u64, Retries>,
+    /// Where the `trapped` record of each checkpoint starts that the guest goes on from.
+    trapped: HashMap<u64, usize>,
 }
 
 /// The further attempts of a step.
@@ -49,6 +51,10 @@ impl History {
                     }
                     _ => {}
                 }
+            } else if Record::is_trapped(body)
+                && let Record::Trapped(trapped) = Record::decode(body, offset)?
+            {
+                history.trapped.insert(trapped.checkpoint, offset);
             }
             offset = next;
         }
@@ -138,6 +144,18 @@ impl History {
         &self.order
     }
 
+    /// The trap after which the guest goes on at a checkpoint, and where it goes on.
+    pub(crate) fn trap(&self, checkpoint: u64) -> Result<Option<(Trapped<'_>, Next)>, Corrupted> {
+        let Some(&offset) = self.trapped.get(&checkpoint) else {
+            return Ok(None);
+        };
+        let (body, next) = codec::body(&self.bytes, offset)?;
+        match Record::decode(body, offset)? {
+            Record::Trapped(trapped) => Ok(Some((trapped, Next(next)))),
+            _ => Ok(None),
+        }
+    }
+
     /// How often a step was retried.
     pub(crate) fn retries(&self, number: u64) -> Retries {
         self.retried.get(&number).copied().unwrap_or_default()
@@ -163,5 +181,5 @@ pub(crate) fn records(part: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Co
 }
 
 /// The offset behind a peeked record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Next(usize);

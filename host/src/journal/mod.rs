@@ -14,7 +14,7 @@ mod tests;
 pub(crate) use codec::Corrupted;
 pub(crate) use commit::{Committer, Ticket, take_writing_us};
 pub(crate) use history::{History, Next, Retries, records};
-pub(crate) use record::{Call, FORMAT, Outcome, Record, Role, Started};
+pub(crate) use record::{Call, FORMAT, Outcome, Record, Role, Started, Trapped};
 
 use crate::id::Digest;
 use crate::store::{Change, Execution, ExecutionKey};

@@ -41,6 +41,22 @@ pub(crate) enum Record<'a> {
         due_ms: u64,
         reason: Cow<'a, str>,
     },
+    Trapped(Trapped<'a>),
+}
+
+/// The guest trapped after a checkpoint, and goes on there; what it did in between is not repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trapped<'a> {
+    pub(crate) at_ms: u64,
+    /// The number of the checkpoint.
+    pub(crate) checkpoint: u64,
+    /// The number of the step after it.
+    pub(crate) next: u64,
+    /// Bytes shown so far.
+    pub(crate) shown: u64,
+    /// What was used of the quotas so far, as JSON.
+    pub(crate) usage: Cow<'a, [u8]>,
+    pub(crate) cause: Cow<'a, str>,
 }
 
 /// What an execution starts from.
@@ -105,6 +121,7 @@ const SETTLED: u8 = 4;
 const DELIVERED: u8 = 5;
 const RETURNED: u8 = 6;
 const RETRIED: u8 = 7;
+const TRAPPED: u8 = 8;
 
 impl<'a> Record<'a> {
     /// Appends the record as one frame.
@@ -148,6 +165,7 @@ impl<'a> Record<'a> {
                 [number, at_ms, due_ms].into_iter().for_each(|field| codec::put_varint(out, *field));
                 codec::put_bytes(out, reason.as_bytes());
             }
+            Record::Trapped(trapped) => trapped.put(out),
         }
     }
 
@@ -186,7 +204,8 @@ impl<'a> Record<'a> {
                 due_ms: fields.varint()?,
                 reason: Cow::Borrowed(fields.text()?),
             },
-            _ => return Err(Malformed("a record type from 1 to 7")),
+            TRAPPED => Record::Trapped(Trapped::get(&mut fields)?),
+            _ => return Err(Malformed("a record type from 1 to 8")),
         };
         fields.end()?;
         Ok(record)
@@ -200,6 +219,33 @@ impl<'a> Record<'a> {
     /// Whether a body says what became of a `called` step, which is no act of the guest; without decoding it.
     pub(super) fn is_aside(body: &[u8]) -> bool {
         matches!(body.first(), Some(&(SETTLED | RETRIED)))
+    }
+
+    /// Whether a body says that the guest goes on at a checkpoint; without decoding it.
+    pub(super) fn is_trapped(body: &[u8]) -> bool {
+        body.first() == Some(&TRAPPED)
+    }
+}
+
+impl<'a> Trapped<'a> {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(TRAPPED);
+        [self.at_ms, self.checkpoint, self.next, self.shown]
+            .into_iter()
+            .for_each(|field| codec::put_varint(out, field));
+        codec::put_bytes(out, &self.usage);
+        codec::put_bytes(out, self.cause.as_bytes());
+    }
+
+    fn get(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
+        Ok(Self {
+            at_ms: fields.varint()?,
+            checkpoint: fields.varint()?,
+            next: fields.varint()?,
+            shown: fields.varint()?,
+            usage: Cow::Borrowed(fields.bytes()?),
+            cause: Cow::Borrowed(fields.text()?),
+        })
     }
 }
 

@@ -7,6 +7,11 @@ fn call(number: u64) -> Call<'static> {
     Call { number, at_ms: 7, kind: "files.read", args: &[9; 16], subject, allowed: true, rule: "data" }
 }
 
+fn trapped() -> Trapped<'static> {
+    let (usage, cause) = (Cow::Borrowed(b"{}".as_slice()), Cow::Borrowed("unreachable"));
+    Trapped { at_ms: 9, checkpoint: 1, next: 301, shown: 5, usage, cause }
+}
+
 fn written() -> Vec<Record<'static>> {
     let started =
         Started { at_ms: 1, component: &[1; 32], policy: &[2; 32], seed: &[3; 32], args: &[4; 32], function: "count" };
@@ -19,6 +24,7 @@ fn written() -> Vec<Record<'static>> {
         Record::Called { call: call(300), role: Role::External, deadline_ms: None },
         Record::Settled { number: 2, at_ms: u64::MAX, outcome: Ok(Cow::Borrowed(b"null")) },
         Record::Delivered { at_ms: 9, numbers: vec![2, 300] },
+        Record::Trapped(trapped()),
         Record::Returned { at_ms: 10, outcome: Ok(Cow::Borrowed(b"{}")) },
     ]
 }
@@ -51,6 +57,16 @@ fn the_cursor_shows_what_the_guest_did_and_skips_settlements() {
     let (at_ms, outcome) = history.settlement(2).unwrap().unwrap();
     assert_eq!((at_ms, outcome.unwrap().as_ref()), (u64::MAX, b"null".as_slice()));
     assert_eq!(history.settlement(300).unwrap(), None);
+}
+
+#[test]
+fn a_trap_is_found_by_its_checkpoint_and_what_comes_after_it_is_next() {
+    let mut history = History::load(encoded()).unwrap();
+    assert_eq!(history.trap(0).unwrap(), None);
+    let (found, next) = history.trap(1).unwrap().unwrap();
+    assert_eq!(found, trapped());
+    history.advance(next);
+    assert!(matches!(history.peek().unwrap(), Some((Record::Returned { .. }, _))));
 }
 
 #[test]

@@ -125,6 +125,7 @@ fn limits(
         span(source, &format!("limits.{key}"), value, default)
     };
     let (wall, cpu) = (time("wall", shape.wall, default.wall)?, time("cpu", shape.cpu, default.cpu)?);
+    let session_cpu = time("session_cpu", shape.session_cpu, default.session_cpu)?;
     let mut size = |key, value: Option<At<Size>>, default, range| {
         value.iter().for_each(|value| given(key, value.span()));
         bounded(source, key, value, |Size(bytes)| bytes, default, range)
@@ -143,6 +144,7 @@ fn limits(
     Ok(Limits {
         wall,
         cpu,
+        session_cpu,
         memory,
         table_elements: count("table_elements", shape.table_elements, default.table_elements),
         wasm_stack,

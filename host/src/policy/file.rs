@@ -64,8 +64,10 @@ pub(super) struct File {
 pub(super) struct Limits {
     /// Running time of one activation; durable waits do not count.
     pub(super) wall: Option<At<Span>>,
-    /// Computing time over the whole execution.
+    /// Computing time over the whole execution; of a session, that of each cell.
     pub(super) cpu: Option<At<Span>>,
+    /// Computing time of a session over all its cells.
+    pub(super) session_cpu: Option<At<Span>>,
     /// Linear memory.
     pub(super) memory: Option<At<Size>>,
     /// Elements of all tables.

@@ -11,9 +11,12 @@ pub struct Limits {
     /// Running time of one activation; durable waits do not count.
     #[serde(with = "units::milliseconds")]
     pub wall: Duration,
-    /// Computing time over the whole execution.
+    /// Computing time over the whole execution; of a session, that of each cell.
     #[serde(with = "units::milliseconds")]
     pub cpu: Duration,
+    /// Computing time of a session over all its cells.
+    #[serde(with = "units::milliseconds", default = "session_cpu", skip_serializing_if = "is_session_cpu")]
+    pub session_cpu: Duration,
     /// Linear memory, in bytes; at most 4 GiB.
     pub memory: u64,
     /// Elements of all tables.
@@ -44,17 +47,26 @@ pub struct Limits {
     pub pending_promises: u64,
 }
 
-const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+
+/// What a policy of before that key means; it is left out of the canonical form, whose digest stays.
+fn session_cpu() -> Duration {
+    Duration::from_secs(600)
+}
+
+fn is_session_cpu(limit: &Duration) -> bool {
+    *limit == session_cpu()
+}
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             wall: Duration::from_secs(60),
             cpu: Duration::from_secs(10),
+            session_cpu: session_cpu(),
             memory: 128 * MIB,
             table_elements: 100_000,
-            wasm_stack: 512 * KIB,
+            wasm_stack: 8 * MIB,
             steps: 100_000,
             in_flight: 1024,
             bytes_per_call: 8 * MIB,
@@ -72,6 +84,7 @@ impl Limits {
         Self {
             wall: self.wall.min(other.wall),
             cpu: self.cpu.min(other.cpu),
+            session_cpu: self.session_cpu.min(other.session_cpu),
             memory: self.memory.min(other.memory),
             table_elements: self.table_elements.min(other.table_elements),
             wasm_stack: self.wasm_stack.min(other.wasm_stack),
@@ -86,11 +99,12 @@ impl Limits {
     }
 
     /// Each key as the file writes it, its kind, and its number: bytes, milliseconds, or how many.
-    pub(super) fn entries(&self) -> [(&'static str, Kind, u64); 12] {
+    pub(super) fn entries(&self) -> [(&'static str, Kind, u64); 13] {
         let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         [
             ("wall", Kind::Time, ms(self.wall)),
             ("cpu", Kind::Time, ms(self.cpu)),
+            ("session_cpu", Kind::Time, ms(self.session_cpu)),
             ("memory", Kind::Size, self.memory),
             ("table_elements", Kind::Count, self.table_elements),
             ("wasm_stack", Kind::Size, self.wasm_stack),

@@ -2,23 +2,26 @@
 
 use super::decide::{Call, FileOperation};
 use super::{Rate, path};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 /// What one execution has used of its quotas: rebuilt from the journal by counting every allowed call again, with its time, so that
 /// neither a crash nor a resume refills them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Usage {
     rules: BTreeMap<String, Used>,
 }
 
 /// What was used of one rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Used {
     pub(super) calls: u64,
     pub(super) written: u64,
     /// Messages sent or awaited.
     pub(super) messages: u64,
     /// Requests under way, or connections.
+    #[serde(skip)]
     pub(super) open: u64,
     /// The files written and all folders above them.
     pub(super) paths: HashSet<String>,
@@ -54,6 +57,14 @@ impl Usage {
     /// A request or a connection under the rule is over.
     pub fn closed(&mut self, rule: &str) {
         self.add(rule, |used| used.open = used.open.saturating_sub(1));
+    }
+
+    /// Takes over what was used by a later time; what is open now stays open.
+    pub fn catch_up(&mut self, later: Self) {
+        for (rule, used) in later.rules {
+            let open = self.rules.get(&rule).map_or(0, |used| used.open);
+            self.rules.insert(rule, Used { open, ..used });
+        }
     }
 
     pub(super) fn of(&self, rule: &str) -> Option<&Used> {

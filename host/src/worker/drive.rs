@@ -29,6 +29,13 @@ pub(crate) enum Ending {
         /// Whether a limit explains the trap.
         limit: bool,
     },
+    /// The same after a checkpoint that it goes on from.
+    SetBack {
+        /// The number of the checkpoint.
+        checkpoint: u64,
+        /// Why it trapped.
+        cause: String,
+    },
     /// The run was stopped.
     Stopped(Stop),
 }
@@ -43,7 +50,7 @@ pub(crate) async fn drive(job: Job) -> Ending {
         () = bridge.canceled() => Err(Stop::Canceled),
         () = bridge.deaf() => Err(Stop::TakenBack),
         ended = turns(&mut store, &job) => ended,
-        stop = bridge.stopwatch.expired() => Err(stop),
+        stop = bridge.out_of_time() => Err(stop),
     };
     let ended = match ended {
         Err(Stop::Unhandled(error)) => Ok(Err(error)),
@@ -59,6 +66,7 @@ pub(crate) async fn drive(job: Job) -> Ending {
             }
         }
         Err(Stop::Contract(message)) => trapped(&bridge, message, false),
+        Err(Stop::PartLimit(message)) => trapped(&bridge, message, true),
         Err(Stop::Trap(error)) => {
             let (message, limit) = explain(&error, store.data());
             trapped(&bridge, message, limit)
@@ -69,9 +77,11 @@ pub(crate) async fn drive(job: Job) -> Ending {
 
 /// A trap where the journal goes on is a divergence.
 fn trapped(bridge: &Bridge, message: String, limit: bool) -> Ending {
-    match bridge.state().expect_end(&format!("a trap ({message})")) {
-        Ok(()) => Ending::Trapped { message, limit },
-        Err(stop) => Ending::Stopped(stop),
+    let mut state = bridge.state();
+    match (state.expect_end(&format!("a trap ({message})")), state.set_back(limit)) {
+        (Err(stop), _) => Ending::Stopped(stop),
+        (Ok(()), Some(checkpoint)) => Ending::SetBack { checkpoint, cause: message },
+        (Ok(()), None) => Ending::Trapped { message, limit },
     }
 }
 
@@ -192,7 +202,7 @@ pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<
     };
     let described = tokio::select! {
         described = describe => described,
-        stop = bridge.stopwatch.expired() => Err(stop),
+        stop = bridge.out_of_time() => Err(stop),
     };
     match described {
         Ok(functions) => Ok(functions.into_iter().map(Into::into).collect()),

@@ -71,6 +71,7 @@ pub(super) fn a_function_section_bounds_every_limit() {
     let limits = [
         ("wall", "\"7ms\""),
         ("cpu", "\"7ms\""),
+        ("session_cpu", "\"7ms\""),
         ("memory", "\"65536B\""),
         ("table_elements", "7"),
         ("wasm_stack", "\"65536B\""),

@@ -148,7 +148,8 @@ fn limits(limits: &Limits) -> String {
         ("in_flight", limits.in_flight),
         ("pending_promises", limits.pending_promises),
     ];
-    let times = [("wall", limits.wall), ("cpu", limits.cpu)].map(|(name, limit)| format!("{name} {}", time(limit)));
+    let times = [("wall", limits.wall), ("cpu", limits.cpu), ("session_cpu", limits.session_cpu)];
+    let times = times.map(|(name, limit)| format!("{name} {}", time(limit)));
     let sizes = sizes.map(|(name, limit)| format!("{name} {}", size(limit)));
     let counts = counts.map(|(name, limit)| format!("{name} {}", count(limit)));
     times.into_iter().chain(sizes).chain(counts).collect::<Vec<_>>().join(", ")
