@@ -14,6 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -48,12 +49,12 @@ pub struct Session {
     disregarded: Vec<Disregarded>,
     /// The end of the execution; none once it is known.
     end: Option<BoxFuture<'static, Result<Report, Arc<Error>>>>,
-    /// The request for the next cell, while the session is idle.
-    prompt: Option<PromiseId>,
+    /// The requests for the next cell, while the session is idle: one, unless a cell has made others, which are answered alike.
+    prompts: Vec<PromiseId>,
     /// The number of the last such request.
     prompted: Option<u64>,
-    /// The cell that runs, as far as this connection has sent it.
-    running: Option<String>,
+    /// The cell that was handed to the guest and is not answered.
+    running: Option<Execute>,
     queue: VecDeque<Execute>,
     cells: u64,
     /// What waits for an answer of the client, as far as it was told.
@@ -112,6 +113,7 @@ impl Session {
     ) -> Result<Self, Error> {
         let id = run.id.clone();
         let resumed = host.reader().execution(&id).is_ok();
+        let running = if resumed { last_cell(&host, &id)? } else { None };
         let handle = host.start(run).await?;
         let mut session = Self {
             host,
@@ -120,9 +122,9 @@ impl Session {
             say: Box::new(say),
             disregarded: handle.disregarded().to_vec(),
             end: Some(end(handle)),
-            prompt: None,
+            prompts: Vec::new(),
             prompted: None,
-            running: None,
+            running,
             queue: VecDeque::new(),
             cells: 0,
             open: HashMap::new(),
@@ -176,7 +178,7 @@ impl Session {
 
     /// Whether nothing happens any more unless a client says something.
     fn has_nothing_to_do(&self) -> bool {
-        let idle = self.prompt.is_some() && self.queue.is_empty();
+        let idle = !self.prompts.is_empty() && self.queue.is_empty();
         idle || self.end.is_none() || !self.open.is_empty()
     }
 
@@ -196,7 +198,7 @@ impl Session {
             Request::InputResponse(response) => self.respond(response, Asked::Input).await,
             Request::CapabilityResponse(response) => self.respond(response, Asked::Capability).await,
             Request::Interrupt(request) => {
-                if self.prompt.is_some() || self.end.is_none() {
+                if !self.prompts.is_empty() || self.end.is_none() {
                     return self.refuse(Some(request.id), "idle", "no cell runs");
                 }
                 match self.host.interrupt(&self.id).await {
@@ -221,17 +223,27 @@ impl Session {
 
     /// Hands the next cell to a guest that asks for one.
     async fn next_cell(&mut self) {
-        while let Some(prompt) = self.prompt.clone()
+        while !self.prompts.is_empty()
             && let Some(cell) = self.queue.pop_front()
         {
-            match self.host.settle(&prompt, Ok(Json::from(&cell).text().to_owned())).await {
-                Ok(()) => {
-                    self.prompt = None;
-                    self.running = Some(cell.id);
+            let mut refused = None;
+            for prompt in self.prompts.clone() {
+                match self.hand_over(&prompt, &cell).await {
+                    Ok(()) => self.prompts.clear(),
+                    Err(error) => refused = Some(error),
                 }
-                Err(error) => self.refuse(Some(cell.id), name(&error), error.to_string()),
+            }
+            match refused {
+                Some(error) if !self.prompts.is_empty() => {
+                    self.refuse(Some(cell.id), name(&error), error.to_string());
+                }
+                _ => self.running = Some(cell),
             }
         }
+    }
+
+    async fn hand_over(&self, prompt: &PromiseId, cell: &Execute) -> Result<(), Error> {
+        self.host.settle(prompt, Ok(Json::from(cell).text().to_owned())).await
     }
 
     /// Takes the answer of a client to something that was asked.
@@ -273,6 +285,7 @@ impl Session {
             self.end = Some(end(self.host.resume(&self.id, Patience::Forever).await?));
         }
         self.open.clear();
+        self.prompted = None;
         for promise in reader.promises()? {
             self.ask(promise).await;
         }
@@ -286,8 +299,8 @@ impl Session {
         let open = open.map(|id| id.to_string()).collect();
         Ok(Standing {
             state: reader.execution(&self.id)?.state.name().to_owned(),
-            busy: self.prompt.is_none() && self.end.is_some(),
-            running: self.running.clone(),
+            busy: self.prompts.is_empty() && self.end.is_some(),
+            running: self.running.as_ref().map(|cell| cell.id.clone()),
             queued: self.queue.iter().map(|cell| cell.id.clone()).collect(),
             cells: self.cells,
             open,
@@ -296,11 +309,13 @@ impl Session {
 
     /// Ends the session for good; true when it has ended.
     async fn finish(&mut self, shutdown: Shutdown) -> Result<bool, Error> {
-        let Some(prompt) = self.prompt.take() else {
+        if self.prompts.is_empty() {
             self.refuse(Some(shutdown.id), "busy", "a cell runs; interrupt it first, or leave the session as it is");
             return Ok(false);
-        };
-        self.host.settle(&prompt, Ok("null".to_owned())).await?;
+        }
+        for prompt in std::mem::take(&mut self.prompts) {
+            self.host.settle(&prompt, Ok("null".to_owned())).await?;
+        }
         if let Some(end) = self.end.take() {
             end.await.map_err(|error| Error::Store(crate::store::Error::Poisoned(error.to_string())))?;
         }
@@ -314,7 +329,7 @@ impl Session {
             Event::Output(output) if output.execution.is_within(&self.id) => {
                 let last = self.told.insert(output.execution.clone(), output.step);
                 if last.is_none_or(|last| last < output.step) {
-                    let cell = self.running.clone();
+                    let cell = self.running.as_ref().map(|cell| cell.id.clone());
                     self.show(output, cell);
                 }
             }
@@ -368,27 +383,36 @@ impl Session {
             (Asked::Input, Body::InputRequest { kind, prompt, data, schema, deadline_ms })
         };
         self.open.insert(id.clone(), asked);
-        let reply_to = self.running.clone();
+        let reply_to = self.running.as_ref().map(|cell| cell.id.clone());
         (self.say)(Message { id: id.to_string(), execution_id: id.execution.to_string(), reply_to, body });
     }
 
-    /// The guest asks for a cell, and tells what became of the last one.
+    /// The guest asks for a cell, and tells what became of the last one. Of a cell that was not handed to it, it can tell nothing; and who
+    /// asks while a cell runs is not who runs it, or has not got it: that one gets the same cell, which is run once.
     async fn prompt_for(&mut self, prompt: PromiseId, data: &str) {
-        self.running = None;
-        match serde_json::from_str::<Prompt>(data) {
-            Err(error) => {
-                self.refuse(None, "invalid-prompt", format!("the guest asks for a cell in its own way: {error}"));
+        let asked = serde_json::from_str::<Prompt>(data);
+        let told = asked.as_ref().ok().and_then(|prompt| prompt.answer.as_ref()?.id.clone());
+        if let Some(cell) = self.running.take_if(|cell| asked.is_ok() && told.as_ref() != Some(&cell.id)) {
+            if let Err(error) = self.hand_over(&prompt, &cell).await {
+                tracing::warn!(%error, "a cell cannot be handed over again");
             }
-            Ok(Prompt { cells, answer }) => {
+            self.running = Some(cell);
+            return;
+        }
+        match (asked, self.running.take()) {
+            (Ok(Prompt { cells, answer: Some(answer) }), Some(_)) => {
                 self.cells = cells;
-                if let Some(answer) = answer {
-                    let (id, execution_id) = (prompt.to_string(), self.id.to_string());
-                    let (reply_to, body) = answer.told();
-                    (self.say)(Message { id, execution_id, reply_to, body });
-                }
+                let (id, execution_id) = (prompt.to_string(), self.id.to_string());
+                let (reply_to, body) = answer.told();
+                (self.say)(Message { id, execution_id, reply_to, body });
+            }
+            (Ok(Prompt { cells, .. }), _) => self.cells = cells,
+            (Err(error), cell) => {
+                let message = format!("the guest asks for a cell in its own way: {error}");
+                self.refuse(cell.map(|cell| cell.id), "invalid-prompt", message);
             }
         }
-        self.prompt = Some(prompt);
+        self.prompts.push(prompt);
         self.next_cell().await;
     }
 
@@ -403,10 +427,9 @@ impl Session {
             Some(failure) => failure.message.clone(),
             None => "the session has ended".to_owned(),
         };
-        self.prompt = None;
-        let waiting =
-            self.running.take().into_iter().chain(std::mem::take(&mut self.queue).into_iter().map(|cell| cell.id));
-        let mut waiting: Vec<Option<String>> = waiting.map(Some).collect();
+        self.prompts.clear();
+        let waiting = self.running.take().into_iter().chain(std::mem::take(&mut self.queue));
+        let mut waiting: Vec<Option<String>> = waiting.map(|cell| Some(cell.id)).collect();
         if waiting.is_empty() {
             waiting.push(None);
         }
@@ -449,6 +472,23 @@ impl Answer {
         };
         (id, body)
     }
+}
+
+/// The cell that was handed to a session last.
+fn last_cell(host: &Everstep, id: &ExecutionId) -> Result<Option<Execute>, Error> {
+    let (reader, mut asked) = (host.reader(), Vec::new());
+    reader.each_step(id, |step| {
+        if step.kind == "bridge.send-request" && step.subject == CAPABILITY {
+            asked.push(step.n);
+        }
+        ControlFlow::Continue(())
+    })?;
+    for number in asked.into_iter().rev() {
+        if let Some(outcome) = reader.outcome(&id.promise(number))? {
+            return Ok(outcome.ok().and_then(|cell| serde_json::from_str(&cell).ok()));
+        }
+    }
+    Ok(None)
 }
 
 fn end(handle: Handle) -> BoxFuture<'static, Result<Report, Arc<Error>>> {

@@ -238,7 +238,7 @@ pub struct Standing {
     pub state: String,
     /// Whether a cell runs.
     pub busy: bool,
-    /// The id of the cell that runs, if this connection has sent it.
+    /// The id of the cell that runs.
     pub running: Option<String>,
     /// The ids of the cells that wait for their turn.
     pub queued: Vec<String>,
