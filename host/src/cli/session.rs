@@ -106,13 +106,13 @@ pub(crate) fn run(args: Args) -> Outcome {
     }
     block_on(Box::pin(async move {
         let Ready { host, feed, run, place, server: _server } = args.place.prepare()?;
-        let id = run.id.clone();
+        let (id, most) = (run.id.clone(), longest_line(&run.policy));
         let (fail, mut failures) = unbounded_channel();
         // Who ends the session with the first failure needs no other.
         let write = move |message| write(&message).unwrap_or_else(|failure| drop(fail.send(failure)));
         let mut session = Session::open(host, feed, run, write).await?;
         complain_of_disregarded(&session, &id, &place);
-        let mut requests = read();
+        let mut requests = read(most);
         tokio::select! {
             biased;
             Some(failure) = failures.recv() => return Err(failure),
@@ -128,6 +128,16 @@ pub(crate) fn run(args: Args) -> Outcome {
 pub(super) fn complain_of_disregarded(session: &Session, id: &ExecutionId, place: &Place) {
     let option = place.option();
     session.disregarded().iter().for_each(|disregarded| complain(&told(id, disregarded, &option)));
+}
+
+/// What a line may have beside the value that it carries: names, ids and white space.
+const ENVELOPE: u64 = 64 << 10;
+/// The longest line whatever the policy allows.
+const LONGEST: u64 = 256 << 20;
+
+fn longest_line(policy: &Policy) -> usize {
+    let most = policy.limits.bytes_per_call.saturating_add(ENVELOPE).min(LONGEST);
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 /// One line.
@@ -148,20 +158,81 @@ async fn client_gone() {
     }
 }
 
-/// The requests on standard input; they end with it.
-fn read() -> UnboundedReceiver<Result<Request, Refused>> {
+/// The requests on standard input; they end with it. A line of more than `most` bytes is refused without being kept.
+fn read(most: usize) -> UnboundedReceiver<Result<Request, Refused>> {
     let (sender, requests) = unbounded_channel();
     // It ends with the process, or with standard input.
     std::thread::spawn(move || {
-        let mut stdin = std::io::stdin().lock();
-        let mut line = Vec::new();
-        while stdin.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            let blank = line.iter().all(u8::is_ascii_whitespace);
-            if !blank && sender.send(Request::parse(&line)).is_err() {
+        let mut lines = Lines { from: std::io::stdin().lock(), most };
+        while let Ok(Some(line)) = lines.next() {
+            let request = match line {
+                Line::Fits(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
+                Line::Fits(line) => Request::parse(&line),
+                Line::TooLong(bytes) => {
+                    let message = format!("a line of {bytes} bytes; a request may have {most} (limits.bytes_per_call)");
+                    Err(Refused { id: None, message })
+                }
+            };
+            if sender.send(request).is_err() {
                 return;
             }
-            line.clear();
         }
     });
     requests
+}
+
+/// Lines, of which no more than so many bytes are kept.
+struct Lines<R> {
+    from: R,
+    most: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Fits(Vec<u8>),
+    /// Its length.
+    TooLong(u64),
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line, with its end; none when there is no more.
+    fn next(&mut self) -> std::io::Result<Option<Line>> {
+        let (mut line, mut length) = (Vec::new(), 0_u64);
+        loop {
+            let part = self.from.fill_buf()?;
+            let end = part.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            let taken = end.unwrap_or(part.len());
+            length += taken as u64;
+            if length <= self.most as u64 {
+                line.extend_from_slice(&part[..taken]);
+            } else {
+                line = Vec::new();
+            }
+            self.from.consume(taken);
+            if end.is_some() || taken == 0 {
+                break;
+            }
+        }
+        Ok(match length {
+            0 => None,
+            length if length <= self.most as u64 => Some(Line::Fits(line)),
+            length => Some(Line::TooLong(length)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Lines};
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over_and_the_next_one_read() {
+        let from = std::io::BufReader::with_capacity(3, &b"abcd\nefghijk\n\nlast"[..]);
+        let mut lines = Lines { from, most: 5 };
+        let mut next = || lines.next().unwrap();
+        assert_eq!(next(), Some(Line::Fits(b"abcd\n".to_vec())));
+        assert_eq!(next(), Some(Line::TooLong(8)));
+        assert_eq!(next(), Some(Line::Fits(b"\n".to_vec())));
+        assert_eq!((next(), next()), (Some(Line::Fits(b"last".to_vec())), None));
+    }
 }
