@@ -260,7 +260,7 @@ pub(crate) fn an_approval_does_not_hold_for_a_fork() {
                 let fork = id(&format!("fork-{at}"));
                 life(async {
                     let host = place.host().build().unwrap();
-                    host.fork(&id("x"), at, &fork, None).await.unwrap();
+                    host.fork(everstep::Fork::new(&id("x"), at, &fork)).await.unwrap();
                     host.resume(&fork, Patience::None).await.unwrap().wait().await.unwrap()
                 });
                 assert_eq!(site.requests().len() - before, 2, "the fork at {at} posted without an approval");

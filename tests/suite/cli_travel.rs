@@ -83,6 +83,8 @@ fn a_replay_a_fork_and_an_upgrade_by_command() {
     let (code, forked) = desk.json(&["resume", "y"]);
     assert_eq!((code, &forked["result"]), (0, &json!(7)));
     assert_eq!(desk.json(&["show", "x"]).1["state"], "suspended");
+    let (code, late) = desk.json(&["fork", "x", "--at", "1", "--id", "z", "--timeout", "1ms"]);
+    assert_eq!((code, &late["error"]["kind"]), (1, &json!("timed-out")));
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Time travel: replays without effects, forks at each step, upgrades after a check, and journals of this version that stay readable.
 
-use crate::support::{BEHAVIOUR, Calls, Place, Shown, id, life, outcome, policy, quick, result, run, soon, stored};
-use everstep::clock::TestClock;
+use crate::support::{
+    BEHAVIOUR, Calls, ManualClock, Place, Shown, id, life, outcome, policy, quick, result, run, soon, stored,
+};
+use everstep::clock::{Clock, TestClock};
 use everstep::store::{Change, Execution, FailureKind, MemoryStore, Progress, State, Store};
-use everstep::{Component, Error, Everstep, ReplayEnd, Report, Scope};
+use everstep::{Component, Error, Everstep, Fork, Patience, ReplayEnd, Report, Scope};
+use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn clock() -> Arc<TestClock> {
     Arc::new(TestClock::at(1_000_000))
@@ -43,20 +47,46 @@ fn a_replay_repeats_every_step_and_does_nothing() {
     }
 }
 
+/// Where `twenty` draws random numbers: the step, and the place in its result.
+const DRAWN: [(u64, usize); 4] = [(2, 0), (3, 1), (10, 4), (11, 5)];
+
+fn values(report: &Report) -> Vec<Value> {
+    serde_json::from_str(result(report)).unwrap()
+}
+
+/// Forks, and waits for the end of the fork, which a replay repeats.
+async fn forked(host: &Everstep, fork: Fork) -> Report {
+    let id = fork.id.clone();
+    host.fork(fork).await.unwrap();
+    let handle = host.resume(&id, Patience::Forever).await.unwrap();
+    let report = soon("the end of the fork", handle.wait()).await.unwrap();
+    let replay = host.replay(&id, None, None).await.unwrap();
+    assert_eq!((replay.end, replay.steps.len() as u64), (ReplayEnd::Repeated, report.steps), "{id}");
+    report
+}
+
 #[test]
-fn a_fork_at_each_step_ends_as_the_original_when_nothing_differs() {
+fn a_fork_at_each_step_keeps_what_was_drawn_and_ends_as_the_original_but_for_what_it_draws() {
     for place in Place::each() {
         life(async {
             let host = place.host().clock(clock()).scope(Scope::Started).build().unwrap();
             let report = soon("the end", host.run(run("twenty", "null"))).await.unwrap();
-            let (expected, steps) = (result(&report).to_owned(), host.reader().steps(&id("x")).unwrap());
+            let (expected, steps) = (values(&report), host.reader().steps(&id("x")).unwrap());
             assert_eq!(steps.len(), 20);
+            let mut drawn: Vec<Value> = DRAWN.iter().map(|(_, place)| expected[*place].clone()).collect();
             for at in 0..=20 {
                 let fork = id(&format!("f{at}"));
-                host.fork(&id("x"), at, &fork, None).await.unwrap();
-                let handle = host.resume(&fork, everstep::Patience::Forever).await.unwrap();
-                let forked = soon("the end of the fork", handle.wait()).await.unwrap();
-                assert_eq!((result(&forked), forked.steps), (&*expected, 20), "forked at {at}");
+                let report = forked(&host, Fork::new(&id("x"), at, &fork)).await;
+                let mut seen = values(&report);
+                for (step, place) in DRAWN {
+                    if step < at {
+                        assert_eq!(seen[place], expected[place], "step {step} of the fork at {at} is recorded");
+                    } else {
+                        assert!(!drawn.contains(&seen[place]), "step {step} of the fork at {at} was drawn before");
+                        drawn.push(std::mem::replace(&mut seen[place], expected[place].clone()));
+                    }
+                }
+                assert_eq!((seen, report.steps), (expected.clone(), 20), "forked at {at}");
                 // What was called and settled behind the fork has another time.
                 let shared = |steps: Vec<everstep::StepView>| {
                     let steps = steps.into_iter().take(at as usize);
@@ -64,10 +94,52 @@ fn a_fork_at_each_step_ends_as_the_original_when_nothing_differs() {
                 };
                 assert_eq!(shared(host.reader().steps(&fork).unwrap()), shared(steps.clone()), "forked at {at}");
             }
-            let beyond = host.fork(&id("x"), 21, &id("g"), None).await.unwrap_err();
+            let (first, second) = (values(&stored_report(&host, "f8")), "a fork of a fork");
+            let again = values(&forked(&host, Fork::new(&id("f8"), 11, &id("f8-11"))).await);
+            assert_eq!(again[..5], first[..5], "{second} keeps what the fork has drawn");
+            assert!(again[5] != first[5] && !drawn.contains(&again[5]), "{second} draws the rest anew");
+            let beyond = host.fork(Fork::new(&id("x"), 21, &id("g"))).await.unwrap_err();
             assert_eq!(beyond.to_string(), "execution x has 20 steps, so there is no step 21 to start from");
-            let taken = host.fork(&id("x"), 1, &id("f1"), None).await.unwrap_err();
+            let taken = host.fork(Fork::new(&id("x"), 1, &id("f1"))).await.unwrap_err();
             assert!(matches!(taken, Error::IdTaken(_)), "{taken}");
+        });
+    }
+}
+
+fn stored_report(host: &Everstep, of: &str) -> Report {
+    let execution = host.reader().execution(&id(of)).unwrap();
+    let (state, result, steps) = (execution.state, execution.result, execution.progress.steps);
+    Report { id: execution.id, state, result, error: None, steps, replayed: 0, wall: Duration::ZERO }
+}
+
+#[test]
+fn a_fork_has_the_time_of_its_source_anew_unless_it_is_given_another() {
+    for place in Place::each() {
+        life(async {
+            let clock = ManualClock::at(1_000_000);
+            let host = place.host().clock(clock.clone()).scope(Scope::Started).build().unwrap();
+            let given = Duration::from_secs(60);
+            host.run(run("asks", "null").within(given).without_waiting()).await.unwrap();
+            host.run(run("asks", "null").with_id(id("endless")).without_waiting()).await.unwrap();
+            clock.advance_to(1_030_000);
+            let forks = [
+                (Fork::new(&id("x"), 0, &id("same")), Some(60_000)),
+                (Fork::new(&id("x"), 0, &id("less")).within(Duration::from_secs(5)), Some(5_000)),
+                (Fork::new(&id("endless"), 0, &id("none")), None),
+                (Fork::new(&id("endless"), 0, &id("some")).within(given), Some(60_000)),
+                (Fork::new(&id("less"), 0, &id("less-again")), Some(5_000)),
+            ];
+            for (fork, span) in forks {
+                let of = fork.id.clone();
+                let now_ms = clock.now_ms();
+                host.fork(fork).await.unwrap();
+                let deadline = host.reader().execution(&of).unwrap().deadline_ms;
+                assert_eq!(deadline, span.map(|span| now_ms + span), "{of}");
+            }
+            let handle = host.resume(&id("less"), Patience::Forever).await.unwrap();
+            clock.advance_to(1_036_000);
+            let report = soon("the end of the time", handle.wait()).await.unwrap();
+            assert_eq!((report.state, report.error.unwrap().kind), (State::Failed, FailureKind::TimedOut));
         });
     }
 }
@@ -78,7 +150,7 @@ fn a_fork_asks_again_what_was_open_and_leaves_the_original_alone() {
         life(async {
             let host = place.host().scope(Scope::Started).build().unwrap();
             host.run(run("asks_twice", "null").without_waiting()).await.unwrap();
-            host.fork(&id("x"), 1, &id("f"), None).await.unwrap();
+            host.fork(Fork::new(&id("x"), 1, &id("f"))).await.unwrap();
             let handle = host.resume(&id("f"), everstep::Patience::Forever).await.unwrap();
             let both = || (host.reader().promises().unwrap().len() == 4).then_some(());
             crate::support::eventually("the questions of both", both).await;

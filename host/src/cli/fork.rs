@@ -2,15 +2,15 @@
 
 use super::Outcome;
 use super::console::Style;
-use super::place::{CacheArg, NetworkArg, Settings, StoreArg, WarmArg};
+use super::place::{CacheArg, NetworkArg, Settings, Span, StoreArg, WarmArg};
 use super::watch::{Session, block_on};
-use everstep::{ExecutionId, Patience, Scope};
+use everstep::{ExecutionId, Fork, Patience, Scope};
 use std::path::PathBuf;
 
 /// Start another execution that shares the first steps of one, and goes on from there
 ///
-/// The shared steps are not made again. What was pending at that point is asked, slept and called again under the new id. The execution
-/// it came from stays as it is.
+/// The shared steps are not made again. What was pending at that point is asked, slept and called again under the new id, and random
+/// numbers behind it are others. The execution it came from stays as it is.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Go on with another component; it must repeat the shared steps
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
+    /// Fail as timed out unless it ends within that time, such as 90s or 24h, waiting included [default: as long as SOURCE was given]
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Span>,
     /// Suspend instead of waiting for a promise
     #[arg(long)]
     no_wait: bool,
@@ -44,19 +47,21 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   everstep fork count-1 --at 12 --id count-1b
-  everstep fork count-1 --at 12 --id count-1c --component fixed.wasm";
+  everstep fork count-1 --at 12 --id count-1c --component fixed.wasm
+  everstep fork count-1 --at 12 --id count-1d --timeout 5m";
 
 pub(crate) fn run(args: Args) -> Outcome {
     args.store.store.existing()?;
     block_on(Box::pin(async move {
-        let Args { source, at, id, component, no_wait, warm, network, store, json, cache } = args;
+        let Args { source, at, id, component, timeout, no_wait, warm, network, store, json, cache } = args;
         let component = component.map(|file| cache.component(&file)).transpose()?;
         let settings = Settings { cache, warm, network, scope: Scope::Started };
         let session = Session::start(store.store, settings, Style { json, several: false })?;
         let (host, new) = (session.host.clone(), id.clone());
         let patience = if no_wait { Patience::None } else { Patience::Forever };
+        let fork = Fork { component, timeout: timeout.map(Span::duration), ..Fork::new(&source, at, &new) };
         let start = async {
-            host.fork(&source, at, &new, component.as_ref()).await?;
+            host.fork(fork).await?;
             host.resume(&new, patience).await
         };
         super::run::follow(session, id, start, |session, report| super::exec::tell_as_started(session, report, json))

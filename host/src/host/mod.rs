@@ -22,7 +22,7 @@ pub use component::Component;
 pub use error::Error;
 pub use run::{Disregarded, Handle, Report, Run};
 pub use settle::Cancellation;
-pub use travel::{Replay, ReplayEnd};
+pub use travel::{Fork, Replay, ReplayEnd};
 pub use view::{Executions, Following, Reader, StepOutcome, StepView};
 pub use work::Scope;
 

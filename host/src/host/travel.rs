@@ -7,13 +7,65 @@ use super::{Error, Everstep, StepView};
 use crate::bridge::{APPROVAL, Bridge, Stop};
 use crate::grants::Grants;
 use crate::id::ExecutionId;
-use crate::journal::{History, Record};
+use crate::journal::{History, Record, Started};
 use crate::store::operation::{NewPromise, Operation};
 use crate::store::record::NEVER;
 use crate::store::{Change, Execution, Invocation, NewExecution, Progress};
 use crate::worker::{Ending, Job, drive};
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Another execution that shares the first steps of one, and goes on from there.
+#[derive(Clone, Debug)]
+pub struct Fork {
+    /// The execution that it comes from.
+    pub source: ExecutionId,
+    /// How many of its steps are shared.
+    pub at: u64,
+    /// The id of the new execution.
+    pub id: ExecutionId,
+    /// What it goes on with; none: the component of the source.
+    pub component: Option<Component>,
+    /// How long it may take, counted from the fork, waiting included; none: as long as its source was given, if that had a deadline.
+    pub timeout: Option<Duration>,
+}
+
+impl Fork {
+    /// A fork that goes on with the same component, and has as much time as its source was given.
+    pub fn new(source: &ExecutionId, at: u64, id: &ExecutionId) -> Self {
+        Self { source: source.clone(), at, id: id.clone(), component: None, timeout: None }
+    }
+
+    /// The same with another component, which must repeat the shared steps.
+    #[must_use]
+    pub fn with_component(mut self, component: Component) -> Self {
+        self.component = Some(component);
+        self
+    }
+
+    /// The same, failed as timed out unless it ends within `timeout`, waiting included.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// When it has to have ended.
+    fn deadline(&self, source: &Execution, now_ms: u64) -> u64 {
+        let given = || source.deadline_ms.map(|deadline| deadline.saturating_sub(source.created_ms));
+        let asked = self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        asked.or_else(given).map_or(NEVER, |span| now_ms.saturating_add(span).min(NEVER))
+    }
+
+    /// Where its randomness comes from behind the shared steps: another source for each id, so that no two forks, and no fork and its
+    /// source, draw the same.
+    fn seed(&self, source: &[u8; 32]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(source);
+        hasher.update(b"everstep fork ").update(self.id.as_str().as_bytes());
+        *hasher.finalize().as_bytes()
+    }
+}
 
 /// What a replay came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -95,58 +147,55 @@ impl Everstep {
         Ok((repeated, end))
     }
 
-    /// Starts another execution that shares the first `at` steps of this one, and goes on from there, live: what was pending at that
-    /// point is asked and called again under the new id.
+    /// Starts another execution that shares the first steps of one, and goes on from there, live: what was pending at that
+    /// point is asked and called again under the new id, and what is random is drawn anew.
     ///
     /// # Errors
     /// There is no such execution or it has fewer steps, the new id is taken, or the component does not repeat those steps.
-    pub async fn fork(
-        &self,
-        id: &ExecutionId,
-        at: u64,
-        new: &ExecutionId,
-        component: Option<&Component>,
-    ) -> Result<(), Error> {
-        let replay = self.replay(id, Some(at), component).await?;
+    pub async fn fork(&self, fork: Fork) -> Result<(), Error> {
+        let Fork { source: id, at, id: new, component, .. } = &fork;
+        let replay = self.replay(id, Some(*at), component.as_ref()).await?;
         check_repeated(id, &replay)?;
         let (inner, store) = (&self.inner, self.inner.committer.store());
         let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         let steps = replay.steps.len() as u64;
-        if steps < at {
-            return Err(Error::NoSuchStep { id: id.clone(), at, steps });
+        if steps < *at {
+            return Err(Error::NoSuchStep { id: id.clone(), at: *at, steps });
         }
         if new.parent().is_some() || store.promise(new.as_str())?.is_some() {
             return Err(Error::IdTaken(new.clone()));
         }
-        let bytes = self.shared(&execution, at)?;
-        let digest = component.map_or(execution.component, Component::digest);
-        let Execution { function, args, policy, seed, .. } = execution;
+        let seed = fork.seed(&execution.seed);
+        let bytes = self.shared(&execution, *at, &seed)?;
+        let (key, now_ms) = (store.fresh_key(), inner.clock.now_ms());
+        let timeout_at = fork.deadline(&execution, now_ms);
+        let digest = component.as_ref().map_or(execution.component, Component::digest);
+        let Execution { function, args, policy, .. } = execution;
         let invocation = Invocation { function, args, component: digest, policy };
         let (param, tags) = (invocation.param(), invocation.tags(&inner.target));
-        let promise = NewPromise { id: new.to_string(), timeout_at: NEVER, param, tags };
-        let (key, now_ms) = (store.fresh_key(), inner.clock.now_ms());
-        let progress = Progress { steps: at, updated_ms: now_ms, ..Progress::default() };
+        let promise = NewPromise { id: new.to_string(), timeout_at, param, tags };
+        let progress = Progress { steps: *at, updated_ms: now_ms, ..Progress::default() };
         let then = vec![
             Change::Create(Box::new(NewExecution { key, id: new.clone(), component: digest, policy, seed })),
             Change::Append { key, segment: 0, bytes },
             Change::Progress(key, Box::new(progress)),
         ];
-        let blob = component.map(|component| Change::Blob(component.digest, component.content.clone()));
+        let blob = component.as_ref().map(|component| Change::Blob(component.digest, component.content.clone()));
         let operation = Box::new(Operation::PromiseCreate(promise));
         let created = Change::Operation { now_ms, operation, then };
         let ticket = inner.committer.submit(blob.into_iter().chain([created]), Vec::new());
         Ok(inner.committer.durable(ticket).await?)
     }
 
-    /// The journal up to what belongs to step `at` and those behind it.
-    fn shared(&self, execution: &Execution, at: u64) -> Result<Vec<u8>, Error> {
+    /// The journal up to what belongs to step `at` and those behind it, as one that begins with this seed.
+    fn shared(&self, execution: &Execution, at: u64, seed: &[u8; 32]) -> Result<Vec<u8>, Error> {
         let key = execution.key.ok_or_else(|| Error::UnknownExecution(execution.id.clone()))?;
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
-        let (mut bytes, _) = self.inner.committer.store().journal(key)?;
-        let history = History::load(bytes.clone()).map_err(corrupted)?;
+        let history = History::load(self.inner.committer.store().journal(key)?.0).map_err(corrupted)?;
+        let mut shared = Vec::with_capacity(history.len());
         for record in history.records_with_offsets() {
-            let (offset, record) = record.map_err(corrupted)?;
-            let behind = match record {
+            let (_, record) = record.map_err(corrupted)?;
+            let behind = match &record {
                 // What nobody was asked about yet is asked about anew.
                 Record::Called { call, .. } if call.kind == APPROVAL => call.number + 1 >= at,
                 Record::Step { call, .. } | Record::Called { call, .. } => call.number >= at,
@@ -158,11 +207,14 @@ impl Everstep {
                 | Record::Trapped(_) => false,
             };
             if behind {
-                bytes.truncate(offset);
                 break;
             }
+            match record {
+                Record::Started(started) => Record::Started(Started { seed, ..started }).encode(&mut shared),
+                record => record.encode(&mut shared),
+            }
         }
-        Ok(bytes)
+        Ok(shared)
     }
 
     /// Moves an unfinished execution that nobody runs to another component, after a check that it repeats everything that is recorded.

@@ -261,7 +261,7 @@ pub(super) async fn a_fork_and_a_replay_rebuild_the_changes() {
     check_looks(&outcomes(&host.run(run).await.unwrap()).unwrap()[5..]);
     for at in 0..=5 {
         let fork = id(&format!("fork-{at}")).unwrap();
-        host.fork(&job, at, &fork, None).await.unwrap();
+        host.fork(everstep::Fork::new(&job, at, &fork)).await.unwrap();
         let report = host.resume(&fork, Patience::Forever).await.unwrap().wait().await.unwrap();
         check_looks(&outcomes(&report).unwrap()[5..]);
     }
