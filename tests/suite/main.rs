@@ -10,6 +10,7 @@ mod cli_travel;
 mod determinism;
 mod divergence;
 mod functions;
+mod holding;
 mod hostile;
 mod http;
 mod kill;

@@ -21,6 +21,9 @@ pub(crate) struct Style {
     pub(crate) several: bool,
 }
 
+/// Lines without an end that are kept, of executions of which more may come.
+const MAX_HALVES: usize = 256;
+
 /// A handle of the writing thread.
 #[derive(Clone)]
 pub(crate) struct Console {
@@ -206,6 +209,12 @@ impl Writer {
         self.text(stream, &lines);
         if whole < all.len() {
             self.halves.insert(key, all[whole..].to_owned());
+        }
+        // Most of those that are open so long will never end: nobody says here that a guest has.
+        while self.halves.len() > MAX_HALVES
+            && let Some(((id, stream), half)) = self.halves.pop_first()
+        {
+            self.text(stream, &format!("{id} | {half}\n"));
         }
     }
 

@@ -221,6 +221,10 @@ impl Session {
     fn look(&mut self, running: &HashSet<ExecutionId>) {
         // A store that fails is reported by the execution.
         let promises = self.host.reader().promises().unwrap_or_default();
+        if self.announced.len() > promises.len() {
+            let open: HashSet<&PromiseId> = promises.iter().map(|promise| &promise.id).collect();
+            self.announced.retain(|id| open.contains(id));
+        }
         let pending: Vec<_> = promises.iter().filter(|promise| concerns(running, promise)).collect();
         pending.iter().for_each(|promise| self.announce(promise));
         let next = self.asker.as_mut().and_then(|asker| asker.keep(&promises));

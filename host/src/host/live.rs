@@ -31,7 +31,7 @@ pub(super) struct Live {
     freed: Notify,
     /// Who waits for the end of an execution, also while nobody holds it.
     outcomes: Mutex<HashMap<ExecutionId, watch::Sender<Outcome>>>,
-    /// The roots of the executions that were started or resumed here, and how long these wait.
+    /// The roots of the executions that were started or resumed here, and how long these wait; until they end.
     roots: Mutex<HashMap<String, Patience>>,
     activity: Arc<Activity>,
     /// Executions that go on interrupted.
@@ -78,6 +78,12 @@ impl Live {
         let (held, freed, outcomes, roots) = (Mutex::default(), Notify::new(), Mutex::default(), Mutex::default());
         let (activity, taken_back, halted) = (Arc::default(), Mutex::default(), Mutex::default());
         Self { held, freed, outcomes, roots, activity, taken_back, halted, target, notes }
+    }
+
+    /// How many entries there are of executions, of whatever kind: a host that stays keeps none of what has ended.
+    pub(super) fn entries(&self) -> usize {
+        let (held, outcomes, roots) = (lock(&self.held).len(), lock(&self.outcomes).len(), lock(&self.roots).len());
+        held + outcomes + roots + lock(&self.taken_back).len() + lock(&self.halted).len()
     }
 
     /// Claims an execution, after whoever is about to run it, or to let go of it.
@@ -144,6 +150,11 @@ impl Live {
         }
     }
 
+    /// Forgets a root: it has ended, and all that it called with it.
+    pub(super) fn forget_root(&self, root: &str) {
+        lock(&self.roots).remove(root);
+    }
+
     /// Whether an execution is, or was called by, one that was started or resumed here.
     pub(super) fn is_ours(&self, id: &ExecutionId) -> bool {
         lock(&self.roots).contains_key(id.root())
@@ -208,7 +219,7 @@ impl Live {
     }
 
     /// Forgets those who have gone away.
-    fn forget(&self, id: &ExecutionId) {
+    pub(super) fn forget(&self, id: &ExecutionId) {
         let mut outcomes = lock(&self.outcomes);
         if outcomes.get(id).is_some_and(|sender| sender.receiver_count() == 0) {
             outcomes.remove(id);
@@ -235,6 +246,7 @@ impl Live {
         let Ok(id) = promise.id.parse::<ExecutionId>() else { return };
         if promise.target().is_some() {
             lock(&self.halted).remove(&id);
+            self.forget_root(&promise.id);
             match self.run_of(&id) {
                 Some(running) if !running.bridge.is_over() => running.bridge.cancel(),
                 Some(running) if running.bridge.returned() => {}

@@ -33,6 +33,17 @@ pub(super) fn scratch_parts(
     Parts { id, function, seed, grants, capabilities: Arc::default(), clock, committer, claim, instances, patience }
 }
 
+/// Blobs that are noted as kept.
+const MAX_KEPT: usize = 4096;
+
+/// Notes that the store holds a blob; false when that is known. One that is forgotten is only looked for again.
+pub(super) fn note_kept(kept: &mut HashSet<Digest>, digest: Digest) -> bool {
+    if kept.len() >= MAX_KEPT && !kept.contains(&digest) {
+        kept.clear();
+    }
+    kept.insert(digest)
+}
+
 /// Components kept linked although nobody may run them again.
 const MAX_LINKED: usize = 64;
 
@@ -105,7 +116,7 @@ impl Inner {
         if !self.kept().contains(&digest) {
             let missing = || Error::Missing { what, digest, id: execution.id.clone() };
             self.committer.store().has_blob(&digest)?.then_some(()).ok_or_else(missing)?;
-            self.kept().insert(digest);
+            note_kept(&mut self.kept(), digest);
         }
         Ok(())
     }
@@ -115,7 +126,7 @@ impl Inner {
         let digest = execution.policy;
         let missing = || Error::Missing { what: "policy", digest, id: execution.id.clone() };
         let policy = self.committer.store().blob(&digest)?.ok_or_else(missing)?;
-        self.kept().insert(digest);
+        note_kept(&mut self.kept(), digest);
         Ok(Policy::from_canonical(&String::from_utf8_lossy(&policy))?)
     }
 

@@ -41,6 +41,7 @@ use crate::store::record::PromiseState;
 use crate::store::{self, Applied, FileStore, MemoryStore, PendingPromise, Store};
 use crate::worker::Loaded;
 use live::{Live, Note};
+use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -82,6 +83,13 @@ pub struct Builder {
     scope: Scope,
     network: network::Options,
     ceiling: Option<Policy>,
+}
+
+/// What a host holds at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Gauge {
+    /// What it keeps in memory of executions: those that run, those that somebody waits for, and those whose calls it takes up.
+    pub entries: usize,
 }
 
 /// How long an execution that only waits keeps its instance, unless the builder says otherwise.
@@ -180,6 +188,11 @@ impl Everstep {
     /// for it in vain. [`Reader::halted_below`] looks into the store instead.
     pub fn halted_so_far(&self, id: &ExecutionId) -> Vec<ExecutionId> {
         self.inner.live.halted_below(id)
+    }
+
+    /// What this host holds at this moment, for those who watch over it.
+    pub fn gauge(&self) -> Gauge {
+        Gauge { entries: self.inner.live.entries() }
     }
 
     /// Replaces the ceiling, or lifts it: from the next decision on, every call of every execution needs this policy's grant, too. What was

@@ -2,7 +2,8 @@
 
 use super::component::Component;
 use super::conclude::Concluded;
-use super::live::{Claim, Claimed, Outcome, Running};
+use super::live::{Claim, Claimed, Live, Outcome, Running};
+use super::load::note_kept;
 use super::{Error, Everstep, StepOutcome, StepView};
 use crate::bridge::{Bridge, Notice, Parts, Patience, State, Stop, TaskClaim};
 use crate::capability::CLEAN_UP;
@@ -20,7 +21,7 @@ use futures::FutureExt;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -68,7 +69,9 @@ pub struct Report {
 /// An execution that this host runs, or will run once what it waits for is there.
 pub struct Handle {
     id: ExecutionId,
-    outcome: watch::Receiver<Outcome>,
+    /// None once nobody listens any more.
+    outcome: Option<watch::Receiver<Outcome>>,
+    live: Weak<Live>,
     /// What of the call does not hold for it, because it was there before.
     disregarded: Vec<Disregarded>,
 }
@@ -169,14 +172,25 @@ impl Handle {
     /// # Errors
     /// The store failed: nothing is known of the outcome.
     pub async fn wait(mut self) -> Result<Report, Arc<Error>> {
-        loop {
-            if let Some(outcome) = self.outcome.borrow_and_update().clone() {
+        while let Some(outcome) = &mut self.outcome {
+            if let Some(outcome) = outcome.borrow_and_update().clone() {
                 return outcome;
             }
-            if self.outcome.changed().await.is_err() {
-                let gone = store::Error::Poisoned("the run was given up".to_owned());
-                return Err(Arc::new(Error::Store(gone)));
+            if outcome.changed().await.is_err() {
+                break;
             }
+        }
+        let gone = store::Error::Poisoned("the run was given up".to_owned());
+        Err(Arc::new(Error::Store(gone)))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // First, so that the last one to go is known as such.
+        self.outcome = None;
+        if let Some(live) = self.live.upgrade() {
+            live.forget(&self.id);
         }
     }
 }
@@ -252,7 +266,8 @@ impl Everstep {
 
     /// Waits for an execution of the store without taking it up.
     fn handle(&self, id: &ExecutionId) -> Handle {
-        Handle { id: id.clone(), outcome: self.inner.live.watch(id), disregarded: Vec::new() }
+        let outcome = Some(self.inner.live.watch(id));
+        Handle { id: id.clone(), outcome, live: Arc::downgrade(&self.inner.live), disregarded: Vec::new() }
     }
 
     async fn begin(&self, run: Run) -> Result<(Handle, Option<Arc<Bridge>>), Error> {
@@ -322,6 +337,8 @@ impl Everstep {
         let operation = Operation::TaskCreate { pid: PID.to_owned(), ttl: NEVER, promise };
         let created = Change::Operation { now_ms, operation: Box::new(operation), then };
         state.attempts = 1;
+        // Before it can end: its end is what forgets it.
+        inner.live.note_root(&execution.id, run.patience);
         state.submitted = {
             // Locked until they are submitted: nobody may rely on a blob that could come later than what needs it.
             let mut kept = inner.kept();
@@ -332,7 +349,6 @@ impl Everstep {
             inner.committer.submit(blobs.into_iter().flatten().chain([created]), Vec::new())
         };
         let (component, patience) = (loaded, run.patience);
-        self.inner.live.note_root(&execution.id, patience);
         let activation = Activation { claim, execution, version: 1, component, grants, state, patience, permit: None };
         Ok(self.activate(activation))
     }
@@ -552,6 +568,8 @@ impl Everstep {
             // Until it has a claim again.
             let _busy = busy;
             let resumed = self.resume(&id, patience).await;
+            // One that had ended is not run again, and does not ask.
+            self.inner.live.was_taken_back(&id);
             if let Err(error) = resumed {
                 self.inner.live.tell(&id, Err(Arc::new(error)));
             }
@@ -681,7 +699,7 @@ impl Report {
 
 /// A blob to put into the store, unless it is known to be there.
 fn keep(kept: &mut HashSet<Digest>, digest: Digest, blob: impl FnOnce() -> Blob) -> Option<Change> {
-    kept.insert(digest).then(|| Change::Blob(digest, blob()))
+    note_kept(kept, digest).then(|| Change::Blob(digest, blob()))
 }
 
 fn check_same(run: &Run, function: &str, args: &str) -> Result<(), Error> {

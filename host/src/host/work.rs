@@ -7,6 +7,7 @@ use crate::bridge::Patience;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::ExecutionId;
 use crate::store::operation::{Operation, Settlement};
+use crate::store::record::PromiseState;
 use crate::store::{self, Change, Execution, State};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -52,14 +53,24 @@ impl Everstep {
         Ok(())
     }
 
-    /// Takes up what is offered of the calls of an execution that is started or resumed here; they wait as long as it does.
+    /// Takes up what is offered of the calls of an execution that is resumed here; they wait as long as it does.
     pub(super) fn take_up_calls(&self, id: &ExecutionId, patience: Patience) -> Result<(), Error> {
-        if self.inner.live.note_root(id, patience) && self.inner.scope == Scope::Started {
-            let Ok(root) = id.root().parse() else { return Ok(()) };
-            let offered = self.inner.committer.store().offers_within(&root)?;
-            let calls = offered.iter().filter_map(|call| call.parse::<ExecutionId>().ok()).filter(|call| call != id);
-            calls.for_each(|call| self.take_up_later(call, None));
+        let (live, store) = (&self.inner.live, self.inner.committer.store());
+        if !live.note_root(id, patience) {
+            return Ok(());
         }
+        // Looked at once it is noted: what ends from here on is forgotten when that is told.
+        if store.promise(id.root())?.is_none_or(|(root, _)| root.state != PromiseState::Pending) {
+            live.forget_root(id.root());
+            return Ok(());
+        }
+        if self.inner.scope != Scope::Started {
+            return Ok(());
+        }
+        let Ok(root) = id.root().parse() else { return Ok(()) };
+        let offered = store.offers_within(&root)?;
+        let calls = offered.iter().filter_map(|call| call.parse::<ExecutionId>().ok()).filter(|call| call != id);
+        calls.for_each(|call| self.take_up_later(call, None));
         Ok(())
     }
 
