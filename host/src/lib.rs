@@ -19,6 +19,7 @@ pub mod json;
 pub mod network;
 pub mod output;
 pub mod policy;
+pub mod regular_file;
 mod schema;
 mod secrets;
 pub mod session;

@@ -11,6 +11,7 @@ mod spellings;
 use crate::guest_error::GuestError;
 use crate::policy::url::Target;
 use crate::policy::{Error, Policy, SecretGrant, SecretSource};
+use crate::regular_file;
 use finder::Finder;
 use spellings::SHORTEST;
 use std::borrow::Cow;
@@ -114,7 +115,9 @@ impl fmt::Debug for Secrets {
 fn read(from: &SecretSource) -> Result<String, String> {
     match from {
         SecretSource::Env(name) => std::env::var(name).map_err(|_| "the variable is not set, or not UTF-8".to_owned()),
-        SecretSource::File(path) => std::fs::read_to_string(path).map_err(|error| error.to_string()),
+        SecretSource::File(path) => {
+            regular_file::read_text(path, regular_file::POLICY).map_err(|error| error.to_string())
+        }
     }
 }
 

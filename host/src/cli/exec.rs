@@ -7,11 +7,11 @@ use super::watch::Session;
 use super::{Failure, Outcome, json_line, text};
 use everstep::policy::{ClockGrant, RandomGrant};
 use everstep::store::{Execution, FailureKind, State};
-use everstep::{Component, Policy, Report, Run};
+use everstep::{Component, Policy, Report, Run, regular_file};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::io::Read as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Run a Python program, with top-level await, in a durable sandbox
@@ -126,14 +126,13 @@ fn program(code: Option<String>, file: Option<&Path>) -> Result<Program<'static>
     match (code, file) {
         (Some(code), _) => Ok(program(code, "<string>".to_owned())),
         (None, Some(file)) if file != Path::new("-") => {
-            let source = std::fs::read_to_string(file);
+            let source = File::open(file).and_then(|file| regular_file::read_stream(file, regular_file::INPUT));
             let source = source.map_err(Failure::io(format!("cannot read the program {}", file.display())))?;
             Ok(program(source, file.display().to_string()))
         }
         _ => {
-            let mut source = String::new();
-            let read = std::io::stdin().read_to_string(&mut source);
-            read.map_err(Failure::io("cannot read the program from standard input"))?;
+            let source = regular_file::read_stream(std::io::stdin(), regular_file::INPUT);
+            let source = source.map_err(Failure::io("cannot read the program from standard input"))?;
             Ok(program(source, "<stdin>".to_owned()))
         }
     }

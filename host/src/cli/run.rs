@@ -7,8 +7,8 @@ use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, complain, json_line, text};
 use everstep::policy::FilesGrant;
 use everstep::store::State;
-use everstep::{Disregarded, Error, ExecutionId, Handle, Policy, Report, Run, Scope, guest_build};
-use std::io::Read;
+use everstep::{Disregarded, Error, ExecutionId, Handle, Policy, Report, Run, Scope, guest_build, regular_file};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Run a durable function to its end
@@ -190,13 +190,12 @@ pub(super) fn load_policy(file: Option<&Path>) -> Result<Policy, Failure> {
 pub(super) fn read_args(args: &str) -> Result<String, Failure> {
     let text = match args.strip_prefix('@') {
         Some(file) => {
-            std::fs::read_to_string(file).map_err(Failure::io(format!("cannot read the arguments {file}")))?
+            let text = File::open(file).and_then(|file| regular_file::read_stream(file, regular_file::INPUT));
+            text.map_err(Failure::io(format!("cannot read the arguments {file}")))?
         }
         None if args == "-" => {
-            let mut text = String::new();
-            let read = std::io::stdin().read_to_string(&mut text);
-            read.map_err(Failure::io("cannot read the arguments from standard input"))?;
-            text
+            let text = regular_file::read_stream(std::io::stdin(), regular_file::INPUT);
+            text.map_err(Failure::io("cannot read the arguments from standard input"))?
         }
         None => args.to_owned(),
     };

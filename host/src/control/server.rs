@@ -2,23 +2,28 @@
 
 use super::{Address, Done, LONGEST_LINE, NAME, Refusal, Response};
 use everstep::Everstep;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-/// Clients at once; others wait in the socket's queue.
+/// Clients at once; one more takes the place of the one that has been silent for longest.
 const CLIENTS: u32 = 64;
 /// How long a request that has been read may delay the end of the host.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long a client may be silent.
+/// How long a client may be silent, and take for a request, if nobody wants its place.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long a client may take to read its answer.
+const READING: Duration = Duration::from_secs(5);
 
 /// The control socket of a host; its file is removed on drop.
 pub(crate) struct Server {
@@ -59,17 +64,21 @@ impl Drop for Server {
 }
 
 async fn accept(listener: UnixListener, host: Everstep, busy: Arc<Semaphore>) {
-    let clients = Arc::new(Semaphore::new(CLIENTS as usize));
-    // Neither semaphore is ever closed.
-    while let Ok(client) = Arc::clone(&clients).acquire_owned().await {
+    let (places, silent) = (Arc::new(Semaphore::new(CLIENTS as usize)), Arc::new(Silent::default()));
+    loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (host, busy) = (host.clone(), Arc::clone(&busy));
+                if places.available_permits() == 0 {
+                    silent.dismiss();
+                }
+                // The semaphore is never closed.
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+                let (host, busy, silent) = (host.clone(), Arc::clone(&busy), Arc::clone(&silent));
                 tokio::spawn(async move {
-                    if let Err(error) = serve(stream, &host, &busy).await {
+                    if let Err(error) = serve(stream, &host, &busy, &silent).await {
                         tracing::debug!(%error, "a control client went away");
                     }
-                    drop(client);
+                    drop(place);
                 });
             }
             Err(error) => {
@@ -81,7 +90,56 @@ async fn accept(listener: UnixListener, host: Everstep, busy: Arc<Semaphore>) {
     }
 }
 
-async fn serve(stream: UnixStream, host: &Everstep, busy: &Semaphore) -> io::Result<()> {
+/// The clients whose request has not come, in the order in which they fell silent.
+#[derive(Default)]
+struct Silent(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    clients: BTreeMap<u64, oneshot::Sender<Infallible>>,
+    /// The next one to fall silent has to go: its place is wanted.
+    wanted: bool,
+}
+
+impl Silent {
+    /// Sends one away, the one that has been silent for longest; or the next that falls silent, when all are busy.
+    fn dismiss(&self) {
+        let mut waiting = self.lock();
+        waiting.wanted = waiting.clients.pop_first().is_none();
+    }
+
+    /// Reads the next request of a client; none when it goes, or has to go.
+    async fn request(&self, reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Vec<u8>> {
+        let (sender, dismissed) = oneshot::channel();
+        let number = {
+            let mut waiting = self.lock();
+            if std::mem::take(&mut waiting.wanted) {
+                return Ok(Vec::new());
+            }
+            waiting.next += 1;
+            let number = waiting.next;
+            waiting.clients.insert(number, sender);
+            number
+        };
+        let mut line = Vec::new();
+        let mut limited = reader.take(LONGEST_LINE);
+        let read = tokio::select! {
+            biased;
+            read = tokio::time::timeout(SILENCE, limited.read_until(b'\n', &mut line)) => read,
+            _ = dismissed => Ok(Ok(0)),
+        };
+        self.lock().clients.remove(&number);
+        // What came in part is no request.
+        Ok(if read?? == 0 { Vec::new() } else { line })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve(stream: UnixStream, host: &Everstep, busy: &Semaphore, silent: &Silent) -> io::Result<()> {
     let client = stream.peer_cred()?.uid();
     if client != rustix::process::geteuid().as_raw() && client != 0 {
         return Err(io::ErrorKind::PermissionDenied.into());
@@ -89,9 +147,8 @@ async fn serve(stream: UnixStream, host: &Everstep, busy: &Semaphore) -> io::Res
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
-        let mut line = Vec::new();
-        let mut limited = (&mut reader).take(LONGEST_LINE);
-        if tokio::time::timeout(SILENCE, limited.read_until(b'\n', &mut line)).await?? == 0 {
+        let line = silent.request(&mut reader).await?;
+        if line.is_empty() {
             return Ok(());
         }
         // Held until the answer is written, so that the end of the host waits for it; the semaphore is never closed.
@@ -104,7 +161,7 @@ async fn serve(stream: UnixStream, host: &Everstep, busy: &Semaphore) -> io::Res
         let response = response.map_or_else(Response::Error, Response::Ok);
         let mut line = serde_json::to_vec(&response)?;
         line.push(b'\n');
-        tokio::time::timeout(SILENCE, writer.write_all(&line)).await??;
+        tokio::time::timeout(READING, writer.write_all(&line)).await??;
         if !whole {
             return Ok(());
         }

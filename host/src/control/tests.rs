@@ -27,8 +27,14 @@ fn ask(stream: &mut BufReader<UnixStream>, line: &[u8]) -> String {
     answer
 }
 
+/// More clients than a host serves at once.
+const CROWD: usize = 200;
+
+/// Waits less long than a host puts up with a silent client.
 fn connect(dir: &Path) -> BufReader<UnixStream> {
-    BufReader::new(UnixStream::connect(Address::of(dir).unwrap().path).unwrap())
+    let stream = UnixStream::connect(Address::of(dir).unwrap().path).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    BufReader::new(stream)
 }
 
 #[test]
@@ -79,6 +85,69 @@ fn a_line_without_end_ends_the_connection() {
         let line = vec![b' '; usize::try_from(LONGEST_LINE).unwrap()];
         assert!(ask(&mut endless, &line).contains("at most"));
         assert_eq!(endless.read_line(&mut String::new()).unwrap_or(0), 0);
+    });
+}
+
+/// A request for a schedule whose component lies there.
+fn schedule(component: &Path) -> Vec<u8> {
+    let policy = Policy::none().canonical();
+    let (id, cron, function, args) = ["s", "* * * * *", "f", "null"].map(str::to_owned).into();
+    let component = component.to_owned();
+    let schedule = Schedule { id, cron, component, policy, function, args, catches_up: false, timeout_ms: None };
+    let mut line = serde_json::to_vec(&Request::Schedule(Box::new(schedule))).unwrap();
+    line.push(b'\n');
+    line
+}
+
+#[test]
+fn a_component_that_is_no_file_is_refused_and_the_host_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    served(dir.path(), move |dir| {
+        // More than the host has threads: each would hold one.
+        let mut asking: Vec<_> = (0..8).map(|_| connect(dir)).collect();
+        for (client, file) in
+            asking.iter_mut().zip([&*pipe, Path::new("/dev/zero"), Path::new("/dev/tty"), dir].repeat(2))
+        {
+            client.get_mut().write_all(&schedule(file)).unwrap();
+        }
+        for client in &mut asking {
+            let mut answer = String::new();
+            client.read_line(&mut answer).unwrap();
+            assert!(answer.contains("cannot read the component"), "{answer}");
+        }
+        assert!(ask(&mut connect(dir), b"{\"cancel\": \"nobody\"}\n").contains("unknown-execution"));
+    });
+}
+
+#[test]
+fn clients_that_say_nothing_or_do_not_listen_keep_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    served(dir.path(), |dir| {
+        let request = &b"{\"cancel\": \"nobody\"}\n"[..];
+        let mut earlier = connect(dir);
+        assert!(ask(&mut earlier, request).contains("unknown-execution"));
+        let mut crowd: Vec<_> = (0..CROWD).map(|_| connect(dir)).collect();
+        for (number, client) in crowd.iter_mut().enumerate() {
+            // One says nothing, one says half, one asks without end and never reads.
+            let _ = match number % 3 {
+                0 => Ok(()),
+                1 => client.get_mut().write_all(b"{\"cancel\": "),
+                _ => {
+                    client.get_mut().set_nonblocking(true).unwrap();
+                    client.get_mut().write_all(&request.repeat(1 << 14))
+                }
+            };
+        }
+        for _ in 0..8 {
+            assert!(ask(&mut connect(dir), request).contains("unknown-execution"));
+        }
+        assert_eq!(
+            earlier.read_line(&mut String::new()).unwrap_or(0),
+            0,
+            "the one that was silent for longest is let go"
+        );
     });
 }
 

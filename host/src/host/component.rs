@@ -2,10 +2,11 @@
 
 use crate::engine::Cache;
 use crate::id::Digest;
+use crate::regular_file;
 use crate::store::Blob;
 use bytes::Bytes;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -25,9 +26,9 @@ impl Component {
     /// the digest of the unchanged file, nothing of it is read before somebody needs it.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The file cannot be read, is no regular file, or has more than 512 MiB.
     pub fn open(path: &Path, cache: Option<&Path>) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+        let file = regular_file::open(path, regular_file::COMPONENT)?;
         let before = file.metadata()?;
         let cache = cache.filter(|_| before.len() >= WORTH_NOTING).and_then(Cache::open);
         if let Some(digest) = cache.as_ref().and_then(|cache| cache.digest(&before)) {
@@ -35,9 +36,7 @@ impl Component {
             let content = Blob::elsewhere(length, move || unchanged(&file, length, digest));
             return Ok(Self { digest, content });
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let component = Self::from(bytes);
+        let component = Self::from(regular_file::read_from(&file, regular_file::COMPONENT)?);
         if let Some(cache) = cache {
             cache.note([&before, &file.metadata()?], component.digest, now());
         }

@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::failure::Cause;
+use crate::regular_file;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
@@ -22,7 +23,8 @@ pub(super) struct Authorities {
 impl Authorities {
     /// Adds the certificates of a PEM file.
     pub(super) fn add(&mut self, file: &Path) -> Result<(), Error> {
-        let text = std::fs::read(file).map_err(|source| Error::Read { path: file.to_owned(), source })?;
+        let text = regular_file::read(file, regular_file::POLICY)
+            .map_err(|source| Error::Read { path: file.to_owned(), source })?;
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
         let certificates = certificates.map_err(|_| Error::no_certificate(file))?;
         if certificates.is_empty() {

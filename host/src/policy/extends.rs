@@ -12,6 +12,7 @@ pub(super) use narrower::{Covers, check};
 use super::check::policy;
 use super::file::{Format, Source};
 use super::{AskRule, CapabilityGrant, ClockGrant, Error, Policy, RandomGrant};
+use crate::regular_file;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,8 @@ pub(super) fn parse(text: &str, file: &Path, format: Format) -> Result<Policy, E
 }
 
 fn read(file: &Path, open: &mut Vec<PathBuf>) -> Result<Checked, Error> {
-    let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.to_owned(), source })?;
+    let text = regular_file::read_text(file, regular_file::POLICY)
+        .map_err(|source| Error::Read { path: file.to_owned(), source })?;
     open.push(real(file));
     let checked = parsed(&text, file, Format::of(file), open);
     open.pop();

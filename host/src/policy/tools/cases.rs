@@ -3,6 +3,7 @@
 use super::explain::explain_question;
 use super::{Explanation, Question};
 use crate::policy::{Error, Policy};
+use crate::regular_file;
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,8 @@ impl Cases {
     /// # Errors
     /// It cannot be read, or something in it is wrong.
     pub fn load(file: &Path) -> Result<Self, CaseError> {
-        let text = std::fs::read_to_string(file).map_err(|source| CaseError::Read { path: file.to_owned(), source })?;
+        let text = regular_file::read_text(file, regular_file::POLICY)
+            .map_err(|source| CaseError::Read { path: file.to_owned(), source })?;
         let line = |place: usize| text.as_bytes().iter().take(place).filter(|byte| **byte == b'\n').count() + 1;
         let invalid = |line, what: String| CaseError::Invalid { file: file.to_owned(), line, what };
         let shape: File = toml::from_str(&text).map_err(|error| {
