@@ -7,6 +7,7 @@ mod cli;
 mod cli_list;
 mod cli_told;
 mod cli_travel;
+mod delays;
 mod determinism;
 mod divergence;
 mod functions;

@@ -16,7 +16,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
 
-static PYTHON: LazyLock<Component> = LazyLock::new(|| std::fs::read(beside("everstep-python.wasm")).unwrap().into());
+pub(crate) static PYTHON: LazyLock<Component> =
+    LazyLock::new(|| std::fs::read(beside("everstep-python.wasm")).unwrap().into());
 
 /// A file beside the program that these tests run, `target/release`.
 pub(crate) fn beside(name: &str) -> PathBuf {

@@ -17,6 +17,7 @@ from wit_world.imports import http as _http
 from wit_world.imports import promises as _promises
 from wit_world.imports import websocket as _websocket
 
+from ._durations import timeout as _timeout_ms
 from ._host import reach as _reach
 from ._unicode import dumps as _dumps
 from ._errors import Canceled, Denied, EverstepError, TimedOut, call as _call, call_through as _call_through, raised as _raised
@@ -56,10 +57,6 @@ def _value(promise):
 
 def _awaitable(promise, outcome=_value):
     return asyncio.get_running_loop().promised(promise, outcome)
-
-
-def _milliseconds(seconds):
-    return None if seconds is None else max(0, int(seconds * 1000))
 
 
 class Response:
@@ -121,7 +118,7 @@ async def fetch(url, *, method=None, headers=None, body=None, json=None, timeout
         body = bytes(body)
     method = method or ("GET" if body is None else "POST")
     _check_text("a method", method)
-    asked = _http.Request(method.upper(), str(url), pairs, body, _milliseconds(timeout))
+    asked = _http.Request(method.upper(), str(url), pairs, body, _timeout_ms(timeout))
     return Response(await _awaitable(_call(_http.fetch, asked), _response))
 
 
@@ -191,7 +188,7 @@ async def call(name, args=None, *, timeout=None, fail_on_halt=False):
     A child that halts, by a trap or a limit, is waited for until somebody has resumed or canceled it; with `fail_on_halt` it fails then.
     """
     _check_text("the name of a function", name)
-    options = _functions.CallOptions(_milliseconds(timeout), None)
+    options = _functions.CallOptions(_timeout_ms(timeout), None)
     promise = _call(_functions.call, name, _dumps(args), options)
     if fail_on_halt:
         _call(_functions.fail_on_halt, promise)
@@ -200,20 +197,20 @@ async def call(name, args=None, *, timeout=None, fail_on_halt=False):
 
 async def request(capability, message=None, *, timeout=None):
     """Sends a request to a capability of the policy and returns the response."""
-    options = _bridge.RequestOptions(_milliseconds(timeout))
+    options = _bridge.RequestOptions(_timeout_ms(timeout))
     _check_text("the name of a capability", capability)
     return await _awaitable(_call(_bridge.send_request, capability, _dumps(message), options))
 
 
 async def promise(data=None, *, timeout=None, schema=None):
     """Waits for a promise that somebody outside settles; `data` is shown to them."""
-    options = _promises.Options(_dumps(data), _milliseconds(timeout), None if schema is None else _dumps(schema))
+    options = _promises.Options(_dumps(data), _timeout_ms(timeout), None if schema is None else _dumps(schema))
     return await _awaitable(_call(_promises.create, options))
 
 
 async def ask(prompt="", *, timeout=None, schema=None):
     """Asks a human while other tasks go on; `input` is the same for code that does nothing else."""
-    options = _console.InputOptions(_milliseconds(timeout), None if schema is None else _dumps(schema))
+    options = _console.InputOptions(_timeout_ms(timeout), None if schema is None else _dumps(schema))
     return await _awaitable(_call(_console.input, str(prompt), options))
 
 

@@ -8,7 +8,6 @@ import collections
 import contextlib
 import functools
 import heapq
-import math
 import sys
 import threading
 
@@ -17,7 +16,7 @@ from time import monotonic
 
 from wit_world.imports import promises, timers
 
-from . import _errors, _interrupt
+from . import _durations, _errors, _interrupt
 
 
 class _NoSelector:
@@ -176,7 +175,8 @@ class Loop(asyncio.BaseEventLoop):
 
     def _is_due(self):
         self._drop_canceled()
-        return bool(self._scheduled) and self._scheduled[0].when() <= self._now
+        # So that a time that is not a number is due, as it is in asyncio.
+        return bool(self._scheduled) and not self._scheduled[0].when() > self._now
 
     def _drop_canceled(self):
         while self._scheduled and self._scheduled[0].cancelled():
@@ -204,8 +204,8 @@ class Loop(asyncio.BaseEventLoop):
                 return
             self._timer = None
             _errors.call_through(promises.cancel, promise)
-        # The host counts whole milliseconds from one that has begun.
-        ms = max(0, math.ceil((deadline - self._now) * 1000) + 1)
+        # One more, since the host counts whole milliseconds from one that has begun.
+        ms = _durations.milliseconds(deadline - self._now + 0.001)
         self._timer = (_errors.call_through(timers.sleep, ms), deadline)
 
     def deliver(self, settled):

@@ -1,22 +1,17 @@
 """Clocks and `sleep` that notice an interruption."""
 
 import functools
-import math
 import time
 
 from wit_world.imports import timers
 
-from . import _errors, _interrupt
+from . import _durations, _errors, _interrupt
 from ._builtin import put
 
 
 def sleep(seconds):
     """As `time.sleep`; the deadline is durable."""
-    if not isinstance(seconds, float) and not hasattr(seconds, "__index__"):
-        raise TypeError(f"'{type(seconds).__name__}' object cannot be interpreted as an integer or float")
-    if seconds < 0:
-        raise ValueError("sleep length must be non-negative")
-    _errors.wait_for(_errors.call(timers.sleep, math.ceil(seconds * 1000)))
+    _errors.wait_for(_errors.call(timers.sleep, _durations.slept(seconds)))
 
 
 def _checked(clock):

@@ -1,6 +1,7 @@
 //! What the behaviour suite needs a guest to do, one module per subject of the suite.
 
 mod children;
+mod delays;
 mod determinism;
 mod divergence;
 mod functions;
