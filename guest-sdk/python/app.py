@@ -16,7 +16,7 @@ import site
 
 import everstep
 from componentize_py_types import Err, Ok
-from everstep import _checkpoint, _errors, _files, _imports, _interrupt, _limits, _loop, _output, _run, _session, _time, _unicode
+from everstep import _bounds, _checkpoint, _errors, _files, _imports, _interrupt, _limits, _loop, _output, _run, _session, _time
 from everstep._builtin import put
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
@@ -37,25 +37,17 @@ put(builtins, "input", _run.ask)
 
 
 async def execute(code, namespace=None, filename="<program>"):
-    """Runs a program or a snippet of Python, with top-level await; returns the value of its last expression, its repr, and the
-    names that hold JSON."""
+    """Runs a program or a snippet of Python, with top-level await; returns the value of its last expression, its repr, the names that
+    hold JSON, and what of it was cut."""
     names = _run.new_namespace(namespace)
     try:
-        return _outcome(await _run.run(code, filename, names), names)
+        return _bounds.result(await _run.run(code, filename, names), names)
     except _run.Failed as failed:
         if not failed.is_success:
             raise
-        return _outcome(None, names)
+        return _bounds.result(None, names)
     finally:
         await _run.end()
-
-
-def _outcome(value, names):
-    return {
-        "value": value if _run.is_json(value) else None,
-        "repr": _unicode.readable(_run.representation(value)),
-        "namespace": _run.kept(names),
-    }
 
 
 class Program:
@@ -127,7 +119,7 @@ class Execution:
                 self.run.take(settled)
                 if not self._runs_dry():
                     return Progress_Pending()
-            return Progress_Done(Ok(json.dumps(self.run.result())))
+            return Progress_Done(Ok(self.run.result()))
         except _run.Failed as error:
             failed = error
         except BaseException as error:
@@ -137,7 +129,7 @@ class Execution:
                 # A cell has taken something apart that a session needs; it goes on as it was before.
                 _panicked(f"what runs the cells does not work any more ({failed.kind}: {failed.message})")
                 _abort()
-        return _refused(ErrorCode.DENIED if failed.denied else ErrorCode.FAILED, failed.trace.rstrip("\n"))
+        return _refused(ErrorCode.DENIED if failed.denied else ErrorCode.FAILED, _bounds.cut(failed.trace.rstrip("\n"), _bounds.limits().result))
 
     def _runs_dry(self):
         """Runs what can run; true when the function has returned."""

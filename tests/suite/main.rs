@@ -10,6 +10,7 @@ mod cli_travel;
 mod delays;
 mod determinism;
 mod divergence;
+mod endings;
 mod functions;
 mod holding;
 mod hostile;

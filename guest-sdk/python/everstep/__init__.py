@@ -17,6 +17,7 @@ from wit_world.imports import http as _http
 from wit_world.imports import promises as _promises
 from wit_world.imports import websocket as _websocket
 
+from . import _bounds
 from ._durations import timeout as _timeout_ms
 from ._host import reach as _reach
 from ._unicode import dumps as _dumps
@@ -248,4 +249,5 @@ def display(*values):
 
     flush()
     for value in values:
-        _call(_console.display, [_console.MimePart(str(mime), data) for mime, data in mime_bundle(value).items()])
+        parts = _bounds.bundle(mime_bundle(value), _bounds.limits().bytes_per_call)
+        _call(_console.display, [_console.MimePart(str(mime), data) for mime, data in parts.items()])

@@ -8,7 +8,6 @@ import builtins
 import inspect
 import json
 import linecache
-import math
 import sys
 import traceback
 import types
@@ -18,7 +17,6 @@ from asyncio import current_task
 from wit_world.imports import console
 
 from . import _errors, _files, _interrupt, _loop, _unicode
-from ._limits import DEPTH
 
 # What tracebacks do not show.
 _PACKAGE = __file__.rpartition("/")[0]
@@ -139,53 +137,6 @@ async def end():
     atexit._run_exitfuncs()
     _files.flush_all()
     _loop.flush()
-
-
-# Bytes of JSON beyond which a name is left out of the namespace that a program returns: `limits.result` is 1 MiB by default.
-_KEPT = 256 << 10
-# Values in one value, so that one that holds the same list many times over takes no time.
-_VALUES = 1_000_000
-# Longer ones Python does not write in decimal.
-_INT = 10**4300
-
-
-def is_json(value):
-    """Whether JSON holds a value without changing it."""
-    stack, seen = [(value, 0)], 0
-    while stack:
-        one, depth = stack.pop()
-        kind, seen = type(one), seen + 1
-        if depth > DEPTH or seen > _VALUES:
-            return False
-        if kind is list:
-            stack.extend((item, depth + 1) for item in one)
-        elif kind is dict and all(type(key) is str and _unicode.is_whole(key) for key in one):
-            stack.extend((item, depth + 1) for item in one.values())
-        elif kind is str:
-            if not _unicode.is_whole(one):
-                return False
-        elif not (one is None or kind is bool or (kind is float and math.isfinite(one)) or (kind is int and abs(one) < _INT)):
-            return False
-    return True
-
-
-def representation(value):
-    try:
-        return repr(value)
-    except Exception as error:
-        return f"<{type(value).__qualname__}: repr() failed with {type(error).__qualname__}>"
-
-
-def kept(namespace):
-    """Those names of a namespace whose values are JSON, as long as they are not too large together."""
-    found, size = {}, 0
-    for name, value in namespace.items():
-        if not name.startswith("_") and _unicode.is_whole(name) and is_json(value):
-            length = len(json.dumps(value))
-            if size + length <= _KEPT:
-                found[name] = value
-                size += length
-    return found
 
 
 def ask(prompt=""):

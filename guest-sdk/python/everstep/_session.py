@@ -12,12 +12,12 @@ import sys
 
 import everstep
 
-from . import _checkpoint, _interrupt, _run, _unicode
+from . import _bounds, _checkpoint, _interrupt, _run, _unicode
 
 _Task = asyncio.Task
 
-# Bytes of JSON and of text beyond which a value is left out of an answer, and a representation cut.
-_VALUE = 64 << 10
+# Bytes of each part of an answer.
+_PART = 64 << 10
 # Answers that are kept for whoever sends a cell again.
 _KEPT = 100
 
@@ -71,7 +71,7 @@ class Session:
         return True
 
     def result(self):
-        return {"cells": len(self._answers)}
+        return json.dumps({"cells": len(self._answers)})
 
     def _ask(self, answer):
         self._rehearse()
@@ -169,22 +169,27 @@ def _shown(value, names, interactive):
     if value is None:
         return {"value": None, "repr": None, "data": {}}
     names["_"] = value
+    text = _bounds.representation(value)
     if interactive:
-        print(_unicode.readable(_run.representation(value)))
+        print(text)
     try:
         data = everstep.mime_bundle(value)
     except Exception:
-        data = {"text/plain": _run.representation(value)}
+        data = {"text/plain": text}
     data = {_unicode.readable(str(mime)): _unicode.readable(part) for mime, part in data.items()}
-    data = {mime: _cut(part) if mime.startswith("text/") else part for mime, part in data.items()}
-    while sum(map(len, data.values())) > 4 * _VALUE:
-        data.pop(max(data, key=lambda mime: len(data[mime])))
-    fits = _run.is_json(value) and len(json.dumps(value)) <= _VALUE
-    return {"value": value if fits else None, "repr": _cut(_unicode.readable(_run.representation(value))), "data": data}
+    (length, counted), most = _bounds.size(value), _part()
+    fits = length is not None and counted and length <= most
+    data = _bounds.bundle({**data, "text/plain": _cut(data["text/plain"])}, 4 * most)
+    return {"value": value if fits else None, "repr": _cut(text), "data": data}
 
 
 def _cut(text):
-    return text if len(text) <= _VALUE else f"{text[:_VALUE]}… ({len(text) - _VALUE} characters more)"
+    return _bounds.cut(text, _part())
+
+
+def _part():
+    """All parts of an answer together are one call."""
+    return min(_PART, _bounds.limits().bytes_per_call // 8)
 
 
 def _is_incomplete(code):

@@ -35,6 +35,11 @@ impl context::Host for Ctx {
         Ok(self.bridge.grants.policy.env.clone().into_iter().collect())
     }
 
+    fn limits(&mut self) -> wasmtime::Result<context::Bounds> {
+        let limits = &self.bridge.grants.policy.limits;
+        Ok(context::Bounds { result: limits.result, bytes_per_call: limits.bytes_per_call })
+    }
+
     fn clean_up_on_cancel(&mut self) -> Result<(), Fault> {
         self.bridge.internal(&ungranted(CLEAN_UP), |_, _| Ok(()))?;
         self.bridge.state().cleans_up = true;

@@ -99,8 +99,8 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
                     wasi::finish_output(store.data_mut()).map_err(stopped)?;
                 }
                 return match returned {
-                    Ok(result) => checked_result(&bridge, result).map(Ok),
-                    Err(error) => checked_error(&bridge, error.into()).map(Err),
+                    Ok(result) => checked_result(&bridge, result),
+                    Err(error) => Ok(Err(cut_error(&bridge, error.into()))),
                 };
             }
         }
@@ -110,10 +110,14 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
     }
 }
 
-fn checked_result(bridge: &Bridge, result: String) -> Result<String, Stop> {
-    check_size(bridge, "the result", result.len())?;
+/// The result, if it is JSON and not too large. One that is too large is an error of the function, and not of the run: all that the function
+/// did is done, and it would come to the same result again.
+fn checked_result(bridge: &Bridge, result: String) -> Result<Result<String, GuestError>, Stop> {
+    if result.len() as u64 > bridge.grants.policy.limits.result {
+        return Ok(Err(too_large(bridge, result.len())));
+    }
     match serde_json::from_str::<&serde_json::value::RawValue>(&result) {
-        Ok(_) => Ok(result),
+        Ok(_) => Ok(Ok(result)),
         Err(error) => Err(Stop::Contract(format!("the function returned something that is not JSON: {error}"))),
     }
 }
@@ -129,17 +133,28 @@ fn checked_depth(state: &mut State, returned: Result<String, GuestError>) -> Res
     }
 }
 
-fn checked_error(bridge: &Bridge, error: GuestError) -> Result<GuestError, Stop> {
-    check_size(bridge, "the message of the error", error.message.len()).map(|()| error)
+fn too_large(bridge: &Bridge, bytes: usize) -> GuestError {
+    let (function, limit) = (&bridge.function, bridge.grants.policy.limits.result);
+    let message = format!(
+        "the result of {function} has {bytes} bytes, limits.result is {limit}: return less, or start it under a higher limit"
+    );
+    GuestError::new(ErrorCode::LimitExceeded, message)
 }
 
-fn check_size(bridge: &Bridge, what: &str, bytes: usize) -> Result<(), Stop> {
-    let limit = bridge.grants.policy.limits.result;
-    if bytes as u64 <= limit {
-        return Ok(());
+/// The error of a function; of a message that is too large, its beginning.
+fn cut_error(bridge: &Bridge, mut error: GuestError) -> GuestError {
+    let limit = usize::try_from(bridge.grants.policy.limits.result).unwrap_or(usize::MAX);
+    let bytes = error.message.len();
+    if bytes > limit {
+        error.message.truncate(error.message.floor_char_boundary(limit.saturating_sub(ROOM_TO_TELL)));
+        let more = bytes - error.message.len();
+        error.message.push_str(&format!("... ({more} bytes more, limits.result is {limit})"));
     }
-    Err(Stop::Limit(format!("{what} has {bytes} bytes, limits.result is {limit}")))
+    error
 }
+
+/// What the words behind a message that was cut take at most.
+const ROOM_TO_TELL: usize = 80;
 
 fn stopped(error: wasmtime::Error) -> Stop {
     match error.downcast::<Stop>() {

@@ -2,7 +2,8 @@
 
 use super::{ended_by_limit, limits, lives, peak_memory};
 use everstep::output::{Content, Output};
-use everstep::{Everstep, GuestError, capability::Request};
+use everstep::store::{FailureKind, State};
+use everstep::{ErrorCode, Everstep, GuestError, capability::Request};
 use everstep_tests::sandbox::{FILES, Sandbox, attack, calls, hostile, id, outcomes, quick};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -135,10 +136,18 @@ pub(crate) async fn a_result_is_no_larger_than_the_policy_allows() {
     let returned = async |what: &str| attack(&host, &policy, "returns", &format!("\"{what}\"")).await;
     assert_eq!(returned("result 1022").await.unwrap().result.unwrap().len(), 1024);
     assert_eq!(returned("error 1024").await.unwrap().error.unwrap().message.len(), 1024);
-    let result = returned("result 1023").await.unwrap();
-    ended_by_limit(&result, "the result has 1025 bytes, limits.result is 1024");
-    let error = returned("error 1025").await.unwrap();
-    ended_by_limit(&error, "the message of the error has 1025 bytes, limits.result is 1024");
+    // It has done what it does, so it has ended: nothing would come of it if it went on.
+    for (length, bytes) in [("1023", "1025"), ("20000000", "20000002")] {
+        let report = returned(&format!("result {length}")).await.unwrap();
+        let failure = report.error.as_ref().unwrap();
+        let kind = FailureKind::Returned(ErrorCode::LimitExceeded);
+        assert_eq!((report.state, failure.kind), (State::Failed, kind), "{report:?}");
+        let says = format!("the result of returns has {bytes}");
+        assert!(failure.message.starts_with(&says) && failure.message.contains("limits.result is 1024"), "{report:?}");
+    }
+    let failure = returned("error 1025").await.unwrap().error.unwrap();
+    assert_eq!((failure.kind, failure.message.len() <= 1024), (FailureKind::Returned(ErrorCode::Failed), true));
+    assert!(failure.message.starts_with("xxx") && failure.message.ends_with("bytes more, limits.result is 1024)"));
     let panic = returned("panic 3000000").await.unwrap();
     super::trapped(&panic, "xxx");
     assert_eq!(panic.error.unwrap().message.len(), 2_000);
