@@ -1,10 +1,11 @@
 //! A program that has ended has ended: a value that is too large, or cannot be shown, takes nothing back. What is cut is named, with its size.
 
-use crate::python::PYTHON;
+use crate::python::{PYTHON, beside};
 use crate::support::{failure, id, outcome, parse, quick, result};
 use everstep::store::{FailureKind, State};
 use everstep::{ErrorCode, Everstep, Report, Run};
 use serde_json::{Value, json};
+use std::process::{Command, Stdio};
 
 fn ended(limits: &str, code: &str) -> Report {
     let policy = format!(
@@ -99,4 +100,35 @@ fn a_displayed_value_that_no_call_may_carry_is_cut() {
     let code = "class Picture:\n    def _repr_png_(self): return b'p' * 3_000_000\n    def __repr__(self): return 'r' * 5_000_000\n\
                 display(Picture(), 'd' * 5_000_000)\n'shown'";
     assert_eq!(value("bytes_per_call = \"1MiB\"", 1 << 20, code)["value"], "shown");
+}
+
+/// Nothing but a denial of the policy is one, however it comes to the end of the program.
+#[test]
+fn the_exit_code_of_a_denial_is_that_of_no_other_error() {
+    let denied = "open('/etc/passwd')";
+    let cases = [
+        (1, "raise PermissionError('mine')".to_owned()),
+        (1, "import os\nraise PermissionError(13, 'mine', '/etc/passwd')".to_owned()),
+        (1, "import everstep\nraise everstep.Denied('denied', 'mine')".to_owned()),
+        (1, "import asyncio\nasync def f(): raise PermissionError('mine')\nasync with asyncio.TaskGroup() as g: g.create_task(f())".to_owned()),
+        (1, format!("try:\n    {denied}\nexcept PermissionError:\n    raise ValueError('other') from None")),
+        (1, format!("try:\n    {denied}\nexcept PermissionError:\n    1 / 0")),
+        (1, format!("try:\n    {denied}\nexcept PermissionError:\n    raise SystemExit(1)")),
+        (3, denied.to_owned()),
+        (3, "await fetch('http://example.org')".to_owned()),
+        (3, format!("import asyncio\nasync def f(): {denied}\nasync with asyncio.TaskGroup() as g: g.create_task(f())")),
+        (3, format!("import asyncio\nasync def f(): {denied}\nasync def g():\n    async with asyncio.TaskGroup() as t: t.create_task(f())\nasync with asyncio.TaskGroup() as t: t.create_task(g())")),
+        (3, format!("import asyncio\nasync def f(): {denied}\nawait asyncio.gather(f(), asyncio.sleep(0))")),
+        (3, format!("try:\n    {denied}\nexcept PermissionError as error:\n    raise RuntimeError('no report') from error")),
+        (3, format!("try:\n    {denied}\nexcept* OSError:\n    raise")),
+        (3, format!("try:\n    {denied}\nexcept OSError as error:\n    raise ExceptionGroup('all', [ValueError(1), error])")),
+        (0, format!("try:\n    {denied}\nexcept PermissionError:\n    pass")),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (expected, code) in cases {
+        let mut command = Command::new(beside("everstep"));
+        command.args(["exec", "-c", &code, "--store", "memory"]).current_dir(folder.path()).stdin(Stdio::null());
+        let done = command.output().unwrap();
+        assert_eq!(done.status.code(), Some(expected), "{code}\n{}", String::from_utf8_lossy(&done.stderr));
+    }
 }

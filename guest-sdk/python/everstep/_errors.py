@@ -45,7 +45,35 @@ def name_of(code):
 
 def raised(error):
     """The exception for an error of the host."""
-    return _CLASSES.get(error.code, EverstepError)(name_of(error.code), error.message)
+    return _marked(error, _CLASSES.get(error.code, EverstepError)(name_of(error.code), error.message))
+
+
+def _marked(error, exception):
+    """A denial of the policy is told from what a program raises itself."""
+    if error.code == ErrorCode.DENIED:
+        exception._denied_by_policy = True
+    return exception
+
+
+def is_denial(error):
+    """Whether a denial of the policy is what ended a program: the exception itself, one of its group, or what it was raised from."""
+    left, seen = [error], set()
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        try:
+            if vars(one).get("_denied_by_policy") is True:
+                return True
+            if isinstance(one, BaseExceptionGroup):
+                left.extend(one.exceptions)
+            if one.__cause__ is not None:
+                left.append(one.__cause__)
+        except Exception:
+            # A class of the program may do anything when it is looked at.
+            pass
+    return False
 
 
 def call(function, *args):
@@ -92,7 +120,7 @@ def file_call(path, function, *args):
 
     def exception(error):
         number = _ERRNO.get(error.code, errno.EIO)
-        return OSError(number, os.strerror(number) if number == errno.ENOENT else error.message, path)
+        return _marked(error, OSError(number, os.strerror(number) if number == errno.ENOENT else error.message, path))
 
     result = _called(exception, function, path, *args)
     _interrupt.check()

@@ -117,7 +117,7 @@ def failure(error):
         trace = _unicode.readable("".join(found.format()))
     except BaseException:
         trace = f"{kind}: {message}\n"
-    return Failed(kind, message, trace, isinstance(error, PermissionError))
+    return Failed(kind, message, trace, _errors.is_denial(error))
 
 
 def _forget_ours(found, seen):
