@@ -132,3 +132,28 @@ fn the_exit_code_of_a_denial_is_that_of_no_other_error() {
         assert_eq!(done.status.code(), Some(expected), "{code}\n{}", String::from_utf8_lossy(&done.stderr));
     }
 }
+
+#[test]
+fn a_program_learns_nothing_of_the_folders_of_its_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("customer-7");
+    std::fs::create_dir(&secret).unwrap();
+    let code = "import sys, traceback, linecache, json, everstep\n\
+                try:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()\n\
+                print(sys._getframe().f_code.co_filename, sys.argv, sys.path, list(linecache.cache))\n\
+                print([getattr(one, '__file__', '') for one in list(sys.modules.values())], globals())\n\
+                try:\n    from json import nothing\nexcept ImportError as error:\n    print(error)\n\
+                async def f(): json.loads('{')\nawait f()\n";
+    std::fs::write(secret.join("report.py"), code).unwrap();
+    for file in [secret.join("report.py"), "customer-7/report.py".into(), "./customer-7/../customer-7/report.py".into()]
+    {
+        let mut command = Command::new(beside("everstep"));
+        command.arg("exec").arg(file).args(["--store", "memory"]).current_dir(folder.path()).stdin(Stdio::null());
+        let done = command.output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(said.matches("File \"report.py\", line ").count() >= 3, "{said}");
+        assert!(!said.contains("customer-7") && !said.contains(folder.path().to_str().unwrap()), "{said}");
+        let project = everstep_tests::guests::project();
+        assert!(!said.contains(project.to_str().unwrap()), "{said}");
+    }
+}

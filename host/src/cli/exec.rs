@@ -128,7 +128,7 @@ fn program(code: Option<String>, file: Option<&Path>) -> Result<Program<'static>
         (None, Some(file)) if file != Path::new("-") => {
             let source = File::open(file).and_then(|file| regular_file::read_stream(file, regular_file::INPUT));
             let source = source.map_err(Failure::io(format!("cannot read the program {}", file.display())))?;
-            Ok(program(source, file.display().to_string()))
+            Ok(program(source, name(file)))
         }
         _ => {
             let source = regular_file::read_stream(std::io::stdin(), regular_file::INPUT);
@@ -136,6 +136,11 @@ fn program(code: Option<String>, file: Option<&Path>) -> Result<Program<'static>
             Ok(program(source, "<stdin>".to_owned()))
         }
     }
+}
+
+/// What a program learns of its file, in tracebacks above all: not where it lies on this machine.
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// The component that holds CPython: `$EVERSTEP_PYTHON`, or `everstep-python.wasm` beside this program.
