@@ -213,7 +213,9 @@ fn a_workflow_killed_at_random_moments_ends_as_if_undisturbed() {
         moments ^= moments << 17;
         let desk = Desk::new();
         let run = [&desk.run("mixed", r#""/out""#, "x")[..], &["--keep-warm", "0ms", "--json"]].concat();
-        let mut host = Killed(desk.command(&run).spawn().unwrap());
+        // Who might answer there says nothing.
+        let start = || Killed(desk.command(&run).stdin(Stdio::piped()).spawn().unwrap());
+        let mut host = start();
         let delay = Duration::from_millis(5 + moments % 250);
         if round % 2 == 0 {
             // Half of them are answered while the first host runs.
@@ -223,7 +225,7 @@ fn a_workflow_killed_at_random_moments_ends_as_if_undisturbed() {
         host.0.kill().unwrap();
         interrupted += u32::from(host.0.wait().unwrap().code().is_none());
         drop(host);
-        let again = Killed(desk.command(&run).spawn().unwrap());
+        let again = start();
         let mut tries = 0;
         while !desk.command(&["promise", "resolve", "x.1", "5", "--json"]).output().unwrap().status.success() {
             let ended = desk.json(&["show", "x"]).1["state"] == "completed";

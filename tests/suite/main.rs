@@ -19,6 +19,7 @@ mod kill;
 mod network;
 mod oracle;
 mod people;
+mod piped;
 mod policy;
 mod promises;
 mod python;

@@ -463,7 +463,9 @@ fn a_program_killed_again_and_again_shows_each_line_once() {
         let mut follower: Option<Child> = None;
         let mut kills = 0;
         loop {
-            let mut host = desk.everstep(&exec).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            // Who might answer there says nothing.
+            let mut host = desk.everstep(&exec);
+            let mut host = host.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             let begun = now();
             let deadline = kill();
             let status = loop {

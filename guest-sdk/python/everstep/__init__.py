@@ -56,6 +56,16 @@ def _value(promise):
     return _json.loads(_text(promise))
 
 
+def _answer(promise):
+    """What a human has answered; where nobody is left who could, input has ended."""
+    try:
+        return _value(promise)
+    except EverstepError as error:
+        if error.code != "not-found":
+            raise
+    raise EOFError("EOF when reading a line")
+
+
 def _awaitable(promise, outcome=_value):
     return asyncio.get_running_loop().promised(promise, outcome)
 
@@ -212,7 +222,7 @@ async def promise(data=None, *, timeout=None, schema=None):
 async def ask(prompt="", *, timeout=None, schema=None):
     """Asks a human while other tasks go on; `input` is the same for code that does nothing else."""
     options = _console.InputOptions(_timeout_ms(timeout), None if schema is None else _dumps(schema))
-    return await _awaitable(_call(_console.input, str(prompt), options))
+    return await _awaitable(_call(_console.input, str(prompt), options), _answer)
 
 
 _FORMS = (

@@ -145,7 +145,7 @@ def ask(prompt=""):
     options = console.InputOptions(None, None)
     promise = _errors.call(console.input, str(prompt), options)
     _errors.wait_for(promise)
-    from everstep import _value
+    from everstep import _answer
 
-    answer = _value(promise)
+    answer = _answer(promise)
     return answer if isinstance(answer, str) else json.dumps(answer)

@@ -123,7 +123,7 @@ pub(super) fn may_it(call: &str, data: &str) -> String {
     format!("{}\nmay it {}? yes or no", text::line(data, 4000), text::line(call, 400))
 }
 
-fn put(question: &PendingPromise) -> String {
+pub(super) fn put(question: &PendingPromise) -> String {
     if question.kind == "approval" {
         let asked = may_it(&question.subject, question.data.as_deref().unwrap_or_default());
         return format!("{asked} [{}]", question.id);

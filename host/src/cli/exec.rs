@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 /// Run a Python program, with top-level await, in a durable sandbox
 ///
 /// CPython runs inside a component: a program prints, asks, waits, and reads what its policy grants. The same id again reports the
-/// stored end of a program, or takes up one that was cut off, behind its last recorded step.
+/// stored end of a program, or takes up one that was cut off, behind its last recorded step. Where standard input is no terminal, its lines
+/// answer `input`, and its end is an EOFError.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[group(id = "program", required = true, multiple = false, args = ["file", "code"])]

@@ -56,9 +56,9 @@ pub(crate) fn run(args: Args) -> Outcome {
         let Args { source, at, id, component, timeout, no_wait, warm, network, store, json, cache } = args;
         let component = component.map(|file| cache.component(&file)).transpose()?;
         let settings = Settings { cache, warm, network, scope: Scope::Started };
-        let session = Session::start(store.store, settings, Style { json, several: false })?;
-        let (host, new) = (session.host.clone(), id.clone());
         let patience = if no_wait { Patience::None } else { Patience::Forever };
+        let session = Session::start(store.store, settings, Style { json, several: false })?.answering(patience);
+        let (host, new) = (session.host.clone(), id.clone());
         let fork = Fork { component, timeout: timeout.map(Span::duration), ..Fork::new(&source, at, &new) };
         let start = async {
             host.fork(fork).await?;

@@ -1,7 +1,8 @@
 //! The command line: one file per subcommand, over the public face of the library.
 //!
-//! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a terminal, `console` writes what they show,
-//! `report` says what they came to, `stream` writes output of any length, `text` makes guest text harmless, `failure` holds errors and exit codes.
+//! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a terminal, `piped` where none is,
+//! `console` writes what they show, `report` says what they came to, `stream` writes output of any length, `text` makes guest text harmless,
+//! `failure` holds errors and exit codes.
 
 mod ask;
 mod audit;
@@ -15,6 +16,7 @@ mod fork;
 mod list;
 mod logs;
 mod new;
+mod piped;
 mod place;
 mod policy;
 mod promise;

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Go on with another component; it must repeat everything that is recorded
     #[arg(long, value_name = "FILE", requires = "id")]
     component: Option<PathBuf>,
-    /// Suspend instead of waiting for a promise
+    /// Suspend instead of waiting for a promise, and leave questions open
     #[arg(long, conflicts_with = "stay")]
     no_wait: bool,
     /// Stay until a signal comes: fire schedules, and take up what is answered or called
@@ -66,7 +66,7 @@ async fn one(id: &ExecutionId, args: Args) -> Outcome {
     let Args { component, no_wait, warm, network, store, json, cache, .. } = args;
     let component = component.map(|file| cache.component(&file)).transpose()?;
     let settings = Settings { cache, warm, network, scope: Scope::Started };
-    let session = Session::start(store.store, settings, Style { json, several: false })?;
+    let session = Session::start(store.store, settings, Style { json, several: false })?.answering(patience(no_wait));
     let host = session.host.clone();
     let start = host.resume_with(id, component.as_ref(), patience(no_wait));
     super::run::follow(session, id.clone(), start, |session, report| {

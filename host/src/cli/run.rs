@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 /// Run a durable function to its end
 ///
 /// The result is the last line on standard output, after what the function prints. The same id again reports the stored result
-/// of a finished execution and takes up an unfinished one; nothing that was recorded runs twice.
+/// of a finished execution and takes up an unfinished one; nothing that was recorded runs twice. Where standard input is no terminal, its lines
+/// answer what the function asks, and its end is an error.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -41,7 +42,7 @@ pub(super) struct How {
     /// Where the execution is kept: a folder, or `memory`
     #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
     pub(super) store: Place,
-    /// Suspend instead of waiting for a promise
+    /// Suspend instead of waiting for a promise, and leave questions open
     #[arg(long)]
     no_wait: bool,
     /// Fail as timed out unless it ends within that time, such as 90s or 24h, waiting included
@@ -86,7 +87,7 @@ impl How {
         run.timeout = timeout.map(Span::duration);
         let settings = Settings { cache, warm, network, scope: Scope::Started };
         block_on(Box::pin(async move {
-            let session = Session::start(store, settings, Style { json, several: false })?;
+            let session = Session::start(store, settings, Style { json, several: false })?.answering(run.patience);
             let (host, id) = (session.host.clone(), run.id.clone());
             follow(session, id, host.start(run), |session, report| tell(session, report, json)).await
         }))

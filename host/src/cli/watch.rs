@@ -1,17 +1,19 @@
 //! Follows executions to their end: says what they wait for, how far they are, and stops at a signal.
 
-use super::ask::{Answered, Asker};
+use super::ask::{Answered, Asker, put};
 use super::console::{Console, Style};
+use super::piped::{Line, Piped};
 use super::place::{NetworkArg, Place, Settings};
 use super::{Exit, Failure, complain, report, text, unwritten};
 use crate::control::Server;
 use everstep::store::{Execution, PendingPromise, State};
-use everstep::{Everstep, ExecutionId, Handle, PromiseId, Report};
+use everstep::{Everstep, ExecutionId, Handle, Patience, PromiseId, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
 /// How often the store is asked for new promises, and the progress line is drawn.
@@ -28,6 +30,10 @@ pub(crate) struct Session {
     pub(crate) place: Place,
     /// Who answers questions here, if somebody sits at a terminal.
     asker: Option<Asker>,
+    /// What answers questions instead, where standard input is no terminal.
+    piped: Option<Piped>,
+    /// What is asked, as soon as it is.
+    asked: UnboundedReceiver<PendingPromise>,
     /// Whether watching goes on when everything has ended.
     pub(crate) stays: bool,
     json: bool,
@@ -64,7 +70,10 @@ impl Session {
         let cannot = |what: &'static str| Failure::io(what);
         let console = Console::start(style).map_err(cannot("cannot start a thread"))?;
         let sink = console.clone();
-        let host = settings.host(&place)?.on_output(move |output| sink.output(output)).build()?;
+        let (ask, asked) = unbounded_channel();
+        let builder = settings.host(&place)?.on_output(move |output| sink.output(output));
+        // A session that has ended asks nobody.
+        let host = builder.on_question(move |promise| drop(ask.send(promise))).build()?;
         let interrupt = signal(SignalKind::interrupt()).map_err(cannot("cannot handle signals"))?;
         let terminate = signal(SignalKind::terminate()).map_err(cannot("cannot handle signals"))?;
         let reload = signal(SignalKind::hangup()).map_err(cannot("cannot handle signals"))?;
@@ -73,12 +82,14 @@ impl Session {
         let (json, started) = (style.json, now());
         let (announced, halted) = (HashSet::new(), HashSet::new());
         let asker = if json { None } else { Asker::start() };
-        let stays = false;
+        let (stays, piped) = (false, None);
         Ok(Self {
             host,
             console,
             place,
             asker,
+            piped,
+            asked,
             stays,
             json,
             server,
@@ -89,6 +100,12 @@ impl Session {
             terminate,
             reload,
         })
+    }
+
+    /// Has standard input answer what is asked, if it is no terminal.
+    pub(crate) fn answering(self, patience: Patience) -> Self {
+        let piped = if patience == Patience::None { None } else { Piped::start() };
+        Self { piped, ..self }
     }
 
     /// Waits for executions; `each` is called as they end.
@@ -110,6 +127,12 @@ impl Session {
                     each(self, id, outcome);
                 }
                 line = Asker::line(&mut self.asker) => self.take_answer(&line).await,
+                line = Piped::line(&mut self.piped) => self.take_line(line).await,
+                Some(promise) = self.asked.recv() => {
+                    if concerns(&running, &promise) {
+                        self.announce(&promise);
+                    }
+                }
                 _ = tick.tick() => self.look(&running),
                 () = hung_up(&mut self.reload) => self.read_ceiling(),
                 _ = self.interrupt.recv() => return Watched::Stopped(Exit::Interrupted),
@@ -146,6 +169,10 @@ impl Session {
         if !self.announced.insert(promise.id.clone()) {
             return;
         }
+        if let Some(piped) = self.piped.as_mut().filter(|_| Piped::answers(promise)) {
+            piped.add(promise);
+            return self.console.note(put(promise));
+        }
         match self.asker.as_mut().filter(|_| matches!(promise.kind.as_str(), "input" | "approval")) {
             Some(asker) => asker.add(promise).into_iter().for_each(|question| self.console.note(question)),
             None => self.console.note(waiting(promise, &self.place)),
@@ -171,6 +198,13 @@ impl Session {
             Answered::Yes(next) => next.into_iter().for_each(|question| self.console.note(question)),
             Answered::No(why) => self.console.note(why),
         }
+    }
+
+    /// Answers the first question with a line of standard input, or with its end.
+    async fn take_line(&mut self, line: Option<Line>) {
+        let Some(piped) = &mut self.piped else { return };
+        let said = piped.answer(&self.host, line).await;
+        said.into_iter().for_each(|why| self.console.note(why));
     }
 
     /// Does some work, unless a signal comes first; the command ends with that exit code then.
@@ -227,6 +261,7 @@ impl Session {
         }
         let pending: Vec<_> = promises.iter().filter(|promise| concerns(running, promise)).collect();
         pending.iter().for_each(|promise| self.announce(promise));
+        self.piped.iter_mut().for_each(|piped| piped.keep(&promises));
         let next = self.asker.as_mut().and_then(|asker| asker.keep(&promises));
         next.into_iter().for_each(|question| self.console.note(question));
         for id in running {
