@@ -3,7 +3,9 @@
 //! A precompiled component is machine code, and the engine trusts it. So a file is used only if a key that never leaves
 //! this folder vouches for it under exactly the name it is asked for; anything else in its place is compiled anew. The MAC stands in a
 //! file beside it, so that the code can be mapped as it is and not copied. A file is never changed once it has its name.
-//! Digests of component files that have not changed are noted there too, so that they need not be read.
+//!
+//! What takes long to find out of a file that has not changed since is noted there too, each note with a MAC of its own: the digest of a
+//! component file, that code was found authentic, and what a component calls its functions.
 
 use super::Error;
 use crate::id::Digest;
@@ -29,14 +31,19 @@ pub(crate) struct Cache {
 const MAGIC: &[u8; 8] = b"EVSTPC03";
 const KEY: usize = 32;
 const MAC: usize = blake3::OUT_LEN;
-const DIGEST: usize = 32;
 const KEY_FILE: &str = "key";
 /// The extension of the file that holds code.
 const CODE_FILE: &str = "cwasm";
 /// The extension of the file that holds the MAC.
 const MAC_FILE: &str = "mac";
 /// The extension of a note of the digest that a file has.
-const DIGEST_FILE: &str = "digest";
+const DIGEST_NOTE: &str = "digest";
+/// The extension of a note that code is authentic.
+const AUTHENTIC_NOTE: &str = "authentic";
+/// The extension of a note of the functions of a component.
+const FUNCTIONS_NOTE: &str = "functions";
+/// The longest note.
+const MAX_NOTE: usize = 64 << 10;
 /// A file that was changed later than this before it was read may change again without a new time: clocks of file systems are coarse.
 const SETTLED: Duration = Duration::from_secs(2);
 /// What all code in the folder may take.
@@ -61,11 +68,12 @@ impl Cache {
         &self,
         engine: &Engine,
         digest: Digest,
+        now: SystemTime,
         compile: impl FnOnce() -> Result<Vec<u8>, Error>,
     ) -> Result<Component, Error> {
         let name = cache_key(engine, digest);
         let path = self.dir.join(format!("{}.{CODE_FILE}", name.to_hex()));
-        if let Some(component) = self.read(engine, &path, &name) {
+        if let Some(component) = self.read(engine, &path, &name, now) {
             return Ok(component);
         }
         let artefact = compile()?;
@@ -76,7 +84,7 @@ impl Cache {
         Ok(component)
     }
 
-    fn read(&self, engine: &Engine, path: &Path, name: &blake3::Hash) -> Option<Component> {
+    fn read(&self, engine: &Engine, path: &Path, name: &blake3::Hash, now: SystemTime) -> Option<Component> {
         let file = match open_regular(path, MAX_FILE) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -85,7 +93,7 @@ impl Cache {
                 return None;
             }
         };
-        if !self.is_authentic(&file, path, name) {
+        if !self.is_authentic(&file, path, name, now) {
             warn!(file = %path.display(), "a cached component is not what was written; compiling anew");
             return None;
         }
@@ -97,40 +105,83 @@ impl Cache {
             .ok()
     }
 
-    fn is_authentic(&self, file: &File, path: &Path, name: &blake3::Hash) -> bool {
+    /// Whether the code is what the MAC vouches for. That is found out once for a file that does not change: reading all of it takes longer
+    /// than anything else of a start.
+    fn is_authentic(&self, file: &File, path: &Path, name: &blake3::Hash, now: SystemTime) -> bool {
+        let Ok(before) = file.metadata() else { return false };
+        let noted = self.noted(AUTHENTIC_NOTE, name);
+        if noted.is_some_and(|noted| noted == file_key(&before).as_bytes()) {
+            return true;
+        }
         let recorded = read_regular(&path.with_extension(MAC_FILE), MAC as u64);
         let mac = recorded.ok().and_then(|bytes| <[u8; MAC]>::try_from(bytes).ok());
         let found = self.keyed(name).update_mmap_rayon(same_file(file)).map(|hasher| hasher.finalize());
         // `blake3::Hash` compares in constant time.
-        matches!((mac, found), (Some(mac), Ok(found)) if found == mac)
+        let authentic = matches!((mac, found), (Some(mac), Ok(found)) if found == mac);
+        if authentic {
+            self.note_authentic(file, &before, name, now);
+        }
+        authentic
+    }
+
+    fn note_authentic(&self, file: &File, before: &Metadata, name: &blake3::Hash, now: SystemTime) {
+        // What a power failure leaves of a file that is on no disk yet may look like it.
+        let Ok(behind) = file.sync_all().and_then(|()| file.metadata()) else { return };
+        if let Some(key) = unchanged([before, &behind], now) {
+            self.write_note(AUTHENTIC_NOTE, name, key.as_bytes());
+        }
     }
 
     /// The digest that is noted for a file, if the file is as it was then.
     ///
     /// A wrong one would do no harm: code is kept under the digest of what it was made of, and bytes are checked when they are read.
     pub(crate) fn digest(&self, file: &Metadata) -> Option<Digest> {
-        let name = file_key(file);
-        let noted = read_regular(&self.digest_file(&name), (DIGEST + MAC) as u64).ok()?;
-        let (digest, mac) = noted.split_first_chunk::<DIGEST>()?;
-        let mac = <[u8; MAC]>::try_from(mac).ok()?;
-        (self.keyed(&name).update(digest).finalize() == mac).then_some(Digest(*digest))
+        self.noted(DIGEST_NOTE, &file_key(file))?.try_into().ok().map(Digest)
     }
 
     /// Notes the digest of a file that was read whole, as it was before and behind that, unless it has just been changed.
-    pub(crate) fn note(&self, [before, behind]: [&Metadata; 2], digest: Digest, now: SystemTime) {
-        let name = file_key(before);
-        if name != file_key(behind) || !has_settled(before, now) {
-            return;
-        }
-        let mac = self.keyed(&name).update(&digest.0).finalize();
-        let noted = self.put(&[&digest.0[..], mac.as_bytes()].concat(), &self.digest_file(&name));
-        if let Err(error) = noted {
-            warn!(%digest, %error, "the digest of a component could not be noted");
+    pub(crate) fn note(&self, found: [&Metadata; 2], digest: Digest, now: SystemTime) {
+        if let Some(name) = unchanged(found, now) {
+            self.write_note(DIGEST_NOTE, &name, &digest.0);
         }
     }
 
-    fn digest_file(&self, name: &blake3::Hash) -> PathBuf {
-        self.dir.join(format!("{}.{DIGEST_FILE}", name.to_hex()))
+    /// What is noted of the functions of a component.
+    pub(super) fn functions(&self, engine: &Engine, digest: Digest) -> Option<Vec<u8>> {
+        self.noted(FUNCTIONS_NOTE, &cache_key(engine, digest))
+    }
+
+    /// Notes what a component has called its functions, for a host with the same engine.
+    pub(super) fn note_functions(&self, engine: &Engine, digest: Digest, functions: &[u8]) {
+        if functions.len() <= MAX_NOTE {
+            self.write_note(FUNCTIONS_NOTE, &cache_key(engine, digest), functions);
+        }
+    }
+
+    fn noted(&self, kind: &str, name: &blake3::Hash) -> Option<Vec<u8>> {
+        let mut noted = read_regular(&self.note_file(kind, name), (MAX_NOTE + MAC) as u64).ok()?;
+        let (text, mac) = noted.split_last_chunk::<MAC>()?;
+        // `blake3::Hash` compares in constant time.
+        let authentic = self.keyed_note(kind, name, text) == *mac;
+        noted.truncate(noted.len() - MAC);
+        authentic.then_some(noted)
+    }
+
+    fn write_note(&self, kind: &str, name: &blake3::Hash, text: &[u8]) {
+        let mac = self.keyed_note(kind, name, text);
+        if let Err(error) = self.put(&[text, mac.as_bytes()].concat(), &self.note_file(kind, name)) {
+            warn!(kind, %error, "a note in the cache folder could not be written");
+        }
+    }
+
+    /// The MAC of a note, which is that of no other kind and of no code.
+    fn keyed_note(&self, kind: &str, name: &blake3::Hash, text: &[u8]) -> blake3::Hash {
+        let name = blake3::keyed_hash(name.as_bytes(), kind.as_bytes());
+        self.keyed(&name).update(text).finalize()
+    }
+
+    fn note_file(&self, kind: &str, name: &blake3::Hash) -> PathBuf {
+        self.dir.join(format!("{}.{kind}", name.to_hex()))
     }
 
     fn keyed(&self, name: &blake3::Hash) -> blake3::Hasher {
@@ -165,8 +216,8 @@ impl Cache {
             match room.checked_sub(length) {
                 Some(rest) => room = rest,
                 None => {
-                    drop(fs::remove_file(&path));
-                    drop(fs::remove_file(path.with_extension(MAC_FILE)));
+                    let beside = [CODE_FILE, MAC_FILE, AUTHENTIC_NOTE, FUNCTIONS_NOTE];
+                    beside.iter().for_each(|extension| drop(fs::remove_file(path.with_extension(extension))));
                 }
             }
         }
@@ -198,7 +249,7 @@ pub(super) fn deserialize(engine: &Engine, artefact: &[u8]) -> Result<Component,
 fn map(engine: &Engine, file: &File) -> Result<Component, Error> {
     #[allow(unsafe_code, reason = "see the comment inside")]
     // SAFETY: the file holds what `precompile_component` returned to a host of the same user that knew the key, as `is_authentic` has
-    // just found. It belongs to this user, in a folder that nobody else can write; every file there is renamed to its name when it is complete, and
+    // found, just now or since the file was last changed by anybody. It belongs to this user, in a folder that nobody else can write; every file there is renamed to its name when it is complete, and
     // never written again, so that it stays what it was for as long as it is mapped.
     let component = unsafe { Component::deserialize_file(engine, same_file(file)) };
     component.map_err(|source| Error::DoesNotFit(source.into_boxed_dyn_error()))
@@ -216,6 +267,12 @@ fn file_key(file: &Metadata) -> blake3::Hash {
     (file.dev(), file.ino(), file.size()).hash(&mut hasher);
     (file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()).hash(&mut hasher);
     hasher.0.finalize()
+}
+
+/// The key of a file that was the same before and behind something, unless it has just been changed.
+fn unchanged([before, behind]: [&Metadata; 2], now: SystemTime) -> Option<blake3::Hash> {
+    let key = file_key(before);
+    (key == file_key(behind) && has_settled(before, now)).then_some(key)
 }
 
 fn has_settled(file: &Metadata, now: SystemTime) -> bool {

@@ -26,6 +26,7 @@ use crate::store::Blob;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 use ticker::Ticker;
 
 /// How engines are made.
@@ -128,13 +129,25 @@ impl Engines {
             compile(&engine, &bytes, self.options.compiling)
         };
         let component = match &self.cache {
-            Some(cache) => cache.load(&engine, digest, compile)?,
+            Some(cache) => cache.load(&engine, digest, wall_clock(), compile)?,
             None => cache::deserialize(&engine, &compile()?)?,
         };
         let imports_wasi = component.component_type().imports(&engine).any(|(name, _)| name.starts_with("wasi:"));
         let component = Component { engine, component, digest, imports_wasi };
         self.remember(wasm_stack, component.clone());
         Ok(component)
+    }
+
+    /// The functions of a component, as the cache has them.
+    pub(crate) fn functions(&self, component: &Component) -> Option<Vec<u8>> {
+        self.cache.as_ref()?.functions(&component.engine, component.digest)
+    }
+
+    /// Has the cache keep them: a component that is to name its functions must first be started.
+    pub(crate) fn keep_functions(&self, component: &Component, functions: &[u8]) {
+        if let Some(cache) = &self.cache {
+            cache.note_functions(&component.engine, component.digest, functions);
+        }
     }
 
     fn engine(&self, wasm_stack: usize) -> Result<wasmtime::Engine, Error> {
@@ -163,6 +176,12 @@ impl Engines {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The age of files is judged by it.
+#[allow(clippy::disallowed_methods, reason = "outside any execution")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Code of what has the shape of a component that may run here: what is in the cache has been through this.

@@ -1,6 +1,6 @@
 //! Components as they are given to a host: bytes, or a file whose bytes are read only if nobody knows what they are.
 
-use crate::engine::Cache;
+use crate::engine::{Cache, wall_clock};
 use crate::id::Digest;
 use crate::regular_file;
 use crate::store::Blob;
@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::SystemTime;
 
 /// A component, as `everstep build` writes it. Cheap to clone; the digest is computed once.
 #[derive(Clone, Debug)]
@@ -38,7 +37,7 @@ impl Component {
         }
         let component = Self::from(regular_file::read_from(&file, regular_file::COMPONENT)?);
         if let Some(cache) = cache {
-            cache.note([&before, &file.metadata()?], component.digest, now());
+            cache.note([&before, &file.metadata()?], component.digest, wall_clock());
         }
         Ok(component)
     }
@@ -54,11 +53,6 @@ impl<B: Into<Bytes>> From<B> for Component {
         let bytes = bytes.into();
         Self { digest: Digest::of(&bytes), content: bytes.into() }
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the age of a file, outside any execution")]
-fn now() -> SystemTime {
-    SystemTime::now()
 }
 
 fn unchanged(file: &File, length: u64, digest: Digest) -> io::Result<Bytes> {
@@ -86,7 +80,7 @@ mod tests {
         let cache = Cache::open(&folder).unwrap();
         let found = std::fs::metadata(&path).unwrap();
         assert_eq!(cache.digest(&found), None, "the file was written a moment ago");
-        cache.note([&found; 2], read.digest, now() + Duration::from_secs(10));
+        cache.note([&found; 2], read.digest, wall_clock() + Duration::from_secs(10));
         let noted = Component::open(&path, Some(&folder)).unwrap();
         assert_eq!((noted.digest, noted.content.bytes().unwrap()), (read.digest, bytes.clone().into()));
         bytes[9] ^= 1;

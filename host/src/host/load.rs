@@ -58,7 +58,11 @@ impl Inner {
         }
         let (inner, content) = (Arc::clone(self), component.content.clone());
         let stack = usize::try_from(wasm_stack).unwrap_or(usize::MAX);
-        let task = tokio::task::spawn_blocking(move || Loaded::link(inner.engines.load(&content, digest, stack)?));
+        let task = tokio::task::spawn_blocking(move || {
+            let component = inner.engines.load(&content, digest, stack)?;
+            let functions = inner.engines.functions(&component);
+            Loaded::link(component, functions.and_then(|functions| serde_json::from_slice(&functions).ok()))
+        });
         let lost = |error: tokio::task::JoinError| Error::Start(std::io::Error::other(error));
         let loaded = Arc::new(task.await.map_err(lost)??);
         let mut components = components();
@@ -84,6 +88,9 @@ impl Inner {
 
     /// The functions of a component, which it names outside of any execution and without any grant.
     pub(super) async fn describe<'l>(&self, loaded: &'l Loaded, grants: &Grants) -> Result<&'l [FunctionInfo], Error> {
+        if let Some(functions) = loaded.known_functions() {
+            return Ok(functions);
+        }
         // The semaphore is never closed.
         let _permit = self.describing.acquire().await;
         let scratch = || {
@@ -94,7 +101,10 @@ impl Inner {
             let parts = scratch_parts(self, ExecutionId::random(), String::new(), [0; 32], grants);
             Bridge::new(parts, state)
         };
-        loaded.functions(scratch).await
+        let functions = loaded.functions(scratch).await?;
+        // Names and descriptions always serialise.
+        self.engines.keep_functions(&loaded.component, &serde_json::to_vec(functions).unwrap_or_default());
+        Ok(functions)
     }
 
     /// The blobs that the store is known to hold.

@@ -17,7 +17,7 @@ pub(crate) struct Loaded {
 }
 
 /// One durable function of a component.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FunctionInfo {
     /// Its name.
     pub name: String,
@@ -27,7 +27,11 @@ pub struct FunctionInfo {
 
 impl Loaded {
     /// Links a component: our interfaces, and the virtual WASI if it imports WASI.
-    pub(crate) fn link(component: engine::Component) -> Result<Self, engine::Error> {
+    /// `functions` is what is known of it from before.
+    pub(crate) fn link(
+        component: engine::Component,
+        functions: Option<Vec<FunctionInfo>>,
+    ) -> Result<Self, engine::Error> {
         let mut linker = Linker::<Ctx>::new(&component.engine);
         let link = |linker: &mut Linker<Ctx>| {
             crate::bindings::Durable::add_to_linker::<_, HasSelf<_>>(linker, |ctx| ctx)?;
@@ -37,7 +41,12 @@ impl Loaded {
             DurablePre::new(linker.instantiate_pre(&component.component)?)
         };
         let pre = link(&mut linker).map_err(|error| engine::Error::Link(error.into_boxed_dyn_error()))?;
-        Ok(Self { component, pre, functions: OnceCell::new() })
+        Ok(Self { component, pre, functions: OnceCell::new_with(functions) })
+    }
+
+    /// The durable functions, if they are known.
+    pub(crate) fn known_functions(&self) -> Option<&[FunctionInfo]> {
+        self.functions.get().map(Vec::as_slice)
     }
 
     /// The durable functions. `scratch` makes the bridge of an execution that nothing is kept of.

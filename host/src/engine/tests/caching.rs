@@ -28,14 +28,19 @@ impl Folder {
         Cache::open(&self.path()).unwrap()
     }
 
-    /// Loads through the cache and says whether it had to compile.
+    /// Loads through the cache and says whether it had to compile. Every file there has just been changed.
     fn compiles(&self, cache: &Cache, bytes: &[u8]) -> bool {
+        self.compiles_at(SystemTime::UNIX_EPOCH, cache, bytes)
+    }
+
+    /// The same at another time.
+    fn compiles_at(&self, now: SystemTime, cache: &Cache, bytes: &[u8]) -> bool {
         let before = self.compiled.get();
         let compiling = || {
             self.compiled.set(before + 1);
             compile(&self.engine, bytes, |_| {})
         };
-        cache.load(&self.engine, Digest::of(bytes), compiling).unwrap();
+        cache.load(&self.engine, Digest::of(bytes), now, compiling).unwrap();
         self.compiled.get() != before
     }
 
@@ -154,6 +159,79 @@ fn code_that_was_used_last_is_kept_when_there_is_no_room() {
     assert!(!old.exists() && !old.with_extension("mac").exists());
     assert!(!folder.compiles(&cache, &returns(2)));
     assert!(folder.compiles(&cache, &returns(1)));
+}
+
+/// Without the MAC of its code, a file is authentic only if it was found so before.
+#[test]
+fn code_is_authenticated_once_as_long_as_its_file_does_not_change() {
+    let folder = Folder::new();
+    let cache = folder.open();
+    let bytes = returns(1);
+    let later = || fs::metadata(folder.file()).unwrap().modified().unwrap() + Duration::from_secs(10);
+    let note = || folder.file().with_extension("authentic");
+    folder.compiles(&cache, &bytes);
+    let mac = folder.mac();
+    let authenticate = || {
+        assert!(!folder.compiles_at(later(), &cache, &bytes) && note().exists());
+        fs::remove_file(&mac).unwrap();
+    };
+    assert!(!folder.compiles(&cache, &bytes) && !note().exists(), "it may change within the same tick of the clock");
+    authenticate();
+    assert!(!folder.compiles_at(later(), &folder.open(), &bytes), "another host knows it, too");
+
+    let good = fs::read(note()).unwrap();
+    for place in 0..good.len() {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        fs::write(note(), bad).unwrap();
+        assert!(folder.compiles(&cache, &bytes), "byte {place} of the note");
+        fs::remove_file(&mac).unwrap();
+    }
+    fs::write(note(), &good).unwrap();
+    assert!(folder.compiles(&cache, &bytes), "the note is of another file by now");
+    authenticate();
+
+    let code = fs::read(folder.file()).unwrap();
+    let times = fs::metadata(folder.file()).unwrap();
+    let mut bad = code.clone();
+    bad[code.len() / 2] ^= 1;
+    fs::write(folder.file(), bad).unwrap();
+    let back = fs::FileTimes::new().set_accessed(times.accessed().unwrap()).set_modified(times.modified().unwrap());
+    fs::File::options().write(true).open(folder.file()).unwrap().set_times(back).unwrap();
+    assert!(folder.compiles_at(later(), &cache, &bytes), "changed, with its old time of modification");
+    authenticate();
+
+    let other = Folder::new();
+    let other_cache = other.open();
+    other.compiles(&other_cache, &bytes);
+    fs::remove_file(other.mac()).unwrap();
+    fs::copy(note(), other.file().with_extension("authentic")).unwrap();
+    assert!(other.compiles(&other_cache, &bytes), "a note of another folder");
+}
+
+#[test]
+fn the_functions_of_a_component_are_known_to_the_same_engine_only() {
+    let folder = Folder::new();
+    let (cache, digest, functions) = (folder.open(), Digest([7; 32]), br#"[{"name":"f","description":""}]"#);
+    assert_eq!(cache.functions(&folder.engine, digest), None);
+    cache.note_functions(&folder.engine, digest, functions);
+    assert_eq!(folder.open().functions(&folder.engine, digest).unwrap(), functions);
+    assert_eq!(cache.functions(&folder.engine, Digest([8; 32])), None);
+    cache.note_functions(&folder.engine, Digest([9; 32]), &[b' '; 1 << 20]);
+    assert_eq!(cache.functions(&folder.engine, Digest([9; 32])), None, "nobody has so many functions");
+    let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let note = files.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "functions")).unwrap();
+    let good = fs::read(&note).unwrap();
+    for place in 0..good.len() {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        fs::write(&note, bad).unwrap();
+        assert_eq!(cache.functions(&folder.engine, digest), None, "byte {place}");
+    }
+    fs::write(&note, &good).unwrap();
+    let other = note.with_extension("authentic");
+    fs::rename(&note, &other).unwrap();
+    assert!(cache.functions(&folder.engine, digest).is_none());
 }
 
 #[test]
