@@ -105,7 +105,7 @@ fn ended(store: &FileStore, number: u64) -> Outcome<[Change; 4]> {
     let now_ms = 1_800_000_000_000 + number;
     let (key, id) = (store.fresh_key(), ExecutionId::new(format!("million-{number}"))?);
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
-    let function = if number % RARE == 0 { "rare" } else { "count" }.to_owned();
+    let function = if number.is_multiple_of(RARE) { "rare" } else { "count" }.to_owned();
     let args = format!(r#"{{"input":"/in/{number}","words":["one","two","three"]}}"#);
     let invocation = Invocation { function, args, component, policy };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));

@@ -1,6 +1,6 @@
 //! Everstep runs code nobody trusts, durably.
 //!
-//! Reading order: `id` and `guest_error` (words), `policy` (what is granted), `store` (where everything lives), `journal`
+//! Reading order: `id`, `guest_error` and `visible` (words), `policy` (what is granted), `store` (where everything lives), `journal`
 //! (records, cursor, group commit), `bridge` (the only road from guest to effect), `capability` (the effects), `engine`
 //! (components and instances), `worker` (drives an execution), `host` (the public face), `session` (executions that another program drives).
 
@@ -24,6 +24,7 @@ mod schema;
 mod secrets;
 pub mod session;
 pub mod store;
+pub mod visible;
 mod worker;
 
 pub use bridge::{Answer, Patience};

@@ -88,7 +88,9 @@ fn verify(args: &Verify) -> Outcome {
 
 fn rotate(args: &Rotate) -> Outcome {
     let rotated = audit::rotate(&args.file, SystemClock.now_ms()).map_err(|error| match error {
-        NotRotated::Io { source, .. } => Failure::io(&format!("cannot rotate {}", args.file.display()))(source),
+        NotRotated::Io { source, .. } => {
+            Failure::io(&format!("cannot rotate {}", everstep::visible::path(&args.file)))(source)
+        }
         error => Failure::usage(error.to_string()),
     })?;
     let (part, last) = (rotated.part.display(), rotated.last);

@@ -19,6 +19,6 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let built = guest_build::build(&args.dir, args.output.as_deref())?;
-    print(&format!("{} ({} bytes)\n", built.component.display(), built.size))?;
+    print(&format!("{} ({} bytes)\n", everstep::visible::path(&built.component), built.size))?;
     Ok(Exit::Done)
 }

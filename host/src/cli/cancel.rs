@@ -102,7 +102,7 @@ fn no_socket(dir: &Path, error: Error) -> Failure {
     if let Error::Store(store::Error::InUse { .. }) = &error {
         complain(&format!(
             "the host of {} has no control socket; an embedder settles through its own code",
-            dir.display()
+            everstep::visible::path(dir)
         ));
     }
     error.into()

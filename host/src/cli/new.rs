@@ -15,6 +15,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Outcome {
     let dir = guest_build::new_crate(&args.name)?;
     let name = text::shell_path(&args.name);
-    print(&format!("created {}\nrun it: everstep run {name} greet --policy {name}/policy.toml\n", dir.display()))?;
+    let dir = everstep::visible::path(dir);
+    print(&format!("created {dir}
+run it: everstep run {name} greet --policy {name}/policy.toml
+"))?;
     Ok(Exit::Done)
 }

@@ -178,7 +178,7 @@ impl Place {
             None => Ok(()),
             Some(grant) => Err(Failure::usage(format!(
                 "the store {} lies in the folder that the rule {:?} lets the guest write; put it elsewhere with --store",
-                dir.display(),
+                everstep::visible::path(dir),
                 grant.id
             ))),
         }
@@ -195,7 +195,7 @@ impl CacheArg {
     /// A component from a file.
     pub(crate) fn component(&self, file: &Path) -> Result<Component, Failure> {
         let component = Component::open(file, self.folder().as_deref());
-        component.map_err(Failure::io(format!("cannot read the component {}", file.display())))
+        component.map_err(Failure::io(format!("cannot read the component {}", everstep::visible::path(file))))
     }
 }
 

@@ -216,7 +216,7 @@ fn built(dir: &Path, policy: &Policy) -> Result<PathBuf, Failure> {
     check_inputs(dir, policy)?;
     let component = guest_build::default_output(dir)?;
     if guest_build::is_stale(dir, &component) {
-        complain(&format!("building {} ...", dir.display()));
+        complain(&format!("building {} ...", everstep::visible::path(dir)));
         guest_build::build(dir, None)?;
         // The first build tells where the sources of path dependencies are.
         check_inputs(dir, policy)?;
@@ -227,7 +227,7 @@ fn built(dir: &Path, policy: &Policy) -> Result<PathBuf, Failure> {
 /// A build runs build scripts and macros outside the sandbox, so a guest must not write what the next one reads.
 fn check_inputs(dir: &Path, policy: &Policy) -> Result<(), Failure> {
     for input in guest_build::inputs(dir)? {
-        let what = format!("lets the guest write what {} is built from:", dir.display());
+        let what = format!("lets the guest write what {} is built from:", everstep::visible::path(dir));
         out_of_reach(policy.writable_around(&input), &input, &what)?;
     }
     Ok(())
@@ -235,6 +235,6 @@ fn check_inputs(dir: &Path, policy: &Policy) -> Result<(), Failure> {
 
 fn out_of_reach(grant: Option<&FilesGrant>, path: &Path, what: &str) -> Result<(), Failure> {
     let Some(grant) = grant else { return Ok(()) };
-    let (rule, path) = (&grant.id, path.display());
+    let (rule, path) = (&grant.id, everstep::visible::path(path));
     Err(Failure::usage(format!("the rule {rule:?} {what} {path}; grant a folder apart from it")))
 }

@@ -114,8 +114,9 @@ fn create(create: Create) -> Outcome {
     store.store.folder()?;
     store.store.check_out_of_reach(&policy)?;
     let file = component_file(&target, &policy)?;
-    let component =
-        file.canonicalize().map_err(Failure::io(format!("cannot read the component {}", file.display())))?;
+    let component = file
+        .canonicalize()
+        .map_err(Failure::io(format!("cannot read the component {}", everstep::visible::path(file))))?;
     let schedule = Schedule {
         id: id.clone(),
         cron,

@@ -1,25 +1,42 @@
-//! Text for people: guest text made harmless, times, sizes, and aligned tables.
+//! Text for people: somebody else's text made harmless, times, sizes, and aligned tables.
 
+pub(crate) use everstep::visible::json;
+use everstep::visible::{Sight, is_seen, sights};
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Guest text on a terminal, as it was printed but for control characters, which appear as escapes. Line ends, tabs and
-/// colours (`ESC [ numbers m`) stay.
+/// Takes back what a guest has set with [`printed`]: colours, and what conceals. Written before every line of the host on a terminal.
+pub(crate) const RESET: &str = "\x1b[0m";
+
+/// Guest text on a terminal, as it was printed but for what acts on the terminal or is not seen, which appears as escapes. Line ends, tabs
+/// and colours (`ESC [ numbers m`) stay, as do blanks of every width.
 pub(crate) fn printed(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|one| is_control(one) && one != '\n' && one != '\t') {
+    kept(text, colour)
+}
+
+/// Lines of the host on a terminal: what somebody else wrote in them cannot colour, conceal or move anything.
+pub(crate) fn said(text: &str) -> Cow<'_, str> {
+    kept(text, |_| None)
+}
+
+/// Line ends, tabs, blanks, and sequences that `length` knows stay.
+fn kept(text: &str, length: impl Fn(&str) -> Option<usize>) -> Cow<'_, str> {
+    let stays = |(one, sight)| sight != Sight::Hidden || one == '\n' || one == '\t';
+    if sights(text).all(stays) {
         return Cow::Borrowed(text);
     }
-    let mut safe = String::with_capacity(text.len() + 16);
-    let mut rest = text;
-    while let Some(one) = rest.chars().next() {
-        let length = colour(rest).unwrap_or(one.len_utf8());
-        match one {
-            '\n' | '\t' => safe.push(one),
-            _ if length > one.len_utf8() => safe.push_str(&rest[..length]),
-            _ => push_escaped(&mut safe, one),
+    let (mut safe, mut at, mut sequence) = (String::with_capacity(text.len() + 16), 0, 0);
+    for (one, sight) in sights(text) {
+        if at >= sequence {
+            sequence = at + length(&text[at..]).unwrap_or_default();
         }
-        rest = &rest[length..];
+        if at < sequence || stays((one, sight)) {
+            safe.push(one)
+        } else {
+            safe.extend(one.escape_default())
+        }
+        at += one.len_utf8();
     }
     Cow::Owned(safe)
 }
@@ -31,48 +48,35 @@ fn colour(text: &str) -> Option<usize> {
     numbers[end..].starts_with('m').then_some("\x1b[".len() + end + 1)
 }
 
-/// Guest text in one line of at most `longest` characters.
+/// Somebody else's text in one line of at most `longest` characters, and how much of it that leaves out.
 pub(crate) fn line(text: &str, longest: usize) -> String {
-    let mut line = String::new();
-    let mut length = 0;
-    for one in text.chars() {
+    let (line, missing) = cut(text, longest);
+    if missing == 0 { line } else { format!("{line}... ({missing} bytes more)") }
+}
+
+/// The same, with the number of bytes that are left out beside it.
+pub(crate) fn cut(text: &str, longest: usize) -> (String, usize) {
+    let (mut line, mut length, mut at) = (String::new(), 0, 0);
+    for (one, sight) in sights(text) {
         let start = line.len();
-        push_escaped(&mut line, one);
+        if sight == Sight::Seen {
+            line.push(one)
+        } else {
+            line.extend(one.escape_default())
+        }
         length += line[start..].chars().count();
         if length > longest {
             line.truncate(start);
-            line.push_str("...");
-            break;
+            // What joins needs something to join.
+            while let Some(last) = line.chars().next_back().filter(|_| !is_seen(&line)) {
+                line.truncate(line.len() - last.len_utf8());
+                at -= last.len_utf8();
+            }
+            return (line, text.len() - at);
         }
+        at += one.len_utf8();
     }
-    line
-}
-
-/// A JSON text whose control characters are all escapes, as are those that change the order of text; it means the same.
-pub(crate) fn json(text: &str) -> Cow<'_, str> {
-    let bare = |one: char| is_control(one) && !one.is_ascii_control() || one == '\x7f';
-    if !text.contains(bare) && !text.contains(['\n', '\r']) {
-        return Cow::Borrowed(text);
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for one in text.chars() {
-        match one {
-            '\n' | '\r' => safe.push(' '),
-            _ if bare(one) => safe.push_str(&format!("\\u{:04x}", u32::from(one))),
-            _ => safe.push(one),
-        }
-    }
-    Cow::Owned(safe)
-}
-
-fn push_escaped(text: &mut String, one: char) {
-    if is_control(one) { text.extend(one.escape_default()) } else { text.push(one) }
-}
-
-/// What a terminal may act upon, and what may show text in another order than it has.
-fn is_control(one: char) -> bool {
-    one.is_control()
-        || matches!(one, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    (line, 0)
 }
 
 /// A time as `2026-01-31 12:00:00.123Z`.
@@ -171,8 +175,11 @@ mod tests {
         assert_eq!(printed("\x1b[1;31mred\x1b[0m"), "\x1b[1;31mred\x1b[0m");
         assert_eq!(printed("\x1b[2J\x1b]0;title\x07\u{9b}2J\r"), r"\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}2J\r");
         assert_eq!(printed("\x1b[31"), r"\u{1b}[31");
+        assert_eq!(printed("a\u{a0}b\u{200b}\u{2028}\u{e0041}"), "a\u{a0}b\\u{200b}\\u{2028}\\u{e0041}");
+        assert_eq!(said("a\n\tb\x1b[8mc"), "a\n\tb\\u{1b}[8mc");
         assert_eq!(line("a\nb\u{202e}c", 80), r"a\nb\u{202e}c");
-        assert_eq!(line("abcdef", 3), "abc...");
+        assert_eq!(line("abcdef", 3), "abc... (3 bytes more)");
+        assert_eq!(line("a\u{202e}bü", 3), "a... (6 bytes more)");
         assert_eq!(line("über", 4), "über");
     }
 
@@ -186,6 +193,9 @@ mod tests {
         let reversed = "{\"a\u{202e}\":\"\u{2066}\u{61c}\u{200f}b\"}";
         assert_eq!(json(reversed), r#"{"a\u202e":"\u2066\u061c\u200fb"}"#);
         assert_eq!(parse(&json(reversed)), parse(reversed));
+        let unseen = "[\"\u{e0041}\u{2800}\u{a0}\"]";
+        assert_eq!(json(unseen), r#"["\udb40\udc41\u2800\u00a0"]"#);
+        assert_eq!(parse(&json(unseen)), parse(unseen));
     }
 
     #[test]

@@ -115,10 +115,10 @@ pub(crate) async fn carry_out(host: &Everstep, request: Request) -> Result<Done,
             let Schedule { id, cron, component, policy, function, args, catches_up, timeout_ms } = *schedule;
             // Off the threads that everything else runs on: a disk may be far away.
             let reader = host.clone();
-            let opened = tokio::task::spawn_blocking(move || (reader.component(&component), component)).await;
-            let (opened, component) = opened.map_err(|lost| Refusal::request(lost.to_string()))?;
-            let unreadable =
-                |error| Refusal::request(format!("cannot read the component {}: {error}", component.display()));
+            let shown = everstep::visible::path(&component);
+            let opened = tokio::task::spawn_blocking(move || reader.component(&component)).await;
+            let opened = opened.map_err(|lost| Refusal::request(lost.to_string()))?;
+            let unreadable = |error| Refusal::request(format!("cannot read the component {shown}: {error}"));
             let component = opened.map_err(unreadable)?;
             let policy = Policy::from_canonical(&policy).map_err(|error| refused(error.into()))?;
             let run = Run::new(component, function, args, policy);

@@ -1,5 +1,7 @@
 //! Why a component cannot be loaded.
 
+use crate::visible;
+
 /// What can go wrong before a component runs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -88,7 +90,11 @@ pub enum Error {
 /// The first few names, escaped: they are the component's.
 pub(crate) fn list(names: &[String]) -> String {
     const SHOWN: usize = 16;
-    let shown = names.iter().take(SHOWN).map(|name| name.chars().take(200).flat_map(char::escape_debug).collect());
+    let shown = names.iter().take(SHOWN).map(|name| {
+        let (mut shown, first) = (String::new(), name.chars().take(200).collect::<String>());
+        visible::push_escaped(&mut shown, &first);
+        shown
+    });
     let shown = shown.collect::<Vec<String>>().join(", ");
     match names.len().checked_sub(SHOWN) {
         _ if names.is_empty() => "none".to_owned(),

@@ -31,13 +31,16 @@ pub enum Error {
         rustup: Option<String>,
     },
     /// A compiler and its library sources are there, but nothing links WebAssembly.
-    #[error("{} can compile to WebAssembly, but no linker was found: install wasm-ld (Debian: apt install lld-19)", rustc.display())]
+    #[error(
+        "{} can compile to WebAssembly, but no linker was found: install wasm-ld (Debian: apt install lld-19)",
+        crate::visible::path(rustc)
+    )]
     NoLinker {
         /// The compiler.
         rustc: PathBuf,
     },
     /// Cargo reported errors; they are on standard error.
-    #[error("cargo could not build {}: see its messages above", dir.display())]
+    #[error("cargo could not build {}: see its messages above", crate::visible::path(dir))]
     Compile {
         /// The crate folder.
         dir: PathBuf,
@@ -76,7 +79,7 @@ pub enum Error {
 impl Error {
     /// For `map_err`: an I/O error while doing `what` to `path`.
     pub(super) fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let what = format!("{what} {}", path.display());
+        let what = format!("{what} {}", crate::visible::path(path));
         |source| Self::Io { what, source }
     }
 }

@@ -56,7 +56,10 @@ impl Options {
 #[non_exhaustive]
 pub enum Error {
     /// A file of authorities cannot be read.
-    #[error("the file of certificate authorities {} cannot be read; name a PEM file that exists", path.display())]
+    #[error(
+        "the file of certificate authorities {} cannot be read; name a PEM file that exists",
+        crate::visible::path(path)
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -65,13 +68,16 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file of authorities holds no certificate.
-    #[error("{} holds no certificate; it must be PEM, with a line -----BEGIN CERTIFICATE-----", path.display())]
+    #[error(
+        "{} holds no certificate; it must be PEM, with a line -----BEGIN CERTIFICATE-----",
+        crate::visible::path(path)
+    )]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
     /// A certificate cannot be used.
-    #[error("a certificate in {} cannot be used as an authority; it may be damaged", path.display())]
+    #[error("a certificate in {} cannot be used as an authority; it may be damaged", crate::visible::path(path))]
     BadCertificate {
         /// The file.
         path: PathBuf,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read the policy {}; check the path, and that the file is UTF-8 text", path.display())]
+    #[error("cannot read the policy {}; check the path, and that the file is UTF-8 text", crate::visible::path(path))]
     Read {
         /// The policy file.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file is no TOML, has an unknown key, lacks one, or holds a value of the wrong type.
-    #[error("{}:{line}: {message}", file.display())]
+    #[error("{}:{line}: {message}", crate::visible::path(file))]
     Malformed {
         /// The policy file.
         file: PathBuf,
@@ -28,8 +28,8 @@ pub enum Error {
     /// A key or rule that allows more than a policy which is extended.
     #[error(
         "{}:{line}: {what}, which {}:{base_line} does not allow; a policy may only narrow what it extends",
-        file.display(),
-        base.display()
+        crate::visible::path(file),
+        crate::visible::path(base)
     )]
     Widening {
         /// The policy file that is wider.
@@ -44,7 +44,10 @@ pub enum Error {
         what: String,
     },
     /// Two rules have the same id.
-    #[error("{}:{line}: {rule:?} is taken by the rule on line {first_line}; give each rule a name of its own", file.display())]
+    #[error(
+        "{}:{line}: {rule:?} is taken by the rule on line {first_line}; give each rule a name of its own",
+        crate::visible::path(file)
+    )]
     Duplicate {
         /// The policy file.
         file: PathBuf,
@@ -56,7 +59,7 @@ pub enum Error {
         first_line: usize,
     },
     /// A value that cannot be.
-    #[error("{}:{line}: {what}; {remedy}", file.display())]
+    #[error("{}:{line}: {what}; {remedy}", crate::visible::path(file))]
     Invalid {
         /// The policy file.
         file: PathBuf,
@@ -68,7 +71,10 @@ pub enum Error {
         remedy: &'static str,
     },
     /// The folder of a `[[files]]` rule cannot be opened.
-    #[error("cannot open the host folder {} of the [[files]] rule {rule:?}; create it or correct `host`", path.display())]
+    #[error(
+        "cannot open the host folder {} of the [[files]] rule {rule:?}; create it or correct `host`",
+        crate::visible::path(path)
+    )]
     Folder {
         /// The rule's id.
         rule: String,
@@ -102,7 +108,7 @@ pub enum Error {
     /// A `[[files]]` rule lets the guest write where the host keeps what it trusts.
     #[error(
         "the [[files]] rule {rule:?} lets the guest write in {}, which is the host's own; grant a folder apart from it",
-        path.display()
+        crate::visible::path(path)
     )]
     HostFolder {
         /// The rule's id.
@@ -111,7 +117,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// A path that the recorded policy could not name.
-    #[error("the path {} of {rule} is not UTF-8, so that the policy cannot be recorded; rename it", path.display())]
+    #[error(
+        "the path {} of {rule} is not UTF-8, so that the policy cannot be recorded; rename it",
+        crate::visible::path(path)
+    )]
     PathNotUtf8 {
         /// The rule, or the section.
         rule: String,
@@ -135,7 +144,7 @@ pub enum Error {
         reason: String,
     },
     /// The audit log cannot be opened.
-    #[error("cannot open the audit log {}; its folder must exist and be writable", path.display())]
+    #[error("cannot open the audit log {}; its folder must exist and be writable", crate::visible::path(path))]
     Audit {
         /// The log.
         path: PathBuf,

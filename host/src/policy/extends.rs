@@ -65,7 +65,10 @@ fn parsed(text: &str, file: &Path, format: Format, open: &mut Vec<PathBuf>) -> R
             return refused("extends names no file".to_owned(), "write a path relative to this file");
         }
         if open.contains(&real(&path)) {
-            return refused(format!("{} extends this file in turn", path.display()), "remove one of the two");
+            return refused(
+                format!("{} extends this file in turn", crate::visible::path(path)),
+                "remove one of the two",
+            );
         }
         if open.len() >= DEEPEST {
             let what = format!("more than {DEEPEST} policies extend each other");

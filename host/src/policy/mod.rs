@@ -42,6 +42,7 @@ pub use web::{FetchGrant, FetchTerms, OnCrash, Rate, SecretGrant, SecretSource, 
 
 use crate::id::Digest;
 use crate::network::address;
+use crate::visible::{Sight, is_seen, sights};
 use file::Format;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -346,15 +347,20 @@ fn escaped(text: &str) -> Cow<'_, str> {
     }
     let mut escaped = String::new();
     let mut length = 0;
-    for character in text.chars() {
+    for (character, sight) in sights(text) {
         let start = escaped.len();
         match character {
-            '\'' => escaped.push('\''),
-            _ => escaped.extend(character.escape_debug()),
+            '"' | '\\' => escaped.extend(['\\', character]),
+            _ if sight == Sight::Seen => escaped.push(character),
+            _ => escaped.extend(character.escape_default()),
         }
         length += escaped[start..].chars().count();
         if length > LONGEST_QUOTE {
             escaped.truncate(start);
+            // What joins needs something to join.
+            while !is_seen(&escaped) {
+                escaped.pop();
+            }
             escaped.push_str("...");
             break;
         }

@@ -97,7 +97,7 @@ fn files(grant: &FilesGrant) -> String {
             format!("read and {write}; files up to {file}, {written} in {} files written", count(*max_files))
         }
     };
-    text::line(&format!("{id}: {guest} is {}: {access}", host.display()), 500)
+    text::line(&format!("{id}: {guest} is {}: {access}", everstep::visible::path(host)), 500)
 }
 
 fn fetch(grant: &FetchGrant) -> String {

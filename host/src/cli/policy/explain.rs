@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if args.json {
         print_json(&explanation)?
     } else {
-        print(&text::printed(&explanation.to_string()))?
+        print(&text::said(&explanation.to_string()))?
     }
     Ok(exit(explanation.decision))
 }
@@ -84,7 +84,7 @@ fn recorded(args: &Args, policy: &Policy) -> Outcome {
         });
         print_json(&json!({ "recorded": recorded, "now": now }))?;
     } else {
-        print(&text::printed(&describe(&found, policy, function.as_deref(), now.as_ref())))?;
+        print(&text::said(&describe(&found, policy, function.as_deref(), now.as_ref())))?;
     }
     Ok(exit(&line.decision))
 }

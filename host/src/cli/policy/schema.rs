@@ -11,6 +11,6 @@ pub(crate) struct Args {}
 pub(crate) fn run(_: &Args) -> Outcome {
     let schema = serde_json::to_string_pretty(&schema());
     let schema = schema.map_err(|error| Failure::io("cannot write JSON")(error.into()))?;
-    print(&format!("{}\n", text::printed(&schema)))?;
+    print(&format!("{}\n", text::said(&schema)))?;
     Ok(Exit::Done)
 }

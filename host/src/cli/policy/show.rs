@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let canonical = serde_json::to_value(&*policy);
         print_json(&canonical.map_err(|error| Failure::io("cannot write JSON")(error.into()))?)?;
     } else {
-        print(&text::printed(&to_toml(&policy)))?;
+        print(&text::said(&to_toml(&policy)))?;
     }
     Ok(Exit::Done)
 }

@@ -32,14 +32,14 @@ Examples:
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let policy = args.policy.as_deref().map(Policy::load).transpose()?;
-    let unreadable = || format!("cannot read the audit log {}", args.from.display());
+    let unreadable = || format!("cannot read the audit log {}", everstep::visible::path(&args.from));
     let lines = Lines::open(&args.from).map_err(Failure::io(unreadable()))?;
     let lines = lines.collect::<Result<Vec<_>, _>>().map_err(Failure::io(unreadable()))?;
     let suggestions = suggest(lines, policy.as_ref());
     if args.json {
         print_json(&object(&suggestions))?
     } else {
-        print(&text::printed(&describe(&suggestions)))?
+        print(&text::said(&describe(&suggestions)))?
     }
     Ok(Exit::Done)
 }

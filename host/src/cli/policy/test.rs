@@ -50,7 +50,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
 fn failure(error: CaseError) -> Failure {
     match error {
         CaseError::Policy(error) => error.into(),
-        CaseError::Read { path, source } => Failure::io(format!("cannot read the cases {}", path.display()))(source),
+        CaseError::Read { path, source } => {
+            Failure::io(format!("cannot read the cases {}", everstep::visible::path(path)))(source)
+        }
         error => Failure::usage(error.to_string()),
     }
 }

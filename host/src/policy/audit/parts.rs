@@ -58,7 +58,7 @@ fn open(path: &Path) -> io::Result<Option<File>> {
 }
 
 fn named(path: &Path) -> impl Fn(io::Error) -> io::Error {
-    |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", crate::visible::path(path)))
 }
 
 /// The number of the first line that can be read.

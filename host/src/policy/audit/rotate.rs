@@ -24,7 +24,7 @@ pub struct Rotated {
 #[non_exhaustive]
 pub enum NotRotated {
     /// The system refused something.
-    #[error("cannot rotate the audit log {}", path.display())]
+    #[error("cannot rotate the audit log {}", crate::visible::path(path))]
     Io {
         /// The log.
         path: PathBuf,
@@ -33,13 +33,13 @@ pub enum NotRotated {
         source: io::Error,
     },
     /// There is nothing to rotate.
-    #[error("the audit log {} holds no line; there is nothing to rotate", path.display())]
+    #[error("the audit log {} holds no line; there is nothing to rotate", crate::visible::path(path))]
     Empty {
         /// The log.
         path: PathBuf,
     },
     /// The name of the part is taken.
-    #[error("{} exists; move it away and rotate again", part.display())]
+    #[error("{} exists; move it away and rotate again", crate::visible::path(part))]
     Taken {
         /// The name.
         part: PathBuf,

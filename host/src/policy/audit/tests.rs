@@ -295,3 +295,16 @@ fn a_huge_line_takes_no_memory() {
     assert!((1 << 10..=(64 << 10) + 1).contains(&longest), "{longest}");
     assert!(super::find(&fixture.path(), &id(&fixture.execution, 0)).unwrap().is_some());
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_of_a_guest_or_an_approver_hides_anything_in_a_line(text in crate::visible::hostile::texts()) {
+        let fixture = Fixture::new();
+        let mut line = String::from("{");
+        super::line::push_entry(&mut line, &Entry { approver: Some(&text), capability: &text, ..fixture.entry(1, &text) }).unwrap();
+        line.push('}');
+        assert!(crate::visible::is_seen(&line), "{line}");
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&read["subject"], read["decision"].as_str()), (&read["approver"], Some("deny")));
+    }
+}

@@ -56,7 +56,7 @@ pub struct Place {
 #[non_exhaustive]
 pub enum Unverified {
     /// A file cannot be read.
-    #[error("cannot read the audit log {}; check the path", path.display())]
+    #[error("cannot read the audit log {}; check the path", crate::visible::path(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -311,7 +311,7 @@ fn ends(last: Option<Head>) -> String {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        write!(f, "{}:{}", crate::visible::path(&self.file), self.line)
     }
 }
 

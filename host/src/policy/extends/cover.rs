@@ -231,7 +231,7 @@ impl Grant for FilesGrant {
     }
 
     fn granted(&self) -> String {
-        format!("{} at {}", self.host.display(), self.guest)
+        format!("{} at {}", crate::visible::path(&self.host), self.guest)
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Failed {
 #[non_exhaustive]
 pub enum CaseError {
     /// It cannot be read.
-    #[error("cannot read the cases {}; check the path", path.display())]
+    #[error("cannot read the cases {}; check the path", crate::visible::path(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -53,7 +53,7 @@ pub enum CaseError {
         source: std::io::Error,
     },
     /// Something in it is wrong.
-    #[error("{}:{line}: {what}", file.display())]
+    #[error("{}:{line}: {what}", crate::visible::path(file))]
     Invalid {
         /// The file.
         file: PathBuf,
@@ -172,7 +172,7 @@ impl fmt::Display for Failed {
         write!(
             f,
             "{}:{line}: {call}: expected {}, but it is {decision} by rule {rule:?}",
-            file.display(),
+            crate::visible::path(file),
             self.expected
         )
     }
