@@ -32,6 +32,7 @@ mod store_faults;
 mod store_races;
 mod support;
 mod suspension;
+mod terminal;
 mod travel;
 mod wasi;
 mod websocket;

@@ -18,7 +18,8 @@ use crate::policy::{self, AskRule, Remember, audit, quoted};
 use crate::store::operation::Operation;
 use crate::store::record::PromiseState;
 use crate::store::{Asked, Change};
-use serde_json::{Map, Value, json};
+use crate::visible;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The kind of the step that asks.
@@ -262,19 +263,33 @@ fn question(step: &Step<'_>) -> Result<Asked, GuestError> {
         Ok(text) if text.chars().all(plain) => Value::from(text),
         _ => json!({ "hex": hex::encode(arg) }),
     };
-    let arguments: Map<String, Value> =
-        names.iter().zip(step.args).map(|(name, arg)| ((*name).to_owned(), shown(arg))).collect();
-    let data = json!({
-        "capability": step.kind,
-        "arguments": arguments,
-        "digest": format!("blake3:{}", hex::encode(step.approval_key())),
-    })
-    .to_string();
+    let arguments = Arguments(names.iter().zip(step.args).map(|(name, arg)| (*name, shown(arg))).collect());
+    let digest = format!("blake3:{}", hex::encode(step.approval_key()));
+    // Texts always serialise. Whoever shows it as it is hides nothing.
+    let data = serde_json::to_string(&Question { capability: step.kind, arguments, digest }).unwrap_or_default();
+    let data = visible::json(&data).into_owned();
     if names.is_empty() || data.len() > LARGEST {
         let why = format!("it cannot be shown to whoever has to approve it: {} bytes, at most {LARGEST}", data.len());
         return Err(GuestError::new(ErrorCode::Denied, format!("{} ({why})", describe(step))));
     }
     Ok(Asked { kind: APPROVAL, subject: describe(step), data: Some(data), schema: Some(ANSWER.to_owned()) })
+}
+
+/// What decides comes first.
+#[derive(serde::Serialize)]
+struct Question<'a> {
+    capability: &'a str,
+    arguments: Arguments,
+    digest: String,
+}
+
+/// In the order of their names, in which what decides comes before what may be long.
+struct Arguments(Vec<(&'static str, Value)>);
+
+impl serde::Serialize for Arguments {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 /// A call in words, without anything that could be secret.

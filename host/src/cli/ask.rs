@@ -1,72 +1,76 @@
 //! Questions on a terminal: asked one after the other, and answered through the same promises as from anywhere else.
+//!
+//! An answer counts only if it was typed after its question was shown: what was typed before, for a sentence of the guest or for the
+//! question before, is thrown away.
 
-use super::text;
+use super::approval::Call;
+use super::console::Console;
+use super::terminal::Terminal;
+use super::{place::Place, text};
 use everstep::store::PendingPromise;
 use everstep::{Answer, Error, Everstep};
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
-use std::io::{BufRead, IsTerminal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Asks whoever sits at the terminal.
 pub(crate) struct Asker {
     /// The open questions; the first one was put.
     questions: VecDeque<PendingPromise>,
-    lines: UnboundedReceiver<String>,
-}
-
-/// What became of a line.
-pub(crate) enum Answered {
-    /// It was an answer, or one that came too late; the next question, if any, is to be put.
-    Yes(Option<String>),
-    /// It was none: why.
-    No(String),
+    terminal: Terminal,
+    console: Console,
+    /// What is told of the store in commands.
+    option: String,
+    /// Whether the first question stands on the terminal, and what was typed before is gone.
+    is_shown: bool,
 }
 
 impl Asker {
     /// Reads what is typed; none when nobody sits there.
-    pub(crate) fn start() -> Option<Self> {
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return None;
-        }
-        let (sender, lines) = unbounded_channel();
-        // It ends with the process, or with the terminal.
-        std::thread::spawn(move || {
-            let typed = std::io::stdin().lock().lines().map_while(Result::ok);
-            typed.take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
-        });
-        Some(Self { questions: VecDeque::new(), lines })
+    pub(crate) fn start(console: &Console, place: &Place) -> Option<Self> {
+        let terminal = Terminal::open()?;
+        let (console, option) = (console.clone(), place.option());
+        Some(Self { questions: VecDeque::new(), terminal, console, option, is_shown: false })
     }
 
-    /// Adds a question; returns what to show if it is the only one.
-    pub(crate) fn add(&mut self, question: &PendingPromise) -> Option<String> {
+    /// Adds a question, and puts it if it is the only one.
+    pub(crate) fn add(&mut self, question: &PendingPromise) {
         self.questions.push_back(question.clone());
-        (self.questions.len() == 1).then(|| put(question))
+        if self.questions.len() == 1 {
+            self.put();
+        }
     }
 
-    /// Forgets questions that were answered elsewhere; returns the next one if the one that was put is among them.
-    pub(crate) fn keep(&mut self, pending: &[PendingPromise]) -> Option<String> {
-        let put_before = self.questions.front().map(|question| question.id.clone());
+    /// Forgets questions that were answered elsewhere; puts the next one if the one that was put is among them.
+    pub(crate) fn keep(&mut self, pending: &[PendingPromise]) {
+        let Some(first) = self.questions.front().map(|question| question.id.clone()) else { return };
         self.questions.retain(|question| pending.iter().any(|open| open.id == question.id));
-        let first = self.questions.front()?;
-        (Some(&first.id) != put_before.as_ref()).then(|| put(first))
+        if self.questions.front().map(|question| &question.id) != Some(&first) {
+            self.put();
+        }
     }
 
     /// What was typed next, while there is a question.
     pub(crate) async fn line(asker: &mut Option<Self>) -> String {
-        if let Some(asker) = asker.as_mut().filter(|asker| !asker.questions.is_empty())
-            && let Some(line) = asker.lines.recv().await
-        {
-            return line;
+        match asker.as_mut().filter(|asker| !asker.questions.is_empty()) {
+            Some(asker) => asker.typed().await,
+            None => std::future::pending().await,
         }
-        std::future::pending().await
+    }
+
+    async fn typed(&mut self) -> String {
+        if !self.is_shown {
+            self.console.shown().await;
+            self.terminal.forget();
+            self.is_shown = true;
+        }
+        self.terminal.line().await
     }
 
     /// Takes a line as the answer: as JSON if it is JSON that fits, else as a text.
-    pub(crate) async fn answer(&mut self, host: &Everstep, line: &str) -> Answered {
-        let Some(question) = self.questions.front() else { return Answered::Yes(None) };
+    pub(crate) async fn answer(&mut self, host: &Everstep, line: &str) {
+        let Some(question) = self.questions.front() else { return };
         let line = line.trim();
-        if question.kind == "approval" {
+        if question.kind == APPROVAL {
             return self.decide(host, line).await;
         }
         let json = serde_json::from_str::<&RawValue>(line).ok().map(|json| json.get().to_owned());
@@ -74,36 +78,57 @@ impl Asker {
         let mut refused = String::new();
         for answer in json.into_iter().chain([text]) {
             match host.settle(&question.id, Ok(answer)).await {
-                Ok(()) => return Answered::Yes(self.next()),
+                Ok(()) => return self.next(),
                 Err(Error::InvalidOutcome { reason, .. }) => {
                     refused = if refused.is_empty() { reason } else { refused };
                 }
-                Err(error) => return Answered::No(error.to_string()),
+                Err(error) => return self.console.note(error.to_string()),
             }
         }
-        Answered::No(format!("{}; try again", text::line(&refused, 400)))
+        self.console.note(format!("{}; try again", text::line(&refused, 400)));
     }
 
     /// Takes a line as the decision on a call: `yes`, or `no`, and why.
-    async fn decide(&mut self, host: &Everstep, line: &str) -> Answered {
-        let Some(question) = self.questions.front() else { return Answered::Yes(None) };
-        let Some(answer) = decision(line) else { return Answered::No(YES_OR_NO.to_owned()) };
+    async fn decide(&mut self, host: &Everstep, line: &str) {
+        let Some(question) = self.questions.front() else { return };
+        if line == SHOW {
+            return self.console.note(format!("{}\n{}", Call::of(question).all(), may_it(&question.id.to_string())));
+        }
+        let Some(answer) = decision(line) else { return self.console.note(YES_OR_NO) };
         // Texts always serialise.
         let answer = serde_json::to_string(&answer).unwrap_or_default();
         match host.settle(&question.id, Ok(answer)).await {
-            Ok(()) => Answered::Yes(self.next()),
-            Err(error) => Answered::No(error.to_string()),
+            Ok(()) => self.next(),
+            Err(error) => self.console.note(error.to_string()),
         }
     }
 
-    fn next(&mut self) -> Option<String> {
+    fn next(&mut self) {
         self.questions.pop_front();
-        self.questions.front().map(put)
+        self.put();
+    }
+
+    /// Puts the first question, if there is one.
+    fn put(&mut self) {
+        self.is_shown = false;
+        let Some(PendingPromise { id, kind, subject, .. }) = self.questions.front() else {
+            return self.console.no_question();
+        };
+        let is_call = kind == APPROVAL;
+        let question = match self.questions.front().filter(|_| is_call) {
+            Some(question) => asked(&id.to_string(), &Call::of(question), &self.option),
+            None => format!("{} [{id}]", text::line(subject, 400)),
+        };
+        self.console.question(question, is_call);
     }
 }
 
+/// The kind of the promises that a person decides on.
+pub(super) const APPROVAL: &str = "approval";
+/// What shows all of a call.
+pub(super) const SHOW: &str = "show";
 /// What to say to a line that is no decision.
-pub(super) const YES_OR_NO: &str = "type yes or no, and why if you like";
+pub(super) const YES_OR_NO: &str = "type yes or no, and why if you like; show prints all of the call";
 
 /// The decision on a call that a line is: `yes`, or `no`, and why.
 pub(super) fn decision(line: &str) -> Option<Answer> {
@@ -118,15 +143,17 @@ pub(super) fn decision(line: &str) -> Option<Answer> {
     Some(Answer { approved, by: std::env::var("USER").ok(), reason })
 }
 
-/// The question whether a call may happen.
-pub(super) fn may_it(call: &str, data: &str) -> String {
-    format!("{}\nmay it {}? yes or no", text::line(data, 4000), text::line(call, 400))
+/// The question whether a call may happen, below all that it is about.
+pub(super) fn asked(id: &str, call: &Call, option: &str) -> String {
+    let all = format!("type {SHOW}, or: everstep promise show {id}{option}");
+    format!("a call waits for approval:\n{}\n{}", call.shown(&all), may_it(id))
 }
 
+/// A question of a guest in one line.
 pub(super) fn put(question: &PendingPromise) -> String {
-    if question.kind == "approval" {
-        let asked = may_it(&question.subject, question.data.as_deref().unwrap_or_default());
-        return format!("{asked} [{}]", question.id);
-    }
     format!("{} [{}]", text::line(&question.subject, 400), question.id)
+}
+
+pub(super) fn may_it(id: &str) -> String {
+    format!("may it happen? yes or no [{id}]")
 }

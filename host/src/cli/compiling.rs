@@ -1,5 +1,6 @@
 //! What a terminal shows while a large component is compiled, which is once.
 
+use super::text::RESET;
 use everstep::Compiling;
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -40,7 +41,7 @@ fn tell(bytes: usize, wait: impl Fn() -> Result<(), RecvTimeoutError>) {
     let write = |end: &str| {
         let (size, elapsed) = (bytes >> 20, begun.elapsed().as_secs());
         // Nobody is left to tell an error to.
-        let _ = write!(stderr(), "\rcompiling {size} MB of WebAssembly, once: {elapsed} s{end}");
+        let _ = write!(stderr(), "\r{RESET}compiling {size} MB of WebAssembly, once: {elapsed} s{end}");
     };
     write("");
     while wait() == Err(RecvTimeoutError::Timeout) {

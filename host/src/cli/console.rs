@@ -1,7 +1,8 @@
 //! Everything that `run` and `resume` write, through one thread: whoever has something to show never waits for the reader.
 //!
 //! The thread knows what stands on the terminal, so that a line of its own never ends up behind half a line of a guest, and erases the
-//! progress line before anything else is shown.
+//! progress line before anything else is shown. What a guest has set, colours and what conceals, ends before every line of the host. While
+//! a person decides on a call, nothing of a guest is shown below the question.
 
 use super::text;
 use everstep::ExecutionId;
@@ -11,6 +12,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How the output of guests is shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +25,8 @@ pub(crate) struct Style {
 
 /// Lines without an end that are kept, of executions of which more may come.
 const MAX_HALVES: usize = 256;
+/// Bytes of output that are kept while a person decides; the journal has them all.
+const HELD: usize = 1 << 20;
 
 /// A handle of the writing thread.
 #[derive(Clone)]
@@ -34,8 +38,17 @@ enum Message {
     Output(Output),
     /// A line of the command itself.
     Line(Stream, String),
+    /// A question; `holds` keeps what guests show back until it is over.
+    Question {
+        line: String,
+        holds: bool,
+    },
+    /// Nobody is asked any more.
+    NoQuestion,
     /// What the progress line says.
     Progress(Option<String>),
+    /// Everything before it stands there.
+    Shown(oneshot::Sender<()>),
     Flush(Sender<Option<std::io::Error>>),
 }
 
@@ -53,7 +66,15 @@ impl Console {
             Sheet::new(std::io::stdout(), std::io::stdout().is_terminal()),
             Sheet::new(std::io::stderr(), std::io::stderr().is_terminal()),
         ];
-        let writer = Writer { style, stdout, stderr, halves: BTreeMap::new(), progress: false };
+        let writer = Writer {
+            style,
+            stdout,
+            stderr,
+            halves: BTreeMap::new(),
+            progress: false,
+            last: Stream::Stdout,
+            held: None,
+        };
         thread::Builder::new().name("everstep-console".into()).spawn(move || writer.work(&receiver))?;
         Ok(Self { sender })
     }
@@ -71,6 +92,24 @@ impl Console {
     /// A line on standard error.
     pub(crate) fn note(&self, line: impl Into<String>) {
         self.send(Message::Line(Stream::Stderr, line.into()));
+    }
+
+    /// A question on standard error. Nothing that a guest shows comes below one that `holds`, until another one is put, or none.
+    pub(crate) fn question(&self, line: String, holds: bool) {
+        self.send(Message::Question { line, holds });
+    }
+
+    /// Nobody is asked any more.
+    pub(crate) fn no_question(&self) {
+        self.send(Message::NoQuestion);
+    }
+
+    /// Completes once everything that was said before stands there.
+    pub(crate) async fn shown(&self) {
+        let (sender, shown) = oneshot::channel();
+        self.send(Message::Shown(sender));
+        // The thread outlives every handle.
+        let _ = shown.await;
     }
 
     /// The progress line; nothing takes it away. Shown on a terminal only.
@@ -113,13 +152,15 @@ struct Sheet {
     terminal: bool,
     /// Something stands in the last line.
     in_line: bool,
+    /// A guest may have set colours.
+    dressed: bool,
     /// Why nothing can be written any more.
     broken: Option<std::io::Error>,
 }
 
 impl Sheet {
     fn new(to: impl Write + Send + 'static, terminal: bool) -> Self {
-        Self { to: Box::new(std::io::BufWriter::new(to)), terminal, in_line: false, broken: None }
+        Self { to: Box::new(std::io::BufWriter::new(to)), terminal, in_line: false, dressed: false, broken: None }
     }
 
     fn write(&mut self, text: &str) {
@@ -130,6 +171,15 @@ impl Sheet {
         // Output that nobody reads is no reason to stop the execution.
         if self.broken.is_none() {
             self.broken = self.to.write_all(text.as_bytes()).err();
+        }
+    }
+
+    /// Ends what a guest has set.
+    fn undress(&mut self) {
+        if std::mem::take(&mut self.dressed) {
+            let in_line = self.in_line;
+            self.write(text::RESET);
+            self.in_line = in_line;
         }
     }
 
@@ -155,6 +205,30 @@ struct Writer {
     halves: BTreeMap<(ExecutionId, Stream), String>,
     /// The progress line stands on the terminal.
     progress: bool,
+    /// Where something was written last.
+    last: Stream,
+    /// What guests have shown since a question was put that holds it back.
+    held: Option<Held>,
+}
+
+/// Output in its order, up to [`HELD`] bytes.
+#[derive(Default)]
+struct Held {
+    pieces: Vec<(ExecutionId, Stream, String)>,
+    bytes: usize,
+    /// Bytes that were too many.
+    dropped: usize,
+}
+
+impl Held {
+    fn keep(&mut self, id: ExecutionId, stream: Stream, text: String) {
+        if self.bytes + text.len() > HELD {
+            self.dropped += text.len();
+            return;
+        }
+        self.bytes += text.len();
+        self.pieces.push((id, stream, text));
+    }
 }
 
 impl Writer {
@@ -173,18 +247,38 @@ impl Writer {
         match message {
             Message::Output(Output { execution, content, .. }) => {
                 let Some((stream, text)) = render(content) else { return };
-                self.erase_progress();
-                if self.style.several { self.lines(execution, stream, &text) } else { self.text(stream, &text) }
+                match &mut self.held {
+                    Some(held) => held.keep(execution, stream, text),
+                    None => self.output(execution, stream, &text),
+                }
             }
             Message::Line(stream, line) => {
                 self.erase_progress();
                 self.line(stream, &line);
             }
-            Message::Progress(line) => self.show_progress(line),
-            Message::Flush(done) => {
-                for ((id, stream), half) in std::mem::take(&mut self.halves) {
-                    self.text(stream, &format!("{id} | {half}\n"));
+            Message::Question { line, holds } => {
+                if !holds {
+                    self.release();
                 }
+                self.erase_progress();
+                self.line(Stream::Stderr, &line);
+                self.held = if holds { Some(self.held.take().unwrap_or_default()) } else { None };
+            }
+            Message::NoQuestion => self.release(),
+            Message::Progress(line) => self.show_progress(line),
+            Message::Shown(done) => {
+                self.stdout.flush();
+                self.stderr.flush();
+                // Whoever asked may have given up.
+                let _ = done.send(());
+            }
+            Message::Flush(done) => {
+                self.release();
+                for ((id, stream), half) in std::mem::take(&mut self.halves) {
+                    self.several(stream, &id, &half);
+                }
+                self.stdout.undress();
+                self.stderr.undress();
                 self.stdout.flush();
                 self.stderr.flush();
                 // Whoever asked may have given up.
@@ -193,11 +287,39 @@ impl Writer {
         }
     }
 
+    fn output(&mut self, id: ExecutionId, stream: Stream, text: &str) {
+        self.erase_progress();
+        if self.style.several { self.lines(id, stream, text) } else { self.text(stream, text) }
+    }
+
+    /// Shows what was held back.
+    fn release(&mut self) {
+        let Some(Held { pieces, dropped, .. }) = self.held.take() else { return };
+        for (id, stream, text) in pieces {
+            self.output(id, stream, &text);
+        }
+        if dropped > 0 {
+            self.line(
+                Stream::Stderr,
+                &format!("{dropped} bytes of output came while you decided and are left out; everstep logs has them"),
+            );
+        }
+    }
+
     /// Text of a guest.
     fn text(&mut self, stream: Stream, text: &str) {
-        let sheet = if self.style.json { &mut self.stderr } else { self.sheet(stream) };
+        let sheet = self.sheet(if self.style.json { Stream::Stderr } else { stream });
         let text = if sheet.terminal { text::printed(text) } else { text.into() };
+        sheet.dressed |= sheet.terminal && text.contains('\x1b');
         sheet.write(&text);
+    }
+
+    /// A line of one of several guests; the id in front of it is the host's to write.
+    fn several(&mut self, stream: Stream, id: &ExecutionId, line: &str) {
+        let sheet = self.sheet(if self.style.json { Stream::Stderr } else { stream });
+        sheet.undress();
+        sheet.write(&format!("{id} | "));
+        self.text(stream, &format!("{line}\n"));
     }
 
     /// Text of one of several guests.
@@ -205,8 +327,7 @@ impl Writer {
         let key = (id, stream);
         let all = self.halves.remove(&key).unwrap_or_default() + text;
         let whole = all.rfind('\n').map_or(0, |end| end + 1);
-        let lines: String = all[..whole].lines().map(|line| format!("{} | {line}\n", key.0)).collect();
-        self.text(stream, &lines);
+        all[..whole].lines().for_each(|line| self.several(stream, &key.0, line));
         if whole < all.len() {
             self.halves.insert(key, all[whole..].to_owned());
         }
@@ -214,7 +335,7 @@ impl Writer {
         while self.halves.len() > MAX_HALVES
             && let Some(((id, stream), half)) = self.halves.pop_first()
         {
-            self.text(stream, &format!("{id} | {half}\n"));
+            self.several(stream, &id, &half);
         }
     }
 
@@ -224,12 +345,14 @@ impl Writer {
         let other_in_line = one_terminal && (self.stdout.in_line || self.stderr.in_line);
         let sheet = self.sheet(stream);
         let end = if sheet.in_line || other_in_line { "\n" } else { "" };
-        let line = if sheet.terminal { text::printed(line) } else { line.into() };
-        sheet.write(&format!("{end}{line}\n"));
+        // Whoever wrote on the terminal before, in this process or in another.
+        let reset = if sheet.terminal { text::RESET } else { "" };
+        sheet.write(&format!("{reset}{end}{}\n", text::said(line)));
+        sheet.dressed = false;
         if one_terminal {
             (self.stdout.in_line, self.stderr.in_line) = (false, false);
+            (self.stdout.dressed, self.stderr.dressed) = (false, false);
         }
-        // In the order in which they were said, where both are one terminal or one file.
         self.sheet(stream).flush();
     }
 
@@ -240,8 +363,10 @@ impl Writer {
         }
         self.erase_progress();
         if let Some(line) = line {
-            self.stderr.write(&line);
-            self.stderr.in_line = false;
+            let stderr = self.sheet(Stream::Stderr);
+            stderr.write(text::RESET);
+            stderr.write(&line);
+            stderr.in_line = false;
             self.progress = true;
         }
     }
@@ -254,11 +379,16 @@ impl Writer {
         }
     }
 
+    /// The stream to write to. What the other one was given stands before it, where both are one terminal or one file.
     fn sheet(&mut self, stream: Stream) -> &mut Sheet {
-        match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
+        let (sheet, other) = match stream {
+            Stream::Stdout => (&mut self.stdout, &mut self.stderr),
+            Stream::Stderr => (&mut self.stderr, &mut self.stdout),
+        };
+        if std::mem::replace(&mut self.last, stream) != stream {
+            other.flush();
         }
+        sheet
     }
 }
 
@@ -307,7 +437,15 @@ mod tests {
         let one = Paper::default();
         let papers = if terminal { [one.clone(), one] } else { [one, Paper::default()] };
         let [stdout, stderr] = [0, 1].map(|at| Sheet::new(papers[at].clone(), terminal));
-        let mut writer = Writer { style, stdout, stderr, halves: BTreeMap::new(), progress: false };
+        let mut writer = Writer {
+            style,
+            stdout,
+            stderr,
+            halves: BTreeMap::new(),
+            progress: false,
+            last: Stream::Stdout,
+            held: None,
+        };
         for message in messages {
             writer.take(message);
         }
@@ -349,9 +487,48 @@ mod tests {
     fn the_progress_line_is_erased_before_output() {
         let progress = Message::Progress(Some("3 steps".into()));
         let [terminal, _] = written(Style::default(), true, vec![progress, print("a", "x\x1b[2J\n")]);
-        assert_eq!(terminal, "3 steps\r\x1b[2Kx\\u{1b}[2J\n");
+        assert_eq!(terminal, "\x1b[0m3 steps\r\x1b[2Kx\\u{1b}[2J\n");
         let progress = Message::Progress(Some("3 steps".into()));
-        assert_eq!(written(Style::default(), true, vec![print("a", "half"), progress, result()])[0], "half\n42\n");
+        assert_eq!(
+            written(Style::default(), true, vec![print("a", "half"), progress, result()])[0],
+            "half\x1b[0m\n42\n"
+        );
+    }
+
+    fn ask(line: &str, holds: bool) -> Message {
+        Message::Question { line: line.into(), holds }
+    }
+
+    #[test]
+    fn a_guest_cannot_dress_what_the_host_says() {
+        let messages = vec![
+            print("a", "yes or no\x1b[8m"),
+            ask("may it?\x1b[8m", true),
+            Message::NoQuestion,
+            print("a", "\x1b[1mx"),
+        ];
+        let terminal = &written(Style::default(), true, messages)[0];
+        assert_eq!(terminal, "yes or no\x1b[8m\x1b[0m\nmay it?\\u{1b}[8m\n\x1b[1mx\x1b[0m");
+        let several = Style { json: false, several: true };
+        let terminal = &written(several, true, vec![print("a", "\x1b[8mone\ntwo\n"), print("b", "three\n")])[0];
+        assert_eq!(terminal, "a | \x1b[8mone\n\x1b[0ma | two\nb | three\n");
+    }
+
+    #[test]
+    fn nothing_of_a_guest_comes_below_a_call_that_a_person_decides_on() {
+        let asked =
+            || vec![ask("may it?", true), print("a", "yes or no\n"), ask("and it?", true), print("a", "more\n")];
+        let messages = asked().into_iter().chain([ask("name", false), print("a", "last\n")]).collect();
+        let terminal = written(Style::default(), true, messages)[0].replace(text::RESET, "");
+        assert_eq!(terminal, "may it?\nand it?\nyes or no\nmore\nname\nlast\n");
+        let flood = print("a", &"x".repeat(HELD + 1));
+        let messages = asked().into_iter().chain([flood, Message::NoQuestion]).collect();
+        let terminal = written(Style::default(), true, messages)[0].replace(text::RESET, "");
+        let left_out = format!("{} bytes of output came while you decided", HELD + 1);
+        assert!(
+            terminal.starts_with("may it?\nand it?\nyes or no\nmore\n") && terminal.contains(&left_out),
+            "{terminal}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::place::CacheArg;
 use super::report::Summary;
 use super::run::{self, How};
 use super::watch::Session;
-use super::{Failure, Outcome, json_line, text};
+use super::{Failure, Outcome, json_line};
 use everstep::policy::{ClockGrant, RandomGrant};
 use everstep::store::{Execution, FailureKind, State};
 use everstep::{Component, Policy, Report, Run, regular_file};
@@ -117,7 +117,7 @@ fn enough(policy: Policy, file: &Path) -> Result<Policy, Failure> {
     }
     Err(Failure::usage(format!(
         "{} does not grant what Python needs to start; add [clock] mode = \"recorded\" (or \"frozen\") and [random] mode = \"seeded\"",
-        file.display()
+        everstep::visible::path(file)
     )))
 }
 
@@ -128,7 +128,8 @@ fn program(code: Option<String>, file: Option<&Path>) -> Result<Program<'static>
         (Some(code), _) => Ok(program(code, "<string>".to_owned())),
         (None, Some(file)) if file != Path::new("-") => {
             let source = File::open(file).and_then(|file| regular_file::read_stream(file, regular_file::INPUT));
-            let source = source.map_err(Failure::io(format!("cannot read the program {}", file.display())))?;
+            let source =
+                source.map_err(Failure::io(format!("cannot read the program {}", everstep::visible::path(file))))?;
             Ok(program(source, name(file)))
         }
         _ => {
@@ -156,7 +157,7 @@ fn python() -> Result<PathBuf, Failure> {
     }
     Err(Failure::usage(format!(
         "there is no {}; build it with `make build`, or name the component with EVERSTEP_PYTHON",
-        file.display()
+        everstep::visible::path(file)
     )))
 }
 
@@ -182,7 +183,7 @@ fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failur
     }
     match &report.error {
         Some(failure) if report.state == State::Failed && matches!(failure.kind, FailureKind::Returned(_)) => {
-            session.console.note(text::printed(&failure.message));
+            session.console.note(failure.message.as_str());
         }
         _ => run::tell_unfinished(session, report),
     }

@@ -17,12 +17,16 @@ pub(crate) enum Exit {
     Suspended,
     /// 1: the function returned an error, or trapped, or was canceled.
     Failed,
+    /// What a program at the prompt has said with `SystemExit`.
+    Program(u8),
     /// 3: the function ended on a denial.
     Denied,
     /// 4: halted: a divergence, a limit, something in doubt, a corrupted journal.
     Halted,
     /// 2: usage, configuration, load or store error.
     Usage,
+    /// 129: the terminal was closed.
+    HungUp,
     /// 130: interrupted.
     Interrupted,
     /// 143: terminated.
@@ -55,6 +59,15 @@ impl Exit {
         }
     }
 
+    /// The word for a signal that has ended a command.
+    pub(crate) fn signal(self) -> &'static str {
+        match self {
+            Self::HungUp => "hung up",
+            Self::Terminated => "terminated",
+            _ => "interrupted",
+        }
+    }
+
     fn number(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -63,6 +76,8 @@ impl Exit {
             Self::Denied => 3,
             Self::Halted => 4,
             Self::Suspended => 5,
+            Self::Program(code) => code,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

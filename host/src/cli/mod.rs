@@ -1,15 +1,18 @@
 //! The command line: one file per subcommand, over the public face of the library.
 //!
-//! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a terminal, `piped` where none is,
-//! `console` writes what they show, `report` says what they came to, `stream` writes output of any length, `text` makes guest text harmless,
-//! `failure` holds errors and exit codes.
+//! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a `terminal`, `piped` where none is,
+//! `approval` shows what a call is about, `console` writes what they show, `report` says what they came to, `stream` writes output of any length,
+//! `text` makes guest text harmless, `failure` holds errors and exit codes, `signals` what ends a command from outside.
 
+mod approval;
 mod ask;
 mod audit;
 mod build;
 mod cancel;
 mod compiling;
 mod console;
+#[cfg(test)]
+mod doors;
 mod exec;
 mod failure;
 mod fork;
@@ -28,7 +31,9 @@ mod run;
 mod schedule;
 mod session;
 mod show;
+mod signals;
 mod stream;
+mod terminal;
 mod text;
 mod upgrade;
 mod version;
@@ -62,7 +67,7 @@ Exit codes of run, exec and resume:
   3  the function ended on a denial of its policy
   4  halted: divergence, limit, in doubt, corrupted journal
   5  suspended: it waits for a promise, and --no-wait was given
-  130, 143  interrupted, terminated: it can be resumed
+  129, 130, 143  terminal closed, interrupted, terminated: it can be resumed
 Of several executions the worst counts, in the order 0, 5, 1, 3, 4, 2.
 
 EVERSTEP_LOG=info (or debug, or a filter such as everstep=debug) shows on standard error what the host does.";
@@ -171,7 +176,7 @@ fn start_log() {
     let filter = tracing_subscriber::EnvFilter::builder().with_env_var("EVERSTEP_LOG");
     let filter = filter.with_default_directive(tracing::level_filters::LevelFilter::WARN.into()).from_env_lossy();
     let coloured = std::io::stderr().is_terminal() && takes_colours(var_os("NO_COLOR"), var_os("TERM"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(log).init();
 }
 
 /// Whether a terminal may be sent colours: see <https://no-color.org>.
@@ -179,10 +184,22 @@ fn takes_colours(no_color: Option<OsString>, terminal: Option<OsString>) -> bool
     no_color.is_none_or(|value| value.is_empty()) && terminal.is_none_or(|terminal| terminal != "dumb")
 }
 
+/// Where a line of the log goes; what a guest has set on the terminal ends before it.
+fn log() -> std::io::Stderr {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        // Nothing is left to tell an error to.
+        let _ = stderr.write_all(text::RESET.as_bytes());
+    }
+    stderr
+}
+
 /// Writes to standard output. A reader that goes away ends a command quietly.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    let reset = if stdout.is_terminal() { text::RESET } else { "" };
+    let parts = [reset, text].map(|part| stdout.write_all(part.as_bytes()));
+    match parts.into_iter().collect::<Result<(), _>>().and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(unwritten(error)),
         _ => Ok(()),
     }
@@ -206,8 +223,10 @@ fn json_line(value: &impl serde::Serialize) -> Result<String, Failure> {
 
 /// A line on standard error.
 fn complain(line: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let reset = if stderr.is_terminal() { text::RESET } else { "" };
     // Nothing is left to tell an error to.
-    let _ = writeln!(std::io::stderr().lock(), "{}", text::printed(line));
+    let _ = writeln!(stderr, "{reset}{}", text::said(line));
 }
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let dir = guest_build::new_crate(&args.name)?;
     let name = text::shell_path(&args.name);
     let dir = everstep::visible::path(dir);
-    print(&format!("created {dir}
+    print(&format!(
+        "created {dir}
 run it: everstep run {name} greet --policy {name}/policy.toml
-"))?;
+"
+    ))?;
     Ok(Exit::Done)
 }

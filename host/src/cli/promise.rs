@@ -1,5 +1,7 @@
 //! `everstep promise`.
 
+use super::approval::Call;
+use super::ask::APPROVAL;
 use super::cancel::{By, change};
 use super::place::{CacheArg, Place, StoreArg};
 use super::report::Unreadable;
@@ -17,6 +19,7 @@ use std::collections::BTreeMap;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     List(List),
+    Show(Show),
     Resolve(Resolve),
     Reject(Reject),
     Approve(Approve),
@@ -31,6 +34,22 @@ pub(crate) struct List {
     store: StoreArg,
     /// Print one JSON object {promises: [{id, kind, subject, data, schema, created_ms, deadline_ms}]}; what no program could read is null,
     /// and named in `unreadable`
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show all of a promise that waits for somebody
+///
+/// Nothing is cut, and what a terminal would not show appears as an escape. Of a call that waits for approval: capability, method, URL, path
+/// or function first, then the other arguments.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  everstep promise show order-7.3\n  everstep promise show order-7.3 --json")]
+pub(crate) struct Show {
+    /// The promise, as `promise list` shows it
+    id: PromiseId,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Print one JSON object {id, kind, subject, data, schema, created_ms, deadline_ms}
     #[arg(long)]
     json: bool,
 }
@@ -114,6 +133,7 @@ struct Decision {
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::List(List { store, json }) => list(&store.store, json),
+        Command::Show(Show { id, store, json }) => show(&store.store, &id, json),
         Command::Resolve(Resolve { id, value, store, json }) => {
             let value = one_line(value.trim());
             let ok = RawValue::from_string(value).map_err(|error| {
@@ -134,7 +154,7 @@ fn decide(decision: Decision, approved: bool) -> Outcome {
     let Decision { id, reason, by, store, json } = decision;
     let kind =
         store.store.reader()?.promises()?.into_iter().find(|promise| promise.id == id).map(|promise| promise.kind);
-    if let Some(kind) = kind.filter(|kind| kind != "approval") {
+    if let Some(kind) = kind.filter(|kind| kind != APPROVAL) {
         let how =
             format!("{id} is no approval but of the kind {kind}; answer with: everstep promise resolve {id} JSON");
         return Err(Failure::usage(how));
@@ -171,19 +191,70 @@ fn list(place: &Place, json: bool) -> Outcome {
         print_json(&BTreeMap::from([("promises", promises)]))?;
         return Ok(Exit::Done);
     }
-    let now_ms = SystemClock.now_ms();
+    let (now_ms, mut cut) = (SystemClock.now_ms(), 0);
     let mut table = Table::new(&["ID", "KIND", "WAITS", "DEADLINE", "SUBJECT", "DATA"]);
-    for PendingPromise { id, kind, subject, data, created_ms, deadline_ms, .. } in &promises {
+    for promise in &promises {
+        let PendingPromise { id, kind, created_ms, deadline_ms, .. } = promise;
+        let (subject, data, missing) = brief(promise);
+        cut += missing;
         table.row([
             id.to_string(),
             kind.clone(),
             text::span(now_ms.saturating_sub(*created_ms)),
             deadline_ms.map(text::time).unwrap_or_default(),
-            text::line(subject, 60),
-            text::line(data.as_deref().unwrap_or_default(), 100),
+            subject,
+            data,
         ]);
     }
     print(&table.render())?;
+    if cut > 0 {
+        complain(&format!("{cut} bytes are left out; all of one: everstep promise show ID{}", place.option()));
+    }
+    Ok(Exit::Done)
+}
+
+/// What a promise is about and what is shown with it, in a row, and how many bytes that leaves out. What decides on a call is whole.
+pub(super) fn brief(promise: &PendingPromise) -> (String, String, usize) {
+    let PendingPromise { kind, subject, data, .. } = promise;
+    let marked = |(line, missing): (String, usize)| match missing {
+        0 => (line, 0),
+        _ => (format!("{line}... ({missing} bytes more)"), missing),
+    };
+    if kind == APPROVAL {
+        let call = Call::of(promise);
+        let (rest, missing) = marked(call.rest(100));
+        return (call.decides().to_owned(), rest, missing);
+    }
+    let (subject, left_out) = marked(text::cut(subject, 60));
+    let (data, missing) = marked(text::cut(data.as_deref().unwrap_or_default(), 100));
+    (subject, data, left_out + missing)
+}
+
+fn show(place: &Place, id: &PromiseId, json: bool) -> Outcome {
+    let promises = place.reader()?.promises()?;
+    let promise = promises.iter().find(|promise| &promise.id == id).ok_or_else(|| {
+        Failure::usage(format!("{id} waits for nobody; everstep promise list{} shows what does", place.option()))
+    })?;
+    if json {
+        print_json(&Pending::of(promise))?;
+        return Ok(Exit::Done);
+    }
+    let PendingPromise { id, kind, subject, data, schema, created_ms, deadline_ms } = promise;
+    let mut shown = format!("promise   {id}\nkind      {kind}\ncreated   {}\n", text::time(*created_ms));
+    let mut field = |name: &str, value: Option<&str>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            shown.push_str(&format!("{name:<9} {}\n", text::line(value, usize::MAX)));
+        }
+    };
+    field("deadline", deadline_ms.map(text::time).as_deref());
+    if kind == APPROVAL {
+        shown.push_str(&format!("call\n{}\n", Call::of(promise).all()));
+    } else {
+        field("subject", Some(subject));
+        field("data", data.as_deref());
+        field("schema", schema.as_deref());
+    }
+    print(&shown)?;
     Ok(Exit::Done)
 }
 

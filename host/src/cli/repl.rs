@@ -1,10 +1,13 @@
 //! `everstep repl`: a person in a Python session.
 
-use super::ask::{YES_OR_NO, decision, may_it};
+use super::approval::Call;
+use super::ask::{SHOW, YES_OR_NO, asked, decision, may_it};
 use super::console::displayed;
 use super::failure::Exit;
-use super::place::user_folder;
+use super::place::{Place, user_folder};
 use super::session::{Placed, Ready, complain_of_disregarded};
+use super::signals::Signals;
+use super::terminal::forget_typed;
 use super::watch::block_on;
 use super::{Failure, Outcome, complain, text};
 use everstep::output::MimePart;
@@ -12,19 +15,23 @@ use everstep::session::{
     Body, Execute, Json, Kind, Message, Plain, Refused, Request, Response, Resume, Session, Shutdown, Stream,
 };
 use everstep::{ExecutionId, json};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
 use serde_json::value::{RawValue, to_raw_value};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Type Python into a durable session
 ///
 /// Names live from cell to cell, and after a crash: the same --id takes the session up, and shows what it has printed. A block ends with an
-/// empty line, Ctrl-C interrupts the cell that runs, Ctrl-D leaves the session as it is.
+/// empty line, Ctrl-C interrupts the cell that runs, Ctrl-D leaves the session as it is. A cell that goes on whatever is raised in it is left
+/// behind with the third Ctrl-C.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -40,30 +47,90 @@ Examples:
 pub(crate) fn run(args: Args) -> Outcome {
     block_on(Box::pin(async move {
         let Ready { host, feed, run, place, server } = args.place.prepare()?;
-        let id = run.id.clone();
+        let (id, option, modes) = (run.id.clone(), place.option(), tcgetattr(std::io::stdin()).ok());
         let (say, messages) = unbounded_channel();
         let (ask, mut requests) = unbounded_channel();
-        let interrupt = signal(SignalKind::interrupt()).map_err(Failure::io("cannot handle signals"))?;
+        let (mut signals, insistence) = (Signals::start(false)?, Insistence::default());
         // A prompt that has gone away needs no messages.
-        let mut session = Session::open(host, feed, run, move |message| drop(say.send(message))).await?;
+        let opening = Session::open(host, feed, run, move |message| drop(say.send(message)));
+        let mut session = tokio::select! {
+            opened = Box::pin(opening) => opened?,
+            exit = signals.end() => return Ok(left(exit, &id, &place)),
+        };
         complain_of_disregarded(&session, &id, &place);
-        tokio::spawn(pass_on(interrupt, ask.clone()));
-        let typing = tokio::task::spawn_blocking(move || Prompt::new(ask, messages)?.run());
-        session.serve(&mut requests).await?;
+        let prompt = Prompting { ask: ask.clone(), messages, insistence: insistence.clone(), place: place.clone() };
+        let typing = tokio::task::spawn_blocking(move || Prompt::new(prompt)?.run());
+        let stopped = tokio::select! {
+            served = session.serve(&mut requests) => served.map(|()| None)?,
+            exit = stopped(&mut signals, &ask, &insistence) => Some(exit),
+        };
         drop((session, server));
-        let exit = typing.await.map_err(|lost| Failure::io("the prompt is gone")(lost.into()))??;
-        if exit == Exit::Done && place.folder().is_ok() {
-            complain(&format!("the session is kept; go on with: everstep repl --id {id}{}", place.option()));
+        if let Some(exit) = stopped {
+            // The editor is not waited for, so it puts nothing back.
+            if let Some(modes) = modes {
+                let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &modes);
+            }
+            return Ok(left(exit, &id, &place));
         }
-        Ok(exit)
+        let exit = typing.await.map_err(|lost| Failure::io("the prompt is gone")(lost.into()))??;
+        match exit {
+            Exit::Interrupted => Ok(left(exit, &id, &place)),
+            Exit::Done | Exit::Program(_) if place.folder().is_ok() => {
+                complain(&format!("the session is kept; go on with: everstep repl --id {id}{option}"));
+                Ok(exit)
+            }
+            exit => Ok(exit),
+        }
     }))
 }
 
-/// Ctrl-C while a cell runs; at the prompt the editor has it.
-async fn pass_on(mut interrupt: Signal, ask: UnboundedSender<Result<Request, Refused>>) {
-    while interrupt.recv().await.is_some() {
+/// The end by a signal, or by a person who insists: everything stays as the store has it, a cell that runs among it.
+fn left(exit: Exit, id: &ExecutionId, place: &Place) -> Exit {
+    let word = exit.signal();
+    complain(&match place.folder() {
+        Ok(_) => format!(
+            "{word}: what was recorded is kept, and a cell that ran goes on with: everstep repl --id {id}{}",
+            place.option()
+        ),
+        Err(_) => format!("{word}: the memory store ends here"),
+    });
+    exit
+}
+
+/// Completes when the session is to be left. Ctrl-C interrupts the cell that runs; at the prompt the editor has it.
+async fn stopped(signals: &mut Signals, ask: &Asking, insistence: &Insistence) -> Exit {
+    loop {
+        let exit = signals.end().await;
+        if exit != Exit::Interrupted || insistence.interrupt(ask) {
+            return exit;
+        }
+    }
+}
+
+type Asking = UnboundedSender<Result<Request, Refused>>;
+
+/// How often a person has interrupted a cell that goes on nevertheless.
+#[derive(Clone, Default)]
+struct Insistence(Arc<AtomicU32>);
+
+impl Insistence {
+    /// Interrupts the cell, or tells that the person wants to leave: a cell may catch whatever is raised in it.
+    fn interrupt(&self, ask: &Asking) -> bool {
+        let before = self.0.fetch_add(1, Ordering::SeqCst);
+        if before >= 2 {
+            return true;
+        }
+        if before == 1 {
+            complain("the cell goes on; interrupt it once more to leave the session as it is");
+        }
         // A session that has ended has nothing to interrupt.
         let _ = ask.send(Ok(Request::Interrupt(Plain { id: fresh() })));
+        false
+    }
+
+    /// Something new begins.
+    fn forget(&self) {
+        self.0.store(0, Ordering::SeqCst);
     }
 }
 
@@ -75,13 +142,25 @@ fn fresh() -> String {
 struct Prompt {
     editor: Editor<(), FileHistory>,
     history: Option<PathBuf>,
-    ask: UnboundedSender<Result<Request, Refused>>,
-    messages: UnboundedReceiver<Message>,
+    with: Prompting,
+    /// Standard output is a terminal.
     terminal: bool,
+    /// Somebody sits there who sees a question before it is answered.
+    attended: bool,
+    /// Half a line stands on the terminal.
+    in_line: bool,
     /// What is told is what was before: of a cell that has ended, its output is enough.
     looks_back: bool,
     /// The last one that was answered, which is put again if the answer does not fit.
     question: Option<Question>,
+}
+
+/// What a prompt works with.
+struct Prompting {
+    ask: Asking,
+    messages: UnboundedReceiver<Message>,
+    insistence: Insistence,
+    place: Place,
 }
 
 /// What the person is asked.
@@ -89,7 +168,10 @@ struct Question {
     /// What answers it.
     id: String,
     kind: Kind,
-    text: String,
+    /// Of a call that waits for approval.
+    call: Option<Call>,
+    /// What stands in front of the answer.
+    prompt: String,
     has_schema: bool,
 }
 
@@ -97,17 +179,16 @@ struct Question {
 enum Ran {
     Done,
     Incomplete,
-    /// The program asked to leave.
-    Exit,
+    /// The program asked to leave, with this exit code.
+    Exit(u8),
+    /// The person leaves the session as it is.
+    Left,
     /// The session runs no more.
     Over,
 }
 
 impl Prompt {
-    fn new(
-        ask: UnboundedSender<Result<Request, Refused>>,
-        messages: UnboundedReceiver<Message>,
-    ) -> Result<Self, Failure> {
+    fn new(with: Prompting) -> Result<Self, Failure> {
         let config = Config::builder().auto_add_history(true).build();
         let editor = Editor::with_config(config);
         let mut editor = editor.map_err(|error| Failure::usage(format!("the terminal cannot be used: {error}")))?;
@@ -116,15 +197,9 @@ impl Prompt {
             // There is none the first time.
             let _ = editor.load_history(file);
         }
-        Ok(Self {
-            editor,
-            history,
-            ask,
-            messages,
-            terminal: std::io::stdout().is_terminal(),
-            looks_back: false,
-            question: None,
-        })
+        let (terminal, attended) = (std::io::stdout().is_terminal(), std::io::stdin().is_terminal());
+        let attended = attended && terminal && std::io::stderr().is_terminal();
+        Ok(Self { editor, history, with, terminal, attended, in_line: false, looks_back: false, question: None })
     }
 
     fn run(mut self) -> Outcome {
@@ -139,20 +214,22 @@ impl Prompt {
     }
 
     fn cells(&mut self) -> Outcome {
-        if let Some(Message { body: Body::Ready { resumed: true, .. }, .. }) = self.messages.blocking_recv() {
+        if let Some(Message { body: Body::Ready { resumed: true, .. }, .. }) = self.with.messages.blocking_recv() {
             let id = fresh();
             self.send(Request::Resume(Resume { id: id.clone(), history: true }));
             self.looks_back = true;
-            if let Ran::Over = self.until_answered(&id)? {
-                return Ok(Exit::Halted);
+            if let Some(exit) = self.until_answered(&id)?.exit() {
+                return Ok(exit);
             }
             self.looks_back = false;
-            if !self.until_idle()? {
-                return Ok(Exit::Halted);
+            // The cell that ran before ends first.
+            if let Some(exit) = self.cell("")?.exit() {
+                return Ok(exit);
             }
         }
         let mut code = String::new();
         loop {
+            self.begin_line();
             let line = match self.editor.readline(if code.is_empty() { ">>> " } else { "... " }) {
                 Ok(line) => line,
                 Err(ReadlineError::Interrupted) => {
@@ -162,10 +239,8 @@ impl Prompt {
                 }
                 Err(ReadlineError::Eof) => {
                     // What stands there without its empty line is meant to run.
-                    if !code.is_empty() {
-                        self.cell(&format!("{code}\n"))?;
-                    }
-                    return Ok(Exit::Done);
+                    let ran = if code.is_empty() { Ran::Done } else { self.cell(&format!("{code}\n"))? };
+                    return Ok(ran.exit().unwrap_or(Exit::Done));
                 }
                 Err(error) => return Err(Failure::usage(format!("cannot read from the terminal: {error}"))),
             };
@@ -177,8 +252,7 @@ impl Prompt {
             match self.cell(&code)? {
                 Ran::Incomplete => continue,
                 Ran::Done => code.clear(),
-                Ran::Exit => return Ok(Exit::Done),
-                Ran::Over => return Ok(Exit::Halted),
+                ran => return Ok(ran.exit().unwrap_or(Exit::Done)),
             }
         }
     }
@@ -187,30 +261,32 @@ impl Prompt {
         let id = fresh();
         // Without its last line end: an empty line is what completes a block.
         let code = code.strip_suffix('\n').unwrap_or(code).to_owned();
+        self.with.insistence.forget();
         self.send(Request::Execute(Execute { id: id.clone(), code, interactive: true }));
         self.until_answered(&id)
     }
 
-    /// Waits until the cell that ran before is over.
-    fn until_idle(&mut self) -> Result<bool, Failure> {
-        Ok(!matches!(self.cell("")?, Ran::Over))
-    }
-
     /// Shows what is told until a request is answered.
     fn until_answered(&mut self, id: &str) -> Result<Ran, Failure> {
-        while let Some(Message { id: asked, reply_to, body, .. }) = self.messages.blocking_recv() {
+        while let Some(Message { id: asked, reply_to, body, .. }) = self.with.messages.blocking_recv() {
             let ours = reply_to.as_deref() == Some(id);
             match body {
                 Body::Result { incomplete: true, .. } if ours => return Ok(Ran::Incomplete),
                 Body::Result { .. } if ours => return Ok(Ran::Done),
-                Body::Error { name, cell: Some(_), .. } if ours && name == "SystemExit" => return Ok(Ran::Exit),
+                Body::Error { name, message, cell: Some(_), .. } if ours && name == "SystemExit" => {
+                    return Ok(Ran::Exit(exit_code(&message)));
+                }
                 Body::Error { cell: Some(_), .. } if self.looks_back => {}
                 Body::Error { name, message, .. } if name == "invalid-answer" => {
-                    complain(&message);
-                    self.question.take().into_iter().for_each(|question| self.answer(question));
+                    self.say(&message);
+                    if let Some(question) = self.question.take()
+                        && let Some(ran) = self.answer(question)
+                    {
+                        return Ok(ran);
+                    }
                 }
                 Body::Error { message, traceback, cell, .. } => {
-                    complain(traceback.as_deref().unwrap_or(&message).trim_end());
+                    self.say(traceback.as_deref().unwrap_or(&message).trim_end());
                     match cell {
                         Some(_) if ours => return Ok(Ran::Done),
                         None if ours || reply_to.is_none() => return Ok(Ran::Over),
@@ -223,27 +299,37 @@ impl Prompt {
                     self.show(Stream::Stdout, &displayed(&parts))?;
                 }
                 Body::InputRequest { kind, prompt, data, schema, .. } => {
-                    let text = match (kind, &data) {
-                        (Kind::Input, _) => text::line(&prompt, 400),
-                        (Kind::Approval, data) => {
+                    let (call, prompt) = match kind {
+                        Kind::Input => (None, text::line(&prompt, 400)),
+                        Kind::Approval => {
                             let data = data.as_ref().and_then(|data| serde_json::from_str::<String>(data.text()).ok());
-                            may_it(&prompt, &data.unwrap_or_default()) + " "
+                            (Some(Call::read(&prompt, &data.unwrap_or_default())), "yes or no: ".to_owned())
                         }
-                        (Kind::Promise, data) => data.as_ref().map_or("", Json::text).to_owned() + " JSON: ",
+                        Kind::Promise => {
+                            let data = data.as_ref().map_or("", Json::text);
+                            (None, format!("{} JSON: ", text::line(data, 400)))
+                        }
                     };
-                    self.answer(Question { id: asked, kind, text, has_schema: schema.is_some() });
+                    let question = Question { id: asked, kind, call, prompt, has_schema: schema.is_some() };
+                    if let Some(ran) = self.answer(question) {
+                        return Ok(ran);
+                    }
                 }
-                Body::CapabilityRequest { capability, message, .. } => complain(&format!(
-                    "{capability} is asked {}; answer with: everstep promise resolve {asked} JSON",
-                    text::line(message.text(), 200)
+                Body::CapabilityRequest { capability, message, .. } => self.say(&format!(
+                    "{} is asked {}; answer with: everstep promise resolve {asked} JSON{}",
+                    text::line(&capability, 200),
+                    text::line(message.text(), 200),
+                    self.with.place.option()
                 )),
+                Body::Notice { message } => self.say(&message),
                 Body::Ready { .. } | Body::Result { .. } | Body::Denied { .. } => {}
             }
         }
         Ok(Ran::Over)
     }
 
-    fn show(&self, stream: Stream, shown: &str) -> Result<(), Failure> {
+    fn show(&mut self, stream: Stream, shown: &str) -> Result<(), Failure> {
+        self.in_line = if shown.is_empty() { self.in_line } else { !shown.ends_with('\n') };
         let shown = if self.terminal { text::printed(shown) } else { shown.into() };
         let written = match stream {
             Stream::Stdout => {
@@ -255,26 +341,111 @@ impl Prompt {
         written.map_err(Failure::io("cannot write what the session shows"))
     }
 
+    /// Ends half a line, and what a guest has set on the terminal.
+    fn begin_line(&mut self) {
+        let end = if std::mem::take(&mut self.in_line) && self.terminal { "\n" } else { "" };
+        let reset = if self.terminal { text::RESET } else { "" };
+        let mut stdout = std::io::stdout().lock();
+        // What cannot be written is told when something is shown.
+        let _ = write!(stdout, "{reset}{end}").and_then(|()| stdout.flush());
+    }
+
+    /// A line of the host.
+    fn say(&mut self, line: &str) {
+        self.begin_line();
+        complain(line);
+    }
+
     /// Has the person answer.
-    fn answer(&mut self, question: Question) {
+    fn answer(&mut self, question: Question) -> Option<Ran> {
+        if let Some(call) = &question.call {
+            self.say(&asked(&question.id, call, &self.with.place.option()));
+            if !self.attended {
+                return self.leave_undecided(&question.id);
+            }
+        }
         let value = loop {
-            let Ok(line) = self.editor.readline(&question.text) else {
+            let Ok(line) = self.typed(&question.prompt) else {
                 // The question is given up, and the cell with it.
-                return self.send(Request::Interrupt(Plain { id: fresh() }));
+                return self.with.insistence.interrupt(&self.with.ask).then_some(Ran::Left);
             };
-            match answer_to(&question, &line) {
-                Ok(value) => break Some(value),
-                Err(why) => complain(&why),
+            match &question.call {
+                Some(call) if line.trim() == SHOW => self.say(&format!("{}\n{}", call.all(), may_it(&question.id))),
+                _ => match answer_to(&question, &line) {
+                    Ok(value) => break Some(value),
+                    Err(why) => self.say(&why),
+                },
             }
         };
+        self.with.insistence.forget();
         let request_id = question.id.clone();
         self.question = Some(question);
         self.send(Request::InputResponse(Response { id: fresh(), request_id, value, error: None }));
+        None
+    }
+
+    /// What stands in a file or comes through a pipe was written before the question, so it decides on no call.
+    fn leave_undecided(&mut self, id: &str) -> Option<Ran> {
+        let option = self.with.place.option();
+        if self.with.place.folder().is_ok() {
+            self.say(&format!(
+                "standard input is no terminal, so it does not decide; decide with: everstep promise approve {id}{option} (or deny)"
+            ));
+            return None;
+        }
+        self.say("standard input is no terminal, so it does not decide, and nobody else reaches a store in memory (--store DIR)");
+        self.with.insistence.interrupt(&self.with.ask).then_some(Ran::Left)
+    }
+
+    /// What is typed after the prompt stands there: what was typed before was for something else.
+    fn typed(&mut self, prompt: &str) -> rustyline::Result<String> {
+        self.begin_line();
+        if !self.attended {
+            return self.editor.readline(prompt);
+        }
+        let mut stdout = std::io::stdout().lock();
+        write!(stdout, "{prompt}").and_then(|()| stdout.flush())?;
+        drop(stdout);
+        forget_typed();
+        // An answer is no line of Python to be brought back.
+        self.editor.set_auto_add_history(false);
+        let line = self.editor.readline(prompt);
+        self.editor.set_auto_add_history(true);
+        line
     }
 
     fn send(&self, request: Request) {
         // A session that has ended says so by itself.
-        let _ = self.ask.send(Ok(request));
+        let _ = self.with.ask.send(Ok(request));
+    }
+}
+
+impl Ran {
+    /// The exit code if the prompt ends here.
+    fn exit(self) -> Option<Exit> {
+        match self {
+            Self::Done | Self::Incomplete => None,
+            Self::Exit(code) => Some(if code == 0 { Exit::Done } else { Exit::Program(code) }),
+            Self::Left => Some(Exit::Interrupted),
+            Self::Over => Some(Exit::Halted),
+        }
+    }
+}
+
+/// What `SystemExit` means to whoever started the program, as Python has it: a number is the exit code, nothing is success, and everything
+/// else is told.
+fn exit_code(message: &str) -> u8 {
+    match message {
+        "" | "None" | "False" => 0,
+        "True" => 1,
+        // The exit code of a process has eight bits.
+        _ => message.parse::<i128>().map_or_else(
+            |_| {
+                complain(message);
+                1
+            },
+            |number| u8::try_from(number & 0xff).unwrap_or(1),
+        ),
     }
 }
 
@@ -296,4 +467,15 @@ fn answer_to(question: &Question, line: &str) -> Result<Json, String> {
 /// Where lines are kept that were typed.
 fn history_file() -> Option<PathBuf> {
     user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("everstep/python_history"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_ends_with_the_exit_code_that_python_would_have() {
+        let codes = ["", "None", "0", "3", "256", "-1", "True", "not today"].map(exit_code);
+        assert_eq!(codes, [0, 0, 0, 3, 0, 255, 1, 1]);
+    }
 }

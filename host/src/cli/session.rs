@@ -2,6 +2,7 @@
 
 use super::place::{CacheArg, NetworkArg, Place, Settings, WarmArg};
 use super::run::told;
+use super::signals::Signals;
 use super::watch::{block_on, serve};
 use super::{Exit, Failure, Outcome, complain, exec, json_line, print};
 use crate::control::Server;
@@ -78,7 +79,7 @@ impl Placed {
         if let Some(file) = file.filter(|_| !grants_session(&policy)) {
             return Err(Failure::usage(format!(
                 "{} does not grant what a session is driven by; add [[capability]] name = \"session\"",
-                file.display()
+                everstep::visible::path(file)
             )));
         }
         store.check_out_of_reach(&policy)?;
@@ -112,12 +113,13 @@ pub(crate) fn run(args: Args) -> Outcome {
         let write = move |message| write(&message).unwrap_or_else(|failure| drop(fail.send(failure)));
         let mut session = Session::open(host, feed, run, write).await?;
         complain_of_disregarded(&session, &id, &place);
-        let mut requests = read(most);
+        let (mut requests, mut signals) = (read(most), Signals::start(false)?);
         tokio::select! {
             biased;
             Some(failure) = failures.recv() => return Err(failure),
             served = session.serve(&mut requests) => served?,
             () = client_gone() => {}
+            exit = signals.end() => return Ok(exit),
         }
         // What was to be said at the end counts as well.
         failures.try_recv().map_or(Ok(Exit::Done), Err)

@@ -142,7 +142,7 @@ pub(super) fn table(
     Ok(rows.end())
 }
 
-fn cells(step: &StepView) -> [String; 7] {
+pub(super) fn cells(step: &StepView) -> [String; 7] {
     let rule = if step.rule.is_empty() { String::new() } else { format!(" ({})", text::line(&step.rule, 40)) };
     let outcome = match &step.outcome {
         StepOutcome::Pending => "pending".to_owned(),

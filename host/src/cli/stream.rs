@@ -1,9 +1,9 @@
 //! Output of any length, written while it is made.
 
-use super::text::Table;
+use super::text::{self, Table};
 use super::{Failure, json_line};
 use serde::Serialize;
-use std::io::{ErrorKind, StdoutLock, Write};
+use std::io::{ErrorKind, IsTerminal, StdoutLock, Write};
 use std::ops::ControlFlow;
 
 /// Standard output, up to the moment in which nobody reads it any more, which is no error, or in which it cannot be written. A command
@@ -36,7 +36,9 @@ const CHUNK: usize = 1 << 16;
 
 impl Stream {
     pub(crate) fn start() -> Self {
-        Self { stdout: std::io::stdout().lock(), text: String::new(), end: None }
+        let stdout = std::io::stdout().lock();
+        let text = if stdout.is_terminal() { text::RESET } else { "" };
+        Self { stdout, text: text.to_owned(), end: None }
     }
 
     /// Writes a text. Breaks once nothing more is written.

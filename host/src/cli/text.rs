@@ -109,7 +109,7 @@ pub(crate) fn shell(word: &str) -> Cow<'_, str> {
 pub(crate) fn shell_path(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     let here = if bytes.starts_with(b"-") { "./" } else { "" };
-    match path.to_str().filter(|text| !text.chars().any(is_control)) {
+    match path.to_str().filter(|text| is_seen(text)) {
         Some(text) => shell(&format!("{here}{text}")).into_owned(),
         None => {
             let escaped = bytes.iter().map(|byte| match byte {

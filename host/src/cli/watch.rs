@@ -1,9 +1,11 @@
 //! Follows executions to their end: says what they wait for, how far they are, and stops at a signal.
 
-use super::ask::{Answered, Asker, put};
+use super::approval::Call;
+use super::ask::{APPROVAL, Asker, put};
 use super::console::{Console, Style};
 use super::piped::{Line, Piped};
 use super::place::{NetworkArg, Place, Settings};
+use super::signals::{Came, Signals};
 use super::{Exit, Failure, complain, report, text, unwritten};
 use crate::control::Server;
 use everstep::store::{Execution, PendingPromise, State};
@@ -12,7 +14,6 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
@@ -43,10 +44,9 @@ pub(crate) struct Session {
     announced: HashSet<PromiseId>,
     /// The same of what has halted.
     halted: HashSet<ExecutionId>,
-    interrupt: Signal,
-    terminate: Signal,
-    /// Has the ceiling read again; none without one.
-    reload: Option<(Signal, NetworkArg)>,
+    signals: Signals,
+    /// Where the ceiling is read.
+    network: NetworkArg,
 }
 
 /// How watching ended.
@@ -57,31 +57,21 @@ pub(crate) enum Watched {
     Stopped(Exit),
 }
 
-async fn hung_up(reload: &mut Option<(Signal, NetworkArg)>) {
-    match reload {
-        Some((signal, _)) => drop(signal.recv().await),
-        None => std::future::pending().await,
-    }
-}
-
 impl Session {
     /// Starts a host whose output goes to a console of this style, and its control socket.
     pub(crate) fn start(place: Place, settings: Settings, style: Style) -> Result<Self, Failure> {
-        let cannot = |what: &'static str| Failure::io(what);
-        let console = Console::start(style).map_err(cannot("cannot start a thread"))?;
+        let console = Console::start(style).map_err(Failure::io("cannot start a thread"))?;
         let sink = console.clone();
         let (ask, asked) = unbounded_channel();
         let builder = settings.host(&place)?.on_output(move |output| sink.output(output));
         // A session that has ended asks nobody.
         let host = builder.on_question(move |promise| drop(ask.send(promise))).build()?;
-        let interrupt = signal(SignalKind::interrupt()).map_err(cannot("cannot handle signals"))?;
-        let terminate = signal(SignalKind::terminate()).map_err(cannot("cannot handle signals"))?;
-        let reload = signal(SignalKind::hangup()).map_err(cannot("cannot handle signals"))?;
-        let reload = settings.network.ceiling.is_some().then_some((reload, settings.network));
+        let signals = Signals::start(settings.network.ceiling.is_some())?;
+        let network = settings.network;
         let server = serve(&place, &host, |warning| console.note(warning));
         let (json, started) = (style.json, now());
         let (announced, halted) = (HashSet::new(), HashSet::new());
-        let asker = if json { None } else { Asker::start() };
+        let asker = if json { None } else { Asker::start(&console, &place) };
         let (stays, piped) = (false, None);
         Ok(Self {
             host,
@@ -96,9 +86,8 @@ impl Session {
             started,
             announced,
             halted,
-            interrupt,
-            terminate,
-            reload,
+            signals,
+            network,
         })
     }
 
@@ -134,9 +123,10 @@ impl Session {
                     }
                 }
                 _ = tick.tick() => self.look(&running),
-                () = hung_up(&mut self.reload) => self.read_ceiling(),
-                _ = self.interrupt.recv() => return Watched::Stopped(Exit::Interrupted),
-                _ = self.terminate.recv() => return Watched::Stopped(Exit::Terminated),
+                came = self.signals.next() => match came {
+                    Came::Reload => self.read_ceiling(),
+                    Came::End(exit) => return Watched::Stopped(exit),
+                },
             }
         }
     }
@@ -174,15 +164,14 @@ impl Session {
             return self.console.note(put(promise));
         }
         match self.asker.as_mut().filter(|_| matches!(promise.kind.as_str(), "input" | "approval")) {
-            Some(asker) => asker.add(promise).into_iter().for_each(|question| self.console.note(question)),
+            Some(asker) => asker.add(promise),
             None => self.console.note(waiting(promise, &self.place)),
         }
     }
 
     /// Reads the ceiling again; one that cannot be read leaves the old one.
     fn read_ceiling(&self) {
-        let Some((_, network)) = &self.reload else { return };
-        match network.ceiling() {
+        match self.network.ceiling() {
             Ok(policy) => {
                 self.host.set_ceiling(policy);
                 self.console.note("the ceiling was read again");
@@ -193,10 +182,8 @@ impl Session {
 
     /// Answers the question that was put.
     async fn take_answer(&mut self, line: &str) {
-        let Some(asker) = &mut self.asker else { return };
-        match asker.answer(&self.host, line).await {
-            Answered::Yes(next) => next.into_iter().for_each(|question| self.console.note(question)),
-            Answered::No(why) => self.console.note(why),
+        if let Some(asker) = &mut self.asker {
+            asker.answer(&self.host, line).await;
         }
     }
 
@@ -211,8 +198,7 @@ impl Session {
     pub(crate) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Exit> {
         tokio::select! {
             done = work => Ok(done),
-            _ = self.interrupt.recv() => Err(Exit::Interrupted),
-            _ = self.terminate.recv() => Err(Exit::Terminated),
+            exit = self.signals.end() => Err(exit),
         }
     }
 
@@ -236,7 +222,7 @@ impl Session {
 
     /// The end by a signal: everything stays as the store has it.
     pub(crate) fn stopped(self, exit: Exit, resume: &str) -> Exit {
-        let kind = if exit == Exit::Terminated { "terminated" } else { "interrupted" };
+        let kind = exit.signal();
         let message = match self.place {
             Place::Memory => "the memory store ends here, and nothing of it can be resumed".to_owned(),
             Place::Folder(_) => format!("what was recorded is kept; go on with: {resume}"),
@@ -262,8 +248,9 @@ impl Session {
         let pending: Vec<_> = promises.iter().filter(|promise| concerns(running, promise)).collect();
         pending.iter().for_each(|promise| self.announce(promise));
         self.piped.iter_mut().for_each(|piped| piped.keep(&promises));
-        let next = self.asker.as_mut().and_then(|asker| asker.keep(&promises));
-        next.into_iter().for_each(|question| self.console.note(question));
+        if let Some(asker) = &mut self.asker {
+            asker.keep(&promises);
+        }
         for id in running {
             self.look_for_halted(id);
         }
@@ -311,7 +298,7 @@ pub(super) fn serve(place: &Place, host: &Everstep, note: impl FnOnce(String)) -
         Err(error) => {
             note(format!(
                 "warning: no control socket in {}: {error}; promises of this store can be settled once this host ends",
-                dir.display()
+                everstep::visible::path(dir)
             ));
             None
         }
@@ -323,22 +310,22 @@ async fn wait(handle: Handle) -> (ExecutionId, Result<Report, Failure>) {
 }
 
 /// What is waited for, and how to answer.
-fn waiting(promise: &PendingPromise, place: &Place) -> String {
+pub(super) fn waiting(promise: &PendingPromise, place: &Place) -> String {
     let PendingPromise { id, kind, subject, data, .. } = promise;
-    let asked = if subject.is_empty() { data.as_deref().unwrap_or_default() } else { subject };
-    let asked = if asked.is_empty() { String::new() } else { format!(" {}", text::line(asked, 120)) };
+    let option = place.option();
+    let is_call = kind == APPROVAL;
+    let asked = if is_call {
+        format!("\n{}", Call::of(promise).shown(&format!("everstep promise show {id}{option}")))
+    } else {
+        let asked = if subject.is_empty() { data.as_deref().unwrap_or_default() } else { subject };
+        if asked.is_empty() { String::new() } else { format!(" {}", text::line(asked, 120)) }
+    };
     let how = match place {
         Place::Memory => {
             "nobody can answer it here: another process reaches a store in a folder only (--store DIR)".into()
         }
-        Place::Folder(_) if kind == "approval" => {
-            let option = place.option();
-            format!(
-                "{}\n  decide with: everstep promise approve {id}{option} (or deny)",
-                text::line(data.as_deref().unwrap_or_default(), 2000)
-            )
-        }
-        Place::Folder(_) => format!("answer with: everstep promise resolve {id} JSON{}", place.option()),
+        Place::Folder(_) if is_call => format!("decide with: everstep promise approve {id}{option} (or deny)"),
+        Place::Folder(_) => format!("answer with: everstep promise resolve {id} JSON{option}"),
     };
     format!("waiting for {id} ({kind}){asked}\n  {how}")
 }

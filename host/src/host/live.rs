@@ -36,6 +36,8 @@ pub(super) struct Live {
     activity: Arc<Activity>,
     /// Executions that go on interrupted.
     taken_back: Mutex<HashSet<ExecutionId>>,
+    /// The last step that this has left of each, until somebody has asked.
+    left: Mutex<HashMap<ExecutionId, u64>>,
     /// Executions that others have called, and that have halted here and not been resumed since.
     halted: Mutex<BTreeSet<ExecutionId>>,
     /// The address of the worker group of this host.
@@ -76,8 +78,9 @@ pub(super) enum Claimed {
 impl Live {
     pub(super) fn new(target: Arc<str>, notes: UnboundedSender<Note>) -> Self {
         let (held, freed, outcomes, roots) = (Mutex::default(), Notify::new(), Mutex::default(), Mutex::default());
-        let (activity, taken_back, halted) = (Arc::default(), Mutex::default(), Mutex::default());
-        Self { held, freed, outcomes, roots, activity, taken_back, halted, target, notes }
+        let (activity, taken_back, left, halted) =
+            (Arc::default(), Mutex::default(), Mutex::default(), Mutex::default());
+        Self { held, freed, outcomes, roots, activity, taken_back, left, halted, target, notes }
     }
 
     /// How many entries there are of executions, of whatever kind: a host that stays keeps none of what has ended.
@@ -187,9 +190,15 @@ impl Live {
         lock(&self.halted).iter().filter(|halted| *halted != id && halted.is_within(id)).cloned().collect()
     }
 
-    /// Notes that an execution goes on interrupted.
-    pub(super) fn note_taken_back(&self, id: &ExecutionId) {
+    /// Notes that an execution goes on interrupted, after this step.
+    pub(super) fn note_taken_back(&self, id: &ExecutionId, step: u64) {
         lock(&self.taken_back).insert(id.clone());
+        lock(&self.left).insert(id.clone(), step);
+    }
+
+    /// The last step that this has left; told once.
+    pub(super) fn taken_back_to(&self, id: &ExecutionId) -> Option<u64> {
+        lock(&self.left).remove(id)
     }
 
     /// Whether it does; said once.
@@ -205,6 +214,7 @@ impl Live {
 
     /// Tells whoever waits what an execution came to.
     pub(super) fn tell(&self, id: &ExecutionId, outcome: Result<Report, Arc<super::Error>>) {
+        lock(&self.left).remove(id);
         if let Some(sender) = lock(&self.outcomes).remove(id) {
             sender.send_replace(Some(outcome));
         }

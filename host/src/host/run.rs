@@ -526,12 +526,13 @@ impl Everstep {
             Err(_) => Err(self.give_up(&bridge).await),
         };
         let (id, version) = (bridge.id.clone(), bridge.claim.version);
+        let last = bridge.state().next.saturating_sub(1);
         drop(bridge);
         let live = Arc::clone(&self.inner.live);
         let outcome = match ended {
             Ok(Concluded::GoOn) => return self.go_on(claim, id, patience),
             Ok(Concluded::TakenBack) => {
-                live.note_taken_back(&id);
+                live.note_taken_back(&id, last);
                 return self.go_on(claim, id, patience);
             }
             Ok(Concluded::Over(report)) => Ok(report),

@@ -133,6 +133,11 @@ impl Everstep {
         Ok(())
     }
 
+    /// The last step that an interruption has left of what a guest had done, if it was taken back since this was asked last.
+    pub(crate) fn taken_back_to(&self, id: &ExecutionId) -> Option<u64> {
+        self.inner.live.taken_back_to(id)
+    }
+
     /// Ends an execution and everything that it has called. Returns once that is durable, and nothing of it runs any more in this host:
     /// effects that have begun are over or dropped, and a guest that asked for it has had its time to clean up, if it can still be run.
     ///

@@ -359,7 +359,8 @@ impl Session {
         }
         if promise.kind == "request" && promise.subject == CAPABILITY && id.execution == self.id {
             if self.prompted.is_none_or(|last| last < id.number) {
-                self.prompted = Some(id.number);
+                let began = self.prompted.replace(id.number);
+                self.tell_what_was_taken_back(began);
                 self.prompt_for(id, promise.data.as_deref().unwrap_or_default()).await;
             }
             return;
@@ -385,6 +386,19 @@ impl Session {
         self.open.insert(id.clone(), asked);
         let reply_to = self.running.as_ref().map(|cell| cell.id.clone());
         (self.say)(Message { id: id.to_string(), execution_id: id.execution.to_string(), reply_to, body });
+    }
+
+    /// What an interruption has undone of a cell that computed and called nothing; it began with step `began`.
+    fn tell_what_was_taken_back(&mut self, began: Option<u64>) {
+        let Some(step) = self.host.taken_back_to(&self.id) else { return };
+        let to = if began.is_some_and(|began| step <= began) {
+            "its beginning: nothing that it did remains".to_owned()
+        } else {
+            format!("its last call, step {}: what it did after that is undone", self.id.promise(step))
+        };
+        let message = format!("the interruption has taken the cell back to {to}");
+        let cell = self.running.as_ref().map(|cell| cell.id.clone());
+        self.tell(cell, Body::Notice { message });
     }
 
     /// The guest asks for a cell, and tells what became of the last one. Of a cell that was not handed to it, it can tell nothing; and who

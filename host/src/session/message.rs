@@ -198,6 +198,11 @@ pub enum Body {
         #[serde(skip_serializing_if = "Option::is_none")]
         cell: Option<u64>,
     },
+    /// Something of the host that a person should know, such as what an interruption has taken back.
+    Notice {
+        /// In words.
+        message: String,
+    },
     /// The policy has denied a call. The cell may have handled that.
     Denied {
         /// The interface and function, such as `files.read`.

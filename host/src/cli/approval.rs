@@ -1,0 +1,144 @@
+//! A call that waits for approval, as a person reads it: what decides first, and whole; then the rest, with the number of bytes that a cut
+//! leaves out.
+
+use super::text;
+use everstep::store::PendingPromise;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The arguments that decide, in this order; they have bounds of their own, and are never cut.
+const DECIDE: [&str; 6] = ["method", "url", "capability", "function", "target", "path"];
+/// Characters of each of the other arguments, unless all is asked for.
+const LONGEST: usize = 1_000;
+
+/// What is asked about.
+pub(super) struct Call {
+    /// Capability, method, URL, path or function.
+    decides: String,
+    /// The other arguments, each with its name.
+    rest: Vec<(String, String)>,
+}
+
+/// What the host keeps of it.
+#[derive(Deserialize)]
+struct Data {
+    capability: String,
+    arguments: BTreeMap<String, Value>,
+    #[serde(default)]
+    digest: String,
+}
+
+impl Call {
+    pub(super) fn of(promise: &PendingPromise) -> Self {
+        Self::read(&promise.subject, promise.data.as_deref().unwrap_or_default())
+    }
+
+    /// What the store has written by another host may be of another form; then it is shown as it is.
+    pub(super) fn read(subject: &str, data: &str) -> Self {
+        let Ok(Data { capability, mut arguments, digest }) = serde_json::from_str::<Data>(data) else {
+            return Self { decides: whole(subject), rest: vec![("data".to_owned(), data.to_owned())] };
+        };
+        let decide = DECIDE.iter().filter_map(|name| Some((*name, arguments.remove(*name)?)));
+        let decide = decide.filter(|(_, value)| !value.is_null()).map(|(name, value)| match name {
+            // Neither has a space in it.
+            "method" | "url" => plain(&value),
+            _ => value.to_string(),
+        });
+        let decides: Vec<String> = std::iter::once(capability).chain(decide).filter(|part| !part.is_empty()).collect();
+        let rest = arguments.into_iter().map(|(name, value)| (name, plain(&value)));
+        let rest = rest.chain([("digest".to_owned(), digest)]).filter(|(_, value)| !value.is_empty());
+        Self { decides: whole(&decides.join(" ")), rest: rest.collect() }
+    }
+
+    /// What decides, in one line.
+    pub(super) fn decides(&self) -> &str {
+        &self.decides
+    }
+
+    /// The other arguments in one line of at most `longest` characters, and how many bytes that leaves out.
+    pub(super) fn rest(&self, longest: usize) -> (String, usize) {
+        let rest: Vec<_> = self.rest.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        text::cut(&rest.join("; "), longest)
+    }
+
+    /// A line for what decides and for each other argument. `all` says where to read what is cut.
+    pub(super) fn shown(&self, all: &str) -> String {
+        let mut shown = format!("  {}", self.decides);
+        let mut missing = 0;
+        for (name, value) in &self.rest {
+            let (line, cut) = text::cut(value, LONGEST);
+            let cut_off = if cut == 0 { String::new() } else { format!("... ({cut} of {} bytes more)", value.len()) };
+            shown.push_str(&format!("\n  {}: {line}{cut_off}", whole(name)));
+            missing += cut;
+        }
+        if missing > 0 {
+            shown.push_str(&format!("\n  {missing} bytes are left out here; all of it: {all}"));
+        }
+        shown
+    }
+
+    /// All of it.
+    pub(super) fn all(&self) -> String {
+        let rest = self.rest.iter().map(|(name, value)| format!("\n  {}: {}", whole(name), whole(value)));
+        std::iter::once(format!("  {}", self.decides)).chain(rest).collect()
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn whole(text: &str) -> String {
+    text::line(text, usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(body: &str) -> Call {
+        let url = format!("https://bank.example.com:443/{}", "p/".repeat(3_000));
+        let arguments =
+            serde_json::json!({ "body": body, "headers": "a: b\n", "method": "POST", "url": url, "timeout": "" });
+        let data = serde_json::json!({ "capability": "http.fetch", "arguments": arguments, "digest": "blake3:00" });
+        Call::read("fetch POST bank.example.com:443", &data.to_string())
+    }
+
+    #[test]
+    fn what_decides_comes_first_and_whole_whatever_else_there_is() {
+        let shown = call(&"x".repeat(4_800)).shown("HERE");
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[0], format!("  http.fetch POST https://bank.example.com:443/{}", "p/".repeat(3_000)));
+        assert_eq!(lines[1], format!("  body: {}... (3800 of 4800 bytes more)", "x".repeat(1_000)));
+        assert_eq!(
+            lines[2..],
+            ["  headers: a: b\\n", "  digest: blake3:00", "  3800 bytes are left out here; all of it: HERE"]
+        );
+        let all = call(&"x".repeat(4_800)).all();
+        assert!(all.contains(&"x".repeat(4_800)) && !all.contains("bytes"), "{all}");
+    }
+
+    #[test]
+    fn a_name_cannot_pass_for_two() {
+        let data =
+            r#"{"capability":"functions.call","arguments":{"args":"[1]","target":null,"function":"pay\" \"a\u200b"}}"#;
+        assert_eq!(Call::read("", data).shown("HERE"), "  functions.call \"pay\\\" \\\"a\\u{200b}\"\n  args: [1]");
+    }
+
+    #[test]
+    fn no_argument_can_make_a_line_of_its_own() {
+        let shown = call("a\n  http.fetch GET https://other\u{2028}b\u{200b}").shown("HERE");
+        assert!(shown.contains("  body: a\\n  http.fetch GET https://other\\u{2028}b\\u{200b}\n"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_of_another_form_is_shown_as_it_is() {
+        let shown = Call::read("send it", "[1]").shown("HERE");
+        assert_eq!(shown, "  send it\n  data: [1]");
+    }
+}
