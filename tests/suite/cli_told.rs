@@ -105,7 +105,7 @@ fn a_command_whose_output_cannot_be_written_fails() {
         };
         let (code, _, said) = failed(args);
         assert!(code == 2 && said.contains(FULL), "{args:?}: {code} {said}");
-        if !["--help", "--version", "session"].contains(&args[0]) && args[..2] != ["policy", "schema"] {
+        if !["--help", "--version", "session"].contains(&args[0]) && args[args.len() - 1] != "schema" {
             // Done already, or not: what it would say is lost in both cases.
             let (code, _, said) = failed(&[*args, &["--json"]].concat());
             assert!(code == 2 && (said.contains(FULL) || said.contains("error: ")), "{args:?} --json: {code} {said}");
@@ -334,7 +334,7 @@ fn a_canceled_guest_that_cannot_clean_up_is_canceled() {
         for part in ["warning: x ended without the clean-up", "\"out\"", "No such file"] {
             assert!(said.contains(part), "{part}: {said}");
         }
-        assert!(!said.contains("create it") && !said.contains("error"), "nothing is to be done: {said}");
+        assert!(!said.contains("create it") && !said.contains("error: "), "nothing is to be done: {said}");
         if json {
             let done: Value = serde_json::from_str(&done).unwrap();
             assert_eq!((&done["canceled"], done["warnings"].as_array().unwrap().len()), (&json!("x"), 1), "{done}");
