@@ -395,7 +395,7 @@ fn print_rss(dir: &Path) -> Outcome<()> {
 mod nothing {
     use everstep::id::{Digest, ExecutionId};
     use everstep::store::record::{Promise, Schedule, Task};
-    use everstep::store::{Applied, Change, Error, Execution, ExecutionKey, PendingPromise, Store};
+    use everstep::store::{Applied, Change, Error, Execution, ExecutionKey, Lineage, PendingPromise, Store};
 
     pub(super) struct Nothing;
 
@@ -428,6 +428,9 @@ mod nothing {
         }
         fn offers(&self) -> Result<Vec<String>, Error> {
             Ok(Vec::new())
+        }
+        fn lineage(&self, _: &ExecutionId) -> Result<Lineage, Error> {
+            Ok(Lineage::default())
         }
         fn held(&self) -> Result<Vec<(String, u64)>, Error> {
             Ok(Vec::new())

@@ -92,6 +92,15 @@ impl Grants {
         self.ceiling.check(call, approved)
     }
 
+    /// What an execution shares with all that belongs to it, as far as the ceiling of the host goes.
+    pub(crate) fn lineage(&self) -> policy::Lineage {
+        let (own, ceiling) = (self.policy.limits.shared(), self.ceiling.policy());
+        match ceiling {
+            None => own,
+            Some(ceiling) => own.narrowed(&ceiling.limits.shared()),
+        }
+    }
+
     /// What no rule can allow, as the disk shows it now where the run has not changed it in memory: links and special files.
     ///
     /// # Errors
@@ -198,9 +207,12 @@ impl Ceiling {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = policy.map(Arc::new);
     }
 
+    fn policy(&self) -> Option<Arc<Policy>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn check(&self, call: &policy::Call<'_>, approved: bool) -> Result<(), GuestError> {
-        let ceiling = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(ceiling) = ceiling else { return Ok(()) };
+        let Some(ceiling) = self.policy() else { return Ok(()) };
         // Messages go over a connection that was checked.
         if let policy::Call::Ungranted | policy::Call::Message { .. } = call {
             return Ok(());

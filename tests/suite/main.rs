@@ -16,6 +16,7 @@ mod holding;
 mod hostile;
 mod http;
 mod kill;
+mod lineage;
 mod network;
 mod oracle;
 mod people;

@@ -12,8 +12,8 @@ use everstep::output::Output;
 use everstep::store::operation::{Operation, Settlement};
 use everstep::store::record::{self, Promise, PromiseState, Schedule, Task};
 use everstep::store::{
-    Applied, Change, Error as StoreError, Execution, ExecutionKey, FailureKind, FileStore, MemoryStore, PendingPromise,
-    State, Store,
+    Applied, Change, Error as StoreError, Execution, ExecutionKey, FailureKind, FileStore, Lineage, MemoryStore,
+    PendingPromise, State, Store,
 };
 use everstep::{Builder, Digest, Error, Everstep, ExecutionId, Patience, Policy, Report, Run, Scope, StepOutcome};
 use everstep_tests::faults::{self, Fault, Kind};
@@ -140,6 +140,10 @@ impl Store for CrashStore {
 
     fn offers(&self) -> Result<Vec<String>, StoreError> {
         self.inner.offers()
+    }
+
+    fn lineage(&self, root: &ExecutionId) -> Result<Lineage, StoreError> {
+        self.inner.lineage(root)
     }
 
     fn held(&self) -> Result<Vec<(String, u64)>, StoreError> {

@@ -53,10 +53,12 @@ impl Bridge {
         let mut state = self.state();
         let limits = &self.grants.policy.limits;
         state.cpu_us += used_us;
+        let kept_us = state.progress.cpu_us;
         if state.has_caught_up()? {
-            state.cpu_us = state.cpu_us.max(state.progress.cpu_us);
+            state.cpu_us = state.cpu_us.max(kept_us);
             state.progress.cpu_us = state.cpu_us;
             state.part.cpu_us += used_us;
+            self.descent.charge(&self.grants.lineage(), state.progress.cpu_us.saturating_sub(kept_us))?;
             if state.part.checkpoint.is_some()
                 && state.part.renews
                 && u128::from(state.part.cpu_us) > limits.cpu.as_micros()

@@ -11,6 +11,7 @@ mod checkpoint;
 mod effect;
 mod fault;
 mod interrupt;
+mod lineage;
 mod memo;
 mod pipeline;
 mod promises;
@@ -24,6 +25,7 @@ pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
 pub(crate) use effect::{Effect, Lost, Performed, Performing};
 pub(crate) use fault::{Divergence, Fault, Stop};
+pub(crate) use lineage::{Account, Descent};
 pub(crate) use memo::Recollection;
 pub(crate) use pipeline::Step;
 pub(crate) use promises::{About, Called, NewPromise, check_fit, fail_halted, halted};
@@ -60,6 +62,8 @@ pub(crate) struct Bridge {
     pub(crate) capabilities: Arc<Registry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) committer: Arc<Committer>,
+    /// What it belongs to, and shares a budget with.
+    pub(crate) descent: Descent,
     /// What it runs as: for the executions that it calls, and for its end.
     pub(crate) claim: TaskClaim,
     instances: Arc<Instances>,
@@ -133,6 +137,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) committer: Arc<Committer>,
     pub(crate) claim: TaskClaim,
+    pub(crate) descent: Descent,
     pub(crate) instances: Arc<Instances>,
     pub(crate) patience: Patience,
 }
@@ -143,7 +148,8 @@ const CLEANUP: Duration = Duration::from_secs(5);
 impl Bridge {
     /// The bridge of an execution that is in `state`.
     pub(crate) fn new(parts: Parts, state: State) -> Arc<Self> {
-        let Parts { id, function, seed, grants, capabilities, clock, committer, claim, instances, patience } = parts;
+        let Parts { id, function, seed, grants, capabilities, clock, committer, claim, descent, instances, patience } =
+            parts;
         let stopwatch = Stopwatch::new(grants.policy.limits.wall);
         Arc::new(Self {
             id,
@@ -154,6 +160,7 @@ impl Bridge {
             clock,
             committer,
             claim,
+            descent,
             instances,
             patience,
             stopwatch,

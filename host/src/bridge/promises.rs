@@ -171,6 +171,7 @@ impl Bridge {
         deadline_ms: Option<u64>,
     ) -> Change {
         tags.insert(tag::PARENT.to_owned(), self.id.to_string());
+        self.descent.mark(&mut tags);
         let id = self.id.promise(number).to_string();
         let new = StoredPromise { id, timeout_at: deadline_ms.unwrap_or(NEVER), param, tags };
         Change::operation(self.clock.now_ms(), Operation::PromiseCreate(new))
@@ -212,10 +213,15 @@ impl Bridge {
         let (invocation, target, policy) = self.invocation(called);
         let now_ms = self.clock.now_ms();
         let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
-        let (param, tags) = (invocation.param(), invocation.tags(&target));
+        let (param, mut tags) = (invocation.param(), invocation.tags(&target));
+        self.descent.mark_detached(&mut tags);
         let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
-        self.external(step, async |_| {
+        self.external(step, async |repeated| {
             shallow?;
+            // One that was made before a crash is counted.
+            if !repeated || self.committer.store().promise(&id).map_err(unavailable)?.is_none() {
+                self.descent.take(&self.grants.lineage(), true)?;
+            }
             if let Some(policy) = policy {
                 self.committer.submit([policy], Vec::new());
             }
@@ -485,7 +491,7 @@ impl Bridge {
         asked_ms.into_iter().chain(bound_ms).min()
     }
 
-    /// Whether another promise would be one too many.
+    /// Whether another promise would be one too many; if it is not, it counts.
     pub(super) fn no_room_for_promise(&self, state: &State, number: u64, role: Role) -> Option<GuestError> {
         if self.is_canceled() && state.cleans_up {
             return Some(GuestError::new(ErrorCode::Canceled, "the execution is canceled, and waits for nothing new"));
@@ -505,7 +511,10 @@ impl Bridge {
         if role == Role::External && state.waiting_outside() as u64 >= limits.pending_promises {
             return full("limits.pending_promises", limits.pending_promises);
         }
-        None
+        // Last, because it counts.
+        matches!(role, Role::External | Role::Child)
+            .then(|| self.descent.take(&self.grants.lineage(), role == Role::Child).err())
+            .flatten()
     }
 
     /// What was delivered for a promise.
@@ -628,7 +637,7 @@ pub(crate) fn check_fit(schema: Option<&str>, outcome: &Result<String, GuestErro
 fn detached_id(of: &ExecutionId, number: u64) -> String {
     let root = of.root();
     let hash = blake3::hash(of.promise(number).to_string().as_bytes()).to_hex();
-    let room = ExecutionId::LONGEST - 18;
+    let room = ExecutionId::LONGEST - store::DETACHED;
     format!("{}:d{}", &root[..root.len().min(room)], &hash[..16])
 }
 

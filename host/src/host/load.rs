@@ -2,14 +2,14 @@
 
 use super::component::Component;
 use super::{Error, Inner};
-use crate::bridge::{Bridge, Parts, Patience, State, TaskClaim};
+use crate::bridge::{Account, Bridge, Descent, Parts, Patience, State, TaskClaim};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::journal::{Committer, History, Journal};
 use crate::policy::{Limits, Policy};
-use crate::store::{Blob, Execution, ExecutionKey, MemoryStore, Progress};
+use crate::store::{self, Blob, Execution, ExecutionKey, Kinship, Lineage, MemoryStore, Progress};
 use crate::worker::{FunctionInfo, Loaded};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,8 +30,12 @@ pub(super) fn scratch_parts(
     let committer = Committer::unattended(Arc::new(MemoryStore::default()));
     let (clock, instances) = (Arc::clone(&inner.clock), Arc::clone(&inner.instances));
     let patience = Patience::None;
-    Parts { id, function, seed, grants, capabilities: Arc::default(), clock, committer, claim, instances, patience }
+    let (capabilities, descent) = (Arc::default(), Descent::alone(&id));
+    Parts { id, function, seed, grants, capabilities, clock, committer, claim, descent, instances, patience }
 }
+
+/// Lineages whose accounts are kept although none of their executions runs: reading one costs a look at all of them.
+const MAX_ACCOUNTS: usize = 1024;
 
 /// Blobs that are noted as kept.
 const MAX_KEPT: usize = 4096;
@@ -105,6 +109,39 @@ impl Inner {
         // Names and descriptions always serialise.
         self.engines.keep_functions(&loaded.component, &serde_json::to_vec(functions).unwrap_or_default());
         Ok(functions)
+    }
+
+    /// The place in its lineage of an execution that the store has; what is used of the budget is read there when nobody here knows it.
+    pub(super) fn descent(&self, id: &ExecutionId) -> Result<Descent, Error> {
+        let store = self.committer.store();
+        let tags = store.promise(id.as_str())?.map(|(promise, _)| promise.tags).unwrap_or_default();
+        let kinship = Kinship::of(id, &tags);
+        let account = self.account(&kinship.root, || store.lineage(&kinship.root))?;
+        Ok(Descent::new(account, kinship))
+    }
+
+    /// That of an execution that is about to be created: it is a root.
+    pub(super) fn root(&self, id: &ExecutionId) -> Result<Descent, Error> {
+        let account = self.account(id, || Ok(Lineage::default()))?;
+        Ok(Descent::new(account, Kinship::of(id, &BTreeMap::new())))
+    }
+
+    fn account(
+        &self,
+        root: &ExecutionId,
+        used: impl FnOnce() -> Result<Lineage, store::Error>,
+    ) -> Result<Arc<Account>, Error> {
+        // Locked while the store is read: two executions of one lineage have one account.
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(root) {
+            return Ok(Arc::clone(account));
+        }
+        let account = Arc::new(Account::new(root.clone(), used()?));
+        if accounts.len() >= MAX_ACCOUNTS {
+            accounts.retain(|_, account| Arc::strong_count(account) > 1);
+        }
+        accounts.insert(root.clone(), Arc::clone(&account));
+        Ok(account)
     }
 
     /// The blobs that the store is known to hold.

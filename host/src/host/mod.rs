@@ -26,7 +26,7 @@ pub use travel::{Fork, Replay, ReplayEnd};
 pub use view::{Executions, Following, Reader, StepOutcome, StepView};
 pub use work::Scope;
 
-use crate::bridge::Instances;
+use crate::bridge::{Account, Instances};
 use crate::capability::{Capability, Registry};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Compiling, Engines, Options, SPARE};
@@ -108,6 +108,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     grants: GrantsCache,
     components: Mutex<HashMap<(Digest, u64), Arc<Loaded>>>,
+    /// What lineages have used, by their roots.
+    accounts: Mutex<HashMap<ExecutionId, Arc<Account>>>,
     /// Blobs that the store is known to hold.
     kept: Mutex<HashSet<Digest>>,
     live: Arc<Live>,
@@ -355,6 +357,7 @@ impl Builder {
             clock: self.clock,
             grants: GrantsCache::new(private, self.network),
             components: Mutex::default(),
+            accounts: Mutex::default(),
             kept: Mutex::default(),
             live,
             instances: Arc::new(Instances::new(self.instances, self.keep_warm)),

@@ -5,7 +5,7 @@ use super::conclude::Concluded;
 use super::live::{Claim, Claimed, Live, Outcome, Running};
 use super::load::note_kept;
 use super::{Error, Everstep, StepOutcome, StepView};
-use crate::bridge::{Bridge, Notice, Parts, Patience, State, Stop, TaskClaim};
+use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, State, Stop, TaskClaim};
 use crate::capability::CLEAN_UP;
 use crate::clock;
 use crate::grants::Grants;
@@ -104,6 +104,7 @@ struct Activation {
     claim: Claim,
     execution: Execution,
     version: u64,
+    descent: Descent,
     component: Arc<Loaded>,
     grants: Arc<Grants>,
     state: State,
@@ -334,6 +335,7 @@ impl Everstep {
         };
         let execution = new_execution(run.id, invocation, now_ms, deadline_ms, inner.committer.store().fresh_key());
         let (mut state, then) = born(&execution)?;
+        let descent = inner.root(&execution.id)?;
         let operation = Operation::TaskCreate { pid: PID.to_owned(), ttl: NEVER, promise };
         let created = Change::Operation { now_ms, operation: Box::new(operation), then };
         state.attempts = 1;
@@ -349,7 +351,8 @@ impl Everstep {
             inner.committer.submit(blobs.into_iter().flatten().chain([created]), Vec::new())
         };
         let (component, patience) = (loaded, run.patience);
-        let activation = Activation { claim, execution, version: 1, component, grants, state, patience, permit: None };
+        let (version, permit) = (1, None);
+        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, permit };
         Ok(self.activate(activation))
     }
 
@@ -404,7 +407,8 @@ impl Everstep {
             inner.live.tell(&execution.id, Ok(Report::stored(&execution)));
             return Ok(None);
         };
-        let activation = Activation { claim, execution, version, component: loaded, grants, state, patience, permit };
+        let (descent, component) = (inner.descent(&execution.id)?, loaded);
+        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, permit };
         Ok(Some(self.activate(activation)))
     }
 
@@ -478,14 +482,15 @@ impl Everstep {
         let component = inner.load(&inner.stored_component(&execution)?, &grants).await?;
         let state = State { cleans_up: true, attempts: execution.attempts, ..inner.state(&execution)? };
         let (version, patience, permit) = (execution.attempts, Patience::None, None);
-        let activation = Activation { claim, execution, version, component, grants, state, patience, permit };
+        let descent = inner.descent(id)?;
+        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, permit };
         self.activate(activation);
         inner.live.let_go(id).await;
         Ok(())
     }
 
     fn activate(&self, activation: Activation) -> Arc<Bridge> {
-        let Activation { claim, execution, version, component, grants, state, patience, permit } = activation;
+        let Activation { claim, execution, version, descent, component, grants, state, patience, permit } = activation;
         let has_ended = execution.state.is_final();
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;
@@ -499,6 +504,7 @@ impl Everstep {
             clock: Arc::clone(&inner.clock),
             committer: Arc::clone(&inner.committer),
             claim: claimed,
+            descent,
             instances: Arc::clone(&inner.instances),
             patience,
         };

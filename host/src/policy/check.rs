@@ -13,7 +13,8 @@ use super::extends::{self, Checked, Places};
 use super::file::{self, At, ClockMode, File, Source};
 use super::units::{Count, Size, Span};
 use super::{
-    Access, AuditGrant, CapabilityGrant, ClockGrant, Error, FilesGrant, Limits, Policy, RandomGrant, SecretSource,
+    Access, AuditGrant, CapabilityGrant, ClockGrant, Error, FilesGrant, Limits, Lineage, Policy, RandomGrant,
+    SecretSource,
 };
 use super::{path, quoted, system};
 use std::collections::BTreeMap;
@@ -126,6 +127,8 @@ fn limits(
     };
     let (wall, cpu) = (time("wall", shape.wall, default.wall)?, time("cpu", shape.cpu, default.cpu)?);
     let session_cpu = time("session_cpu", shape.session_cpu, default.session_cpu)?;
+    let (shared, lineage) = (shape.lineage, &default.lineage);
+    let lineage_cpu = time("lineage.cpu", shared.cpu, lineage.cpu)?;
     let mut size = |key, value: Option<At<Size>>, default, range| {
         value.iter().for_each(|value| given(key, value.span()));
         bounded(source, key, value, |Size(bytes)| bytes, default, range)
@@ -155,6 +158,12 @@ fn limits(
         result,
         journal,
         pending_promises: count("pending_promises", shape.pending_promises, default.pending_promises),
+        lineage: Lineage {
+            executions: count("lineage.executions", shared.executions, lineage.executions),
+            cpu: lineage_cpu,
+            promises: count("lineage.promises", shared.promises, lineage.promises),
+            depth: count("lineage.depth", shared.depth, lineage.depth),
+        },
     })
 }
 

@@ -88,6 +88,23 @@ pub(super) struct Limits {
     pub(super) journal: Option<At<Size>>,
     /// Pending promises that somebody outside must settle.
     pub(super) pending_promises: Option<At<Count>>,
+    /// What the root and all that it has called or detached may use together.
+    #[serde(default)]
+    pub(super) lineage: Lineage,
+}
+
+/// The budget of all executions that belong together.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lineage {
+    /// Executions in all, the root among them.
+    pub(super) executions: Option<At<Count>>,
+    /// Computing time of all of them; when it is missing, no less than what one of them may use.
+    pub(super) cpu: Option<At<Span>>,
+    /// Promises that they have made for others to settle: questions, requests to clients, approvals and calls.
+    pub(super) promises: Option<At<Count>>,
+    /// How many calls one may be away from the root.
+    pub(super) depth: Option<At<Count>>,
 }
 
 /// Whether, and which, time the guest sees.

@@ -1,4 +1,4 @@
-//! `[limits]`: the budget of one execution, finite unless a limit is spelled out as `"unlimited"`.
+//! `[limits]`: the budget of one execution, and of all that belong together, finite unless a limit is spelled out as `"unlimited"`.
 
 use super::units;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,29 @@ pub struct Limits {
     /// Pending promises that somebody outside must settle.
     #[serde(with = "units::number")]
     pub pending_promises: u64,
+    /// What it, and all that belongs to it, may use together. Left out of the canonical form where nothing is said, so that a policy
+    /// from before these limits keeps its digest.
+    #[serde(default, skip_serializing_if = "Lineage::is_default")]
+    pub lineage: Lineage,
+}
+
+/// `[limits.lineage]`: the budget that an execution shares with all that belongs to it: the root, and whatever that has called or
+/// detached, directly or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lineage {
+    /// Executions in all, the root among them.
+    #[serde(with = "units::number")]
+    pub executions: u64,
+    /// Computing time of all of them; the default is no less than what one of them may use.
+    #[serde(with = "units::milliseconds")]
+    pub cpu: Duration,
+    /// Promises that they have made for others to settle: questions, requests to clients, approvals and calls.
+    #[serde(with = "units::number")]
+    pub promises: u64,
+    /// How many calls one may be away from the root.
+    #[serde(with = "units::number")]
+    pub depth: u64,
 }
 
 const MIB: u64 = 1 << 20;
@@ -74,11 +97,41 @@ impl Default for Limits {
             result: MIB,
             journal: 64 * MIB,
             pending_promises: 1024,
+            lineage: Lineage::default(),
         }
     }
 }
 
+impl Default for Lineage {
+    fn default() -> Self {
+        Self { executions: 10_000, cpu: Duration::from_secs(600), promises: 10_000, depth: 32 }
+    }
+}
+
+impl Lineage {
+    /// The lower of the two for each key.
+    pub(crate) fn narrowed(&self, other: &Self) -> Self {
+        Self {
+            executions: self.executions.min(other.executions),
+            cpu: self.cpu.min(other.cpu),
+            promises: self.promises.min(other.promises),
+            depth: self.depth.min(other.depth),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Limits {
+    /// The budget of a lineage, in which one execution may use all the computing time that it has, unless less is said.
+    pub fn shared(&self) -> Lineage {
+        let Lineage { cpu, .. } = self.lineage;
+        let cpu = if cpu == Lineage::default().cpu { cpu.max(self.cpu).max(self.session_cpu) } else { cpu };
+        Lineage { cpu, ..self.lineage.clone() }
+    }
+
     /// The lower of the two for each key.
     pub(super) fn narrowed(&self, other: &Self) -> Self {
         Self {
@@ -95,11 +148,12 @@ impl Limits {
             result: self.result.min(other.result),
             journal: self.journal.min(other.journal),
             pending_promises: self.pending_promises.min(other.pending_promises),
+            lineage: self.lineage.narrowed(&other.lineage),
         }
     }
 
     /// Each key as the file writes it, its kind, and its number: bytes, milliseconds, or how many.
-    pub(super) fn entries(&self) -> [(&'static str, Kind, u64); 13] {
+    pub(super) fn entries(&self) -> [(&'static str, Kind, u64); 17] {
         let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         [
             ("wall", Kind::Time, ms(self.wall)),
@@ -115,6 +169,10 @@ impl Limits {
             ("result", Kind::Size, self.result),
             ("journal", Kind::Size, self.journal),
             ("pending_promises", Kind::Count, self.pending_promises),
+            ("lineage.executions", Kind::Count, self.lineage.executions),
+            ("lineage.cpu", Kind::Time, ms(self.lineage.cpu)),
+            ("lineage.promises", Kind::Count, self.lineage.promises),
+            ("lineage.depth", Kind::Count, self.lineage.depth),
         ]
     }
 }

@@ -34,7 +34,7 @@ pub use ask::{AskRule, Remember, When};
 pub use decide::{Call, FileOperation, Verdict};
 pub use error::Error;
 pub use function::FunctionSection;
-pub use limits::Limits;
+pub use limits::{Limits, Lineage};
 pub use list::{Addressed, RuleList};
 pub use units::span;
 pub use usage::Usage;

@@ -18,6 +18,10 @@ const KIND: &str = "everstep:kind";
 const SUBJECT: &str = "everstep:subject";
 /// The JSON Schema of the answer.
 const SCHEMA: &str = "everstep:schema";
+/// The root of the lineage of an execution that is nobody's child, of what that calls, and of what these ask.
+const LINEAGE: &str = "everstep:lineage";
+/// How many calls such an execution is away from that root.
+const DEPTH: &str = "everstep:depth";
 /// The code of an error, beside the shape that workers in other languages know.
 const CODE: &str = "everstep:code";
 
@@ -32,6 +36,17 @@ pub struct Invocation {
     pub component: Digest,
     /// The policy that it runs under.
     pub policy: Digest,
+}
+
+/// The place of an execution among those that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinship {
+    /// The execution from which all of them come.
+    pub root: ExecutionId,
+    /// How many calls it is away from the root.
+    pub depth: u64,
+    /// Whether it was detached, or comes from one that was, so that its id does not tell the root.
+    pub is_detached: bool,
 }
 
 /// The shape of a parameter that workers in every language write and read.
@@ -115,6 +130,47 @@ impl Invocation {
         Some(Self { function: parameter.func, args: parameter.args.get().to_owned(), component, policy })
     }
 }
+
+impl Kinship {
+    /// The place of the execution with that id, whose promise has these tags.
+    pub fn of(id: &ExecutionId, tags: &BTreeMap<String, String>) -> Self {
+        let depth = tags.get(DEPTH).and_then(|depth| depth.parse().ok());
+        match (tags.get(LINEAGE).and_then(|root| root.parse().ok()), depth) {
+            (Some(root), Some(depth)) => Self { root, depth, is_detached: true },
+            _ => {
+                let mut root = id.clone();
+                let mut depth = 0;
+                while let Some(parent) = root.parent() {
+                    (root, depth) = (parent.execution, depth + 1);
+                }
+                Self { root, depth, is_detached: false }
+            }
+        }
+    }
+
+    /// The place of what an execution here calls or detaches.
+    #[must_use]
+    pub fn below(&self) -> Self {
+        Self { depth: self.depth.saturating_add(1), ..self.clone() }
+    }
+
+    /// The tags of a promise in this place, for one whose id does not tell it.
+    pub fn tags(&self) -> [(String, String); 2] {
+        [(LINEAGE, self.root.to_string()), (DEPTH, self.depth.to_string())]
+            .map(|(name, value)| (name.to_owned(), value))
+    }
+
+    /// The ids among which those of a lineage are: of the children of the root, and of what was detached, which are told by their tags
+    /// from others there.
+    pub(super) fn ranges(root: &ExecutionId) -> [(String, String); 2] {
+        let root = root.as_str();
+        let cut = &root[..root.len().min(ExecutionId::LONGEST - DETACHED)];
+        [(format!("{root}."), format!("{root}/")), (format!("{cut}:"), format!("{cut};"))]
+    }
+}
+
+/// What the id of a detached execution has behind a part of the id of the root that detached it.
+pub(crate) const DETACHED: usize = 18;
 
 impl Asked {
     /// What a promise carries to ask it.

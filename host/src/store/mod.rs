@@ -24,7 +24,8 @@ mod tests;
 pub use blob::Blob;
 pub use error::Error;
 pub use file::FileStore;
-pub use invocation::{Asked, Invocation, PendingPromise};
+pub(crate) use invocation::DETACHED;
+pub use invocation::{Asked, Invocation, Kinship, PendingPromise};
 pub(crate) use invocation::{outcome_of, value_of};
 pub use memory::MemoryStore;
 pub use query::{Order, Part, Place, Query};
@@ -81,6 +82,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// All pending promises that somebody outside may settle, oldest first.
     fn promises(&self) -> Result<Vec<PendingPromise>, Error>;
+
+    /// What a root and all that belongs to it have made and computed.
+    fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error>;
 
     /// The ids of the pending tasks, in order.
     fn offers(&self) -> Result<Vec<String>, Error>;
@@ -234,6 +238,17 @@ pub struct Progress {
     pub cpu_us: u64,
     /// The last change, in milliseconds since the Unix epoch.
     pub updated_ms: u64,
+}
+
+/// What a root and all that it has called or detached, directly or not, have made and computed so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// Executions, the root among them.
+    pub executions: u64,
+    /// Promises that they have made for others to settle: questions, and calls.
+    pub promises: u64,
+    /// CPU time, in microseconds.
+    pub cpu_us: u64,
 }
 
 /// The states of an execution.

@@ -2,12 +2,12 @@
 
 use super::{audit, files, grants, narrowed, quotas};
 use crate::hostile::{floods, memory, time};
-use crate::{approvals, http, session, websocket};
+use crate::{approvals, http, lineage, session, websocket};
 use everstep::policy::tools;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const KEYS: [(&str, fn()); 65] = [
+const KEYS: [(&str, fn()); 69] = [
     ("limits.wall", time::the_wall_limit_ends_what_runs_and_not_what_waits),
     ("limits.cpu", time::a_loop_ends_at_the_cpu_limit),
     ("limits.session_cpu", session::a_cell_at_a_limit_is_ended_and_the_session_has_limits_of_its_own),
@@ -21,6 +21,10 @@ const KEYS: [(&str, fn()); 65] = [
     ("limits.result", floods::a_result_is_no_larger_than_the_policy_allows),
     ("limits.journal", floods::the_journal_ends_at_the_limit),
     ("limits.pending_promises", floods::promises_for_people_end_at_the_limit),
+    ("limits.lineage.executions", lineage::what_detaches_itself_without_end_ends_at_the_budget_of_its_lineage),
+    ("limits.lineage.cpu", lineage::children_do_not_multiply_the_computing_time_of_their_root),
+    ("limits.lineage.promises", lineage::neither_a_crash_nor_a_resume_refills_the_budget_of_a_lineage),
+    ("limits.lineage.depth", lineage::calls_and_detached_executions_count_by_their_distance_from_the_root),
     ("env", grants::the_environment_is_that_of_the_policy_and_nothing_else),
     ("clock.mode", grants::the_clock_is_absent_frozen_or_recorded),
     ("clock.at", grants::the_clock_is_absent_frozen_or_recorded),

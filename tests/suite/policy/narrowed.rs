@@ -82,6 +82,10 @@ pub(super) fn a_function_section_bounds_every_limit() {
         ("result", "\"7B\""),
         ("journal", "\"7B\""),
         ("pending_promises", "7"),
+        ("lineage.executions", "7"),
+        ("lineage.cpu", "\"7ms\""),
+        ("lineage.promises", "7"),
+        ("lineage.depth", "7"),
     ];
     for (key, value) in limits {
         let narrowed = parse(&format!("[functions.f.limits]\n{key} = {value}"));

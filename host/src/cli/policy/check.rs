@@ -3,7 +3,7 @@
 use crate::cli::{Exit, Failure, Outcome, print, print_json, text};
 use everstep::Policy;
 use everstep::policy::{
-    Access, AskRule, ClockGrant, FetchGrant, FilesGrant, Limits, RandomGrant, Remember, WebSocketGrant,
+    Access, AskRule, ClockGrant, FetchGrant, FilesGrant, Limits, Lineage, RandomGrant, Remember, WebSocketGrant,
 };
 use serde_json::json;
 use std::path::PathBuf;
@@ -80,6 +80,7 @@ fn describe(policy: &Policy) -> String {
         rule("audit", text::line(&audit.file.to_string_lossy(), 200));
     }
     rule("limits", limits(&policy.limits));
+    rule("lineage", lineage(&policy.limits.shared()));
     for remark in policy.remarks() {
         rule("note", text::line(&remark, 500));
     }
@@ -155,6 +156,13 @@ fn limits(limits: &Limits) -> String {
     times.into_iter().chain(sizes).chain(counts).collect::<Vec<_>>().join(", ")
 }
 
+/// What the root and all that it has called or detached share.
+fn lineage(limits: &Lineage) -> String {
+    let Lineage { executions, cpu, promises, depth } = limits;
+    let (executions, promises, depth) = (count(*executions), count(*promises), count(*depth));
+    format!("executions {executions}, cpu {}, promises {promises}, depth {depth}", time(*cpu))
+}
+
 fn time(limit: Duration) -> String {
     if limit == Duration::MAX { "unlimited".into() } else { format!("{limit:?}") }
 }
@@ -182,6 +190,7 @@ mod tests {
         let text = describe(&Policy::none());
         assert!(text.contains("\ncapability   print\n"), "{text}");
         assert!(text.contains("memory 128 MiB"), "{text}");
+        assert!(text.contains("\nlineage      executions 10000, cpu 600s, promises 10000, depth 32\n"), "{text}");
         assert!(!text.contains("clock"), "{text}");
         assert_eq!((size(1536), size(1 << 30), size(0)), ("1536 B".into(), "1 GiB".into(), "0 B".into()));
     }

@@ -288,3 +288,35 @@ fn what_cannot_be_extended_says_so() {
         .unwrap_err();
     assert!(rewrites.to_string().contains("lets the guest rewrite this policy file"), "{rewrites}");
 }
+
+#[test]
+fn the_budget_of_a_lineage_is_finite_and_only_gets_lower() {
+    let (none, policy) = (Policy::none().limits.lineage, Folder::new("[limits.lineage]\nexecutions = 50\n"));
+    assert_eq!((none.executions, none.cpu, none.promises, none.depth), (10_000, Duration::from_secs(600), 10_000, 32));
+    let lower = policy.child("[limits]\nlineage = { executions = 7, cpu = \"1m\" }\n").unwrap().limits.lineage;
+    assert_eq!((lower.executions, lower.cpu, lower.promises), (7, Duration::from_secs(60), 10_000));
+    assert_eq!(policy.child("").unwrap().limits.lineage.executions, 50);
+    let wider = policy.error("[limits.lineage]\nexecutions = 51\n");
+    assert!(wider.contains("limits.lineage.executions = 51 is more than 50"), "{wider}");
+    assert!(wider.contains("child.toml:4") && wider.contains("base.toml:3"), "{wider}");
+    for (key, value) in [("promises", "\"unlimited\""), ("depth", "33"), ("cpu", "\"11m\"")] {
+        let wider = policy.error(&format!("[limits.lineage]\n{key} = {value}\n"));
+        assert!(wider.contains(&format!("limits.lineage.{key} = ")), "{wider}");
+    }
+    let section = policy.error("[functions.f]\nlimits.lineage.executions = 60\n");
+    assert!(section.contains("limits.lineage.executions of the function \"f\" is wider"), "{section}");
+    let narrowed = policy.child("[functions.f]\nlimits.lineage.depth = 2\n").unwrap();
+    assert_eq!((narrowed.for_function("f").limits.lineage.depth, narrowed.limits.lineage.depth), (2, 32));
+    assert!(policy.error("[limits.lineage]\nexecution = 1\n").contains("execution"));
+    // One execution may use what it has, unless less is said.
+    let long = |rest: &str| Folder::new("").child(&format!("[limits]\ncpu = \"1h\"\n{rest}")).unwrap().limits.shared();
+    assert_eq!((long("").cpu, long("lineage.cpu = \"2s\"").cpu), (Duration::from_secs(3600), Duration::from_secs(2)));
+}
+
+#[test]
+fn a_policy_without_a_budget_for_its_lineage_keeps_the_digest_that_it_had_before_there_was_one() {
+    assert!(!Policy::none().canonical().contains("lineage"));
+    let folder = Folder::new("");
+    let policy = folder.child("[limits.lineage]\ndepth = 3\n").unwrap();
+    assert_eq!(Policy::from_canonical(&policy.canonical()).unwrap(), policy);
+}

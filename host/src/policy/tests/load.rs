@@ -46,7 +46,7 @@ fn load_errors_name_line_and_remedy_for_keys_and_types() {
         ),
         (
             one("[limits]\ncpus = 1"),
-            "3: unknown key `cpus`; its section takes `wall`, `cpu`, `session_cpu`, `memory`, `table_elements`, `wasm_stack`, `steps`, `in_flight`, `bytes_per_call`, `output`, `result`, `journal`, `pending_promises`",
+            "3: unknown key `cpus`; its section takes `wall`, `cpu`, `session_cpu`, `memory`, `table_elements`, `wasm_stack`, `steps`, `in_flight`, `bytes_per_call`, `output`, `result`, `journal`, `pending_promises`, `lineage`",
         ),
         (one("[random]\nmode = \"seeded\"\nseed = 1"), "4: unknown key `seed`; its section takes `mode`"),
         (one("[clock]"), "2: missing key `mode`; add it"),

@@ -3,7 +3,8 @@
 use super::narrowest::{narrowest, refusal};
 use super::render::rule_toml;
 use super::{NoQuestion, Question};
-use crate::policy::{Policy, Usage, Verdict};
+use crate::policy::units::count_text;
+use crate::policy::{Lineage, Policy, Usage, Verdict};
 use serde::Serialize;
 use std::fmt;
 
@@ -18,6 +19,8 @@ pub struct Explanation {
     pub rule: String,
     /// The rule whose bounds and quotas apply, where somebody is asked.
     pub terms: Option<String>,
+    /// What the root and all that belongs to it may use together of what such calls use, where that bounds them, too.
+    pub budget: Option<String>,
     /// What the guest is told, when the call is denied.
     pub message: Option<String>,
     /// The rule as a file writes it, if it is one of the file.
@@ -56,7 +59,22 @@ pub(super) fn explain_question(policy: &Policy, function: Option<&str>, question
         would_allow = would_allow.or_else(|| no_rule.is_none().then(|| narrowest(policy, question, 1)).flatten());
     }
     let rule_toml = rule_toml(policy, &rule);
-    Explanation { call, decision, rule, terms, message, rule_toml, would_allow, no_rule }
+    let budget = if decision == "deny" { None } else { budget(&narrowed.limits.lineage, question) };
+    Explanation { call, decision, rule, terms, budget, message, rule_toml, would_allow, no_rule }
+}
+
+/// The budget of a lineage, for calls that others settle.
+fn budget(limits: &Lineage, question: &Question) -> Option<String> {
+    let Question::Capability(name) = question else { return None };
+    let Lineage { executions, promises, depth, .. } = limits;
+    let promises = format!("{} promises", count_text(*promises));
+    match name.as_str() {
+        "print" | "display" => None,
+        "call" => {
+            Some(format!("{} executions, {promises}, {} calls deep", count_text(*executions), count_text(*depth)))
+        }
+        _ => Some(promises),
+    }
 }
 
 /// What a function would have to keep, when the policy as a whole does not deny the call.
@@ -88,6 +106,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "{role}: rule {:?}", self.rule)?;
         if let Some(terms) = self.terms.as_ref().filter(|terms| **terms != self.rule) {
             writeln!(f, "bounds and quotas: those of rule {terms:?}")?;
+        }
+        if let Some(budget) = &self.budget {
+            writeln!(f, "within the budget of all that belongs together: {budget} (limits.lineage)")?;
         }
         if let Some(message) = &self.message {
             writeln!(f, "the guest is told: {message}")?;

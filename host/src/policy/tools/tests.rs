@@ -139,7 +139,9 @@ fn an_explanation_names_the_rule_and_the_narrowest_one_that_would_allow_the_call
     let files = explained(None, "files.write", "/data/x");
     assert!(files.would_allow.unwrap().starts_with("[[files]]\nid = \"data\"\naccess = \"write\""));
     assert_eq!(explained(None, "random", "").would_allow.as_deref(), Some("[random]\nmode = \"seeded\"\n"));
-    assert_eq!(explained(None, "print", "").decision, "allow");
+    let printed = explained(None, "print", "");
+    assert_eq!((printed.decision, printed.budget), ("allow", None));
+    assert_eq!(explained(None, "mail", "").budget.as_deref(), Some("10000 promises"));
     assert_eq!(
         explained(None, "input", "").would_allow.as_deref(),
         Some("[[capability]]\nname = \"input\"\nmax_calls = 1\n")

@@ -18,7 +18,9 @@ mod write;
 
 use super::operation::Dialect;
 use super::record::{Promise, Schedule, Task};
-use super::{Applied, Change, Error, Execution, ExecutionKey, JournalPlace, Part, PendingPromise, Query, Store};
+use super::{
+    Applied, Change, Error, Execution, ExecutionKey, JournalPlace, Lineage, Part, PendingPromise, Query, Store,
+};
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
 use lock::Lock;
@@ -122,6 +124,10 @@ impl Store for FileStore {
 
     fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
         self.reader().promises()
+    }
+
+    fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error> {
+        self.reader().lineage(root)
     }
 
     fn held(&self) -> Result<Vec<(String, u64)>, Error> {

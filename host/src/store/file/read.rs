@@ -8,7 +8,8 @@ use crate::store::invocation::{self, Beside};
 use crate::store::machine::Row;
 use crate::store::record::{PromiseState, Schedule, TaskState};
 use crate::store::{
-    Error, Execution, ExecutionKey, Failure, JournalPlace, Order, Part, PendingPromise, Place, Progress, Query,
+    Error, Execution, ExecutionKey, Failure, JournalPlace, Kinship, Lineage, Order, Part, PendingPromise, Place,
+    Progress, Query,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, params};
@@ -60,6 +61,25 @@ pub(super) const HELD: &str =
 pub(super) const OFFERS: &str = "SELECT id FROM promises WHERE state = 'pending' AND task = 'pending' ORDER BY id";
 pub(super) const OFFERS_WITHIN: &str = "SELECT id FROM promises WHERE id = ?1 AND +task = 'pending'
     UNION ALL SELECT id FROM promises WHERE id >= ?1 || '.' AND id < ?1 || '/' AND +task = 'pending' ORDER BY id";
+/// The first is the root, the second what it has called, the third what was detached and what that has called.
+macro_rules! lineage {
+    ($which:literal) => {
+        concat!(
+            "SELECT coalesce(sum(p.targeted), 0) AS executions, count(*) AS promises, coalesce(sum(e.cpu_us), 0) AS cpu_us
+            FROM promises p LEFT JOIN executions e ON e.key = p.key WHERE (p.targeted = 1 OR p.asked = 1) AND ",
+            $which
+        )
+    };
+}
+pub(super) const LINEAGE: &str = concat!(
+    "SELECT sum(executions), sum(promises), sum(cpu_us) FROM (",
+    lineage!("p.id = ?1"),
+    " UNION ALL ",
+    lineage!("p.id >= ?2 AND p.id < ?3"),
+    " UNION ALL ",
+    lineage!("p.id >= ?4 AND p.id < ?5 AND json_extract(p.tags, '$.\"everstep:lineage\"') = ?1"),
+    ")"
+);
 const SCHEDULES: &str = concat!("SELECT ", schedule_columns!(), " FROM schedules ORDER BY id");
 pub(super) const NEXT_DUE: &str = "SELECT min(at) FROM (
     SELECT min(timeout_at) AS at FROM promises
@@ -192,6 +212,17 @@ impl Reader {
         let mut all: Vec<_> = rows.iter().filter_map(|row| PendingPromise::of(&row.promise)).collect();
         all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
         Ok(all)
+    }
+
+    pub(super) fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error> {
+        let [(children, no_child), (detached, not_detached)] = Kinship::ranges(root);
+        let mut statement = self.connection.prepare_cached(LINEAGE)?;
+        let found = params![root.as_str(), children, no_child, detached, not_detached];
+        Ok(statement.query_row(found, |row| {
+            let count = |column| row.get(column).map(i64::cast_unsigned);
+            // The promise of the root is nobody's among them.
+            Ok(Lineage { executions: count(0)?, promises: count(1)?.saturating_sub(1), cpu_us: count(2)? })
+        })?)
     }
 
     pub(super) fn held(&self) -> Result<Vec<(String, u64)>, Error> {

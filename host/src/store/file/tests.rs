@@ -304,6 +304,7 @@ fn no_statement_looks_at_every_row() {
         (read::NEXT_DUE, "leases"),
         (read::NEXT_DUE, "other_deadlines"),
         (read::NEXT_DUE, "firings"),
+        (read::LINEAGE, "sqlite_autoindex_promises_1"),
         (tables::PENDING_TREE, "sqlite_autoindex_promises_1"),
         (tables::BRANCH, "branches"),
         (tables::DUE_TASKS, "task_deadlines"),

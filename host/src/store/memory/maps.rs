@@ -1,13 +1,16 @@
 //! What a store in memory holds, one change to it, and how a commit that fails is taken back.
 
 use super::indexes::Indexes;
-use crate::id::{Digest, ExecutionId};
+use crate::id::{Digest, ExecutionId, PromiseId};
 use crate::store::invocation::{self, Beside};
 use crate::store::machine::{Machine, Row};
 use crate::store::operation::Dialect;
 use crate::store::record::Schedule;
-use crate::store::{Applied, Blob, Change, Error, Execution, ExecutionKey, NewExecution, Progress};
+use crate::store::{
+    Applied, Blob, Change, Error, Execution, ExecutionKey, Kinship, Lineage, NewExecution, PendingPromise, Progress,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 #[derive(Debug, Default)]
 pub(super) struct Maps {
@@ -123,6 +126,29 @@ impl Maps {
     pub(super) fn keeps_an_error(&self, id: &str) -> bool {
         let entry = id.parse::<ExecutionId>().ok().and_then(|id| self.executions.get(self.keys.get(&id)?));
         entry.is_some_and(|entry| entry.progress.error.is_some())
+    }
+
+    pub(super) fn lineage(&self, root: &ExecutionId) -> Lineage {
+        let root_row = self.rows.get(root.as_str()).into_iter();
+        let between = |(from, to): &(String, String)| {
+            self.rows.range::<str, _>((Bound::Included(&**from), Bound::Excluded(&**to))).map(|(_, row)| row)
+        };
+        let [children, detached] = &Kinship::ranges(root);
+        let of_lineage = |row: &&Row| {
+            let id = row.promise.id.parse::<PromiseId>().map(|promise| promise.execution);
+            let id = id.or_else(|_| row.promise.id.parse());
+            id.is_ok_and(|id| Kinship::of(&id, &row.promise.tags).root == *root)
+        };
+        let rows = root_row.chain(between(children)).chain(between(detached).filter(of_lineage));
+        let mut found = Lineage::default();
+        for row in rows.filter(|row| row.task.is_some() || PendingPromise::is_asked(&row.promise)) {
+            found.promises += 1;
+            found.executions += u64::from(row.task.is_some());
+            let key = row.promise.id.parse().ok().and_then(|id: ExecutionId| self.keys.get(&id));
+            found.cpu_us += key.and_then(|key| self.executions.get(key)).map_or(0, |entry| entry.progress.cpu_us);
+        }
+        // The promise of the root is nobody's among them.
+        Lineage { promises: found.promises.saturating_sub(1), ..found }
     }
 
     pub(super) fn take_back(&mut self) {

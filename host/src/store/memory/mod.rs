@@ -11,7 +11,8 @@ use super::machine::Row;
 use super::operation::Dialect;
 use super::record::{Promise, Schedule, Task, TaskState};
 use super::{
-    Applied, Change, Error, Execution, ExecutionKey, Invocation, JournalPlace, Part, PendingPromise, Query, Store,
+    Applied, Change, Error, Execution, ExecutionKey, Invocation, JournalPlace, Lineage, Part, PendingPromise, Query,
+    Store,
 };
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
@@ -117,6 +118,10 @@ impl Store for MemoryStore {
         let mut all: Vec<_> = asked.filter_map(|row| PendingPromise::of(&row.promise)).collect();
         all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
         Ok(all)
+    }
+
+    fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error> {
+        Ok(self.tables().lineage(root))
     }
 
     fn held(&self) -> Result<Vec<(String, u64)>, Error> {

@@ -129,3 +129,39 @@ async fn asks_child(ctx: Context) -> Result<Value, Error> {
 async fn waits_for_two(ctx: Context) -> Result<(Value, Value), Error> {
     try_join!(ctx.call("awaits", ()), ctx.call("awaits", ()))
 }
+
+/// Starts itself so many times, each as nobody's child, and does not wait; returns why that was refused, where it was.
+#[everstep_sdk::function]
+async fn spawns_itself(ctx: Context, copies: u64) -> Result<Vec<String>, Error> {
+    let spawned = (0..copies).map(|_| ctx.spawn_detached("spawns_itself", copies));
+    Ok(spawned.filter_map(Result::err).map(|error| error.to_string()).collect())
+}
+
+/// Asks how many printers to start, and starts them, until that is none; returns why it could not, where it could not.
+#[everstep_sdk::function]
+async fn spawns_as_told(ctx: Context) -> Result<Vec<String>, Error> {
+    let mut refused = Vec::new();
+    loop {
+        match ctx.input::<u64>("how many?").await? {
+            0 => return Ok(refused),
+            copies => {
+                let spawned = (0..copies).map(|_| ctx.spawn_detached("prints", "here"));
+                refused.extend(spawned.filter_map(Result::err).map(|error| error.to_string()));
+            }
+        }
+    }
+}
+
+/// Computes without end.
+#[everstep_sdk::function]
+async fn burns(_ctx: Context) -> Result<(), Error> {
+    loop {
+        std::hint::black_box(0);
+    }
+}
+
+/// Has so many children that compute without end.
+#[everstep_sdk::function]
+async fn burns_in_children(ctx: Context, n: u64) -> Result<(), Error> {
+    join_all((0..n).map(|_| ctx.call::<()>("burns", ()))).await.into_iter().collect()
+}
