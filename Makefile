@@ -2,11 +2,16 @@
 
 CARGO_FLAGS := --release --locked
 
-.PHONY: setup build clients test cpython demo bench examples lint fuzz
+.PHONY: setup program build clients test cpython demo bench examples lint fuzz
 
 setup:
 	@scripts/setup.sh
 
+# The program alone. The SDK comes along for its features: without it, what the two share would be compiled again for `build`.
+program: setup
+	cargo build $(CARGO_FLAGS) -p everstep -p everstep-sdk
+
+# The whole workspace, and CPython in a component.
 build: setup
 	cargo build $(CARGO_FLAGS) --workspace
 	@scripts/python.sh
@@ -17,6 +22,7 @@ clients: build
 
 # The documentation's examples and the clients first, so that the output closes with the runner's summary.
 test: clients
+	@scripts/setup.sh test
 	@scripts/clients.sh test
 	cargo test $(CARGO_FLAGS) --workspace --doc --quiet
 	cargo nextest run $(CARGO_FLAGS) --workspace
@@ -26,7 +32,7 @@ cpython: build
 	@WRITE=$(WRITE) scripts/cpython.sh $(MODULES)
 
 # FOLDER=/some/folder counts other files.
-demo: build
+demo: program
 	@python3 scripts/demo.py $${FOLDER:+"$$FOLDER"}
 
 examples: clients

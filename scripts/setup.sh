@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes a machine with Rust, Python 3, Node and Debian's apt ready to build and test Everstep.
-# Installs only what is missing; a second run finds everything there and takes no time. `setup.sh fuzz` makes it ready to fuzz, too.
+# Makes a machine with Rust, Python 3, Node and Debian's apt ready to build Everstep.
+# Installs only what is missing; a second run finds everything there and takes no time. `setup.sh test` makes it ready to run the tests,
+# `setup.sh fuzz` to fuzz.
 set -euo pipefail
 # Where cargo installs programs, should the path lack it.
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
@@ -99,6 +100,8 @@ need rustc "see https://rustup.rs"
 need python3 "apt-get install python3"
 need node "apt-get install nodejs"
 wasm_toolchain
-nextest
-if [ "${1:-}" = fuzz ]; then fuzzer; fi
+case ${1:-} in
+  test) nextest ;;
+  fuzz) fuzzer ;;
+esac
 say ready
