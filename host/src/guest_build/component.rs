@@ -13,7 +13,7 @@ pub(super) fn encode(name: &str, module: &[u8]) -> Result<Vec<u8>, Error> {
     let component = ComponentEncoder::default()
         .validate(true)
         .module(module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(|mut encoder| encoder.encode())
         .map_err(|cause| problem(format!("{cause:#}")))?;
     match wit_component::decode(&component).map_err(|cause| problem(format!("{cause:#}")))? {
         DecodedWasm::Component(resolve, world) if !resolve.worlds[world].exports.is_empty() => Ok(component),
