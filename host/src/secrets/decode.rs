@@ -80,15 +80,22 @@ pub(super) fn decode(text: &[u8], escapes: Escapes) -> Decoded {
     Decoded { bytes, changed }
 }
 
-/// Where in `text` parts of its decoded form come from.
+/// Where in `text` parts of its decoded form come from; none of them is empty.
 pub(super) fn trace(text: &[u8], escapes: Escapes, parts: &mut [Range<usize>]) {
-    let mut places = Vec::new();
-    units(text, escapes, |_, place| places.push(place));
-    for part in parts {
-        let first = places.get(part.start).map_or(text.len(), |place| place.start);
-        let last = part.end.checked_sub(1).and_then(|last| places.get(last)).map_or(first, |place| place.end);
-        *part = first..last;
-    }
+    // The first and the last byte of each part, in their order: only these places are looked for.
+    let ends =
+        |(part, range): (usize, &Range<usize>)| [(range.start, part, false), (range.end.saturating_sub(1), part, true)];
+    let mut asked: Vec<_> = parts.iter().enumerate().flat_map(ends).collect();
+    asked.sort_unstable();
+    parts.fill(text.len()..text.len());
+    let (mut asked, mut at) = (asked.into_iter().peekable(), 0);
+    units(text, escapes, |_, place| {
+        while let Some((_, part, is_last)) = asked.next_if(|(byte, ..)| *byte == at) {
+            let Some(part) = parts.get_mut(part) else { continue };
+            if is_last { part.end = place.end } else { part.start = place.start }
+        }
+        at += 1;
+    });
 }
 
 /// Calls `put` for each byte of the decoded form, with where it comes from.
