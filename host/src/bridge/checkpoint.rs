@@ -33,7 +33,7 @@ impl Bridge {
     pub(crate) fn checkpoint(self: &Arc<Self>, renew: bool) -> Result<Option<String>, Fault> {
         let args: [&[u8]; 1] = [&[u8::from(renew)]];
         let step = Step { kind: "context.checkpoint", subject: "", args: &args, grant: policy::Call::Ungranted };
-        let before_us: u64 = self.internal(&step, |state, _| Ok(state.cpu_us))?;
+        let before_us: u64 = self.internal(&step, |state, _| Ok(state.cpu_us.max(state.progress.cpu_us)))?;
         let mut state = self.state();
         let number = state.next - 1;
         let renews = renew && self.grants.policy.capabilities.iter().any(|grant| grant.name() == SESSION);

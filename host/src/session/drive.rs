@@ -235,7 +235,13 @@ impl Session {
             }
             match refused {
                 Some(error) if !self.prompts.is_empty() => {
-                    self.refuse(Some(cell.id), name(&error), error.to_string());
+                    if matches!(error, Error::InvalidOutcome { .. } | Error::Store(_)) {
+                        self.refuse(Some(cell.id), name(&error), error.to_string());
+                    } else {
+                        // What asked was ended by a trap; it asks again.
+                        self.prompts.clear();
+                        self.queue.push_front(cell);
+                    }
                 }
                 _ => self.running = Some(cell),
             }
