@@ -49,7 +49,7 @@ impl Module<'_> {
         let mut resolve = Resolve::default();
         let (package, _) = resolve.push_dir(crate::guests::project().join("wit"))?;
         let world = resolve.select_world(&[package], Some("durable"))?;
-        wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
+        wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
         ComponentEncoder::default().validate(true).module(&module)?.encode().with_context(|| text)
     }
 
