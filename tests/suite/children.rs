@@ -1,12 +1,15 @@
 //! Functions that run others: as children, detached, nested, many at a time; and what ends with them.
 
 use crate::recovery::CrashStore;
-use crate::support::{ManualClock, Place, Shown, eventually, failure, id, life, policy, quick, result, run, soon};
+use crate::support::{
+    ManualClock, Place, Shown, eventually, failure, id, life, parse, policy, quick, result, run, soon,
+};
 use everstep::clock::TestClock;
+use everstep::policy::Limits;
 use everstep::store::operation::Operation;
 use everstep::store::record::tag;
 use everstep::store::{Change, FailureKind, MemoryStore, State};
-use everstep::{Cancellation, ErrorCode, Everstep, ReplayEnd, Run, Scope};
+use everstep::{Cancellation, ErrorCode, Everstep, Policy, ReplayEnd, Run, Scope};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -122,7 +125,10 @@ fn children_nest_until_their_ids_would_be_too_long() {
         let place = Place::memory();
         let host = host(&place);
         assert_eq!(result(&soon("the end", host.run(run("nests", "20"))).await.unwrap()), "20");
-        let report = soon("the end", host.run(run("nests", "1000").with_id(id("y")))).await.unwrap();
+        let deep = parse("[limits.lineage]\ndepth = \"unlimited\"").limits.lineage;
+        let limits = Limits { lineage: deep, ..policy().limits };
+        let nests = Run { policy: Policy { limits, ..policy() }, ..run("nests", "1000") };
+        let report = soon("the end", host.run(nests.with_id(id("y")))).await.unwrap();
         let (kind, message) = failure(&report);
         assert_eq!(kind, FailureKind::Returned(ErrorCode::LimitExceeded));
         assert!(message.contains("would be too long"), "{message}");

@@ -49,7 +49,8 @@ pub(crate) async fn tables_grow_up_to_the_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn recursion_without_end_is_a_trap() {
     let sandbox = Sandbox::new().unwrap();
-    let (host, policy) = (sandbox.host().unwrap(), limits(&sandbox, ""));
+    // Less than the stack that the guest has in its memory.
+    let (host, policy) = (sandbox.host().unwrap(), limits(&sandbox, "wasm_stack = '512KiB'"));
     let exhausted = "wasm trap: call stack exhausted";
     trapped(&attack(&host, &policy, "recurse", "null").await.unwrap(), exhausted);
     trapped(&attack(&host, &policy, "recurse_in_calls", "null").await.unwrap(), exhausted);

@@ -309,7 +309,10 @@ fn the_budget_of_a_lineage_is_finite_and_only_gets_lower() {
     assert_eq!((narrowed.for_function("f").limits.lineage.depth, narrowed.limits.lineage.depth), (2, 32));
     assert!(policy.error("[limits.lineage]\nexecution = 1\n").contains("execution"));
     // One execution may use what it has, unless less is said.
-    let long = |rest: &str| Folder::new("").child(&format!("[limits]\ncpu = \"1h\"\n{rest}")).unwrap().limits.shared();
+    let long = |rest: &str| {
+        let folder = Folder::new("[limits]\ncpu = \"1h\"\n");
+        folder.child(&format!("[limits]\n{rest}")).unwrap().limits.shared()
+    };
     assert_eq!((long("").cpu, long("lineage.cpu = \"2s\"").cpu), (Duration::from_secs(3600), Duration::from_secs(2)));
 }
 
