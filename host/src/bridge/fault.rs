@@ -46,9 +46,6 @@ pub(crate) enum Stop {
     Replayed,
     #[error("the execution waits for promises")]
     Suspended,
-    /// What it waited for is there, and others need the memory of its instance.
-    #[error("the execution waits for an instance")]
-    GivesWay,
     /// The guest computes on although it was interrupted.
     #[error("the guest is taken back to its last recorded call")]
     TakenBack,

@@ -10,7 +10,6 @@ mod approval;
 mod checkpoint;
 mod effect;
 mod fault;
-mod instances;
 mod interrupt;
 mod lineage;
 mod memo;
@@ -26,13 +25,13 @@ pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
 pub(crate) use effect::{Effect, Lost, Performed, Performing};
 pub(crate) use fault::{Divergence, Fault, Stop};
-pub(crate) use instances::{Instances, Room};
 pub(crate) use lineage::{Account, Descent};
 pub(crate) use memo::Recollection;
 pub(crate) use pipeline::Step;
 pub(crate) use promises::{About, Called, NewPromise, check_fit, fail_halted, halted};
 pub(crate) use state::State;
 pub(crate) use value::{Json, Value};
+pub(crate) use wait::Instances;
 pub use wait::Patience;
 
 use interrupt::Interruption;
@@ -41,7 +40,6 @@ use stopwatch::Stopwatch;
 use crate::capability::Registry;
 use crate::capability::files::Overlays;
 use crate::clock::Clock;
-use crate::engine::Footprint;
 use crate::grants::Grants;
 use crate::guest_error::GuestError;
 use crate::id::{Digest, ExecutionId};
@@ -53,7 +51,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// One execution that this host runs: everything its guest can reach.
 pub(crate) struct Bridge {
@@ -69,10 +67,6 @@ pub(crate) struct Bridge {
     /// What it runs as: for the executions that it calls, and for its end.
     pub(crate) claim: TaskClaim,
     instances: Arc<Instances>,
-    /// What its instance has taken of the memory of the host.
-    footprint: Arc<Footprint>,
-    /// What it may take; none while no instance runs.
-    room: Mutex<Option<Room>>,
     /// How long it waits for promises.
     pub(crate) patience: Patience,
     /// How long the guest has run; waiting for promises does not count.
@@ -167,8 +161,6 @@ impl Bridge {
             committer,
             claim,
             descent,
-            footprint: instances.footprint(),
-            room: Mutex::default(),
             instances,
             patience,
             stopwatch,
@@ -183,53 +175,6 @@ impl Bridge {
             kept: Mutex::default(),
             blocking: Arc::default(),
         })
-    }
-
-    /// Waits until there is room for an instance with all that the policy allows.
-    pub(crate) async fn make_room(&self) {
-        let memory = self.grants.policy.limits.memory;
-        let room = Room::of(&self.instances, memory, Arc::clone(&self.footprint)).await;
-        *self.room() = room;
-    }
-
-    /// The instance is gone.
-    pub(crate) fn leave_room(&self) {
-        *self.room() = None;
-    }
-
-    /// Gives back what the instance has not taken, while its guest waits.
-    fn shrink_room(&self) {
-        self.room().iter_mut().for_each(Room::shrink);
-    }
-
-    /// Pages that are missing until the guest may take all that its policy allows.
-    fn missing_room(&self) -> Option<u32> {
-        self.room().as_ref().map(Room::missing).filter(|missing| *missing > 0)
-    }
-
-    fn add_room(&self, pages: Option<OwnedSemaphorePermit>) {
-        if let (Some(room), Some(pages)) = (&mut *self.room(), pages) {
-            room.add(pages);
-        }
-    }
-
-    /// How many pages its instance has taken.
-    fn taken_room(&self) -> u64 {
-        self.room().as_ref().map_or(0, Room::pages)
-    }
-
-    fn room(&self) -> MutexGuard<'_, Option<Room>> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The most bytes that an instance of it may take, as far as the host goes.
-    pub(crate) fn most_memory(&self) -> u64 {
-        self.instances.most(self.grants.policy.limits.memory)
-    }
-
-    /// Where what its instance takes is counted.
-    pub(crate) fn footprint(&self) -> Arc<Footprint> {
-        Arc::clone(&self.footprint)
     }
 
     /// Tells the guest of a promise that was settled in the store. Does not wait for the state.

@@ -3,7 +3,6 @@
 //! *Settled* is a fact of the store or of the host, *delivered* one of the guest; only the second steers it. Timers fire where the guest
 //! waits, in the order of their times, so that a resumed execution sees them as an undisturbed one does.
 
-use super::instances::Rest;
 use super::promises::timed_out;
 use super::{Bridge, Notice, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
@@ -11,8 +10,10 @@ use crate::journal::{Record, Role};
 use crate::store::operation::{Operation, Reply};
 use crate::store::{Applied, Change};
 use std::collections::HashSet;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How many promises of one wait a message names.
 const SHOWN: usize = 16;
@@ -26,18 +27,67 @@ pub enum Patience {
     None,
 }
 
-/// The rest of an execution that waits.
-struct Resting {
-    rest: Rest,
-    /// Completes when it should give up its instance.
-    over: Pin<Box<dyn Future<Output = ()> + Send>>,
+/// The instances of the pool that executions may hold, and for how long one is kept by an execution that only waits.
+pub(crate) struct Instances {
+    free: Arc<Semaphore>,
+    keep_warm: Duration,
+    /// How many wait for an instance.
+    wanting: AtomicUsize,
+    /// Somebody waits for an instance.
+    wanted: Notify,
 }
 
-impl Resting {
-    fn begin(bridge: &Bridge) -> Self {
-        bridge.shrink_room();
-        let (rest, over) = Rest::begin(&bridge.instances, bridge.taken_room());
-        Self { rest, over: Box::pin(over) }
+impl Instances {
+    pub(crate) fn new(count: u32, keep_warm: Duration) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(count as usize)),
+            keep_warm,
+            wanting: AtomicUsize::new(0),
+            wanted: Notify::new(),
+        }
+    }
+
+    /// An instance; when there is none, executions that only wait give up theirs.
+    pub(crate) async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Some(permit);
+        }
+        let _wanting = Wanting::of(&self.wanting);
+        self.wanted.notify_waiters();
+        // The semaphore is never closed.
+        Arc::clone(&self.free).acquire_owned().await.ok()
+    }
+
+    /// Completes when an execution that has waited since now should give up its instance.
+    async fn too_long(&self) {
+        // Longer than a timer can be set is forever.
+        let grace = self.keep_warm.min(Duration::from_secs(u64::from(u32::MAX)));
+        let wanted = self.wanted.notified();
+        tokio::pin!(wanted);
+        wanted.as_mut().enable();
+        if self.wanting.load(Ordering::SeqCst) > 0 {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(grace) => {}
+            () = wanted => {}
+        }
+    }
+}
+
+/// One who waits for an instance, for as long as it lives.
+struct Wanting<'w>(&'w AtomicUsize);
+
+impl<'w> Wanting<'w> {
+    fn of(wanting: &'w AtomicUsize) -> Self {
+        wanting.fetch_add(1, Ordering::SeqCst);
+        Self(wanting)
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -64,15 +114,18 @@ impl Bridge {
     }
 
     async fn look_until(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
-        let mut resting: Option<Resting> = None;
-        let mut cold = self.patience == Patience::None;
+        let too_long = async {
+            match self.patience {
+                Patience::Forever => self.instances.too_long().await,
+                Patience::None => {}
+            }
+        };
+        tokio::pin!(too_long);
+        let mut cold = false;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(resting) = &mut resting {
-                self.fill_room(resting, &mut cold).await?;
-            }
             let (deadline, busy, asked) = {
                 let mut state = self.state();
                 state.waits_for = wanted.map(<[u64]>::to_vec);
@@ -100,50 +153,14 @@ impl Bridge {
                     Some(deadline) => self.clock.sleep_until(deadline).await,
                 }
             };
-            let resting = resting.get_or_insert_with(|| Resting::begin(self));
-            self.shrink_room();
             tokio::select! {
                 biased;
                 () = changed => {}
                 () = due => {}
                 error = self.committer.failure() => return Err(Stop::Store(error)),
-                () = &mut resting.over, if !cold => {
-                    cold = true;
-                    if busy {
-                        resting.rest.decline();
-                    }
-                }
+                () = &mut too_long, if !cold => cold = true,
             }
         }
-    }
-
-    /// Gets the guest room again for all that it may take, before it is told of anything: until then it can still give way.
-    ///
-    /// # Errors
-    /// [`Stop::GivesWay`] when others need what it has.
-    async fn fill_room(&self, resting: &mut Resting, cold: &mut bool) -> Result<(), Stop> {
-        let mut filling = None;
-        while let Some(missing) = self.missing_room() {
-            let filling = filling.get_or_insert_with(|| Box::pin(self.instances.pages(missing)));
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let busy = self.state().is_busy(self.patience);
-            tokio::select! {
-                biased;
-                pages = filling => self.add_room(pages),
-                error = self.committer.failure() => return Err(Stop::Store(error)),
-                () = std::future::ready(()), if *cold && !busy => return Err(Stop::GivesWay),
-                () = &mut resting.over, if !*cold => {
-                    *cold = true;
-                    if busy {
-                        resting.rest.decline();
-                    }
-                }
-                () = changed => {}
-            }
-        }
-        Ok(())
     }
 
     /// Takes in what happened outside. A guest that cleans up learns that everything it waits for is canceled.

@@ -11,7 +11,6 @@ mod cache;
 mod config;
 mod error;
 mod limits;
-mod machine;
 mod shape;
 mod ticker;
 pub(crate) mod wasi;
@@ -20,8 +19,7 @@ pub(crate) use cache::Cache;
 pub(crate) use config::SPARE;
 pub use error::Error;
 pub(crate) use error::list;
-pub(crate) use limits::{Footprint, Held, Limiter, Limits};
-pub(crate) use machine::memory as machine_memory;
+pub(crate) use limits::{Limiter, Limits};
 
 use crate::id::Digest;
 use crate::store::Blob;

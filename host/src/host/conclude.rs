@@ -28,8 +28,6 @@ enum Rest {
     /// The function returned, or cannot.
     Ended(Result<String, GuestError>),
     Suspended,
-    /// It goes on once there is room for it again.
-    GivesWay,
     TakenBack,
     /// It trapped, and goes on at a checkpoint.
     SetBack {
@@ -67,7 +65,7 @@ impl Everstep {
         bridge.durable(ticket).await?;
         match rest {
             Rest::TakenBack => return Ok(Concluded::TakenBack),
-            Rest::GivesWay | Rest::SetBack { .. } => return Ok(Concluded::GoOn),
+            Rest::SetBack { .. } => return Ok(Concluded::GoOn),
             _ => {}
         }
         // The last operation is the one that lets go of the task.
@@ -124,7 +122,6 @@ impl Rest {
             Ending::SetBack { checkpoint, cause } => Self::SetBack { checkpoint, cause },
             Ending::Stopped(stop) => match stop {
                 Stop::Suspended => Self::Suspended,
-                Stop::GivesWay => Self::GivesWay,
                 Stop::TakenBack => Self::TakenBack,
                 // A replay is never concluded; if it were, nothing of it should be kept.
                 Stop::Canceled | Stop::Replayed => Self::Canceled,
@@ -148,7 +145,7 @@ impl Rest {
             Self::Suspended => (store::State::Suspended, None, None),
             Self::Halted(failure) => (store::State::Halted, None, Some(failure.clone())),
             Self::Failed(failure) => (store::State::Failed, None, Some(failure.clone())),
-            Self::GivesWay | Self::TakenBack | Self::SetBack { .. } | Self::Canceled => return None,
+            Self::TakenBack | Self::SetBack { .. } | Self::Canceled => return None,
         };
         let (id, wall) = (bridge.id.clone(), std::time::Duration::ZERO);
         Some(Report { id, state, result, error, steps, replayed: 0, wall })
@@ -165,17 +162,11 @@ impl Rest {
                 given_up.extend(abandoned(bridge, state, *checkpoint).map(operation));
                 state.record_trap(*checkpoint, cause, now_ms);
             }
-            Self::Suspended | Self::GivesWay | Self::TakenBack | Self::Halted(_) | Self::Failed(_) | Self::Canceled => {
-            }
+            Self::Suspended | Self::TakenBack | Self::Halted(_) | Self::Failed(_) | Self::Canceled => {}
         }
         state.progress.error = match self {
             Self::Halted(failure) | Self::Failed(failure) => Some(failure.clone()),
-            Self::Ended(_)
-            | Self::Suspended
-            | Self::GivesWay
-            | Self::TakenBack
-            | Self::SetBack { .. }
-            | Self::Canceled => None,
+            Self::Ended(_) | Self::Suspended | Self::TakenBack | Self::SetBack { .. } | Self::Canceled => None,
         };
         let mut changes: Vec<Change> = state.journal.take_segment().into_iter().collect();
         changes.push(state.keep_progress(now_ms));
@@ -191,7 +182,7 @@ impl Rest {
             // What it called in its last moment goes with it.
             Self::Canceled => changes.extend(abandoned(bridge, state, 0).map(operation)),
             // It keeps its task.
-            Self::GivesWay | Self::TakenBack | Self::SetBack { .. } => changes.extend(given_up),
+            Self::TakenBack | Self::SetBack { .. } => changes.extend(given_up),
             Self::Halted(_) => changes.push(operation(Operation::TaskHalt { id })),
             Self::Suspended => {
                 let awaited = awaited(state);

@@ -97,10 +97,6 @@ impl Inner {
         }
         // The semaphore is never closed.
         let _permit = self.describing.acquire().await;
-        let _room = match loaded.is_described() {
-            true => None,
-            false => self.instances.room(grants.policy.limits.memory).await,
-        };
         let scratch = || {
             let limits = &grants.policy.limits;
             let grants =

@@ -598,16 +598,7 @@ impl Everstep {
             };
             match permit {
                 None => Ending::Stopped(Stop::Canceled),
-                Some(_permit) => {
-                    let has_room = tokio::select! {
-                        biased;
-                        () = bridge.canceled() => false,
-                        () = bridge.make_room() => true,
-                    };
-                    let ending = if has_room { drive(job).await } else { Ending::Stopped(Stop::Canceled) };
-                    bridge.leave_room();
-                    ending
-                }
+                Some(_permit) => drive(job).await,
             }
         };
         // An effect that could not be given up ends before anybody learns that the run is over.

@@ -49,11 +49,6 @@ impl Loaded {
         self.functions.get().map(Vec::as_slice)
     }
 
-    /// Whether its functions are known.
-    pub(crate) fn is_described(&self) -> bool {
-        self.functions.initialized()
-    }
-
     /// The durable functions. `scratch` makes the bridge of an execution that nothing is kept of.
     pub(crate) async fn functions(&self, scratch: impl FnOnce() -> Arc<Bridge>) -> Result<&[FunctionInfo], Error> {
         let functions = self.functions.get_or_try_init(|| async { drive::describe(self, scratch()).await }).await?;
