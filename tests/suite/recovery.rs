@@ -48,8 +48,10 @@ pub(crate) struct CrashStore {
     /// Commits take as long as this holds.
     is_stuck: AtomicBool,
     /// Sees every commit, on the thread that makes it.
-    observe: Box<dyn Fn(&[Change]) + Send + Sync>,
+    observe: Observe,
 }
+
+type Observe = Box<dyn Fn(&[Change]) + Send + Sync>;
 
 impl CrashStore {
     pub(crate) fn at(inner: Arc<dyn Store>, commit: u32, fate: Fate) -> Arc<Self> {

@@ -46,8 +46,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         (Done::HadEnded(state), true) => print_json(&json!({ "ended": id, "state": state }))?,
         (Done::HadEnded(state), false) => print(&format!("{id} had ended ({}); nothing was changed\n", state.name()))?,
         (Done::Uncleaned(_), true) => print_json(&json!({ "canceled": id, "warnings": warnings }))?,
-        (Done::Done, true) => print_json(&json!({ "canceled": id }))?,
-        (Done::Done | Done::Uncleaned(_), false) => print(&format!("canceled {id}\n"))?,
+        (Done::AsAsked, true) => print_json(&json!({ "canceled": id }))?,
+        (Done::AsAsked | Done::Uncleaned(_), false) => print(&format!("canceled {id}\n"))?,
     }
     Ok(Exit::Done)
 }

@@ -92,7 +92,7 @@ pub(crate) enum Response {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Done {
     /// It is done.
-    Done,
+    AsAsked,
     /// The execution had ended in that state, so there was nothing to do.
     HadEnded(State),
     /// It is canceled, and these executions could not clean up; each with the cause.
@@ -109,7 +109,7 @@ pub(crate) async fn carry_out(host: &Everstep, request: Request) -> Result<Done,
         Request::Settle(settle) => {
             let promise = settle.promise.clone();
             host.settle(&promise, settle.outcome()?).await.map_err(refused)?;
-            Ok(Done::Done)
+            Ok(Done::AsAsked)
         }
         Request::Schedule(schedule) => {
             let Schedule { id, cron, component, policy, function, args, catches_up, timeout_ms } = *schedule;
@@ -124,14 +124,14 @@ pub(crate) async fn carry_out(host: &Everstep, request: Request) -> Result<Done,
             let run = Run::new(component, function, args, policy);
             let run = timeout_ms.map(Duration::from_millis).into_iter().fold(run, Run::within);
             host.schedule(&id, &cron, run, catches_up).await.map_err(refused)?;
-            Ok(Done::Done)
+            Ok(Done::AsAsked)
         }
         Request::Unschedule(id) => {
             host.unschedule(&id).await.map_err(refused)?;
-            Ok(Done::Done)
+            Ok(Done::AsAsked)
         }
         Request::Cancel(id) => match host.cancel(&id).await.map_err(refused)? {
-            Cancellation::Canceled => Ok(Done::Done),
+            Cancellation::Canceled => Ok(Done::AsAsked),
             Cancellation::Uncleaned(executions) => Ok(Done::Uncleaned(executions)),
             Cancellation::HadEnded(state) => Ok(Done::HadEnded(state)),
         },

@@ -385,8 +385,11 @@ fn asked<T: schemars::JsonSchema + serde::de::DeserializeOwned>() -> (Schema, fn
     (parse(&schemars::schema_for!(T).to_value()), |text| serde_json::from_str::<T>(text).is_ok())
 }
 
+/// Whether a type takes a text.
+type Takes = fn(&str) -> bool;
+
 /// All integers, and other types of which a schema alone says too little.
-fn all_asked() -> Vec<(&'static str, Schema, fn(&str) -> bool)> {
+fn all_asked() -> Vec<(&'static str, Schema, Takes)> {
     macro_rules! all {
         ($($asked:ty),* $(,)?) => { vec![$({ let (schema, reads) = asked::<$asked>(); (stringify!($asked), schema, reads) }),*] };
     }

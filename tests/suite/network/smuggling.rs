@@ -170,7 +170,7 @@ async fn names_that_a_server_may_take_for_forbidden_ones_are_neither_granted_nor
         "Proxy_Authorization",
     ] {
         let header = (name.to_owned(), "1".to_owned());
-        assert_eq!(check_headers(&[header.clone()]).unwrap_err().code, ErrorCode::Invalid, "{name}");
+        assert_eq!(check_headers(std::slice::from_ref(&header)).unwrap_err().code, ErrorCode::Invalid, "{name}");
         let mut asked = request("POST", &server.url("/"));
         asked.headers = vec![header.clone()];
         assert!(matches!(cause(client().send(asked, &bounds(), &mut AnyHop).await), Cause::Invalid(_)), "{name}");

@@ -58,7 +58,8 @@ fn span(most: u64) -> impl Strategy<Value = u64> {
     prop_oneof![6 => (1..=most / 250).prop_map(|quarters| quarters * 250), 1 => 1..most]
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+/// Boxed, as its parts are: unboxed they need more stack than a test has.
+fn operation() -> BoxedStrategy<Operation> {
     prop_oneof![
         6 => promise_operation(),
         8 => task_operation(),
@@ -66,9 +67,10 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => schedule_operation(),
         2 => time_or_tree(),
     ]
+    .boxed()
 }
 
-fn promise_operation() -> impl Strategy<Value = Operation> {
+fn promise_operation() -> BoxedStrategy<Operation> {
     let state = proptest::option::of(prop::sample::select(PROMISE_STATES.to_vec()));
     let create = new_promise().prop_map(Operation::PromiseCreate);
     let search =
@@ -84,13 +86,14 @@ fn promise_operation() -> impl Strategy<Value = Operation> {
         2 => (mostly("ended"), mostly("acquired")).prop_map(callback),
         3 => (id(), address()).prop_map(|(awaited, address)| Operation::RegisterListener { awaited, address }),
     ]
+    .boxed()
 }
 
 fn callback((awaited, awaiter): (String, String)) -> Operation {
     Operation::RegisterCallback { awaited, awaiter }
 }
 
-fn task_operation() -> impl Strategy<Value = Operation> {
+fn task_operation() -> BoxedStrategy<Operation> {
     let action = prop_oneof![new_promise().prop_map(FenceAction::Create), settlement().prop_map(FenceAction::Settle)];
     prop_oneof![
         4 => (pid(), ttl(), targeted()).prop_map(|(pid, ttl, promise)| Operation::TaskCreate { pid, ttl, promise }),
@@ -100,9 +103,10 @@ fn task_operation() -> impl Strategy<Value = Operation> {
         6 => (mostly("acquired"), version(), awaited())
             .prop_map(|(id, version, awaited)| Operation::TaskSuspend { id, version, awaited }),
     ]
+    .boxed()
 }
 
-fn task_end() -> impl Strategy<Value = Operation> {
+fn task_end() -> BoxedStrategy<Operation> {
     let state = proptest::option::of(prop::sample::select(TASK_STATES.to_vec()));
     let beats = vec((mostly("acquired"), version()), 0..3);
     prop_oneof![
@@ -116,9 +120,10 @@ fn task_end() -> impl Strategy<Value = Operation> {
         1 => id().prop_map(|id| Operation::TaskGet { id }),
         1 => (state, page()).prop_map(|(state, page)| Operation::TaskSearch { state, page }),
     ]
+    .boxed()
 }
 
-fn schedule_operation() -> impl Strategy<Value = Operation> {
+fn schedule_operation() -> BoxedStrategy<Operation> {
     let search = (wanted_tags(), page()).prop_map(|(tags, page)| Operation::ScheduleSearch { tags, page });
     prop_oneof![
         4 => new_schedule().prop_map(Operation::ScheduleCreate),
@@ -126,13 +131,15 @@ fn schedule_operation() -> impl Strategy<Value = Operation> {
         1 => schedule_id().prop_map(|id| Operation::ScheduleDelete { id }),
         2 => search,
     ]
+    .boxed()
 }
 
-fn time_or_tree() -> impl Strategy<Value = Operation> {
+fn time_or_tree() -> BoxedStrategy<Operation> {
     prop_oneof![
         3 => Just(Operation::Sweep),
         1 => mostly("root").prop_map(|id| Operation::CancelTree { id }),
     ]
+    .boxed()
 }
 
 const PROMISE_STATES: [PromiseState; 5] = [

@@ -16,7 +16,7 @@ pub(super) fn check(root: BorrowedFd<'_>, stat: &Stat) -> Result<(), Refusal> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink <= 1 {
         return Ok(());
     }
-    let mut search = Search { wanted: stat, missing: u64::from(stat.st_nlink), left: MOST_ENTRIES };
+    let mut search = Search { wanted: stat, missing: stat.st_nlink, left: MOST_ENTRIES };
     // The root is opened anew: reading it moves no offset that somebody else uses.
     search.folder(openat(root, ".", folder::FOLDER, Mode::empty())?, 0)?;
     if search.missing == 0 { Ok(()) } else { Err(Refusal::NamedElsewhere) }
