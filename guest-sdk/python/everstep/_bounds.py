@@ -96,7 +96,16 @@ def representation(value):
 
 def result(value, namespace):
     """What `execute` returns, as JSON: the value of the last expression if it is JSON, its representation, and the names that hold JSON; `cut` has
-    what does not fit into `limits.result`, with its size, or what of it was counted."""
+    what does not fit into `limits.result`, with its size, or what of it was counted. Where memory lacks to write it, all of it is cut."""
+    try:
+        return _whole_result(value, namespace)
+    except MemoryError:
+        pass
+    glimpse = f"<{type(value).__qualname__}: no memory is left to show it>"
+    return json.dumps({"value": None, "repr": glimpse, "namespace": {}, "cut": {"value": size(value)[0] or 0, "repr": 0}})
+
+
+def _whole_result(value, namespace):
     room, cut_off = limits().result, {}
     kept, left_out = _kept(namespace, min(_NAMESPACE, room // 4))
     if left_out:

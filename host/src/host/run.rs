@@ -558,13 +558,14 @@ impl Everstep {
         }
     }
 
-    /// Whether an execution is still suspended once everything that it has called has gone as far as it can. If not, another run of it
-    /// tells what it came to.
+    /// Whether an execution is still suspended once everything that it has called has gone as far as it can, or offered to others: this
+    /// host does not take it up. If not, another run of it tells what it came to.
     async fn is_left_suspended(&self, id: &ExecutionId, version: u64) -> bool {
         self.inner.live.at_rest(id).await;
         // A store that fails is told to everybody.
         let task = self.reader().task(id);
-        task.is_ok_and(|task| (task.state, task.version) == (TaskState::Suspended, version))
+        let rests = |state| matches!(state, TaskState::Suspended | TaskState::Pending);
+        task.is_ok_and(|task| rests(task.state) && task.version == version)
     }
 
     /// What an execution waited for has come in the moment in which it was suspended.
