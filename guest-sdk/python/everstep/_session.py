@@ -75,12 +75,13 @@ class Session:
 
     def _ask(self, answer):
         self._rehearse()
+        # Written before the checkpoint, too: what cannot write it is what the cell has done.
+        message = json.dumps({"cells": len(self._answers), "answer": answer})
         cause = _checkpoint.checkpoint(True)
         if cause is not None:
             self._loop.drop()
             print(f"what the cells have left running was ended, with all their tasks: {cause}", file=sys.stderr)
         _interrupt.forget()
-        message = json.dumps({"cells": len(self._answers), "answer": answer})
         self._prompt = _checkpoint.next_cell(message)
 
     def _rehearse(self):
