@@ -13,6 +13,10 @@ pub mod journal;
 pub mod network;
 #[path = "../../../host/src/policy/mod.rs"]
 pub mod policy;
+#[path = "../../../host/src/regular_file.rs"]
+pub mod regular_file;
+#[path = "../../../host/src/visible.rs"]
+pub mod visible;
 
 /// One check for each target. A panic is a finding.
 pub mod checks {

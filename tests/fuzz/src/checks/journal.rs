@@ -28,12 +28,13 @@ fn check(bytes: Vec<u8>) {
         Err(corrupted) => return assert!(corrupted.offset < length, "{corrupted}"),
     };
     assert_eq!(history.len(), length);
-    let records: Vec<Record<'_>> = history.records().map_while(Result::ok).collect();
+    let read = history.records_with_offsets().map_while(Result::ok);
+    let records: Vec<Record<'_>> = read.map(|(_, record)| record).collect();
     for record in &records {
         let mut again = Vec::new();
         record.encode(&mut again);
         let again = History::load(again).unwrap();
-        let read: Vec<_> = again.records().map(Result::unwrap).collect();
+        let read: Vec<_> = again.records_with_offsets().map(|record| record.unwrap().1).collect();
         assert_eq!(read, std::slice::from_ref(record));
     }
     let called = records.iter().filter(|record| matches!(record, Record::Called { .. })).count();
