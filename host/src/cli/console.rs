@@ -66,15 +66,7 @@ impl Console {
             Sheet::new(std::io::stdout(), std::io::stdout().is_terminal()),
             Sheet::new(std::io::stderr(), std::io::stderr().is_terminal()),
         ];
-        let writer = Writer {
-            style,
-            stdout,
-            stderr,
-            halves: BTreeMap::new(),
-            progress: false,
-            last: Stream::Stdout,
-            held: None,
-        };
+        let writer = Writer::new(style, stdout, stderr);
         thread::Builder::new().name("everstep-console".into()).spawn(move || writer.work(&receiver))?;
         Ok(Self { sender })
     }
@@ -232,6 +224,11 @@ impl Held {
 }
 
 impl Writer {
+    fn new(style: Style, stdout: Sheet, stderr: Sheet) -> Self {
+        let (halves, last) = (BTreeMap::new(), Stream::Stdout);
+        Self { style, stdout, stderr, halves, progress: false, last, held: None }
+    }
+
     fn work(mut self, messages: &Receiver<Message>) {
         while let Ok(message) = messages.recv() {
             self.take(message);
@@ -437,15 +434,7 @@ mod tests {
         let one = Paper::default();
         let papers = if terminal { [one.clone(), one] } else { [one, Paper::default()] };
         let [stdout, stderr] = [0, 1].map(|at| Sheet::new(papers[at].clone(), terminal));
-        let mut writer = Writer {
-            style,
-            stdout,
-            stderr,
-            halves: BTreeMap::new(),
-            progress: false,
-            last: Stream::Stdout,
-            held: None,
-        };
+        let mut writer = Writer::new(style, stdout, stderr);
         for message in messages {
             writer.take(message);
         }

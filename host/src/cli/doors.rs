@@ -9,48 +9,12 @@ use everstep::store::{Failure, FailureKind, PendingPromise, State};
 use everstep::visible::{Sight, is_seen, sights};
 use everstep::{ErrorCode, ExecutionId, GuestError, Report, StepOutcome, StepView};
 use proptest::prelude::*;
-use proptest::sample::select;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-const PIECES: [&str; 24] = [
-    "\u{200b}",
-    "\u{200d}",
-    "\u{ad}",
-    "\u{2028}",
-    "\u{2029}",
-    "\u{202e}",
-    "\u{2066}",
-    "\u{2800}",
-    "\u{3164}",
-    "\u{e0041}",
-    "\u{fe0f}",
-    "\u{feff}",
-    "\u{336}",
-    "\x1b[8m",
-    "\x1b[2J",
-    "\x1b]0;x\x07",
-    "\r",
-    "\n",
-    "\t",
-    "\0",
-    "\u{9b}31m",
-    "\"",
-    "\\ud83d",
-    "yes or no [x.0]",
-];
-
-/// Also long ones and deep ones.
-fn texts() -> impl Strategy<Value = String> {
-    let piece = prop_oneof![
-        4 => select(&PIECES[..]).prop_map(str::to_owned),
-        2 => any::<char>().prop_map(String::from),
-        2 => "[a-z]{0,12}",
-        1 => (select(&["[", "{\"a\":", "x", "\u{200b}"][..]), 1..3_000_usize).prop_map(|(part, times)| part.repeat(times)),
-    ];
-    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
-}
+#[path = "../hostile_texts.rs"]
+mod hostile;
 
 fn id() -> ExecutionId {
     ExecutionId::random()
@@ -96,7 +60,7 @@ fn is_seen_in_lines(text: &str) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn what_people_read_holds_nothing_that_acts_or_hides(text in texts()) {
+    fn what_people_read_holds_nothing_that_acts_or_hides(text in hostile::texts()) {
         let one = [text::line(&text, usize::MAX), text::line(&text, 60), everstep::visible::path(&text)];
         for line in one {
             prop_assert!(is_seen(&line), "{line}");
@@ -128,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn what_scripts_read_is_one_line_that_means_the_same(text in texts()) {
+    fn what_scripts_read_is_one_line_that_means_the_same(text in hostile::texts()) {
         let parts = vec![MimePart { mime: text.clone(), data: text.clone() }];
         let objects = [json!({ "text": text }), json!({ "display": parts, "text": console::displayed(&parts) }), json!(step(&text))];
         for object in objects {
@@ -144,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_guest_prints_keeps_its_colours_only(text in texts()) {
+    fn what_a_guest_prints_keeps_its_colours_only(text in hostile::texts()) {
         let mut shown = text::printed(&text).into_owned();
         while let Some(start) = shown.find("\x1b[") {
             let end = shown[start..].find('m');
