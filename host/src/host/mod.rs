@@ -1,6 +1,6 @@
 //! The public face: a host that starts, resumes, settles and cancels executions over one store.
 //!
-//! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `load` finds what that needs, `conclude` writes down how a run ended,
+//! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `load` finds what that needs, `see_through` runs it to its end, `conclude` writes down how that was,
 //! `schedule` starts at given times, `work` takes up what is offered and lets time pass, `settle` lets people and clients answer, `travel` replays and forks, `live` says who holds an execution, `activity` whether anything is done for it, `view`
 //! reads a store for people, `error` is what can go wrong.
 
@@ -13,6 +13,7 @@ mod live;
 mod load;
 mod run;
 mod schedule;
+mod see_through;
 mod settle;
 mod travel;
 mod view;

@@ -1,13 +1,11 @@
 //! Starting and resuming: from what is asked, or what is stored, to a run.
 
 use super::component::Component;
-use super::conclude::Concluded;
 use super::live::{Claim, Claimed, Live, Outcome, Running};
 use super::load::note_kept;
 use super::{Error, Everstep, StepOutcome, StepView};
-use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, State, Stop, TaskClaim};
+use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, State, TaskClaim};
 use crate::capability::CLEAN_UP;
-use crate::clock;
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::journal::Journal;
@@ -16,13 +14,11 @@ use crate::policy::Policy;
 use crate::store::operation::{NewPromise, Operation, Reply};
 use crate::store::record::{NEVER, TaskState};
 use crate::store::{self, Blob, Change, Execution, Failure, FailureKind, Invocation, NewExecution, Progress};
-use crate::worker::{Ending, FunctionInfo, Job, Loaded, drive};
-use futures::FutureExt;
+use crate::worker::{FunctionInfo, Job, Loaded};
 use serde::Serialize;
 use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// What to run.
@@ -521,106 +517,6 @@ impl Everstep {
         let job = Job { component, bridge: Arc::clone(&bridge), args };
         tokio::spawn(async move { host.see_through(claim, job, permit).await });
         bridge
-    }
-
-    /// Runs an execution until it ends, or has nothing to do but wait, and tells whoever waits for that.
-    async fn see_through(self, claim: Claim, job: Job, permit: Option<OwnedSemaphorePermit>) {
-        let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.bridge.patience);
-        let ended = AssertUnwindSafe(self.drive_and_conclude(job, permit, started)).catch_unwind().await;
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(_) => Err(self.give_up(&bridge).await),
-        };
-        let (id, version) = (bridge.id.clone(), bridge.claim.version);
-        let last = bridge.state().next.saturating_sub(1);
-        drop(bridge);
-        let live = Arc::clone(&self.inner.live);
-        let outcome = match ended {
-            Ok(Concluded::GoOn) => return self.go_on(claim, id, patience),
-            Ok(Concluded::TakenBack) => {
-                live.note_taken_back(&id, last);
-                return self.go_on(claim, id, patience);
-            }
-            Ok(Concluded::Over(report)) => Ok(report),
-            Err(error) => Err(Arc::new(error)),
-        };
-        let rests = matches!(&outcome, Ok(report) if report.state == store::State::Suspended);
-        // The claim, and the hold on the store, end before the outcome is known: whoever saw it may resume at once.
-        drop(claim);
-        let told = match patience {
-            _ if !rests => true,
-            Patience::Forever => false,
-            Patience::None => self.is_left_suspended(&id, version).await,
-        };
-        drop(self);
-        if told {
-            live.tell(&id, outcome);
-        }
-    }
-
-    /// Whether an execution is still suspended once everything that it has called has gone as far as it can, or offered to others: this
-    /// host does not take it up. If not, another run of it tells what it came to.
-    async fn is_left_suspended(&self, id: &ExecutionId, version: u64) -> bool {
-        self.inner.live.at_rest(id).await;
-        // A store that fails is told to everybody.
-        let task = self.reader().task(id);
-        let rests = |state| matches!(state, TaskState::Suspended | TaskState::Pending);
-        task.is_ok_and(|task| rests(task.state) && task.version == version)
-    }
-
-    /// What an execution waited for has come in the moment in which it was suspended.
-    fn go_on(self, claim: Claim, id: ExecutionId, patience: Patience) {
-        let busy = self.inner.live.busy(&id);
-        drop(claim);
-        tokio::spawn(async move {
-            // Until it has a claim again.
-            let _busy = busy;
-            let resumed = self.resume(&id, patience).await;
-            // One that had ended is not run again, and does not ask.
-            self.inner.live.was_taken_back(&id);
-            if let Err(error) = resumed {
-                self.inner.live.tell(&id, Err(Arc::new(error)));
-            }
-        });
-    }
-
-    async fn drive_and_conclude(
-        &self,
-        job: Job,
-        permit: Option<OwnedSemaphorePermit>,
-        started: Instant,
-    ) -> Result<Concluded, Error> {
-        let bridge = Arc::clone(&job.bridge);
-        let ending = {
-            let permit = tokio::select! {
-                biased;
-                () = bridge.canceled() => None,
-                permit = async { if permit.is_some() { permit } else { self.inner.instances.acquire().await } } => permit,
-            };
-            match permit {
-                None => Ending::Stopped(Stop::Canceled),
-                Some(_permit) => drive(job).await,
-            }
-        };
-        // An effect that could not be given up ends before anybody learns that the run is over.
-        drop(bridge.block().await);
-        Ok(match self.conclude(&bridge, ending).await? {
-            Concluded::Over(report) => Concluded::Over(Report { wall: started.elapsed(), ..report }),
-            Concluded::GoOn => Concluded::GoOn,
-            Concluded::TakenBack => Concluded::TakenBack,
-        })
-    }
-
-    /// Ends a run that a bug of the host has broken off, as a crash would have: what was submitted is durable, and nothing is added.
-    async fn give_up(&self, bridge: &Bridge) -> Error {
-        let submitted = {
-            let mut state = bridge.state();
-            bridge.conclude(&mut state);
-            state.submitted
-        };
-        drop(bridge.block().await);
-        let durable = bridge.durable(submitted).await;
-        Error::Store(durable.err().unwrap_or_else(|| store::Error::Poisoned("the run panicked".to_owned())))
     }
 
     /// An execution that cannot be run says why from now on; its journal stays as it is.

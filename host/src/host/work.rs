@@ -74,14 +74,18 @@ impl Everstep {
         Ok(())
     }
 
+    /// Whether this host takes up an execution by itself once it is offered.
+    pub(super) fn covers(&self, id: &ExecutionId) -> bool {
+        match self.inner.scope {
+            Scope::Everything => true,
+            Scope::Started => self.inner.live.is_ours(id),
+            Scope::Nothing => false,
+        }
+    }
+
     /// `busy`: of who offers it.
     fn take_up_later(&self, id: ExecutionId, busy: Option<Busy>) {
-        let covered = match self.inner.scope {
-            Scope::Everything => true,
-            Scope::Started => self.inner.live.is_ours(&id),
-            Scope::Nothing => false,
-        };
-        if covered {
+        if self.covers(&id) {
             let (host, busy) = (self.clone(), busy.unwrap_or_else(|| self.inner.live.busy(&id)));
             tokio::spawn(async move {
                 // Until it has a claim of its own.
