@@ -129,9 +129,16 @@ impl Silent {
             read = tokio::time::timeout(SILENCE, limited.read_until(b'\n', &mut line)) => read,
             _ = dismissed => Ok(Ok(0)),
         };
-        self.lock().clients.remove(&number);
-        // What came in part is no request.
-        Ok(if read?? == 0 { Vec::new() } else { line })
+        let was_dismissed = self.lock().clients.remove(&number).is_none();
+        if read?? == 0 {
+            // What came in part is no request.
+            return Ok(Vec::new());
+        }
+        if was_dismissed {
+            // It was not silent after all: another one goes.
+            self.dismiss();
+        }
+        Ok(line)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
