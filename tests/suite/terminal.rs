@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Far more than anything here takes.
@@ -69,7 +69,9 @@ impl Desk {
     fn person(&self, args: &[&str]) -> Person {
         let mut command = Command::new("python3");
         command.arg(guests::project().join("tests/suite/terminal.py")).arg(beside("everstep")).args(args);
-        command.current_dir(self.path()).env_remove("EVERSTEP_LOG").env("TERM", "xterm").env("HOME", self.path());
+        command.current_dir(self.path()).env_remove("EVERSTEP_LOG").env("TERM", "xterm");
+        // The history of the prompt.
+        command.env("XDG_STATE_HOME", self.path().join("state"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, shown) = mpsc::channel();
         let mut stdout = child.stdout.take().unwrap();
@@ -123,7 +125,9 @@ impl Person {
     }
 
     /// Waits for the first of these texts beyond what was looked at; returns which.
+    #[allow(clippy::disallowed_methods, reason = "a command that goes on says so all the time")]
     fn sees_one(&mut self, texts: &[&str]) -> usize {
+        let end = Instant::now() + PATIENCE;
         loop {
             let rest = &self.seen[self.looked..];
             let found = texts.iter().enumerate().filter_map(|(at, text)| {
@@ -134,7 +138,7 @@ impl Person {
                 self.looked += end;
                 return at;
             }
-            match self.shown.recv_timeout(PATIENCE) {
+            match self.shown.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(more) => self.seen.extend(more),
                 Err(error) => panic!("{texts:?}: {error}, after {:?}", self.all()),
             }
@@ -180,6 +184,7 @@ fn an_answer_counts_only_if_it_was_typed_after_its_question_was_shown() {
     person.sees("\x1b[0ma call waits for approval:\r\n  http.fetch POST http://127.0.0.1:");
     person.sees("/pay?to=mallory\r\n");
     person.sees("may it happen? yes or no [x.");
+    person.sees("]\r\n");
     person.types("no, not that\n");
     person.sees("type yes or no");
     person.types("no not that\n");
@@ -257,7 +262,8 @@ fn at_the_prompt_an_answer_counts_only_after_its_question_too() {
     person.sees("yes\r\nyes\r\n");
     desk.go();
     person.sees("\x1b[0ma call waits for approval:\r\n  http.fetch POST http://127.0.0.1:");
-    person.sees("yes or no: ");
+    person.sees("may it happen? yes or no [x.");
+    person.sees("]: ");
     person.types("no\r");
     person.sees("refused:");
     person.sees(">>> ");
@@ -283,14 +289,19 @@ fn a_pipe_decides_on_no_call_at_the_prompt() {
 
 #[test]
 fn a_closed_terminal_leaves_the_store_as_sigterm_does() {
-    let desk = Desk::new();
-    desk.program("print('waits')\nawait go()\nprint('goes on')");
     let left = |end: &dyn Fn(Person) -> i32, code: i32| {
+        let desk = Desk::new();
+        desk.program("print('waits')\nawait go()\nprint('goes on')");
         let mut person = desk.exec();
         person.sees("waits\r\n");
         assert_eq!(end(person), code);
         let listed = desk.everstep(&["list", "--json"])["executions"][0].clone();
-        (listed["state"].as_str().unwrap().to_owned(), desk.store())
+        let left = (listed["state"].as_str().unwrap().to_owned(), desk.store());
+        desk.go();
+        let mut person = desk.exec();
+        person.sees("goes on\r\n");
+        assert_eq!(person.ended(), 0);
+        left
     };
     let terminated = left(
         &|mut person| {
@@ -304,10 +315,6 @@ fn a_closed_terminal_leaves_the_store_as_sigterm_does() {
     );
     let hung_up = left(&Person::hangs_up, 129);
     assert_eq!(hung_up, terminated);
-    desk.go();
-    let mut person = desk.exec();
-    person.sees("goes on\r\n");
-    assert_eq!(person.ended(), 0);
 }
 
 #[test]
@@ -365,7 +372,8 @@ fn one_line_says_what_an_interruption_has_taken_back() {
     person.sees("KeyboardInterrupt");
     person.sees(">>> ");
     person.types("'total' in globals()\r");
-    person.sees("False");
+    person.sees("False\r\n");
+    person.sees(">>> ");
     person.types("\x04");
     assert_eq!(person.ended(), 0);
 }

@@ -1,7 +1,7 @@
 //! Questions on a terminal: asked one after the other, and answered through the same promises as from anywhere else.
 //!
 //! An answer counts only if it was typed after its question was shown: what was typed before, for a sentence of the guest or for the
-//! question before, is thrown away.
+//! question before, is thrown away once the question stands there, and before its last line, the prompt, does.
 
 use super::approval::Call;
 use super::console::Console;
@@ -20,8 +20,8 @@ pub(crate) struct Asker {
     console: Console,
     /// What is told of the store in commands.
     option: String,
-    /// Whether the first question stands on the terminal, and what was typed before is gone.
-    is_shown: bool,
+    /// Whether what was typed before the first question is gone, and the prompt of that question stands on the terminal.
+    is_prompted: bool,
 }
 
 impl Asker {
@@ -29,7 +29,7 @@ impl Asker {
     pub(crate) fn start(console: &Console, place: &Place) -> Option<Self> {
         let terminal = Terminal::open()?;
         let (console, option) = (console.clone(), place.option());
-        Some(Self { questions: VecDeque::new(), terminal, console, option, is_shown: false })
+        Some(Self { questions: VecDeque::new(), terminal, console, option, is_prompted: false })
     }
 
     /// Adds a question, and puts it if it is the only one.
@@ -58,10 +58,13 @@ impl Asker {
     }
 
     async fn typed(&mut self) -> String {
-        if !self.is_shown {
+        if !self.is_prompted
+            && let Some(question) = self.questions.front()
+        {
             self.console.shown().await;
             self.terminal.forget();
-            self.is_shown = true;
+            self.console.note(prompt(question));
+            self.is_prompted = true;
         }
         self.terminal.line().await
     }
@@ -110,17 +113,19 @@ impl Asker {
 
     /// Puts the first question, if there is one.
     fn put(&mut self) {
-        self.is_shown = false;
-        let Some(PendingPromise { id, kind, subject, .. }) = self.questions.front() else {
-            return self.console.no_question();
-        };
-        let is_call = kind == APPROVAL;
-        let question = match self.questions.front().filter(|_| is_call) {
-            Some(question) => asked(&id.to_string(), &Call::of(question), &self.option),
-            None => format!("{} [{id}]", text::line(subject, 400)),
-        };
-        self.console.question(question, is_call);
+        self.is_prompted = false;
+        match self.questions.front() {
+            Some(question) if question.kind == APPROVAL => {
+                self.console.call(asked(&question.id.to_string(), &Call::of(question), &self.option));
+            }
+            _ => self.console.no_call(),
+        }
     }
+}
+
+/// What the answer is typed below.
+fn prompt(question: &PendingPromise) -> String {
+    if question.kind == APPROVAL { may_it(&question.id.to_string()) } else { put(question) }
 }
 
 /// The kind of the promises that a person decides on.
@@ -143,10 +148,10 @@ pub(super) fn decision(line: &str) -> Option<Answer> {
     Some(Answer { approved, by: std::env::var("USER").ok(), reason })
 }
 
-/// The question whether a call may happen, below all that it is about.
+/// The call that a question is about.
 pub(super) fn asked(id: &str, call: &Call, option: &str) -> String {
     let all = format!("type {SHOW}, or: everstep promise show {id}{option}");
-    format!("a call waits for approval:\n{}\n{}", call.shown(&all), may_it(id))
+    format!("a call waits for approval:\n{}", call.shown(&all))
 }
 
 /// A question of a guest in one line.

@@ -38,13 +38,10 @@ enum Message {
     Output(Output),
     /// A line of the command itself.
     Line(Stream, String),
-    /// A question; `holds` keeps what guests show back until it is over.
-    Question {
-        line: String,
-        holds: bool,
-    },
-    /// Nobody is asked any more.
-    NoQuestion,
+    /// A call that a person decides on: what guests show is kept back.
+    Call(String),
+    /// Nobody decides on a call any more.
+    NoCall,
     /// What the progress line says.
     Progress(Option<String>),
     /// Everything before it stands there.
@@ -86,14 +83,14 @@ impl Console {
         self.send(Message::Line(Stream::Stderr, line.into()));
     }
 
-    /// A question on standard error. Nothing that a guest shows comes below one that `holds`, until another one is put, or none.
-    pub(crate) fn question(&self, line: String, holds: bool) {
-        self.send(Message::Question { line, holds });
+    /// A call that a person decides on, on standard error. Nothing that a guest shows comes below it until [`no_call`](Self::no_call).
+    pub(crate) fn call(&self, line: String) {
+        self.send(Message::Call(line));
     }
 
-    /// Nobody is asked any more.
-    pub(crate) fn no_question(&self) {
-        self.send(Message::NoQuestion);
+    /// Nobody decides on a call any more.
+    pub(crate) fn no_call(&self) {
+        self.send(Message::NoCall);
     }
 
     /// Completes once everything that was said before stands there.
@@ -199,7 +196,7 @@ struct Writer {
     progress: bool,
     /// Where something was written last.
     last: Stream,
-    /// What guests have shown since a question was put that holds it back.
+    /// What guests have shown while a person decides on a call.
     held: Option<Held>,
 }
 
@@ -253,15 +250,12 @@ impl Writer {
                 self.erase_progress();
                 self.line(stream, &line);
             }
-            Message::Question { line, holds } => {
-                if !holds {
-                    self.release();
-                }
+            Message::Call(line) => {
                 self.erase_progress();
                 self.line(Stream::Stderr, &line);
-                self.held = if holds { Some(self.held.take().unwrap_or_default()) } else { None };
+                self.held.get_or_insert_default();
             }
-            Message::NoQuestion => self.release(),
+            Message::NoCall => self.release(),
             Message::Progress(line) => self.show_progress(line),
             Message::Shown(done) => {
                 self.stdout.flush();
@@ -484,16 +478,16 @@ mod tests {
         );
     }
 
-    fn ask(line: &str, holds: bool) -> Message {
-        Message::Question { line: line.into(), holds }
+    fn call(line: &str) -> Message {
+        Message::Call(line.into())
     }
 
     #[test]
     fn a_guest_cannot_dress_what_the_host_says() {
         let messages = vec![
             print("a", "yes or no\x1b[8m"),
-            ask("may it?\x1b[8m", true),
-            Message::NoQuestion,
+            call("may it?\x1b[8m"),
+            Message::NoCall,
             print("a", "\x1b[1mx"),
         ];
         let terminal = &written(Style::default(), true, messages)[0];
@@ -505,13 +499,12 @@ mod tests {
 
     #[test]
     fn nothing_of_a_guest_comes_below_a_call_that_a_person_decides_on() {
-        let asked =
-            || vec![ask("may it?", true), print("a", "yes or no\n"), ask("and it?", true), print("a", "more\n")];
-        let messages = asked().into_iter().chain([ask("name", false), print("a", "last\n")]).collect();
+        let asked = || vec![call("may it?"), print("a", "yes or no\n"), call("and it?"), print("a", "more\n")];
+        let messages = asked().into_iter().chain([Message::NoCall, print("a", "last\n")]).collect();
         let terminal = written(Style::default(), true, messages)[0].replace(text::RESET, "");
-        assert_eq!(terminal, "may it?\nand it?\nyes or no\nmore\nname\nlast\n");
+        assert_eq!(terminal, "may it?\nand it?\nyes or no\nmore\nlast\n");
         let flood = print("a", &"x".repeat(HELD + 1));
-        let messages = asked().into_iter().chain([flood, Message::NoQuestion]).collect();
+        let messages = asked().into_iter().chain([flood, Message::NoCall]).collect();
         let terminal = written(Style::default(), true, messages)[0].replace(text::RESET, "");
         let left_out = format!("{} bytes of output came while you decided", HELD + 1);
         assert!(

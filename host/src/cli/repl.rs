@@ -303,7 +303,7 @@ impl Prompt {
                         Kind::Input => (None, text::line(&prompt, 400)),
                         Kind::Approval => {
                             let data = data.as_ref().and_then(|data| serde_json::from_str::<String>(data.text()).ok());
-                            (Some(Call::read(&prompt, &data.unwrap_or_default())), "yes or no: ".to_owned())
+                            (Some(Call::read(&prompt, &data.unwrap_or_default())), format!("{}: ", may_it(&asked)))
                         }
                         Kind::Promise => {
                             let data = data.as_ref().map_or("", Json::text);
@@ -370,7 +370,7 @@ impl Prompt {
                 return self.with.insistence.interrupt(&self.with.ask).then_some(Ran::Left);
             };
             match &question.call {
-                Some(call) if line.trim() == SHOW => self.say(&format!("{}\n{}", call.all(), may_it(&question.id))),
+                Some(call) if line.trim() == SHOW => self.say(&call.all()),
                 _ => match answer_to(&question, &line) {
                     Ok(value) => break Some(value),
                     Err(why) => self.say(&why),
@@ -397,15 +397,12 @@ impl Prompt {
         self.with.insistence.interrupt(&self.with.ask).then_some(Ran::Left)
     }
 
-    /// What is typed after the prompt stands there: what was typed before was for something else.
+    /// What is typed at the prompt: what was typed before it stands there was for something else.
     fn typed(&mut self, prompt: &str) -> rustyline::Result<String> {
         self.begin_line();
         if !self.attended {
             return self.editor.readline(prompt);
         }
-        let mut stdout = std::io::stdout().lock();
-        write!(stdout, "{prompt}").and_then(|()| stdout.flush())?;
-        drop(stdout);
         forget_typed();
         // An answer is no line of Python to be brought back.
         self.editor.set_auto_add_history(false);
