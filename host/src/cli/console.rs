@@ -484,12 +484,8 @@ mod tests {
 
     #[test]
     fn a_guest_cannot_dress_what_the_host_says() {
-        let messages = vec![
-            print("a", "yes or no\x1b[8m"),
-            call("may it?\x1b[8m"),
-            Message::NoCall,
-            print("a", "\x1b[1mx"),
-        ];
+        let messages =
+            vec![print("a", "yes or no\x1b[8m"), call("may it?\x1b[8m"), Message::NoCall, print("a", "\x1b[1mx")];
         let terminal = &written(Style::default(), true, messages)[0];
         assert_eq!(terminal, "yes or no\x1b[8m\x1b[0m\nmay it?\\u{1b}[8m\n\x1b[1mx\x1b[0m");
         let several = Style { json: false, several: true };
