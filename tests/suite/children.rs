@@ -420,9 +420,8 @@ fn a_child_that_has_halted_fails_once_its_caller_wants_that() {
         life(async {
             let host = host(&place);
             let handle = host.start(run("wishes_late", "null")).await.unwrap();
-            let halted = || host.reader().execution(&id("x.0")).is_ok_and(|child| child.state == State::Halted);
-            eventually("the halt", || halted().then_some(())).await;
-            assert_eq!(host.halted_so_far(&id("x")), [id("x.0")]);
+            eventually("the halt", || (host.halted_so_far(&id("x")) == [id("x.0")]).then_some(())).await;
+            assert_eq!(host.reader().execution(&id("x.0")).unwrap().state, State::Halted);
             host.settle(&id("x").promise(1), Ok("null".into())).await.unwrap();
             let report = soon("the end", handle.wait()).await.unwrap();
             assert!(failure(&report).1.starts_with("x.0: it halted: as told, at "), "{report:?}");

@@ -6,7 +6,7 @@ use everstep::store::{Change, Execution, MemoryStore, Store};
 use everstep::{Everstep, Patience, Run};
 use std::sync::Arc;
 
-const FUNCTIONS: [&str; 3] = ["depends_on_everything", "waits_for_any", "races_timers"];
+const FUNCTIONS: [&str; 4] = ["depends_on_everything", "depends_on_the_host", "waits_for_any", "races_timers"];
 
 /// An execution that nothing disturbed, and all that is stored of it.
 struct Undisturbed {
