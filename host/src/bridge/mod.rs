@@ -10,6 +10,7 @@ mod approval;
 mod checkpoint;
 mod effect;
 mod fault;
+mod instances;
 mod interrupt;
 mod lineage;
 mod memo;
@@ -25,13 +26,13 @@ pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
 pub(crate) use effect::{Effect, Lost, Performed, Performing};
 pub(crate) use fault::{Divergence, Fault, Stop};
+pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
 pub(crate) use memo::Recollection;
 pub(crate) use pipeline::Step;
 pub(crate) use promises::{About, Called, NewPromise, check_fit, fail_halted, halted};
 pub(crate) use state::State;
 pub(crate) use value::{Json, Value};
-pub(crate) use wait::Instances;
 pub use wait::Patience;
 
 use interrupt::Interruption;
@@ -40,6 +41,7 @@ use stopwatch::Stopwatch;
 use crate::capability::Registry;
 use crate::capability::files::Overlays;
 use crate::clock::Clock;
+use crate::engine::Footprint;
 use crate::grants::Grants;
 use crate::guest_error::GuestError;
 use crate::id::{Digest, ExecutionId};
@@ -67,6 +69,10 @@ pub(crate) struct Bridge {
     /// What it runs as: for the executions that it calls, and for its end.
     pub(crate) claim: TaskClaim,
     instances: Arc<Instances>,
+    /// What its instance has taken of the memory of the host.
+    footprint: Arc<Footprint>,
+    /// What it may take.
+    room: Mutex<Option<Arc<Room>>>,
     /// How long it waits for promises.
     pub(crate) patience: Patience,
     /// How long the guest has run; waiting for promises does not count.
@@ -161,6 +167,8 @@ impl Bridge {
             committer,
             claim,
             descent,
+            footprint: instances.footprint(),
+            room: Mutex::default(),
             instances,
             patience,
             stopwatch,
@@ -175,6 +183,32 @@ impl Bridge {
             kept: Mutex::default(),
             blocking: Arc::default(),
         })
+    }
+
+    /// Waits until there is room for an instance with all that the policy allows.
+    pub(crate) async fn make_room(&self) {
+        let room = self.instances.room(self.grants.policy.limits.memory).await;
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(room));
+    }
+
+    /// The instance is gone.
+    pub(crate) fn leave_room(&self) {
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What its instance may take; none while no instance runs that goes on.
+    fn room(&self) -> Option<Arc<Room>> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The most bytes that an instance of it may take, as far as the host goes.
+    pub(crate) fn most_memory(&self) -> u64 {
+        self.instances.most(self.grants.policy.limits.memory)
+    }
+
+    /// Where what its instance takes is counted.
+    pub(crate) fn footprint(&self) -> Arc<Footprint> {
+        Arc::clone(&self.footprint)
     }
 
     /// Tells the guest of a promise that was settled in the store. Does not wait for the state.

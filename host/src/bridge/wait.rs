@@ -4,16 +4,14 @@
 //! waits, in the order of their times, so that a resumed execution sees them as an undisturbed one does.
 
 use super::promises::timed_out;
-use super::{Bridge, Notice, State, Stop};
+use super::{Bridge, Notice, Room, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::{Record, Role};
 use crate::store::operation::{Operation, Reply};
 use crate::store::{Applied, Change};
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How many promises of one wait a message names.
 const SHOWN: usize = 16;
@@ -27,67 +25,32 @@ pub enum Patience {
     None,
 }
 
-/// The instances of the pool that executions may hold, and for how long one is kept by an execution that only waits.
-pub(crate) struct Instances {
-    free: Arc<Semaphore>,
-    keep_warm: Duration,
-    /// How many wait for an instance.
-    wanting: AtomicUsize,
-    /// Somebody waits for an instance.
-    wanted: Notify,
+/// The rest of an execution that waits, for as long as it does.
+struct Resting {
+    room: Option<Arc<Room>>,
+    /// Completes when it should give up its instance.
+    over: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Instances {
-    pub(crate) fn new(count: u32, keep_warm: Duration) -> Self {
-        Self {
-            free: Arc::new(Semaphore::new(count as usize)),
-            keep_warm,
-            wanting: AtomicUsize::new(0),
-            wanted: Notify::new(),
-        }
+impl Resting {
+    fn begin(bridge: &Bridge) -> Self {
+        let room = bridge.room();
+        let over: Pin<Box<dyn Future<Output = ()> + Send>> = match &room {
+            Some(room) => Box::pin(room.rest(bridge.footprint.bytes())),
+            None => Box::pin(std::future::pending()),
+        };
+        Self { room, over }
     }
 
-    /// An instance; when there is none, executions that only wait give up theirs.
-    pub(crate) async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            return Some(permit);
-        }
-        let _wanting = Wanting::of(&self.wanting);
-        self.wanted.notify_waiters();
-        // The semaphore is never closed.
-        Arc::clone(&self.free).acquire_owned().await.ok()
-    }
-
-    /// Completes when an execution that has waited since now should give up its instance.
-    async fn too_long(&self) {
-        // Longer than a timer can be set is forever.
-        let grace = self.keep_warm.min(Duration::from_secs(u64::from(u32::MAX)));
-        let wanted = self.wanted.notified();
-        tokio::pin!(wanted);
-        wanted.as_mut().enable();
-        if self.wanting.load(Ordering::SeqCst) > 0 {
-            return;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(grace) => {}
-            () = wanted => {}
-        }
+    /// It cannot give up its instance.
+    fn stay(&self) {
+        self.room.iter().for_each(|room| room.stay());
     }
 }
 
-/// One who waits for an instance, for as long as it lives.
-struct Wanting<'w>(&'w AtomicUsize);
-
-impl<'w> Wanting<'w> {
-    fn of(wanting: &'w AtomicUsize) -> Self {
-        wanting.fetch_add(1, Ordering::SeqCst);
-        Self(wanting)
-    }
-}
-
-impl Drop for Wanting<'_> {
+impl Drop for Resting {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.room.iter().for_each(|room| room.end_rest());
     }
 }
 
@@ -114,18 +77,15 @@ impl Bridge {
     }
 
     async fn look_until(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
-        let too_long = async {
-            match self.patience {
-                Patience::Forever => self.instances.too_long().await,
-                Patience::None => {}
-            }
-        };
-        tokio::pin!(too_long);
-        let mut cold = false;
+        let mut resting: Option<Resting> = None;
+        let mut cold = self.patience == Patience::None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            if let Some(resting) = &mut resting {
+                self.await_turn(resting, &mut cold).await?;
+            }
             let (deadline, busy, asked) = {
                 let mut state = self.state();
                 state.waits_for = wanted.map(<[u64]>::to_vec);
@@ -153,12 +113,56 @@ impl Bridge {
                     Some(deadline) => self.clock.sleep_until(deadline).await,
                 }
             };
+            let resting = match &mut resting {
+                Some(resting) => {
+                    resting.room.iter().for_each(|room| room.shrink(self.footprint.bytes()));
+                    resting
+                }
+                None => resting.insert(Resting::begin(self)),
+            };
+            if cold {
+                resting.stay();
+            }
             tokio::select! {
                 biased;
                 () = changed => {}
                 () = due => {}
                 error = self.committer.failure() => return Err(Stop::Store(error)),
-                () = &mut too_long, if !cold => cold = true,
+                () = &mut resting.over, if !cold => cold = true,
+            }
+        }
+    }
+
+    /// Waits until the guest may take all that its policy allows, before it is told of anything: until then it can still be suspended, and
+    /// learns it when it goes on.
+    ///
+    /// # Errors
+    /// [`Stop::Suspended`] when others need what it has; [`Stop::Canceled`].
+    async fn await_turn(&self, resting: &mut Resting, cold: &mut bool) -> Result<(), Stop> {
+        let Some(room) = resting.room.clone() else { return Ok(()) };
+        let turn = room.turn();
+        tokio::pin!(turn);
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let busy = {
+                let state = self.state();
+                if self.is_canceled() && !state.cleans_up {
+                    return Err(Stop::Canceled);
+                }
+                state.is_busy(self.patience)
+            };
+            if *cold && busy {
+                resting.stay();
+            }
+            tokio::select! {
+                biased;
+                () = &mut turn => return Ok(()),
+                error = self.committer.failure() => return Err(Stop::Store(error)),
+                () = std::future::ready(()), if *cold && !busy => return Err(Stop::Suspended),
+                () = &mut resting.over, if !*cold => *cold = true,
+                () = changed => {}
             }
         }
     }

@@ -32,12 +32,16 @@ pub(crate) struct CacheArg {
     pub(crate) cache: Option<PathBuf>,
 }
 
-/// `--keep-warm` of the commands that run executions.
+/// `--keep-warm` and `--memory` of the commands that run executions.
 #[derive(clap::Args)]
 pub(crate) struct WarmArg {
     /// How long an execution that only waits keeps its instance, such as 500ms or 1h, unless others need it [default: 5s]
     #[arg(long, value_name = "TIME")]
     keep_warm: Option<Span>,
+    /// What all instances may take together, such as 2GiB; those that only wait give theirs up when there is no room
+    /// [default: half of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = everstep::policy::size)]
+    memory: Option<u64>,
 }
 
 /// How the host of a command reaches the network, and what nothing in it exceeds.
@@ -92,6 +96,7 @@ impl Settings {
         let place = place.host().on_compile(compiling::show);
         let builder = self.cache.folder().into_iter().fold(place, Builder::cache).scope(self.scope);
         let builder = self.warm.keep_warm.into_iter().fold(builder, |builder, span| builder.keep_warm(span.0));
+        let builder = self.warm.memory.into_iter().fold(builder, Builder::memory);
         let builder = builder.network(self.network.options()?);
         Ok(self.network.ceiling()?.into_iter().fold(builder, Builder::ceiling))
     }

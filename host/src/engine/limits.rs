@@ -1,6 +1,8 @@
 //! What one store may allocate: memory, table elements, instances.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::ResourceLimiter;
 
 /// The numbers of one store; each is a sum over all its instances.
@@ -8,6 +10,8 @@ use wasmtime::ResourceLimiter;
 pub(crate) struct Limits {
     /// Bytes of linear memory.
     pub memory: u64,
+    /// Whether that is all that the host has, and less than the policy allows.
+    pub is_of_host: bool,
     /// Elements of tables.
     pub table_elements: u64,
     /// Core instances.
@@ -28,6 +32,61 @@ pub(crate) struct Limiter {
     memory: u64,
     table_elements: u64,
     hit: Option<Hit>,
+    footprint: Arc<Footprint>,
+}
+
+/// What all instances have taken, in bytes of linear memory.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    bytes: AtomicU64,
+    most: AtomicU64,
+}
+
+/// What one instance has taken.
+#[derive(Debug, Default)]
+pub(crate) struct Footprint {
+    bytes: AtomicU64,
+    all: Arc<Held>,
+}
+
+impl Held {
+    /// Now.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
+    /// At the moment at which it was most.
+    pub(crate) fn most(&self) -> u64 {
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+impl Footprint {
+    pub(crate) fn new(all: Arc<Held>) -> Self {
+        Self { bytes: AtomicU64::new(0), all }
+    }
+
+    /// Now.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
+    fn grow(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+        let now = self.all.bytes.fetch_add(bytes, Ordering::SeqCst).saturating_add(bytes);
+        self.all.most.fetch_max(now, Ordering::SeqCst);
+    }
+
+    fn clear(&self) {
+        self.all.bytes.fetch_sub(self.bytes.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+    }
+}
+
+/// The memory goes with its store.
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.footprint.clear();
+    }
 }
 
 /// A limit that was reached: it may explain the trap that follows.
@@ -35,14 +94,16 @@ pub(crate) struct Limiter {
 pub(crate) enum Hit {
     /// Linear memory, with its limit in bytes.
     Memory(u64),
+    /// The same, where the host has less than the policy allows.
+    Host(u64),
     /// Table elements, with their limit.
     TableElements(u64),
 }
 
 impl Limiter {
     /// Nothing is allocated yet.
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, memory: 0, table_elements: 0, hit: None }
+    pub(crate) fn new(limits: Limits, footprint: Arc<Footprint>) -> Self {
+        Self { limits, memory: 0, table_elements: 0, hit: None, footprint }
     }
 
     /// The limit that was reached last.
@@ -65,10 +126,12 @@ impl ResourceLimiter for Limiter {
         let growth = desired.saturating_sub(current) as u64;
         let total = self.memory.saturating_add(growth);
         if total > self.limits.memory {
-            self.hit = Some(Hit::Memory(self.limits.memory));
+            let hit = if self.limits.is_of_host { Hit::Host } else { Hit::Memory };
+            self.hit = Some(hit(self.limits.memory));
             return Ok(false);
         }
         self.memory = total;
+        self.footprint.grow(growth);
         Ok(true)
     }
 
@@ -103,6 +166,7 @@ impl fmt::Display for Hit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory(bytes) => write!(f, "the limit of {} of memory is reached (limits.memory)", size(*bytes)),
+            Self::Host(bytes) => write!(f, "the host has {} for all of its instances (--memory)", size(*bytes)),
             Self::TableElements(elements) => {
                 write!(f, "the limit of {elements} table elements is reached (limits.table_elements)")
             }

@@ -11,6 +11,7 @@ mod cache;
 mod config;
 mod error;
 mod limits;
+mod machine;
 mod shape;
 mod ticker;
 pub(crate) mod wasi;
@@ -19,7 +20,8 @@ pub(crate) use cache::Cache;
 pub(crate) use config::SPARE;
 pub use error::Error;
 pub(crate) use error::list;
-pub(crate) use limits::{Limiter, Limits};
+pub(crate) use limits::{Footprint, Held, Limiter, Limits};
+pub(crate) use machine::memory as machine_memory;
 
 use crate::id::Digest;
 use crate::store::Blob;

@@ -97,6 +97,7 @@ impl Inner {
         }
         // The semaphore is never closed.
         let _permit = self.describing.acquire().await;
+        let _room = self.instances.room(grants.policy.limits.memory).await;
         let scratch = || {
             let limits = &grants.policy.limits;
             let grants =

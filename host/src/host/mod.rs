@@ -30,7 +30,7 @@ pub use work::Scope;
 use crate::bridge::{Account, Instances};
 use crate::capability::{Capability, Registry};
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{Compiling, Engines, Options, SPARE};
+use crate::engine::{Compiling, Engines, Options, SPARE, machine_memory};
 use crate::grants::GrantsCache;
 use crate::id::{Digest, ExecutionId, group_address};
 use crate::journal::Committer;
@@ -80,6 +80,7 @@ pub struct Builder {
     compiling: fn(Compiling),
     instances: u32,
     keep_warm: Duration,
+    memory: Option<u64>,
     group: String,
     scope: Scope,
     network: network::Options,
@@ -91,7 +92,16 @@ pub struct Builder {
 pub struct Gauge {
     /// What it keeps in memory of executions: those that run, those that somebody waits for, and those whose calls it takes up.
     pub entries: usize,
+    /// Instances that executions hold.
+    pub instances: usize,
+    /// What instances have taken, in bytes of linear memory.
+    pub memory: u64,
+    /// The most that they had taken at any moment so far.
+    pub most_memory: u64,
 }
+
+/// What instances may take where nothing says how much memory there is.
+const MEMORY: u64 = 1 << 30;
 
 /// How long an execution that only waits keeps its instance, unless the builder says otherwise.
 const KEEP_WARM: Duration = Duration::from_secs(5);
@@ -195,7 +205,9 @@ impl Everstep {
 
     /// What this host holds at this moment, for those who watch over it.
     pub fn gauge(&self) -> Gauge {
-        Gauge { entries: self.inner.live.entries() }
+        let (entries, instances) = (self.inner.live.entries(), &self.inner.instances);
+        let (memory, most_memory) = (instances.held().bytes(), instances.held().most());
+        Gauge { entries, instances: instances.in_use(), memory, most_memory }
     }
 
     /// Replaces the ceiling, or lifts it: from the next decision on, every call of every execution needs this policy's grant, too. What was
@@ -222,6 +234,7 @@ impl Builder {
             compiling: |_| {},
             instances: Options::default().pool,
             keep_warm: KEEP_WARM,
+            memory: None,
             group: "default".to_owned(),
             scope: Scope::default(),
             network: network::Options::system(),
@@ -284,6 +297,15 @@ impl Builder {
     #[must_use]
     pub fn keep_warm(mut self, keep_warm: Duration) -> Self {
         self.keep_warm = keep_warm;
+        self
+    }
+
+    /// What all instances may take together, in bytes of linear memory: half of what the machine has, or of what its control group
+    /// allows, unless something else is said. Under pressure those that have waited for longest give up their instance, and what has yet
+    /// to run waits for its turn. No single instance gets more, whatever its policy allows.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
         self
     }
 
@@ -351,6 +373,7 @@ impl Builder {
                 Err(error) => live.tell_all(error),
             })
         };
+        let memory = self.memory.or_else(|| Some(machine_memory()? / 2)).unwrap_or(MEMORY);
         let inner = Inner {
             committer: Committer::start(store, self.sink, watch).map_err(Error::Start)?,
             engines: Engines::new(options)?,
@@ -361,7 +384,7 @@ impl Builder {
             accounts: Mutex::default(),
             kept: Mutex::default(),
             live,
-            instances: Arc::new(Instances::new(self.instances, self.keep_warm)),
+            instances: Arc::new(Instances::new(self.instances, memory, self.keep_warm)),
             target,
             scope: self.scope,
             alarm,

@@ -4,7 +4,7 @@ use super::component::Component;
 use super::live::{Claim, Claimed, Live, Outcome, Running};
 use super::load::note_kept;
 use super::{Error, Everstep, StepOutcome, StepView};
-use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, State, TaskClaim};
+use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, Seat, State, TaskClaim};
 use crate::capability::CLEAN_UP;
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
@@ -19,7 +19,7 @@ use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ struct Activation {
     grants: Arc<Grants>,
     state: State,
     patience: Patience,
-    permit: Option<OwnedSemaphorePermit>,
+    seat: Option<Seat>,
 }
 
 /// Who leases the tasks of a store that one host has for itself: nobody else can, so a lease never ends.
@@ -347,8 +347,8 @@ impl Everstep {
             inner.committer.submit(blobs.into_iter().flatten().chain([created]), Vec::new())
         };
         let (component, patience) = (loaded, run.patience);
-        let (version, permit) = (1, None);
-        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, permit };
+        let (version, seat) = (1, None);
+        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, seat };
         Ok(self.activate(activation))
     }
 
@@ -359,7 +359,7 @@ impl Everstep {
         mut execution: Execution,
         component: Option<&Component>,
         patience: Patience,
-        permit: Option<OwnedSemaphorePermit>,
+        seat: Option<Seat>,
     ) -> Result<Option<Arc<Bridge>>, Error> {
         let inner = &self.inner;
         if execution.state.is_final() {
@@ -404,7 +404,7 @@ impl Everstep {
             return Ok(None);
         };
         let (descent, component) = (inner.descent(&execution.id)?, loaded);
-        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, permit };
+        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, seat };
         Ok(Some(self.activate(activation)))
     }
 
@@ -477,16 +477,16 @@ impl Everstep {
         let grants = inner.stored_grants(&execution)?;
         let component = inner.load(&inner.stored_component(&execution)?, &grants).await?;
         let state = State { cleans_up: true, attempts: execution.attempts, ..inner.state(&execution)? };
-        let (version, patience, permit) = (execution.attempts, Patience::None, None);
+        let (version, patience, seat) = (execution.attempts, Patience::None, None);
         let descent = inner.descent(id)?;
-        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, permit };
+        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, seat };
         self.activate(activation);
         inner.live.let_go(id).await;
         Ok(())
     }
 
     fn activate(&self, activation: Activation) -> Arc<Bridge> {
-        let Activation { claim, execution, version, descent, component, grants, state, patience, permit } = activation;
+        let Activation { claim, execution, version, descent, component, grants, state, patience, seat } = activation;
         let has_ended = execution.state.is_final();
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;
@@ -515,7 +515,7 @@ impl Everstep {
         claim.run(Arc::clone(&bridge), &args);
         let host = self.clone();
         let job = Job { component, bridge: Arc::clone(&bridge), args };
-        tokio::spawn(async move { host.see_through(claim, job, permit).await });
+        tokio::spawn(async move { host.see_through(claim, job, seat).await });
         bridge
     }
 

@@ -3,7 +3,7 @@
 use super::conclude::Concluded;
 use super::live::Claim;
 use super::{Error, Everstep, Report};
-use crate::bridge::{Bridge, Patience, Stop};
+use crate::bridge::{Bridge, Patience, Seat, Stop};
 use crate::clock;
 use crate::id::ExecutionId;
 use crate::store;
@@ -13,13 +13,12 @@ use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::OwnedSemaphorePermit;
 
 impl Everstep {
     /// Runs an execution until it ends, or has nothing to do but wait, and tells whoever waits for that.
-    pub(super) async fn see_through(self, claim: Claim, job: Job, permit: Option<OwnedSemaphorePermit>) {
+    pub(super) async fn see_through(self, claim: Claim, job: Job, seat: Option<Seat>) {
         let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.bridge.patience);
-        let ended = AssertUnwindSafe(self.drive_and_conclude(job, permit, started)).catch_unwind().await;
+        let ended = AssertUnwindSafe(self.drive_and_conclude(job, seat, started)).catch_unwind().await;
         let ended = match ended {
             Ok(ended) => ended,
             Err(_) => Err(self.give_up(&bridge).await),
@@ -76,23 +75,28 @@ impl Everstep {
         });
     }
 
-    async fn drive_and_conclude(
-        &self,
-        job: Job,
-        permit: Option<OwnedSemaphorePermit>,
-        started: Instant,
-    ) -> Result<Concluded, Error> {
+    async fn drive_and_conclude(&self, job: Job, seat: Option<Seat>, started: Instant) -> Result<Concluded, Error> {
         let bridge = Arc::clone(&job.bridge);
         let ending = {
-            let permit = tokio::select! {
+            let seat = async {
+                let seat = match seat {
+                    Some(seat) => seat,
+                    None => self.inner.instances.seat().await,
+                };
+                bridge.make_room().await;
+                seat
+            };
+            let seat = tokio::select! {
                 biased;
                 () = bridge.canceled() => None,
-                permit = async { if permit.is_some() { permit } else { self.inner.instances.acquire().await } } => permit,
+                seat = seat => Some(seat),
             };
-            match permit {
+            let ending = match seat {
                 None => Ending::Stopped(Stop::Canceled),
-                Some(_permit) => drive(job).await,
-            }
+                Some(_seat) => drive(job).await,
+            };
+            bridge.leave_room();
+            ending
         };
         // An effect that could not be given up ends before anybody learns that the run is over.
         drop(bridge.block().await);

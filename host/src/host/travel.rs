@@ -142,6 +142,7 @@ impl Everstep {
         let job = Job { component: loaded, bridge: Arc::clone(&bridge), args: execution.args.clone() };
         // The semaphore is never closed.
         let _permit = inner.describing.acquire().await;
+        let _room = inner.instances.room(bridge.grants.policy.limits.memory).await;
         let end = ReplayEnd::of(drive(job).await)?;
         let repeated = bridge.state().next;
         Ok((repeated, end))

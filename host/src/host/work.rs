@@ -103,7 +103,7 @@ impl Everstep {
         if self.inner.live.settled_down(id).await {
             return Ok(());
         }
-        let permit = self.inner.instances.acquire().await;
+        let seat = Some(self.inner.instances.seat().await);
         let super::live::Claimed::Free(claim) = self.inner.live.claim(id).await else { return Ok(()) };
         let store = self.inner.committer.store();
         let (Some(execution), Some((promise, _))) = (store.execution(id)?, store.promise(id.as_str())?) else {
@@ -112,7 +112,7 @@ impl Everstep {
         if execution.state != State::Pending || promise.target() != Some(&*self.inner.target) {
             return Ok(());
         }
-        let taken = self.take_up(claim, execution.clone(), None, self.inner.live.patience(id), permit).await;
+        let taken = self.take_up(claim, execution.clone(), None, self.inner.live.patience(id), seat).await;
         match taken {
             Ok(_) => Ok(()),
             Err(error @ Error::Store(_)) => Err(error),

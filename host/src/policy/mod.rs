@@ -36,7 +36,7 @@ pub use error::Error;
 pub use function::FunctionSection;
 pub use limits::{Limits, Lineage};
 pub use list::{Addressed, RuleList};
-pub use units::span;
+pub use units::{size, span};
 pub use usage::Usage;
 pub use web::{FetchGrant, FetchTerms, OnCrash, Rate, SecretGrant, SecretSource, WebSocketGrant, WebSocketTerms};
 

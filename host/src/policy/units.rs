@@ -33,6 +33,15 @@ pub fn span(text: &str) -> Result<Duration, String> {
     Ok(duration(ms))
 }
 
+/// A number of bytes as people write it in a policy file: a whole number with its unit (`B`, `KiB`, `MiB`, `GiB` or `TiB`), such as `512MiB`.
+///
+/// # Errors
+/// It is none; the message says what one looks like.
+pub fn size(text: &str) -> Result<u64, String> {
+    quantity(text, &SIZE_UNITS)
+        .ok_or_else(|| "use a number with its unit (B, KiB, MiB, GiB or TiB), such as 512MiB".to_owned())
+}
+
 /// A whole number and one of `units`, without a space; `_` may group the digits.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_')?;

@@ -17,8 +17,8 @@ pub(crate) struct Ctx {
 
 impl Ctx {
     pub(super) fn new(bridge: Arc<Bridge>) -> Self {
-        let limits = &bridge.grants.policy.limits;
-        let limiter = Limiter::new(store_limits(limits));
+        let limits = store_limits(&bridge.grants.policy.limits, bridge.most_memory());
+        let limiter = Limiter::new(limits, bridge.footprint());
         Self { bridge, limiter, wasi: None, panic: None }
     }
 }
@@ -26,9 +26,11 @@ impl Ctx {
 /// Core instances, memories and tables of one component: more than the largest known guests use.
 const MAX_ITEMS: usize = 100;
 
-fn store_limits(limits: &policy::Limits) -> Limits {
+/// `most` is what the host has for one instance.
+fn store_limits(limits: &policy::Limits, most: u64) -> Limits {
     Limits {
-        memory: limits.memory,
+        memory: limits.memory.min(most),
+        is_of_host: most < limits.memory,
         table_elements: limits.table_elements,
         instances: MAX_ITEMS,
         memories: MAX_ITEMS,

@@ -1,16 +1,18 @@
 //! What an instance may use: memory, tables, stack, time.
 
 use super::*;
+use std::sync::Arc;
 use wasmtime::component::Linker;
 use wasmtime::{Store, Trap};
 
-const LIMITS: Limits = Limits { memory: 1 << 20, table_elements: 100, instances: 8, memories: 2, tables: 2 };
+const LIMITS: Limits =
+    Limits { memory: 1 << 20, is_of_host: false, table_elements: 100, instances: 8, memories: 2, tables: 2 };
 
 /// Calls `f`, which may run for `ticks`.
 async fn call(module: &str, ticks: u64) -> (wasmtime::Result<u32>, Limiter) {
     let engines = engines();
     let loaded = load(&engines, &guest(module)).unwrap();
-    let mut store = Store::new(&loaded.engine, Limiter::new(LIMITS));
+    let mut store = Store::new(&loaded.engine, Limiter::new(LIMITS, Arc::default()));
     store.limiter(|limiter| limiter);
     store.set_epoch_deadline(ticks);
     let called = async {

@@ -188,3 +188,11 @@ async fn writes_twice(ctx: Context) -> Result<(), Error> {
     ctx.write_file("/f/file", "first")?;
     ctx.write_file("/f/file", "second")
 }
+
+/// Takes so many MiB, asks, and returns the answer and how much it still has.
+#[everstep_sdk::function]
+async fn holds(ctx: Context, mib: usize) -> Result<(u64, usize), Error> {
+    let held = std::hint::black_box(vec![1_u8; mib << 20]);
+    let answer: u64 = ctx.input("enough?").await?;
+    Ok((answer, held.iter().filter(|byte| **byte == 1).count() >> 20))
+}
