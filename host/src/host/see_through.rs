@@ -2,7 +2,7 @@
 
 use super::conclude::Concluded;
 use super::live::Claim;
-use super::{Error, Everstep, Report};
+use super::{Error, Everstep, Report, Scope};
 use crate::bridge::{Bridge, Patience, Seat, Stop};
 use crate::clock;
 use crate::id::ExecutionId;
@@ -56,7 +56,8 @@ impl Everstep {
         self.inner.live.at_rest(id).await;
         // A store that fails is told to everybody.
         let task = self.reader().task(id);
-        !self.covers(id) || task.is_ok_and(|task| (task.state, task.version) == (TaskState::Suspended, version))
+        let takes_up = self.inner.scope != Scope::Nothing;
+        !takes_up || task.is_ok_and(|task| (task.state, task.version) == (TaskState::Suspended, version))
     }
 
     /// What an execution waited for has come in the moment in which it was suspended.
