@@ -2,6 +2,7 @@
 
 mod cli;
 mod control;
+mod resonate;
 
 use std::process::ExitCode;
 

@@ -27,6 +27,7 @@ mod python;
 mod recovery;
 mod requests;
 mod secrets;
+mod serve;
 mod session;
 mod site;
 mod store_faults;

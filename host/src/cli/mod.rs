@@ -29,6 +29,7 @@ mod report;
 mod resume;
 mod run;
 mod schedule;
+mod serve;
 mod session;
 mod show;
 mod signals;
@@ -81,6 +82,7 @@ enum Command {
     Repl(repl::Args),
     Session(session::Args),
     Resume(resume::Args),
+    Serve(serve::Args),
     List(list::Args),
     Show(show::Args),
     Logs(logs::Args),
@@ -140,6 +142,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Repl(args) => repl::run(args),
         Command::Session(args) => session::run(args),
         Command::Resume(args) => resume::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::List(args) => list::run(args),
         Command::Show(args) => show::run(&args),
         Command::Logs(args) => logs::run(&args),

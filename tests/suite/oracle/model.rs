@@ -453,7 +453,8 @@ impl Model {
 
     fn claimed(&self, id: &str) -> Outcome<Reply> {
         let (task, promise) = (self.task(id).ok_or(Status::NotFound)?, self.known(id)?);
-        Ok(Reply::Claimed { task, preload: self.preload(&promise), promise })
+        let preload = if task.state == TaskState::Fulfilled { Vec::new() } else { self.preload(&promise) };
+        Ok(Reply::Claimed { task, preload, promise })
     }
 
     fn preload(&self, promise: &Promise) -> Vec<Promise> {

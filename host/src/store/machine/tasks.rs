@@ -65,9 +65,12 @@ impl<T: Tables> Machine<'_, T> {
 
     fn claimed(&mut self, row: Row) -> Step<Reply> {
         let Row { promise, task } = row;
-        let preload = self.preload(&promise)?;
         match task {
-            Some(task) => Ok(Reply::Claimed { task, promise, preload }),
+            // There is nothing left to be done, so nothing to know for it.
+            Some(task) if task.state == TaskState::Fulfilled => {
+                Ok(Reply::Claimed { task, promise, preload: Vec::new() })
+            }
+            Some(task) => Ok(Reply::Claimed { task, preload: self.preload(&promise)?, promise }),
             None => Err(not_found("task", &promise.id)),
         }
     }

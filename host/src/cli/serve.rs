@@ -1,0 +1,78 @@
+//! `everstep serve`.
+
+use super::place::{Place, StoreArg};
+use super::signals::Signals;
+use super::watch::block_on;
+use super::{Exit, Failure, Outcome, complain};
+use crate::resonate::{Manner, Options, Server};
+use everstep::store::{FileStore, MemoryStore, Store};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Serve a store over the Resonate protocol
+///
+/// Workers of the Resonate SDKs share promises, tasks and schedules through it: for development, tests, and one machine. It has the store for
+/// itself while it runs.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8001")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    store: StoreArg,
+    /// Which server of the protocol it resembles
+    #[arg(long, value_name = "NAME", default_value = "permissive")]
+    dialect: Manner,
+    /// A file with the bearer token that every request has to show [default: none is asked for, on this machine only]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  everstep serve
+  everstep serve --listen 0.0.0.0:8001 --token-file token --store /var/lib/everstep";
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let Args { listen, store: StoreArg { store: place }, dialect, token_file } = args;
+    let token = token_file.as_deref().map(token).transpose()?;
+    if token.is_none() && !listen.ip().is_loopback() {
+        return Err(Failure::usage(format!(
+            "{listen} is not of this machine alone, and whoever reaches it may do everything; use --token-file, or 127.0.0.1"
+        )));
+    }
+    let opened = |error: everstep::store::Error| Failure::from(everstep::Error::from(error));
+    let store: Arc<dyn Store> = match &place {
+        Place::Memory => Arc::new(MemoryStore::with_dialect(dialect.dialect())),
+        Place::Folder(dir) => Arc::new(FileStore::open_with_dialect(dir, dialect.dialect()).map_err(opened)?),
+    };
+    block_on(async move {
+        let mut signals = Signals::start(false)?;
+        let unable = |error: anyhow::Error| Failure::usage(format!("cannot serve on {listen}: {error:#}"));
+        let server = Server::start(listen, store, Options { manner: dialect, token }).await.map_err(unable)?;
+        let address = server.address().map_err(Failure::io("cannot tell the address"))?;
+        complain(&format!("serving {} on http://{address}", name(&place)));
+        let failed = |error: String| Failure { kind: "store".into(), message: error, exit: Exit::Usage };
+        server.run(signals.end()).await.map_err(failed)
+    })
+}
+
+fn name(place: &Place) -> String {
+    match place {
+        Place::Memory => "memory".to_owned(),
+        Place::Folder(dir) => everstep::visible::path(dir),
+    }
+}
+
+/// The first line of a file.
+fn token(file: &Path) -> Result<String, Failure> {
+    let shown = everstep::visible::path(file);
+    let read = everstep::regular_file::read_text(file, 64 << 10)
+        .map_err(Failure::io(format!("cannot read the token {shown}")))?;
+    match read.lines().next().map(str::trim) {
+        Some(token) if !token.is_empty() => Ok(token.to_owned()),
+        _ => Err(Failure::usage(format!("{shown} has no token in its first line"))),
+    }
+}
