@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Python client and the Jupyter kernel, with what their tests need, into an environment of their own: target/clients.
-# Does nothing when that is newer than what it installs. `clients.sh test` runs the tests as well.
+# Does nothing when that is newer than what it installs. `clients.sh test` runs the tests as well, and programs of the Resonate SDK for
+# TypeScript, from npm, against `everstep serve`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,4 +32,16 @@ if [ "${1:-}" = test ]; then
     say "testing $package"
     PATH="$PWD/target/release:$PATH" "$tools/bin/python" -m unittest discover --start-directory "$package/tests"
   done
+  sdk=target/sdk
+  if [ ! "$sdk/installed" -nt tests/sdk/package-lock.json ]; then
+    say "installing tests/sdk"
+    mkdir -p "$sdk"
+    cp tests/sdk/package.json tests/sdk/package-lock.json "$sdk"
+    npm ci --prefix "$sdk" --no-audit --no-fund --loglevel=error
+    touch "$sdk/installed"
+  fi
+  # Beside what it imports.
+  cp tests/sdk/worker.mjs "$sdk"
+  say "testing tests/sdk"
+  python3 tests/sdk/check.py target/release/everstep "$sdk"
 fi

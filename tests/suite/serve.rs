@@ -330,6 +330,12 @@ fn nothing_that_comes_in_is_more_than_refused() {
     let far = server.done("promise.create", &json!({ "id": "far", "timeoutAt": u64::MAX }));
     assert_eq!(far["promise"]["state"], "pending");
     assert_eq!(server.http("POST /", &vec![b' '; 3 << 20]).0, 413);
+    let by_page = "POST / HTTP/1.1\r\nhost: x\r\norigin: https://elsewhere.example\r\ncontent-length: 2\r\n\r\n{}";
+    let mut stream = server.connect();
+    stream.write_all(by_page.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 403");
     assert_eq!(server.http("GET /", b"").0, 405);
     assert_eq!(server.http("GET /promises/x", b"").0, 410);
     assert_eq!(server.http("GET /elsewhere", b"").0, 404);

@@ -13,7 +13,7 @@ use futures::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, StatusCode};
@@ -191,6 +191,10 @@ impl Desk {
     }
 
     async fn operate(&self, request: hyper::Request<Incoming>) -> Answer {
+        // A page in a browser reaches this machine, too, and always says whose it is.
+        if request.headers().contains_key(ORIGIN) {
+            return plain(StatusCode::FORBIDDEN, "pages do not ask here\n");
+        }
         let shown = bearer(&request);
         let body = Limited::new(request.into_body(), BODY).collect();
         let body = match tokio::time::timeout(PATIENCE, body).await {
