@@ -76,6 +76,26 @@ fn expected(script: &str) -> String {
 }
 
 #[test]
+fn a_program_learns_that_its_call_has_halted_if_it_wants_that() {
+    let mut desk = Desk::new();
+    let call = "[[capability]]\nname = \"call\"\n";
+    desk.policy = parse(&format!("{}{call}", policy(desk.folder.path())));
+    desk.policy.limits.steps = 60;
+    let run = desk.run(
+        "from everstep import call\n\
+         try: await call('execute', {'code': 'import time\\nwhile True: time.time()'}, fail_on_halt=True)\n\
+         except Exception as error: told = str(error)\n\
+         told",
+    );
+    life(async {
+        let host = Place::memory().host().scope(Scope::Started).build().unwrap();
+        let report = soon("the end", host.run(run)).await.unwrap();
+        let told = "it halted: the limit of 60 steps is reached (limits.steps)";
+        assert!(result(&report).contains(told), "{report:?}");
+    });
+}
+
+#[test]
 fn every_script_prints_what_it_says() {
     let folder = guests::project().join("tests/python");
     let mut scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -233,7 +233,7 @@ fn a_task_is_worked_on_by_two_workers_one_after_the_other() {
         let step = json!({ "id": "r.0", "timeoutAt": now() + 3_600_000, "tags": { "resonate:branch": "r" } });
         let action = json!({ "kind": "promise.create", "head": {}, "data": step });
         let fenced = server.done("task.fence", &json!({ "id": "r", "version": 1, "action": action }));
-        assert_eq!(fenced["preload"], json!([]), "a step costs the same however many there were");
+        assert_eq!(fenced["preload"], json!([]), "an answer is as long after many steps as after one");
         let wake = json!({ "resonate:timer": "true" });
         let (asked, delay) = (now(), 300);
         server.done("promise.create", &json!({ "id": "r.1", "timeoutAt": asked + delay, "tags": wake }));
@@ -272,6 +272,18 @@ fn what_was_answered_survives_a_kill_and_is_offered_again() {
     assert_eq!(server.worker("g", "w").task(), ("kept".to_owned(), 0));
     let found = server.done("promise.get", &json!({ "id": "bytes" }));
     assert_eq!(found["promise"]["param"], value, "what is no text comes back as it was");
+}
+
+#[test]
+fn who_connects_to_much_work_is_told_all_of_it_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &["--store", "memory"]);
+    for number in 0..500 {
+        server.create(&format!("job-{number}"), &json!({ "resonate:target": GLOBAL }));
+    }
+    let mut worker = server.worker("g", "w");
+    let told: std::collections::BTreeSet<_> = (0..500).map(|_| worker.task().0).collect();
+    assert_eq!(told.len(), 500);
 }
 
 #[test]

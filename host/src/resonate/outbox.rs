@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Streams at once.
@@ -23,6 +24,8 @@ const STREAMS: usize = 1000;
 const BEHIND: usize = 100;
 /// How often it is told that a task may be acquired, in milliseconds.
 const AGAIN_MS: u64 = 30_000;
+/// The same where whoever is there has too many messages to read.
+const SOON_MS: u64 = 100;
 
 /// See the module.
 pub(super) struct Outbox {
@@ -85,6 +88,16 @@ pub(super) struct Connection {
     pub(super) messages: Receiver<Bytes>,
 }
 
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Yes,
+    /// Those who might have it are behind.
+    Later,
+    /// Nobody is there.
+    Nobody,
+}
+
 /// Where a message goes: to the workers of a group, to one of them if it is there, or to that one alone.
 struct Address<'a> {
     group: &'a str,
@@ -103,14 +116,24 @@ impl<'a> Address<'a> {
 
 impl Group {
     /// Gives a message to one of those that may have it, the one that is preferred first.
-    fn tell(&mut self, address: &Address<'_>, message: &Bytes) -> bool {
+    fn tell(&mut self, address: &Address<'_>, message: &Bytes) -> Told {
         let preferred = self.streams.iter().filter(|stream| address.id.is_some_and(|id| stream.id == id));
         let count = self.streams.len().max(1);
         let others = (0..self.streams.len()).map(|step| &self.streams[(self.turn + step) % count]);
         let others = others.filter(|_| !address.only);
-        let taken = preferred.chain(others).any(|stream| stream.sender.try_send(message.clone()).is_ok());
+        let mut told = Told::Nobody;
+        for stream in preferred.chain(others) {
+            told = match stream.sender.try_send(message.clone()) {
+                Ok(()) => Told::Yes,
+                Err(TrySendError::Full(_)) => Told::Later,
+                Err(TrySendError::Closed(_)) => told,
+            };
+            if told == Told::Yes {
+                break;
+            }
+        }
         self.turn = self.turn.wrapping_add(1) % count;
-        taken
+        told
     }
 }
 
@@ -148,7 +171,10 @@ impl Outbox {
             !offer.told && offer.from_ms <= now_ms && Address::parse(&offer.target).is_some_and(is_for)
         });
         let waiting: Vec<String> = waiting.map(|(id, _)| id.clone()).collect();
-        waiting.into_iter().for_each(|id| self.tell(&mut state, &id, now_ms));
+        for id in waiting {
+            state.tell_at(&id, now_ms);
+        }
+        self.earlier.notify_one();
         Some(Connection { outbox: Arc::clone(self), group: group.to_owned(), number, messages })
     }
 
@@ -203,25 +229,22 @@ impl Outbox {
 
     /// Tells of a task once more, unless it is not to be acquired any more.
     async fn tell_again(&self, id: &str, writer: &Writer) {
-        let somebody_is_there = {
-            let state = self.state();
-            let group =
-                |offer: &Offer| Address::parse(&offer.target).is_some_and(|to| state.groups.contains_key(to.group));
-            state.offers.get(id).is_some_and(group)
+        let version = {
+            let mut state = self.state();
+            let Some(offer) = state.offers.get(id) else { return };
+            let is_there = Address::parse(&offer.target).is_some_and(|to| state.groups.contains_key(to.group));
+            if !is_there {
+                return state.tell_at(id, SystemClock.now_ms() + AGAIN_MS);
+            }
+            offer.version
         };
-        let is_offered = if somebody_is_there {
-            let found = writer.operate(Operation::TaskGet { id: id.to_owned() }).await;
-            // A store that has failed ends the server.
-            found.and_then(Result::ok).and_then(|reply| match reply {
-                Reply::Task(task) if task.state == TaskState::Pending => Some(task.version),
-                _ => None,
-            })
-        } else {
-            None
-        };
+        let found = writer.operate(Operation::TaskGet { id: id.to_owned() }).await;
+        let is_offered =
+            matches!(found, Some(Ok(Reply::Task(task))) if task.state == TaskState::Pending && task.version == version);
         let mut state = self.state();
-        let Some(offer) = state.offers.get(id) else { return };
-        if !somebody_is_there || is_offered == Some(offer.version) {
+        if state.offers.get(id).is_none_or(|offer| offer.version != version) {
+            // Acquired, or offered anew, meanwhile.
+        } else if is_offered {
             self.tell(&mut state, id, SystemClock.now_ms());
         } else {
             state.take(id);
@@ -230,16 +253,17 @@ impl Outbox {
 
     fn tell(&self, state: &mut State, id: &str, now_ms: u64) {
         let Some(mut offer) = state.take(id) else { return };
-        offer.told = self.send(state, &offer.target, &wire::execute(&self.url, id, offer.version));
-        offer.at_ms = now_ms + AGAIN_MS;
+        let told = self.send(state, &offer.target, &wire::execute(&self.url, id, offer.version));
+        offer.told = told == Told::Yes;
+        offer.at_ms = now_ms + if told == Told::Later { SOON_MS } else { AGAIN_MS };
         state.offer(id.to_owned(), offer);
     }
 
-    fn send(&self, state: &mut State, address: &str, message: &str) -> bool {
+    fn send(&self, state: &mut State, address: &str, message: &str) -> Told {
         let event = Bytes::from(format!("data: {message}\n\n"));
         let group = Address::parse(address).and_then(|address| Some((state.groups.get_mut(address.group)?, address)));
-        let told = group.is_some_and(|(group, address)| group.tell(&address, &event));
-        let count = if told { &self.delivered } else { &self.dropped };
+        let told = group.map_or(Told::Nobody, |(group, address)| group.tell(&address, &event));
+        let count = if told == Told::Yes { &self.delivered } else { &self.dropped };
         count.fetch_add(1, Ordering::Relaxed);
         told
     }
@@ -257,6 +281,12 @@ impl State {
     fn offer(&mut self, id: String, offer: Offer) {
         self.due.insert((offer.at_ms, id.clone()));
         self.offers.insert(id, offer);
+    }
+
+    fn tell_at(&mut self, id: &str, at_ms: u64) {
+        if let Some(offer) = self.take(id) {
+            self.offer(id.to_owned(), Offer { at_ms, ..offer });
+        }
     }
 
     fn take(&mut self, id: &str) -> Option<Offer> {
