@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const KEYS: [(&str, fn()); 69] = [
     ("limits.wall", time::the_wall_limit_ends_what_runs_and_not_what_waits),
     ("limits.cpu", time::a_loop_ends_at_the_cpu_limit),
-    ("limits.session_cpu", session::a_cell_at_a_limit_is_ended_and_the_session_has_limits_of_its_own),
+    ("limits.session_cpu", session::failing::a_cell_at_a_limit_is_ended_and_the_session_has_limits_of_its_own),
     ("limits.memory", memory::memory_grows_up_to_the_limit),
     ("limits.table_elements", memory::tables_grow_up_to_the_limit),
     ("limits.wasm_stack", memory::the_stack_is_as_deep_as_the_policy_says),
