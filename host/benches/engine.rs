@@ -400,11 +400,11 @@ fn print_rss(dir: &Path) -> Outcome<()> {
 mod nothing {
     use everstep::id::{Digest, ExecutionId};
     use everstep::store::record::{Promise, Schedule, Task};
-    use everstep::store::{Applied, Change, Error, Execution, ExecutionKey, Lineage, PendingPromise, Store};
+    use everstep::store::{Applied, Backend, Change, Error, Execution, ExecutionKey, Lineage, PendingPromise};
 
     pub(super) struct Nothing;
 
-    impl Store for Nothing {
+    impl Backend for Nothing {
         fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
             let operation = |change: &Change| matches!(change, Change::Operation { .. });
             let done = Applied { answer: Ok(everstep::store::operation::Reply::Done), events: Vec::new() };

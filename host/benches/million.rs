@@ -6,7 +6,7 @@
 use everstep::id::{Digest, ExecutionId};
 use everstep::store::operation::{NewPromise, Operation, Settlement};
 use everstep::store::record::{NEVER, PromiseState, Value};
-use everstep::store::{Change, FileStore, Invocation, NewExecution, Progress, Store};
+use everstep::store::{Backend, Change, FileStore, Invocation, NewExecution, Progress};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -8,7 +8,7 @@
 use everstep::id::{Digest, ExecutionId};
 use everstep::store::operation::{NewPromise, Operation};
 use everstep::store::record::NEVER;
-use everstep::store::{Change, ExecutionKey, FileStore, Invocation, MemoryStore, NewExecution, Progress, Store};
+use everstep::store::{Backend, Change, ExecutionKey, FileStore, Invocation, MemoryStore, NewExecution, Progress};
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
@@ -99,7 +99,7 @@ fn raw_probe(dir: &Path, overwrite: bool) -> Outcome<f64> {
     rate
 }
 
-fn single_appends(store: &dyn Store, commits: usize) -> Outcome<f64> {
+fn single_appends(store: &dyn Backend, commits: usize) -> Outcome<f64> {
     let key = store.fresh_key();
     store.commit(&[create(key)?])?;
     per_second(commits, || {
@@ -111,7 +111,7 @@ fn single_appends(store: &dyn Store, commits: usize) -> Outcome<f64> {
 }
 
 /// The rate of rows: `batch` executions per commit, three rows each; with a batch of one, the rate of commits.
-fn whole_executions(store: &dyn Store, commits: usize, batch: usize) -> Outcome<f64> {
+fn whole_executions(store: &dyn Backend, commits: usize, batch: usize) -> Outcome<f64> {
     let per_commit = if batch == 1 { 1 } else { 3 * batch };
     per_second(commits * per_commit, || {
         for _ in 0..commits {

@@ -1,10 +1,10 @@
 //! Calls that a person has to approve: what is asked, whom it binds, and what survives.
 
+use crate::faulty::{CrashStore, Fate};
 use crate::network::servers::ok;
-use crate::recovery::{CrashStore, Fate};
 use crate::site::Site;
 use crate::support::{ManualClock, Place, failure, id, life, outcome, parse, quick, result, run};
-use everstep::store::{FailureKind, PendingPromise, State, Store};
+use everstep::store::{Backend, FailureKind, PendingPromise, State};
 use everstep::{Answer, Builder, ErrorCode, Everstep, Patience, Policy, Report, Run};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -297,7 +297,7 @@ fn survive(place: &Place, commit: u32, fate: Fate) -> bool {
     let of = || posts(&site, asking(&site, ""), "fetches_at_once", &["a", "b"]);
     let inner = place.store();
     let store = CrashStore::at(Arc::clone(&inner), commit, fate);
-    let first = life(through(quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)), of()));
+    let first = life(through(quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)), of()));
     let report = life(through(quick(Everstep::over(inner)), of())).unwrap();
     let context = format!("commit {commit}, {fate:?}: {report:?}");
     assert_eq!(result(&report), r#"["200","200"]"#, "{context}");

@@ -1,6 +1,6 @@
 //! Functions that run others: as children, detached, nested, many at a time; and what ends with them.
 
-use crate::recovery::CrashStore;
+use crate::faulty::CrashStore;
 use crate::support::{
     ManualClock, Place, Shown, eventually, failure, id, life, parse, policy, quick, result, run, soon,
 };
@@ -54,10 +54,14 @@ fn a_call_that_the_guest_waits_for_is_not_put_off() {
     let observe = {
         let at_once = Arc::clone(&at_once);
         move |changes: &[Change]| {
-            let calls = changes.iter().any(|change| match change {
+            let calls = |change: &Change| match change {
                 Change::Operation { operation, .. } => {
                     matches!(&**operation, Operation::PromiseCreate(new) if new.tags.contains_key(tag::TARGET))
                 }
+                _ => false,
+            };
+            let calls = changes.iter().any(|change| match change {
+                Change::Fenced { changes, .. } => changes.iter().any(calls),
                 _ => false,
             });
             let put_off = std::thread::current().name() == Some("everstep-commit");

@@ -2,7 +2,7 @@
 
 use everstep::store::operation::{NewPromise, Operation, Settlement};
 use everstep::store::record::{NEVER, PromiseState, Value};
-use everstep::store::{Change, FileStore, Invocation, Store};
+use everstep::store::{Backend, Change, FileStore, Invocation};
 use everstep::{Digest, ExecutionId};
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -2,7 +2,7 @@
 
 use crate::support::{BEHAVIOUR, Place, boundaries, id, life, policy, quick, result, run, soon, stored};
 use everstep::clock::TestClock;
-use everstep::store::{Change, Execution, MemoryStore, Store};
+use everstep::store::{Backend, Change, Execution, MemoryStore};
 use everstep::{Everstep, Patience, Run};
 use std::sync::Arc;
 

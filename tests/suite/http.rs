@@ -1,10 +1,10 @@
 //! `http.fetch` as a guest sees it: bounds and secrets of its rule, redirects, crashes, and what the journal and the audit keep.
 
+use crate::faulty::{CrashStore, Fate};
 use crate::network::servers::{Received, Step, ok, redirect, response};
-use crate::recovery::{CrashStore, Fate};
 use crate::site::Site;
 use crate::support::{ManualClock, Place, eventually, failure, id, life, outcome, parse, quick, result, run};
-use everstep::store::{FailureKind, State, Store};
+use everstep::store::{Backend, FailureKind, State};
 use everstep::{ErrorCode, Everstep, Policy, Run};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -340,7 +340,7 @@ fn survive(place: &Place, commit: u32, fate: Fate) -> bool {
     let inner = place.store();
     let store = CrashStore::at(Arc::clone(&inner), commit, fate);
     let first =
-        life(async { quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)).build().unwrap().run(of()).await });
+        life(async { quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap().run(of()).await });
     let recorded: Vec<u64> = life(async {
         let reader = quick(Everstep::over(Arc::clone(&inner))).build().unwrap().reader();
         let steps = reader.steps(&id("x")).unwrap_or_default();

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod children;
+mod claims;
 mod cli;
 mod cli_list;
 mod cli_told;
@@ -11,6 +12,7 @@ mod delays;
 mod determinism;
 mod divergence;
 mod endings;
+mod faulty;
 mod functions;
 mod holding;
 mod hostile;

@@ -12,7 +12,7 @@ use coverage::Coverage;
 use everstep::store::operation::{Answer, Dialect, Reply};
 use everstep::store::record::{Promise, Schedule, Task, TaskState};
 use everstep::store::{
-    Applied, Change, Error, Execution, FailureKind, FileStore, MemoryStore, PendingPromise, Progress, Store,
+    Applied, Backend, Change, Error, Execution, FailureKind, FileStore, MemoryStore, PendingPromise, Progress,
 };
 use everstep_tests::faults;
 use model::Model;
@@ -132,7 +132,7 @@ impl Bench {
         let file = self.file.as_ref().ok_or_else(|| TestCaseError::fail("the file store is closed"))?;
         let state = State::of_model(&self.model, &commit);
         self.coverage.see_state(&state);
-        for store in [&self.memory as &dyn Store, file] {
+        for store in [&self.memory as &dyn Backend, file] {
             let name = if store.survives_the_process() { "file" } else { "memory" };
             let fail = |what: &str, left: &dyn std::fmt::Debug, right: &dyn std::fmt::Debug| {
                 let done = &commit.changes;
@@ -207,7 +207,7 @@ impl State {
         }
     }
 
-    fn of_store(store: &dyn Store, model: &Model, commit: &Commit) -> Self {
+    fn of_store(store: &dyn Backend, model: &Model, commit: &Commit) -> Self {
         let ids = ids(model, commit);
         let mut executions = store.executions().unwrap();
         for execution in &executions {

@@ -7,7 +7,7 @@ use crate::support::{Calls, Place, Shown, boundaries, failure, id, life, outcome
 use crate::websocket::{self, Heard};
 use everstep::clock::TestClock;
 use everstep::output::Content;
-use everstep::store::{Change, FailureKind, MemoryStore, State, Store};
+use everstep::store::{Backend, Change, FailureKind, MemoryStore, State};
 use everstep::{Component, ErrorCode, Everstep, Patience, Policy, Run, Scope};
 use everstep_tests::guests;
 use serde_json::{Value, json};

@@ -1,189 +1,36 @@
 //! A store that fails at its commit 1..N, and disks that fail at their write 1..N, under executions that do everything: the
 //! host lives, acknowledges nothing that is lost, and the next one goes on.
 
+use crate::faulty::{CrashStore, Fate};
 use crate::support::{
     Calls, ManualClock, Place, Shown, boundaries, eventually, id, life, outcome, parse, policy, quick, result, run,
     soon, stored,
 };
-use bytes::Bytes;
 use everstep::capability::Idempotent;
 use everstep::clock::{Clock, SystemClock, TestClock};
 use everstep::output::Output;
-use everstep::store::operation::{Operation, Settlement};
-use everstep::store::record::{self, Promise, PromiseState, Schedule, Task};
-use everstep::store::{
-    Applied, Change, Error as StoreError, Execution, ExecutionKey, FailureKind, FileStore, Lineage, MemoryStore,
-    PendingPromise, State, Store,
-};
-use everstep::{Builder, Digest, Error, Everstep, ExecutionId, Patience, Policy, Report, Run, Scope, StepOutcome};
+use everstep::store::{Backend, Change, Error as StoreError, Execution, FailureKind, FileStore, MemoryStore, State};
+use everstep::{Builder, Error, Everstep, Patience, Policy, Report, Run, Scope, StepOutcome};
 use everstep_tests::faults::{self, Fault, Kind};
 use everstep_tests::guests;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// What becomes of the commit that fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Lost,
-    /// It is durable, and nobody learns so.
-    Kept,
-    /// The store has a bug.
-    Panic,
-    /// Nothing fails, but that promise is resolved with 5 in the moment in which a task is acquired.
-    Answered(&'static str),
-}
-
-/// A store whose commits fail from one on.
-pub(crate) struct CrashStore {
-    inner: Arc<dyn Store>,
-    fate: Fate,
-    /// Commits before the one that fails.
-    left: AtomicU32,
-    struck: AtomicU32,
-    /// Commits take as long as this holds.
-    is_stuck: AtomicBool,
-    /// Sees every commit, on the thread that makes it.
-    observe: Observe,
-}
-
-type Observe = Box<dyn Fn(&[Change]) + Send + Sync>;
-
-impl CrashStore {
-    pub(crate) fn at(inner: Arc<dyn Store>, commit: u32, fate: Fate) -> Arc<Self> {
-        Arc::new(Self {
-            inner,
-            fate,
-            left: AtomicU32::new(commit - 1),
-            struck: AtomicU32::new(0),
-            is_stuck: AtomicBool::new(false),
-            observe: Box::new(|_| {}),
-        })
-    }
-
-    /// One that never fails, and whose commits are seen.
-    pub(crate) fn observed(inner: Arc<dyn Store>, observe: impl Fn(&[Change]) + Send + Sync + 'static) -> Arc<Self> {
-        let (left, struck, is_stuck) = (AtomicU32::new(u32::MAX), AtomicU32::new(0), AtomicBool::new(false));
-        Arc::new(Self { inner, fate: Fate::Kept, left, struck, is_stuck, observe: Box::new(observe) })
-    }
-
-    /// Fails from the next commit on.
-    fn strike(&self) {
-        self.left.store(0, Ordering::SeqCst);
-    }
-
-    pub(crate) fn has_struck(&self) -> bool {
-        self.struck.load(Ordering::SeqCst) > 0
-    }
-}
-
-impl Store for CrashStore {
-    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, StoreError> {
-        (self.observe)(changes);
-        while self.is_stuck.load(Ordering::SeqCst) {
-            std::thread::yield_now();
-        }
-        let acquired_ms = |change: &Change| match change {
-            Change::Operation { now_ms, operation, .. } => {
-                matches!(**operation, Operation::TaskAcquire { .. }).then_some(*now_ms)
-            }
-            _ => None,
-        };
-        if let (Fate::Answered(promise), Some(now_ms)) = (self.fate, changes.iter().find_map(acquired_ms)) {
-            let mut applied = self.inner.commit(changes)?;
-            let value = record::Value { headers: BTreeMap::new(), data: Some("5".into()) };
-            let settlement = Settlement { id: promise.into(), state: PromiseState::Resolved, value };
-            let settled = self.inner.operate(now_ms, Operation::PromiseSettle(settlement))?;
-            // Whoever asked learns it with the same write.
-            applied.last_mut().unwrap().events.extend(settled.events);
-            return Ok(applied);
-        }
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
-            return self.inner.commit(changes);
-        }
-        if self.struck.fetch_add(1, Ordering::SeqCst) == 0 && self.fate == Fate::Kept {
-            self.inner.commit(changes)?;
-        }
-        assert_ne!(self.fate, Fate::Panic, "a bug of the store");
-        Err(StoreError::Io(std::io::Error::other("the disk is gone")))
-    }
-
-    fn fresh_key(&self) -> ExecutionKey {
-        self.inner.fresh_key()
-    }
-
-    fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, StoreError> {
-        self.inner.execution(id)
-    }
-
-    fn executions(&self) -> Result<Vec<Execution>, StoreError> {
-        self.inner.executions()
-    }
-
-    fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, StoreError> {
-        self.inner.halted_below(id)
-    }
-
-    fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), StoreError> {
-        self.inner.journal(key)
-    }
-
-    fn promises(&self) -> Result<Vec<PendingPromise>, StoreError> {
-        self.inner.promises()
-    }
-
-    fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, StoreError> {
-        self.inner.promise(id)
-    }
-
-    fn offers(&self) -> Result<Vec<String>, StoreError> {
-        self.inner.offers()
-    }
-
-    fn lineage(&self, root: &ExecutionId) -> Result<Lineage, StoreError> {
-        self.inner.lineage(root)
-    }
-
-    fn held(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        self.inner.held()
-    }
-
-    fn schedules(&self) -> Result<Vec<Schedule>, StoreError> {
-        self.inner.schedules()
-    }
-
-    fn next_due(&self) -> Result<Option<u64>, StoreError> {
-        self.inner.next_due()
-    }
-
-    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
-        self.inner.blob(digest)
-    }
-
-    fn has_blob(&self, digest: &Digest) -> Result<bool, StoreError> {
-        self.inner.has_blob(digest)
-    }
-
-    fn survives_the_process(&self) -> bool {
-        self.inner.survives_the_process()
-    }
-}
-
 /// The world outside: a folder, a clock and two capabilities, which outlive every host.
-struct World {
+pub(crate) struct World {
     files: TempDir,
     clock: Arc<dyn Clock>,
-    again: Calls,
-    once: Calls,
-    shown: Shown,
+    pub(crate) again: Calls,
+    pub(crate) once: Calls,
+    pub(crate) shown: Shown,
 }
 
 impl World {
-    fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let files = tempfile::tempdir().unwrap();
         Self { files, clock, again: Calls::default(), once: Calls::default(), shown: Shown::default() }
     }
@@ -198,11 +45,11 @@ impl World {
         ))
     }
 
-    fn run(&self, function: &str) -> Run {
+    pub(crate) fn run(&self, function: &str) -> Run {
         Run { policy: self.policy(), ..run(function, "null") }
     }
 
-    fn host(&self, builder: Builder) -> Everstep {
+    pub(crate) fn host(&self, builder: Builder) -> Everstep {
         self.builder(builder).build().unwrap()
     }
 
@@ -212,7 +59,7 @@ impl World {
     }
 
     /// The files of the folder with their contents.
-    fn contents(&self) -> Vec<(String, String)> {
+    pub(crate) fn contents(&self) -> Vec<(String, String)> {
         let mut found: Vec<_> = std::fs::read_dir(self.files.path())
             .unwrap()
             .map(|entry| entry.unwrap())
@@ -320,13 +167,13 @@ fn survive(function: &str, place: &Place, commit: u32, fate: Fate, check: impl F
         "works_alike" => World::new(ManualClock::at(1_000_000)),
         _ => World::new(Arc::new(TestClock::at(1_000_000))),
     };
-    let inner: Arc<dyn Store> = match place {
-        Place::Memory(store) => Arc::clone(store) as Arc<dyn Store>,
+    let inner: Arc<dyn Backend> = match place {
+        Place::Memory(store) => Arc::clone(store) as Arc<dyn Backend>,
         Place::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
     };
     let store = CrashStore::at(Arc::clone(&inner), commit, fate);
     let first = life(async {
-        let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Store>));
+        let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>));
         let outcome = soon("the end of the first run", host.run(world.run(function))).await;
         if store.has_struck() {
             let next = host.run(world.run(function).with_id(id("y"))).await;
@@ -376,11 +223,17 @@ fn survive_workflow(place: &Place, commit: u32, fate: Fate) -> bool {
     let world = World::new(Arc::new(SystemClock));
     let inner = place.store();
     let store = CrashStore::at(Arc::clone(&inner), commit, fate);
-    let first = life(workflow(&world, Arc::clone(&store) as Arc<dyn Store>));
+    let first = life(workflow(&world, Arc::clone(&store) as Arc<dyn Backend>));
     let context = format!("commit {commit}, {fate:?}");
     assert_eq!(first.is_err(), store.has_struck(), "{context}: {first:?}");
     let report = life(workflow(&world, Arc::clone(&inner))).unwrap();
-    assert_eq!(result(&report), r#"{"child":7,"sum":6}"#, "{context}");
+    check_workflow(&world, &report, inner, &context);
+    first.is_err()
+}
+
+/// The workflow is as if nothing had happened.
+pub(crate) fn check_workflow(world: &World, report: &Report, inner: Arc<dyn Backend>, context: &str) {
+    assert_eq!(result(report), r#"{"child":7,"sum":6}"#, "{context}");
     let file = |name: &str, content: &str| (name.to_owned(), content.to_owned());
     assert_eq!(world.contents(), [file("after", "6"), file("before", "5"), file("child", "child")], "{context}");
     let lines = world.shown.lines();
@@ -389,7 +242,7 @@ fn survive_workflow(place: &Place, commit: u32, fate: Fate) -> bool {
     let executions = inner.executions().unwrap();
     assert_eq!(executions.len(), 3, "{context}: a child was called twice");
     life(async {
-        let host = world.host(Everstep::over(Arc::clone(&inner)));
+        let host = world.host(Everstep::over(inner));
         let kinds = |execution: &Execution| {
             host.reader().steps(&execution.id).unwrap().into_iter().map(|step| step.kind).collect::<Vec<_>>()
         };
@@ -399,11 +252,10 @@ fn survive_workflow(place: &Place, commit: u32, fate: Fate) -> bool {
         assert_eq!(counts, [2, 1, 2, 3], "{context}: {steps:?}");
         assert!(executions.iter().all(|execution| execution.state == State::Completed), "{context}");
     });
-    first.is_err()
 }
 
 /// One host's part of it, with a human who answers whatever is asked.
-async fn workflow(world: &World, store: Arc<dyn Store>) -> Result<Report, Arc<Error>> {
+pub(crate) async fn workflow(world: &World, store: Arc<dyn Backend>) -> Result<Report, Arc<Error>> {
     let builder = world.builder(Everstep::over(store)).scope(Scope::Started).keep_warm(std::time::Duration::ZERO);
     let host = builder.build().unwrap();
     let human = tokio::spawn({
@@ -429,7 +281,7 @@ fn randomness_and_the_attempt_are_those_of_the_journal() {
     for commit in 2..6 {
         let world = World::new(ManualClock::at(1));
         let inner = Arc::new(MemoryStore::default());
-        let store = CrashStore::at(Arc::clone(&inner) as Arc<dyn Store>, commit, Fate::Lost);
+        let store = CrashStore::at(Arc::clone(&inner) as Arc<dyn Backend>, commit, Fate::Lost);
         let printed = life(async {
             let host = world.host(Everstep::over(store));
             let lost = host.run(world.run("draws")).await.is_err();
@@ -452,7 +304,7 @@ fn a_run_that_waits_for_a_human_learns_that_the_store_has_failed() {
     life(async {
         let store = CrashStore::at(Arc::new(MemoryStore::default()), u32::MAX, Fate::Lost);
         let world = World::new(ManualClock::at(1));
-        let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Store>));
+        let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>));
         let asks = Run { policy: world.policy(), ..run("asks", "null") };
         let waits = host.start(asks.clone()).await.unwrap();
         eventually("the question", || host.reader().promises().unwrap().pop()).await;
@@ -517,7 +369,7 @@ fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
         let (policy, component) = (policy(), guests::fixture("behaviour").unwrap());
         let policy = Change::Blob(policy.digest(), policy.canonical().into_bytes().into());
         store.commit(&[policy, Change::Blob(execution.component, component.into())]).unwrap();
-        let damaged = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)).build().unwrap();
+        let damaged = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap();
         let error = damaged.run(run("asks", "null")).await.unwrap_err();
         assert!(error.to_string().starts_with("execution x: the journal is corrupted at byte "), "{error}");
         let answer = damaged.settle(&id("x").promise(1), Ok("1".into())).await.unwrap_err();
@@ -536,7 +388,7 @@ fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
 fn a_store_that_panics_has_failed() {
     let store = CrashStore::at(Arc::new(MemoryStore::default()), u32::MAX, Fate::Panic);
     life(async {
-        let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)).build().unwrap();
+        let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap();
         host.run(run("same", "1").with_id(id("before"))).await.unwrap();
         store.strike();
         for name in ["a", "b"] {
@@ -551,10 +403,10 @@ fn a_store_that_panics_has_failed() {
 fn an_answer_that_comes_twice_is_acknowledged_once_it_is_durable() {
     life(async {
         let store = CrashStore::at(Arc::new(MemoryStore::default()), u32::MAX, Fate::Lost);
-        let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)).build().unwrap();
+        let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap();
         let _waits = host.start(run("asks", "null")).await.unwrap();
         let asked = eventually("the question", || host.reader().promises().unwrap().pop()).await;
-        store.is_stuck.store(true, Ordering::SeqCst);
+        store.stick(true);
         let answer = || {
             let (host, id) = (host.clone(), asked.id.clone());
             tokio::spawn(async move { host.settle(&id, Ok("1".into())).await })
@@ -563,7 +415,7 @@ fn an_answer_that_comes_twice_is_acknowledged_once_it_is_durable() {
         // Either may be the one that changes something; none may return while nothing can be written.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         assert!(!first.is_finished() && !second.is_finished());
-        store.is_stuck.store(false, Ordering::SeqCst);
+        store.stick(false);
         soon("the first", first).await.unwrap().unwrap();
         soon("the second", second).await.unwrap().unwrap();
     });

@@ -4,7 +4,7 @@ use everstep::id::{Digest, ExecutionId};
 use everstep::store::operation::{FenceAction, NewPromise, NewSchedule, Operation, Settlement};
 use everstep::store::record::{NEVER, Promise, PromiseState, Schedule, Task, Value};
 use everstep::store::{Asked, Change, Error, Execution, ExecutionKey, FileStore, Invocation, MemoryStore};
-use everstep::store::{NewExecution, PendingPromise, Progress, Store};
+use everstep::store::{Backend, NewExecution, PendingPromise, Progress};
 use everstep_tests::faults::{self, Fault, Kind, Seen};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -216,7 +216,7 @@ static BLOBS: LazyLock<Vec<Digest>> = LazyLock::new(|| {
     digests.collect()
 });
 
-fn contents(store: &dyn Store) -> Contents {
+fn contents(store: &dyn Backend) -> Contents {
     let ids = ["a", "b", "a.0", "a.1", "s/60000", "t/60000"];
     Contents {
         executions: store.executions().unwrap(),

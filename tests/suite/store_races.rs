@@ -2,7 +2,7 @@
 
 use everstep::store::operation::{Event, NewPromise, Operation, Reply, Settlement};
 use everstep::store::record::{NEVER, Promise, PromiseState, Value};
-use everstep::store::{Change, FileStore, MemoryStore, Store};
+use everstep::store::{Backend, Change, FileStore, MemoryStore};
 use everstep_tests::faults;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ fn settlement(resolver: usize, race: usize) -> Settlement {
 /// What a resolver learned of a race, and whether its commit settled the promise.
 type Lap = (Promise, bool);
 
-fn race(store: &dyn Store) {
+fn race(store: &dyn Backend) {
     let create = (0..RACES).map(|race| {
         let (param, tags) = (Value::default(), BTreeMap::new());
         Change::operation(
@@ -55,7 +55,7 @@ fn race(store: &dyn Store) {
 }
 
 /// Settles one promise after the other, each at the same time as the other resolver.
-fn laps(store: &dyn Store, resolver: usize, at: &AtomicUsize) -> Vec<Lap> {
+fn laps(store: &dyn Backend, resolver: usize, at: &AtomicUsize) -> Vec<Lap> {
     let lap = |race| {
         // The last one to come to the line starts both.
         at.fetch_add(1, Ordering::SeqCst);
@@ -70,7 +70,7 @@ fn laps(store: &dyn Store, resolver: usize, at: &AtomicUsize) -> Vec<Lap> {
 }
 
 /// The winner of a race: the one that settled the promise. Both were told of its settlement, which is stored.
-fn judge(store: &dyn Store, race: usize, laps: [Lap; 2]) -> usize {
+fn judge(store: &dyn Backend, race: usize, laps: [Lap; 2]) -> usize {
     let winners: Vec<_> = (0..2).filter(|resolver| laps[*resolver].1).collect();
     let [winner] = winners[..] else { panic!("race {race}: {laps:?}") };
     let Settlement { state, value, .. } = settlement(winner, race);

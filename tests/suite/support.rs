@@ -5,7 +5,9 @@ use everstep::clock::Clock;
 use everstep::output::{Content, Output};
 use everstep::store::operation::{NewPromise, Operation};
 use everstep::store::record::NEVER;
-use everstep::store::{Change, Execution, FailureKind, FileStore, Invocation, MemoryStore, NewExecution, State, Store};
+use everstep::store::{
+    Backend, Change, Execution, FailureKind, FileStore, Invocation, MemoryStore, NewExecution, State,
+};
 use everstep::{
     Builder, Component, ErrorCode, Everstep, ExecutionId, GuestError, Policy, PromiseId, Report, Run, Scope,
 };
@@ -40,9 +42,9 @@ impl Place {
     }
 
     /// The store itself, for a test that stands between it and the host.
-    pub(crate) fn store(&self) -> Arc<dyn Store> {
+    pub(crate) fn store(&self) -> Arc<dyn Backend> {
         match self {
-            Self::Memory(store) => Arc::clone(store) as Arc<dyn Store>,
+            Self::Memory(store) => Arc::clone(store) as Arc<dyn Backend>,
             Self::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
         }
     }
@@ -50,7 +52,7 @@ impl Place {
     /// What the next host is built from; it finds what the last one left.
     pub(crate) fn host(&self) -> Builder {
         quick(match self {
-            Self::Memory(store) => Everstep::over(Arc::clone(store) as Arc<dyn Store>),
+            Self::Memory(store) => Everstep::over(Arc::clone(store) as Arc<dyn Backend>),
             Self::Folder(dir) => Everstep::open(dir.path()),
         })
     }
@@ -226,7 +228,7 @@ pub(crate) fn text(output: &Output) -> String {
 }
 
 /// Stores an execution that nobody has taken up since its journal was written.
-pub(crate) fn stored(store: &dyn Store, execution: &Execution, journal: Vec<u8>) {
+pub(crate) fn stored(store: &dyn Backend, execution: &Execution, journal: Vec<u8>) {
     let Execution { id, component, policy, function, args, seed, created_ms, .. } = execution.clone();
     let invocation = Invocation { function, args, component, policy };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));

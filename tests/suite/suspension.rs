@@ -4,7 +4,7 @@ use crate::support::{ManualClock, Place, Shown, eventually, id, life, quick, res
 use everstep::clock::{Clock, TestClock};
 use everstep::store::operation::{NewPromise, Operation, Settlement};
 use everstep::store::record::{NEVER, PromiseState, TaskState, Value};
-use everstep::store::{Change, FileStore, MemoryStore, State, Store};
+use everstep::store::{Backend, Change, FileStore, MemoryStore, State};
 use everstep::{Cancellation, Everstep, Patience, Scope};
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,7 +154,7 @@ fn a_clock_that_jumps_fires_what_is_due_by_it_and_nothing_twice() {
 }
 
 /// A store with so many executions that wait for a promise, as a host would have left them.
-fn crowd(store: &dyn Store, count: u32) {
+fn crowd(store: &dyn Backend, count: u32) {
     let component = everstep_tests::guests::fixture("behaviour").unwrap();
     let policy = crate::support::policy();
     let invocation = everstep::store::Invocation {

@@ -4,7 +4,7 @@ use crate::support::{
     BEHAVIOUR, Calls, ManualClock, Place, Shown, id, life, outcome, policy, quick, result, run, soon, stored,
 };
 use everstep::clock::{Clock, TestClock};
-use everstep::store::{Change, Execution, FailureKind, MemoryStore, Progress, State, Store};
+use everstep::store::{Backend, Change, Execution, FailureKind, MemoryStore, Progress, State};
 use everstep::{Component, Error, Everstep, Fork, Patience, ReplayEnd, Report, Scope};
 use serde_json::Value;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! `websocket` as a guest sees it: messages in order, the limits of its rule, and what is left of a connection after a crash.
 
-use crate::recovery::{CrashStore, Fate};
+use crate::faulty::{CrashStore, Fate};
 use crate::site::Site;
 use crate::support::{Place, eventually, failure, id, life, outcome, parse, quick, result, run};
-use everstep::store::{FailureKind, State, Store};
+use everstep::store::{Backend, FailureKind, State};
 use everstep::{ErrorCode, Everstep, Policy, Run};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -165,7 +165,7 @@ fn survive(place: &Place, commit: u32, fate: Fate) -> bool {
     let inner = place.store();
     let store = CrashStore::at(Arc::clone(&inner), commit, fate);
     let first =
-        life(async { quick(Everstep::over(Arc::clone(&store) as Arc<dyn Store>)).build().unwrap().run(of()).await });
+        life(async { quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap().run(of()).await });
     let report = outcome(quick(Everstep::over(inner)), of());
     let context = format!("commit {commit}, {fate:?}: {report:?}, {:?}", heard.all());
     assert_eq!(report.state, State::Completed, "{context}");

@@ -15,9 +15,9 @@ use crate::capability::argument_names;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::{Call, Record, Role};
 use crate::policy::{self, AskRule, Remember, audit, quoted};
+use crate::store::Asked;
 use crate::store::operation::Operation;
-use crate::store::record::PromiseState;
-use crate::store::{Asked, Change};
+use crate::store::seam::Entry;
 use crate::visible;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -175,10 +175,8 @@ impl Bridge {
             let numbers = state.approvals.get(&approval.key).into_iter().flatten().copied();
             numbers.filter(|number| state.promises.get(number).is_some_and(|promise| promise.asks_by(&approval.rule)))
         });
-        std::iter::once(number).chain(alike).any(|number| {
-            let stored = self.committer.store().promise(&self.id.promise(number).to_string());
-            matches!(stored, Ok(Some((promise, _))) if promise.state == PromiseState::Resolved)
-        })
+        let answered_here = |number| state.promises.get(&number).is_some_and(|promise| promise.answered_here);
+        std::iter::once(number).chain(alike).any(answered_here)
     }
 
     /// Lets go, or refuses, what waited for approvals that are there now.
@@ -221,7 +219,7 @@ impl Bridge {
             }
             Err(error) => {
                 self.settle_in(state, gated, Err(error));
-                self.submit_soon(state, []);
+                self.submit_soon(state, Entry::default());
             }
         }
         decided
@@ -230,7 +228,7 @@ impl Bridge {
     /// Withdraws the question in front of a step that cannot be made after all.
     pub(super) fn withdraw(&self, state: &mut State, approval: u64) {
         let id = self.id.promise(approval).to_string();
-        self.submit_soon(state, [Change::operation(self.clock.now_ms(), Operation::CancelTree { id })]);
+        self.submit_soon(state, Entry::of(Operation::CancelTree { id }));
     }
 }
 

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::PromiseId;
 use crate::journal::{Record, Retries};
+use crate::store::seam::{Entry, Lost as Gone, Ticket};
 use futures::FutureExt;
 use std::borrow::Cow;
 use std::future::Future;
@@ -72,6 +73,16 @@ impl Performing {
         let left_ms = self.deadline_ms.map_or(u64::MAX, |deadline| deadline.saturating_sub(self.clock.now_ms()));
         Duration::from_millis(left_ms)
     }
+
+    /// Waits until everything up to `ticket` is durable. An effect may outlive its run for a moment, but holds on to nothing of it.
+    async fn is_durable(&self, ticket: Ticket) -> Result<(), Gone> {
+        self.bridge.upgrade().ok_or(Gone::Claim)?.durable(ticket).await
+    }
+
+    /// Whether an attempt may begin.
+    async fn may_begin(&self) -> Result<(), Gone> {
+        self.bridge.upgrade().ok_or(Gone::Claim)?.ledger.may_begin().await
+    }
 }
 
 impl Bridge {
@@ -92,19 +103,20 @@ impl Bridge {
         let Some(due_ms) = state.promises.get(&number).map(|promise| promise.retries.due_ms) else { return };
         let run = self.performing(state, number);
         let first = effect.perform(&run);
-        let (barrier, clock) = (self.submit(state, []), Arc::clone(&self.clock));
-        let bridge = Arc::clone(self);
+        let (mut barrier, clock) = (self.submit(state), Arc::clone(&self.clock));
         let task = tokio::spawn(async move {
-            if bridge.durable(barrier).await.is_err() {
-                return;
-            }
-            // An effect may outlive its run for a moment, but must not hold on to the store.
-            drop(bridge);
-            if due_ms > 0 {
-                clock.sleep_until(due_ms).await;
-            }
-            let mut attempt = first;
+            let (mut attempt, mut due_ms) = (first, due_ms);
             loop {
+                if run.is_durable(barrier).await.is_err() {
+                    return;
+                }
+                if due_ms > 0 {
+                    clock.sleep_until(due_ms).await;
+                }
+                // A run that ends with its claim says so itself.
+                if run.may_begin().await.is_err() {
+                    return;
+                }
                 let performed = AssertUnwindSafe(attempt).catch_unwind().await;
                 let panicked = |_| Performed::Done(Err(GuestError::new(ErrorCode::Failed, "the capability panicked")));
                 let performed = performed.unwrap_or_else(panicked);
@@ -113,12 +125,8 @@ impl Bridge {
                     Performed::Done(outcome) => return bridge.answer(number, outcome),
                     Performed::Again(error) => error,
                 };
-                let Some((due_ms, barrier)) = bridge.retry(number, error) else { return };
-                if bridge.durable(barrier).await.is_err() {
-                    return;
-                }
-                drop(bridge);
-                clock.sleep_until(due_ms).await;
+                let Some(again) = bridge.retry(number, error) else { return };
+                (due_ms, barrier) = again;
                 attempt = effect.perform(&run);
             }
         });
@@ -128,7 +136,7 @@ impl Bridge {
     }
 
     /// Records that an attempt failed, and when the next one is due; settles the promise when there is none.
-    fn retry(self: &Arc<Self>, number: u64, error: GuestError) -> Option<(u64, crate::journal::Ticket)> {
+    fn retry(self: &Arc<Self>, number: u64, error: GuestError) -> Option<(u64, Ticket)> {
         let mut state = self.state();
         let promise = state.promises.get(&number).filter(|promise| promise.outcome.is_none())?;
         let (count, deadline_ms) = (promise.retries.count, promise.deadline_ms);
@@ -145,7 +153,7 @@ impl Bridge {
         if let Some(promise) = state.promises.get_mut(&number) {
             promise.retries = Retries { count: count + 1, due_ms };
         }
-        let ticket = self.submit(&mut state, []);
+        let ticket = self.submit(&mut state);
         Some((due_ms, ticket))
     }
 
@@ -157,7 +165,7 @@ impl Bridge {
         let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.clock.now_ms());
         let outcome = if too_late { Err(promises::timed_out()) } else { self.with_room(&state, outcome) };
         self.settle_in(&mut state, number, outcome);
-        self.submit_soon(&mut state, []);
+        self.submit_soon(&mut state, Entry::default());
         drop(state);
         self.changed.notify_waiters();
     }

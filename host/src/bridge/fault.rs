@@ -3,6 +3,7 @@
 use crate::guest_error::GuestError;
 use crate::journal::Corrupted;
 use crate::store;
+use crate::store::seam::Lost;
 use std::fmt;
 
 /// Why a call did not return a result.
@@ -34,6 +35,9 @@ pub(crate) enum Stop {
     Corrupted(#[from] Corrupted),
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// Another host has taken the execution, or may.
+    #[error("the execution was taken away from this host")]
+    Lost,
     /// The guest broke the contract of `everstep:host/guest`.
     #[error("{0}")]
     Contract(String),
@@ -81,6 +85,15 @@ impl From<GuestError> for Fault {
 impl<E: Into<Stop>> From<E> for Fault {
     fn from(stop: E) -> Self {
         Self::Stop(stop.into())
+    }
+}
+
+impl From<Lost> for Stop {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Claim => Self::Lost,
+            lost => Self::Store(lost.into()),
+        }
     }
 }
 

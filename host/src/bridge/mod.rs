@@ -30,7 +30,7 @@ pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
 pub(crate) use memo::Recollection;
 pub(crate) use pipeline::Step;
-pub(crate) use promises::{About, Called, NewPromise, check_fit, fail_halted, halted};
+pub(crate) use promises::{About, Called, NewPromise, check_fit, failing_halted, halted};
 pub(crate) use state::State;
 pub(crate) use value::{Json, Value};
 pub use wait::Patience;
@@ -45,9 +45,8 @@ use crate::engine::Footprint;
 use crate::grants::Grants;
 use crate::guest_error::GuestError;
 use crate::id::{Digest, ExecutionId};
-use crate::journal::{Committer, Ticket};
-use crate::output::Output;
-use crate::store::{self, Change};
+use crate::store;
+use crate::store::seam::{Entry, Ledger, Lost as Gone, Store, Ticket};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,7 +62,10 @@ pub(crate) struct Bridge {
     pub(crate) grants: Arc<Grants>,
     pub(crate) capabilities: Arc<Registry>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) committer: Arc<Committer>,
+    /// All that the run writes goes through it.
+    pub(crate) ledger: Arc<dyn Ledger>,
+    /// For reading.
+    store: Arc<dyn Store>,
     /// What it belongs to, and shares a budget with.
     pub(crate) descent: Descent,
     /// What it runs as: for the executions that it calls, and for its end.
@@ -122,6 +124,18 @@ pub(crate) struct Notice {
     pub(crate) at_ms: u64,
 }
 
+impl State {
+    /// Takes in what the store says of a promise.
+    pub(crate) fn take_in(&mut self, notice: Notice) {
+        let Notice { number, outcome, at_ms } = notice;
+        let resolved = outcome.is_ok();
+        self.mark_settled(number, outcome, at_ms);
+        if resolved {
+            self.mark_answered_here(number);
+        }
+    }
+}
+
 impl Notice {
     /// How a promise was settled, as the guest of its execution learns it; none while it is pending.
     pub(crate) fn of(number: u64, promise: &store::record::Promise) -> Option<Self> {
@@ -141,7 +155,8 @@ pub(crate) struct Parts {
     pub(crate) grants: Arc<Grants>,
     pub(crate) capabilities: Arc<Registry>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) committer: Arc<Committer>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) claim: TaskClaim,
     pub(crate) descent: Descent,
     pub(crate) instances: Arc<Instances>,
@@ -154,8 +169,8 @@ const CLEANUP: Duration = Duration::from_secs(5);
 impl Bridge {
     /// The bridge of an execution that is in `state`.
     pub(crate) fn new(parts: Parts, state: State) -> Arc<Self> {
-        let Parts { id, function, seed, grants, capabilities, clock, committer, claim, descent, instances, patience } =
-            parts;
+        let Parts { id, function, seed, grants, capabilities, clock, .. } = parts;
+        let Parts { ledger, store, claim, descent, instances, patience, .. } = parts;
         let stopwatch = Stopwatch::new(grants.policy.limits.wall);
         Arc::new(Self {
             id,
@@ -164,7 +179,8 @@ impl Bridge {
             grants,
             capabilities,
             clock,
-            committer,
+            ledger,
+            store,
             claim,
             descent,
             footprint: instances.footprint(),
@@ -220,9 +236,7 @@ impl Bridge {
     /// Takes in what the store has said since the last look.
     fn take_notices_into(&self, state: &mut State) {
         let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
-        for Notice { number, outcome, at_ms } in notices {
-            state.mark_settled(number, outcome, at_ms);
-        }
+        notices.into_iter().for_each(|notice| state.take_in(notice));
     }
 
     /// Holds on to something for as long as this run lasts.
@@ -275,16 +289,20 @@ impl Bridge {
         self.overlays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands everything recorded so far, and `changes`, to the group commit.
-    pub(crate) fn submit(&self, state: &mut State, changes: impl IntoIterator<Item = Change>) -> Ticket {
-        let mut all: Vec<Change> = state.journal.take_segment().into_iter().collect();
-        all.extend(changes);
-        if !all.is_empty() && state.progress.cpu_us - state.kept_cpu_us > self.cpu_grain_us() {
-            all.push(state.keep_progress(self.clock.now_ms()));
+    /// Hands everything recorded so far to the ledger.
+    pub(crate) fn submit(&self, state: &mut State) -> Ticket {
+        self.submit_with(state, Entry::default())
+    }
+
+    /// The same together with what else is to be written; an entry without records.
+    fn submit_with(&self, state: &mut State, entry: Entry) -> Ticket {
+        let mut entry = Entry { records: state.journal.take_tail(), ..entry };
+        if !entry.changes_nothing() && state.progress.cpu_us - state.kept_cpu_us > self.cpu_grain_us() {
+            entry.progress = Some(state.keep_progress(self.clock.now_ms()));
         }
-        let output: Vec<Output> = std::mem::take(&mut state.output);
-        if !all.is_empty() || !output.is_empty() {
-            state.submitted = self.committer.submit(all, output);
+        entry.output = std::mem::take(&mut state.output);
+        if !entry.is_empty() {
+            state.submitted = self.ledger.append(entry);
         }
         state.submitted
     }
@@ -294,16 +312,21 @@ impl Bridge {
         u64::try_from(self.grants.policy.limits.cpu.as_micros() / 20).unwrap_or(u64::MAX)
     }
 
-    /// Like [`submit`](Self::submit), and asks for a write soon.
-    fn submit_soon(&self, state: &mut State, changes: impl IntoIterator<Item = Change>) -> Ticket {
-        let ticket = self.submit(state, changes);
-        self.committer.request();
-        ticket
+    /// Like [`submit_with`](Self::submit_with), and asks for a write soon.
+    fn submit_soon(&self, state: &mut State, entry: Entry) {
+        self.submit_with(state, entry);
+        self.ledger.soon();
     }
 
     /// The barrier: returns once everything up to `ticket` is durable.
-    pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), store::Error> {
-        self.committer.durable(ticket).await
+    pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), Gone> {
+        self.ledger.durable(ticket).await
+    }
+
+    /// The barrier before an external effect: everything up to `ticket` is durable, and the claim still holds.
+    pub(crate) async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
+        self.ledger.durable(ticket).await?;
+        self.ledger.may_begin().await
     }
 
     /// Ends the run from outside: the store says that the execution has ended. Does not wait for the state.

@@ -12,6 +12,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::{Call, Record, Role};
 use crate::output::{Content, Output};
 use crate::policy::{self, Verdict, audit};
+use crate::store::seam::Entry;
 use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
@@ -141,16 +142,16 @@ impl Bridge {
                     None => {
                         // The last of what is recorded: the guest was blocked on it.
                         self.go_live(&mut state)?;
-                        (number, true, self.submit(&mut state, []))
+                        (number, true, self.submit(&mut state))
                     }
                 },
                 Begun::Live(admitted) => {
                     self.record_call(&mut state, step, &admitted, Role::Effect, None);
-                    (admitted.number, false, self.submit(&mut state, []))
+                    (admitted.number, false, self.submit(&mut state))
                 }
             }
         };
-        self.durable(barrier).await?;
+        self.may_begin(barrier).await?;
         let outcome = effect(repeated).await;
         let mut state = self.state();
         let at_ms = state.tick(self.clock.now_ms());
@@ -175,7 +176,7 @@ impl Bridge {
                 .inspect_err(|_| state.shown = before)?;
             if let Some(content) = content {
                 state.output.push(Output { execution: self.id.clone(), step: admitted.number, content });
-                self.submit_soon(&mut state, []);
+                self.submit_soon(&mut state, Entry::default());
             }
         }
         Ok(())
@@ -513,7 +514,7 @@ impl Bridge {
             return Err(stop);
         }
         if state.journal.unsubmitted() > SEGMENT {
-            self.submit_soon(state, []);
+            self.submit_soon(state, Entry::default());
         }
         Ok(too_large.map_or(outcome, Err))
     }

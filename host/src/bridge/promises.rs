@@ -9,13 +9,14 @@ use super::state::Promise;
 use super::{Bridge, Fault, State, Step, Stop};
 use crate::capability::{self, Capability};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::id::ExecutionId;
-use crate::journal::{Committer, Role};
+use crate::id::{Digest, ExecutionId};
+use crate::journal::Role;
 use crate::json;
 use crate::schema::Schema;
 use crate::store::operation::{NewPromise as StoredPromise, Operation, Reply, Settlement as Settle};
 use crate::store::record::{NEVER, Value, tag};
-use crate::store::{self, Asked, Change, Failure, Invocation, PendingPromise};
+use crate::store::seam::{Entry, Store};
+use crate::store::{self, Asked, Blob, Failure, Invocation, PendingPromise};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -160,7 +161,7 @@ impl Bridge {
     pub(super) fn keep(&self, state: &mut State, number: u64, asked: &Asked, deadline_ms: Option<u64>) {
         state.asks = true;
         let create = self.creation(number, asked.param(), asked.tags(), deadline_ms);
-        self.submit_soon(state, [create]);
+        self.submit_soon(state, Entry::of(create));
     }
 
     fn creation(
@@ -169,30 +170,30 @@ impl Bridge {
         param: Value,
         mut tags: BTreeMap<String, String>,
         deadline_ms: Option<u64>,
-    ) -> Change {
+    ) -> Operation {
         tags.insert(tag::PARENT.to_owned(), self.id.to_string());
         self.descent.mark(&mut tags);
         let id = self.id.promise(number).to_string();
         let new = StoredPromise { id, timeout_at: deadline_ms.unwrap_or(NEVER), param, tags };
-        Change::operation(self.clock.now_ms(), Operation::PromiseCreate(new))
+        Operation::PromiseCreate(new)
     }
 
     fn call(&self, state: &mut State, number: u64, called: Called, deadline_ms: Option<u64>) {
         state.asks = true;
         let (invocation, target, policy) = self.invocation(called);
         let create = self.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
-        self.submit_soon(state, policy.into_iter().chain([create]));
+        self.submit_soon(state, Entry { blobs: policy.into_iter().collect(), ..Entry::of(create) });
     }
 
     /// A call as a promise carries it, the address of the group that runs it, and what the store has to keep for it: the policy of the
     /// caller, narrowed to what the function may do.
-    fn invocation(&self, called: Called) -> (Invocation, String, Option<Change>) {
+    fn invocation(&self, called: Called) -> (Invocation, String, Option<(Digest, Blob)>) {
         let Called { function, args, target } = called;
         let (policy, kept) = match self.grants.policy.for_function(&function) {
             Cow::Borrowed(_) => (self.grants.digest, None),
             Cow::Owned(narrowed) => {
                 let policy = narrowed.digest();
-                (policy, Some(Change::Blob(policy, narrowed.canonical().into_bytes().into())))
+                (policy, Some((policy, narrowed.canonical().into_bytes().into())))
             }
         };
         let target = target.unwrap_or_else(|| self.claim.target.to_string());
@@ -219,13 +220,13 @@ impl Bridge {
         self.external(step, async |repeated| {
             shallow?;
             // One that was made before a crash is counted.
-            if !repeated || self.committer.store().promise(&id).map_err(unavailable)?.is_none() {
+            if !repeated || self.store.promise(&id).await.map_err(unavailable)?.is_none() {
                 self.descent.take(&self.grants.lineage(), true)?;
             }
             if let Some(policy) = policy {
-                self.committer.submit([policy], Vec::new());
+                self.ledger.append(Entry { blobs: vec![policy], ..Entry::default() });
             }
-            let created = self.committer.operate(now_ms, Operation::PromiseCreate(new)).await.map_err(unavailable)?;
+            let created = self.ledger.operate(Operation::PromiseCreate(new)).await.map_err(unavailable)?;
             created.answer.map(|_| id).map_err(|refusal| GuestError::new(ErrorCode::Failed, refusal.to_string()))
         })
         .await
@@ -241,8 +242,11 @@ impl Bridge {
             return self.internal(step, |_, _| Err(error));
         };
         self.external(step, async |_| {
-            let failed = fail_halted(&self.committer, self.clock.now_ms(), &child).await;
-            failed.map(drop).map_err(unavailable)
+            let failing = failing_halted(&*self.store, &child).await.map_err(unavailable)?;
+            for operation in failing.into_iter().flatten() {
+                self.ledger.operate(operation).await.map_err(unavailable)?;
+            }
+            Ok(())
         })
         .await
     }
@@ -298,8 +302,8 @@ impl Bridge {
         let lost = lost.filter_map(|(number, promise)| Some((number, self.lost(number, promise.about.as_ref()?))));
         let lost = lost.map(|(number, effect)| Ok((number, effect?))).collect::<Result<Vec<_>, Stop>>()?;
         state.live = true;
-        let changes = std::mem::take(&mut state.when_live);
-        self.submit(state, changes);
+        let entry = std::mem::take(&mut state.when_live);
+        self.submit_with(state, entry);
         self.keep_missing(state);
         for (number, effect) in lost {
             let run = self.performing(state, number);
@@ -403,15 +407,13 @@ impl Bridge {
             return self.internal(step, |_, _| Err(error));
         }
         let id = self.id.promise(number);
-        let now_ms = self.clock.now_ms();
         self.external(step, async |_| {
-            let stored = self.committer.store().promise(&id.to_string()).map_err(unavailable)?;
+            let stored = self.store.promise(&id.to_string()).await.map_err(unavailable)?;
             let asked = stored.and_then(|(promise, _)| PendingPromise::of(&promise)).ok_or_else(|| no_such(number))?;
             check_fit(asked.schema.as_deref(), &outcome).map_err(|why| GuestError::new(ErrorCode::Invalid, why))?;
             let (state, value) = store::value_of(&outcome);
             let settle = Settle { id: id.to_string(), state, value: value.clone() };
-            let applied =
-                self.committer.operate(now_ms, Operation::PromiseSettle(settle)).await.map_err(unavailable)?;
+            let applied = self.ledger.operate(Operation::PromiseSettle(settle)).await.map_err(unavailable)?;
             match applied.answer {
                 Ok(Reply::Promise(promise)) if (promise.state, &promise.value) == (state, &value) => Ok(()),
                 _ => Err(no_such(number)),
@@ -440,12 +442,10 @@ impl Bridge {
         if stored.is_none() && approval.is_none() {
             return self.give_up(step, number);
         }
-        let now_ms = self.clock.now_ms();
         self.external(step, async |_| {
             for number in approval.into_iter().chain(stored) {
                 let id = self.id.promise(number).to_string();
-                let canceled = self.committer.operate(now_ms, Operation::CancelTree { id }).await;
-                canceled.map_err(unavailable)?;
+                self.ledger.operate(Operation::CancelTree { id }).await.map_err(unavailable)?;
             }
             Ok(())
         })
@@ -605,15 +605,16 @@ pub(super) fn deadline(now_ms: u64, new: &NewPromise, bound_ms: Option<u64>) -> 
     asked.into_iter().chain(bound).min()
 }
 
-/// Has an execution fail that has halted, and ends what it has called; false if it has not halted.
-pub(crate) async fn fail_halted(committer: &Committer, now_ms: u64, id: &ExecutionId) -> Result<bool, store::Error> {
-    let execution = committer.store().execution(id)?.filter(|execution| execution.state == store::State::Halted);
-    let Some(failure) = execution.and_then(|execution| execution.progress.error) else { return Ok(false) };
+/// What has an execution fail that has halted, and ends what it has called; none if it has not halted.
+pub(crate) async fn failing_halted(
+    store: &dyn Store,
+    id: &ExecutionId,
+) -> Result<Option<[Operation; 2]>, store::Error> {
+    let execution = store.execution(id).await?.filter(|execution| execution.state == store::State::Halted);
+    let Some(failure) = execution.and_then(|execution| execution.progress.error) else { return Ok(None) };
     let (state, value) = store::value_of(&Err(halted(&failure)));
-    let settle = Operation::PromiseSettle(Settle { id: id.to_string(), state, value });
-    committer.operate(now_ms, settle).await?;
-    committer.operate(now_ms, Operation::CancelTree { id: id.to_string() }).await?;
-    Ok(true)
+    let id = id.to_string();
+    Ok(Some([Operation::PromiseSettle(Settle { id: id.clone(), state, value }), Operation::CancelTree { id }]))
 }
 
 /// What a caller is told of a child that halted.
@@ -664,7 +665,7 @@ fn no_room(number: u64) -> GuestError {
 }
 
 /// The store failed in the middle of an effect: the run ends at its next barrier, and the guest does not go on.
-fn unavailable(_: store::Error) -> GuestError {
+fn unavailable(_: impl std::error::Error) -> GuestError {
     GuestError::new(ErrorCode::Failed, "the store failed")
 }
 

@@ -4,10 +4,11 @@ use super::approval::APPROVAL;
 use super::checkpoint::Part;
 use super::promises::About;
 use crate::guest_error::GuestError;
-use crate::journal::{Call, Corrupted, Journal, Record, Retries, Role, Ticket};
+use crate::journal::{Call, Corrupted, Journal, Record, Retries, Role};
 use crate::output::Output;
 use crate::policy::Usage;
-use crate::store::{Change, Progress};
+use crate::store::Progress;
+use crate::store::seam::{Entry, Ticket};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use tokio::task::AbortHandle;
 
@@ -66,8 +67,8 @@ pub(crate) struct State {
     pub(crate) returned: bool,
     /// The run is over: nothing is recorded through this state any more.
     pub(crate) concluded: bool,
-    /// Changes that hold once the guest has repeated everything that is recorded.
-    pub(crate) when_live: Vec<Change>,
+    /// Written once the guest has repeated everything that is recorded.
+    pub(crate) when_live: Entry,
     /// The approvals of each call, by what they are bound to.
     pub(crate) approvals: HashMap<[u8; 16], Vec<u64>>,
     /// Approvals that were decided on, and whose calls have not been told.
@@ -83,6 +84,8 @@ pub(crate) struct Promise {
     pub(crate) outcome: Option<Result<String, GuestError>>,
     /// When it settled; 0 while it has not.
     pub(crate) settled_ms: u64,
+    /// The store holds the answer under the id of this execution: it is no fork that has it from its source.
+    pub(crate) answered_here: bool,
     pub(crate) delivered: bool,
     /// Whether the journal has its settlement.
     pub(crate) recorded: bool,
@@ -182,7 +185,7 @@ impl State {
             waits_for: None,
             returned: false,
             concluded: false,
-            when_live: Vec::new(),
+            when_live: Entry::default(),
             approvals: HashMap::new(),
             decided: VecDeque::new(),
             open_ends: 0,
@@ -360,6 +363,19 @@ impl State {
         }
     }
 
+    /// Notes that the store has the answer to a promise under the id of this execution.
+    pub(crate) fn mark_answered_here(&mut self, number: u64) {
+        if let Some(promise) = self.promises.get_mut(&number) {
+            promise.answered_here = true;
+        }
+    }
+
+    /// The approvals that the journal has an answer to.
+    pub(crate) fn answered_approvals(&self) -> impl Iterator<Item = u64> {
+        let answered = |number: &u64| self.promises.get(number).is_some_and(|one| matches!(one.outcome, Some(Ok(_))));
+        self.approvals.values().flatten().copied().filter(answered)
+    }
+
     fn mark_recorded(&mut self, number: u64) {
         if let Some(promise) = self.promises.get_mut(&number) {
             promise.recorded = true;
@@ -390,11 +406,11 @@ impl State {
     }
 
     /// The progress as it is now, for the store.
-    pub(crate) fn keep_progress(&mut self, now_ms: u64) -> Change {
+    pub(crate) fn keep_progress(&mut self, now_ms: u64) -> Box<Progress> {
         self.progress.steps = self.progress.steps.max(self.next);
         self.progress.updated_ms = self.tick(now_ms);
         self.kept_cpu_us = self.progress.cpu_us;
-        Change::Progress(self.journal.key(), Box::new(self.progress.clone()))
+        Box::new(self.progress.clone())
     }
 
     /// Time for a record: never before the time of an earlier one.
@@ -467,6 +483,7 @@ impl Promise {
             deadline_ms,
             outcome: None,
             settled_ms: 0,
+            answered_here: false,
             delivered: false,
             recorded: false,
             called: false,

@@ -7,11 +7,17 @@ use super::promises::timed_out;
 use super::{Bridge, Notice, Room, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::{Record, Role};
+use crate::store::Applied;
 use crate::store::operation::{Operation, Reply};
-use crate::store::{Applied, Change};
+use crate::store::seam::Entry;
 use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long to wait before the store is asked again for a deadline that has not passed there.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many promises of one wait a message names.
 const SHOWN: usize = 16;
@@ -96,7 +102,7 @@ impl Bridge {
                 if interruptible && self.wakes_interrupted(&mut state)? {
                     return Ok(Vec::new());
                 }
-                let asked = std::mem::take(&mut state.asks).then(|| self.submit(&mut state, []));
+                let asked = std::mem::take(&mut state.asks).then(|| self.submit(&mut state));
                 (self.next_deadline(&mut state), state.is_busy(self.patience), asked)
             };
             if let Some(ticket) = asked {
@@ -127,7 +133,7 @@ impl Bridge {
                 biased;
                 () = changed => {}
                 () = due => {}
-                error = self.committer.failure() => return Err(Stop::Store(error)),
+                lost = self.ledger.lost() => return Err(lost.into()),
                 () = &mut resting.over, if !cold => cold = true,
             }
         }
@@ -159,7 +165,7 @@ impl Bridge {
             tokio::select! {
                 biased;
                 () = &mut turn => return Ok(()),
-                error = self.committer.failure() => return Err(Stop::Store(error)),
+                lost = self.ledger.lost() => return Err(lost.into()),
                 () = std::future::ready(()), if *cold && !busy => return Err(Stop::Suspended),
                 () = &mut resting.over, if !*cold => *cold = true,
                 () = changed => {}
@@ -216,7 +222,7 @@ impl Bridge {
             return Err(Stop::Contract("the guest waits although it has no pending promise".into()));
         }
         // While nothing happens, nothing stays undurable.
-        self.submit_soon(state, []);
+        self.submit_soon(state, Entry::default());
         Ok(None)
     }
 
@@ -268,22 +274,27 @@ impl Bridge {
             return Some(deadline);
         }
         if !std::mem::replace(&mut promise.asked, true) {
-            self.submit(state, []);
-            let look = Operation::PromiseGet { id: self.id.promise(number).to_string() };
-            let (ticket, asked) = self.committer.ask([Change::operation(now_ms, look)]);
-            let (run, committer) = (Arc::downgrade(self), Arc::clone(&self.committer));
-            tokio::spawn(async move {
-                // A store that fails is reported to the guest that waits.
-                let told = committer.durable(ticket).await.is_ok();
-                if told
-                    && let Ok(Applied { answer: Ok(Reply::Promise(promise)), .. }) = asked.last().await
-                    && let (Some(run), Some(notice)) = (run.upgrade(), Notice::of(number, &promise))
-                {
-                    run.notice(notice);
-                }
-            });
+            self.submit(state);
+            tokio::spawn(ask_at_deadline(Arc::downgrade(self), number));
         }
         None
+    }
+}
+
+/// Asks the store what became of a promise whose deadline has passed by the clock of this host, until it has passed by that of the store.
+async fn ask_at_deadline(run: Weak<Bridge>, number: u64) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Some(bridge) = run.upgrade() else { return };
+        let look = Operation::PromiseGet { id: bridge.id.promise(number).to_string() };
+        // A store that fails, or a claim that is lost, is reported to the guest that waits.
+        let Ok(Applied { answer: Ok(Reply::Promise(promise)), .. }) = bridge.ledger.operate(look).await else { return };
+        if let Some(notice) = Notice::of(number, &promise) {
+            return bridge.notice(notice);
+        }
+        drop(bridge);
+        tokio::time::sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 2);
     }
 }
 

@@ -5,7 +5,7 @@ use super::signals::Signals;
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain};
 use crate::resonate::{Manner, Options, Server};
-use everstep::store::{FileStore, MemoryStore, Store};
+use everstep::store::{Backend, FileStore, MemoryStore};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         )));
     }
     let opened = |error: everstep::store::Error| Failure::from(everstep::Error::from(error));
-    let store: Arc<dyn Store> = match &place {
+    let store: Arc<dyn Backend> = match &place {
         Place::Memory => Arc::new(MemoryStore::with_dialect(dialect.dialect())),
         Place::Folder(dir) => Arc::new(FileStore::open_with_dialect(dir, dialect.dialect()).map_err(opened)?),
     };

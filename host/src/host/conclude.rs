@@ -1,14 +1,15 @@
 //! How a run ended, written down: the outcome of its promise, or what its task waits for.
 
 use super::{Error, Everstep, Report};
-use crate::bridge::{Bridge, State, Stop, fail_halted, halted};
+use crate::bridge::{Bridge, State, Stop, failing_halted, halted};
 use crate::capability::FAIL_ON_HALT;
 use crate::guest_error::GuestError;
 use crate::id::{ExecutionId, PromiseId};
 use crate::journal::{History, Record, Role};
-use crate::store::operation::{NewPromise, Operation, Reply, Settlement};
+use crate::store::operation::{NewPromise, Operation};
 use crate::store::record::{NEVER, Value, tag};
-use crate::store::{self, Applied, Change, Failure, FailureKind};
+use crate::store::seam::{Entry, Leave, Left, Lost};
+use crate::store::{self, Failure, FailureKind};
 use crate::worker::Ending;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(super) enum Concluded {
     GoOn,
     /// It goes on at its last recorded call, interrupted.
     TakenBack,
+    /// Whoever has taken the execution from this host.
+    Lost,
 }
 
 /// How a run leaves its execution.
@@ -39,6 +42,8 @@ enum Rest {
     Failed(Failure),
     /// It had been ended from outside.
     Canceled,
+    /// It was taken away: nothing is written.
+    Lost,
 }
 
 impl Everstep {
@@ -48,53 +53,50 @@ impl Everstep {
     /// The store failed; what it holds is what it had acknowledged.
     pub(super) async fn conclude(&self, bridge: &Arc<Bridge>, ending: Ending) -> Result<Concluded, Error> {
         let rest = match Rest::of(ending)? {
-            Rest::Halted(failure) if self.fails_on_halt(&bridge.id)? => Rest::Failed(failure),
+            Rest::Halted(failure) if self.fails_on_halt(&bridge.id).await? => Rest::Failed(failure),
             rest => rest,
         };
         if let Rest::Ended(..) | Rest::Failed(..) = rest {
             bridge.note_return();
         }
-        let (ticket, asked, replayed, steps) = {
+        let (entry, leave, replayed, steps) = {
             let mut state = bridge.state();
             bridge.conclude(&mut state);
             let now_ms = self.inner.clock.now_ms();
-            let changes = rest.changes(bridge, &mut state, now_ms);
-            let (ticket, asked) = self.inner.committer.ask(changes);
-            (ticket, asked, state.replayed, state.progress.steps)
+            let Some((entry, leave)) = rest.entry(bridge, &mut state, now_ms) else { return Ok(Concluded::Lost) };
+            (entry, leave, state.replayed, state.progress.steps)
         };
-        bridge.durable(ticket).await?;
-        match rest {
-            Rest::TakenBack => return Ok(Concluded::TakenBack),
-            Rest::SetBack { .. } => return Ok(Concluded::GoOn),
+        let left = match bridge.ledger.leave(entry, leave).await {
+            Ok(left) => left,
+            Err(Lost::Claim) => return Ok(Concluded::Lost),
+            Err(lost) => return Err(Error::Store(lost.into())),
+        };
+        match (&rest, left) {
+            (Rest::TakenBack, _) => return Ok(Concluded::TakenBack),
+            (Rest::SetBack { .. }, _) | (Rest::Suspended, Left::GoOn) => return Ok(Concluded::GoOn),
             _ => {}
-        }
-        // The last operation is the one that lets go of the task.
-        let let_go = asked.all().await?.pop();
-        if let (Rest::Suspended, Some(Applied { answer: Ok(Reply::GoOn(_)), .. })) = (&rest, &let_go) {
-            return Ok(Concluded::GoOn);
         }
         if let Rest::Halted(_) = rest {
             self.inner.live.note_halted(&bridge.id);
         }
         // The wish may have come while it halted.
         let failed = matches!(rest, Rest::Halted(_)) && self.fail_halted(&bridge.id).await?;
-        if let (Some(ours), Some(Applied { answer: Ok(_), .. }), false) = (rest.report(bridge, steps), &let_go, failed)
-        {
+        if let (Some(ours), Left::AsSaid, false) = (rest.report(bridge, steps), left, failed) {
             return Ok(Concluded::Over(Report { replayed, ..ours }));
         }
         // Somebody else has ended it.
-        let stored = self.inner.committer.store().execution(&bridge.id)?;
+        let stored = self.inner.store.execution(&bridge.id).await?;
         let execution = stored.ok_or_else(|| Error::UnknownExecution(bridge.id.clone()))?;
         Ok(Concluded::Over(Report { replayed, ..Report::stored(&execution) }))
     }
 
     /// Whether the caller of an execution wants it to fail when it halts: its journal says so.
-    fn fails_on_halt(&self, id: &ExecutionId) -> Result<bool, Error> {
+    async fn fails_on_halt(&self, id: &ExecutionId) -> Result<bool, Error> {
         let Some(PromiseId { execution: caller, number }) = id.parent() else { return Ok(false) };
-        let store = self.inner.committer.store();
-        let Some(key) = store.execution(&caller)?.and_then(|caller| caller.key) else { return Ok(false) };
+        let store = &self.inner.store;
+        let Some(caller) = store.execution(&caller).await? else { return Ok(false) };
         // A journal that is damaged is told of when its execution is taken up.
-        let Ok(history) = History::load(store.journal(key)?.0) else { return Ok(false) };
+        let Ok(history) = History::load(store.journal(&caller).await?.0) else { return Ok(false) };
         let subject = number.to_string();
         let mut called = history.called().map_while(Result::ok);
         Ok(called.any(|record| match record {
@@ -105,8 +107,14 @@ impl Everstep {
 
     /// Has an execution fail that has halted, if its caller wants that; returns whether it has.
     pub(super) async fn fail_halted(&self, id: &ExecutionId) -> Result<bool, Error> {
-        let now_ms = self.inner.clock.now_ms();
-        Ok(self.fails_on_halt(id)? && fail_halted(&self.inner.committer, now_ms, id).await?)
+        if !self.fails_on_halt(id).await? {
+            return Ok(false);
+        }
+        let Some(failing) = failing_halted(&*self.inner.store, id).await? else { return Ok(false) };
+        for operation in failing {
+            self.inner.store.operate(operation).await?;
+        }
+        Ok(true)
     }
 }
 
@@ -126,6 +134,7 @@ impl Rest {
                 // A replay is never concluded; if it were, nothing of it should be kept.
                 Stop::Canceled | Stop::Replayed => Self::Canceled,
                 Stop::Store(error) => return Err(Error::Store(error)),
+                Stop::Lost => Self::Lost,
                 Stop::Divergence(divergence) => return halted(FailureKind::Divergence, divergence.to_string()),
                 Stop::Limit(message) | Stop::PartLimit(message) => return halted(FailureKind::Limit, message),
                 Stop::InDoubt(message) => return halted(FailureKind::InDoubt, message),
@@ -145,59 +154,51 @@ impl Rest {
             Self::Suspended => (store::State::Suspended, None, None),
             Self::Halted(failure) => (store::State::Halted, None, Some(failure.clone())),
             Self::Failed(failure) => (store::State::Failed, None, Some(failure.clone())),
-            Self::TakenBack | Self::SetBack { .. } | Self::Canceled => return None,
+            Self::TakenBack | Self::SetBack { .. } | Self::Canceled | Self::Lost => return None,
         };
         let (id, wall) = (bridge.id.clone(), std::time::Duration::ZERO);
         Some(Report { id, state, result, error, steps, replayed: 0, wall })
     }
 
-    /// Everything recorded, how far the execution is, and what becomes of its promise and its task.
-    fn changes(&self, bridge: &Bridge, state: &mut State, now_ms: u64) -> Vec<Change> {
-        let operation = |operation| Change::operation(now_ms, operation);
-        let (id, version) = (bridge.id.to_string(), bridge.claim.version);
-        let mut given_up = Vec::new();
+    /// Everything recorded, how far the execution is, and what becomes of its promises and its task. None of what was taken away.
+    fn entry(&self, bridge: &Bridge, state: &mut State, now_ms: u64) -> Option<(Entry, Leave)> {
+        let mut operations = Vec::new();
         match self {
+            Self::Lost => return None,
             Self::Ended(outcome) => record_return(state, now_ms, outcome),
             Self::SetBack { checkpoint, cause } => {
-                given_up.extend(abandoned(bridge, state, *checkpoint).map(operation));
+                operations.extend(abandoned(bridge, state, *checkpoint));
                 state.record_trap(*checkpoint, cause, now_ms);
             }
             Self::Suspended | Self::TakenBack | Self::Halted(_) | Self::Failed(_) | Self::Canceled => {}
         }
         state.progress.error = match self {
             Self::Halted(failure) | Self::Failed(failure) => Some(failure.clone()),
-            Self::Ended(_) | Self::Suspended | Self::TakenBack | Self::SetBack { .. } | Self::Canceled => None,
+            _ => None,
         };
-        let mut changes: Vec<Change> = state.journal.take_segment().into_iter().collect();
-        changes.push(state.keep_progress(now_ms));
-        match self {
-            Self::Ended(outcome) => {
-                changes.extend(abandoned(bridge, state, 0).map(operation));
-                changes.push(operation(fulfill(id, version, outcome)));
-            }
-            Self::Failed(failure) => {
-                changes.extend(abandoned(bridge, state, 0).map(operation));
-                changes.push(operation(fulfill(id, version, &Err(halted(failure)))));
-            }
-            // What it called in its last moment goes with it.
-            Self::Canceled => changes.extend(abandoned(bridge, state, 0).map(operation)),
-            // It keeps its task.
-            Self::TakenBack | Self::SetBack { .. } => changes.extend(given_up),
-            Self::Halted(_) => changes.push(operation(Operation::TaskHalt { id })),
+        let fulfill = |outcome: &Result<String, GuestError>| {
+            let (state, value) = store::value_of(outcome);
+            Leave::Fulfill(state, value)
+        };
+        let leave = match self {
+            Self::Ended(outcome) => fulfill(outcome),
+            Self::Failed(failure) => fulfill(&Err(halted(failure))),
+            Self::Halted(_) => Leave::Halt,
             Self::Suspended => {
                 let awaited = awaited(state);
-                changes.extend(timers(bridge, state, &awaited).map(operation));
-                let awaited = awaited.iter().map(|number| bridge.id.promise(*number).to_string()).collect();
-                changes.push(operation(Operation::TaskSuspend { id, version, awaited }));
+                operations.extend(timers(bridge, state, &awaited));
+                Leave::Suspend(awaited.iter().map(|number| bridge.id.promise(*number).to_string()).collect())
             }
+            Self::TakenBack | Self::SetBack { .. } | Self::Canceled | Self::Lost => Leave::Stay,
+        };
+        // What it called in its last moment goes with it.
+        if let Self::Ended(_) | Self::Failed(_) | Self::Canceled = self {
+            operations.extend(abandoned(bridge, state, 0));
         }
-        changes
+        let (records, output) = (state.journal.take_tail(), std::mem::take(&mut state.output));
+        let progress = Some(state.keep_progress(now_ms));
+        Some((Entry { records, progress, operations, output, ..Entry::default() }, leave))
     }
-}
-
-fn fulfill(id: String, version: u64, outcome: &Result<String, GuestError>) -> Operation {
-    let (state, value) = store::value_of(outcome);
-    Operation::TaskFulfill { version, settlement: Settlement { id, state, value } }
 }
 
 fn record_return(state: &mut State, now_ms: u64, outcome: &Result<String, GuestError>) {

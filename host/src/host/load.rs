@@ -5,13 +5,13 @@ use super::{Error, Inner};
 use crate::bridge::{Account, Bridge, Descent, Parts, Patience, State, TaskClaim};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
-use crate::journal::{Committer, History, Journal};
+use crate::journal::{History, Journal};
 use crate::policy::{Limits, Policy};
-use crate::store::{self, Blob, Execution, ExecutionKey, Kinship, Lineage, MemoryStore, Progress};
+use crate::store::seam::{Ledger, NoLedger};
+use crate::store::{self, Execution, Kinship, Lineage, Progress};
 use crate::worker::{FunctionInfo, Loaded};
-use std::collections::{BTreeMap, HashSet};
-use std::io;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// CPU time that a component may take to name its functions.
@@ -27,26 +27,15 @@ pub(super) fn scratch_parts(
 ) -> Parts {
     let claim =
         TaskClaim { component: Digest([0; 32]), version: 0, target: Arc::clone(&inner.target), deadline_ms: None };
-    let committer = Committer::unattended(Arc::new(MemoryStore::default()));
+    let (ledger, store): (Arc<dyn Ledger>, _) = (Arc::new(NoLedger), Arc::clone(&inner.store));
     let (clock, instances) = (Arc::clone(&inner.clock), Arc::clone(&inner.instances));
     let patience = Patience::None;
     let (capabilities, descent) = (Arc::default(), Descent::alone(&id));
-    Parts { id, function, seed, grants, capabilities, clock, committer, claim, descent, instances, patience }
+    Parts { id, function, seed, grants, capabilities, clock, ledger, store, claim, descent, instances, patience }
 }
 
 /// Lineages whose accounts are kept although none of their executions runs: reading one costs a look at all of them.
 const MAX_ACCOUNTS: usize = 1024;
-
-/// Blobs that are noted as kept.
-const MAX_KEPT: usize = 4096;
-
-/// Notes that the store holds a blob; false when that is known. One that is forgotten is only looked for again.
-pub(super) fn note_kept(kept: &mut HashSet<Digest>, digest: Digest) -> bool {
-    if kept.len() >= MAX_KEPT && !kept.contains(&digest) {
-        kept.clear();
-    }
-    kept.insert(digest)
-}
 
 /// Components kept linked although nobody may run them again.
 const MAX_LINKED: usize = 64;
@@ -102,7 +91,7 @@ impl Inner {
             let limits = &grants.policy.limits;
             let grants =
                 Arc::new(Grants::for_description(Limits { cpu: limits.cpu.min(TO_DESCRIBE), ..limits.clone() }));
-            let state = State::empty(Journal::new(ExecutionKey(0), History::default(), 0), Progress::default());
+            let state = State::empty(Journal::new(History::default()), Progress::default());
             let parts = scratch_parts(self, ExecutionId::random(), String::new(), [0; 32], grants);
             Bridge::new(parts, state)
         };
@@ -113,31 +102,29 @@ impl Inner {
     }
 
     /// The place in its lineage of an execution that the store has; what is used of the budget is read there when nobody here knows it.
-    pub(super) fn descent(&self, id: &ExecutionId) -> Result<Descent, Error> {
-        let store = self.committer.store();
-        let tags = store.promise(id.as_str())?.map(|(promise, _)| promise.tags).unwrap_or_default();
+    pub(super) async fn descent(&self, id: &ExecutionId) -> Result<Descent, Error> {
+        let tags = self.store.promise(id.as_str()).await?.map(|(promise, _)| promise.tags).unwrap_or_default();
         let kinship = Kinship::of(id, &tags);
-        let account = self.account(&kinship.root, || store.lineage(&kinship.root))?;
+        let account = self.account(&kinship.root, || self.store.lineage(&kinship.root)).await?;
         Ok(Descent::new(account, kinship))
     }
 
     /// That of an execution that is about to be created: it is a root.
-    pub(super) fn root(&self, id: &ExecutionId) -> Result<Descent, Error> {
-        let account = self.account(id, || Ok(Lineage::default()))?;
+    pub(super) async fn root(&self, id: &ExecutionId) -> Result<Descent, Error> {
+        let account = self.account(id, async || Ok(Lineage::default())).await?;
         Ok(Descent::new(account, Kinship::of(id, &BTreeMap::new())))
     }
 
-    fn account(
-        &self,
-        root: &ExecutionId,
-        used: impl FnOnce() -> Result<Lineage, store::Error>,
-    ) -> Result<Arc<Account>, Error> {
+    async fn account<F>(&self, root: &ExecutionId, used: impl FnOnce() -> F) -> Result<Arc<Account>, Error>
+    where
+        F: Future<Output = Result<Lineage, store::Error>>,
+    {
         // Locked while the store is read: two executions of one lineage have one account.
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = self.accounts.lock().await;
         if let Some(account) = accounts.get(root) {
             return Ok(Arc::clone(account));
         }
-        let account = Arc::new(Account::new(root.clone(), used()?));
+        let account = Arc::new(Account::new(root.clone(), used().await?));
         if accounts.len() >= MAX_ACCOUNTS {
             accounts.retain(|_, account| Arc::strong_count(account) > 1);
         }
@@ -145,53 +132,37 @@ impl Inner {
         Ok(account)
     }
 
-    /// The blobs that the store is known to hold.
-    pub(super) fn kept(&self) -> MutexGuard<'_, HashSet<Digest>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The component of an execution.
-    pub(super) fn stored_component(&self, execution: &Execution) -> Result<Component, Error> {
-        let (digest, store) = (execution.component, Arc::clone(self.committer.store()));
-        self.check_kept("component", digest, execution)?;
-        let gone = || io::Error::other("it is not in the store any more");
-        let content = Blob::elsewhere(0, move || store.blob(&digest).map_err(io::Error::other)?.ok_or_else(gone));
+    pub(super) async fn stored_component(&self, execution: &Execution) -> Result<Component, Error> {
+        let digest = execution.component;
+        let missing = || Error::Missing { what: "component", digest, id: execution.id.clone() };
+        let content = self.store.blob_later(&digest).await?.ok_or_else(missing)?;
         Ok(Component { digest, content })
     }
 
-    /// Whether the store holds what an execution needs.
-    fn check_kept(&self, what: &'static str, digest: Digest, execution: &Execution) -> Result<(), Error> {
-        if !self.kept().contains(&digest) {
-            let missing = || Error::Missing { what, digest, id: execution.id.clone() };
-            self.committer.store().has_blob(&digest)?.then_some(()).ok_or_else(missing)?;
-            note_kept(&mut self.kept(), digest);
-        }
-        Ok(())
-    }
-
     /// The policy that an execution is pinned to.
-    pub(super) fn stored_policy(&self, execution: &Execution) -> Result<Policy, Error> {
+    pub(super) async fn stored_policy(&self, execution: &Execution) -> Result<Policy, Error> {
         let digest = execution.policy;
         let missing = || Error::Missing { what: "policy", digest, id: execution.id.clone() };
-        let policy = self.committer.store().blob(&digest)?.ok_or_else(missing)?;
-        note_kept(&mut self.kept(), digest);
+        let policy = self.store.blob(&digest).await?.ok_or_else(missing)?;
         Ok(Policy::from_canonical(&String::from_utf8_lossy(&policy))?)
     }
 
     /// The policy that an execution is pinned to, opened; one that is open is not read again.
-    pub(super) fn stored_grants(&self, execution: &Execution) -> Result<Arc<Grants>, Error> {
-        match self.grants.known(&execution.policy) {
-            Some(grants) => self.check_kept("policy", execution.policy, execution).map(|()| grants),
-            None => Ok(self.grants.open(&self.stored_policy(execution)?)?),
+    pub(super) async fn stored_grants(&self, execution: &Execution) -> Result<Arc<Grants>, Error> {
+        let digest = execution.policy;
+        let missing = || Error::Missing { what: "policy", digest, id: execution.id.clone() };
+        match self.grants.known(&digest) {
+            Some(grants) => self.store.blob_later(&digest).await?.map(|_| grants).ok_or_else(missing),
+            None => Ok(self.grants.open(&self.stored_policy(execution).await?)?),
         }
     }
 
-    /// The state of a stored execution, as its journal tells it.
-    pub(super) fn state(&self, execution: &Execution) -> Result<State, Error> {
-        let key = execution.key.ok_or_else(|| Error::UnknownExecution(execution.id.clone()))?;
-        let (bytes, segments) = self.committer.store().journal(key)?;
+    /// The state of a stored execution, as its journal tells it, and how many segments hold that.
+    pub(super) async fn state(&self, execution: &Execution) -> Result<(State, u32), Error> {
+        let (bytes, segments) = self.store.journal(execution).await?;
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
         let history = History::load(bytes).map_err(corrupted)?;
-        State::new(Journal::new(key, history, segments), execution.progress.clone()).map_err(corrupted)
+        Ok((State::new(Journal::new(history), execution.progress.clone()).map_err(corrupted)?, segments))
     }
 }

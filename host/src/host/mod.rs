@@ -33,24 +33,24 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::{Compiling, Engines, Options, SPARE, machine_memory};
 use crate::grants::GrantsCache;
 use crate::id::{Digest, ExecutionId, group_address};
-use crate::journal::Committer;
 use crate::network;
 use crate::output::{Output, Sink};
 use crate::policy::Policy;
+use crate::store::embedded::Embedded;
 use crate::store::operation::Reply;
 use crate::store::record::PromiseState;
-use crate::store::{self, Applied, FileStore, MemoryStore, PendingPromise, Store};
+use crate::store::seam::{Listener, Store};
+use crate::store::{self, Applied, Backend, FileStore, MemoryStore, PendingPromise};
 use crate::worker::Loaded;
 use live::{Live, Note};
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::{Notify, Semaphore};
 
 /// A host: durable functions run in it. Cheap to clone; it ends with the last clone, once what it still runs has ended.
 ///
@@ -109,52 +109,56 @@ const KEEP_WARM: Duration = Duration::from_secs(5);
 enum Place {
     Memory,
     Folder(PathBuf),
-    Given(Arc<dyn Store>),
+    Given(Arc<dyn Backend>),
 }
 
 struct Inner {
-    committer: Arc<Committer>,
+    store: Arc<dyn Store>,
+    /// The same for those who only read.
+    backend: Arc<dyn Backend>,
     engines: Engines,
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
     grants: GrantsCache,
     components: Mutex<HashMap<(Digest, u64), Arc<Loaded>>>,
     /// What lineages have used, by their roots.
-    accounts: Mutex<HashMap<ExecutionId, Arc<Account>>>,
-    /// Blobs that the store is known to hold.
-    kept: Mutex<HashSet<Digest>>,
+    accounts: tokio::sync::Mutex<HashMap<ExecutionId, Arc<Account>>>,
     live: Arc<Live>,
     instances: Arc<Instances>,
     /// The address of the worker group of this host.
     target: Arc<str>,
     scope: Scope,
-    alarm: Arc<Alarm>,
     /// What the store says, until the host begins to work.
     notes: Mutex<Option<UnboundedReceiver<Note>>>,
     /// One permit per spare instance, for components that describe themselves.
     describing: Semaphore,
 }
 
-/// When the host looks at the store next.
-struct Alarm {
-    at_ms: AtomicU64,
-    changed: Notify,
-}
-
-impl Alarm {
-    /// Something is due at that moment; earlier than the next look, it brings that forward.
-    fn set(&self, at_ms: u64) {
-        if at_ms < self.at_ms.load(Ordering::SeqCst) {
-            self.changed.notify_one();
-        }
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Whoever opens the store next must not find it held by a thread that is about to end.
+        self.store.stop();
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.alarm.changed.notify_one();
-        // Whoever opens the store next must not find it held by a thread that is about to end.
-        self.committer.stop();
+/// Passes on what happens in the store.
+struct Watching {
+    live: Arc<Live>,
+    asks: Arc<dyn Fn(PendingPromise) + Send + Sync>,
+}
+
+impl Listener for Watching {
+    fn applied(&self, applied: &[Applied]) {
+        self.live.observe(applied);
+        for promise in applied.iter().filter_map(asked) {
+            if catch_unwind(AssertUnwindSafe(|| (self.asks)(promise))).is_err() {
+                tracing::error!("the reader of the questions panicked");
+            }
+        }
+    }
+
+    fn failed(&self, error: &store::Error) {
+        self.live.tell_all(error);
     }
 }
 
@@ -177,9 +181,9 @@ impl Everstep {
         Builder::new(Place::Folder(dir.into()))
     }
 
-    /// A host over a store of the embedder's own.
-    pub fn over(store: Arc<dyn Store>) -> Builder {
-        Builder::new(Place::Given(store))
+    /// A host over tables of the embedder's own, which it has for itself.
+    pub fn over(backend: Arc<dyn Backend>) -> Builder {
+        Builder::new(Place::Given(backend))
     }
 
     /// How many steps an execution has recorded so far; none unless this host runs it.
@@ -218,7 +222,7 @@ impl Everstep {
 
     /// The store, for reading.
     pub fn reader(&self) -> Reader {
-        Reader::over(Arc::clone(self.inner.committer.store()))
+        Reader::over(Arc::clone(&self.inner.backend))
     }
 }
 
@@ -345,49 +349,35 @@ impl Builder {
     pub fn build(self) -> Result<Everstep, Error> {
         let target: Arc<str> = group_address(&self.group).ok_or(Error::Group { group: self.group })?.into();
         let mut private: Vec<PathBuf> = self.cache.iter().cloned().collect();
-        let store: Arc<dyn Store> = match self.place {
+        let backend: Arc<dyn Backend> = match self.place {
             Place::Memory => Arc::new(MemoryStore::default()),
             Place::Folder(dir) => {
                 let store = FileStore::open(&dir)?;
                 private.push(dir);
                 Arc::new(store)
             }
-            Place::Given(store) => store,
+            Place::Given(backend) => backend,
         };
         let options = Options { cache: self.cache, pool: self.instances, compiling: self.compiling };
         let (sender, notes) = unbounded_channel();
         let live = Arc::new(Live::new(Arc::clone(&target), sender));
-        let alarm = Arc::new(Alarm { at_ms: AtomicU64::new(u64::MAX), changed: Notify::new() });
-        let watch = {
-            let (live, alarm, asks) = (Arc::clone(&live), Arc::clone(&alarm), self.asks);
-            Arc::new(move |written: Result<(&[Applied], Option<u64>), &store::Error>| match written {
-                Ok((applied, due_ms)) => {
-                    live.observe(applied);
-                    for promise in applied.iter().filter_map(asked) {
-                        if catch_unwind(AssertUnwindSafe(|| asks(promise))).is_err() {
-                            tracing::error!("the reader of the questions panicked");
-                        }
-                    }
-                    due_ms.into_iter().for_each(|due_ms| alarm.set(due_ms));
-                }
-                Err(error) => live.tell_all(error),
-            })
-        };
+        let watching = Arc::new(Watching { live: Arc::clone(&live), asks: self.asks });
+        let store: Arc<dyn Store> = Embedded::start(Arc::clone(&backend), Arc::clone(&self.clock), self.sink, watching)
+            .map_err(Error::Start)?;
         let memory = self.memory.or_else(|| Some(machine_memory()? / 2)).unwrap_or(MEMORY);
         let inner = Inner {
-            committer: Committer::start(store, self.sink, watch).map_err(Error::Start)?,
+            store,
+            backend,
             engines: Engines::new(options)?,
             registry: Arc::new(self.registry),
             clock: self.clock,
             grants: GrantsCache::new(private, self.network),
             components: Mutex::default(),
-            accounts: Mutex::default(),
-            kept: Mutex::default(),
+            accounts: tokio::sync::Mutex::default(),
             live,
             instances: Arc::new(Instances::new(self.instances, memory, self.keep_warm)),
             target,
             scope: self.scope,
-            alarm,
             notes: Mutex::new(Some(notes)),
             describing: Semaphore::new(SPARE as usize),
         };

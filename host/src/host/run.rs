@@ -1,8 +1,7 @@
 //! Starting and resuming: from what is asked, or what is stored, to a run.
 
 use super::component::Component;
-use super::live::{Claim, Claimed, Live, Outcome, Running};
-use super::load::note_kept;
+use super::live::{Claim, Claimed as Reserved, Live, Outcome, Running};
 use super::{Error, Everstep, StepOutcome, StepView};
 use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, Seat, State, TaskClaim};
 use crate::capability::CLEAN_UP;
@@ -11,12 +10,12 @@ use crate::id::{Digest, ExecutionId};
 use crate::journal::Journal;
 use crate::json;
 use crate::policy::Policy;
-use crate::store::operation::{NewPromise, Operation, Reply};
-use crate::store::record::{NEVER, TaskState};
-use crate::store::{self, Blob, Change, Execution, Failure, FailureKind, Invocation, NewExecution, Progress};
+use crate::store::operation::NewPromise;
+use crate::store::record::NEVER;
+use crate::store::seam::{Birth, Claimed, Entry, NewRun, TakeUp, Taken};
+use crate::store::{self, Execution, Failure, FailureKind, Invocation, Progress};
 use crate::worker::{FunctionInfo, Job, Loaded};
 use serde::Serialize;
-use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -99,7 +98,7 @@ pub enum Disregarded {
 struct Activation {
     claim: Claim,
     execution: Execution,
-    version: u64,
+    claimed: Claimed,
     descent: Descent,
     component: Arc<Loaded>,
     grants: Arc<Grants>,
@@ -107,9 +106,6 @@ struct Activation {
     patience: Patience,
     seat: Option<Seat>,
 }
-
-/// Who leases the tasks of a store that one host has for itself: nobody else can, so a lease never ends.
-const PID: &str = "everstep";
 
 impl Run {
     /// A run under a fresh id that waits for promises as long as it takes.
@@ -199,15 +195,7 @@ impl Everstep {
     /// # Errors
     /// The id is in use for something else, the component or the policy cannot be used, the store failed.
     pub async fn start(&self, run: Run) -> Result<Handle, Error> {
-        let (handle, running) = self.begin(run).await?;
-        if let Some(bridge) = running {
-            let submitted = {
-                let mut state = bridge.state();
-                bridge.submit(&mut state, [])
-            };
-            bridge.durable(submitted).await?;
-        }
-        Ok(handle)
+        self.begin(run).await
     }
 
     /// Starts an execution and waits for its end.
@@ -215,7 +203,7 @@ impl Everstep {
     /// # Errors
     /// As [`start`](Self::start); [`Error::Store`] when the store fails on the way.
     pub async fn run(&self, run: Run) -> Result<Report, Arc<Error>> {
-        self.begin(run).await.map_err(Arc::new)?.0.wait().await
+        self.begin(run).await.map_err(Arc::new)?.wait().await
     }
 
     /// Takes up an unfinished execution with what the store holds of it: component, policy, arguments and journal.
@@ -240,14 +228,14 @@ impl Everstep {
         self.work();
         let handle = self.handle(id);
         let claim = match self.inner.live.claim(id).await {
-            Claimed::Running(_) => return Ok(handle),
-            Claimed::Free(claim) => claim,
+            Reserved::Running(_) => return Ok(handle),
+            Reserved::Free(claim) => claim,
         };
-        let Some(execution) = self.inner.committer.store().execution(id)? else {
+        let Some(execution) = self.inner.store.execution(id).await? else {
             return Err(Error::UnknownExecution(id.clone()));
         };
-        self.take_up_calls(id, patience)?;
-        self.take_up(claim, execution, component, patience, None).await?;
+        self.take_up_calls(id, patience).await?;
+        Box::pin(self.take_up(claim, execution, component, patience, None)).await?;
         Ok(handle)
     }
 
@@ -267,27 +255,27 @@ impl Everstep {
         Handle { id: id.clone(), outcome, live: Arc::downgrade(&self.inner.live), disregarded: Vec::new() }
     }
 
-    async fn begin(&self, run: Run) -> Result<(Handle, Option<Arc<Bridge>>), Error> {
+    async fn begin(&self, run: Run) -> Result<Handle, Error> {
         self.work();
         json::check(&run.args)?;
         let mut handle = self.handle(&run.id);
         let claim = match self.inner.live.claim(&run.id).await {
-            Claimed::Running(Running { bridge, args }) => {
+            Reserved::Running(Running { bridge, args }) => {
                 check_same(&run, &bridge.function, &args)?;
                 self.check_policy(&run, bridge.grants.digest)?;
                 let TaskClaim { component, deadline_ms, .. } = &bridge.claim;
                 // It has its instance: no component takes over now.
                 handle.disregarded = disregarded(&run.without_upgrading(), *component, *deadline_ms, false);
-                return Ok((handle, Some(bridge)));
+                return Ok(handle);
             }
-            Claimed::Free(claim) => claim,
+            Reserved::Free(claim) => claim,
         };
-        let store = self.inner.committer.store();
-        let bridge = match store.promise(run.id.as_str())? {
-            None => Some(self.create(claim, run).await?),
+        let store = &self.inner.store;
+        match store.promise(run.id.as_str()).await? {
+            None => Box::pin(self.create(claim, run)).await?,
             Some(_) => {
-                let execution = store.execution(&run.id)?.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
-                self.take_up_calls(&run.id, run.patience)?;
+                let execution = store.execution(&run.id).await?.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
+                self.take_up_calls(&run.id, run.patience).await?;
                 check_same(&run, &execution.function, &execution.args)?;
                 if !execution.state.is_final() {
                     self.check_policy(&run, execution.policy)?;
@@ -296,10 +284,10 @@ impl Everstep {
                 handle.disregarded = disregarded(&run, *component, *deadline_ms, state.is_final());
                 let takes_over = run.upgrades && run.component.digest != execution.component;
                 let component = takes_over.then_some(&run.component);
-                self.take_up(claim, execution, component, run.patience, None).await?
+                Box::pin(self.take_up(claim, execution, component, run.patience, None)).await?;
             }
-        };
-        Ok((handle, bridge))
+        }
+        Ok(handle)
     }
 
     fn check_policy(&self, run: &Run, pinned: Digest) -> Result<(), Error> {
@@ -307,7 +295,7 @@ impl Everstep {
         if given == pinned { Ok(()) } else { Err(Error::PolicyChanged { id: run.id.clone(), pinned, given }) }
     }
 
-    async fn create(&self, claim: Claim, run: Run) -> Result<Arc<Bridge>, Error> {
+    async fn create(&self, claim: Claim, run: Run) -> Result<(), Error> {
         let inner = &self.inner;
         if run.id.parent().is_some() {
             return Err(Error::IdTaken(run.id));
@@ -329,30 +317,24 @@ impl Everstep {
             param: invocation.param(),
             tags: invocation.tags(&inner.target),
         };
-        let execution = new_execution(run.id, invocation, now_ms, deadline_ms, inner.committer.store().fresh_key());
-        let (mut state, then) = born(&execution)?;
-        let descent = inner.root(&execution.id)?;
-        let operation = Operation::TaskCreate { pid: PID.to_owned(), ttl: NEVER, promise };
-        let created = Change::Operation { now_ms, operation: Box::new(operation), then };
-        state.attempts = 1;
+        let execution = new_execution(run.id, invocation, now_ms, deadline_ms);
+        let (state, birth) = born(&execution);
+        let descent = inner.root(&execution.id).await?;
         // Before it can end: its end is what forgets it.
         inner.live.note_root(&execution.id, run.patience);
-        state.submitted = {
-            // Locked until they are submitted: nobody may rely on a blob that could come later than what needs it.
-            let mut kept = inner.kept();
-            let blobs = [
-                keep(&mut kept, execution.component, || run.component.content.clone()),
-                keep(&mut kept, grants.digest, || grants.policy.canonical().into_bytes().into()),
-            ];
-            inner.committer.submit(blobs.into_iter().flatten().chain([created]), Vec::new())
+        let policy = grants.policy.canonical().into_bytes().into();
+        let blobs = vec![(execution.component, run.component.content), (grants.digest, policy)];
+        let Taken::Claimed(claimed) = inner.store.create(NewRun { promise, birth, blobs }).await? else {
+            drop(claim);
+            return self.look_again(&execution.id, run.patience).await;
         };
-        let (component, patience) = (loaded, run.patience);
-        let (version, seat) = (1, None);
-        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, seat };
-        Ok(self.activate(activation))
+        let (component, patience, seat) = (loaded, run.patience, None);
+        let activation = Activation { claim, execution, claimed, descent, component, grants, state, patience, seat };
+        self.activate(activation);
+        Ok(())
     }
 
-    /// Takes up what is stored of an execution. None when it has ended.
+    /// Takes up what is stored of an execution, unless it has ended.
     pub(super) async fn take_up(
         &self,
         claim: Claim,
@@ -360,137 +342,98 @@ impl Everstep {
         component: Option<&Component>,
         patience: Patience,
         seat: Option<Seat>,
-    ) -> Result<Option<Arc<Bridge>>, Error> {
+    ) -> Result<(), Error> {
         let inner = &self.inner;
         if execution.state.is_final() {
             inner.live.tell(&execution.id, Ok(Report::stored(&execution)));
-            return Ok(None);
+            return Ok(());
         }
-        let grants = inner.stored_grants(&execution)?;
-        let mut when_live = Vec::new();
+        let grants = inner.stored_grants(&execution).await?;
+        let mut when_live = Entry::default();
         let loaded = match component {
-            None => inner.load(&inner.stored_component(&execution)?, &grants).await?,
+            None => inner.load(&inner.stored_component(&execution).await?, &grants).await?,
             Some(component) => {
                 let loaded = inner.load(component, &grants).await?;
                 inner.check_function(&loaded, &grants, &execution.function).await?;
-                // Whether this is ever written is open until then, so it cannot be noted as kept.
-                when_live.push(Change::Blob(component.digest, component.content.clone()));
+                when_live.blobs.push((component.digest, component.content.clone()));
                 loaded
             }
         };
-        if execution.key.is_none() {
+        let first = execution.key.is_none();
+        if first {
             inner.check_function(&loaded, &grants, &execution.function).await?;
         }
         execution.progress.error = None;
-        let first = execution.key.is_none();
-        let (mut state, then) = if first {
-            (execution.key, execution.seed) = (Some(inner.committer.store().fresh_key()), fresh_seed());
-            born(&execution)?
+        let (mut state, segments, birth) = if first {
+            execution.seed = fresh_seed();
+            let (state, birth) = born(&execution);
+            (state, 0, Some(birth))
         } else {
-            match inner.state(&execution) {
+            match inner.state(&execution).await {
                 Err(error @ Error::Corrupted { .. }) => return Err(self.halt(execution, error).await),
-                state => (state?, Vec::new()),
+                state => {
+                    let (state, segments) = state?;
+                    (state, segments, None)
+                }
             }
         };
-        if let (Some(component), Some(key)) = (component, execution.key) {
-            when_live.push(Change::Component(key, component.digest));
-            execution.component = component.digest;
+        if let Some(component) = component {
+            when_live.component = Some(component.digest);
         }
         state.when_live = when_live;
-        let Some(version) = self.acquire(&execution, &mut state, then).await? else {
-            let stored = inner.committer.store().execution(&execution.id)?;
-            let execution = stored.ok_or_else(|| Error::UnknownExecution(execution.id.clone()))?;
-            inner.live.tell(&execution.id, Ok(Report::stored(&execution)));
-            return Ok(None);
+        let looks_at: Vec<u64> = state.open().chain(state.answered_approvals()).collect();
+        let taking = TakeUp { execution: execution.clone(), segments, birth, looks_at: looks_at.clone() };
+        let Taken::Claimed(mut claimed) = inner.store.take_up(taking).await? else {
+            return self.tell_stored(&execution.id).await;
         };
-        let (descent, component) = (inner.descent(&execution.id)?, loaded);
-        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, seat };
-        Ok(Some(self.activate(activation)))
-    }
-
-    /// Acquires the task of an execution that nobody holds, and learns how its promises stand. None when it has ended meanwhile.
-    async fn acquire(
-        &self,
-        execution: &Execution,
-        state: &mut State,
-        mut then: Vec<Change>,
-    ) -> Result<Option<u64>, Error> {
-        let committer = &self.inner.committer;
-        let id = execution.id.to_string();
-        let Some((_, Some(task))) = committer.store().promise(&id)? else { return Ok(None) };
-        let (now_ms, version) = (self.inner.clock.now_ms(), task.version);
-        let mut operations = match task.state {
-            // A host that has died held it.
-            TaskState::Acquired => vec![Operation::TaskRelease { id: id.clone(), version }],
-            TaskState::Suspended => {
-                vec![Operation::TaskHalt { id: id.clone() }, Operation::TaskContinue { id: id.clone() }]
-            }
-            TaskState::Halted => vec![Operation::TaskContinue { id: id.clone() }],
-            TaskState::Pending | TaskState::Fulfilled => Vec::new(),
-        };
-        let open: Vec<u64> = state.open().collect();
-        operations.extend(open.iter().map(|number| {
-            let id = execution.id.promise(*number).to_string();
-            Operation::PromiseGet { id }
-        }));
-        let looked = operations.len() - open.len();
-        if let Some(key) = execution.key {
-            then.push(Change::Progress(key, Box::new(execution.progress.clone())));
-        }
-        let acquire = Operation::TaskAcquire { id, version, pid: PID.to_owned(), ttl: NEVER };
-        let acquire = Change::Operation { now_ms, operation: Box::new(acquire), then };
-        let operations = operations.into_iter().map(|operation| Change::operation(now_ms, operation));
-        let (ticket, asked) = committer.ask(operations.chain([acquire]));
-        committer.durable(ticket).await?;
-        let mut applied = asked.all().await?;
-        let acquired = applied.pop();
-        for (number, applied) in open.iter().zip(applied.into_iter().skip(looked)) {
-            match applied.answer {
-                Ok(Reply::Promise(promise)) => {
-                    if let Some(Notice { number, outcome, at_ms }) = Notice::of(*number, &promise) {
-                        state.mark_settled(number, outcome, at_ms);
-                    }
-                }
-                Ok(_) | Err(_) => state.mark_missing(*number),
+        for (number, promise) in looks_at.into_iter().zip(std::mem::take(&mut claimed.promises)) {
+            match promise {
+                Some(promise) => Notice::of(number, &promise).into_iter().for_each(|notice| state.take_in(notice)),
+                None => state.mark_missing(number),
             }
         }
-        state.submitted = ticket;
-        match acquired.map(|applied| applied.answer) {
-            Some(Ok(Reply::Claimed { task, .. })) if task.state == TaskState::Acquired => {
-                state.attempts = task.version;
-                Ok(Some(task.version))
-            }
-            _ => Ok(None),
+        if let Some(component) = component {
+            execution.component = component.digest;
         }
+        let (descent, component) = (inner.descent(&execution.id).await?, loaded);
+        let activation = Activation { claim, execution, claimed, descent, component, grants, state, patience, seat };
+        self.activate(activation);
+        Ok(())
     }
 
     /// Gives an execution that was canceled while nobody ran it the chance to clean up that it has asked for, if it has.
     pub(super) async fn clean_up(&self, id: &ExecutionId) -> Result<(), Error> {
-        let Claimed::Free(claim) = self.inner.live.claim(id).await else { return Ok(()) };
-        let Some(execution) = self.inner.committer.store().execution(id)? else { return Ok(()) };
+        let Reserved::Free(claim) = self.inner.live.claim(id).await else { return Ok(()) };
+        let Some(execution) = self.inner.store.execution(id).await? else { return Ok(()) };
         let asked = |step: &StepView| step.kind == CLEAN_UP && matches!(step.outcome, StepOutcome::Ok { .. });
         // A journal that cannot be read is what the execution was canceled for.
         if execution.key.is_none() || !self.reader().steps(id).is_ok_and(|steps| steps.iter().any(asked)) {
             return Ok(());
         }
         let inner = &self.inner;
-        let grants = inner.stored_grants(&execution)?;
-        let component = inner.load(&inner.stored_component(&execution)?, &grants).await?;
-        let state = State { cleans_up: true, attempts: execution.attempts, ..inner.state(&execution)? };
-        let (version, patience, seat) = (execution.attempts, Patience::None, None);
-        let descent = inner.descent(id)?;
-        let activation = Activation { claim, execution, version, descent, component, grants, state, patience, seat };
+        let grants = inner.stored_grants(&execution).await?;
+        let component = inner.load(&inner.stored_component(&execution).await?, &grants).await?;
+        let (state, segments) = inner.state(&execution).await?;
+        let state = State { cleans_up: true, ..state };
+        // Nobody else can claim what has ended.
+        let ledger = inner.store.reopen(&execution, segments);
+        let claimed = Claimed { ledger, version: execution.attempts, promises: Vec::new() };
+        let (patience, seat, descent) = (Patience::None, None, inner.descent(id).await?);
+        let activation = Activation { claim, execution, claimed, descent, component, grants, state, patience, seat };
         self.activate(activation);
         inner.live.let_go(id).await;
         Ok(())
     }
 
-    fn activate(&self, activation: Activation) -> Arc<Bridge> {
-        let Activation { claim, execution, version, descent, component, grants, state, patience, seat } = activation;
+    fn activate(&self, activation: Activation) {
+        let Activation { claim, execution, claimed, descent, component, grants, mut state, patience, seat } =
+            activation;
+        let Claimed { ledger, version, .. } = claimed;
+        state.attempts = version;
         let has_ended = execution.state.is_final();
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;
-        let claimed = TaskClaim { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
+        let terms = TaskClaim { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
         let parts = Parts {
             id,
             function,
@@ -498,8 +441,9 @@ impl Everstep {
             grants,
             capabilities: Arc::clone(&inner.registry),
             clock: Arc::clone(&inner.clock),
-            committer: Arc::clone(&inner.committer),
-            claim: claimed,
+            ledger,
+            store: Arc::clone(&inner.store),
+            claim: terms,
             descent,
             instances: Arc::clone(&inner.instances),
             patience,
@@ -516,34 +460,24 @@ impl Everstep {
         let host = self.clone();
         let job = Job { component, bridge: Arc::clone(&bridge), args };
         tokio::spawn(async move { host.see_through(claim, job, seat).await });
-        bridge
     }
 
     /// An execution that cannot be run says why from now on; its journal stays as it is.
     pub(super) async fn halt(&self, mut execution: Execution, error: Error) -> Error {
         let kind = if let Error::Corrupted { .. } = error { FailureKind::Corrupted } else { FailureKind::Load };
-        let failure = Some(Failure { kind, message: error.to_string() });
-        let id = execution.id.to_string();
-        let halt = Operation::TaskHalt { id };
-        let mut then = Vec::new();
-        if execution.key.is_none() {
+        execution.progress.error = Some(Failure { kind, message: error.to_string() });
+        let id = execution.id.clone();
+        let birth = execution.key.is_none().then(|| {
             // Nobody has run it yet, so there is nothing that could hold the cause.
-            (execution.key, execution.seed) = (Some(self.inner.committer.store().fresh_key()), fresh_seed());
-            match born(&execution) {
-                Ok((_, born)) => then = born,
-                Err(error) => return error,
-            }
-        }
-        let progress = Progress { error: failure, ..execution.progress };
-        then.extend(execution.key.map(|key| Change::Progress(key, Box::new(progress))));
-        let now_ms = self.inner.clock.now_ms();
-        let halted = Change::Operation { now_ms, operation: Box::new(halt), then };
-        let ticket = self.inner.committer.submit([halted], Vec::new());
-        if let Err(failed) = self.inner.committer.durable(ticket).await {
+            execution.seed = fresh_seed();
+            born(&execution).1
+        });
+        let halting = TakeUp { execution, segments: 0, birth, looks_at: Vec::new() };
+        if let Err(failed) = self.inner.store.halt(halting).await {
             return Error::Store(failed);
         }
-        self.inner.live.note_halted(&execution.id);
-        match self.fail_halted(&execution.id).await {
+        self.inner.live.note_halted(&id);
+        match self.fail_halted(&id).await {
             Err(failed @ Error::Store(_)) => failed,
             _ => error,
         }
@@ -551,27 +485,17 @@ impl Everstep {
 }
 
 /// An execution that nobody has run yet, and what is kept of it beside its promise.
-fn born(execution: &Execution) -> Result<(State, Vec<Change>), Error> {
-    let Execution { key: Some(key), id, component, policy, seed, .. } = execution.clone() else {
-        return Err(Error::UnknownExecution(execution.id.clone()));
-    };
-    let mut state = State::empty(Journal::starting(key, execution), execution.progress.clone());
-    // In one commit with the record of the start, so that no execution is ever without it.
-    let create = Change::Create(Box::new(NewExecution { key, id, component, policy, seed }));
-    let then = [Some(create), state.journal.take_segment()].into_iter().flatten().collect();
-    Ok((state, then))
+fn born(execution: &Execution) -> (State, Birth) {
+    let Execution { id, component, policy, seed, progress, .. } = execution.clone();
+    let mut state = State::empty(Journal::starting(execution), progress);
+    let records = state.journal.take_tail();
+    (state, Birth { id, component, policy, seed, records, progress: None })
 }
 
-fn new_execution(
-    id: ExecutionId,
-    invocation: Invocation,
-    now_ms: u64,
-    deadline_ms: Option<u64>,
-    key: store::ExecutionKey,
-) -> Execution {
+fn new_execution(id: ExecutionId, invocation: Invocation, now_ms: u64, deadline_ms: Option<u64>) -> Execution {
     let Invocation { function, args, component, policy } = invocation;
     Execution {
-        key: Some(key),
+        key: None,
         id,
         component,
         policy,
@@ -599,11 +523,6 @@ impl Report {
         let Progress { error, steps, .. } = progress;
         Self { id, state, result, error, steps, replayed: 0, wall: Duration::ZERO }
     }
-}
-
-/// A blob to put into the store, unless it is known to be there.
-fn keep(kept: &mut HashSet<Digest>, digest: Digest, blob: impl FnOnce() -> Blob) -> Option<Change> {
-    note_kept(kept, digest).then(|| Change::Blob(digest, blob()))
 }
 
 fn check_same(run: &Run, function: &str, args: &str) -> Result<(), Error> {

@@ -3,9 +3,9 @@
 use super::{Error, Everstep, Run};
 use crate::id::ExecutionId;
 use crate::json;
+use crate::store::Invocation;
 use crate::store::operation::{NewSchedule, Operation, Reply};
 use crate::store::record::{NEVER, Schedule};
-use crate::store::{Change, Invocation};
 
 /// What becomes the id of the execution that a firing starts: the same whoever fires it.
 const FIRING: &str = "{{.id}}:{{.timestamp}}";
@@ -39,14 +39,9 @@ impl Everstep {
             promise_param: invocation.param(),
             promise_tags,
         };
-        let blobs = [
-            Change::Blob(component, run.component.content),
-            Change::Blob(grants.digest, grants.policy.canonical().into_bytes().into()),
-        ];
-        let create = Change::operation(inner.clock.now_ms(), Operation::ScheduleCreate(new.clone()));
-        let (ticket, asked) = inner.committer.ask(blobs.into_iter().chain([create]));
-        inner.committer.durable(ticket).await?;
-        match asked.last().await?.answer {
+        let policy = grants.policy.canonical().into_bytes().into();
+        inner.store.keep(vec![(component, run.component.content), (grants.digest, policy)]).await?;
+        match inner.store.operate(Operation::ScheduleCreate(new.clone())).await?.answer {
             Ok(Reply::Schedule(schedule)) if is_same(&schedule, &new) => Ok(schedule),
             Ok(_) => Err(invalid("there is another schedule of that id; delete it first".to_owned())),
             Err(refusal) => Err(invalid(refusal.reason)),
@@ -60,7 +55,7 @@ impl Everstep {
     pub async fn unschedule(&self, id: &str) -> Result<(), Error> {
         self.work();
         let delete = Operation::ScheduleDelete { id: id.to_owned() };
-        let applied = self.inner.committer.operate(self.inner.clock.now_ms(), delete).await?;
+        let applied = self.inner.store.operate(delete).await?;
         applied.answer.map(drop).map_err(|_| Error::UnknownSchedule(id.to_owned()))
     }
 }

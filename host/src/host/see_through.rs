@@ -33,6 +33,7 @@ impl Everstep {
                 live.note_taken_back(&id, last);
                 return self.go_on(claim, id, patience);
             }
+            Ok(Concluded::Lost) => return self.let_go(claim, id, patience),
             Ok(Concluded::Over(report)) => Ok(report),
             Err(error) => Err(Arc::new(error)),
         };
@@ -55,9 +56,9 @@ impl Everstep {
     async fn is_left_suspended(&self, id: &ExecutionId, version: u64) -> bool {
         self.inner.live.at_rest(id).await;
         // A store that fails is told to everybody.
-        let task = self.reader().task(id);
+        let task = self.inner.store.promise(id.as_str()).await.ok().flatten().and_then(|(_, task)| task);
         let takes_up = self.inner.scope != Scope::Nothing;
-        !takes_up || task.is_ok_and(|task| (task.state, task.version) == (TaskState::Suspended, version))
+        !takes_up || task.is_some_and(|task| (task.state, task.version) == (TaskState::Suspended, version))
     }
 
     /// What an execution waited for has come in the moment in which it was suspended.
@@ -71,6 +72,19 @@ impl Everstep {
             // One that had ended is not run again, and does not ask.
             self.inner.live.was_taken_back(&id);
             if let Err(error) = resumed {
+                self.inner.live.tell(&id, Err(Arc::new(error)));
+            }
+        });
+    }
+
+    /// Somebody has taken an execution from this host: whoever waits for it here goes on waiting, and it is taken up again if it is offered.
+    fn let_go(self, claim: Claim, id: ExecutionId, patience: Patience) {
+        tracing::warn!(%id, "the execution was taken away from this host");
+        let busy = self.inner.live.busy(&id);
+        drop(claim);
+        tokio::spawn(async move {
+            let _busy = busy;
+            if let Err(error) = self.look_again(&id, patience).await {
                 self.inner.live.tell(&id, Err(Arc::new(error)));
             }
         });
@@ -105,6 +119,7 @@ impl Everstep {
             Concluded::Over(report) => Concluded::Over(Report { wall: started.elapsed(), ..report }),
             Concluded::GoOn => Concluded::GoOn,
             Concluded::TakenBack => Concluded::TakenBack,
+            Concluded::Lost => Concluded::Lost,
         })
     }
 
@@ -117,6 +132,7 @@ impl Everstep {
         };
         drop(bridge.block().await);
         let durable = bridge.durable(submitted).await;
-        Error::Store(durable.err().unwrap_or_else(|| store::Error::Poisoned("the run panicked".to_owned())))
+        let panicked = || store::Error::Poisoned("the run panicked".to_owned());
+        Error::Store(durable.err().map_or_else(panicked, store::Error::from))
     }
 }

@@ -8,7 +8,7 @@ use crate::journal::{History, Record, Role};
 use crate::policy;
 use crate::store::operation::{Event, NewPromise, Operation, Reply, Settlement};
 use crate::store::record::{NEVER, Promise, PromiseState, Value};
-use crate::store::{self, Change, Execution, PendingPromise, State};
+use crate::store::{self, Execution, PendingPromise, State};
 use std::collections::BTreeMap;
 
 /// What became of a cancellation.
@@ -31,13 +31,13 @@ impl Everstep {
     /// not JSON, too large, or not what the schema of the promise asks for. Nothing is changed then.
     pub async fn settle(&self, id: &PromiseId, outcome: Result<String, GuestError>) -> Result<(), Error> {
         self.work();
-        let store = self.inner.committer.store();
-        let execution = store.execution(&id.execution)?;
+        let store = &self.inner.store;
+        let execution = store.execution(&id.execution).await?;
         let execution = execution.ok_or_else(|| Error::UnknownExecution(id.execution.clone()))?;
         let now_ms = self.inner.clock.now_ms();
-        let mut changes = Vec::new();
+        let mut lost_request = None;
         let (state, value) = store::value_of(&outcome);
-        let schema = match store.promise(&id.to_string())? {
+        let schema = match store.promise(&id.to_string()).await? {
             Some((promise, _)) => {
                 let asked = check_open(&execution, id, &promise)?;
                 // Whatever is wrong with the outcome, it does not stay pending.
@@ -45,37 +45,37 @@ impl Everstep {
                     PromiseState::Pending if promise.is_due(now_ms) => return Err(Error::DeadlinePassed(id.clone())),
                     PromiseState::Pending => asked.schema,
                     settled if (settled, &promise.value) == (state, &value) => return Ok(()),
-                    _ => return Err(self.too_late(id, &promise)?),
+                    _ => return Err(self.too_late(id, &promise).await?),
                 }
             }
             None => {
-                changes.push(Change::operation(now_ms, self.lost_request(&execution, id)?));
+                lost_request = Some(self.lost_request(&execution, id).await?);
                 None
             }
         };
         let limit = match self.inner.grants.known(&execution.policy) {
             Some(grants) => grants.policy.limits.bytes_per_call,
-            None => self.inner.stored_policy(&execution)?.limits.bytes_per_call,
+            None => self.inner.stored_policy(&execution).await?.limits.bytes_per_call,
         };
         check_size(&outcome, limit, id)?;
         let fit = check_fit(schema.as_deref(), &outcome);
         fit.map_err(|reason| Error::InvalidOutcome { id: id.clone(), reason })?;
         let settlement = Settlement { id: id.to_string(), state, value: value.clone() };
-        changes.push(Change::operation(now_ms, Operation::PromiseSettle(settlement)));
-        let (ticket, asked) = self.inner.committer.ask(changes);
-        self.inner.committer.durable(ticket).await?;
-        match asked.last().await?.answer {
+        if let Some(create) = lost_request {
+            store.operate(create).await?;
+        }
+        match store.operate(Operation::PromiseSettle(settlement)).await?.answer {
             Ok(Reply::Promise(promise)) if (promise.state, &promise.value) == (state, &value) => Ok(()),
-            Ok(Reply::Promise(promise)) => Err(self.too_late(id, &promise)?),
+            Ok(Reply::Promise(promise)) => Err(self.too_late(id, &promise).await?),
             Ok(_) | Err(_) => Err(Error::UnknownPromise(id.clone())),
         }
     }
 
     /// A request to a capability of a host that is gone has no promise in the store yet; an operator may answer in its place while
     /// nobody runs the execution.
-    fn lost_request(&self, execution: &Execution, id: &PromiseId) -> Result<Operation, Error> {
+    async fn lost_request(&self, execution: &Execution, id: &PromiseId) -> Result<Operation, Error> {
         let unknown = || Error::UnknownPromise(id.clone());
-        let (bytes, _) = self.inner.committer.store().journal(execution.key.ok_or_else(unknown)?)?;
+        let (bytes, _) = self.inner.store.journal(execution).await?;
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
         let history = History::load(bytes).map_err(corrupted)?;
         let mut role = None;
@@ -102,10 +102,10 @@ impl Everstep {
     }
 
     /// Why somebody who wanted to settle a promise could not.
-    fn too_late(&self, id: &PromiseId, promise: &Promise) -> Result<Error, Error> {
+    async fn too_late(&self, id: &PromiseId, promise: &Promise) -> Result<Error, Error> {
         Ok(match promise.state {
             PromiseState::RejectedTimedout => Error::DeadlinePassed(id.clone()),
-            PromiseState::RejectedCanceled => match self.inner.committer.store().execution(&id.execution)? {
+            PromiseState::RejectedCanceled => match self.inner.store.execution(&id.execution).await? {
                 Some(execution) if execution.state.is_final() => ended(&execution),
                 _ => Error::AlreadySettled(id.clone()),
             },
@@ -122,7 +122,7 @@ impl Everstep {
     /// # Errors
     /// There is no such execution, it has ended, or it cannot be taken up.
     pub async fn interrupt(&self, id: &ExecutionId) -> Result<(), Error> {
-        let execution = self.reader().execution(id)?;
+        let execution = self.inner.store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         if execution.state.is_final() {
             return Err(ended(&execution));
         }
@@ -145,13 +145,12 @@ impl Everstep {
     /// There is no such execution, or the store failed.
     pub async fn cancel(&self, id: &ExecutionId) -> Result<Cancellation, Error> {
         self.work();
-        let store = self.inner.committer.store();
-        let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        let store = &self.inner.store;
+        let execution = store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         if execution.state.is_final() {
             return Ok(Cancellation::HadEnded(execution.state));
         }
-        let now_ms = self.inner.clock.now_ms();
-        let applied = self.inner.committer.operate(now_ms, Operation::CancelTree { id: id.to_string() }).await?;
+        let applied = store.operate(Operation::CancelTree { id: id.to_string() }).await?;
         let ended = applied.events.iter().filter_map(|event| match event {
             Event::Settled(promise) if promise.target().is_some() => promise.id.parse::<ExecutionId>().ok(),
             _ => None,
@@ -170,7 +169,7 @@ impl Everstep {
         if ended.contains(id) {
             return Ok(if uncleaned.is_empty() { Cancellation::Canceled } else { Cancellation::Uncleaned(uncleaned) });
         }
-        let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        let execution = store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         Ok(Cancellation::HadEnded(execution.state))
     }
 }

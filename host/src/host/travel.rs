@@ -8,9 +8,10 @@ use crate::bridge::{APPROVAL, Bridge, Stop};
 use crate::grants::Grants;
 use crate::id::ExecutionId;
 use crate::journal::{History, Record, Started};
-use crate::store::operation::{NewPromise, Operation};
+use crate::store::operation::NewPromise;
 use crate::store::record::NEVER;
-use crate::store::{Change, Execution, Invocation, NewExecution, Progress};
+use crate::store::seam::{Birth, NewRun};
+use crate::store::{Execution, Invocation, Progress};
 use crate::worker::{Ending, Job, drive};
 use serde::Serialize;
 use std::sync::Arc;
@@ -123,19 +124,19 @@ impl Everstep {
         component: Option<&Component>,
     ) -> Result<(u64, ReplayEnd), Error> {
         let inner = &self.inner;
-        let execution = inner.committer.store().execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
-        let grants = Arc::new(Grants::for_replay(inner.stored_policy(&execution)?));
+        let execution = inner.store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        let grants = Arc::new(Grants::for_replay(inner.stored_policy(&execution).await?));
         let stored;
         let component = match component {
             Some(component) => component,
             None => {
-                stored = inner.stored_component(&execution)?;
+                stored = inner.stored_component(&execution).await?;
                 &stored
             }
         };
         let loaded = inner.load(component, &grants).await?;
         inner.check_function(&loaded, &grants, &execution.function).await?;
-        let mut state = inner.state(&execution)?;
+        let (mut state, _) = inner.state(&execution).await?;
         state.only_up_to = Some(to.unwrap_or(u64::MAX));
         let parts = scratch_parts(inner, execution.id.clone(), execution.function.clone(), execution.seed, grants);
         let bridge = Bridge::new(parts, state);
@@ -157,18 +158,18 @@ impl Everstep {
         let Fork { source: id, at, id: new, component, .. } = &fork;
         let replay = self.replay(id, Some(*at), component.as_ref()).await?;
         check_repeated(id, &replay)?;
-        let (inner, store) = (&self.inner, self.inner.committer.store());
-        let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        let (inner, store) = (&self.inner, &self.inner.store);
+        let execution = store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         let steps = replay.steps.len() as u64;
         if steps < *at {
             return Err(Error::NoSuchStep { id: id.clone(), at: *at, steps });
         }
-        if new.parent().is_some() || store.promise(new.as_str())?.is_some() {
+        if new.parent().is_some() {
             return Err(Error::IdTaken(new.clone()));
         }
         let seed = fork.seed(&execution.seed);
-        let bytes = self.shared(&execution, *at, &seed)?;
-        let (key, now_ms) = (store.fresh_key(), inner.clock.now_ms());
+        let records = self.shared(&execution, *at, &seed).await?;
+        let now_ms = inner.clock.now_ms();
         let timeout_at = fork.deadline(&execution, now_ms);
         let digest = component.as_ref().map_or(execution.component, Component::digest);
         let Execution { function, args, policy, .. } = execution;
@@ -176,23 +177,16 @@ impl Everstep {
         let (param, tags) = (invocation.param(), invocation.tags(&inner.target));
         let promise = NewPromise { id: new.to_string(), timeout_at, param, tags };
         let progress = Progress { steps: *at, updated_ms: now_ms, ..Progress::default() };
-        let then = vec![
-            Change::Create(Box::new(NewExecution { key, id: new.clone(), component: digest, policy, seed })),
-            Change::Append { key, segment: 0, bytes },
-            Change::Progress(key, Box::new(progress)),
-        ];
-        let blob = component.as_ref().map(|component| Change::Blob(component.digest, component.content.clone()));
-        let operation = Box::new(Operation::PromiseCreate(promise));
-        let created = Change::Operation { now_ms, operation, then };
-        let ticket = inner.committer.submit(blob.into_iter().chain([created]), Vec::new());
-        Ok(inner.committer.durable(ticket).await?)
+        let birth = Birth { id: new.clone(), component: digest, policy, seed, records, progress: Some(progress) };
+        let blobs = component.iter().map(|component| (component.digest, component.content.clone())).collect();
+        let planted = store.plant(NewRun { promise, birth, blobs }).await?;
+        planted.then_some(()).ok_or_else(|| Error::IdTaken(new.clone()))
     }
 
     /// The journal up to what belongs to step `at` and those behind it, as one that begins with this seed.
-    fn shared(&self, execution: &Execution, at: u64, seed: &[u8; 32]) -> Result<Vec<u8>, Error> {
-        let key = execution.key.ok_or_else(|| Error::UnknownExecution(execution.id.clone()))?;
+    async fn shared(&self, execution: &Execution, at: u64, seed: &[u8; 32]) -> Result<Vec<u8>, Error> {
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
-        let history = History::load(self.inner.committer.store().journal(key)?.0).map_err(corrupted)?;
+        let history = History::load(self.inner.store.journal(execution).await?.0).map_err(corrupted)?;
         let mut shared = Vec::with_capacity(history.len());
         for record in history.records_with_offsets() {
             let (_, record) = record.map_err(corrupted)?;
@@ -226,18 +220,17 @@ impl Everstep {
         let Claimed::Free(_claim) = self.inner.live.claim(id).await else {
             return Err(Error::Runs(id.clone()));
         };
-        let store = self.inner.committer.store();
-        let execution = store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        let store = &self.inner.store;
+        let execution = store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         if execution.state.is_final() {
             return Err(Error::Ended { id: id.clone(), state: execution.state.name() });
         }
-        let key = execution.key.ok_or_else(|| Error::NoSuchStep { id: id.clone(), at: 0, steps: 0 })?;
+        if execution.key.is_none() {
+            return Err(Error::NoSuchStep { id: id.clone(), at: 0, steps: 0 });
+        }
         let replay = self.replay(id, None, Some(component)).await?;
         check_repeated(id, &replay)?;
-        let changes =
-            [Change::Blob(component.digest, component.content.clone()), Change::Component(key, component.digest)];
-        let ticket = self.inner.committer.submit(changes, Vec::new());
-        self.inner.committer.durable(ticket).await?;
+        store.exchange(&execution, component.digest, component.content.clone()).await?;
         Ok(replay)
     }
 }

@@ -6,7 +6,7 @@ use crate::id::{ExecutionId, PromiseId};
 use crate::journal::{Call, Corrupted, Outcome, Record, Trapped, records};
 use crate::output::{Content, Output};
 use crate::store::record::{Schedule, Task};
-use crate::store::{self, Execution, ExecutionKey, FileStore, JournalPlace, PendingPromise, Query, Store};
+use crate::store::{self, Backend, Execution, ExecutionKey, FileStore, JournalPlace, PendingPromise, Query};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -16,12 +16,12 @@ use std::sync::Arc;
 /// Reads a store; for a store in a folder also while a host has it.
 #[derive(Clone)]
 pub struct Reader {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Backend>,
 }
 
 /// A list of executions that is read as it is taken.
 pub struct Executions {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Backend>,
     /// What is still to be read; none at the end.
     query: Option<Query>,
     page: std::vec::IntoIter<Execution>,
@@ -35,7 +35,7 @@ pub struct Following(Records);
 
 /// The journal of an execution, read part by part.
 struct Records {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Backend>,
     id: ExecutionId,
     /// None until a host has taken the execution up.
     key: Option<ExecutionKey>,
@@ -100,7 +100,7 @@ impl Reader {
         Ok(Self::over(Arc::new(FileStore::read(dir)?)))
     }
 
-    pub(super) fn over(store: Arc<dyn Store>) -> Self {
+    pub(super) fn over(store: Arc<dyn Backend>) -> Self {
         Self { store }
     }
 

@@ -1,4 +1,4 @@
-//! What a host does by itself: it takes up what the store offers, and lets time pass there.
+//! What a host does by itself: it takes up what the store offers.
 
 use super::activity::Busy;
 use super::live::Note;
@@ -8,8 +8,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::ExecutionId;
 use crate::store::operation::{Operation, Settlement};
 use crate::store::record::PromiseState;
-use crate::store::{self, Change, Execution, State};
-use std::sync::atomic::Ordering;
+use crate::store::{self, Execution, State};
 use std::sync::{Arc, Weak};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -29,38 +28,23 @@ impl Everstep {
     /// Begins to work, once.
     pub(super) fn work(&self) {
         let notes = self.inner.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(notes) = notes {
-            tokio::spawn(take_notes(Arc::downgrade(&self.inner), notes));
-            tokio::spawn(pass_time(Arc::downgrade(&self.inner)));
-            if self.inner.scope != Scope::Nothing
-                && let Err(error) = self.take_over()
-            {
-                tracing::error!(%error, "the store cannot be read; nothing is taken up");
-            }
+        let Some(notes) = notes else { return };
+        tokio::spawn(take_notes(Arc::downgrade(&self.inner), notes));
+        let takes_over = self.inner.scope != Scope::Nothing;
+        match self.inner.store.begin(takes_over) {
+            Ok(offered) => offered.into_iter().for_each(|id| self.take_up_later(id, None)),
+            Err(error) => tracing::error!(%error, "the store cannot be read; nothing is taken up"),
         }
-    }
-
-    /// Takes over what an earlier host has left: the store is ours alone, so whatever it held is held by nobody.
-    fn take_over(&self) -> Result<(), Error> {
-        let (committer, now_ms) = (&self.inner.committer, self.inner.clock.now_ms());
-        let (offered, held) = (committer.store().offers()?, committer.store().held()?);
-        let release = |(id, version)| Change::operation(now_ms, Operation::TaskRelease { id, version });
-        if !held.is_empty() {
-            committer.submit(held.into_iter().map(release), Vec::new());
-            committer.request();
-        }
-        offered.iter().filter_map(|id| id.parse().ok()).for_each(|id| self.take_up_later(id, None));
-        Ok(())
     }
 
     /// Takes up what is offered of the calls of an execution that is resumed here; they wait as long as it does.
-    pub(super) fn take_up_calls(&self, id: &ExecutionId, patience: Patience) -> Result<(), Error> {
-        let (live, store) = (&self.inner.live, self.inner.committer.store());
+    pub(super) async fn take_up_calls(&self, id: &ExecutionId, patience: Patience) -> Result<(), Error> {
+        let (live, store) = (&self.inner.live, &self.inner.store);
         if !live.note_root(id, patience) {
             return Ok(());
         }
         // Looked at once it is noted: what ends from here on is forgotten when that is told.
-        if store.promise(id.root())?.is_none_or(|(root, _)| root.state != PromiseState::Pending) {
+        if store.promise(id.root()).await?.is_none_or(|(root, _)| root.state != PromiseState::Pending) {
             live.forget_root(id.root());
             return Ok(());
         }
@@ -68,9 +52,8 @@ impl Everstep {
             return Ok(());
         }
         let Ok(root) = id.root().parse() else { return Ok(()) };
-        let offered = store.offers_within(&root)?;
-        let calls = offered.iter().filter_map(|call| call.parse::<ExecutionId>().ok()).filter(|call| call != id);
-        calls.for_each(|call| self.take_up_later(call, None));
+        let offered = store.offers_within(&root).await?;
+        offered.into_iter().filter(|call| call != id).for_each(|call| self.take_up_later(call, None));
         Ok(())
     }
 
@@ -105,10 +88,9 @@ impl Everstep {
         }
         let seat = Some(self.inner.instances.seat().await);
         let super::live::Claimed::Free(claim) = self.inner.live.claim(id).await else { return Ok(()) };
-        let store = self.inner.committer.store();
-        let (Some(execution), Some((promise, _))) = (store.execution(id)?, store.promise(id.as_str())?) else {
-            return Ok(());
-        };
+        let store = &self.inner.store;
+        let (execution, promise) = (store.execution(id).await?, store.promise(id.as_str()).await?);
+        let Some((execution, (promise, _))) = execution.zip(promise) else { return Ok(()) };
         if execution.state != State::Pending || promise.target() != Some(&*self.inner.target) {
             return Ok(());
         }
@@ -127,19 +109,30 @@ impl Everstep {
             let outcome = Err(GuestError::new(ErrorCode::NotFound, error.to_string()));
             let (state, value) = store::value_of(&outcome);
             let settle = Operation::PromiseSettle(Settlement { id: id.to_string(), state, value });
-            self.inner.committer.operate(self.inner.clock.now_ms(), settle).await?;
+            self.inner.store.operate(settle).await?;
         } else {
             tracing::warn!(%id, %error, "the execution is halted");
             if let Error::Store(error) = self.halt(execution, error).await {
                 return Err(Error::Store(error));
             }
         }
-        self.tell_stored(&id)
+        self.tell_stored(&id).await
+    }
+
+    /// Looks again at an execution that was taken away: whoever waits is told of its end, and what is offered is taken up.
+    pub(super) async fn look_again(&self, id: &ExecutionId, patience: Patience) -> Result<(), Error> {
+        self.tell_stored(id).await?;
+        let stored = self.inner.store.execution(id).await?;
+        if self.covers(id) && stored.is_some_and(|execution| execution.state == State::Pending) {
+            self.inner.live.note_root(id, patience);
+            self.take_up_offered(id).await?;
+        }
+        Ok(())
     }
 
     /// Tells whoever waits for an execution what the store says of it.
-    fn tell_stored(&self, id: &ExecutionId) -> Result<(), Error> {
-        if let Some(execution) = self.inner.committer.store().execution(id)?
+    pub(super) async fn tell_stored(&self, id: &ExecutionId) -> Result<(), Error> {
+        if let Some(execution) = self.inner.store.execution(id).await?
             && (execution.state.is_final() || execution.state == State::Halted)
         {
             self.inner.live.tell(id, Ok(Report::stored(&execution)));
@@ -157,46 +150,10 @@ async fn take_notes(host: Weak<Inner>, mut notes: UnboundedReceiver<Note>) {
             Note::Execute(id, busy) => host.take_up_later(id, Some(busy)),
             Note::Ended(id) => drop(tokio::spawn(async move {
                 host.inner.live.let_go(&id).await;
-                if let Err(error) = host.tell_stored(&id) {
+                if let Err(error) = host.tell_stored(&id).await {
                     host.inner.live.tell(&id, Err(Arc::new(error)));
                 }
             })),
-        }
-    }
-}
-
-/// Lets time pass in the store, at the moments at which something is due there.
-async fn pass_time(host: Weak<Inner>) {
-    loop {
-        let Some(inner) = host.upgrade() else { return };
-        let (clock, alarm) = (Arc::clone(&inner.clock), Arc::clone(&inner.alarm));
-        let changed = alarm.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        // Whatever becomes due from here on is noticed, be it earlier or later than what the store says now.
-        alarm.at_ms.store(u64::MAX, Ordering::SeqCst);
-        let next = match inner.committer.store().next_due() {
-            Ok(next) => next,
-            Err(error) => return tracing::error!(%error, "the store cannot be read; nothing is due any more"),
-        };
-        alarm.at_ms.store(next.unwrap_or(u64::MAX), Ordering::SeqCst);
-        if next.is_some_and(|next| next <= clock.now_ms()) {
-            if inner.committer.operate(clock.now_ms(), Operation::Sweep).await.is_err() {
-                // The failure is told to whoever needs the store.
-                return;
-            }
-            continue;
-        }
-        drop(inner);
-        let due = async {
-            match next {
-                Some(next) => clock.sleep_aside(next).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = due => {}
-            () = changed => {}
         }
     }
 }

@@ -1,47 +1,42 @@
 //! The journal of an execution: the ordered records whose replay reproduces it.
 //!
 //! `FORMAT.md` fixes the bytes, `codec` frames them, `record` gives them meaning. `history` is the recorded part with the one
-//! cursor that replay reads through; [`Journal`] adds the tail that grows while the guest is live. `commit` makes tails
-//! durable, for all executions at once. What a kind of step means is not known here.
+//! cursor that replay reads through; [`Journal`] adds the tail that grows while the guest is live. What a kind of step means is
+//! not known here, and how a tail becomes durable is the store's business.
 
 mod codec;
-mod commit;
 mod history;
 mod record;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use codec::Corrupted;
-pub(crate) use commit::{Committer, Ticket, take_writing_us};
 pub(crate) use history::{History, Next, Retries, records};
 pub(crate) use record::{Call, FORMAT, Outcome, Record, Role, Started, Trapped};
 
 use crate::id::Digest;
-use crate::store::{Change, Execution, ExecutionKey};
+use crate::store::Execution;
 
 /// The journal of one execution that a host holds.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    key: ExecutionKey,
     pub(crate) history: History,
     /// Records that no store has been asked to keep yet.
     tail: Vec<u8>,
-    /// The number of the next segment.
-    segment: u32,
     /// Bytes in all, kept or not.
     length: usize,
 }
 
 impl Journal {
-    /// A journal that starts with what is recorded in `segments` segments.
-    pub(crate) fn new(key: ExecutionKey, history: History, segments: u32) -> Self {
+    /// A journal that starts with what is recorded.
+    pub(crate) fn new(history: History) -> Self {
         let length = history.len();
-        Self { key, history, tail: Vec::new(), segment: segments, length }
+        Self { history, tail: Vec::new(), length }
     }
 
     /// The journal of an execution that is about to start.
-    pub(crate) fn starting(key: ExecutionKey, execution: &Execution) -> Self {
-        let mut journal = Self::new(key, History::default(), 0);
+    pub(crate) fn starting(execution: &Execution) -> Self {
+        let mut journal = Self::new(History::default());
         journal.append(&Record::Started(Started {
             at_ms: execution.created_ms,
             component: &execution.component.0,
@@ -51,11 +46,6 @@ impl Journal {
             function: &execution.function,
         }));
         journal
-    }
-
-    /// Whose journal it is.
-    pub(crate) fn key(&self) -> ExecutionKey {
-        self.key
     }
 
     /// Adds a record at the end.
@@ -82,13 +72,8 @@ impl Journal {
         self.tail.len()
     }
 
-    /// The tail as the next segment; none when there is no tail.
-    pub(crate) fn take_segment(&mut self) -> Option<Change> {
-        if self.tail.is_empty() {
-            return None;
-        }
-        let segment = self.segment;
-        self.segment += 1;
-        Some(Change::Append { key: self.key, segment, bytes: std::mem::take(&mut self.tail) })
+    /// The tail, for a store that is asked to keep it from now on.
+    pub(crate) fn take_tail(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.tail)
     }
 }

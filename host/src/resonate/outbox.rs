@@ -9,7 +9,7 @@ use bytes::Bytes;
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::operation::{Event, FenceAction, Operation, Reply};
 use everstep::store::record::{Promise, TaskState, tag};
-use everstep::store::{Applied, Error, Store};
+use everstep::store::{Applied, Backend, Error};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -139,7 +139,7 @@ impl Group {
 
 impl Outbox {
     /// With all that may be acquired in a store.
-    pub(super) fn new(url: String, store: &dyn Store) -> Result<Self, Error> {
+    pub(super) fn new(url: String, store: &dyn Backend) -> Result<Self, Error> {
         let (mut state, now_ms) = (State::default(), SystemClock.now_ms());
         for id in store.offers()? {
             if let Some((promise, Some(task))) = store.promise(&id)?

@@ -5,7 +5,7 @@ use super::outbox::{Connection, Outbox};
 use super::wire::{Rejection, Request, Response};
 use super::writer::Writer;
 use bytes::Bytes;
-use everstep::store::Store;
+use everstep::store::Backend;
 use everstep::store::operation::Operation;
 use everstep::store::record::tag;
 use futures::StreamExt;
@@ -67,7 +67,7 @@ impl Server {
     ///
     /// # Errors
     /// The store cannot be read, or the address cannot be had.
-    pub(crate) async fn start(address: SocketAddr, store: Arc<dyn Store>, options: Options) -> anyhow::Result<Self> {
+    pub(crate) async fn start(address: SocketAddr, store: Arc<dyn Backend>, options: Options) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let outbox = Arc::new(Outbox::new(url, &*store)?);

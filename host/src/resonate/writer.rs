@@ -2,7 +2,7 @@
 
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::operation::{Answer, Operation};
-use everstep::store::{Applied, Change, Store};
+use everstep::store::{Applied, Backend, Change};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) trait Observer: Send + 'static {
 }
 
 impl Writer {
-    pub(super) fn start(store: Arc<dyn Store>, observer: impl Observer) -> std::io::Result<Self> {
+    pub(super) fn start(store: Arc<dyn Backend>, observer: impl Observer) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let (fail, failed) = watch::channel(None);
         std::thread::Builder::new().name("everstep-writer".into()).spawn(move || {
@@ -64,7 +64,7 @@ impl Writer {
     }
 }
 
-fn work(store: &dyn Store, queue: &Receiver<Job>, observer: &impl Observer) -> Result<(), everstep::store::Error> {
+fn work(store: &dyn Backend, queue: &Receiver<Job>, observer: &impl Observer) -> Result<(), everstep::store::Error> {
     let mut due = store.next_due()?;
     loop {
         let now_ms = SystemClock.now_ms();

@@ -46,7 +46,7 @@ pub enum Error {
     /// An earlier write failed, so this host must not write again.
     #[error("the store failed earlier ({0}); restart the host")]
     Poisoned(String),
-    /// A change that does not fit what is stored; nothing of its list happened, and the store goes on.
+    /// A change that does not fit what is stored. Nothing of it happened; it concerns its execution alone, and the store goes on.
     #[error("the store refused {change}: {reason}")]
     Refused {
         /// The change.
@@ -54,6 +54,9 @@ pub enum Error {
         /// Why it does not fit.
         reason: &'static str,
     },
+    /// Another host has taken the execution, or may.
+    #[error("the execution was taken away from this host; whoever has it goes on with it")]
+    Lost,
     /// The store was opened for reading only.
     #[error("the store {dir} was opened for reading only, and something was to be written")]
     ReadOnly {

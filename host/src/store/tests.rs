@@ -1,27 +1,29 @@
 //! The contract, over every store: in memory, in a folder, and in a folder that is reopened before every operation.
 
+use super::operation::{Event, Operation};
 use super::operation::{NewPromise, NewSchedule, Page, Reply, Settlement, Status};
-use super::record::{NEVER, PromiseState, TaskState, Value};
+use super::record::{NEVER, Promise, PromiseState, Schedule, Task, TaskState, Value};
 use super::*;
+use crate::id::{Digest, ExecutionId};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How a test gets at its store; called before every operation.
-type Stores = Box<dyn FnMut() -> Arc<dyn Store>>;
+type Stores = Box<dyn FnMut() -> Arc<dyn Backend>>;
 
 fn each_store(mut test: impl FnMut(&mut Stores)) {
-    let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let memory: Arc<dyn Backend> = Arc::new(MemoryStore::new());
     test(&mut (Box::new(move || memory.clone()) as Stores));
 
     let dir = tempfile::tempdir().unwrap();
-    let file: Arc<dyn Store> = Arc::new(FileStore::open(dir.path()).unwrap());
+    let file: Arc<dyn Backend> = Arc::new(FileStore::open(dir.path()).unwrap());
     test(&mut (Box::new(move || file.clone()) as Stores));
 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
-    test(&mut (Box::new(move || Arc::new(FileStore::open(&path).unwrap()) as Arc<dyn Store>) as Stores));
+    test(&mut (Box::new(move || Arc::new(FileStore::open(&path).unwrap()) as Arc<dyn Backend>) as Stores));
 }
 
 fn invocation() -> Invocation {
@@ -126,7 +128,7 @@ fn ask(promise: &PendingPromise) -> Change {
     Change::operation(promise.created_ms, Operation::PromiseCreate(new))
 }
 
-fn refused(store: &dyn Store, changes: &[Change]) {
+fn refused(store: &dyn Backend, changes: &[Change]) {
     let outcome = store.commit(changes);
     assert!(matches!(outcome, Err(Error::Refused { .. })), "{outcome:?}");
 }
@@ -525,7 +527,7 @@ struct Contents {
     next_due: Option<u64>,
 }
 
-fn contents(store: &dyn Store) -> Contents {
+fn contents(store: &dyn Backend) -> Contents {
     let all = Operation::PromiseSearch { state: None, tags: BTreeMap::new(), page: Page::default() };
     let Ok(Reply::Promises(promises, None)) = store.operate(9, all).unwrap().answer else { panic!("no search") };
     Contents {

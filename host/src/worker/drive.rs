@@ -49,6 +49,7 @@ pub(crate) async fn drive(job: Job) -> Ending {
         biased;
         () = bridge.canceled() => Err(Stop::Canceled),
         () = bridge.deaf() => Err(Stop::TakenBack),
+        lost = bridge.ledger.lost() => Err(lost.into()),
         ended = turns(&mut store, &job) => ended,
         stop = bridge.out_of_time() => Err(stop),
     };

@@ -2,7 +2,7 @@
 
 use crate::bridge::{Bridge, Stop};
 use crate::clock;
-use crate::journal::take_writing_us;
+use crate::store::embedded::take_writing_us;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;

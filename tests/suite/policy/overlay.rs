@@ -1,10 +1,10 @@
 //! Overlay grants: a guest sees its own changes, everybody else the folder as it was.
 
 use super::denied;
-use crate::recovery::{CrashStore, Fate};
+use crate::faulty::{CrashStore, Fate};
 use crate::support::{Place, life, soon};
 use everstep::capability::{Idempotent, Request};
-use everstep::store::{FileStore, State, Store};
+use everstep::store::{Backend, FileStore, State};
 use everstep::{Everstep, Patience, Policy, ReplayEnd, Report, Scope};
 use everstep_tests::sandbox::{Sandbox, calls, hostile, id, outcomes, quick};
 use serde_json::{Value, json};
@@ -205,18 +205,18 @@ pub(super) fn after_the_failure_of_any_commit_the_guest_sees_the_same_files() {
 /// Runs over a store that fails at that commit, then over what is left of it. False when the run had fewer commits.
 fn survive(place: &Place, commit: u32, fate: Fate) -> bool {
     let (sandbox, before) = sandbox();
-    let inner: Arc<dyn Store> = match place {
-        Place::Memory(store) => Arc::clone(store) as Arc<dyn Store>,
+    let inner: Arc<dyn Backend> = match place {
+        Place::Memory(store) => Arc::clone(store) as Arc<dyn Backend>,
         Place::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
     };
     let store = CrashStore::at(Arc::clone(&inner), commit, fate);
-    let works = |store: Arc<dyn Store>| {
+    let works = |store: Arc<dyn Backend>| {
         let run = hostile(&policy(&sandbox), "calls", &works().to_string()).unwrap().with_id(id("x").unwrap());
         let echo = Idempotent(|request: Request| async move { Ok(request.message) });
         let builder = quick(Everstep::over(store)).scope(Scope::Nothing).capability("echo", echo);
         life(async { soon("the end", builder.build().unwrap().run(run)).await })
     };
-    let first = works(Arc::clone(&store) as Arc<dyn Store>);
+    let first = works(Arc::clone(&store) as Arc<dyn Backend>);
     assert_eq!(first.is_err(), store.has_struck(), "commit {commit}, {fate:?}: {first:?}");
     check_works(&works(inner).unwrap());
     assert_eq!(inventory(&sandbox), before);

@@ -19,7 +19,7 @@ mod write;
 use super::operation::Dialect;
 use super::record::{Promise, Schedule, Task};
 use super::{
-    Applied, Change, Error, Execution, ExecutionKey, JournalPlace, Lineage, Part, PendingPromise, Query, Store,
+    Applied, Backend, Change, Error, Execution, ExecutionKey, JournalPlace, Lineage, Part, PendingPromise, Query,
 };
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
@@ -81,7 +81,7 @@ impl FileStore {
     }
 }
 
-impl Store for FileStore {
+impl Backend for FileStore {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
         let Some(writer) = &self.writer else {
             return Err(Error::ReadOnly { dir: self.dir.clone() });
@@ -120,6 +120,10 @@ impl Store for FileStore {
 
     fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
         Ok(self.reader().promise(id)?.map(|row| (row.promise, row.task)))
+    }
+
+    fn holds(&self, id: &str, version: u64) -> Result<bool, Error> {
+        self.reader().holds(id, version)
     }
 
     fn promises(&self) -> Result<Vec<PendingPromise>, Error> {

@@ -2,6 +2,7 @@
 
 use super::rows::{self, promise_columns, schedule_columns};
 use super::schema;
+use super::tables;
 use super::write::segment_id;
 use crate::id::{Digest, ExecutionId};
 use crate::store::invocation::{self, Beside};
@@ -205,6 +206,10 @@ impl Reader {
 
     pub(super) fn promise(&self, id: &str) -> Result<Option<Row>, Error> {
         Ok(self.collect("promises", PROMISE, [id], rows::promise)?.pop())
+    }
+
+    pub(super) fn holds(&self, id: &str, version: u64) -> Result<bool, Error> {
+        Ok(tables::holds(&self.connection, id, version)?)
     }
 
     pub(super) fn promises(&self) -> Result<Vec<PendingPromise>, Error> {

@@ -60,6 +60,15 @@ const SCAN_SCHEDULES: &str = concat!("SELECT ", schedule_columns!(), " FROM sche
 pub(super) const DUE_SCHEDULES: &str = "SELECT id FROM schedules
     WHERE next_run_at < 9223372036854775807 AND next_run_at <= ?1 ORDER BY next_run_at, id";
 
+/// See `embedded::holds`.
+const HOLDS: &str =
+    "SELECT EXISTS (SELECT 1 FROM promises WHERE id = ?1 AND version = ?2 AND task IN ('acquired', 'fulfilled'))";
+
+/// Whether a task is held in a version.
+pub(super) fn holds(connection: &Connection, id: &str, version: u64) -> rusqlite::Result<bool> {
+    connection.prepare_cached(HOLDS)?.query_row(params![id, version.cast_signed()], |row| row.get(0))
+}
+
 /// The tables of the connection that commits.
 pub(super) struct Tables<'c>(pub(super) &'c Connection);
 

@@ -1,7 +1,7 @@
 //! One commit: a transaction, in which the machine does the operations, and one statement each does the other changes.
 
 use super::read::HAS_BLOB;
-use super::tables::Tables;
+use super::tables::{self, Tables};
 use crate::id::Digest;
 use crate::store::machine::Machine;
 use crate::store::operation::Dialect;
@@ -74,6 +74,16 @@ impl Writer {
                 if carries {
                     then.iter().try_for_each(|change| self.apply(change, applied))?;
                 }
+                Ok(())
+            }
+            Change::Fenced { id, version, changes } => {
+                let holds = tables::holds(&self.connection, id, *version)?;
+                applied.push(Applied::fence(id, *version, holds));
+                if holds {
+                    return changes.iter().try_for_each(|change| self.apply(change, applied));
+                }
+                let operations = changes.iter().map(Change::operations).sum();
+                applied.extend(std::iter::repeat_n(Applied::fence(id, *version, holds), operations));
                 Ok(())
             }
             Change::Create(execution) => self.create(execution),

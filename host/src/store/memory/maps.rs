@@ -8,6 +8,7 @@ use crate::store::operation::Dialect;
 use crate::store::record::Schedule;
 use crate::store::{
     Applied, Blob, Change, Error, Execution, ExecutionKey, Kinship, Lineage, NewExecution, PendingPromise, Progress,
+    embedded,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -62,6 +63,16 @@ impl Maps {
                 if carries {
                     then.iter().try_for_each(|change| self.apply(dialect, change, applied))?;
                 }
+            }
+            Change::Fenced { id, version, changes } => {
+                let task = self.rows.get(id).and_then(|row| row.task.as_ref());
+                let holds = task.is_some_and(|task| embedded::holds(task.state, task.version, *version));
+                applied.push(Applied::fence(id, *version, holds));
+                if holds {
+                    return changes.iter().try_for_each(|change| self.apply(dialect, change, applied));
+                }
+                let operations = changes.iter().map(Change::operations).sum();
+                applied.extend(std::iter::repeat_n(Applied::fence(id, *version, holds), operations));
             }
             Change::Create(execution) => self.create(execution)?,
             Change::Append { key, segment, bytes } => self.append(*key, *segment, bytes)?,

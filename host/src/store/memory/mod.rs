@@ -11,8 +11,8 @@ use super::machine::Row;
 use super::operation::Dialect;
 use super::record::{Promise, Schedule, Task, TaskState};
 use super::{
-    Applied, Change, Error, Execution, ExecutionKey, Invocation, JournalPlace, Lineage, Part, PendingPromise, Query,
-    Store,
+    Applied, Backend, Change, Error, Execution, ExecutionKey, Invocation, JournalPlace, Lineage, Part, PendingPromise,
+    Query, embedded,
 };
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
@@ -45,7 +45,7 @@ impl MemoryStore {
     }
 }
 
-impl Store for MemoryStore {
+impl Backend for MemoryStore {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
         let mut tables = self.tables();
         let mut applied = Vec::new();
@@ -110,6 +110,12 @@ impl Store for MemoryStore {
 
     fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
         Ok(self.tables().rows.get(id).map(|row| (row.promise.clone(), row.task.clone())))
+    }
+
+    fn holds(&self, id: &str, version: u64) -> Result<bool, Error> {
+        let tables = self.tables();
+        let task = tables.rows.get(id).and_then(|row| row.task.as_ref());
+        Ok(task.is_some_and(|task| embedded::holds(task.state, task.version, version)))
     }
 
     fn promises(&self) -> Result<Vec<PendingPromise>, Error> {

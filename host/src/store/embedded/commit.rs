@@ -2,15 +2,17 @@
 //!
 //! Whoever needs a barrier while nobody writes does the write itself, without a change of thread; whoever comes meanwhile
 //! joins the next one, which a thread of its own makes. What nobody waits for is written a moment later, if no barrier comes
-//! first. Output is released only after the write, in the order of submission, and then the waiters are woken. The first failed
-//! write is the last: what the disk holds is unknown then, so every later barrier fails until the host is started again.
+//! first. Output is released only after the write, in the order of submission, and then the waiters are woken.
+//!
+//! A submission of a run counts only while its claim holds. One that was refused is nobody's problem but its own. Every other
+//! failed write is the last: what the disk holds is unknown then, so every later barrier fails until the host is started again.
 
+use super::claim::Claim;
 use crate::clock;
 use crate::output::{Output, Sink};
-use crate::store::operation::Operation;
-use crate::store::{self, Applied, Change, Store};
+use crate::store::seam::{Asked, Listener, Lost, Ticket};
+use crate::store::{self, Applied, Backend, Change};
 use std::cell::Cell;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
@@ -33,23 +35,29 @@ pub(crate) fn take_writing_us() -> u64 {
     WRITING_US.take()
 }
 
-/// Who learns what became of a write: what its operations came to, once they are durable, with the earliest moment, in milliseconds
-/// since the Unix epoch, at which they give the store something to do; or that it failed. Must not wait for a committer.
-pub(crate) type Watch = Arc<dyn Fn(Result<(&[Applied], Option<u64>), &store::Error>) + Send + Sync>;
+/// Told of the earliest moment, in milliseconds since the Unix epoch, at which what was written gives the store something to do.
+pub(super) type Due = Box<dyn Fn(u64) + Send + Sync>;
 
-/// A point in the order of submissions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
+/// What is written together, or not at all.
+#[derive(Default)]
+pub(super) struct Submission {
+    pub(super) changes: Vec<Change>,
+    /// Shown once the changes are durable.
+    pub(super) output: Vec<Output>,
+    /// The claim on which they depend.
+    pub(super) claim: Option<Arc<Claim>>,
+}
 
 /// See the module.
-pub(crate) struct Committer {
-    store: Arc<dyn Store>,
+pub(super) struct Committer {
+    backend: Arc<dyn Backend>,
     sink: Sink,
-    watch: Watch,
+    listener: Arc<dyn Listener>,
+    due: Due,
     queue: Mutex<Queue>,
     /// Held by whoever writes.
     writing: Mutex<()>,
-    /// Everything submitted up to this ticket is durable.
+    /// Everything submitted up to this ticket is durable, or was refused.
     durable: AtomicU64,
     failed: OnceLock<String>,
     /// Wakes those who wait for something else than a write when a write fails.
@@ -64,14 +72,9 @@ pub(crate) struct Committer {
 
 #[derive(Default)]
 struct Queue {
-    changes: Vec<Change>,
+    submissions: Vec<Queued>,
     bytes: usize,
-    output: Vec<Output>,
     waiters: Vec<oneshot::Sender<()>>,
-    /// Operations among the changes.
-    operations: usize,
-    /// Who wants to know what came of the operations of that range.
-    askers: Vec<(Range<usize>, oneshot::Sender<Vec<Applied>>)>,
     /// The earliest moment at which the operations give the store something to do.
     due_ms: Option<u64>,
     submitted: u64,
@@ -79,28 +82,24 @@ struct Queue {
     since: Option<Instant>,
 }
 
+struct Queued {
+    submission: Submission,
+    asker: Option<oneshot::Sender<Result<Vec<Applied>, Lost>>>,
+}
+
 impl Committer {
     /// A committer over a store, with its thread, which ends with [`stop`](Self::stop), or once the committer is dropped.
-    pub(crate) fn start(store: Arc<dyn Store>, sink: Sink, watch: Watch) -> std::io::Result<Arc<Self>> {
-        let committer = Self::new(store, sink, watch);
-        let weak = Arc::downgrade(&committer);
-        let writer = thread::Builder::new().name("everstep-commit".into()).spawn(move || write_on_request(&weak))?;
-        // Nobody else sets it.
-        let _ = committer.writer.set(writer.thread().clone());
-        *lock(&committer.running) = Some(writer);
-        Ok(committer)
-    }
-
-    /// A committer without a thread: it writes when somebody waits. For an execution that nothing is kept of.
-    pub(crate) fn unattended(store: Arc<dyn Store>) -> Arc<Self> {
-        Self::new(store, Arc::new(drop), Arc::new(|_| {}))
-    }
-
-    fn new(store: Arc<dyn Store>, sink: Sink, watch: Watch) -> Arc<Self> {
-        Arc::new(Self {
-            store,
+    pub(super) fn start(
+        backend: Arc<dyn Backend>,
+        sink: Sink,
+        listener: Arc<dyn Listener>,
+        due: Due,
+    ) -> std::io::Result<Arc<Self>> {
+        let committer = Arc::new(Self {
+            backend,
             sink,
-            watch,
+            listener,
+            due,
             queue: Mutex::default(),
             writing: Mutex::default(),
             durable: AtomicU64::new(0),
@@ -110,46 +109,42 @@ impl Committer {
             running: Mutex::default(),
             stopping: AtomicBool::new(false),
             requested: AtomicBool::new(false),
-        })
+        });
+        let weak = Arc::downgrade(&committer);
+        let writer = thread::Builder::new().name("everstep-commit".into()).spawn(move || write_on_request(&weak))?;
+        // Nobody else sets it.
+        let _ = committer.writer.set(writer.thread().clone());
+        *lock(&committer.running) = Some(writer);
+        Ok(committer)
     }
 
     /// Queues changes and the output that depends on them; they are written with the next barrier or request.
-    pub(crate) fn submit(&self, changes: impl IntoIterator<Item = Change>, output: Vec<Output>) -> Ticket {
-        self.enqueue(changes, output, None)
+    pub(super) fn submit(&self, submission: Submission) -> Ticket {
+        self.enqueue(submission, None)
     }
 
     /// Queues changes and does not wait; the receiver gets what their operations came to, once that is durable.
-    pub(crate) fn ask(&self, changes: impl IntoIterator<Item = Change>) -> (Ticket, Asked) {
+    pub(super) fn ask(&self, submission: Submission) -> (Ticket, Asked) {
         let (sender, receiver) = oneshot::channel();
-        (self.enqueue(changes, Vec::new(), Some(sender)), Asked(receiver))
+        (self.enqueue(submission, Some(sender)), Asked(receiver))
     }
 
-    /// One operation, durably.
-    pub(crate) async fn operate(&self, now_ms: u64, operation: Operation) -> Result<Applied, store::Error> {
-        let (ticket, asked) = self.ask([Change::operation(now_ms, operation)]);
+    /// Changes that depend on no claim, durably; what their operations came to.
+    pub(super) async fn write_now(&self, changes: Vec<Change>) -> Result<Vec<Applied>, store::Error> {
+        let (ticket, asked) = self.ask(Submission { changes, ..Submission::default() });
         self.durable(ticket).await?;
-        asked.last().await
+        Ok(asked.all().await?)
     }
 
-    fn enqueue(
-        &self,
-        changes: impl IntoIterator<Item = Change>,
-        output: Vec<Output>,
-        asker: Option<oneshot::Sender<Vec<Applied>>>,
-    ) -> Ticket {
+    fn enqueue(&self, submission: Submission, asker: Option<oneshot::Sender<Result<Vec<Applied>, Lost>>>) -> Ticket {
         let mut queue = lock(&self.queue);
-        let first = queue.operations;
-        for change in changes {
-            queue.bytes += weight(&change);
-            if let Change::Operation { now_ms, operation, .. } = &change {
-                queue.operations += 1;
+        for change in &submission.changes {
+            queue.bytes += weight(change);
+            if let Change::Operation { now_ms, operation, .. } = change {
                 queue.due_ms = queue.due_ms.into_iter().chain(operation.due(*now_ms)).min();
             }
-            queue.changes.push(change);
         }
-        let asked = first..queue.operations;
-        queue.askers.extend(asker.map(|asker| (asked, asker)));
-        queue.output.extend(output);
+        queue.submissions.push(Queued { submission, asker });
         queue.since.get_or_insert_with(clock::instant);
         queue.submitted += 1;
         let ticket = Ticket(queue.submitted);
@@ -163,7 +158,7 @@ impl Committer {
     }
 
     /// Asks for a write within [`PAUSE`], without waiting: a barrier that comes first makes it unnecessary.
-    pub(crate) fn request(&self) {
+    pub(super) fn request(&self) {
         if !self.requested.swap(true, Ordering::AcqRel) {
             self.wake();
         }
@@ -176,7 +171,7 @@ impl Committer {
     }
 
     /// The barrier: returns once everything up to `ticket` is durable.
-    pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), store::Error> {
+    pub(super) async fn durable(&self, ticket: Ticket) -> Result<(), store::Error> {
         while self.durable.load(Ordering::Acquire) < ticket.0 {
             self.check()?;
             let woken = {
@@ -193,7 +188,7 @@ impl Committer {
     }
 
     /// Completes once a write has failed, so that nobody waits for what cannot become durable any more.
-    pub(crate) async fn failure(&self) -> store::Error {
+    pub(super) async fn failure(&self) -> store::Error {
         loop {
             let failure = self.failure.notified();
             if let Err(error) = self.check() {
@@ -204,7 +199,7 @@ impl Committer {
     }
 
     /// Ends the thread and waits for it, so that it does not hold the store any more. What is queued is written.
-    pub(crate) fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.wake();
         let running = lock(&self.running).take();
@@ -214,12 +209,7 @@ impl Committer {
         }
     }
 
-    /// The store itself, for reading.
-    pub(crate) fn store(&self) -> &Arc<dyn Store> {
-        &self.store
-    }
-
-    fn check(&self) -> Result<(), store::Error> {
+    pub(super) fn check(&self) -> Result<(), store::Error> {
         self.failed.get().map_or(Ok(()), |cause| Err(store::Error::Poisoned(cause.clone())))
     }
 
@@ -249,26 +239,26 @@ impl Committer {
         if self.failed.get().is_some() {
             return writing;
         }
-        let committed = if batch.changes.is_empty() { Ok(Vec::new()) } else { self.commit(&batch.changes) };
-        let applied = match committed {
-            Ok(applied) => applied,
-            Err(error) => {
-                tracing::error!(%error, "the store failed; nothing is acknowledged from here on");
-                // Only the first failure counts.
-                let _ = self.failed.set(error.to_string());
-                self.failure.notify_waiters();
-                (self.watch)(Err(&error));
-                return writing;
-            }
-        };
-        // Released before anybody can see that it is durable: whoever has passed a barrier finds its output shown.
-        batch.output.into_iter().for_each(|output| self.release(output));
-        if !applied.is_empty() {
-            (self.watch)(Ok((&applied, batch.due_ms)));
+        let mut answered = Vec::with_capacity(batch.submissions.len());
+        if let Err(error) = self.commit_each(batch.submissions, &mut answered) {
+            tracing::error!(%error, "the store failed; nothing is acknowledged from here on");
+            // Only the first failure counts.
+            let _ = self.failed.set(error.to_string());
+            self.failure.notify_waiters();
+            self.listener.failed(&error);
+            return writing;
         }
-        for (asked, asker) in batch.askers {
-            // Whoever asked may have gone away.
-            let _ = asker.send(applied.get(asked).unwrap_or_default().to_vec());
+        // Released before anybody can see that it is durable: whoever has passed a barrier finds its output shown.
+        let released = answered.iter_mut().filter(|one| one.outcome.is_ok());
+        released.flat_map(|one| std::mem::take(&mut one.output)).for_each(|output| self.release(output));
+        let applied: Vec<&[Applied]> = answered.iter().filter_map(|one| one.outcome.as_deref().ok()).collect();
+        applied.into_iter().filter(|applied| !applied.is_empty()).for_each(|applied| self.listener.applied(applied));
+        batch.due_ms.into_iter().for_each(|due_ms| (self.due)(due_ms));
+        for Answered { asker, outcome, .. } in answered {
+            if let Some(asker) = asker {
+                // Whoever asked may have gone away.
+                let _ = asker.send(outcome);
+            }
         }
         self.durable.store(batch.submitted, Ordering::Release);
         for waiter in batch.waiters {
@@ -278,10 +268,52 @@ impl Committer {
         writing
     }
 
+    /// Writes all that was submitted at once; or, where something of it does not fit what is stored, one by one, so that it does not fail
+    /// for the others.
+    fn commit_each(&self, submissions: Vec<Queued>, answered: &mut Vec<Answered>) -> Result<(), store::Error> {
+        let mut parts = Vec::with_capacity(submissions.len());
+        let mut changes = Vec::new();
+        for Queued { submission: Submission { changes: own, output, claim }, asker } in submissions {
+            let before = changes.len();
+            match &claim {
+                Some(claim) if !own.is_empty() => changes.push(claim.fence(own)),
+                _ => changes.extend(own),
+            }
+            parts.push((before..changes.len(), Answered { asker, claim, output, outcome: Ok(Vec::new()) }));
+        }
+        let (changes, together) =
+            (&changes[..], if changes.is_empty() { Ok(Vec::new()) } else { self.commit(&changes) });
+        match together {
+            Ok(applied) => {
+                let mut applied = applied.into_iter();
+                for (range, mut one) in parts {
+                    let operations = changes[range].iter().map(Change::operations).sum();
+                    one.take_in(applied.by_ref().take(operations).collect());
+                    answered.push(one);
+                }
+            }
+            Err(error @ store::Error::Refused { .. }) if parts.len() == 1 => {
+                answered.extend(parts.into_iter().map(|(_, one)| one.refused(&error)));
+            }
+            Err(store::Error::Refused { .. }) => {
+                for (range, mut one) in parts {
+                    match self.commit(&changes[range]) {
+                        Ok(applied) => one.take_in(applied),
+                        Err(error @ store::Error::Refused { .. }) => one = one.refused(&error),
+                        Err(error) => return Err(error),
+                    }
+                    answered.push(one);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// One write of the store. Its time is not that of the guest whose thread makes it: the batch is everybody's.
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, store::Error> {
         let before = clock::thread_cpu_us();
-        let done = catch_unwind(AssertUnwindSafe(|| self.store.commit(changes)));
+        let done = catch_unwind(AssertUnwindSafe(|| self.backend.commit(changes)));
         let used = clock::thread_cpu_us().saturating_sub(before);
         WRITING_US.set(WRITING_US.get() + used);
         // What the store holds is as unknown as after an error.
@@ -305,23 +337,33 @@ impl Committer {
     }
 }
 
-/// What the operations of a submission came to.
-pub(crate) struct Asked(oneshot::Receiver<Vec<Applied>>);
-
-impl Asked {
-    /// All of them, in order; the submission must be durable, or the write has failed.
-    pub(crate) async fn all(self) -> Result<Vec<Applied>, store::Error> {
-        self.0.await.map_err(|_| lost())
-    }
-
-    /// The last one.
-    pub(crate) async fn last(self) -> Result<Applied, store::Error> {
-        self.all().await?.pop().ok_or_else(lost)
-    }
+/// What became of a submission.
+struct Answered {
+    asker: Option<oneshot::Sender<Result<Vec<Applied>, Lost>>>,
+    claim: Option<Arc<Claim>>,
+    output: Vec<Output>,
+    outcome: Result<Vec<Applied>, Lost>,
 }
 
-fn lost() -> store::Error {
-    store::Error::Poisoned("nobody says what came of an operation".to_owned())
+impl Answered {
+    /// What the operations came to; the first one is the fence, if there is a claim.
+    fn take_in(&mut self, mut applied: Vec<Applied>) {
+        let fence = self.claim.as_ref().filter(|_| !applied.is_empty()).map(|claim| (claim, applied.remove(0)));
+        self.outcome = match fence {
+            Some((claim, Applied { answer: Err(_), .. })) => {
+                claim.lose(Lost::Claim);
+                Err(Lost::Claim)
+            }
+            Some(_) | None => Ok(applied),
+        };
+    }
+
+    fn refused(self, error: &store::Error) -> Self {
+        tracing::error!(%error, "a write of one execution does not fit what is stored");
+        let lost = Lost::of(error);
+        self.claim.iter().for_each(|claim| claim.lose(lost.clone()));
+        Self { outcome: Err(lost), ..self }
+    }
 }
 
 impl Drop for Committer {
@@ -359,6 +401,7 @@ fn weight(change: &Change) -> usize {
         Change::Append { bytes, .. } => bytes.len(),
         Change::Blob(_, blob) => usize::try_from(blob.length()).unwrap_or(usize::MAX),
         Change::Operation { then, .. } => 256 + then.iter().map(weight).sum::<usize>(),
+        Change::Fenced { changes, .. } => changes.iter().map(weight).sum(),
         _ => 256,
     }
 }
@@ -376,6 +419,13 @@ mod tests {
     use crate::store::MemoryStore;
     use std::sync::mpsc;
 
+    struct Nobody;
+
+    impl Listener for Nobody {
+        fn applied(&self, _: &[Applied]) {}
+        fn failed(&self, _: &store::Error) {}
+    }
+
     #[tokio::test]
     async fn a_barrier_returns_after_the_output_that_it_covers() {
         let (shown, reader) = mpsc::channel();
@@ -385,9 +435,11 @@ mod tests {
             shown.send(output).unwrap();
             lock(&gate).recv().unwrap();
         });
-        let committer = Committer::start(Arc::new(MemoryStore::default()), sink, Arc::new(|_| {})).unwrap();
-        let output = Output { execution: ExecutionId::random(), step: 0, content: Content::Stdout("text".into()) };
-        let ticket = committer.submit([], vec![output]);
+        let backend = Arc::new(MemoryStore::default());
+        let committer = Committer::start(backend, sink, Arc::new(Nobody), Box::new(|_| {})).unwrap();
+        let output =
+            vec![Output { execution: ExecutionId::random(), step: 0, content: Content::Stdout("text".into()) }];
+        let ticket = committer.submit(Submission { output, ..Submission::default() });
         committer.request();
         reader.recv().unwrap();
 
