@@ -3,10 +3,13 @@
 
 use crate::faulty::{CrashStore, Fate};
 use crate::recovery::{World, check_workflow, workflow};
-use crate::support::{Place, eventually, life};
-use everstep::Everstep;
-use everstep::clock::SystemClock;
-use everstep::store::{Backend, MemoryStore};
+use crate::support::{Place, eventually, failure, id, life, outcome, quick, result, run, soon};
+use everstep::clock::{Clock, SystemClock};
+use everstep::store::operation::{Operation, Settlement};
+use everstep::store::record::{PromiseState, Value};
+use everstep::store::{self, Backend, FailureKind, MemoryStore, State};
+use everstep::{Error, ErrorCode, Everstep, ReplayEnd};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,4 +94,72 @@ fn no_effect_begins_under_a_lost_claim() {
     });
     let moments = moments.count();
     assert!(moments > 15, "only {moments} moments");
+}
+
+/// Its journal is not what it takes it for: that is its own end, and nobody else's.
+#[test]
+fn a_write_that_does_not_fit_ends_its_execution_alone() {
+    for place in Place::each() {
+        let store = CrashStore::at(place.store(), 2, Fate::Scribbled);
+        life(async {
+            let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap();
+            let error = soon("the error", host.run(run("asks", "null"))).await.unwrap_err();
+            assert!(matches!(&*error, Error::Store(store::Error::Refused { .. })), "{error}");
+            assert!(store.has_struck());
+            let other = soon("another one", host.run(run("same", "1").with_id(id("y")))).await.unwrap();
+            assert_eq!(result(&other), "1");
+        });
+    }
+}
+
+#[test]
+fn a_deadline_that_has_passed_here_and_not_yet_in_the_store_is_asked_for_again() {
+    life(async {
+        let store = CrashStore::at(Arc::new(MemoryStore::default()), 1, Fate::Behind(150));
+        let host = quick(Everstep::over(store)).build().unwrap();
+        let call = r#"{"function": "adds", "args": [1, 2], "target": "nobody", "timeout_ms": 40}"#;
+        let report = soon("the deadline", host.run(run("calls", call))).await.unwrap();
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
+    });
+}
+
+/// Another tool settles a promise past the hosts, which would not have taken these answers.
+#[test]
+fn an_answer_that_does_not_fit_reaches_the_guest_as_invalid() {
+    let long = serde_json::to_string(&"x".repeat(9 << 20)).unwrap();
+    for (function, answer, why) in [
+        ("asks_bool", "5", "boolean"),
+        ("asks_bool", "true false", "trailing"),
+        ("asks", "{", "EOF"),
+        ("asks", &*long, "limits.bytes_per_call"),
+        ("awaits_order", r#"{"item": "tea", "count": 256}"#, "256"),
+    ] {
+        for place in Place::each() {
+            let asked = life(async {
+                let host = place.host().build().unwrap();
+                assert_eq!(host.run(run(function, "null").without_waiting()).await.unwrap().state, State::Suspended);
+                host.reader().promises().unwrap().remove(0).id.to_string()
+            });
+            let value = Value { headers: BTreeMap::new(), data: Some(answer.to_owned()) };
+            let settlement = Settlement { id: asked, state: PromiseState::Resolved, value };
+            place.store().operate(SystemClock.now_ms(), Operation::PromiseSettle(settlement)).unwrap().answer.unwrap();
+            let report = outcome(place.host(), run(function, "null"));
+            let (kind, message) = failure(&report);
+            assert_eq!(kind, FailureKind::Returned(ErrorCode::Invalid), "{message}");
+            assert!(message.contains("the answer does not fit") && message.contains(why), "{message}");
+            // What was delivered is repeated.
+            let replayed = life(async { place.host().build().unwrap().replay(&id("x"), None, None).await.unwrap() });
+            assert_eq!(replayed.end, ReplayEnd::Repeated);
+        }
+    }
+}
+
+/// The same in the moment in which the execution is taken up.
+#[test]
+fn an_answer_that_comes_while_a_run_begins_is_checked_too() {
+    let inner: Arc<dyn Backend> = Arc::new(MemoryStore::default());
+    let ask = || run("asks_bool", "null");
+    outcome(quick(Everstep::over(Arc::clone(&inner))), ask().without_waiting());
+    let report = outcome(quick(Everstep::over(CrashStore::at(inner, u32::MAX, Fate::Answered("x.0")))), ask());
+    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Invalid));
 }

@@ -26,6 +26,10 @@ pub(crate) enum Fate {
     Freed,
     /// The same, and a worker that does nothing takes them.
     Taken,
+    /// Nothing fails, but before it somebody writes a segment into the journal of each execution that is held.
+    Scribbled,
+    /// The clock of the store is so many milliseconds behind, and it tells nobody what has passed.
+    Behind(u64),
 }
 
 /// Who takes tasks away.
@@ -108,9 +112,14 @@ impl CrashStore {
         }
     }
 
-    /// Takes away what is held when the time has come for it.
+    /// Whether tasks or journals are meddled with.
+    fn meddles(&self) -> bool {
+        matches!(self.fate, Fate::Freed | Fate::Taken | Fate::Scribbled)
+    }
+
+    /// Takes away what is held, or scribbles over it, when the time has come for it.
     fn steal(&self) {
-        if !matches!(self.fate, Fate::Freed | Fate::Taken)
+        if !self.meddles()
             || self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
         {
             return;
@@ -123,6 +132,13 @@ impl CrashStore {
         }
         let now_ms = SystemClock.now_ms();
         for (id, version) in held {
+            let execution = self.inner.execution(&id.parse().unwrap()).unwrap().unwrap();
+            let key = execution.key.unwrap();
+            let (journal, segment) = self.inner.journal(key).unwrap();
+            if self.fate == Fate::Scribbled {
+                self.inner.commit(&[Change::Append { key, segment, bytes: journal }]).unwrap();
+                continue;
+            }
             let released = Operation::TaskRelease { id: id.clone(), version };
             assert!(self.inner.operate(now_ms, released).unwrap().answer.is_ok());
             if self.fate == Fate::Taken {
@@ -130,8 +146,6 @@ impl CrashStore {
                 let acquired = Operation::TaskAcquire { id: id.clone(), version, pid, ttl: NEVER };
                 assert!(self.inner.operate(now_ms, acquired).unwrap().answer.is_ok());
             }
-            let execution = self.inner.execution(&id.parse().unwrap()).unwrap().unwrap();
-            let journal = self.inner.journal(execution.key.unwrap()).unwrap().0;
             self.stolen.lock().unwrap().push((execution.id, journal));
         }
     }
@@ -159,7 +173,10 @@ impl Backend for CrashStore {
             applied.last_mut().unwrap().events.extend(settled.events);
             return Ok(applied);
         }
-        if matches!(self.fate, Fate::Freed | Fate::Taken) {
+        if let Fate::Behind(ms) = self.fate {
+            return self.inner.commit(&behind(changes, ms));
+        }
+        if self.meddles() {
             let _one = self.one.lock().unwrap();
             return self.inner.commit(changes);
         }
@@ -239,4 +256,21 @@ impl Backend for CrashStore {
     fn survives_the_process(&self) -> bool {
         self.inner.survives_the_process()
     }
+}
+
+/// The same changes as of a moment before.
+fn behind(changes: &[Change], ms: u64) -> Vec<Change> {
+    let earlier = |change: &Change| match change {
+        Change::Operation { operation, then, .. } if **operation == Operation::Sweep => {
+            Change::Operation { now_ms: 0, operation: operation.clone(), then: then.clone() }
+        }
+        Change::Operation { now_ms, operation, then } => {
+            Change::Operation { now_ms: now_ms - ms, operation: operation.clone(), then: then.clone() }
+        }
+        Change::Fenced { id, version, changes } => {
+            Change::Fenced { id: id.clone(), version: *version, changes: behind(changes, ms) }
+        }
+        change => change.clone(),
+    };
+    changes.iter().map(earlier).collect()
 }

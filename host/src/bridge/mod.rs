@@ -30,7 +30,7 @@ pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
 pub(crate) use memo::Recollection;
 pub(crate) use pipeline::Step;
-pub(crate) use promises::{About, Called, NewPromise, check_fit, failing_halted, halted};
+pub(crate) use promises::{About, Called, NewPromise, check_fit, check_size, failing_halted, halted};
 pub(crate) use state::State;
 pub(crate) use value::{Json, Value};
 pub use wait::Patience;
@@ -43,9 +43,12 @@ use crate::capability::files::Overlays;
 use crate::clock::Clock;
 use crate::engine::Footprint;
 use crate::grants::Grants;
-use crate::guest_error::GuestError;
+use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{Digest, ExecutionId};
+use crate::json;
+use crate::policy::Limits;
 use crate::store;
+use crate::store::PendingPromise;
 use crate::store::seam::{Entry, Ledger, Lost as Gone, Store, Ticket};
 use std::any::Any;
 use std::collections::HashMap;
@@ -122,12 +125,15 @@ pub(crate) struct Notice {
     pub(crate) outcome: Result<String, GuestError>,
     /// When, in milliseconds since the Unix epoch.
     pub(crate) at_ms: u64,
+    /// What the answer must fit, of a question; a child execution has none.
+    question: Option<PendingPromise>,
 }
 
 impl State {
     /// Takes in what the store says of a promise.
-    pub(crate) fn take_in(&mut self, notice: Notice) {
-        let Notice { number, outcome, at_ms } = notice;
+    pub(crate) fn take_in(&mut self, notice: Notice, limits: &Limits) {
+        let (number, at_ms) = (notice.number, notice.at_ms);
+        let outcome = notice.checked(limits);
         let resolved = outcome.is_ok();
         self.mark_settled(number, outcome, at_ms);
         if resolved {
@@ -143,7 +149,20 @@ impl Notice {
         let of_child =
             |error: GuestError| GuestError { message: format!("{}: {}", promise.id, error.message), ..error };
         let outcome = if promise.target().is_some() { outcome.map_err(of_child) } else { outcome };
-        Some(Self { number, outcome, at_ms: promise.settled_at.unwrap_or(promise.timeout_at) })
+        let question = PendingPromise::of(promise);
+        Some(Self { number, outcome, at_ms: promise.settled_at.unwrap_or(promise.timeout_at), question })
+    }
+
+    /// The outcome as the guest may have it: whoever settles a promise past the hosts was not held to its schema there.
+    fn checked(self, limits: &Limits) -> Result<String, GuestError> {
+        let Self { outcome, question, .. } = self;
+        let fits = match &question {
+            Some(PendingPromise { schema, .. }) => {
+                check_size(&outcome, limits.bytes_per_call).and_then(|()| check_fit(schema.as_deref(), &outcome))
+            }
+            None => outcome.as_ref().map_or(Ok(()), |json| json::check(json)).map_err(|error| error.to_string()),
+        };
+        fits.map_err(|why| GuestError::new(ErrorCode::Invalid, format!("the answer does not fit: {why}"))).and(outcome)
     }
 }
 
@@ -236,7 +255,7 @@ impl Bridge {
     /// Takes in what the store has said since the last look.
     fn take_notices_into(&self, state: &mut State) {
         let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
-        notices.into_iter().for_each(|notice| state.take_in(notice));
+        notices.into_iter().for_each(|notice| state.take_in(notice, &self.grants.policy.limits));
     }
 
     /// Holds on to something for as long as this run lasts.

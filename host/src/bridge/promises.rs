@@ -634,6 +634,15 @@ pub(crate) fn check_fit(schema: Option<&str>, outcome: &Result<String, GuestErro
     }
 }
 
+/// Whether an outcome is not larger than a call may carry.
+///
+/// # Errors
+/// What is too large, in words.
+pub(crate) fn check_size(outcome: &Result<String, GuestError>, limit: u64) -> Result<(), String> {
+    let size = size(outcome);
+    if size <= limit { Ok(()) } else { Err(format!("it has {size} bytes, limits.bytes_per_call is {limit}")) }
+}
+
 /// The id of an execution that is nobody's child: the same whenever the step is repeated.
 fn detached_id(of: &ExecutionId, number: u64) -> String {
     let root = of.root();

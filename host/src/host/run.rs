@@ -388,7 +388,10 @@ impl Everstep {
         };
         for (number, promise) in looks_at.into_iter().zip(std::mem::take(&mut claimed.promises)) {
             match promise {
-                Some(promise) => Notice::of(number, &promise).into_iter().for_each(|notice| state.take_in(notice)),
+                Some(promise) => {
+                    let notice = Notice::of(number, &promise);
+                    notice.into_iter().for_each(|notice| state.take_in(notice, &grants.policy.limits));
+                }
                 None => state.mark_missing(number),
             }
         }

@@ -1,7 +1,7 @@
 //! Answers from outside, and the end from outside.
 
 use super::{Error, Everstep};
-use crate::bridge::{Patience, check_fit};
+use crate::bridge::{Patience, check_fit, check_size};
 use crate::guest_error::GuestError;
 use crate::id::{ExecutionId, PromiseId};
 use crate::journal::{History, Record, Role};
@@ -57,9 +57,8 @@ impl Everstep {
             Some(grants) => grants.policy.limits.bytes_per_call,
             None => self.inner.stored_policy(&execution).await?.limits.bytes_per_call,
         };
-        check_size(&outcome, limit, id)?;
-        let fit = check_fit(schema.as_deref(), &outcome);
-        fit.map_err(|reason| Error::InvalidOutcome { id: id.clone(), reason })?;
+        let fits = check_size(&outcome, limit).and_then(|()| check_fit(schema.as_deref(), &outcome));
+        fits.map_err(|reason| Error::InvalidOutcome { id: id.clone(), reason })?;
         let settlement = Settlement { id: id.to_string(), state, value: value.clone() };
         if let Some(create) = lost_request {
             store.operate(create).await?;
@@ -208,16 +207,4 @@ fn check_open(execution: &Execution, id: &PromiseId, promise: &Promise) -> Resul
 
 fn ended(execution: &Execution) -> Error {
     Error::Ended { id: execution.id.clone(), state: execution.state.name() }
-}
-
-fn check_size(outcome: &Result<String, GuestError>, limit: u64, id: &PromiseId) -> Result<(), Error> {
-    let size = match outcome {
-        Ok(json) => json.len(),
-        Err(error) => error.message.len(),
-    } as u64;
-    if size <= limit {
-        return Ok(());
-    }
-    let reason = format!("it has {size} bytes, limits.bytes_per_call is {limit}");
-    Err(Error::InvalidOutcome { id: id.clone(), reason })
 }
