@@ -400,7 +400,9 @@ fn print_rss(dir: &Path) -> Outcome<()> {
 mod nothing {
     use everstep::id::{Digest, ExecutionId};
     use everstep::store::record::{Promise, Schedule, Task};
-    use everstep::store::{Applied, Backend, Change, Error, Execution, ExecutionKey, Lineage, PendingPromise};
+    use everstep::store::{
+        Applied, Backend, Change, Error, Execution, ExecutionKey, Lineage, PendingPromise, SealedJournal,
+    };
 
     pub(super) struct Nothing;
 
@@ -453,6 +455,14 @@ mod nothing {
         fn has_blob(&self, _: &Digest) -> Result<bool, Error> {
             Ok(false)
         }
+        fn sealed_journal(&self, _: ExecutionKey) -> Result<SealedJournal, Error> {
+            Ok(SealedJournal::default())
+        }
+
+        fn secret(&self) -> Option<[u8; 32]> {
+            Some([0; 32])
+        }
+
         fn survives_the_process(&self) -> bool {
             false
         }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `id`, `guest_error` and `visible` (words), `policy` (what is granted), `store` (where everything lives), `journal`
 //! (records, cursor, group commit), `bridge` (the only road from guest to effect), `capability` (the effects), `engine`
-//! (components and instances), `worker` (drives an execution), `host` (the public face), `session` (executions that another program drives).
+//! (components and instances), `turns` (drives an execution), `host` (the public face), `session` (executions that another program drives).
 
 mod bindings;
 mod bridge;
@@ -24,8 +24,8 @@ mod schema;
 mod secrets;
 pub mod session;
 pub mod store;
+mod turns;
 pub mod visible;
-mod worker;
 
 pub use bridge::{Answer, Patience};
 pub use engine::{Compiling, Error as LoadError};
@@ -37,7 +37,7 @@ pub use host::{
 pub use host::{Fork, Gauge};
 pub use id::{Digest, ExecutionId, PromiseId};
 pub use policy::Policy;
-pub use worker::FunctionInfo;
+pub use turns::FunctionInfo;
 
 /// The format of the journals that this build reads and writes, as `journal/FORMAT.md` describes it.
 pub const JOURNAL_FORMAT: u64 = journal::FORMAT;

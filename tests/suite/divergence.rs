@@ -8,7 +8,7 @@ use everstep_tests::guests;
 const MARK: &[u8] = b"everstep-variant:";
 
 /// The fixture with another variant of `varies` in its bytes.
-fn variant(name: &str) -> Component {
+pub(crate) fn variant(name: &str) -> Component {
     let mut bytes = guests::fixture("behaviour").unwrap();
     let places: Vec<_> = bytes.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK).collect();
     assert_eq!(places.len(), 1, "the variant must stand in one place");

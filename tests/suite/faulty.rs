@@ -5,7 +5,7 @@ use everstep::clock::{Clock, SystemClock};
 use everstep::store::operation::{Operation, Settlement};
 use everstep::store::record::{self, NEVER, Promise, PromiseState, Schedule, Task};
 use everstep::store::{
-    Applied, Backend, Change, Error as StoreError, Execution, ExecutionKey, Lineage, PendingPromise,
+    Applied, Backend, Change, Error as StoreError, Execution, ExecutionKey, Lineage, PendingPromise, SealedJournal,
 };
 use everstep::{Digest, ExecutionId};
 use std::collections::BTreeMap;
@@ -208,6 +208,14 @@ impl Backend for CrashStore {
 
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), StoreError> {
         self.inner.journal(key)
+    }
+
+    fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, StoreError> {
+        self.inner.sealed_journal(key)
+    }
+
+    fn secret(&self) -> Option<[u8; 32]> {
+        self.inner.secret()
     }
 
     fn holds(&self, id: &str, version: u64) -> Result<bool, StoreError> {

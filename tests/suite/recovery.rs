@@ -4,7 +4,7 @@
 use crate::faulty::{CrashStore, Fate};
 use crate::support::{
     Calls, ManualClock, Place, Shown, boundaries, eventually, id, life, outcome, parse, policy, quick, result, run,
-    soon, stored,
+    soon, stored, without_use,
 };
 use everstep::capability::Idempotent;
 use everstep::clock::{Clock, SystemClock, TestClock};
@@ -143,7 +143,7 @@ fn after_the_failure_of_any_commit_the_journal_is_that_of_an_undisturbed_run() {
         host.reader().journal(&id("x")).unwrap()
     });
     // The start holds seed and policy, which name this execution and its folder.
-    let behind_start = |journal: &[u8]| journal[boundaries(journal)[0]..].to_vec();
+    let behind_start = |journal: &[u8]| without_use(&journal[boundaries(journal)[0]..]);
     for fate in [Fate::Lost, Fate::Kept] {
         for commit in 1.. {
             let place = Place::memory();

@@ -205,29 +205,34 @@ fn a_trapped_execution_goes_on_after_a_fix() {
     }
 }
 
-/// Journals that this version wrote, kept under `tests/golden`: every later one replays them. To add the journal of another function, run
-/// the suite with `EVERSTEP_WRITE_GOLDEN=1`.
+/// Journals that were written once, kept under `tests/golden` by their format: every later version replays them. To add the journal of
+/// another function in the format of this version, run the suite with `EVERSTEP_WRITE_GOLDEN=1`.
 #[test]
 fn golden_journals_are_repeated() {
     let folder = everstep_tests::guests::project().join("tests/golden");
-    for (function, args) in
-        [("twenty", "null"), ("depends_on_the_host", "null"), ("waits_for_any", "null"), ("sums_children", "3")]
+    let functions =
+        [("twenty", "null"), ("depends_on_the_host", "null"), ("waits_for_any", "null"), ("sums_children", "3")];
+    for (function, args, format) in functions
+        .iter()
+        .flat_map(|(function, args)| (1..=everstep::JOURNAL_FORMAT).map(move |format| (*function, *args, format)))
     {
-        let path = folder.join(format!("{function}.journal"));
-        if std::env::var_os("EVERSTEP_WRITE_GOLDEN").is_some() {
-            std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(format!("format-{format}/{function}.journal"));
+        if format == everstep::JOURNAL_FORMAT && std::env::var_os("EVERSTEP_WRITE_GOLDEN").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, written(function, args)).unwrap();
         }
         let journal = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(u64::from(journal[9]), format);
         let store = Arc::new(MemoryStore::default());
         let blob = |bytes: Vec<u8>| Change::Blob(everstep::Digest::of(&bytes), bytes.into());
         let component = everstep_tests::guests::fixture("behaviour").unwrap();
         store.commit(&[blob(component), blob(policy().canonical().into_bytes())]).unwrap();
-        stored(&*store, &golden(&store, function, args, seed(&journal)), journal);
+        let started = golden(&store, function, args, seed(&journal));
+        stored(&*store, &Execution { component: component_of(&journal), ..started }, journal);
         life(async {
             let host = quick(Everstep::over(store)).build().unwrap();
-            let replay = host.replay(&id("x"), None, None).await.unwrap();
-            assert_eq!(replay.end, ReplayEnd::Repeated, "{function}");
+            let replay = host.replay(&id("x"), None, Some(&BEHAVIOUR)).await.unwrap();
+            assert_eq!(replay.end, ReplayEnd::Repeated, "{function}, format {format}");
             assert!(!replay.steps.is_empty(), "{function}");
         });
     }
@@ -259,12 +264,22 @@ fn golden(store: &MemoryStore, function: &str, args: &str, seed: [u8; 32]) -> Ex
     }
 }
 
+/// The component in the record of the start.
+fn component_of(journal: &[u8]) -> everstep::Digest {
+    let at = seed_at(journal) - 64;
+    everstep::Digest(journal[at..at + 32].try_into().unwrap())
+}
+
 /// The seed in the record of the start: behind the frame, the type, the format, the time, component and policy.
 fn seed(journal: &[u8]) -> [u8; 32] {
+    let at = seed_at(journal);
+    journal[at..at + 32].try_into().unwrap()
+}
+
+fn seed_at(journal: &[u8]) -> usize {
     let mut at = 8 + 2;
     while journal[at] & 0x80 != 0 {
         at += 1;
     }
-    let at = at + 1 + 64;
-    journal[at..at + 32].try_into().unwrap()
+    at + 1 + 64
 }

@@ -72,7 +72,7 @@ impl Bridge {
         let timeout_ms = Some(u64::try_from(rule.ttl.as_millis()).unwrap_or(u64::MAX));
         let new = NewPromise { role: Role::External, timeout_ms, about: About::Shown(asked) };
         self.check_room(state, new.bytes())?;
-        let deadline_ms = deadline(self.clock.now_ms(), &new, self.claim.deadline_ms);
+        let deadline_ms = deadline(self.clock.now_ms(), &new, self.terms.deadline_ms);
         let (key, at_ms) = (step.approval_key(), state.tick(self.clock.now_ms()));
         let subject = super::pipeline::capped(step.subject);
         let call = Call { number, at_ms, kind: APPROVAL, args: &key, subject, allowed: true, rule: &rule.rule };

@@ -72,7 +72,7 @@ pub(crate) struct Bridge {
     /// What it belongs to, and shares a budget with.
     pub(crate) descent: Descent,
     /// What it runs as: for the executions that it calls, and for its end.
-    pub(crate) claim: TaskClaim,
+    pub(crate) terms: Terms,
     instances: Arc<Instances>,
     /// What its instance has taken of the memory of the host.
     footprint: Arc<Footprint>,
@@ -103,9 +103,9 @@ pub(crate) struct Bridge {
     blocking: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The claim on an execution that a run holds.
+/// What a run runs as, and until when.
 #[derive(Clone, Debug)]
-pub(crate) struct TaskClaim {
+pub(crate) struct Terms {
     /// The component that runs.
     pub(crate) component: Digest,
     /// The version of the task.
@@ -176,7 +176,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) claim: TaskClaim,
+    pub(crate) terms: Terms,
     pub(crate) descent: Descent,
     pub(crate) instances: Arc<Instances>,
     pub(crate) patience: Patience,
@@ -189,7 +189,7 @@ impl Bridge {
     /// The bridge of an execution that is in `state`.
     pub(crate) fn new(parts: Parts, state: State) -> Arc<Self> {
         let Parts { id, function, seed, grants, capabilities, clock, .. } = parts;
-        let Parts { ledger, store, claim, descent, instances, patience, .. } = parts;
+        let Parts { ledger, store, terms, descent, instances, patience, .. } = parts;
         let stopwatch = Stopwatch::new(grants.policy.limits.wall);
         Arc::new(Self {
             id,
@@ -200,7 +200,7 @@ impl Bridge {
             clock,
             ledger,
             store,
-            claim,
+            terms,
             descent,
             footprint: instances.footprint(),
             room: Mutex::default(),
@@ -315,10 +315,14 @@ impl Bridge {
 
     /// The same together with what else is to be written; an entry without records.
     fn submit_with(&self, state: &mut State, entry: Entry) -> Ticket {
-        let mut entry = Entry { records: state.journal.take_tail(), ..entry };
-        if !entry.changes_nothing() && state.progress.cpu_us - state.kept_cpu_us > self.cpu_grain_us() {
-            entry.progress = Some(state.keep_progress(self.clock.now_ms()));
+        let mut entry = entry;
+        let writes = !entry.changes_nothing() || state.journal.unsubmitted() > 0;
+        if writes && state.progress.cpu_us - state.kept_cpu_us > self.cpu_grain_us() {
+            let now_ms = self.clock.now_ms();
+            state.record_use(now_ms);
+            entry.progress = Some(state.keep_progress(now_ms));
         }
+        entry.records = state.journal.take_tail();
         entry.output = std::mem::take(&mut state.output);
         if !entry.is_empty() {
             state.submitted = self.ledger.append(entry);

@@ -211,7 +211,7 @@ impl Bridge {
         let new = NewPromise { timeout_ms: self.bounded_by_rule(step, admitted.rule, new.timeout_ms), ..new };
         // The time of a step that waits for an approval begins with its effect.
         let deadline_ms = match approval {
-            None => promises::deadline(self.clock.now_ms(), &new, self.claim.deadline_ms),
+            None => promises::deadline(self.clock.now_ms(), &new, self.terms.deadline_ms),
             Some(_) => None,
         };
         self.record_call(&mut state, step, &admitted, new.role, deadline_ms);

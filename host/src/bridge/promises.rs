@@ -10,7 +10,7 @@ use super::{Bridge, Fault, State, Step, Stop};
 use crate::capability::{self, Capability};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{Digest, ExecutionId};
-use crate::journal::Role;
+use crate::journal::{Record, Role};
 use crate::json;
 use crate::schema::Schema;
 use crate::store::operation::{NewPromise as StoredPromise, Operation, Reply, Settlement as Settle};
@@ -196,8 +196,8 @@ impl Bridge {
                 (policy, Some((policy, narrowed.canonical().into_bytes().into())))
             }
         };
-        let target = target.unwrap_or_else(|| self.claim.target.to_string());
-        (Invocation { function, args, component: self.claim.component, policy }, target, kept)
+        let target = target.unwrap_or_else(|| self.terms.target.to_string());
+        (Invocation { function, args, component: self.terms.component, policy }, target, kept)
     }
 
     /// Starts a function as an execution that is nobody's child, once; returns its id.
@@ -303,6 +303,10 @@ impl Bridge {
         let lost = lost.map(|(number, effect)| Ok((number, effect?))).collect::<Result<Vec<_>, Stop>>()?;
         state.live = true;
         let entry = std::mem::take(&mut state.when_live);
+        if let Some(component) = &entry.component {
+            let at_ms = state.tick(self.clock.now_ms());
+            state.journal.append(&Record::TakenOver { at_ms, component: &component.0 });
+        }
         self.submit_with(state, entry);
         self.keep_missing(state);
         for (number, effect) in lost {

@@ -153,6 +153,9 @@ fn describe(record: &Record<'_>) -> String {
         Record::Returned { .. } => "the return of the function".into(),
         Record::Retried { number, .. } => format!("another attempt of {number}"),
         Record::Trapped(trapped) => format!("a trap after the checkpoint {}", trapped.checkpoint),
+        Record::TakenOver { .. } => "another component".into(),
+        Record::Halted { .. } => "why it halted".into(),
+        Record::Used { .. } => "what it had used".into(),
     }
 }
 

@@ -405,6 +405,14 @@ impl State {
         self.undelivered.retain(|number| !self.promises.get(number).is_some_and(|promise| promise.delivered));
     }
 
+    /// Records the CPU time that was used since that was recorded last.
+    pub(crate) fn record_use(&mut self, now_ms: u64) {
+        if self.kept_cpu_us != self.progress.cpu_us {
+            let at_ms = self.tick(now_ms);
+            self.journal.append(&Record::Used { at_ms, cpu_us: self.progress.cpu_us });
+        }
+    }
+
     /// The progress as it is now, for the store.
     pub(crate) fn keep_progress(&mut self, now_ms: u64) -> Box<Progress> {
         self.progress.steps = self.progress.steps.max(self.next);

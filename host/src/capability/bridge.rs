@@ -6,7 +6,7 @@ use crate::bindings::everstep::host::bridge;
 use crate::bridge::{About, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy;
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 
 impl bridge::Host for Ctx {
     fn send_request(

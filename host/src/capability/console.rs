@@ -8,7 +8,7 @@ use crate::journal::Role;
 use crate::output::{Content, MimePart};
 use crate::policy;
 use crate::store::Asked;
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 
 impl console::Host for Ctx {
     fn print(&mut self, to: console::OutputStream, text: String) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 use crate::bindings::everstep::host::context;
 use crate::bridge::{Fault, Json, Step};
 use crate::policy;
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 
 impl context::Host for Ctx {
     fn execution_id(&mut self) -> wasmtime::Result<String> {

@@ -7,7 +7,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::group_address;
 use crate::journal::Role;
 use crate::policy;
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 
 /// The step by which a caller wants a child to fail that halts; its subject is the number of the call.
 pub(crate) const FAIL_ON_HALT: &str = "functions.fail-on-halt";

@@ -2,7 +2,7 @@
 
 use crate::bindings::everstep::host::memo;
 use crate::bridge::{Fault, Recollection};
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 
 impl memo::Host for Ctx {
     fn recall(&mut self, name: String) -> Result<memo::Recollection, Fault> {

@@ -7,7 +7,7 @@ use crate::journal::Role;
 use crate::policy;
 use crate::schema::Schema;
 use crate::store::Asked;
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use crate::bindings::everstep::host::random;
 use crate::bridge::{Fault, Step};
 use crate::policy;
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 
 impl random::Host for Ctx {
     fn bytes(&mut self, length: u32) -> Result<Vec<u8>, Fault> {

@@ -4,7 +4,7 @@ use crate::bindings::everstep::host::timers;
 use crate::bridge::{About, Fault, NewPromise, Step};
 use crate::journal::Role;
 use crate::policy::{self, ClockGrant};
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 
 impl timers::Host for Ctx {
     fn now(&mut self) -> Result<u64, Fault> {

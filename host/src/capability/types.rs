@@ -3,7 +3,7 @@
 use crate::bindings::everstep::host::types;
 use crate::bridge::Fault;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 
 impl types::Host for Ctx {
     fn convert_error(&mut self, fault: Fault) -> wasmtime::Result<types::Error> {

@@ -110,7 +110,7 @@ impl Failure {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        let exit = if let Error::Corrupted { .. } = error { Exit::Halted } else { Exit::Usage };
+        let exit = if let Error::Corrupted { .. } | Error::Foreign(_) = error { Exit::Halted } else { Exit::Usage };
         Self { kind: kind(error).into(), message: with_causes(error), exit }
     }
 }
@@ -156,7 +156,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Policy(_) => "policy",
         Error::Store(store::Error::InUse { .. }) => "store-in-use",
         Error::Store(_) | Error::Missing { .. } => "store",
-        Error::Corrupted { .. } => "corrupted",
+        Error::Corrupted { .. } | Error::Foreign(_) => "corrupted",
         Error::UnknownFunction { .. } => "unknown-function",
         Error::Arguments { .. } => "arguments",
         Error::IdInUse { .. } | Error::IdTaken(_) => "id-in-use",

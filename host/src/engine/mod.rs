@@ -3,7 +3,7 @@
 //! Read `mod.rs` (loading, top to bottom), `shape.rs` (what a component must look like before anything is compiled),
 //! `budget.rs` and `arity.rs` (what may take too long, or too much, to compile),
 //! `config.rs` (the flags and the pool), `cache.rs` (precompiled components on disk), `limits.rs` (what one store may
-//! allocate), `wasi/` (the virtual WASI of guests that import it). What drives an instance is `crate::worker`.
+//! allocate), `wasi/` (the virtual WASI of guests that import it). What drives an instance is `crate::turns`.
 
 mod arity;
 mod budget;

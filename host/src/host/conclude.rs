@@ -10,7 +10,8 @@ use crate::store::operation::{NewPromise, Operation};
 use crate::store::record::{NEVER, Value, tag};
 use crate::store::seam::{Entry, Leave, Left, Lost};
 use crate::store::{self, Failure, FailureKind};
-use crate::worker::Ending;
+use crate::turns::Ending;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -96,7 +97,11 @@ impl Everstep {
         let store = &self.inner.store;
         let Some(caller) = store.execution(&caller).await? else { return Ok(false) };
         // A journal that is damaged is told of when its execution is taken up.
-        let Ok(history) = History::load(store.journal(&caller).await?.0) else { return Ok(false) };
+        let journal = match store.journal(&caller).await {
+            Err(store::Error::Foreign { .. }) => return Ok(false),
+            journal => journal?.0,
+        };
+        let Ok(history) = History::load(journal) else { return Ok(false) };
         let subject = number.to_string();
         let mut called = history.called().map_while(Result::ok);
         Ok(called.any(|record| match record {
@@ -195,8 +200,20 @@ impl Rest {
         if let Self::Ended(_) | Self::Failed(_) | Self::Canceled = self {
             operations.extend(abandoned(bridge, state, 0));
         }
-        let (records, output) = (state.journal.take_tail(), std::mem::take(&mut state.output));
+        let cause = state.progress.error.clone();
+        // A component that does something else leaves a journal as it is.
+        let is_of_the_component = |cause: &Failure| cause.kind == FailureKind::Divergence;
+        if !cause.as_ref().is_some_and(is_of_the_component) {
+            if let Some(Failure { kind, message }) = cause {
+                // Names always serialise.
+                let kind = Cow::Owned(serde_json::to_string(&kind).unwrap_or_default());
+                let at_ms = state.tick(now_ms);
+                state.journal.append(&Record::Halted { at_ms, kind, message: Cow::Owned(message) });
+            }
+            state.record_use(now_ms);
+        }
         let progress = Some(state.keep_progress(now_ms));
+        let (records, output) = (state.journal.take_tail(), std::mem::take(&mut state.output));
         Some((Entry { records, progress, operations, output, ..Entry::default() }, leave))
     }
 }

@@ -178,11 +178,21 @@ pub enum Error {
         /// Who needs it.
         id: ExecutionId,
     },
+    /// The journal of an execution was not written for it.
+    #[error(transparent)]
+    Foreign(store::Error),
     /// The store forgets with its process.
     #[error(
         "the memory store ends with its process, so there is nothing to resume; use --store DIR to survive a crash"
     )]
     NothingSurvives,
+}
+
+impl Error {
+    /// Whether it is the journal of an execution that cannot be used.
+    pub(super) fn is_of_the_journal(&self) -> bool {
+        matches!(self, Self::Corrupted { .. } | Self::Foreign(_))
+    }
 }
 
 /// What an id runs, and how what was asked for under it differs from that.

@@ -60,19 +60,19 @@ pub(super) struct Running {
     pub(super) args: Arc<str>,
 }
 
-/// The right to run an execution; given back on drop.
-pub(super) struct Claim {
+/// The right to run an execution in this host; given back on drop.
+pub(super) struct Hold {
     live: Arc<Live>,
     id: ExecutionId,
     _busy: Busy,
 }
 
-/// What a claim came to.
-pub(super) enum Claimed {
+/// Who holds an execution.
+pub(super) enum Holding {
     /// It runs in this host.
     Running(Running),
     /// Nobody else touches it now.
-    Free(Claim),
+    Free(Hold),
 }
 
 impl Live {
@@ -89,14 +89,14 @@ impl Live {
         held + outcomes + roots + lock(&self.taken_back).len() + lock(&self.halted).len()
     }
 
-    /// Claims an execution, after whoever is about to run it, or to let go of it.
-    pub(super) async fn claim(self: &Arc<Self>, id: &ExecutionId) -> Claimed {
+    /// Holds an execution, after whoever is about to run it, or to let go of it.
+    pub(super) async fn hold(self: &Arc<Self>, id: &ExecutionId) -> Holding {
         self.once(|held| match held.get(id) {
-            Some(Held::Running(running)) if !running.bridge.is_over() => Some(Claimed::Running(running.clone())),
+            Some(Held::Running(running)) if !running.bridge.is_over() => Some(Holding::Running(running.clone())),
             Some(_) => None,
             None => {
                 held.insert(id.clone(), Held::Reserved(Vec::new()));
-                Some(Claimed::Free(Claim { live: Arc::clone(self), id: id.clone(), _busy: self.busy(id) }))
+                Some(Holding::Free(Hold { live: Arc::clone(self), id: id.clone(), _busy: self.busy(id) }))
             }
         })
         .await
@@ -281,8 +281,8 @@ impl Live {
     }
 }
 
-impl Claim {
-    /// Makes the execution known as running; the claim lasts as long as the run.
+impl Hold {
+    /// Makes the execution known as running; it is held as long as the run lasts.
     pub(super) fn run(&self, bridge: Arc<Bridge>, args: &str) {
         lock(&self.live.halted).remove(&self.id);
         let running = Running { bridge: Arc::clone(&bridge), args: args.into() };
@@ -293,7 +293,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for Hold {
     fn drop(&mut self) {
         lock(&self.live.held).remove(&self.id);
         self.live.forget(&self.id);

@@ -2,14 +2,15 @@
 
 use super::component::Component;
 use super::{Error, Inner};
-use crate::bridge::{Account, Bridge, Descent, Parts, Patience, State, TaskClaim};
+use crate::bridge::{Account, Bridge, Descent, Parts, Patience, State, Terms};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
-use crate::journal::{History, Journal};
+use crate::journal::{History, Journal, Standing};
 use crate::policy::{Limits, Policy};
+use crate::store::seal::Tail;
 use crate::store::seam::{Ledger, NoLedger};
 use crate::store::{self, Execution, Kinship, Lineage, Progress};
-use crate::worker::{FunctionInfo, Loaded};
+use crate::turns::{FunctionInfo, Loaded};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -25,13 +26,12 @@ pub(super) fn scratch_parts(
     seed: [u8; 32],
     grants: Arc<Grants>,
 ) -> Parts {
-    let claim =
-        TaskClaim { component: Digest([0; 32]), version: 0, target: Arc::clone(&inner.target), deadline_ms: None };
+    let terms = Terms { component: Digest([0; 32]), version: 0, target: Arc::clone(&inner.target), deadline_ms: None };
     let (ledger, store): (Arc<dyn Ledger>, _) = (Arc::new(NoLedger), Arc::clone(&inner.store));
     let (clock, instances) = (Arc::clone(&inner.clock), Arc::clone(&inner.instances));
     let patience = Patience::None;
     let (capabilities, descent) = (Arc::default(), Descent::alone(&id));
-    Parts { id, function, seed, grants, capabilities, clock, ledger, store, claim, descent, instances, patience }
+    Parts { id, function, seed, grants, capabilities, clock, ledger, store, terms, descent, instances, patience }
 }
 
 /// Lineages whose accounts are kept although none of their executions runs: reading one costs a look at all of them.
@@ -158,11 +158,18 @@ impl Inner {
         }
     }
 
-    /// The state of a stored execution, as its journal tells it, and how many segments hold that.
-    pub(super) async fn state(&self, execution: &Execution) -> Result<(State, u32), Error> {
-        let (bytes, segments) = self.store.journal(execution).await?;
+    /// The state of a stored execution, as its journal tells it, and where that goes on.
+    pub(super) async fn state(&self, execution: &Execution) -> Result<(State, Tail), Error> {
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
-        let history = History::load(bytes).map_err(corrupted)?;
-        Ok((State::new(Journal::new(history), execution.progress.clone()).map_err(corrupted)?, segments))
+        let (journal, tail) = self.store.journal(execution).await.map_err(|error| match error {
+            foreign @ store::Error::Foreign { .. } => Error::Foreign(foreign),
+            error => Error::Store(error),
+        })?;
+        let history = History::load(journal).map_err(corrupted)?;
+        let standing = Standing::of(&history).map_err(corrupted)?;
+        if standing.and_then(|standing| standing.component).is_some_and(|component| component != execution.component) {
+            return Err(Error::Foreign(store::Error::Foreign { id: execution.id.clone() }));
+        }
+        Ok((State::new(Journal::new(history), execution.progress.clone()).map_err(corrupted)?, tail))
     }
 }

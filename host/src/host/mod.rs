@@ -41,7 +41,7 @@ use crate::store::operation::Reply;
 use crate::store::record::PromiseState;
 use crate::store::seam::{Listener, Store};
 use crate::store::{self, Applied, Backend, FileStore, MemoryStore, PendingPromise};
-use crate::worker::Loaded;
+use crate::turns::Loaded;
 use live::{Live, Note};
 use serde::Serialize;
 use std::collections::HashMap;

@@ -1,9 +1,9 @@
 //! Starting and resuming: from what is asked, or what is stored, to a run.
 
 use super::component::Component;
-use super::live::{Claim, Claimed as Reserved, Live, Outcome, Running};
+use super::live::{Hold, Holding, Live, Outcome, Running};
 use super::{Error, Everstep, StepOutcome, StepView};
-use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, Seat, State, TaskClaim};
+use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, Seat, State, Terms};
 use crate::capability::CLEAN_UP;
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
@@ -14,7 +14,7 @@ use crate::store::operation::NewPromise;
 use crate::store::record::NEVER;
 use crate::store::seam::{Birth, Claimed, Entry, NewRun, TakeUp, Taken};
 use crate::store::{self, Execution, Failure, FailureKind, Invocation, Progress};
-use crate::worker::{FunctionInfo, Job, Loaded};
+use crate::turns::{FunctionInfo, Job, Loaded};
 use serde::Serialize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -96,7 +96,7 @@ pub enum Disregarded {
 
 /// An execution about to run.
 struct Activation {
-    claim: Claim,
+    hold: Hold,
     execution: Execution,
     claimed: Claimed,
     descent: Descent,
@@ -227,15 +227,15 @@ impl Everstep {
     ) -> Result<Handle, Error> {
         self.work();
         let handle = self.handle(id);
-        let claim = match self.inner.live.claim(id).await {
-            Reserved::Running(_) => return Ok(handle),
-            Reserved::Free(claim) => claim,
+        let hold = match self.inner.live.hold(id).await {
+            Holding::Running(_) => return Ok(handle),
+            Holding::Free(hold) => hold,
         };
         let Some(execution) = self.inner.store.execution(id).await? else {
             return Err(Error::UnknownExecution(id.clone()));
         };
         self.take_up_calls(id, patience).await?;
-        Box::pin(self.take_up(claim, execution, component, patience, None)).await?;
+        Box::pin(self.take_up(hold, execution, component, patience, None)).await?;
         Ok(handle)
     }
 
@@ -259,20 +259,20 @@ impl Everstep {
         self.work();
         json::check(&run.args)?;
         let mut handle = self.handle(&run.id);
-        let claim = match self.inner.live.claim(&run.id).await {
-            Reserved::Running(Running { bridge, args }) => {
+        let hold = match self.inner.live.hold(&run.id).await {
+            Holding::Running(Running { bridge, args }) => {
                 check_same(&run, &bridge.function, &args)?;
                 self.check_policy(&run, bridge.grants.digest)?;
-                let TaskClaim { component, deadline_ms, .. } = &bridge.claim;
+                let Terms { component, deadline_ms, .. } = &bridge.terms;
                 // It has its instance: no component takes over now.
                 handle.disregarded = disregarded(&run.without_upgrading(), *component, *deadline_ms, false);
                 return Ok(handle);
             }
-            Reserved::Free(claim) => claim,
+            Holding::Free(hold) => hold,
         };
         let store = &self.inner.store;
         match store.promise(run.id.as_str()).await? {
-            None => Box::pin(self.create(claim, run)).await?,
+            None => Box::pin(self.create(hold, run)).await?,
             Some(_) => {
                 let execution = store.execution(&run.id).await?.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
                 self.take_up_calls(&run.id, run.patience).await?;
@@ -284,7 +284,7 @@ impl Everstep {
                 handle.disregarded = disregarded(&run, *component, *deadline_ms, state.is_final());
                 let takes_over = run.upgrades && run.component.digest != execution.component;
                 let component = takes_over.then_some(&run.component);
-                Box::pin(self.take_up(claim, execution, component, run.patience, None)).await?;
+                Box::pin(self.take_up(hold, execution, component, run.patience, None)).await?;
             }
         }
         Ok(handle)
@@ -295,7 +295,7 @@ impl Everstep {
         if given == pinned { Ok(()) } else { Err(Error::PolicyChanged { id: run.id.clone(), pinned, given }) }
     }
 
-    async fn create(&self, claim: Claim, run: Run) -> Result<(), Error> {
+    async fn create(&self, hold: Hold, run: Run) -> Result<(), Error> {
         let inner = &self.inner;
         if run.id.parent().is_some() {
             return Err(Error::IdTaken(run.id));
@@ -325,11 +325,11 @@ impl Everstep {
         let policy = grants.policy.canonical().into_bytes().into();
         let blobs = vec![(execution.component, run.component.content), (grants.digest, policy)];
         let Taken::Claimed(claimed) = inner.store.create(NewRun { promise, birth, blobs }).await? else {
-            drop(claim);
+            drop(hold);
             return self.look_again(&execution.id, run.patience).await;
         };
         let (component, patience, seat) = (loaded, run.patience, None);
-        let activation = Activation { claim, execution, claimed, descent, component, grants, state, patience, seat };
+        let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
         self.activate(activation);
         Ok(())
     }
@@ -337,7 +337,7 @@ impl Everstep {
     /// Takes up what is stored of an execution, unless it has ended.
     pub(super) async fn take_up(
         &self,
-        claim: Claim,
+        hold: Hold,
         mut execution: Execution,
         component: Option<&Component>,
         patience: Patience,
@@ -364,16 +364,16 @@ impl Everstep {
             inner.check_function(&loaded, &grants, &execution.function).await?;
         }
         execution.progress.error = None;
-        let (mut state, segments, birth) = if first {
+        let (mut state, tail, birth) = if first {
             execution.seed = fresh_seed();
             let (state, birth) = born(&execution);
-            (state, 0, Some(birth))
+            (state, None, Some(birth))
         } else {
             match inner.state(&execution).await {
-                Err(error @ Error::Corrupted { .. }) => return Err(self.halt(execution, error).await),
+                Err(error) if error.is_of_the_journal() => return Err(self.halt(execution, error).await),
                 state => {
-                    let (state, segments) = state?;
-                    (state, segments, None)
+                    let (state, tail) = state?;
+                    (state, Some(tail), None)
                 }
             }
         };
@@ -382,7 +382,7 @@ impl Everstep {
         }
         state.when_live = when_live;
         let looks_at: Vec<u64> = state.open().chain(state.answered_approvals()).collect();
-        let taking = TakeUp { execution: execution.clone(), segments, birth, looks_at: looks_at.clone() };
+        let taking = TakeUp { execution: execution.clone(), tail, birth, looks_at: looks_at.clone() };
         let Taken::Claimed(mut claimed) = inner.store.take_up(taking).await? else {
             return self.tell_stored(&execution.id).await;
         };
@@ -399,14 +399,14 @@ impl Everstep {
             execution.component = component.digest;
         }
         let (descent, component) = (inner.descent(&execution.id).await?, loaded);
-        let activation = Activation { claim, execution, claimed, descent, component, grants, state, patience, seat };
+        let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
         self.activate(activation);
         Ok(())
     }
 
     /// Gives an execution that was canceled while nobody ran it the chance to clean up that it has asked for, if it has.
     pub(super) async fn clean_up(&self, id: &ExecutionId) -> Result<(), Error> {
-        let Reserved::Free(claim) = self.inner.live.claim(id).await else { return Ok(()) };
+        let Holding::Free(hold) = self.inner.live.hold(id).await else { return Ok(()) };
         let Some(execution) = self.inner.store.execution(id).await? else { return Ok(()) };
         let asked = |step: &StepView| step.kind == CLEAN_UP && matches!(step.outcome, StepOutcome::Ok { .. });
         // A journal that cannot be read is what the execution was canceled for.
@@ -416,27 +416,26 @@ impl Everstep {
         let inner = &self.inner;
         let grants = inner.stored_grants(&execution).await?;
         let component = inner.load(&inner.stored_component(&execution).await?, &grants).await?;
-        let (state, segments) = inner.state(&execution).await?;
+        let (state, tail) = inner.state(&execution).await?;
         let state = State { cleans_up: true, ..state };
-        // Nobody else can claim what has ended.
-        let ledger = inner.store.reopen(&execution, segments);
+        // Nobody else can hold what has ended.
+        let ledger = inner.store.reopen(&execution, tail);
         let claimed = Claimed { ledger, version: execution.attempts, promises: Vec::new() };
         let (patience, seat, descent) = (Patience::None, None, inner.descent(id).await?);
-        let activation = Activation { claim, execution, claimed, descent, component, grants, state, patience, seat };
+        let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
         self.activate(activation);
         inner.live.let_go(id).await;
         Ok(())
     }
 
     fn activate(&self, activation: Activation) {
-        let Activation { claim, execution, claimed, descent, component, grants, mut state, patience, seat } =
-            activation;
+        let Activation { hold, execution, claimed, descent, component, grants, mut state, patience, seat } = activation;
         let Claimed { ledger, version, .. } = claimed;
         state.attempts = version;
         let has_ended = execution.state.is_final();
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;
-        let terms = TaskClaim { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
+        let terms = Terms { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
         let parts = Parts {
             id,
             function,
@@ -446,7 +445,7 @@ impl Everstep {
             clock: Arc::clone(&inner.clock),
             ledger,
             store: Arc::clone(&inner.store),
-            claim: terms,
+            terms,
             descent,
             instances: Arc::clone(&inner.instances),
             patience,
@@ -459,15 +458,15 @@ impl Everstep {
         if inner.live.was_taken_back(&bridge.id) {
             bridge.interrupt_taken_back();
         }
-        claim.run(Arc::clone(&bridge), &args);
+        hold.run(Arc::clone(&bridge), &args);
         let host = self.clone();
         let job = Job { component, bridge: Arc::clone(&bridge), args };
-        tokio::spawn(async move { host.see_through(claim, job, seat).await });
+        tokio::spawn(async move { host.see_through(hold, job, seat).await });
     }
 
     /// An execution that cannot be run says why from now on; its journal stays as it is.
     pub(super) async fn halt(&self, mut execution: Execution, error: Error) -> Error {
-        let kind = if let Error::Corrupted { .. } = error { FailureKind::Corrupted } else { FailureKind::Load };
+        let kind = if error.is_of_the_journal() { FailureKind::Corrupted } else { FailureKind::Load };
         execution.progress.error = Some(Failure { kind, message: error.to_string() });
         let id = execution.id.clone();
         let birth = execution.key.is_none().then(|| {
@@ -475,7 +474,7 @@ impl Everstep {
             execution.seed = fresh_seed();
             born(&execution).1
         });
-        let halting = TakeUp { execution, segments: 0, birth, looks_at: Vec::new() };
+        let halting = TakeUp { execution, tail: None, birth, looks_at: Vec::new() };
         if let Err(failed) = self.inner.store.halt(halting).await {
             return Error::Store(failed);
         }

@@ -1,14 +1,14 @@
 //! One run, from its instance to what is told of it.
 
 use super::conclude::Concluded;
-use super::live::Claim;
+use super::live::Hold;
 use super::{Error, Everstep, Report, Scope};
 use crate::bridge::{Bridge, Patience, Seat, Stop};
 use crate::clock;
 use crate::id::ExecutionId;
 use crate::store;
 use crate::store::record::TaskState;
-use crate::worker::{Ending, Job, drive};
+use crate::turns::{Ending, Job, drive};
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,30 +16,30 @@ use std::time::Instant;
 
 impl Everstep {
     /// Runs an execution until it ends, or has nothing to do but wait, and tells whoever waits for that.
-    pub(super) async fn see_through(self, claim: Claim, job: Job, seat: Option<Seat>) {
+    pub(super) async fn see_through(self, hold: Hold, job: Job, seat: Option<Seat>) {
         let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.bridge.patience);
         let ended = AssertUnwindSafe(self.drive_and_conclude(job, seat, started)).catch_unwind().await;
         let ended = match ended {
             Ok(ended) => ended,
             Err(_) => Err(self.give_up(&bridge).await),
         };
-        let (id, version) = (bridge.id.clone(), bridge.claim.version);
+        let (id, version) = (bridge.id.clone(), bridge.terms.version);
         let last = bridge.state().next.saturating_sub(1);
         drop(bridge);
         let live = Arc::clone(&self.inner.live);
         let outcome = match ended {
-            Ok(Concluded::GoOn) => return self.go_on(claim, id, patience),
+            Ok(Concluded::GoOn) => return self.go_on(hold, id, patience),
             Ok(Concluded::TakenBack) => {
                 live.note_taken_back(&id, last);
-                return self.go_on(claim, id, patience);
+                return self.go_on(hold, id, patience);
             }
-            Ok(Concluded::Lost) => return self.let_go(claim, id, patience),
+            Ok(Concluded::Lost) => return self.let_go(hold, id, patience),
             Ok(Concluded::Over(report)) => Ok(report),
             Err(error) => Err(Arc::new(error)),
         };
         let rests = matches!(&outcome, Ok(report) if report.state == store::State::Suspended);
-        // The claim, and the hold on the store, end before the outcome is known: whoever saw it may resume at once.
-        drop(claim);
+        // Its hold on the execution, and on the store, ends before the outcome is known: whoever saw it may resume at once.
+        drop(hold);
         let told = match patience {
             _ if !rests => true,
             Patience::Forever => false,
@@ -62,11 +62,11 @@ impl Everstep {
     }
 
     /// What an execution waited for has come in the moment in which it was suspended.
-    fn go_on(self, claim: Claim, id: ExecutionId, patience: Patience) {
+    fn go_on(self, hold: Hold, id: ExecutionId, patience: Patience) {
         let busy = self.inner.live.busy(&id);
-        drop(claim);
+        drop(hold);
         tokio::spawn(async move {
-            // Until it has a claim again.
+            // Until it is held again.
             let _busy = busy;
             let resumed = self.resume(&id, patience).await;
             // One that had ended is not run again, and does not ask.
@@ -78,10 +78,10 @@ impl Everstep {
     }
 
     /// Somebody has taken an execution from this host: whoever waits for it here goes on waiting, and it is taken up again if it is offered.
-    fn let_go(self, claim: Claim, id: ExecutionId, patience: Patience) {
+    fn let_go(self, hold: Hold, id: ExecutionId, patience: Patience) {
         tracing::warn!(%id, "the execution was taken away from this host");
         let busy = self.inner.live.busy(&id);
-        drop(claim);
+        drop(hold);
         tokio::spawn(async move {
             let _busy = busy;
             if let Err(error) = self.look_again(&id, patience).await {

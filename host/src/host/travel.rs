@@ -1,18 +1,18 @@
 //! Time travel: an execution repeated from its journal, forked at a step, or moved to another component.
 
 use super::component::Component;
-use super::live::Claimed;
+use super::live::Holding;
 use super::load::scratch_parts;
 use super::{Error, Everstep, StepView};
 use crate::bridge::{APPROVAL, Bridge, Stop};
 use crate::grants::Grants;
-use crate::id::ExecutionId;
-use crate::journal::{History, Record, Started};
+use crate::id::{Digest, ExecutionId};
+use crate::journal::{FORMAT, History, Record, Started};
 use crate::store::operation::NewPromise;
 use crate::store::record::NEVER;
 use crate::store::seam::{Birth, NewRun};
 use crate::store::{Execution, Invocation, Progress};
-use crate::worker::{Ending, Job, drive};
+use crate::turns::{Ending, Job, drive};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,10 +168,10 @@ impl Everstep {
             return Err(Error::IdTaken(new.clone()));
         }
         let seed = fork.seed(&execution.seed);
-        let records = self.shared(&execution, *at, &seed).await?;
+        let digest = component.as_ref().map_or(execution.component, Component::digest);
+        let records = self.shared(&execution, *at, digest, &seed).await?;
         let now_ms = inner.clock.now_ms();
         let timeout_at = fork.deadline(&execution, now_ms);
-        let digest = component.as_ref().map_or(execution.component, Component::digest);
         let Execution { function, args, policy, .. } = execution;
         let invocation = Invocation { function, args, component: digest, policy };
         let (param, tags) = (invocation.param(), invocation.tags(&inner.target));
@@ -184,7 +184,13 @@ impl Everstep {
     }
 
     /// The journal up to what belongs to step `at` and those behind it, as one that begins with this seed.
-    async fn shared(&self, execution: &Execution, at: u64, seed: &[u8; 32]) -> Result<Vec<u8>, Error> {
+    async fn shared(
+        &self,
+        execution: &Execution,
+        at: u64,
+        component: Digest,
+        seed: &[u8; 32],
+    ) -> Result<Vec<u8>, Error> {
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
         let history = History::load(self.inner.store.journal(execution).await?.0).map_err(corrupted)?;
         let mut shared = Vec::with_capacity(history.len());
@@ -199,13 +205,21 @@ impl Everstep {
                 | Record::Settled { .. }
                 | Record::Delivered { .. }
                 | Record::Retried { .. }
-                | Record::Trapped(_) => false,
+                | Record::Trapped(_)
+                | Record::TakenOver { .. }
+                | Record::Halted { .. }
+                | Record::Used { .. } => false,
             };
             if behind {
                 break;
             }
             match record {
-                Record::Started(started) => Record::Started(Started { seed, ..started }).encode(&mut shared),
+                Record::Started(started) => {
+                    Record::Started(Started { format: FORMAT, seed, component: &component.0, ..started })
+                        .encode(&mut shared);
+                }
+                // These are the source's.
+                Record::TakenOver { .. } | Record::Halted { .. } | Record::Used { .. } => {}
                 record => record.encode(&mut shared),
             }
         }
@@ -217,7 +231,7 @@ impl Everstep {
     /// # Errors
     /// There is no such execution, it runs or has ended, or the component does something else.
     pub async fn upgrade(&self, id: &ExecutionId, component: &Component) -> Result<Replay, Error> {
-        let Claimed::Free(_claim) = self.inner.live.claim(id).await else {
+        let Holding::Free(_hold) = self.inner.live.hold(id).await else {
             return Err(Error::Runs(id.clone()));
         };
         let store = &self.inner.store;
@@ -230,7 +244,9 @@ impl Everstep {
         }
         let replay = self.replay(id, None, Some(component)).await?;
         check_repeated(id, &replay)?;
-        store.exchange(&execution, component.digest, component.content.clone()).await?;
+        let (at_ms, mut records) = (self.inner.clock.now_ms(), Vec::new());
+        Record::TakenOver { at_ms, component: &component.digest.0 }.encode(&mut records);
+        store.exchange(&execution, component.digest, component.content.clone(), records).await?;
         Ok(replay)
     }
 }

@@ -3,7 +3,7 @@
 use super::Error;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{ExecutionId, PromiseId};
-use crate::journal::{Call, Corrupted, Outcome, Record, Trapped, records};
+use crate::journal::{Call, Corrupted, History, Outcome, Record, Standing, Trapped, records};
 use crate::output::{Content, Output};
 use crate::store::record::{Schedule, Task};
 use crate::store::{self, Backend, Execution, ExecutionKey, FileStore, JournalPlace, PendingPromise, Query};
@@ -177,6 +177,24 @@ impl Reader {
         }
     }
 
+    /// An execution as its promise and its journal alone tell it, without what the store keeps beside them: for a store in which that is lost.
+    ///
+    /// # Errors
+    /// There is no such execution, or its journal is corrupted or of a format that does not say enough.
+    pub fn recovered(&self, id: &ExecutionId) -> Result<Execution, Error> {
+        let stored = self.execution(id)?;
+        let corrupted = |source| Error::Corrupted { id: id.clone(), source };
+        let history = History::load(self.journal(id)?).map_err(corrupted)?;
+        let Some(standing) = Standing::of(&history).map_err(corrupted)? else { return Ok(stored) };
+        let Standing { component, policy, seed, mut progress } = standing;
+        if stored.state == store::State::Failed && progress.error.is_none() {
+            // It is the outcome of its promise.
+            progress.error.clone_from(&stored.progress.error);
+        }
+        let component = component.unwrap_or(stored.component);
+        Ok(Execution { component, policy, seed, progress, ..stored })
+    }
+
     /// The steps of an execution in program order.
     ///
     /// # Errors
@@ -211,7 +229,10 @@ impl Reader {
                 | Record::Called { .. }
                 | Record::Started(_)
                 | Record::Delivered { .. }
-                | Record::Returned { .. } => {}
+                | Record::Returned { .. }
+                | Record::TakenOver { .. }
+                | Record::Halted { .. }
+                | Record::Used { .. } => {}
             }
             ControlFlow::Continue(())
         })?;
@@ -230,7 +251,10 @@ impl Reader {
             | Record::Trapped(_)
             | Record::Started(_)
             | Record::Delivered { .. }
-            | Record::Returned { .. } => ControlFlow::Continue(()),
+            | Record::Returned { .. }
+            | Record::TakenOver { .. }
+            | Record::Halted { .. }
+            | Record::Used { .. } => ControlFlow::Continue(()),
         })
     }
 

@@ -71,7 +71,7 @@ impl Everstep {
         if self.covers(&id) {
             let (host, busy) = (self.clone(), busy.unwrap_or_else(|| self.inner.live.busy(&id)));
             tokio::spawn(async move {
-                // Until it has a claim of its own.
+                // Until it is held.
                 let _busy = busy;
                 if let Err(error) = host.take_up_offered(&id).await {
                     tracing::error!(%id, %error, "the execution cannot be taken up");
@@ -87,14 +87,14 @@ impl Everstep {
             return Ok(());
         }
         let seat = Some(self.inner.instances.seat().await);
-        let super::live::Claimed::Free(claim) = self.inner.live.claim(id).await else { return Ok(()) };
+        let super::live::Holding::Free(hold) = self.inner.live.hold(id).await else { return Ok(()) };
         let store = &self.inner.store;
         let (execution, promise) = (store.execution(id).await?, store.promise(id.as_str()).await?);
         let Some((execution, (promise, _))) = execution.zip(promise) else { return Ok(()) };
         if execution.state != State::Pending || promise.target() != Some(&*self.inner.target) {
             return Ok(());
         }
-        let taken = self.take_up(claim, execution.clone(), None, self.inner.live.patience(id), seat).await;
+        let taken = self.take_up(hold, execution.clone(), None, self.inner.live.patience(id), seat).await;
         match taken {
             Ok(_) => Ok(()),
             Err(error @ Error::Store(_)) => Err(error),

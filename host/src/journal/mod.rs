@@ -7,12 +7,14 @@
 mod codec;
 mod history;
 mod record;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use codec::Corrupted;
 pub(crate) use history::{History, Next, Retries, records};
 pub(crate) use record::{Call, FORMAT, Outcome, Record, Role, Started, Trapped};
+pub(crate) use standing::Standing;
 
 use crate::id::Digest;
 use crate::store::Execution;
@@ -38,6 +40,7 @@ impl Journal {
     pub(crate) fn starting(execution: &Execution) -> Self {
         let mut journal = Self::new(History::default());
         journal.append(&Record::Started(Started {
+            format: FORMAT,
             at_ms: execution.created_ms,
             component: &execution.component.0,
             policy: &execution.policy.0,

@@ -5,8 +5,8 @@ use super::codec::{self, Fields, Malformed};
 use crate::guest_error::{ErrorCode, GuestError};
 use std::borrow::Cow;
 
-/// The version that this build writes and reads.
-pub(crate) const FORMAT: u64 = 1;
+/// The version that this build writes. It reads the earlier ones, which have fewer types of records.
+pub(crate) const FORMAT: u64 = 2;
 
 /// One record, borrowed from the journal that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,23 @@ pub(crate) enum Record<'a> {
         reason: Cow<'a, str>,
     },
     Trapped(Trapped<'a>),
+    /// Another component goes on with the execution.
+    TakenOver {
+        at_ms: u64,
+        component: &'a [u8; 32],
+    },
+    /// Why the execution halts, or fails in its place.
+    Halted {
+        at_ms: u64,
+        /// The class of the failure, as a store keeps it.
+        kind: Cow<'a, str>,
+        message: Cow<'a, str>,
+    },
+    /// What the execution has used so far.
+    Used {
+        at_ms: u64,
+        cpu_us: u64,
+    },
 }
 
 /// The guest trapped after a checkpoint, and goes on there; what it did in between is not repeated.
@@ -62,6 +79,8 @@ pub(crate) struct Trapped<'a> {
 /// What an execution starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Started<'a> {
+    /// The version of what follows; what is written has this build's.
+    pub(crate) format: u64,
     pub(crate) at_ms: u64,
     pub(crate) component: &'a [u8; 32],
     pub(crate) policy: &'a [u8; 32],
@@ -122,6 +141,9 @@ const DELIVERED: u8 = 5;
 const RETURNED: u8 = 6;
 const RETRIED: u8 = 7;
 const TRAPPED: u8 = 8;
+const TAKEN_OVER: u8 = 9;
+const HALTED: u8 = 10;
+const USED: u8 = 11;
 
 impl<'a> Record<'a> {
     /// Appends the record as one frame.
@@ -166,6 +188,21 @@ impl<'a> Record<'a> {
                 codec::put_bytes(out, reason.as_bytes());
             }
             Record::Trapped(trapped) => trapped.put(out),
+            Record::TakenOver { at_ms, component } => {
+                out.push(TAKEN_OVER);
+                codec::put_varint(out, *at_ms);
+                out.extend_from_slice(*component);
+            }
+            Record::Halted { at_ms, kind, message } => {
+                out.push(HALTED);
+                codec::put_varint(out, *at_ms);
+                codec::put_bytes(out, kind.as_bytes());
+                codec::put_bytes(out, message.as_bytes());
+            }
+            Record::Used { at_ms, cpu_us } => {
+                out.push(USED);
+                [at_ms, cpu_us].into_iter().for_each(|field| codec::put_varint(out, *field));
+            }
         }
     }
 
@@ -205,7 +242,14 @@ impl<'a> Record<'a> {
                 reason: Cow::Borrowed(fields.text()?),
             },
             TRAPPED => Record::Trapped(Trapped::get(&mut fields)?),
-            _ => return Err(Malformed("a record type from 1 to 8")),
+            TAKEN_OVER => Record::TakenOver { at_ms: fields.varint()?, component: fields.array()? },
+            HALTED => Record::Halted {
+                at_ms: fields.varint()?,
+                kind: Cow::Borrowed(fields.text()?),
+                message: Cow::Borrowed(fields.text()?),
+            },
+            USED => Record::Used { at_ms: fields.varint()?, cpu_us: fields.varint()? },
+            _ => return Err(Malformed("a record type from 1 to 11")),
         };
         fields.end()?;
         Ok(record)
@@ -216,9 +260,9 @@ impl<'a> Record<'a> {
         body.first() == Some(&CALLED)
     }
 
-    /// Whether a body says what became of a `called` step, which is no act of the guest; without decoding it.
+    /// Whether a body is no act of the guest: it says what became of a `called` step, or of the execution; without decoding it.
     pub(super) fn is_aside(body: &[u8]) -> bool {
-        matches!(body.first(), Some(&(SETTLED | RETRIED)))
+        matches!(body.first(), Some(&(SETTLED | RETRIED | TAKEN_OVER | HALTED | USED)))
     }
 
     /// Whether a body says that the guest goes on at a checkpoint; without decoding it.
@@ -252,7 +296,7 @@ impl<'a> Trapped<'a> {
 impl<'a> Started<'a> {
     fn put(&self, out: &mut Vec<u8>) {
         out.push(STARTED);
-        codec::put_varint(out, FORMAT);
+        codec::put_varint(out, self.format);
         codec::put_varint(out, self.at_ms);
         for bytes in [self.component, self.policy, self.seed, self.args] {
             out.extend_from_slice(bytes);
@@ -261,10 +305,12 @@ impl<'a> Started<'a> {
     }
 
     fn get(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
-        if fields.varint()? != FORMAT {
-            return Err(Malformed("journal format 1, the only one that this build reads"));
+        let format = fields.varint()?;
+        if !(1..=FORMAT).contains(&format) {
+            return Err(Malformed("journal format 1 or 2, the only ones that this build reads"));
         }
         Ok(Self {
+            format,
             at_ms: fields.varint()?,
             component: fields.array()?,
             policy: fields.array()?,

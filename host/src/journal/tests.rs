@@ -13,8 +13,15 @@ fn trapped() -> Trapped<'static> {
 }
 
 fn written() -> Vec<Record<'static>> {
-    let started =
-        Started { at_ms: 1, component: &[1; 32], policy: &[2; 32], seed: &[3; 32], args: &[4; 32], function: "count" };
+    let started = Started {
+        format: FORMAT,
+        at_ms: 1,
+        component: &[1; 32],
+        policy: &[2; 32],
+        seed: &[3; 32],
+        args: &[4; 32],
+        function: "count",
+    };
     let denied = Err(GuestError::new(ErrorCode::Denied, "files read \"/x\""));
     vec![
         Record::Started(started),
@@ -25,6 +32,9 @@ fn written() -> Vec<Record<'static>> {
         Record::Settled { number: 2, at_ms: u64::MAX, outcome: Ok(Cow::Borrowed(b"null")) },
         Record::Delivered { at_ms: 9, numbers: vec![2, 300] },
         Record::Trapped(trapped()),
+        Record::TakenOver { at_ms: 9, component: &[5; 32] },
+        Record::Halted { at_ms: 9, kind: "\"trap\"".into(), message: "unreachable".into() },
+        Record::Used { at_ms: 10, cpu_us: 1_000_000 },
         Record::Returned { at_ms: 10, outcome: Ok(Cow::Borrowed(b"{}")) },
     ]
 }
@@ -49,11 +59,15 @@ fn the_cursor_shows_what_the_guest_did_and_skips_settlements() {
     let mut history = History::load(encoded()).unwrap();
     let mut seen = 0;
     while let Some((record, next)) = history.peek().unwrap() {
-        assert!(!matches!(record, Record::Settled { .. }));
+        let aside = matches!(
+            record,
+            Record::Settled { .. } | Record::TakenOver { .. } | Record::Halted { .. } | Record::Used { .. }
+        );
+        assert!(!aside, "{record:?}");
         seen += 1;
         history.advance(next);
     }
-    assert_eq!(seen, written().len() - 1);
+    assert_eq!(seen, written().len() - 4);
     let (at_ms, outcome) = history.settlement(2).unwrap().unwrap();
     assert_eq!((at_ms, outcome.unwrap().as_ref()), (u64::MAX, b"null".as_slice()));
     assert_eq!(history.settlement(300).unwrap(), None);

@@ -37,6 +37,12 @@ pub trait Backend: Send + Sync + 'static {
     /// The journal of an execution and the number of segments that hold it: what `Change::Append` appended, in order.
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error>;
 
+    /// The same with its seal.
+    fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error>;
+
+    /// A secret of these tables, always the same; none if these are opened for reading and it cannot be read.
+    fn secret(&self) -> Option<[u8; 32]>;
+
     /// The next part of a journal, whole segments of about a MiB, and where the part after it begins. An empty part is the end for now.
     fn journal_part(&self, key: ExecutionKey, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {
         let (mut journal, segment) = self.journal(key)?;
@@ -102,6 +108,17 @@ pub trait Backend: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExecutionKey(pub u32);
 
+/// A journal and what binds it to its execution, as of one moment; the default is that of an execution without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedJournal {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// How many segments hold it.
+    pub segments: u32,
+    /// What the last [`Change::Seal`] said; none in one that was written before journals were sealed.
+    pub seal: Option<[u8; 32]>,
+}
+
 /// A place between two segments of a journal; the default is its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalPlace {
@@ -149,6 +166,8 @@ pub enum Change {
     Progress(ExecutionKey, Box<Progress>),
     /// Another component takes over an execution.
     Component(ExecutionKey, Digest),
+    /// What binds a journal, as far as it goes, to its execution.
+    Seal(ExecutionKey, [u8; 32]),
     /// Content-addressed bytes; putting the same again changes nothing.
     Blob(Digest, Blob),
 }

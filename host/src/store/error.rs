@@ -1,7 +1,7 @@
 //! What can go wrong with a store, and the one translation from SQLite's errors.
 
 use super::{ExecutionKey, NewExecution};
-use crate::id::Digest;
+use crate::id::{Digest, ExecutionId};
 use rusqlite::ErrorCode;
 use std::path::PathBuf;
 
@@ -57,6 +57,15 @@ pub enum Error {
     /// Another host has taken the execution, or may.
     #[error("the execution was taken away from this host; whoever has it goes on with it")]
     Lost,
+    /// A journal that was not written for its execution.
+    #[error(
+        "the journal of {id} is not the one that this store wrote for it: records are missing, changed or of another execution, or its \
+         function, arguments or policy are others; nothing of it is run. Restore the whole folder, with its journal.key, or cancel {id}"
+    )]
+    Foreign {
+        /// The execution.
+        id: ExecutionId,
+    },
     /// The store was opened for reading only.
     #[error("the store {dir} was opened for reading only, and something was to be written")]
     ReadOnly {

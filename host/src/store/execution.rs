@@ -1,6 +1,6 @@
 //! An execution as it is stored, and how it stands.
 
-use super::ExecutionKey;
+use super::{ExecutionKey, Invocation};
 use crate::guest_error::GuestError;
 use crate::id::{Digest, ExecutionId};
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,12 @@ pub enum FailureKind {
 }
 
 impl Execution {
+    /// What it runs.
+    pub(crate) fn invocation(&self) -> Invocation {
+        let Self { function, args, component, policy, .. } = self;
+        Invocation { function: function.clone(), args: args.clone(), component: *component, policy: *policy }
+    }
+
     /// Whether nobody runs it, and nobody will by himself.
     pub(crate) fn stands_still_or_ended(&self) -> bool {
         self.state == State::Halted || self.state.is_final() && self.state != State::Completed

@@ -22,11 +22,12 @@ mod memory;
 pub mod operation;
 mod query;
 pub mod record;
+pub(crate) mod seal;
 pub(crate) mod seam;
 #[cfg(test)]
 mod tests;
 
-pub use backend::{Applied, Backend, Change, ExecutionKey, JournalPlace, NewExecution};
+pub use backend::{Applied, Backend, Change, ExecutionKey, JournalPlace, NewExecution, SealedJournal};
 pub use blob::Blob;
 pub use error::Error;
 pub use execution::{Execution, Failure, FailureKind, Lineage, Progress, State};

@@ -6,6 +6,7 @@
 
 use super::operation::{NewPromise, Operation};
 use super::record::{Promise, PromiseState, Task, Value};
+use super::seal::Tail;
 use super::{Applied, Blob, Error, Execution, Lineage, Progress};
 use crate::id::{Digest, ExecutionId};
 use crate::output::Output;
@@ -42,7 +43,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     async fn take_up(&self, taking: TakeUp) -> Result<Taken, Error>;
 
     /// The ledger of an execution that has ended, for its guest to clean up.
-    fn reopen(&self, execution: &Execution, segments: u32) -> Arc<dyn Ledger>;
+    fn reopen(&self, execution: &Execution, tail: Tail) -> Arc<dyn Ledger>;
 
     /// Halts an execution that nobody holds. The cause is durable before it halts.
     ///
@@ -56,11 +57,17 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The store failed.
     async fn keep(&self, blobs: Vec<(Digest, Blob)>) -> Result<(), Error>;
 
-    /// Moves an execution that nobody holds to another component.
+    /// Moves an execution that nobody holds to another component; the records say so.
     ///
     /// # Errors
     /// The store failed.
-    async fn exchange(&self, execution: &Execution, digest: Digest, component: Blob) -> Result<(), Error>;
+    async fn exchange(
+        &self,
+        execution: &Execution,
+        digest: Digest,
+        component: Blob,
+        records: Vec<u8>,
+    ) -> Result<(), Error>;
 
     /// Begins to tell what happens, and lets time pass. If it `takes_over`, what an earlier host has left is offered again. Returns what
     /// is offered already.
@@ -72,8 +79,11 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// One execution by its id.
     async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error>;
 
-    /// The journal of an execution, and the number of segments that hold it.
-    async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, u32), Error>;
+    /// The journal of an execution, and where it goes on.
+    ///
+    /// # Errors
+    /// It is not the one that was written for that execution, or the store failed.
+    async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error>;
 
     /// A promise as it is stored, and its task. A deadline that has passed shows once an operation has applied it.
     async fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error>;
@@ -126,8 +136,8 @@ pub(crate) struct Birth {
 pub(crate) struct TakeUp {
     /// As it was read, before its journal.
     pub(crate) execution: Execution,
-    /// How many segments its journal had.
-    pub(crate) segments: u32,
+    /// Where its journal went on, if it has one.
+    pub(crate) tail: Option<Tail>,
     /// For one that nobody has claimed before.
     pub(crate) birth: Option<Birth>,
     /// Promises that it needs to know of.

@@ -8,7 +8,7 @@ use crate::bridge::{Bridge, Fault, Json, Step};
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{Access, Call, FileOperation};
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 use std::sync::Arc;
 
 impl files::Host for Ctx {

@@ -20,7 +20,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::Role;
 use crate::policy;
 use crate::policy::url::Target;
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 use fetch::Fetch;
 use std::sync::Arc;
 use stored::Stored;

@@ -16,7 +16,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::journal::Role;
 use crate::policy::url::{self, Target};
 use crate::policy::{self, quoted};
-use crate::worker::Ctx;
+use crate::turns::Ctx;
 use effects::{Connect, Open, Receive};
 use std::sync::Arc;
 use stored::Stored;

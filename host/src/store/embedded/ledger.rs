@@ -5,11 +5,11 @@ use super::commit::{Committer, Submission};
 use crate::clock::Clock;
 use crate::store::operation::{Operation, Reply, Settlement};
 use crate::store::record::TaskState;
+use crate::store::seal::Tail;
 use crate::store::seam::{Asked, Entry, Leave, Ledger, Left, Lost, Ticket};
 use crate::store::{Applied, Backend, Change, ExecutionKey};
 use async_trait::async_trait;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) struct EmbeddedLedger {
     pub(super) backend: Arc<dyn Backend>,
@@ -17,8 +17,7 @@ pub(super) struct EmbeddedLedger {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) claim: Arc<Claim>,
     pub(super) key: ExecutionKey,
-    /// The number of the next segment.
-    pub(super) segment: AtomicU32,
+    pub(super) tail: Mutex<Tail>,
 }
 
 impl EmbeddedLedger {
@@ -28,8 +27,10 @@ impl EmbeddedLedger {
         let key = self.key;
         let mut changes: Vec<Change> = blobs.into_iter().map(|(digest, blob)| Change::Blob(digest, blob)).collect();
         if !records.is_empty() {
-            let segment = self.segment.fetch_add(1, Ordering::Relaxed);
-            changes.push(Change::Append { key, segment, bytes: records });
+            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+            let (segment, seal) = (tail.segment, tail.seal.append(&records));
+            tail.segment += 1;
+            changes.extend([Change::Append { key, segment, bytes: records }, Change::Seal(key, seal)]);
         }
         changes.extend(component.map(|digest| Change::Component(key, digest)));
         changes.extend(progress.map(|progress| Change::Progress(key, progress)));

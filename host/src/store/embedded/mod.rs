@@ -14,8 +14,9 @@ pub(super) use ledger::holds;
 use super::operation::{Operation, Reply};
 use super::record::{NEVER, TaskState};
 use super::record::{Promise, Task};
+use super::seal::{self, Seal, Tail};
 use super::seam::{Birth, Claimed, Ledger, Listener, NewRun, Store, TakeUp, Taken};
-use super::{Applied, Backend, Blob, Change, Error, Execution, ExecutionKey, Lineage, NewExecution};
+use super::{Applied, Backend, Blob, Change, Error, Execution, ExecutionKey, Invocation, Lineage, NewExecution};
 use crate::clock::Clock;
 use crate::id::{Digest, ExecutionId};
 use crate::output::Sink;
@@ -26,7 +27,6 @@ use commit::{Committer, Submission};
 use ledger::EmbeddedLedger;
 use std::collections::HashSet;
 use std::io;
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use time::Alarm;
 
@@ -70,11 +70,30 @@ impl Embedded {
         self.clock.now_ms()
     }
 
-    fn claimed(&self, id: String, version: u64, key: ExecutionKey, segments: u32) -> Arc<EmbeddedLedger> {
+    fn claimed(&self, id: String, version: u64, key: ExecutionKey, tail: Tail) -> Arc<EmbeddedLedger> {
         let claim = Claim::new(id, version);
         let (backend, committer) = (Arc::clone(&self.backend), Arc::clone(&self.committer));
         let clock = Arc::clone(&self.clock);
-        Arc::new(EmbeddedLedger { backend, committer, clock, claim, key, segment: AtomicU32::new(segments) })
+        Arc::new(EmbeddedLedger { backend, committer, clock, claim, key, tail: Mutex::new(tail) })
+    }
+
+    /// What is kept of an execution from its first claim on, and where its journal goes on.
+    fn born(
+        &self,
+        key: ExecutionKey,
+        birth: Birth,
+        invocation: Option<Invocation>,
+    ) -> Result<(Vec<Change>, Tail), Error> {
+        let Birth { id, component, policy, seed, records, progress } = birth;
+        // As it will be read.
+        let invocation = invocation.ok_or_else(|| Error::Foreign { id: id.clone() })?;
+        let mut seal = Seal::new(&self.backend.secret().unwrap_or_default(), &id, &invocation);
+        let sealed = Change::Seal(key, seal.append(&records));
+        let create = Change::Create(Box::new(NewExecution { key, id, component, policy, seed }));
+        // In one write with the record of the start, so that no execution is ever without it.
+        let append = Change::Append { key, segment: 0, bytes: records };
+        let progress = progress.map(|progress| Change::Progress(key, Box::new(progress)));
+        Ok(([create, append, sealed].into_iter().chain(progress).collect(), Tail { segment: 1, seal }))
     }
 
     /// Blobs that are to be written, but for those that are known to be there. The lock is held until they are handed over: nobody may
@@ -101,8 +120,9 @@ impl Store for Embedded {
     async fn create(&self, new: NewRun) -> Result<Taken, Error> {
         let NewRun { promise, birth, blobs } = new;
         let (id, key) = (promise.id.clone(), self.backend.fresh_key());
+        let (then, tail) = self.born(key, birth, Invocation::of_parts(&promise.param, &promise.tags))?;
         let operation = Box::new(Operation::TaskCreate { pid: PID.to_owned(), ttl: NEVER, promise });
-        let created = Change::Operation { now_ms: self.now_ms(), operation, then: born(key, birth) };
+        let created = Change::Operation { now_ms: self.now_ms(), operation, then };
         let (ticket, asked) = {
             let (mut changes, _kept) = self.missing(blobs);
             changes.push(created);
@@ -112,7 +132,7 @@ impl Store for Embedded {
         match asked.last().await?.answer {
             Ok(Reply::Claimed { task, .. }) if task.state == TaskState::Acquired => {
                 let (version, promises) = (task.version, Vec::new());
-                let ledger = self.claimed(id, version, key, 1);
+                let ledger = self.claimed(id, version, key, tail);
                 Ok(Taken::Claimed(Claimed { ledger, version, promises }))
             }
             Ok(_) | Err(_) => Ok(Taken::Elsewhere),
@@ -124,8 +144,9 @@ impl Store for Embedded {
         if self.backend.promise(&promise.id)?.is_some() {
             return Ok(false);
         }
+        let invocation = Invocation::of_parts(&promise.param, &promise.tags);
+        let (then, _) = self.born(self.backend.fresh_key(), birth, invocation)?;
         let operation = Box::new(Operation::PromiseCreate(promise));
-        let then = born(self.backend.fresh_key(), birth);
         let mut changes: Vec<Change> = blobs.into_iter().map(|(digest, blob)| Change::Blob(digest, blob)).collect();
         changes.push(Change::Operation { now_ms: self.now_ms(), operation, then });
         self.committer.write_now(changes).await?;
@@ -133,7 +154,7 @@ impl Store for Embedded {
     }
 
     async fn take_up(&self, taking: TakeUp) -> Result<Taken, Error> {
-        let TakeUp { execution, segments, birth, looks_at } = taking;
+        let TakeUp { execution, tail, birth, looks_at } = taking;
         let id = execution.id.to_string();
         let Some((_, Some(task))) = self.backend.promise(&id)? else { return Ok(Taken::Elsewhere) };
         let (now_ms, version) = (self.now_ms(), task.version);
@@ -154,13 +175,16 @@ impl Store for Embedded {
         let freed = changes.len();
         let look = |number| Operation::PromiseGet { id: execution.id.promise(number).to_string() };
         changes.extend(looks_at.iter().map(|number| Change::operation(now_ms, look(*number))));
-        let (key, segments, then) = match (execution.key, birth) {
-            (Some(key), _) => (key, segments, vec![Change::Progress(key, Box::new(execution.progress.clone()))]),
-            (None, Some(birth)) => {
-                let key = self.backend.fresh_key();
-                (key, 1, born(key, birth))
+        let (key, tail, then) = match (execution.key, tail, birth) {
+            (Some(key), Some(tail), _) => {
+                (key, tail, vec![Change::Progress(key, Box::new(execution.progress.clone()))])
             }
-            (None, None) => return Ok(Taken::Elsewhere),
+            (None, _, Some(birth)) => {
+                let key = self.backend.fresh_key();
+                let (then, tail) = self.born(key, birth, Some(execution.invocation()))?;
+                (key, tail, then)
+            }
+            _ => return Ok(Taken::Elsewhere),
         };
         let acquire = Operation::TaskAcquire { id: id.clone(), version, pid: PID.to_owned(), ttl: NEVER };
         changes.push(Change::Operation { now_ms, operation: Box::new(acquire), then });
@@ -175,13 +199,13 @@ impl Store for Embedded {
             Ok(_) | Err(_) => None,
         });
         let promises = promises.collect();
-        let ledger = self.claimed(id, task.version, key, segments);
+        let ledger = self.claimed(id, task.version, key, tail);
         Ok(Taken::Claimed(Claimed { ledger, version: task.version, promises }))
     }
 
-    fn reopen(&self, execution: &Execution, segments: u32) -> Arc<dyn Ledger> {
+    fn reopen(&self, execution: &Execution, tail: Tail) -> Arc<dyn Ledger> {
         let key = execution.key.unwrap_or(ExecutionKey(0));
-        self.claimed(execution.id.to_string(), execution.attempts, key, segments)
+        self.claimed(execution.id.to_string(), execution.attempts, key, tail)
     }
 
     async fn halt(&self, halting: TakeUp) -> Result<(), Error> {
@@ -191,7 +215,7 @@ impl Store for Embedded {
             (Some(key), _) => (key, Vec::new()),
             (None, Some(birth)) => {
                 let key = self.backend.fresh_key();
-                (key, born(key, birth))
+                (key, self.born(key, birth, Some(execution.invocation()))?.0)
             }
             (None, None) => return Ok(()),
         };
@@ -208,9 +232,19 @@ impl Store for Embedded {
         Ok(())
     }
 
-    async fn exchange(&self, execution: &Execution, digest: Digest, component: Blob) -> Result<(), Error> {
+    async fn exchange(
+        &self,
+        execution: &Execution,
+        digest: Digest,
+        component: Blob,
+        records: Vec<u8>,
+    ) -> Result<(), Error> {
         let Some(key) = execution.key else { return Ok(()) };
-        self.committer.write_now(vec![Change::Blob(digest, component), Change::Component(key, digest)]).await?;
+        let (_, Tail { segment, mut seal }) = seal::journal(&*self.backend, execution)?;
+        let sealed = Change::Seal(key, seal.append(&records));
+        let appended = Change::Append { key, segment, bytes: records };
+        let changes = vec![Change::Blob(digest, component), appended, sealed, Change::Component(key, digest)];
+        self.committer.write_now(changes).await?;
         Ok(())
     }
 
@@ -243,8 +277,8 @@ impl Store for Embedded {
         self.backend.execution(id)
     }
 
-    async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, u32), Error> {
-        execution.key.map_or(Ok((Vec::new(), 0)), |key| self.backend.journal(key))
+    async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error> {
+        seal::journal(&*self.backend, execution)
     }
 
     async fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
@@ -261,7 +295,8 @@ impl Store for Embedded {
 
     async fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
         let blob = self.backend.blob(digest)?;
-        if blob.is_some() {
+        if let Some(bytes) = &blob {
+            check(*digest, bytes)?;
             note_kept(&mut self.kept(), *digest);
         }
         Ok(blob)
@@ -277,7 +312,11 @@ impl Store for Embedded {
         }
         let (backend, digest) = (Arc::clone(&self.backend), *digest);
         let gone = || io::Error::other("it is not in the store any more");
-        Ok(Some(Blob::elsewhere(0, move || backend.blob(&digest).map_err(io::Error::other)?.ok_or_else(gone))))
+        Ok(Some(Blob::elsewhere(0, move || {
+            let bytes = backend.blob(&digest).map_err(io::Error::other)?.ok_or_else(gone)?;
+            check(digest, &bytes).map_err(io::Error::other)?;
+            Ok(bytes)
+        })))
     }
 
     fn stop(&self) {
@@ -286,14 +325,14 @@ impl Store for Embedded {
     }
 }
 
-/// What is kept of an execution from its first claim on.
-fn born(key: ExecutionKey, birth: Birth) -> Vec<Change> {
-    let Birth { id, component, policy, seed, records, progress } = birth;
-    let create = Change::Create(Box::new(NewExecution { key, id, component, policy, seed }));
-    // In one write with the record of the start, so that no execution is ever without it.
-    let append = Change::Append { key, segment: 0, bytes: records };
-    let progress = progress.map(|progress| Change::Progress(key, Box::new(progress)));
-    [create, append].into_iter().chain(progress).collect()
+/// Whether bytes are those that were kept under their digest.
+fn check(digest: Digest, bytes: &[u8]) -> Result<(), Error> {
+    let found = Digest::of(bytes);
+    if found == digest {
+        return Ok(());
+    }
+    let what = "a component or policy".to_owned();
+    Err(Error::Corrupted { what, expected: digest.to_string(), found: found.to_string() })
 }
 
 /// Notes that the backend holds a blob; false when that is known. One that is forgotten is only looked for again.

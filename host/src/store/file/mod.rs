@@ -2,7 +2,7 @@
 //!
 //! Reading order: `mod.rs` (opening, and which connection serves what), `lock.rs` (one host at a time), `schema.rs` (the
 //! tables, the format version and the settings that durability rests on), `write.rs` (one commit), `tables.rs` (the machine of
-//! promises on SQLite), `read.rs` (what is read beside the commits), `rows.rs` (from rows to records).
+//! promises on SQLite), `read.rs` (what is read beside the commits), `rows.rs` (from rows to records), `secret.rs` (the key of its journals).
 //!
 //! A host has two connections: commits go through one, reads through the other, and the write-ahead log lets neither
 //! wait for the other. A process that only reads has the second alone and no lock.
@@ -11,6 +11,7 @@ mod lock;
 mod read;
 mod rows;
 mod schema;
+mod secret;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use super::operation::Dialect;
 use super::record::{Promise, Schedule, Task};
 use super::{
     Applied, Backend, Change, Error, Execution, ExecutionKey, JournalPlace, Lineage, Part, PendingPromise, Query,
+    SealedJournal,
 };
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
@@ -36,6 +38,8 @@ pub struct FileStore {
     dir: PathBuf,
     dialect: Dialect,
     keys: AtomicU32,
+    /// What binds journals to this store.
+    secret: Option<[u8; 32]>,
     reader: Mutex<Reader>,
     /// Nothing in a store that was opened for reading.
     writer: Option<Mutex<Writer>>,
@@ -62,8 +66,9 @@ impl FileStore {
         let writer = Writer::new(schema::open_for_writing(dir)?, dialect);
         let reader = Reader::new(schema::open_for_reading(dir)?)?;
         let keys = AtomicU32::new(reader.last_key()?);
+        let (secret, dir) = (Some(secret::of(dir)?), dir.to_owned());
         let (reader, writer) = (Mutex::new(reader), Some(Mutex::new(writer)));
-        Ok(Self { dir: dir.to_owned(), dialect, keys, reader, writer, _lock: Some(lock) })
+        Ok(Self { dir, dialect, keys, secret, reader, writer, _lock: Some(lock) })
     }
 
     /// Opens the store in `dir` for reading, also while a host has it; creates nothing, and every commit fails.
@@ -72,7 +77,8 @@ impl FileStore {
         let reader = Reader::new(schema::open_for_reading(dir)?)?;
         let keys = AtomicU32::new(reader.last_key()?);
         let (dir, dialect, reader) = (dir.to_owned(), Dialect::default(), Mutex::new(reader));
-        Ok(Self { dir, dialect, keys, reader, writer: None, _lock: None })
+        let secret = secret::found(&dir);
+        Ok(Self { dir, dialect, keys, secret, reader, writer: None, _lock: None })
     }
 
     /// A reader holds nothing that a panic could leave half done.
@@ -112,6 +118,14 @@ impl Backend for FileStore {
 
     fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
         self.reader().journal(key)
+    }
+
+    fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error> {
+        self.reader().sealed_journal(key)
+    }
+
+    fn secret(&self) -> Option<[u8; 32]> {
+        self.secret
     }
 
     fn journal_part(&self, key: ExecutionKey, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {

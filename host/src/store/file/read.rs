@@ -10,7 +10,7 @@ use crate::store::machine::Row;
 use crate::store::record::{PromiseState, Schedule, TaskState};
 use crate::store::{
     Error, Execution, ExecutionKey, Failure, JournalPlace, Kinship, Lineage, Order, Part, PendingPromise, Place,
-    Progress, Query,
+    Progress, Query, SealedJournal,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, params};
@@ -53,6 +53,7 @@ pub(super) const NEWEST_PLACES: &str = places!("DESC");
 /// What is kept of an error is why an execution has halted.
 pub(super) const HALTED_BELOW: &str =
     executions!("", "p.id >= ?1 || '.' AND p.id < ?1 || '/' AND e.error IS NOT NULL ORDER BY p.id LIMIT 100");
+const SEAL: &str = "SELECT seal FROM executions WHERE key = ?1";
 const JOURNAL: &str = "SELECT id, bytes FROM segments WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 const PROMISE: &str = concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.id = ?1");
 pub(super) const PROMISES: &str =
@@ -98,6 +99,8 @@ pub(super) struct Reader {
     connection: Connection,
     /// Whether tasks are found by how they stand. A store that no host has opened since there is that index lacks it.
     indexed: bool,
+    /// Whether its journals may be sealed. Those of a store that no host has opened since there are seals are not.
+    is_sealed: bool,
 }
 
 /// A part of a journal ends with the segment that reaches this size.
@@ -106,7 +109,8 @@ const PART_BYTES: usize = 1 << 20;
 impl Reader {
     pub(super) fn new(connection: Connection) -> Result<Self, Error> {
         let indexed = schema::has_index(&connection, schema::TASKS)?;
-        Ok(Self { connection, indexed })
+        let is_sealed = schema::has_seals(&connection)?;
+        Ok(Self { connection, indexed, is_sealed })
     }
 
     /// The greatest key in use, or 0.
@@ -206,6 +210,17 @@ impl Reader {
 
     pub(super) fn promise(&self, id: &str) -> Result<Option<Row>, Error> {
         Ok(self.collect("promises", PROMISE, [id], rows::promise)?.pop())
+    }
+
+    pub(super) fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error> {
+        // What a host that goes on commits meanwhile is in neither.
+        let moment = self.connection.unchecked_transaction()?;
+        let (bytes, segments) = self.journal(key)?;
+        let seal = match self.is_sealed {
+            true => moment.prepare_cached(SEAL)?.query_row([key.0], |row| row.get(0)).optional()?.flatten(),
+            false => None,
+        };
+        Ok(SealedJournal { bytes, segments, seal })
     }
 
     pub(super) fn holds(&self, id: &str, version: u64) -> Result<bool, Error> {

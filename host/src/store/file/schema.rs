@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 
 /// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning counts it up.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
+/// Stores of this one become those of this build when a host opens them: their journals are not sealed yet.
+const UNSEALED: u32 = 2;
 /// "EVST" in `PRAGMA application_id` marks an Everstep store.
 const APPLICATION: u32 = 0x4556_5354;
 const FILE: &str = "store.db";
@@ -59,7 +61,8 @@ const TABLES: &str = "
     CREATE INDEX firings ON schedules (next_run_at) WHERE next_run_at < 9223372036854775807;
     CREATE TABLE executions (
         key INTEGER PRIMARY KEY, component BLOB NOT NULL, policy BLOB NOT NULL, seed BLOB NOT NULL,
-        steps INTEGER NOT NULL, cpu_us INTEGER NOT NULL, updated_ms INTEGER NOT NULL, error TEXT
+        steps INTEGER NOT NULL, cpu_us INTEGER NOT NULL, updated_ms INTEGER NOT NULL, error TEXT,
+        seal BLOB
     ) STRICT;
     CREATE TABLE segments (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
     CREATE TABLE blobs (digest BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT;
@@ -86,6 +89,10 @@ pub(super) fn open_for_writing(dir: &Path) -> Result<Connection, Error> {
         create_tables(&connection)?;
     }
     check_format(&connection, dir)?;
+    if pragma(&connection, "user_version")? == UNSEALED {
+        let sealed = format!("ALTER TABLE executions ADD COLUMN seal BLOB; PRAGMA user_version = {FORMAT};");
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {sealed} COMMIT;"))?;
+    }
     if !has_index(&connection, TASKS)? {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {LATER_INDEXES} COMMIT;"))?;
     }
@@ -218,6 +225,11 @@ pub(super) fn has_index(connection: &Connection, name: &str) -> rusqlite::Result
     connection.query_row(sql, [name], |row| row.get(0))
 }
 
+/// Whether the format is one with sealed journals.
+pub(super) fn has_seals(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(pragma(connection, "user_version")? != UNSEALED)
+}
+
 fn create_tables(connection: &Connection) -> Result<(), Error> {
     let marks = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};");
     connection.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
@@ -230,7 +242,7 @@ fn check_format(connection: &Connection, dir: &Path) -> Result<(), Error> {
         return Err(refuse(dir, format!("its {FILE} was not written by everstep")));
     }
     let found = pragma(connection, "user_version")?;
-    if found != FORMAT {
+    if found != FORMAT && found != UNSEALED {
         return Err(Error::Version { dir: dir.to_owned(), expected: FORMAT, found });
     }
     Ok(())

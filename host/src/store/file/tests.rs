@@ -158,13 +158,36 @@ fn a_file_that_is_no_store_is_left_alone() {
 #[test]
 fn another_format_is_refused() {
     let dir = closed_store();
-    for version in [1, 9] {
+    for version in [1, 4, 9] {
         tamper(&dir, &format!("PRAGMA user_version = {version}"));
         for outcome in [FileStore::open(dir.path()), FileStore::read(dir.path())] {
-            let refused = matches!(outcome, Err(Error::Version { expected: 2, found, .. }) if found == version);
+            let refused = matches!(outcome, Err(Error::Version { expected: 3, found, .. }) if found == version);
             assert!(refused, "{outcome:?}");
         }
     }
+}
+
+#[test]
+fn a_store_from_before_seals_is_read_and_becomes_one_with_them() {
+    let dir = closed_store();
+    std::fs::remove_file(dir.path().join("journal.key")).unwrap();
+    tamper(&dir, "ALTER TABLE executions DROP COLUMN seal; PRAGMA user_version = 2");
+    let reader = FileStore::read(dir.path()).unwrap();
+    let before = reader.journal(ExecutionKey(1)).unwrap();
+    let unsealed = SealedJournal { bytes: before.0, segments: 3, seal: None };
+    assert_eq!(reader.sealed_journal(ExecutionKey(1)).unwrap(), unsealed);
+    assert_eq!(reader.secret(), None);
+
+    let host = FileStore::open(dir.path()).unwrap();
+    assert_eq!(host.sealed_journal(ExecutionKey(1)).unwrap(), unsealed);
+    host.commit(&[append(3), Change::Seal(ExecutionKey(1), [7; 32])]).unwrap();
+    let secret = host.secret();
+    drop(host);
+    let host = FileStore::open(dir.path()).unwrap();
+    assert_eq!(host.sealed_journal(ExecutionKey(1)).unwrap().seal, Some([7; 32]));
+    assert!(secret.is_some() && host.secret() == secret && FileStore::read(dir.path()).unwrap().secret() == secret);
+    // A reader of before has found all of it.
+    assert_eq!(reader.journal(ExecutionKey(1)).unwrap().1, 4);
 }
 
 /// What stores of this format had before tasks were found by how they stand.

@@ -21,6 +21,7 @@ const APPEND_NEXT: &str = "INSERT OR FAIL INTO segments (id, bytes) SELECT ?1, ?
     WHERE EXISTS (SELECT 1 FROM segments WHERE id = ?1 - 1)";
 const PROGRESS: &str = "UPDATE executions SET steps = ?2, cpu_us = ?3, updated_ms = ?4, error = ?5 WHERE key = ?1";
 const COMPONENT: &str = "UPDATE executions SET component = ?2 WHERE key = ?1";
+const SEAL: &str = "UPDATE executions SET seal = ?2 WHERE key = ?1";
 const BLOB: &str = "INSERT INTO blobs (digest, bytes) VALUES (?1, ?2)";
 
 /// The connection that commits, until the first failure.
@@ -90,6 +91,7 @@ impl Writer {
             Change::Append { key, segment, bytes } => self.append(*key, *segment, bytes),
             Change::Progress(key, progress) => self.progress(*key, progress),
             Change::Component(key, digest) => self.fit(COMPONENT, params![key.0, digest.0], || Error::unknown(*key)),
+            Change::Seal(key, seal) => self.fit(SEAL, params![key.0, seal], || Error::unknown(*key)),
             Change::Blob(digest, blob) => self.keep(*digest, blob),
         }
     }

@@ -36,6 +36,7 @@ pub(super) struct Entry {
     progress: Progress,
     pub(super) journal: Vec<u8>,
     pub(super) segments: u32,
+    pub(super) seal: Option<[u8; 32]>,
 }
 
 /// What was there before.
@@ -49,6 +50,7 @@ pub(super) enum Undo {
     Append(ExecutionKey, usize),
     Progress(ExecutionKey, Box<Progress>),
     Component(ExecutionKey, Digest),
+    Seal(ExecutionKey, Option<[u8; 32]>),
     Blob(Digest),
 }
 
@@ -84,6 +86,10 @@ impl Maps {
                 let held = std::mem::replace(&mut self.entry(*key)?.execution.component, *digest);
                 self.undo.push(Undo::Component(*key, held));
             }
+            Change::Seal(key, seal) => {
+                let held = self.entry(*key)?.seal.replace(*seal);
+                self.undo.push(Undo::Seal(*key, held));
+            }
             Change::Blob(digest, blob) => {
                 if !self.blobs.contains_key(digest) {
                     self.blobs.insert(*digest, blob.clone());
@@ -104,7 +110,7 @@ impl Maps {
         }
         self.keys.insert(id.clone(), key);
         let (progress, journal) = (Progress::default(), Vec::new());
-        self.executions.insert(key, Entry { execution: execution.clone(), progress, journal, segments: 0 });
+        self.executions.insert(key, Entry { execution: execution.clone(), progress, journal, segments: 0, seal: None });
         self.undo.push(Undo::Create(key));
         Ok(())
     }
@@ -181,6 +187,7 @@ impl Maps {
                 }),
                 Undo::Progress(key, before) => self.restore(key, |entry| entry.progress = *before),
                 Undo::Component(key, before) => self.restore(key, |entry| entry.execution.component = before),
+                Undo::Seal(key, before) => self.restore(key, |entry| entry.seal = before),
                 Undo::Blob(digest) => drop(self.blobs.remove(&digest)),
             }
         }
