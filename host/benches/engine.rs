@@ -399,18 +399,44 @@ fn print_rss(dir: &Path) -> Outcome<()> {
 /// A store that keeps nothing: what is left is the cost without a journal.
 mod nothing {
     use everstep::id::{Digest, ExecutionId};
-    use everstep::store::record::{Promise, Schedule, Task};
+    use everstep::store::operation::{NewPromise, Operation, Reply};
+    use everstep::store::record::{Lease, Promise, PromiseState, Schedule, Task, TaskState, Value};
     use everstep::store::{
         Applied, Backend, Change, Error, Execution, ExecutionKey, Lineage, PendingPromise, SealedJournal,
     };
 
     pub(super) struct Nothing;
 
+    /// What each operation of a change comes to.
+    fn answers(change: &Change) -> Vec<Applied> {
+        let done = |reply| Applied { answer: Ok(reply), events: Vec::new() };
+        match change {
+            Change::Operation { operation, .. } => vec![done(match &**operation {
+                Operation::TaskCreate { pid, ttl, promise } => claimed(pid, *ttl, promise),
+                _ => Reply::Done,
+            })],
+            Change::Fenced { changes, .. } => {
+                [done(Reply::Done)].into_iter().chain(changes.iter().flat_map(answers)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn claimed(pid: &str, ttl: u64, new: &NewPromise) -> Reply {
+        let NewPromise { id, timeout_at, param, tags } = new.clone();
+        let lease = Some(Lease { pid: pid.to_owned(), ttl, expires_at: ttl });
+        let task = Task { id: id.clone(), state: TaskState::Acquired, version: 1, resumes: 0, lease };
+        let (state, value) = (PromiseState::Pending, Value::default());
+        let promise = Promise { id, state, param, value, tags, timeout_at, created_at: 1, settled_at: None };
+        Reply::Claimed { task, promise, preload: Vec::new() }
+    }
+
     impl Backend for Nothing {
         fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
-            let operation = |change: &Change| matches!(change, Change::Operation { .. });
-            let done = Applied { answer: Ok(everstep::store::operation::Reply::Done), events: Vec::new() };
-            Ok(changes.iter().filter(|change| operation(change)).map(|_| done.clone()).collect())
+            Ok(changes.iter().flat_map(answers).collect())
+        }
+        fn holds(&self, _: &str, _: u64) -> Result<bool, Error> {
+            Ok(true)
         }
         fn fresh_key(&self) -> ExecutionKey {
             ExecutionKey(1)

@@ -59,9 +59,9 @@ fn a_journal_that_was_not_written_for_its_execution_is_quarantined() {
     for (what, sql) in [
         (
             "its last segment is missing",
-            "DELETE FROM segments WHERE id = (SELECT max(id) FROM segments WHERE id >> 32 = 1)",
+            "DELETE FROM segments WHERE id = (SELECT max(id) FROM segments WHERE id < (2 << 32) - 1)",
         ),
-        ("all but its start is missing", "DELETE FROM segments WHERE id >> 32 = 1 AND id > 1 << 32"),
+        ("all but its start is missing", "DELETE FROM segments WHERE id > 1 << 32 AND id < (2 << 32) - 1"),
         (
             "a segment of another",
             "UPDATE segments SET bytes = (SELECT bytes FROM segments WHERE id = (2 << 32) + 1) WHERE id = (1 << 32) + 1",

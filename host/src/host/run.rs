@@ -272,7 +272,15 @@ impl Everstep {
         };
         let store = &self.inner.store;
         match store.promise(run.id.as_str()).await? {
-            None => Box::pin(self.create(hold, run)).await?,
+            None => {
+                let again = run.clone();
+                if !Box::pin(self.create(hold, run)).await? {
+                    // Another host was faster: there is one now.
+                    let found = store.promise(again.id.as_str()).await?;
+                    found.ok_or_else(|| Error::IdTaken(again.id.clone()))?;
+                    return Box::pin(self.begin(again)).await;
+                }
+            }
             Some(_) => {
                 let execution = store.execution(&run.id).await?.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
                 self.take_up_calls(&run.id, run.patience).await?;
@@ -295,7 +303,8 @@ impl Everstep {
         if given == pinned { Ok(()) } else { Err(Error::PolicyChanged { id: run.id.clone(), pinned, given }) }
     }
 
-    async fn create(&self, hold: Hold, run: Run) -> Result<(), Error> {
+    /// Creates an execution and begins to run it. False if there is one of its id by now.
+    async fn create(&self, hold: Hold, run: Run) -> Result<bool, Error> {
         let inner = &self.inner;
         if run.id.parent().is_some() {
             return Err(Error::IdTaken(run.id));
@@ -325,13 +334,12 @@ impl Everstep {
         let policy = grants.policy.canonical().into_bytes().into();
         let blobs = vec![(execution.component, run.component.content), (grants.digest, policy)];
         let Taken::Claimed(claimed) = inner.store.create(NewRun { promise, birth, blobs }).await? else {
-            drop(hold);
-            return self.look_again(&execution.id, run.patience).await;
+            return Ok(false);
         };
         let (component, patience, seat) = (loaded, run.patience, None);
         let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
         self.activate(activation);
-        Ok(())
+        Ok(true)
     }
 
     /// Takes up what is stored of an execution, unless it has ended.

@@ -33,7 +33,7 @@ impl Everstep {
                 live.note_taken_back(&id, last);
                 return self.go_on(hold, id, patience);
             }
-            Ok(Concluded::Lost) => return self.let_go(hold, id, patience),
+            Ok(Concluded::Lost) => return self.goes_elsewhere(hold, id, patience),
             Ok(Concluded::Over(report)) => Ok(report),
             Err(error) => Err(Arc::new(error)),
         };
@@ -78,7 +78,7 @@ impl Everstep {
     }
 
     /// Somebody has taken an execution from this host: whoever waits for it here goes on waiting, and it is taken up again if it is offered.
-    fn let_go(self, hold: Hold, id: ExecutionId, patience: Patience) {
+    fn goes_elsewhere(self, hold: Hold, id: ExecutionId, patience: Patience) {
         tracing::warn!(%id, "the execution was taken away from this host");
         let busy = self.inner.live.busy(&id);
         drop(hold);

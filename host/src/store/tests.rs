@@ -662,3 +662,70 @@ fn only_the_file_store_survives_the_process() {
     assert!(FileStore::open(Path::new(dir.path())).unwrap().survives_the_process());
     assert!(!MemoryStore::new().survives_the_process());
 }
+
+#[test]
+fn what_is_fenced_happens_only_while_the_task_is_held_in_that_version() {
+    each_store(|stores| {
+        let key = ExecutionKey(1);
+        stores().commit(&[take_up(key, "a")]).unwrap();
+        let append = |segment| Change::Append { key, segment, bytes: vec![7] };
+        let fenced = |version, segment| {
+            let id = format!("a.{segment}");
+            let promise = NewPromise { id, timeout_at: NEVER, param: Value::default(), tags: BTreeMap::new() };
+            let changes = vec![append(segment), Change::operation(2, Operation::PromiseCreate(promise))];
+            Change::Fenced { id: "a".to_owned(), version, changes }
+        };
+        let settled = |answers: &[Applied]| answers.iter().map(|one| one.answer.is_ok()).collect::<Vec<_>>();
+        // Each counts as two operations, and a refused one stands in nobody's way.
+        let applied = stores().commit(&[fenced(1, 0), fenced(2, 1), fenced(1, 1)]).unwrap();
+        assert_eq!(settled(&applied), [true, true, false, false, true, true]);
+        let refused = applied[3].answer.as_ref().unwrap_err();
+        assert_eq!((refused.status, applied[3].events.len()), (Status::Conflict, 0));
+        assert_eq!(stores().journal(key).unwrap(), (vec![7, 7], 2));
+        assert!(
+            stores().holds("a", 1).unwrap() && !stores().holds("a", 2).unwrap() && !stores().holds("b", 1).unwrap()
+        );
+
+        // Given back, taken again, and taken by another: each time the version of before is over.
+        let release = |version| Operation::TaskRelease { id: "a".to_owned(), version };
+        let acquire = |version| Operation::TaskAcquire { id: "a".to_owned(), version, pid: "b".to_owned(), ttl: 9 };
+        for (operation, version, holds) in [
+            (release(1), 1, false),
+            (acquire(1), 1, false),
+            (Operation::TaskHalt { id: "a".to_owned() }, 2, false),
+            (Operation::TaskContinue { id: "a".to_owned() }, 2, false),
+            (acquire(2), 3, true),
+        ] {
+            stores().operate(3, operation.clone()).unwrap().answer.unwrap();
+            assert_eq!(stores().holds("a", version).unwrap(), holds, "{operation:?}");
+            let applied = stores().commit(&[fenced(version, 2)]).unwrap();
+            assert_eq!(settled(&applied), [holds, holds], "{operation:?}");
+        }
+        // What has ended while it was held cannot be taken by anybody.
+        stores().operate(4, settle("a", PromiseState::Resolved)).unwrap().answer.unwrap();
+        assert!(stores().holds("a", 3).unwrap());
+        assert_eq!(settled(&stores().commit(&[fenced(3, 3)]).unwrap()), [true, true]);
+    });
+}
+
+#[test]
+fn a_seal_is_read_with_the_journal_that_it_is_of() {
+    each_store(|stores| {
+        let key = ExecutionKey(1);
+        assert_eq!(stores().sealed_journal(key).unwrap(), SealedJournal::default());
+        stores().commit(&[take_up(key, "a"), Change::Append { key, segment: 0, bytes: vec![1] }]).unwrap();
+        let unsealed = SealedJournal { bytes: vec![1], segments: 1, seal: None };
+        assert_eq!(stores().sealed_journal(key).unwrap(), unsealed);
+        stores().commit(&[Change::Append { key, segment: 1, bytes: vec![2] }, Change::Seal(key, [9; 32])]).unwrap();
+        let sealed = SealedJournal { bytes: vec![1, 2], segments: 2, seal: Some([9; 32]) };
+        assert_eq!(stores().sealed_journal(key).unwrap(), sealed);
+        // One that is refused leaves it as it was.
+        let misfit = [Change::Seal(key, [8; 32]), Change::Append { key, segment: 7, bytes: vec![3] }];
+        assert!(matches!(stores().commit(&misfit), Err(Error::Refused { .. })));
+        assert!(matches!(stores().commit(&[Change::Seal(ExecutionKey(5), [8; 32])]), Err(Error::Refused { .. })));
+        assert_eq!(stores().sealed_journal(key).unwrap(), sealed);
+        let secret = stores().secret();
+        assert!(secret.is_some());
+        assert_eq!(stores().secret(), secret);
+    });
+}

@@ -129,7 +129,11 @@ impl Store for Embedded {
             self.committer.ask(Submission { changes, ..Submission::default() })
         };
         self.committer.durable(ticket).await?;
-        match asked.last().await?.answer {
+        let created = asked.last().await.inspect_err(|_| {
+            // Nothing of it was written, its blobs neither.
+            self.kept().clear();
+        });
+        match created?.answer {
             Ok(Reply::Claimed { task, .. }) if task.state == TaskState::Acquired => {
                 let (version, promises) = (task.version, Vec::new());
                 let ledger = self.claimed(id, version, key, tail);

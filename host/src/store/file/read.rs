@@ -3,7 +3,7 @@
 use super::rows::{self, promise_columns, schedule_columns};
 use super::schema;
 use super::tables;
-use super::write::segment_id;
+use super::write::{seal_id, segment_id};
 use crate::id::{Digest, ExecutionId};
 use crate::store::invocation::{self, Beside};
 use crate::store::machine::Row;
@@ -53,7 +53,7 @@ pub(super) const NEWEST_PLACES: &str = places!("DESC");
 /// What is kept of an error is why an execution has halted.
 pub(super) const HALTED_BELOW: &str =
     executions!("", "p.id >= ?1 || '.' AND p.id < ?1 || '/' AND e.error IS NOT NULL ORDER BY p.id LIMIT 100");
-const SEAL: &str = "SELECT seal FROM executions WHERE key = ?1";
+const SEAL: &str = "SELECT bytes FROM segments WHERE id = ?1";
 const JOURNAL: &str = "SELECT id, bytes FROM segments WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 const PROMISE: &str = concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.id = ?1");
 pub(super) const PROMISES: &str =
@@ -99,8 +99,6 @@ pub(super) struct Reader {
     connection: Connection,
     /// Whether tasks are found by how they stand. A store that no host has opened since there is that index lacks it.
     indexed: bool,
-    /// Whether its journals may be sealed. Those of a store that no host has opened since there are seals are not.
-    is_sealed: bool,
 }
 
 /// A part of a journal ends with the segment that reaches this size.
@@ -109,8 +107,7 @@ const PART_BYTES: usize = 1 << 20;
 impl Reader {
     pub(super) fn new(connection: Connection) -> Result<Self, Error> {
         let indexed = schema::has_index(&connection, schema::TASKS)?;
-        let is_sealed = schema::has_seals(&connection)?;
-        Ok(Self { connection, indexed, is_sealed })
+        Ok(Self { connection, indexed })
     }
 
     /// The greatest key in use, or 0.
@@ -190,7 +187,7 @@ impl Reader {
         enough: usize,
     ) -> Result<(Vec<u8>, JournalPlace), Error> {
         let mut statement = self.connection.prepare_cached(JOURNAL)?;
-        let mut rows = statement.query(params![segment_id(key, at.segment), segment_id(key, u32::MAX)])?;
+        let mut rows = statement.query(params![segment_id(key, at.segment), seal_id(key) - 1])?;
         let mut part = Vec::new();
         while let Some(row) = rows.next()? {
             let found = row.get::<_, i64>(0)? - segment_id(key, 0);
@@ -216,10 +213,7 @@ impl Reader {
         // What a host that goes on commits meanwhile is in neither.
         let moment = self.connection.unchecked_transaction()?;
         let (bytes, segments) = self.journal(key)?;
-        let seal = match self.is_sealed {
-            true => moment.prepare_cached(SEAL)?.query_row([key.0], |row| row.get(0)).optional()?.flatten(),
-            false => None,
-        };
+        let seal = moment.prepare_cached(SEAL)?.query_row([seal_id(key)], |row| row.get(0)).optional()?;
         Ok(SealedJournal { bytes, segments, seal })
     }
 

@@ -30,7 +30,7 @@ const LOG_LIMIT_BYTES: u64 = 16 << 20;
 
 /// One row is a promise and, if it is `targeted`, its task; `key` leads to what is kept of an execution beside it. `targeted`, `asked` and `branch` say of its tags what the indexes need.
 /// 9223372036854775807 is `record::NEVER`: what is never due is in no index. `segments.id` is `key << 32 | segment`, so that a journal
-/// lies together, in order, and an append touches one page.
+/// lies together, in order, and an append touches one page; behind all segments of a journal, on that same page, lies its seal.
 const TABLES: &str = "
     CREATE TABLE promises (
         id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL, task TEXT, version INTEGER, resumes INTEGER,
@@ -61,8 +61,7 @@ const TABLES: &str = "
     CREATE INDEX firings ON schedules (next_run_at) WHERE next_run_at < 9223372036854775807;
     CREATE TABLE executions (
         key INTEGER PRIMARY KEY, component BLOB NOT NULL, policy BLOB NOT NULL, seed BLOB NOT NULL,
-        steps INTEGER NOT NULL, cpu_us INTEGER NOT NULL, updated_ms INTEGER NOT NULL, error TEXT,
-        seal BLOB
+        steps INTEGER NOT NULL, cpu_us INTEGER NOT NULL, updated_ms INTEGER NOT NULL, error TEXT
     ) STRICT;
     CREATE TABLE segments (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
     CREATE TABLE blobs (digest BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT;
@@ -90,8 +89,7 @@ pub(super) fn open_for_writing(dir: &Path) -> Result<Connection, Error> {
     }
     check_format(&connection, dir)?;
     if pragma(&connection, "user_version")? == UNSEALED {
-        let sealed = format!("ALTER TABLE executions ADD COLUMN seal BLOB; PRAGMA user_version = {FORMAT};");
-        connection.execute_batch(&format!("BEGIN IMMEDIATE; {sealed} COMMIT;"))?;
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; COMMIT;"))?;
     }
     if !has_index(&connection, TASKS)? {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {LATER_INDEXES} COMMIT;"))?;
@@ -223,11 +221,6 @@ fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
 pub(super) fn has_index(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1)";
     connection.query_row(sql, [name], |row| row.get(0))
-}
-
-/// Whether the format is one with sealed journals.
-pub(super) fn has_seals(connection: &Connection) -> rusqlite::Result<bool> {
-    Ok(pragma(connection, "user_version")? != UNSEALED)
 }
 
 fn create_tables(connection: &Connection) -> Result<(), Error> {

@@ -21,7 +21,9 @@ const APPEND_NEXT: &str = "INSERT OR FAIL INTO segments (id, bytes) SELECT ?1, ?
     WHERE EXISTS (SELECT 1 FROM segments WHERE id = ?1 - 1)";
 const PROGRESS: &str = "UPDATE executions SET steps = ?2, cpu_us = ?3, updated_ms = ?4, error = ?5 WHERE key = ?1";
 const COMPONENT: &str = "UPDATE executions SET component = ?2 WHERE key = ?1";
-const SEAL: &str = "UPDATE executions SET seal = ?2 WHERE key = ?1";
+const SEAL: &str =
+    "INSERT INTO segments (id, bytes) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM executions WHERE key = ?3)
+    ON CONFLICT DO UPDATE SET bytes = excluded.bytes";
 const BLOB: &str = "INSERT INTO blobs (digest, bytes) VALUES (?1, ?2)";
 
 /// The connection that commits, until the first failure.
@@ -91,7 +93,7 @@ impl Writer {
             Change::Append { key, segment, bytes } => self.append(*key, *segment, bytes),
             Change::Progress(key, progress) => self.progress(*key, progress),
             Change::Component(key, digest) => self.fit(COMPONENT, params![key.0, digest.0], || Error::unknown(*key)),
-            Change::Seal(key, seal) => self.fit(SEAL, params![key.0, seal], || Error::unknown(*key)),
+            Change::Seal(key, seal) => self.fit(SEAL, params![seal_id(*key), seal, key.0], || Error::unknown(*key)),
             Change::Blob(digest, blob) => self.keep(*digest, blob),
         }
     }
@@ -152,6 +154,11 @@ impl Writer {
 
 fn is_constraint(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+}
+
+/// The row of the seal of a journal, behind those of its segments, of which there are fewer.
+pub(super) fn seal_id(key: ExecutionKey) -> i64 {
+    segment_id(key, u32::MAX)
 }
 
 /// The row of a segment; the rows of one journal are neighbours, in order.
