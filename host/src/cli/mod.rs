@@ -179,7 +179,9 @@ fn start_log() {
     let filter = tracing_subscriber::EnvFilter::builder().with_env_var("EVERSTEP_LOG");
     let filter = filter.with_default_directive(tracing::level_filters::LevelFilter::WARN.into()).from_env_lossy();
     let coloured = std::io::stderr().is_terminal() && takes_colours(var_os("NO_COLOR"), var_os("TERM"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(log).init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(log);
+    // A line that cannot be written is lost; telling that in its place would panic.
+    lines.log_internal_errors(false).init();
 }
 
 /// Whether a terminal may be sent colours: see <https://no-color.org>.
