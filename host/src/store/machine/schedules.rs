@@ -11,6 +11,10 @@ use std::ops::ControlFlow;
 
 /// How late a firing may come that is not missed, in milliseconds.
 const LATE_MS: u64 = 60_000;
+/// The longest id that a firing may make, in bytes: a template may name the id of its schedule many times.
+const LONGEST_ID: usize = 64 << 10;
+/// What a time needs, in bytes.
+const TIMESTAMP: usize = 20;
 
 impl<T: Tables> Machine<'_, T> {
     pub(super) fn create_schedule(&mut self, new: &NewSchedule) -> Step<Reply> {
@@ -18,6 +22,14 @@ impl<T: Tables> Machine<'_, T> {
         ids::check_id("promise", &new.promise_id)?;
         let target = new.promise_tags.get(tag::TARGET);
         target.map_or(Ok(()), |target| ids::check_address(target))?;
+        let times = |name: &str, length: usize| new.promise_id.matches(name).count().saturating_mul(length);
+        let longest = times("{{.id}}", new.id.len()).saturating_add(times("{{.timestamp}}", TIMESTAMP));
+        if longest.saturating_add(new.promise_id.len()) > LONGEST_ID {
+            return refuse(
+                Status::Invalid,
+                format!("the promises of a schedule have ids of at most {LONGEST_ID} bytes"),
+            );
+        }
         if self.dialect != Dialect::A && target.is_none() {
             return refuse(Status::Invalid, format!("the tags of a schedule's promises have {}", tag::TARGET));
         }
