@@ -1,11 +1,12 @@
 //! Random operations on the memory store, the file store and a small model of the protocol: every answer, every event and the whole
 //! state after each commit are the same, in every dialect, with the file store closed, or killed, in between.
 //!
-//! `model` is what ought to happen, `steps` what is done, `coverage` what must have come up in a run. A failure names its seed and the
+//! `model` is what ought to happen, `steps` what is done, `coverage` what must have come up in a run, `serve` the same over HTTP. A failure names its seed and the
 //! shortest steps that fail; `EVERSTEP_SEEDS=7..8` repeats one, and `EVERSTEP_SEEDS=0..100000` looks further than usual.
 
 mod coverage;
 mod model;
+mod serve;
 mod steps;
 
 use coverage::Coverage;
@@ -20,6 +21,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -38,6 +40,20 @@ const VICTIM: &str = "EVERSTEP_ORACLE_VICTIM";
 #[test]
 fn every_store_does_what_the_model_does() {
     let _turn = faults::exclusive();
+    let coverage = each_seed(|seed| {
+        compare(seed, |steps| {
+            let mut bench = Bench::new(dialect(seed));
+            steps.iter().enumerate().try_for_each(|(number, step)| bench.take(number, step))?;
+            Ok(bench.coverage)
+        })
+    });
+    if let Some(coverage) = coverage {
+        coverage.assert_complete(&[]);
+    }
+}
+
+/// Runs the seeds on two threads, and returns what came up in all of them if they are as many as usual.
+fn each_seed(run: impl Fn(u64) -> Coverage + Sync) -> Option<Coverage> {
     let seeds = seeds();
     let whole = seeds.end - seeds.start >= 1_000;
     let (next, coverage) = (AtomicU64::new(seeds.start), Mutex::new(Coverage::default()));
@@ -46,7 +62,7 @@ fn every_store_does_what_the_model_does() {
             scope.spawn(|| {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds.end) {
                     // A failure ends the other thread as well.
-                    let seen = std::panic::catch_unwind(|| compare(seed));
+                    let seen = std::panic::catch_unwind(AssertUnwindSafe(|| run(seed)));
                     match seen {
                         Ok(seen) => coverage.lock().unwrap().merge(&seen),
                         Err(failure) => {
@@ -58,9 +74,7 @@ fn every_store_does_what_the_model_does() {
             });
         }
     });
-    if whole {
-        coverage.into_inner().unwrap().assert_complete();
-    }
+    whole.then(|| coverage.into_inner().unwrap())
 }
 
 fn seeds() -> Range<u64> {
@@ -74,14 +88,12 @@ fn dialect(seed: u64) -> Dialect {
 }
 
 /// Runs the steps of a seed, and the shortest that fail if they do.
-fn compare(seed: u64) -> Coverage {
+fn compare(seed: u64, run: impl Fn(&[Step]) -> Result<Coverage, TestCaseError>) -> Coverage {
     let shrink = Config { max_shrink_iters: 1_000_000, max_shrink_time: 20_000, ..Config::default() };
     let config = Config { cases: 1, failure_persistence: None, ..shrink };
     let coverage = Mutex::new(Coverage::default());
     let outcome = TestRunner::new_with_rng(config, rng(seed)).run(&steps::steps(1..=STEPS), |steps| {
-        let mut bench = Bench::new(dialect(seed));
-        steps.iter().enumerate().try_for_each(|(number, step)| bench.take(number, step))?;
-        *coverage.lock().unwrap() = bench.coverage;
+        *coverage.lock().unwrap() = run(&steps)?;
         Ok(())
     });
     match outcome {

@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server on a free port, which ends with the test.
-struct Server {
-    child: Child,
-    address: String,
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) address: String,
 }
 
 impl Drop for Server {
@@ -26,7 +26,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(dir: &Path, args: &[&str]) -> Self {
+    pub(crate) fn start(dir: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(beside("everstep"));
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(args).current_dir(dir).env_remove("EVERSTEP_LOG");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -36,14 +36,20 @@ impl Server {
         Self { child, address }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 
+    pub(crate) fn client(&self) -> Client {
+        let stream = self.connect();
+        stream.set_nodelay(true).unwrap();
+        Client(BufReader::new(stream))
+    }
+
     /// The status and the body of what comes back.
-    fn http(&self, head: &str, body: &[u8]) -> (u16, String) {
+    pub(crate) fn http(&self, head: &str, body: &[u8]) -> (u16, String) {
         let mut stream = self.connect();
         let length = body.len();
         write!(stream, "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n").unwrap();
@@ -57,7 +63,7 @@ impl Server {
     }
 
     /// The status of the answer to a request as it is on the wire, which may go on for ever.
-    fn status(&self, request: &str) -> u16 {
+    pub(crate) fn status(&self, request: &str) -> u16 {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
         let mut status = [0; 12];
@@ -79,18 +85,18 @@ impl Server {
     }
 
     #[track_caller]
-    fn done(&self, kind: &str, data: &Value) -> Value {
+    pub(crate) fn done(&self, kind: &str, data: &Value) -> Value {
         let (status, data) = self.ask(kind, data);
         assert_eq!(status, 200, "{kind}: {data}");
         data
     }
 
-    fn create(&self, id: &str, tags: &Value) -> Value {
+    pub(crate) fn create(&self, id: &str, tags: &Value) -> Value {
         let data = json!({ "id": id, "timeoutAt": now() + 3_600_000, "tags": tags });
         self.done("promise.create", &data)["promise"].take()
     }
 
-    fn worker(&self, group: &str, id: &str) -> Worker {
+    pub(crate) fn worker(&self, group: &str, id: &str) -> Worker {
         let mut stream = self.connect();
         write!(stream, "GET /poll/{group}/{id} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
         let mut lines = BufReader::new(stream);
@@ -103,14 +109,43 @@ impl Server {
     }
 }
 
+/// A connection that is kept.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+impl Client {
+    pub(crate) fn post(&mut self, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let request = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        self.0.get_mut().write_all(request.as_bytes()).unwrap();
+        self.answer()
+    }
+
+    /// The next answer of those that were asked for.
+    pub(crate) fn answer(&mut self) -> (u16, Value) {
+        let (mut line, mut status, mut length) = (String::new(), 0, 0);
+        while line != "\r\n" {
+            line.clear();
+            assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the connection has ended");
+            if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
+                status = rest[..3].parse().unwrap();
+            } else if let Some(rest) = line.strip_prefix("content-length: ") {
+                length = rest.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+}
+
 /// A stream of messages.
-struct Worker {
+pub(crate) struct Worker {
     lines: BufReader<TcpStream>,
 }
 
 impl Worker {
     /// The next message.
-    fn message(&mut self) -> Value {
+    pub(crate) fn message(&mut self) -> Value {
         loop {
             let mut line = String::new();
             assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "the stream has ended");
@@ -131,7 +166,7 @@ impl Worker {
 }
 
 #[allow(clippy::disallowed_methods, reason = "deadlines are times of the clock on the wall")]
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
 }
 

@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// A file with the bearer token that every request has to show [default: none is asked for, on this machine only]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// For tests: the time is what `resonate:debug_time` says in the head of a request, and passes when `debug.tick` says so
+    #[arg(long)]
+    debug: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -36,12 +39,15 @@ Examples:
   everstep serve --listen 0.0.0.0:8001 --token-file token --store /var/lib/everstep";
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { listen, store: StoreArg { store: place }, dialect, token_file } = args;
+    let Args { listen, store: StoreArg { store: place }, dialect, token_file, debug } = args;
     let token = token_file.as_deref().map(token).transpose()?;
     if token.is_none() && !listen.ip().is_loopback() {
         return Err(Failure::usage(format!(
             "{listen} is not of this machine alone, and whoever reaches it may do everything; use --token-file, or 127.0.0.1"
         )));
+    }
+    if debug && place != Place::Memory {
+        return Err(Failure::usage("times that tests make up are for a store that ends with them; use --store memory"));
     }
     let opened = |error: everstep::store::Error| Failure::from(everstep::Error::from(error));
     let store: Arc<dyn Backend> = match &place {
@@ -51,7 +57,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     block_on(async move {
         let mut signals = Signals::start(false)?;
         let unable = |error: anyhow::Error| Failure::usage(format!("cannot serve on {listen}: {error:#}"));
-        let server = Server::start(listen, store, Options { manner: dialect, token }).await.map_err(unable)?;
+        let server = Server::start(listen, store, Options { manner: dialect, token, debug }).await.map_err(unable)?;
         let address = server.address().map_err(Failure::io("cannot tell the address"))?;
         complain(&format!("serving {} on http://{address}", name(&place)));
         let failed = |error: String| Failure { kind: "store".into(), message: error, exit: Exit::Usage };

@@ -3,7 +3,7 @@
 use super::Manner;
 use super::outbox::{Connection, Outbox};
 use super::wire::{Rejection, Request, Response};
-use super::writer::Writer;
+use super::writer::{Time, Writer};
 use bytes::Bytes;
 use everstep::store::Backend;
 use everstep::store::operation::Operation;
@@ -42,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) manner: Manner,
     /// What clients have to show; none: nothing.
     pub(crate) token: Option<String>,
+    /// Whether time is what requests say it is.
+    pub(crate) debug: bool,
 }
 
 /// A server that listens.
@@ -71,7 +73,8 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let outbox = Arc::new(Outbox::new(url, &*store)?);
-        let writer = Writer::start(store, Arc::clone(&outbox))?;
+        let time = if options.debug { Time::Named(0) } else { Time::System };
+        let writer = Writer::start(store, Arc::clone(&outbox), time)?;
         let desk = Arc::new(Desk { options, writer, outbox, answered: Mutex::default() });
         Ok(Self { listener, desk })
     }
@@ -205,20 +208,20 @@ impl Desk {
             Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "the body is not whole\n"),
             Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body did not come\n"),
         };
-        let request = Request::read(&body);
+        let request = Request::read(&body, self.options.debug);
         let response = self.respond(shown, request).await;
         json(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), response.body)
     }
 
     async fn respond(&self, shown: Option<String>, request: Request) -> Response {
-        let Request { envelope, auth, operation } = request;
+        let Request { envelope, auth, named_ms, operation } = request;
         let known = operation.is_ok();
         let response = if !self.admits(auth.or(shown)) {
             envelope.reject(&Rejection { status: 401, reason: "a bearer token is needed".to_owned() })
         } else {
             match operation.and_then(reachable) {
                 Err(rejection) => envelope.reject(&rejection),
-                Ok(operation) => match self.writer.operate(operation).await {
+                Ok(operation) => match self.writer.operate(operation, named_ms).await {
                     Some(answer) => envelope.answer(answer, self.options.manner == Manner::Permissive),
                     None => envelope.reject(&Rejection { status: 500, reason: "the store has failed".to_owned() }),
                 },

@@ -9,8 +9,8 @@ use everstep::store::operation::{
     Answer, FenceAction, NewPromise, NewSchedule, Operation, Page, Refusal, Reply, Settlement,
 };
 use everstep::store::record::{NEVER, Promise, PromiseState, Schedule, Task, TaskState, Value};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ const VERSION: &str = "2026-04-01";
 const CREATE: &str = "promise.create";
 const SETTLE: &str = "promise.settle";
 const CALLBACK: &str = "promise.register_callback";
+/// Lets time pass, on a server that takes it from its requests.
+const TICK: &str = "debug.tick";
 /// The header of a value whose data is kept as it came.
 const AS_IS: &str = "everstep:as-is";
 
@@ -28,6 +30,8 @@ pub(super) struct Request {
     pub(super) envelope: Echo,
     /// A bearer token that came in the envelope.
     pub(super) auth: Option<String>,
+    /// What time it is, for a server that takes it from its requests.
+    pub(super) named_ms: Option<u64>,
     /// The operation, or why there is none.
     pub(super) operation: Result<Operation, Rejection>,
 }
@@ -58,7 +62,7 @@ pub(super) struct Response {
 #[derive(Deserialize)]
 struct Envelope {
     kind: String,
-    head: Head,
+    head: Object<Head>,
     #[serde(default)]
     data: Json,
 }
@@ -69,22 +73,31 @@ struct Head {
     corr_id: String,
     version: String,
     auth: Option<String>,
+    #[serde(rename = "resonate:debug_time")]
+    debug_time: Option<Json>,
 }
 
 impl Request {
-    pub(super) fn read(body: &[u8]) -> Self {
-        match serde_json::from_slice::<Envelope>(body) {
-            Ok(Envelope { kind, head: Head { corr_id, version, auth }, data }) => {
-                let operation = if version == VERSION {
-                    operation(&kind, data)
-                } else {
+    /// `debug`: with what is for tests alone.
+    pub(super) fn read(body: &[u8], debug: bool) -> Self {
+        match serde_json::from_slice::<Object<Envelope>>(body) {
+            Ok(Object(Envelope { kind, head: Object(Head { corr_id, version, auth, debug_time }), data })) => {
+                let asked = if version != VERSION {
                     Err(bad(format!("the protocol version is {VERSION}, not {version:?}")))
+                } else if debug {
+                    timed(&kind, debug_time, data)
+                } else {
+                    operation(&kind, data).map(|operation| (operation, None))
+                };
+                let (operation, named_ms) = match asked {
+                    Ok((operation, named_ms)) => (Ok(operation), named_ms),
+                    Err(rejection) => (Err(rejection), None),
                 };
                 let action = match &operation {
                     Ok(Operation::TaskFence { action: FenceAction::Settle(_), .. }) => SETTLE,
                     _ => CREATE,
                 };
-                Self { envelope: Echo { kind, corr_id, action }, auth, operation }
+                Self { envelope: Echo { kind, corr_id, action }, auth, named_ms, operation }
             }
             Err(error) => {
                 // As much of it as can be repeated.
@@ -94,7 +107,8 @@ impl Request {
                 let envelope =
                     Echo { kind: text("/kind", "unknown"), corr_id: text("/head/corrId", "0"), action: CREATE };
                 let auth = raw.pointer("/head/auth").and_then(Json::as_str).map(str::to_owned);
-                Self { envelope, auth, operation: Err(bad(format!("the request has no envelope: {error}"))) }
+                let operation = Err(bad(format!("the request has no envelope: {error}")));
+                Self { envelope, auth, named_ms: None, operation }
             }
         }
     }
@@ -182,6 +196,21 @@ pub(super) fn unblock(promise: &Promise) -> String {
     json!({ "kind": "unblock", "head": {}, "data": { "promise": written(promise) } }).to_string()
 }
 
+/// What is an object on the wire, where the reader that is derived takes a list of its fields as well.
+struct Object<T>(T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let fields = serde_json::Map::deserialize(reader)?;
+        T::deserialize(Json::Object(fields)).map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[derive(Deserialize)]
+struct Tick {
+    time: u64,
+}
+
 #[derive(Deserialize)]
 struct Id {
     id: String,
@@ -199,7 +228,7 @@ struct Create {
     id: String,
     timeout_at: u64,
     #[serde(default)]
-    param: Option<WireValue>,
+    param: Option<Object<WireValue>>,
     #[serde(default)]
     tags: Option<BTreeMap<String, String>>,
 }
@@ -209,7 +238,7 @@ struct Settle {
     id: String,
     state: Chosen,
     #[serde(default)]
-    value: Option<WireValue>,
+    value: Option<Object<WireValue>>,
 }
 
 /// The states that a client may choose.
@@ -244,7 +273,7 @@ struct Action {
 struct TaskCreate {
     pid: String,
     ttl: u64,
-    action: Action,
+    action: Object<Action>,
 }
 
 #[derive(Deserialize)]
@@ -259,20 +288,20 @@ struct Acquire {
 struct WithAction {
     id: String,
     version: u64,
-    action: Action,
+    action: Object<Action>,
 }
 
 #[derive(Deserialize)]
 struct Suspend {
     id: String,
     version: u64,
-    actions: Vec<Action>,
+    actions: Vec<Object<Action>>,
 }
 
 #[derive(Deserialize)]
 struct Heartbeat {
     pid: String,
-    tasks: Vec<Held>,
+    tasks: Vec<Object<Held>>,
 }
 
 #[derive(Deserialize)]
@@ -291,7 +320,7 @@ struct ScheduleCreate {
     promise_id: String,
     promise_timeout: u64,
     #[serde(default)]
-    promise_param: Option<WireValue>,
+    promise_param: Option<Object<WireValue>>,
     #[serde(default)]
     promise_tags: Option<BTreeMap<String, String>>,
 }
@@ -302,6 +331,16 @@ struct WireValue {
     headers: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<String>,
+}
+
+/// An operation and the time that its request names.
+fn timed(kind: &str, named: Option<Json>, data: Json) -> Result<(Operation, Option<u64>), Rejection> {
+    if kind == TICK {
+        let Tick { time } = read(data)?;
+        return Ok((Operation::Sweep, Some(time)));
+    }
+    let named_ms = named.map(|time| time.as_u64().ok_or_else(|| bad("a time is a number of milliseconds")));
+    Ok((operation(kind, data)?, named_ms.transpose()?))
 }
 
 fn operation(kind: &str, data: Json) -> Result<Operation, Rejection> {
@@ -325,7 +364,7 @@ fn operation(kind: &str, data: Json) -> Result<Operation, Rejection> {
             Operation::RegisterListener { awaited, address }
         }
         "task.create" => {
-            let TaskCreate { pid, ttl, action } = read(data)?;
+            let TaskCreate { pid, ttl, action: Object(action) } = read(data)?;
             Operation::TaskCreate { pid, ttl, promise: create(action.of(CREATE)?)? }
         }
         "task.acquire" => {
@@ -333,7 +372,7 @@ fn operation(kind: &str, data: Json) -> Result<Operation, Rejection> {
             Operation::TaskAcquire { id, version, pid, ttl }
         }
         "task.fence" => {
-            let WithAction { id, version, action } = read(data)?;
+            let WithAction { id, version, action: Object(action) } = read(data)?;
             let action = match &*action.kind {
                 CREATE => FenceAction::Create(create(action.data)?),
                 SETTLE => FenceAction::Settle(settle(action.data)?),
@@ -343,7 +382,7 @@ fn operation(kind: &str, data: Json) -> Result<Operation, Rejection> {
         }
         "task.suspend" => {
             let Suspend { id, version, actions } = read(data)?;
-            let awaited = actions.into_iter().map(|action| {
+            let awaited = actions.into_iter().map(|Object(action)| {
                 let Callback { awaited, awaiter } = read(action.of(CALLBACK)?)?;
                 if awaiter == id {
                     Ok(awaited)
@@ -354,7 +393,7 @@ fn operation(kind: &str, data: Json) -> Result<Operation, Rejection> {
             Operation::TaskSuspend { awaited: awaited.collect::<Result<_, _>>()?, id, version }
         }
         "task.fulfill" => {
-            let WithAction { id, version, action } = read(data)?;
+            let WithAction { id, version, action: Object(action) } = read(data)?;
             let settlement = settle(action.of(SETTLE)?)?;
             if settlement.id != id {
                 return Err(bad(format!("a task is fulfilled by its own promise, {id:?}, not by {:?}", settlement.id)));
@@ -367,7 +406,10 @@ fn operation(kind: &str, data: Json) -> Result<Operation, Rejection> {
         }
         "task.heartbeat" => {
             let Heartbeat { pid, tasks } = read(data)?;
-            Operation::TaskHeartbeat { pid, tasks: tasks.into_iter().map(|held| (held.id, held.version)).collect() }
+            Operation::TaskHeartbeat {
+                pid,
+                tasks: tasks.into_iter().map(|Object(held)| (held.id, held.version)).collect(),
+            }
         }
         "task.halt" => Operation::TaskHalt { id: read::<Id>(data)?.id },
         "task.continue" => Operation::TaskContinue { id: read::<Id>(data)?.id },
@@ -408,7 +450,9 @@ impl Action {
 }
 
 fn read<T: DeserializeOwned>(data: Json) -> Result<T, Rejection> {
-    serde_json::from_value(data).map_err(|error| bad(format!("the data is not as it should be: {error}")))
+    let Object(data) =
+        serde_json::from_value(data).map_err(|error| bad(format!("the data is not as it should be: {error}")))?;
+    Ok(data)
 }
 
 fn create(data: Json) -> Result<NewPromise, Rejection> {
@@ -427,8 +471,8 @@ fn settle(data: Json) -> Result<Settlement, Rejection> {
 }
 
 /// A value as the store keeps it.
-fn stored(value: Option<WireValue>) -> Result<Value, Rejection> {
-    let WireValue { headers, data } = value.unwrap_or_default();
+fn stored(value: Option<Object<WireValue>>) -> Result<Value, Rejection> {
+    let WireValue { headers, data } = value.map(|Object(value)| value).unwrap_or_default();
     let mut headers = headers.unwrap_or_default();
     if headers.contains_key(AS_IS) {
         return Err(bad(format!("the header {AS_IS:?} belongs to this server")));
@@ -506,25 +550,26 @@ mod tests {
         fn a_value_comes_back_as_it_was_sent(data in proptest::option::of("[A-Za-z0-9+/=]{0,12}|\\PC{0,8}"), name in "[a-z]{1,3}") {
             let headers = BTreeMap::from([(name, "x".to_owned())]);
             let value = WireValue { headers: Some(headers.clone()), data: data.clone() };
-            let back = sent(&stored(Some(value)).unwrap());
+            let back = sent(&stored(Some(Object(value))).unwrap());
             prop_assert_eq!((back.headers, back.data), (Some(headers), data));
         }
 
         #[test]
         fn no_request_is_more_than_refused(body in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let request = Request::read(&body);
+            let request = Request::read(&body, false);
             prop_assert!(request.operation.is_err_and(|rejection| rejection.status == 400));
         }
     }
 
     #[test]
     fn base64_is_a_text_in_the_store() {
-        let value = |data: &str| stored(Some(WireValue { headers: None, data: Some(data.to_owned()) })).unwrap();
+        let value =
+            |data: &str| stored(Some(Object(WireValue { headers: None, data: Some(data.to_owned()) }))).unwrap();
         assert_eq!(value("eyJhIjoxfQ=="), Value { data: Some("{\"a\":1}".to_owned()), ..Value::default() });
         for kept in ["eyJhIjoxfQ", "/w==", "{\"a\":1}"] {
             assert_eq!(value(kept).data.as_deref(), Some(kept));
         }
         let headers = Some(BTreeMap::from([(AS_IS.to_owned(), String::new())]));
-        assert_eq!(stored(Some(WireValue { headers, data: None })).unwrap_err().status, 400);
+        assert_eq!(stored(Some(Object(WireValue { headers, data: None }))).unwrap_err().status, 400);
     }
 }

@@ -10,6 +10,8 @@ use tokio::sync::{oneshot, watch};
 
 /// Operations of one commit.
 const MOST: usize = 256;
+/// The latest time that a request may name: the end of the year 4999, where schedules end.
+const LATEST_MS: u64 = 95_617_583_999_999;
 
 /// A handle of the writing thread, which ends with its last handle or when the store fails.
 #[derive(Clone, Debug)]
@@ -20,7 +22,18 @@ pub(super) struct Writer {
 
 struct Job {
     operation: Operation,
+    /// The time that its request names.
+    named_ms: Option<u64>,
     answer: oneshot::Sender<Answer>,
+}
+
+/// What time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// That of the machine; what is due happens by itself.
+    System,
+    /// The latest that a request named; what is due happens when a request says so.
+    Named(u64),
 }
 
 /// Who learns what happened, once it is durable, before those who asked for it.
@@ -30,27 +43,27 @@ pub(super) trait Observer: Send + 'static {
 }
 
 impl Writer {
-    pub(super) fn start(store: Arc<dyn Backend>, observer: impl Observer) -> std::io::Result<Self> {
+    pub(super) fn start(store: Arc<dyn Backend>, observer: impl Observer, time: Time) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let (fail, failed) = watch::channel(None);
         std::thread::Builder::new().name("everstep-writer".into()).spawn(move || {
-            if let Err(error) = work(&*store, &queue, &observer) {
+            if let Err(error) = work(&*store, &queue, &observer, time) {
                 fail.send_replace(Some(error.to_string()));
             }
         })?;
         Ok(Self { jobs, failed })
     }
 
-    /// Applies an operation; none when the store has failed.
-    pub(super) async fn operate(&self, operation: Operation) -> Option<Answer> {
+    /// Applies an operation, at a time if that is for requests to name; none when the store has failed.
+    pub(super) async fn operate(&self, operation: Operation, named_ms: Option<u64>) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job { operation, answer }).ok()?;
+        self.jobs.send(Job { operation, named_ms, answer }).ok()?;
         answered.await.ok()
     }
 
     /// Whether the store works.
     pub(super) fn works(&self) -> bool {
-        self.failed.borrow().is_none()
+        self.failed.has_changed().is_ok() && self.failed.borrow().is_none()
     }
 
     /// Why the store has failed, once it has.
@@ -58,18 +71,35 @@ impl Writer {
         let mut failed = self.failed.clone();
         match failed.wait_for(Option::is_some).await {
             Ok(error) => error.clone().unwrap_or_default(),
-            // The thread has ended in order.
-            Err(_) => std::future::pending().await,
+            // In order it ends with its last handle, and this is one.
+            Err(_) => "the thread that writes has ended".to_owned(),
         }
     }
 }
 
-fn work(store: &dyn Backend, queue: &Receiver<Job>, observer: &impl Observer) -> Result<(), everstep::store::Error> {
+impl Time {
+    /// The time of a request that may name one.
+    fn at(&mut self, named_ms: Option<u64>, system_ms: u64) -> u64 {
+        match self {
+            Self::System => system_ms,
+            Self::Named(latest) => {
+                *latest = named_ms.map_or(*latest, |named| named.clamp(*latest, LATEST_MS.max(*latest)));
+                *latest
+            }
+        }
+    }
+}
+
+fn work(
+    store: &dyn Backend,
+    queue: &Receiver<Job>,
+    observer: &impl Observer,
+    mut time: Time,
+) -> Result<(), everstep::store::Error> {
     let mut due = store.next_due()?;
     loop {
-        let now_ms = SystemClock.now_ms();
-        let first = match due {
-            Some(at) => match queue.recv_timeout(Duration::from_millis(at.saturating_sub(now_ms))) {
+        let first = match due.filter(|_| time == Time::System) {
+            Some(at) => match queue.recv_timeout(Duration::from_millis(at.saturating_sub(SystemClock.now_ms()))) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -81,11 +111,12 @@ fn work(store: &dyn Backend, queue: &Receiver<Job>, observer: &impl Observer) ->
         };
         let jobs: Vec<Job> = first.into_iter().chain(queue.try_iter()).take(MOST).collect();
         let now_ms = SystemClock.now_ms();
-        let sweeps = due.is_some_and(|at| at <= now_ms);
-        let mut changes: Vec<_> = jobs.iter().map(|job| Change::operation(now_ms, job.operation.clone())).collect();
+        let sweeps = time == Time::System && due.is_some_and(|at| at <= now_ms);
+        let change = |job: &Job| Change::operation(time.at(job.named_ms, now_ms), job.operation.clone());
+        let mut changes: Vec<_> = jobs.iter().map(change).collect();
         changes.extend(sweeps.then(|| Change::operation(now_ms, Operation::Sweep)));
         let mut applied = store.commit(&changes)?.into_iter();
-        for (Job { operation, answer }, applied) in jobs.into_iter().zip(applied.by_ref()) {
+        for (Job { operation, answer, .. }, applied) in jobs.into_iter().zip(applied.by_ref()) {
             observer.observe(Some(&operation), &applied);
             due = due.into_iter().chain(operation.due(now_ms)).min();
             // Whoever asked may have gone away.
