@@ -31,6 +31,7 @@ mod recovery;
 mod requests;
 mod secrets;
 mod serve;
+mod serve_hostile;
 mod session;
 mod site;
 mod store_faults;

@@ -27,7 +27,11 @@ impl Drop for Server {
 
 impl Server {
     pub(crate) fn start(dir: &Path, args: &[&str]) -> Self {
-        let mut command = Command::new(beside("everstep"));
+        Self::start_as(Command::new(beside("everstep")), dir, args)
+    }
+
+    /// As whatever runs the program.
+    pub(crate) fn start_as(mut command: Command, dir: &Path, args: &[&str]) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(args).current_dir(dir).env_remove("EVERSTEP_LOG");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
@@ -43,9 +47,7 @@ impl Server {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let stream = self.connect();
-        stream.set_nodelay(true).unwrap();
-        Client(BufReader::new(stream))
+        Client::new(self.connect())
     }
 
     /// The status and the body of what comes back.
@@ -77,7 +79,7 @@ impl Server {
     }
 
     /// The status and the data of an operation.
-    fn ask(&self, kind: &str, data: &Value) -> (u16, Value) {
+    pub(crate) fn ask(&self, kind: &str, data: &Value) -> (u16, Value) {
         let head = json!({ "corrId": "1", "version": "2026-04-01" });
         let (status, mut answer) = self.post(&json!({ "kind": kind, "head": head, "data": data }).to_string());
         assert_eq!((&answer["kind"], &answer["head"]["status"]), (&json!(kind), &json!(status)));
@@ -113,6 +115,11 @@ impl Server {
 pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self(BufReader::new(stream))
+    }
+
     pub(crate) fn post(&mut self, body: &Value) -> (u16, Value) {
         let body = body.to_string();
         let request = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
@@ -157,7 +164,7 @@ impl Worker {
     }
 
     /// The id and the version of the task that may be acquired.
-    fn task(&mut self) -> (String, u64) {
+    pub(crate) fn task(&mut self) -> (String, u64) {
         let message = self.message();
         assert_eq!(message["kind"], "execute", "{message}");
         let task = &message["data"]["task"];
@@ -259,8 +266,12 @@ fn a_worker_is_told_at_once_and_by_its_address() {
     // Everybody has a turn.
     (0..2).for_each(|number| drop(server.create(&format!("any-{number}"), &json!({ "resonate:target": GLOBAL }))));
     assert_ne!(two.task().0, three.task().0);
+    let mut spelt = server.worker("a%20group%C3%A9", "x");
+    server.create("spelt", &json!({ "resonate:target": "poll://uni@a group\u{e9}/x" }));
+    assert_eq!(spelt.task().0, "spelt");
+    assert_eq!(server.http("GET /poll/%ff/x", b"").0, 400);
     let metrics = server.http("GET /metrics", b"").1;
-    assert!(metrics.contains("everstep_requests_total{kind=\"promise.create\",status=\"200\"} 7"), "{metrics}");
+    assert!(metrics.contains("everstep_requests_total{kind=\"promise.create\",status=\"200\"} 8"), "{metrics}");
 }
 
 #[test]
@@ -390,6 +401,11 @@ fn nothing_that_comes_in_is_more_than_refused() {
         server.status("POST / HTTP/1.1\r\nhost: x\r\norigin: https://elsewhere.example\r\ncontent-length: 2\r\n\r\n{}"),
         403
     );
+    let image = "GET /poll/g/w HTTP/1.1\r\nhost: x\r\nsec-fetch-site: cross-site\r\n\r\n";
+    assert_eq!(server.status(image), 403, "a page is no worker");
+    // As `fetch` of Node.js has it, which the SDK for TypeScript calls.
+    let node = "GET /poll/g/w HTTP/1.1\r\nhost: x\r\nsec-fetch-mode: cors\r\nuser-agent: node\r\n\r\n";
+    assert_eq!(server.status(node), 200);
     assert_eq!(server.http("GET /", b"").0, 405);
     assert_eq!(server.http("GET /promises/x", b"").0, 410);
     assert_eq!(server.http("GET /elsewhere", b"").0, 404);

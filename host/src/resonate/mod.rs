@@ -1,11 +1,12 @@
 //! `everstep serve`: the Resonate protocol over the embedded store.
 //!
 //! `wire` reads requests and writes answers, `writer` applies operations in one commit for all that wait, `outbox` knows the workers that
-//! are connected and what they are to be told, `server` is the HTTP between them and the network. The protocol is version `2026-04-01`; where
+//! are connected and what they are to be told, `server` is the HTTP between them and the network, `socket` gives up on clients that do not read. The protocol is version `2026-04-01`; where
 //! servers of that version differ, this one follows the dialect that it was started with, or takes what any of them takes.
 
 mod outbox;
 mod server;
+mod socket;
 mod wire;
 mod writer;
 

@@ -2,6 +2,7 @@
 
 use super::Manner;
 use super::outbox::{Connection, Outbox};
+use super::socket::Socket;
 use super::wire::{Rejection, Request, Response};
 use super::writer::{Time, Writer};
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use everstep::store::record::tag;
 use futures::StreamExt;
 use futures::stream;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,14 +26,22 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 2 << 20;
+/// Bytes of all bodies at once, without those that fit into the part that each may have.
+const BODIES: usize = 128 << 20;
+/// The part of a body that there is always room for.
+const SMALL: usize = 16 << 10;
+/// Bytes of the head of a request.
+const HEAD: usize = 64 << 10;
 /// Connections at once, streams among them.
 const CONNECTIONS: usize = 4096;
-/// How long a client may take for the head of a request, and for its body.
+/// File handles that are for other things than connections.
+const HANDLES: usize = 64;
+/// How long a client may take for the head of a request, for its body, and before it reads on in an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the end waits for requests that have begun.
 const GRACE: Duration = Duration::from_secs(5);
@@ -57,6 +66,8 @@ struct Desk {
     options: Options,
     writer: Writer,
     outbox: Arc<Outbox>,
+    /// For what is large in bodies, by the byte.
+    room: Arc<Semaphore>,
     /// Requests that were answered, by kind and status.
     answered: Mutex<BTreeMap<(String, u16), u64>>,
 }
@@ -75,7 +86,8 @@ impl Server {
         let outbox = Arc::new(Outbox::new(url, &*store)?);
         let time = if options.debug { Time::Named(0) } else { Time::System };
         let writer = Writer::start(store, Arc::clone(&outbox), time)?;
-        let desk = Arc::new(Desk { options, writer, outbox, answered: Mutex::default() });
+        let room = Arc::new(Semaphore::new(BODIES));
+        let desk = Arc::new(Desk { options, writer, outbox, room, answered: Mutex::default() });
         Ok(Self { listener, desk })
     }
 
@@ -91,7 +103,7 @@ impl Server {
     pub(crate) async fn run<T>(self, stop: impl Future<Output = T>) -> Result<T, String> {
         let Self { listener, desk } = self;
         let (end, ends) = watch::channel(false);
-        let (places, mut open) = (Arc::new(Semaphore::new(CONNECTIONS)), JoinSet::new());
+        let (places, mut open) = (Arc::new(Semaphore::new(connections())), JoinSet::new());
         tokio::pin!(stop);
         let told = {
             let (writer, outbox) = (desk.writer.clone(), Arc::clone(&desk.outbox));
@@ -113,7 +125,7 @@ impl Server {
                         let _ = stream.set_nodelay(true);
                         let (desk, ends) = (Arc::clone(&desk), ends.clone());
                         open.spawn(async move {
-                            connection(TokioIo::new(stream), desk, ends).await;
+                            connection(TokioIo::new(Socket::new(stream, PATIENCE)), desk, ends).await;
                             drop(place);
                         });
                     }
@@ -136,13 +148,25 @@ impl Server {
     }
 }
 
-async fn connection(io: TokioIo<tokio::net::TcpStream>, desk: Arc<Desk>, mut ends: watch::Receiver<bool>) {
+/// How many there may be at once: the system may allow few file handles, and says how many more if asked.
+fn connections() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "no more file handles can be had");
+    }
+    let handles = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(handles).unwrap_or(usize::MAX).saturating_sub(HANDLES).clamp(1, CONNECTIONS)
+}
+
+async fn connection(io: TokioIo<Socket>, desk: Arc<Desk>, mut ends: watch::Receiver<bool>) {
     let service = service_fn(move |request| {
         let desk = Arc::clone(&desk);
         async move { Ok::<_, Infallible>(desk.answer(request).await) }
     });
     let mut builder = http1::Builder::new();
-    let connection = builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).serve_connection(io, service);
+    let builder = builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD);
+    let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
     let ending = async move { ends.wait_for(|ends| *ends).await.is_ok() };
     let done = tokio::select! {
@@ -161,17 +185,44 @@ async fn connection(io: TokioIo<tokio::net::TcpStream>, desk: Arc<Desk>, mut end
     }
 }
 
+/// What has come of a body, in parts that take up little more memory than they hold.
+#[derive(Default)]
+struct Parts(Vec<Vec<u8>>);
+
+impl Parts {
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.0.last_mut().filter(|part| part.len() < SMALL) {
+                Some(part) => {
+                    let (fits, rest) = bytes.split_at(bytes.len().min(SMALL - part.len()));
+                    part.extend_from_slice(fits);
+                    bytes = rest;
+                }
+                None => self.0.push(Vec::new()),
+            }
+        }
+    }
+}
+
 impl Desk {
     async fn answer(self: Arc<Self>, request: hyper::Request<Incoming>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let segments: Vec<&str> = path.split('/').skip(1).collect();
+        // A page in a browser reaches this machine, too: what it posts says whose it is, and an image that it shows, that it is of a site.
+        let is_page = [ORIGIN.as_str(), "sec-fetch-site"].iter().any(|name| request.headers().contains_key(*name));
+        if is_page && matches!(&*segments, [""] | ["poll", ..]) {
+            return plain(StatusCode::FORBIDDEN, "pages do not ask here\n");
+        }
         match (&method, &*segments) {
             (&Method::POST, [""]) => self.operate(request).await,
             (&Method::GET, ["poll", group, id]) if !group.is_empty() && !id.is_empty() => {
                 if !self.admits(bearer(&request)) {
                     return plain(StatusCode::UNAUTHORIZED, "a bearer token is needed\n");
                 }
-                match self.outbox.connect(group, id) {
+                let (Some(group), Some(id)) = (decoded(group), decoded(id)) else {
+                    return plain(StatusCode::BAD_REQUEST, "a group and an id are texts, and % is %25\n");
+                };
+                match self.outbox.connect(&group, &id) {
                     Some(connection) => events(connection),
                     None => plain(StatusCode::SERVICE_UNAVAILABLE, "there are too many streams\n"),
                 }
@@ -194,23 +245,44 @@ impl Desk {
     }
 
     async fn operate(&self, request: hyper::Request<Incoming>) -> Answer {
-        // A page in a browser reaches this machine, too, and always says whose it is.
-        if request.headers().contains_key(ORIGIN) {
-            return plain(StatusCode::FORBIDDEN, "pages do not ask here\n");
-        }
         let shown = bearer(&request);
-        let body = Limited::new(request.into_body(), BODY).collect();
-        let body = match tokio::time::timeout(PATIENCE, body).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return plain(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has at most {BODY} bytes\n"));
-            }
-            Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "the body is not whole\n"),
+        let (body, _room) = match tokio::time::timeout(PATIENCE, self.body(request.into_body())).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(refusal)) => return refusal,
             Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body did not come\n"),
         };
         let request = Request::read(&body, self.options.debug);
         let response = self.respond(shown, request).await;
         json(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), response.body)
+    }
+
+    /// A whole body, and the room that it takes up.
+    async fn body(&self, mut body: Incoming) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Answer> {
+        let too_large = || plain(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has at most {BODY} bytes\n"));
+        if body.size_hint().lower() > BODY as u64 {
+            return Err(too_large());
+        }
+        let (mut parts, mut length, mut room) = (Parts::default(), 0, None::<OwnedSemaphorePermit>);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| plain(StatusCode::BAD_REQUEST, "the body is not whole\n"))?;
+            // Trailers say nothing here.
+            let Ok(data) = frame.into_data() else { continue };
+            let before = length;
+            length += data.len();
+            if length > BODY {
+                return Err(too_large());
+            }
+            // No more than a body has, which fits.
+            let more = u32::try_from(length.saturating_sub(before.max(SMALL))).unwrap_or(u32::MAX);
+            let full = |_| plain(StatusCode::SERVICE_UNAVAILABLE, "too much comes in at once; try again\n");
+            let more = Arc::clone(&self.room).try_acquire_many_owned(more).map_err(full)?;
+            match &mut room {
+                Some(room) => room.merge(more),
+                None => room = Some(more),
+            }
+            parts.extend(&data);
+        }
+        Ok((parts.0.concat(), room))
     }
 
     async fn respond(&self, shown: Option<String>, request: Request) -> Response {
@@ -299,6 +371,18 @@ fn bearer(request: &hyper::Request<Incoming>) -> Option<String> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// The text of a part of a path.
+fn decoded(part: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::new(), part.bytes());
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => bytes.extend(hex::decode([rest.next()?, rest.next()?]).ok()?),
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// A stream of server-sent events that lasts as long as its worker.
