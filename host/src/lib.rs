@@ -1,7 +1,7 @@
 //! Everstep runs code nobody trusts, durably.
 //!
-//! Reading order: `id`, `guest_error` and `visible` (words), `policy` (what is granted), `store` (where everything lives), `journal`
-//! (records, cursor, group commit), `bridge` (the only road from guest to effect), `capability` (the effects), `engine`
+//! Reading order: `id`, `guest_error` and `visible` (words), `policy` (what is granted), `store` (where everything lives, and when it
+//! is durable), `journal` (records, cursor), `bridge` (the only road from guest to effect), `capability` (the effects), `engine`
 //! (components and instances), `turns` (drives an execution), `host` (the public face), `session` (executions that another program drives).
 
 mod bindings;

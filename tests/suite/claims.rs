@@ -72,7 +72,8 @@ fn taken_away(place: &Place, moment: u32) -> bool {
 fn no_effect_begins_under_a_lost_claim() {
     let moments = (1..).take_while(|moment| {
         let world = World::new(Arc::new(SystemClock));
-        let store = CrashStore::at(Arc::new(MemoryStore::default()), *moment, Fate::Taken);
+        let inner: Arc<dyn Backend> = Arc::new(MemoryStore::default());
+        let store = CrashStore::at(Arc::clone(&inner), *moment, Fate::Taken);
         life(async {
             let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>));
             let ended = host.run(world.run("works"));
@@ -85,15 +86,21 @@ fn no_effect_begins_under_a_lost_claim() {
                 () = left => {}
             }
         });
+        // Whatever was done is recorded as begun, and was before it was done.
+        let steps = life(async { world.host(Everstep::over(inner)).reader().steps(&id("x")).unwrap() });
+        for (step, _) in world.again.by_step().into_iter().chain(world.once.by_step()) {
+            assert!(steps.iter().any(|recorded| recorded.n == step), "taken at {moment}: {step} was done unrecorded");
+        }
+        let writes = steps.iter().filter(|step| step.kind == "files.write").count();
+        assert!(world.contents().len() <= writes, "taken at {moment}: {:?} after {writes} writes", world.contents());
         let requests = world.again.total() + world.once.total();
         let written = u32::try_from(world.contents().len()).unwrap();
         assert!(requests + written <= store.checks(), "taken at {moment}: {requests} requests, {written} files");
-        // Two files are written and one is removed.
-        assert!(store.has_struck() || (requests, store.checks()) == (6, 9), "{requests}, {}", store.checks());
+        assert!(store.has_struck() || requests == 6, "{requests}");
         store.has_struck()
     });
     let moments = moments.count();
-    assert!(moments > 15, "only {moments} moments");
+    assert!(moments > 8, "only {moments} moments");
 }
 
 /// Its journal is not what it takes it for: that is its own end, and nobody else's.

@@ -48,7 +48,7 @@ pub(crate) struct CrashStore {
     observe: Observe,
     /// The journals of the executions that were taken away, as they were then.
     stolen: Mutex<Vec<(ExecutionId, Vec<u8>)>>,
-    /// How often a claim was found to hold.
+    /// How often a claim was found to hold: by a question, or by the fence around records.
     checks: AtomicU32,
     /// Held by whoever takes away, or commits while others may.
     one: Mutex<()>,
@@ -108,6 +108,25 @@ impl CrashStore {
             let task = self.inner.promise(&id).unwrap().unwrap().1.unwrap();
             if task.lease.unwrap().pid == THIEF {
                 self.inner.operate(SystemClock.now_ms(), Operation::TaskRelease { id, version }).unwrap();
+            }
+        }
+    }
+
+    fn note_fences(&self, changes: &[Change], applied: &[Applied]) {
+        let mut applied = applied.iter();
+        for change in changes {
+            match change {
+                Change::Fenced { changes, .. } => {
+                    let holds = applied.next().unwrap().answer.is_ok();
+                    let records = changes.iter().any(|change| matches!(change, Change::Append { .. }));
+                    self.checks.fetch_add(u32::from(holds && records), Ordering::SeqCst);
+                    let operations = changes.iter().filter(|change| matches!(change, Change::Operation { .. })).count();
+                    applied.by_ref().take(operations).for_each(|_| {});
+                }
+                Change::Operation { .. } => {
+                    applied.next();
+                }
+                _ => {}
             }
         }
     }
@@ -178,7 +197,9 @@ impl Backend for CrashStore {
         }
         if self.meddles() {
             let _one = self.one.lock().unwrap();
-            return self.inner.commit(changes);
+            let applied = self.inner.commit(changes)?;
+            self.note_fences(changes, &applied);
+            return Ok(applied);
         }
         if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             return self.inner.commit(changes);

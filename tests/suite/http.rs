@@ -9,7 +9,8 @@ use everstep::{ErrorCode, Everstep, Policy, Run};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Loopback may be reached, and `more` is granted.
 fn granting(more: &str) -> Policy {
@@ -163,12 +164,31 @@ pub(crate) fn the_bounds_of_a_rule_hold() {
 
 #[test]
 pub(crate) fn calls_rates_and_concurrency_are_counted() {
-    let site = Site::start(|_| ok("fine"));
+    // What is asked for at once is answered once all of it was asked for.
+    let all_asked = Arc::new(AtomicBool::new(false));
+    let site = {
+        let all_asked = Arc::clone(&all_asked);
+        Site::start(move |_| {
+            while !all_asked.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            ok("fine")
+        })
+    };
     let asks = |times: usize| Value::Array((0..times).map(|_| get(&site, "/")).collect()).to_string();
     let told = |more: &str, function: &str, times: usize| {
         let policy = on(&site, &format!("{READS}\n{more}"));
-        let host = quick(Everstep::local()).clock(ManualClock::at(1_000_000));
-        let report = outcome(host, Run { policy, ..run(function, &asks(times)) });
+        all_asked.store(function == "fetches_in_turn", Ordering::SeqCst);
+        let report = life(async {
+            let host = quick(Everstep::local()).clock(ManualClock::at(1_000_000)).build().unwrap();
+            let running = host.start(Run { policy, ..run(function, &asks(times)) }).await.unwrap();
+            if function == "fetches_at_once" {
+                let asked = || host.steps_so_far(&id("x")).filter(|steps| *steps >= times as u64);
+                eventually("all that is asked for", asked).await;
+            }
+            all_asked.store(true, Ordering::SeqCst);
+            running.wait().await.unwrap()
+        });
         serde_json::from_str::<Vec<String>>(result(&report)).unwrap()
     };
     let granted = |told: &[String]| told.iter().filter(|one| *one == "200").count();

@@ -79,9 +79,9 @@ impl Performing {
         self.bridge.upgrade().ok_or(Gone::Claim)?.durable(ticket).await
     }
 
-    /// Whether an attempt may begin.
-    async fn may_begin(&self) -> Result<(), Gone> {
-        self.bridge.upgrade().ok_or(Gone::Claim)?.ledger.may_begin().await
+    /// The same before an attempt.
+    async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
+        self.bridge.upgrade().ok_or(Gone::Claim)?.may_begin(ticket).await
     }
 }
 
@@ -107,14 +107,14 @@ impl Bridge {
         let task = tokio::spawn(async move {
             let (mut attempt, mut due_ms) = (first, due_ms);
             loop {
-                if run.is_durable(barrier).await.is_err() {
-                    return;
-                }
                 if due_ms > 0 {
+                    if run.is_durable(barrier).await.is_err() {
+                        return;
+                    }
                     clock.sleep_until(due_ms).await;
                 }
                 // A run that ends with its claim says so itself.
-                if run.may_begin().await.is_err() {
+                if run.may_begin(barrier).await.is_err() {
                     return;
                 }
                 let performed = AssertUnwindSafe(attempt).catch_unwind().await;

@@ -348,8 +348,7 @@ impl Bridge {
 
     /// The barrier before an external effect: everything up to `ticket` is durable, and the claim still holds.
     pub(crate) async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
-        self.ledger.durable(ticket).await?;
-        self.ledger.may_begin().await
+        self.ledger.may_begin(ticket).await
     }
 
     /// Ends the run from outside: the store says that the execution has ended. Does not wait for the state.

@@ -12,7 +12,7 @@ use crate::json;
 use crate::policy::Policy;
 use crate::store::operation::NewPromise;
 use crate::store::record::NEVER;
-use crate::store::seam::{Birth, Claimed, Entry, NewRun, TakeUp, Taken};
+use crate::store::seam::{Birth, Claimed, Entry, Lost, NewRun, TakeUp, Taken, Ticket};
 use crate::store::{self, Execution, Failure, FailureKind, Invocation, Progress};
 use crate::turns::{FunctionInfo, Job, Loaded};
 use serde::Serialize;
@@ -195,7 +195,16 @@ impl Everstep {
     /// # Errors
     /// The id is in use for something else, the component or the policy cannot be used, the store failed.
     pub async fn start(&self, run: Run) -> Result<Handle, Error> {
-        self.begin(run).await
+        let handle = self.begin(run).await?;
+        if let Some(running) = self.inner.live.run_of(handle.id()) {
+            let submitted = running.bridge.submit(&mut running.bridge.state());
+            match running.bridge.durable(submitted).await {
+                // Whoever has taken it has it durable.
+                Ok(()) | Err(Lost::Claim) => {}
+                Err(lost) => return Err(Error::Store(lost.into())),
+            }
+        }
+        Ok(handle)
     }
 
     /// Starts an execution and waits for its end.
@@ -428,7 +437,7 @@ impl Everstep {
         let state = State { cleans_up: true, ..state };
         // Nobody else can hold what has ended.
         let ledger = inner.store.reopen(&execution, tail);
-        let claimed = Claimed { ledger, version: execution.attempts, promises: Vec::new() };
+        let claimed = Claimed { ledger, version: execution.attempts, since: Ticket::default(), promises: Vec::new() };
         let (patience, seat, descent) = (Patience::None, None, inner.descent(id).await?);
         let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
         self.activate(activation);
@@ -438,8 +447,8 @@ impl Everstep {
 
     fn activate(&self, activation: Activation) {
         let Activation { hold, execution, claimed, descent, component, grants, mut state, patience, seat } = activation;
-        let Claimed { ledger, version, .. } = claimed;
-        state.attempts = version;
+        let Claimed { ledger, version, since, .. } = claimed;
+        (state.attempts, state.submitted) = (version, since);
         let has_ended = execution.state.is_final();
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;

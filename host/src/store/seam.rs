@@ -146,7 +146,8 @@ pub(crate) struct TakeUp {
 
 /// What a claim came to.
 pub(crate) enum Taken {
-    /// The execution is the caller's.
+    /// The execution is the caller's. A store that nobody else writes to may say so before that is durable: the first barrier is that of
+    /// the claim, too.
     Claimed(Claimed),
     /// Somebody else has it, or it has ended.
     Elsewhere,
@@ -157,6 +158,8 @@ pub(crate) struct Claimed {
     pub(crate) ledger: Arc<dyn Ledger>,
     /// The version of its task.
     pub(crate) version: u64,
+    /// When the claim is durable.
+    pub(crate) since: Ticket,
     /// The promises that were asked for, in that order; none where the store has none.
     pub(crate) promises: Vec<Option<Promise>>,
 }
@@ -179,11 +182,12 @@ pub(crate) trait Ledger: Send + Sync {
     /// Asks for a write soon, without waiting.
     fn soon(&self);
 
-    /// Whether an external effect may begin: asked before each, and before each further attempt.
+    /// The barrier before an external effect, and before each further attempt: everything up to `ticket` is durable, and the claim was
+    /// found to hold since this was asked.
     ///
     /// # Errors
     /// The claim is lost, or the store failed.
-    async fn may_begin(&self) -> Result<(), Lost>;
+    async fn may_begin(&self, ticket: Ticket) -> Result<(), Lost>;
 
     /// Completes once the claim is lost or the store failed.
     async fn lost(&self) -> Lost;
@@ -344,7 +348,7 @@ impl Ledger for NoLedger {
     fn soon(&self) {}
 
     /// It has no claim.
-    async fn may_begin(&self) -> Result<(), Lost> {
+    async fn may_begin(&self, _: Ticket) -> Result<(), Lost> {
         Err(Lost::Claim)
     }
 

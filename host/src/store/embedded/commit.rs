@@ -170,9 +170,14 @@ impl Committer {
         }
     }
 
+    /// Whether everything up to `ticket` is durable.
+    pub(super) fn is_durable(&self, ticket: Ticket) -> bool {
+        self.durable.load(Ordering::Acquire) >= ticket.0
+    }
+
     /// The barrier: returns once everything up to `ticket` is durable.
     pub(super) async fn durable(&self, ticket: Ticket) -> Result<(), store::Error> {
-        while self.durable.load(Ordering::Acquire) < ticket.0 {
+        while !self.is_durable(ticket) {
             self.check()?;
             let woken = {
                 let mut queue = lock(&self.queue);

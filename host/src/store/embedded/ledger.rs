@@ -61,8 +61,13 @@ impl Ledger for EmbeddedLedger {
         self.committer.request();
     }
 
-    async fn may_begin(&self) -> Result<(), Lost> {
-        self.claim.check()?;
+    async fn may_begin(&self, ticket: Ticket) -> Result<(), Lost> {
+        let is_written = self.committer.is_durable(ticket);
+        self.durable(ticket).await?;
+        if !is_written {
+            // With a fence, which has just been asked.
+            return Ok(());
+        }
         self.committer.check().map_err(|error| Lost::of(&error))?;
         let Claim { id, version, .. } = &*self.claim;
         match self.backend.holds(id, *version) {
