@@ -491,8 +491,7 @@ impl Everstep {
             execution.seed = fresh_seed();
             born(&execution).1
         });
-        let halting = TakeUp { execution, tail: None, birth, looks_at: Vec::new() };
-        if let Err(failed) = self.inner.store.halt(halting).await {
+        if let Err(failed) = self.inner.store.halt(execution, birth).await {
             return Error::Store(failed);
         }
         self.inner.live.note_halted(&id);

@@ -45,11 +45,12 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The ledger of an execution that has ended, for its guest to clean up.
     fn reopen(&self, execution: &Execution, tail: Tail) -> Arc<dyn Ledger>;
 
-    /// Halts an execution that nobody holds. The cause is durable before it halts.
+    /// Halts an execution that nobody holds, with the cause that its progress names; `birth`: of one that nobody has claimed before. The cause
+    /// is durable before it halts.
     ///
     /// # Errors
     /// The store failed.
-    async fn halt(&self, halting: TakeUp) -> Result<(), Error>;
+    async fn halt(&self, execution: Execution, birth: Option<Birth>) -> Result<(), Error>;
 
     /// Keeps content-addressed bytes. Whatever is written later finds them.
     ///

@@ -210,8 +210,7 @@ impl Store for Embedded {
         self.claimed(execution.id.to_string(), execution.attempts, key, tail)
     }
 
-    async fn halt(&self, halting: TakeUp) -> Result<(), Error> {
-        let TakeUp { execution, birth, .. } = halting;
+    async fn halt(&self, execution: Execution, birth: Option<Birth>) -> Result<(), Error> {
         let halt = Box::new(Operation::TaskHalt { id: execution.id.to_string() });
         let (key, mut then) = match (execution.key, birth) {
             (Some(key), _) => (key, Vec::new()),
