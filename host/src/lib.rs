@@ -7,28 +7,23 @@
 mod bindings;
 mod bridge;
 pub mod capability;
-pub mod clock;
 mod engine;
 mod grants;
 pub mod guest_build;
-pub mod guest_error;
 mod host;
-pub mod id;
-mod journal;
 pub mod json;
 pub mod network;
-pub mod output;
-pub mod policy;
-pub mod regular_file;
 mod schema;
 mod secrets;
 pub mod session;
 pub mod store;
 mod turns;
-pub mod visible;
 
 pub use bridge::{Answer, Patience};
 pub use engine::{Compiling, Error as LoadError};
+pub use everstep_policy as policy;
+pub use everstep_store::{clock, output};
+pub use everstep_words::{guest_error, id, regular_file, visible};
 pub use guest_error::{ErrorCode, GuestError};
 pub use host::{
     Builder, Cancellation, Component, Disregarded, Error, Everstep, Executions, Following, Handle, Reader, Replay,
@@ -40,7 +35,7 @@ pub use policy::Policy;
 pub use turns::FunctionInfo;
 
 /// The format of the journals that this build reads and writes, as `journal/FORMAT.md` describes it.
-pub const JOURNAL_FORMAT: u64 = journal::FORMAT;
+pub const JOURNAL_FORMAT: u64 = everstep_store::journal::FORMAT;
 
 /// The version of the engine that runs components.
 pub const ENGINE_VERSION: &str = wasmtime_environ::VERSION;

@@ -2,7 +2,6 @@
 
 mod cli;
 mod control;
-mod resonate;
 
 use std::process::ExitCode;
 

@@ -13,12 +13,12 @@ use super::state::{Approval, Held, Promise};
 use super::{Bridge, State, Step, Stop};
 use crate::capability::argument_names;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::{Call, Record, Role};
 use crate::policy::{self, AskRule, Remember, audit, quoted};
-use crate::store::Asked;
-use crate::store::operation::Operation;
-use crate::store::seam::Entry;
 use crate::visible;
+use everstep_store::Asked;
+use everstep_store::journal::{Call, Record, Role};
+use everstep_store::operation::Operation;
+use everstep_store::seam::Entry;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -5,8 +5,8 @@
 
 use super::{Bridge, Fault, State, Step, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::{Corrupted, Record, Trapped};
 use crate::policy::{self, Usage};
+use everstep_store::journal::{Corrupted, Record, Trapped};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;

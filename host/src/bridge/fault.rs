@@ -1,9 +1,8 @@
 //! How a call can end other than with a result: an error that the guest handles, or the end of the run.
 
 use crate::guest_error::GuestError;
-use crate::journal::Corrupted;
-use crate::store;
-use crate::store::seam::Lost;
+use everstep_store::journal::Corrupted;
+use everstep_store::seam::Lost;
 use std::fmt;
 
 /// Why a call did not return a result.
@@ -34,7 +33,7 @@ pub(crate) enum Stop {
     #[error(transparent)]
     Corrupted(#[from] Corrupted),
     #[error(transparent)]
-    Store(#[from] store::Error),
+    Store(#[from] everstep_store::Error),
     /// Another host has taken the execution, or may.
     #[error("the execution was taken away from this host")]
     Lost,

@@ -5,8 +5,8 @@
 //! recorded call is answered with yes.
 
 use super::{Bridge, Fault, State, Step, Stop};
-use crate::journal::Record;
 use crate::policy;
+use everstep_store::journal::Record;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -7,7 +7,7 @@ use super::Stop;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::ExecutionId;
 use crate::policy;
-use crate::store::{Kinship, Lineage as Used};
+use everstep_store::{Kinship, Lineage as Used};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -5,8 +5,8 @@ use super::pipeline::Step;
 use super::replay::diverged;
 use super::{Bridge, Fault, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::Record;
 use crate::policy;
+use everstep_store::journal::Record;
 use std::sync::Arc;
 
 /// What is known of a computation.

@@ -47,9 +47,8 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{Digest, ExecutionId};
 use crate::json;
 use crate::policy::Limits;
-use crate::store;
-use crate::store::PendingPromise;
-use crate::store::seam::{Entry, Ledger, Lost as Gone, Store, Ticket};
+use everstep_store::PendingPromise;
+use everstep_store::seam::{Entry, Ledger, Lost as Gone, Store, Ticket};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,8 +143,8 @@ impl State {
 
 impl Notice {
     /// How a promise was settled, as the guest of its execution learns it; none while it is pending.
-    pub(crate) fn of(number: u64, promise: &store::record::Promise) -> Option<Self> {
-        let outcome = store::outcome_of(promise)?;
+    pub(crate) fn of(number: u64, promise: &everstep_store::record::Promise) -> Option<Self> {
+        let outcome = everstep_store::outcome_of(promise)?;
         let of_child =
             |error: GuestError| GuestError { message: format!("{}: {}", promise.id, error.message), ..error };
         let outcome = if promise.target().is_some() { outcome.map_err(of_child) } else { outcome };

@@ -9,10 +9,10 @@ use super::promises::{self, NewPromise};
 use super::replay::{Found, describe_parts};
 use super::{Bridge, Divergence, Fault, State, Stop, Value};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::{Call, Record, Role};
 use crate::output::{Content, Output};
 use crate::policy::{self, Verdict, audit};
-use crate::store::seam::Entry;
+use everstep_store::journal::{Call, Record, Role};
+use everstep_store::seam::Entry;
 use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
@@ -507,7 +507,7 @@ impl Bridge {
             Some(error) => Err(error.clone()),
             None => bytes.map_err(Clone::clone),
         };
-        let length = state.journal.len();
+        let length = state.journal.length();
         state.journal.append(&Record::Step { call, outcome: recorded });
         if let Err(stop) = self.check_room(state, 0) {
             state.journal.take_back(length);

@@ -10,13 +10,13 @@ use super::{Bridge, Fault, State, Step, Stop};
 use crate::capability::{self, Capability};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{Digest, ExecutionId};
-use crate::journal::{Record, Role};
 use crate::json;
 use crate::schema::Schema;
-use crate::store::operation::{NewPromise as StoredPromise, Operation, Reply, Settlement as Settle};
-use crate::store::record::{NEVER, Value, tag};
-use crate::store::seam::{Entry, Store};
-use crate::store::{self, Asked, Blob, Failure, Invocation, PendingPromise};
+use everstep_store::journal::{Record, Role};
+use everstep_store::operation::{NewPromise as StoredPromise, Operation, Reply, Settlement as Settle};
+use everstep_store::record::{NEVER, Value, tag};
+use everstep_store::seam::{Entry, Store};
+use everstep_store::{Asked, Blob, Failure, Invocation, PendingPromise};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -415,7 +415,7 @@ impl Bridge {
             let stored = self.store.promise(&id.to_string()).await.map_err(unavailable)?;
             let asked = stored.and_then(|(promise, _)| PendingPromise::of(&promise)).ok_or_else(|| no_such(number))?;
             check_fit(asked.schema.as_deref(), &outcome).map_err(|why| GuestError::new(ErrorCode::Invalid, why))?;
-            let (state, value) = store::value_of(&outcome);
+            let (state, value) = everstep_store::value_of(&outcome);
             let settle = Settle { id: id.to_string(), state, value: value.clone() };
             let applied = self.ledger.operate(Operation::PromiseSettle(settle)).await.map_err(unavailable)?;
             match applied.answer {
@@ -613,10 +613,10 @@ pub(super) fn deadline(now_ms: u64, new: &NewPromise, bound_ms: Option<u64>) -> 
 pub(crate) async fn failing_halted(
     store: &dyn Store,
     id: &ExecutionId,
-) -> Result<Option<[Operation; 2]>, store::Error> {
-    let execution = store.execution(id).await?.filter(|execution| execution.state == store::State::Halted);
+) -> Result<Option<[Operation; 2]>, everstep_store::Error> {
+    let execution = store.execution(id).await?.filter(|execution| execution.state == everstep_store::State::Halted);
     let Some(failure) = execution.and_then(|execution| execution.progress.error) else { return Ok(None) };
-    let (state, value) = store::value_of(&Err(halted(&failure)));
+    let (state, value) = everstep_store::value_of(&Err(halted(&failure)));
     let id = id.to_string();
     Ok(Some([Operation::PromiseSettle(Settle { id: id.clone(), state, value }), Operation::CancelTree { id }]))
 }
@@ -651,7 +651,7 @@ pub(crate) fn check_size(outcome: &Result<String, GuestError>, limit: u64) -> Re
 fn detached_id(of: &ExecutionId, number: u64) -> String {
     let root = of.root();
     let hash = blake3::hash(of.promise(number).to_string().as_bytes()).to_hex();
-    let room = ExecutionId::LONGEST - store::DETACHED;
+    let room = ExecutionId::LONGEST - everstep_store::DETACHED;
     format!("{}:d{}", &root[..root.len().min(room)], &hash[..16])
 }
 

@@ -3,7 +3,7 @@
 use super::approval::APPROVAL;
 use super::{Divergence, State, Step, Stop, Value};
 use crate::guest_error::GuestError;
-use crate::journal::{Call, Corrupted, Next, Record};
+use everstep_store::journal::{Call, Corrupted, Next, Record};
 use std::fmt::Write as _;
 
 /// What a journal says about the step that a guest begins.

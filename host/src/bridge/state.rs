@@ -4,11 +4,11 @@ use super::approval::APPROVAL;
 use super::checkpoint::Part;
 use super::promises::About;
 use crate::guest_error::GuestError;
-use crate::journal::{Call, Corrupted, Journal, Record, Retries, Role};
 use crate::output::Output;
 use crate::policy::Usage;
-use crate::store::Progress;
-use crate::store::seam::{Entry, Ticket};
+use everstep_store::Progress;
+use everstep_store::journal::{Call, Corrupted, Journal, Record, Retries, Role};
+use everstep_store::seam::{Entry, Ticket};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use tokio::task::AbortHandle;
 
@@ -429,7 +429,7 @@ impl State {
 
     /// Bytes that are kept for the execution, in the journal and beside it.
     pub(crate) fn kept_bytes(&self) -> u64 {
-        self.beside.saturating_add(self.journal.len() as u64)
+        self.beside.saturating_add(self.journal.length() as u64)
     }
 
     /// Whether the deadline of a settled promise came first.

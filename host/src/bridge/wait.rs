@@ -6,10 +6,10 @@
 use super::promises::timed_out;
 use super::{Bridge, Notice, Room, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::{Record, Role};
-use crate::store::Applied;
-use crate::store::operation::{Operation, Reply};
-use crate::store::seam::Entry;
+use everstep_store::Applied;
+use everstep_store::journal::{Record, Role};
+use everstep_store::operation::{Operation, Reply};
+use everstep_store::seam::Entry;
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};

@@ -4,11 +4,11 @@ use super::promises::check_schema;
 use crate::bindings::everstep::host::console;
 use crate::bridge::{About, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::Role;
 use crate::output::{Content, MimePart};
 use crate::policy;
-use crate::store::Asked;
 use crate::turns::Ctx;
+use everstep_store::Asked;
+use everstep_store::journal::Role;
 
 impl console::Host for Ctx {
     fn print(&mut self, to: console::OutputStream, text: String) -> Result<(), Fault> {

@@ -5,9 +5,9 @@ use crate::bindings::everstep::host::functions;
 use crate::bridge::{About, Called, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::group_address;
-use crate::journal::Role;
 use crate::policy;
 use crate::turns::Ctx;
+use everstep_store::journal::Role;
 
 /// The step by which a caller wants a child to fail that halts; its subject is the number of the call.
 pub(crate) const FAIL_ON_HALT: &str = "functions.fail-on-halt";

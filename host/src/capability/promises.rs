@@ -3,11 +3,11 @@
 use crate::bindings::everstep::host::{promises, types};
 use crate::bridge::{About, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::Role;
 use crate::policy;
 use crate::schema::Schema;
-use crate::store::Asked;
 use crate::turns::Ctx;
+use everstep_store::Asked;
+use everstep_store::journal::Role;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 

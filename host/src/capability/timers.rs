@@ -2,9 +2,9 @@
 
 use crate::bindings::everstep::host::timers;
 use crate::bridge::{About, Fault, NewPromise, Step};
-use crate::journal::Role;
 use crate::policy::{self, ClockGrant};
 use crate::turns::Ctx;
+use everstep_store::journal::Role;
 
 impl timers::Host for Ctx {
     fn now(&mut self) -> Result<u64, Fault> {

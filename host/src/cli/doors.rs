@@ -13,7 +13,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-#[path = "../hostile_texts.rs"]
+#[path = "../../words/src/hostile_texts.rs"]
 mod hostile;
 
 fn id() -> ExecutionId {

@@ -24,7 +24,7 @@ pub(crate) use limits::{Footprint, Held, Limiter, Limits};
 pub(crate) use machine::memory as machine_memory;
 
 use crate::id::Digest;
-use crate::store::Blob;
+use everstep_store::Blob;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};

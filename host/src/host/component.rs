@@ -3,8 +3,8 @@
 use crate::engine::{Cache, wall_clock};
 use crate::id::Digest;
 use crate::regular_file;
-use crate::store::Blob;
 use bytes::Bytes;
+use everstep_store::Blob;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -5,12 +5,12 @@ use crate::bridge::{Bridge, State, Stop, failing_halted, halted};
 use crate::capability::FAIL_ON_HALT;
 use crate::guest_error::GuestError;
 use crate::id::{ExecutionId, PromiseId};
-use crate::journal::{History, Record, Role};
-use crate::store::operation::{NewPromise, Operation};
-use crate::store::record::{NEVER, Value, tag};
-use crate::store::seam::{Entry, Leave, Left, Lost};
-use crate::store::{self, Failure, FailureKind};
 use crate::turns::Ending;
+use everstep_store::journal::{History, Record, Role};
+use everstep_store::operation::{NewPromise, Operation};
+use everstep_store::record::{NEVER, Value, tag};
+use everstep_store::seam::{Entry, Leave, Left, Lost};
+use everstep_store::{Failure, FailureKind};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -98,7 +98,7 @@ impl Everstep {
         let Some(caller) = store.execution(&caller).await? else { return Ok(false) };
         // A journal that is damaged is told of when its execution is taken up.
         let journal = match store.journal(&caller).await {
-            Err(store::Error::Foreign { .. }) => return Ok(false),
+            Err(everstep_store::Error::Foreign { .. }) => return Ok(false),
             journal => journal?.0,
         };
         let Ok(history) = History::load(journal) else { return Ok(false) };
@@ -154,11 +154,11 @@ impl Rest {
     /// What it comes to if nobody has ended it otherwise; none if somebody has.
     fn report(&self, bridge: &Bridge, steps: u64) -> Option<Report> {
         let (state, result, error) = match self {
-            Self::Ended(Ok(result)) => (store::State::Completed, Some(result.clone()), None),
-            Self::Ended(Err(error)) => (store::State::Failed, None, Some(error.clone().into())),
-            Self::Suspended => (store::State::Suspended, None, None),
-            Self::Halted(failure) => (store::State::Halted, None, Some(failure.clone())),
-            Self::Failed(failure) => (store::State::Failed, None, Some(failure.clone())),
+            Self::Ended(Ok(result)) => (everstep_store::State::Completed, Some(result.clone()), None),
+            Self::Ended(Err(error)) => (everstep_store::State::Failed, None, Some(error.clone().into())),
+            Self::Suspended => (everstep_store::State::Suspended, None, None),
+            Self::Halted(failure) => (everstep_store::State::Halted, None, Some(failure.clone())),
+            Self::Failed(failure) => (everstep_store::State::Failed, None, Some(failure.clone())),
             Self::TakenBack | Self::SetBack { .. } | Self::Canceled | Self::Lost => return None,
         };
         let (id, wall) = (bridge.id.clone(), std::time::Duration::ZERO);
@@ -182,7 +182,7 @@ impl Rest {
             _ => None,
         };
         let fulfill = |outcome: &Result<String, GuestError>| {
-            let (state, value) = store::value_of(outcome);
+            let (state, value) = everstep_store::value_of(outcome);
             Leave::Fulfill(state, value)
         };
         let leave = match self {

@@ -2,8 +2,8 @@
 
 use super::difference;
 use crate::id::{Digest, ExecutionId, PromiseId};
-use crate::journal::Corrupted;
-use crate::{engine, policy, store};
+use crate::{engine, policy};
+use everstep_store::journal::Corrupted;
 
 /// Why the host could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum Error {
     Policy(#[from] policy::Error),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] store::Error),
+    Store(#[from] everstep_store::Error),
     /// A thread could not be started.
     #[error("cannot start the host: {0}")]
     Start(#[source] std::io::Error),
@@ -180,7 +180,7 @@ pub enum Error {
     },
     /// The journal of an execution was not written for it.
     #[error(transparent)]
-    Foreign(store::Error),
+    Foreign(everstep_store::Error),
     /// The store forgets with its process.
     #[error(
         "the memory store ends with its process, so there is nothing to resume; use --store DIR to survive a crash"

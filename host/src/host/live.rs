@@ -4,9 +4,9 @@ use super::Report;
 use super::activity::{Activity, Busy};
 use crate::bridge::{Bridge, Notice, Patience};
 use crate::id::{ExecutionId, PromiseId};
-use crate::store::operation::Event;
-use crate::store::record::Promise;
-use crate::store::{self, Applied};
+use everstep_store::Applied;
+use everstep_store::operation::Event;
+use everstep_store::record::Promise;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -221,9 +221,9 @@ impl Live {
     }
 
     /// Tells everybody that nothing is known any more.
-    pub(super) fn tell_all(&self, error: &store::Error) {
+    pub(super) fn tell_all(&self, error: &everstep_store::Error) {
         for (_, sender) in lock(&self.outcomes).drain() {
-            let gone = store::Error::Poisoned(error.to_string());
+            let gone = everstep_store::Error::Poisoned(error.to_string());
             sender.send_replace(Some(Err(Arc::new(super::Error::Store(gone)))));
         }
     }

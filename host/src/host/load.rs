@@ -5,12 +5,12 @@ use super::{Error, Inner};
 use crate::bridge::{Account, Bridge, Descent, Parts, Patience, State, Terms};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
-use crate::journal::{History, Journal, Standing};
 use crate::policy::{Limits, Policy};
-use crate::store::seal::Tail;
-use crate::store::seam::{Ledger, NoLedger};
-use crate::store::{self, Execution, Kinship, Lineage, Progress};
 use crate::turns::{FunctionInfo, Loaded};
+use everstep_store::journal::{History, Journal, Standing};
+use everstep_store::seal::Tail;
+use everstep_store::seam::{Ledger, NoLedger};
+use everstep_store::{Execution, Kinship, Lineage, Progress};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -117,7 +117,7 @@ impl Inner {
 
     async fn account<F>(&self, root: &ExecutionId, used: impl FnOnce() -> F) -> Result<Arc<Account>, Error>
     where
-        F: Future<Output = Result<Lineage, store::Error>>,
+        F: Future<Output = Result<Lineage, everstep_store::Error>>,
     {
         // Locked while the store is read: two executions of one lineage have one account.
         let mut accounts = self.accounts.lock().await;
@@ -162,13 +162,13 @@ impl Inner {
     pub(super) async fn state(&self, execution: &Execution) -> Result<(State, Tail), Error> {
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
         let (journal, tail) = self.store.journal(execution).await.map_err(|error| match error {
-            foreign @ store::Error::Foreign { .. } => Error::Foreign(foreign),
+            foreign @ everstep_store::Error::Foreign { .. } => Error::Foreign(foreign),
             error => Error::Store(error),
         })?;
         let history = History::load(journal).map_err(corrupted)?;
         let standing = Standing::of(&history).map_err(corrupted)?;
         if standing.and_then(|standing| standing.component).is_some_and(|component| component != execution.component) {
-            return Err(Error::Foreign(store::Error::Foreign { id: execution.id.clone() }));
+            return Err(Error::Foreign(everstep_store::Error::Foreign { id: execution.id.clone() }));
         }
         Ok((State::new(Journal::new(history), execution.progress.clone()).map_err(corrupted)?, tail))
     }

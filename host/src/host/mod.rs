@@ -36,12 +36,12 @@ use crate::id::{Digest, ExecutionId, group_address};
 use crate::network;
 use crate::output::{Output, Sink};
 use crate::policy::Policy;
-use crate::store::embedded::Embedded;
-use crate::store::operation::Reply;
-use crate::store::record::PromiseState;
-use crate::store::seam::{Listener, Store};
-use crate::store::{self, Applied, Backend, FileStore, MemoryStore, PendingPromise};
 use crate::turns::Loaded;
+use everstep_store::embedded::Embedded;
+use everstep_store::operation::Reply;
+use everstep_store::record::PromiseState;
+use everstep_store::seam::{Listener, Store};
+use everstep_store::{Applied, Backend, FileStore, MemoryStore, PendingPromise};
 use live::{Live, Note};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -157,7 +157,7 @@ impl Listener for Watching {
         }
     }
 
-    fn failed(&self, error: &store::Error) {
+    fn failed(&self, error: &everstep_store::Error) {
         self.live.tell_all(error);
     }
 }

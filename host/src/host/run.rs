@@ -7,14 +7,14 @@ use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, Seat, State, Terms
 use crate::capability::CLEAN_UP;
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
-use crate::journal::Journal;
 use crate::json;
 use crate::policy::Policy;
-use crate::store::operation::NewPromise;
-use crate::store::record::NEVER;
-use crate::store::seam::{Birth, Claimed, Entry, Lost, NewRun, TakeUp, Taken, Ticket};
-use crate::store::{self, Execution, Failure, FailureKind, Invocation, Progress};
 use crate::turns::{FunctionInfo, Job, Loaded};
+use everstep_store::journal::Journal;
+use everstep_store::operation::NewPromise;
+use everstep_store::record::NEVER;
+use everstep_store::seam::{Birth, Claimed, Entry, Lost, NewRun, TakeUp, Taken, Ticket};
+use everstep_store::{Execution, Failure, FailureKind, Invocation, Progress};
 use serde::Serialize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub struct Report {
     /// The execution.
     pub id: ExecutionId,
     /// Where it stands.
-    pub state: store::State,
+    pub state: everstep_store::State,
     /// What the function returned, a JSON text.
     pub result: Option<String>,
     /// Why it failed or halted.
@@ -173,7 +173,7 @@ impl Handle {
                 break;
             }
         }
-        let gone = store::Error::Poisoned("the run was given up".to_owned());
+        let gone = everstep_store::Error::Poisoned("the run was given up".to_owned());
         Err(Arc::new(Error::Store(gone)))
     }
 }
@@ -522,7 +522,7 @@ fn new_execution(id: ExecutionId, invocation: Invocation, now_ms: u64, deadline_
         seed: fresh_seed(),
         created_ms: now_ms,
         deadline_ms,
-        state: store::State::Running,
+        state: everstep_store::State::Running,
         attempts: 1,
         result: None,
         progress: Progress { updated_ms: now_ms, ..Progress::default() },

@@ -3,9 +3,9 @@
 use super::{Error, Everstep, Run};
 use crate::id::ExecutionId;
 use crate::json;
-use crate::store::Invocation;
-use crate::store::operation::{NewSchedule, Operation, Reply};
-use crate::store::record::{NEVER, Schedule};
+use everstep_store::Invocation;
+use everstep_store::operation::{NewSchedule, Operation, Reply};
+use everstep_store::record::{NEVER, Schedule};
 
 /// What becomes the id of the execution that a firing starts: the same whoever fires it.
 const FIRING: &str = "{{.id}}:{{.timestamp}}";

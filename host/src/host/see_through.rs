@@ -6,9 +6,8 @@ use super::{Error, Everstep, Report, Scope};
 use crate::bridge::{Bridge, Patience, Seat, Stop};
 use crate::clock;
 use crate::id::ExecutionId;
-use crate::store;
-use crate::store::record::TaskState;
 use crate::turns::{Ending, Job, drive};
+use everstep_store::record::TaskState;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ impl Everstep {
             Ok(Concluded::Over(report)) => Ok(report),
             Err(error) => Err(Arc::new(error)),
         };
-        let rests = matches!(&outcome, Ok(report) if report.state == store::State::Suspended);
+        let rests = matches!(&outcome, Ok(report) if report.state == everstep_store::State::Suspended);
         // Its hold on the execution, and on the store, ends before the outcome is known: whoever saw it may resume at once.
         drop(hold);
         let told = match patience {
@@ -132,7 +131,7 @@ impl Everstep {
         };
         drop(bridge.block().await);
         let durable = bridge.durable(submitted).await;
-        let panicked = || store::Error::Poisoned("the run panicked".to_owned());
-        Error::Store(durable.err().map_or_else(panicked, store::Error::from))
+        let panicked = || everstep_store::Error::Poisoned("the run panicked".to_owned());
+        Error::Store(durable.err().map_or_else(panicked, everstep_store::Error::from))
     }
 }

@@ -4,11 +4,11 @@ use super::{Error, Everstep};
 use crate::bridge::{Patience, check_fit, check_size};
 use crate::guest_error::GuestError;
 use crate::id::{ExecutionId, PromiseId};
-use crate::journal::{History, Record, Role};
 use crate::policy;
-use crate::store::operation::{Event, NewPromise, Operation, Reply, Settlement};
-use crate::store::record::{NEVER, Promise, PromiseState, Value};
-use crate::store::{self, Execution, PendingPromise, State};
+use everstep_store::journal::{History, Record, Role};
+use everstep_store::operation::{Event, NewPromise, Operation, Reply, Settlement};
+use everstep_store::record::{NEVER, Promise, PromiseState, Value};
+use everstep_store::{Execution, PendingPromise, State};
 use std::collections::BTreeMap;
 
 /// What became of a cancellation.
@@ -36,7 +36,7 @@ impl Everstep {
         let execution = execution.ok_or_else(|| Error::UnknownExecution(id.execution.clone()))?;
         let now_ms = self.inner.clock.now_ms();
         let mut lost_request = None;
-        let (state, value) = store::value_of(&outcome);
+        let (state, value) = everstep_store::value_of(&outcome);
         let schema = match store.promise(&id.to_string()).await? {
             Some((promise, _)) => {
                 let asked = check_open(&execution, id, &promise)?;

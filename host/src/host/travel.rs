@@ -7,12 +7,12 @@ use super::{Error, Everstep, StepView};
 use crate::bridge::{APPROVAL, Bridge, Stop};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
-use crate::journal::{FORMAT, History, Record, Started};
-use crate::store::operation::NewPromise;
-use crate::store::record::NEVER;
-use crate::store::seam::{Birth, NewRun};
-use crate::store::{Execution, Invocation, Progress};
 use crate::turns::{Ending, Job, drive};
+use everstep_store::journal::{FORMAT, History, Record, Started};
+use everstep_store::operation::NewPromise;
+use everstep_store::record::NEVER;
+use everstep_store::seam::{Birth, NewRun};
+use everstep_store::{Execution, Invocation, Progress};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,7 +193,7 @@ impl Everstep {
     ) -> Result<Vec<u8>, Error> {
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
         let history = History::load(self.inner.store.journal(execution).await?.0).map_err(corrupted)?;
-        let mut shared = Vec::with_capacity(history.len());
+        let mut shared = Vec::with_capacity(history.length());
         for record in history.records_with_offsets() {
             let (_, record) = record.map_err(corrupted)?;
             let behind = match &record {

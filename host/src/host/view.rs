@@ -3,10 +3,10 @@
 use super::Error;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{ExecutionId, PromiseId};
-use crate::journal::{Call, Corrupted, History, Outcome, Record, Standing, Trapped, records};
 use crate::output::{Content, Output};
-use crate::store::record::{Schedule, Task};
-use crate::store::{self, Backend, Execution, ExecutionKey, FileStore, JournalPlace, PendingPromise, Query};
+use everstep_store::journal::{Call, Corrupted, History, Outcome, Record, Standing, Trapped, records};
+use everstep_store::record::{Schedule, Task};
+use everstep_store::{Backend, Execution, ExecutionKey, FileStore, JournalPlace, PendingPromise, Query};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -146,7 +146,7 @@ impl Reader {
     /// How a promise of the store was settled; none while it is pending, or if there is none.
     pub(crate) fn outcome(&self, id: &PromiseId) -> Result<Option<Result<String, GuestError>>, Error> {
         let found = self.store.promise(&id.to_string())?;
-        Ok(found.and_then(|(promise, _)| store::outcome_of(&promise)))
+        Ok(found.and_then(|(promise, _)| everstep_store::outcome_of(&promise)))
     }
 
     /// The task of an execution.
@@ -187,7 +187,7 @@ impl Reader {
         let history = History::load(self.journal(id)?).map_err(corrupted)?;
         let Some(standing) = Standing::of(&history).map_err(corrupted)? else { return Ok(stored) };
         let Standing { component, policy, seed, mut progress } = standing;
-        if stored.state == store::State::Failed && progress.error.is_none() {
+        if stored.state == everstep_store::State::Failed && progress.error.is_none() {
             // It is the outcome of its promise.
             progress.error.clone_from(&stored.progress.error);
         }

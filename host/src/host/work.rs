@@ -6,9 +6,9 @@ use super::{Error, Everstep, Inner, Report};
 use crate::bridge::Patience;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::ExecutionId;
-use crate::store::operation::{Operation, Settlement};
-use crate::store::record::PromiseState;
-use crate::store::{self, Execution, State};
+use everstep_store::operation::{Operation, Settlement};
+use everstep_store::record::PromiseState;
+use everstep_store::{Execution, State};
 use std::sync::{Arc, Weak};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -107,7 +107,7 @@ impl Everstep {
         let id = execution.id.clone();
         if let (Error::UnknownFunction { .. }, State::Pending, 0) = (&error, execution.state, execution.attempts) {
             let outcome = Err(GuestError::new(ErrorCode::NotFound, error.to_string()));
-            let (state, value) = store::value_of(&outcome);
+            let (state, value) = everstep_store::value_of(&outcome);
             let settle = Operation::PromiseSettle(Settlement { id: id.to_string(), state, value });
             self.inner.store.operate(settle).await?;
         } else {

@@ -1,19 +1,19 @@
 //! Connections of guests, for every capability that makes one: names resolved once, addresses filtered, connections pinned.
 //!
-//! - [`address`] is the pure rule about addresses.
+//! - [`address`] is the pure rule about addresses, which policies state.
 //! - `resolve` asks the name servers; `tls` holds the authorities that certificates are checked with.
 //! - `connect` walks from a URL to a stream: resolve, filter, connect to what is left, secure.
 //! - `failure` says what went wrong, and whether anything had been sent.
 //!
 //! Nothing here knows of HTTP or WebSocket, of rules over URLs, or of the journal.
 
-pub mod address;
 mod connect;
 mod failure;
 mod resolve;
 mod tls;
 
 pub(crate) use connect::{Dialer, Io};
+pub use everstep_policy::address;
 pub use failure::{Cause, Failure};
 
 use resolve::Resolver;

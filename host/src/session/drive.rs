@@ -9,7 +9,7 @@ use crate::guest_error::GuestError;
 use crate::host::{Builder, Disregarded, Error, Everstep, Handle, Report, Run};
 use crate::id::{ExecutionId, PromiseId};
 use crate::output::{Content, Output};
-use crate::store::PendingPromise;
+use everstep_store::PendingPromise;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -323,7 +323,7 @@ impl Session {
             self.host.settle(&prompt, Ok("null".to_owned())).await?;
         }
         if let Some(end) = self.end.take() {
-            end.await.map_err(|error| Error::Store(crate::store::Error::Poisoned(error.to_string())))?;
+            end.await.map_err(|error| Error::Store(everstep_store::Error::Poisoned(error.to_string())))?;
         }
         self.done(shutdown.id);
         Ok(true)
@@ -442,7 +442,7 @@ impl Session {
         while let Ok(event) = self.feed.try_recv() {
             self.take(event).await;
         }
-        let report = ended.map_err(|error| Error::Store(crate::store::Error::Poisoned(error.to_string())))?;
+        let report = ended.map_err(|error| Error::Store(everstep_store::Error::Poisoned(error.to_string())))?;
         let message = match &report.error {
             Some(failure) => failure.message.clone(),
             None => "the session has ended".to_owned(),

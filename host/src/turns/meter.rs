@@ -2,7 +2,7 @@
 
 use crate::bridge::{Bridge, Stop};
 use crate::clock;
-use crate::store::embedded::take_writing_us;
+use everstep_store::embedded::take_writing_us;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;

@@ -1,10 +1,11 @@
 //! The codec and the cursor, without the group commit.
+#![allow(dead_code, missing_docs, reason = "parts of it are used by the rest of the product only")]
 
-#[path = "../../../host/src/journal/codec.rs"]
+#[path = "../../../host/store/src/journal/codec.rs"]
 mod codec;
-#[path = "../../../host/src/journal/history.rs"]
+#[path = "../../../host/store/src/journal/history.rs"]
 mod history;
-#[path = "../../../host/src/journal/record.rs"]
+#[path = "../../../host/store/src/journal/record.rs"]
 mod record;
 
 pub use codec::Corrupted;

@@ -77,7 +77,7 @@ const KEYS: [(&str, fn()); 69] = [
     ("audit.on_failure", audit::a_decision_that_cannot_be_written_down_is_a_denial),
     // Nothing to enforce: it is what people call the policy.
     ("name", every_key_has_a_test),
-    // The first line of every file; `host/src/policy/tests/load.rs` holds it.
+    // The first line of every file; `host/policy/src/tests/load.rs` holds it.
     ("version", every_key_has_a_test),
 ];
 

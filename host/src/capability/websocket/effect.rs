@@ -5,8 +5,8 @@
 
 use crate::capability::http::headers;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::network::address::Rules;
 use crate::network::{Cause, Dialer, Failure, Io, Options};
+use crate::policy::address::Rules;
 use crate::policy::url::Target;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};

@@ -13,11 +13,11 @@ use crate::bindings::everstep::host::{types, websocket};
 use crate::bridge::{About, Bridge, Fault, NewPromise, Step};
 use crate::capability::http::check_headers;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::journal::Role;
 use crate::policy::url::{self, Target};
 use crate::policy::{self, quoted};
 use crate::turns::Ctx;
 use effects::{Connect, Open, Receive};
+use everstep_store::journal::Role;
 use std::sync::Arc;
 use stored::Stored;
 

@@ -27,7 +27,7 @@ fn check(bytes: Vec<u8>) {
         Ok(history) => history,
         Err(corrupted) => return assert!(corrupted.offset < length, "{corrupted}"),
     };
-    assert_eq!(history.len(), length);
+    assert_eq!(history.length(), length);
     let read = history.records_with_offsets().map_while(Result::ok);
     let records: Vec<Record<'_>> = read.map(|(_, record)| record).collect();
     for record in &records {

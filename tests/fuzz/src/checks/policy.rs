@@ -2,9 +2,9 @@
 //! from it grants no more.
 
 use super::url::example;
-use crate::guest_error::ErrorCode;
-use crate::policy::url::Target;
-use crate::policy::{Call, FileOperation, Policy, Usage, Verdict};
+use everstep_policy::url::Target;
+use everstep_policy::{Call, FileOperation, Policy, Usage, Verdict};
+use everstep_words::guest_error::ErrorCode;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 

@@ -1,6 +1,6 @@
 //! URLs and patterns: whatever parses has one canonical form, which clients, rules and redirects agree about.
 
-use crate::policy::url::{Pattern, Target};
+use everstep_policy::url::{Pattern, Target};
 
 /// Most lines of an input that are looked at: each is checked with each.
 const LINES: usize = 6;

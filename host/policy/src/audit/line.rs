@@ -1,0 +1,274 @@
+//! What a line of the log looks like, written and read.
+
+use crate::escaped;
+use everstep_words::id::{Digest, ExecutionId};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
+
+/// One decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// When, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Whose call it was.
+    pub execution: &'a ExecutionId,
+    /// Which step.
+    pub step: u64,
+    /// The digest of the policy that decided.
+    pub policy: &'a Digest,
+    /// The rule that decided.
+    pub rule: &'a str,
+    /// The interface and function that was called, such as `files.read`.
+    pub capability: &'a str,
+    /// What it was called on, as the guest gave it; see `Call::subject`. Escaped and capped here.
+    pub subject: &'a str,
+    /// The decision.
+    pub decision: Decision,
+    /// Payload of the call, in bytes.
+    pub bytes: u64,
+    /// Who approved the call, or refused it, where somebody was asked. Escaped and capped here.
+    pub approver: Option<&'a str>,
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The call went on.
+    Allow,
+    /// The guest got an error.
+    Deny,
+    /// Somebody was asked.
+    Ask,
+}
+
+/// What an effect came to that the policy had allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome<'a> {
+    /// When it was over, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Whose call it was.
+    pub execution: &'a ExecutionId,
+    /// Which step.
+    pub step: u64,
+    /// The digest of the policy that allowed it.
+    pub policy: &'a Digest,
+    /// The address that was connected to, if one was.
+    pub address: Option<SocketAddr>,
+    /// What came back, in bytes.
+    pub bytes: u64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// What it came to in one word, such as `ok` or `failed`. Escaped and capped here.
+    pub result: &'a str,
+}
+
+/// A line of the log that can be read; what it does not hold is empty, 0 or none.
+///
+/// Every text is as it stands in the log: escaped and capped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Line {
+    /// When, after RFC 3339.
+    pub time: String,
+    /// The number of the line in its chain.
+    pub sequence: u64,
+    /// The hash of what stands before it, 64 hex digits.
+    pub previous: String,
+    /// The short name of the decision, 8 hex digits; an outcome has that of its decision.
+    pub id: String,
+    /// Whose call it was.
+    pub execution: String,
+    /// Which step.
+    pub step: u64,
+    /// The digest of the policy, `sha256:...`.
+    pub policy: String,
+    /// The rule that decided.
+    pub rule: String,
+    /// The interface and function that was called.
+    pub capability: String,
+    /// What it was called on.
+    pub subject: String,
+    /// `allow`, `deny` or `ask`; `outcome`, or `link` in the first line of a file that continues another.
+    pub decision: String,
+    /// Payload of the call, or of what came back.
+    pub bytes: u64,
+    /// Who approved or refused the call.
+    pub approver: Option<String>,
+    /// The address that was connected to.
+    pub address: Option<String>,
+    /// How long the effect took, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// What the effect came to.
+    pub result: Option<String>,
+}
+
+impl Line {
+    /// None when `bytes`, without a newline, are no line of a log.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        Joint::parse(bytes)?;
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// The part of a line that holds the chain together.
+pub(super) struct Joint {
+    pub(super) sequence: u64,
+    /// The hash of what stands before the line.
+    pub(super) previous: [u8; 32],
+    /// Whether it is the first line of a file that continues another.
+    pub(super) is_link: bool,
+}
+
+/// Longest line that is taken for one, in bytes: longer than any that is written.
+pub(super) const LONGEST: usize = 64 << 10;
+
+impl Joint {
+    /// None when `bytes`, without a newline, are no line of a log.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Shape<'a> {
+            sequence: u64,
+            #[serde(borrow)]
+            previous: Cow<'a, str>,
+            #[serde(borrow)]
+            decision: Cow<'a, str>,
+        }
+        if bytes.len() > LONGEST {
+            return None;
+        }
+        let shape: Shape<'_> = serde_json::from_slice(bytes).ok()?;
+        let mut previous = [0; 32];
+        hex::decode_to_slice(shape.previous.as_bytes(), &mut previous).ok()?;
+        Some(Self { sequence: shape.sequence, previous, is_link: shape.decision == LINK })
+    }
+}
+
+/// What stands in place of a decision in a line that continues another file.
+const LINK: &str = "link";
+
+/// What stands in place of a decision in the line of an outcome.
+pub(super) const OUTCOME: &str = "outcome";
+
+/// How a line ends: with a checksum (CRC-32) of all that stands before.
+const CHECK: &str = r#","check":""#;
+const END: &str = r#""}"#;
+const CHECK_LENGTH: usize = CHECK.len() + 8 + END.len();
+
+/// Whether a line has the checksum that it ends with.
+pub(super) fn is_intact(bytes: &[u8]) -> bool {
+    let Some((body, check)) = bytes.len().checked_sub(CHECK_LENGTH).and_then(|middle| bytes.split_at_checked(middle))
+    else {
+        return false;
+    };
+    let mut expected = String::with_capacity(CHECK_LENGTH);
+    push_check(&mut expected, body);
+    check == expected.as_bytes()
+}
+
+/// Begins a line: time, number, hash.
+pub(super) fn push_head(line: &mut String, time_ms: u64, sequence: u64, previous: &[u8; 32]) -> fmt::Result {
+    let time = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let time = time.unwrap_or(jiff::Timestamp::MAX);
+    write!(line, r#"{{"time":"{time:.3}","sequence":{sequence},"previous":""#)?;
+    push_hex(line, previous);
+    line.push_str(r#"","#);
+    Ok(())
+}
+
+/// Ends the line that begins at `start`.
+pub(super) fn push_end(line: &mut String, start: usize) {
+    let mut end = String::with_capacity(CHECK_LENGTH);
+    push_check(&mut end, &line.as_bytes()[start..]);
+    line.push_str(&end);
+}
+
+fn push_check(end: &mut String, body: &[u8]) {
+    end.push_str(CHECK);
+    push_hex(end, &crc32fast::hash(body).to_be_bytes());
+    end.push_str(END);
+}
+
+/// What a decision holds.
+pub(super) fn push_entry(line: &mut String, entry: &Entry<'_>) -> fmt::Result {
+    push_step(line, entry.execution, entry.step, entry.policy)?;
+    for (key, text) in [("rule", entry.rule), ("capability", entry.capability), ("subject", entry.subject)] {
+        write!(line, r#""{key}":{},"#, Json(&escaped(text)))?;
+    }
+    write!(line, r#""decision":"{}","bytes":{}"#, entry.decision, entry.bytes)?;
+    match entry.approver {
+        Some(approver) => write!(line, r#","approver":{}"#, Json(&escaped(approver))),
+        None => Ok(()),
+    }
+}
+
+/// What an outcome holds.
+pub(super) fn push_outcome(line: &mut String, outcome: &Outcome<'_>) -> fmt::Result {
+    push_step(line, outcome.execution, outcome.step, outcome.policy)?;
+    write!(line, r#""decision":"{OUTCOME}","#)?;
+    if let Some(address) = outcome.address {
+        write!(line, r#""address":"{address}","#)?;
+    }
+    let Outcome { bytes, duration_ms, result, .. } = outcome;
+    write!(line, r#""bytes":{bytes},"duration_ms":{duration_ms},"result":{}"#, Json(&escaped(result)))
+}
+
+/// What the first line of a file holds that continues another: where that one ended.
+pub(super) fn push_link(line: &mut String, sequence: u64) -> fmt::Result {
+    write!(line, r#""decision":"{LINK}","after":{}"#, sequence.saturating_sub(1))
+}
+
+fn push_step(line: &mut String, execution: &ExecutionId, step: u64, policy: &Digest) -> fmt::Result {
+    line.push_str(r#""id":""#);
+    push_hex(line, &id_bytes(execution, step));
+    write!(line, r#"","execution":"{}","step":{step},"policy":"sha256:"#, execution.as_str())?;
+    push_hex(line, &policy.0);
+    line.push_str(r#"","#);
+    Ok(())
+}
+
+pub(super) fn id_bytes(execution: &ExecutionId, step: u64) -> [u8; 4] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(execution.as_str().as_bytes()).update(&step.to_le_bytes());
+    let mut id = [0; 4];
+    hasher.finalize_xof().fill(&mut id);
+    id
+}
+
+fn push_hex(line: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        line.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        line.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+/// A text without control characters, as a JSON string.
+struct Json<'a>(&'a str);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        let mut rest = self.0;
+        while let Some(place) = rest.find(['"', '\\']) {
+            let (plain, special) = rest.split_at(place);
+            f.write_str(plain)?;
+            f.write_char('\\')?;
+            f.write_str(&special[..1])?;
+            rest = &special[1..];
+        }
+        f.write_str(rest)?;
+        f.write_char('"')
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Ask => "ask",
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! What single functions keep.
+
+use super::load_web::WEB;
+use super::*;
+use crate::url::Target;
+
+fn policy(rest: &str) -> Policy {
+    let files = "[[files]]\nid = \"f\"\nguest = \"/f\"\nhost = \"f\"\naccess = \"read\"\n";
+    let capabilities = "[[capability]]\nname = \"print\"\n[[capability]]\nname = \"send-mail\"\n";
+    Policy::parse(&format!("{WEB}{rest}{files}{capabilities}"), Path::new("/nowhere/policy.toml")).unwrap()
+}
+
+fn ids(policy: &Policy) -> Vec<&str> {
+    let fetch = policy
+        .fetch
+        .iter()
+        .map(|grant| grant.id.as_str())
+        .chain(policy.websocket.iter().map(|grant| grant.id.as_str()));
+    let files = policy.files.iter().map(|grant| grant.id.as_str());
+    fetch.chain(files).chain(policy.capabilities.iter().map(CapabilityGrant::name)).collect()
+}
+
+#[test]
+fn a_function_keeps_what_its_section_lists() {
+    let policy =
+        policy("websocket = [\"other\"]\ncapability = [\"print\"]\n[functions.silent]\nfetch = []\nwebsocket = []\n");
+    assert!(matches!(policy.for_function("other"), Cow::Borrowed(_)));
+    let summarise = policy.for_function("summarise");
+    assert_eq!(ids(&summarise), ["gh-read", "other", "print"]);
+    assert_eq!(summarise.limits, Limits { cpu: Duration::from_secs(2), ..policy.limits.clone() });
+    assert_eq!(summarise.for_function("summarise"), summarise);
+    assert_eq!(ids(&policy.for_function("silent")), ["f", "print", "send-mail"]);
+    // A called function has no more than its caller.
+    assert_eq!(ids(&summarise.for_function("silent")), ["print"]);
+    assert_eq!(summarise.for_function("silent").limits, summarise.limits);
+    assert_eq!(policy.for_function("silent").for_function("summarise"), summarise.for_function("silent"));
+}
+
+#[test]
+fn an_approval_is_enough_for_a_function_that_lists_it() {
+    let delete = Target::parse("https://api.github.com/x").unwrap();
+    let call = Call::Fetch { method: "DELETE", url: &delete, bytes: 0 };
+    let policy = policy("[functions.silent]\nfetch = []\n[functions.read]\nfetch = [\"gh-read\"]\n");
+    for (function, enough) in [("any", true), ("summarise", true), ("silent", false), ("read", false)] {
+        let policy = policy.for_function(function);
+        let verdict = policy.decide(&call, &Usage::default(), 0);
+        assert_eq!(matches!(verdict, Verdict::Ask { .. }), enough, "{function}: {verdict:?}");
+    }
+}
+
+#[test]
+fn an_approval_does_not_take_the_place_of_a_grant_that_a_function_does_not_keep() {
+    let toml = "version = 1\n[[fetch]]\nid = \"post\"\nurl = \"https://ok.com/**\"\nmethods = [\"POST\"]\nmax_calls = 0\n[[ask]]\nwhen = \"fetch\"\n[functions.f]\nfetch = [\"ask.1\"]\n";
+    let policy = Policy::parse(toml, Path::new("policy.toml")).unwrap();
+    let (ok, other) = (Target::parse("https://ok.com/").unwrap(), Target::parse("https://other.com/").unwrap());
+    for url in [&ok, &other] {
+        let call = Call::Fetch { method: "POST", url, bytes: 0 };
+        assert!(matches!(policy.for_function("f").decide(&call, &Usage::default(), 0), Verdict::Deny { .. }));
+    }
+}

@@ -1,0 +1,127 @@
+//! A decision, and why it is what it is.
+
+use super::narrowest::{narrowest, refusal};
+use super::render::rule_toml;
+use super::{NoQuestion, Question};
+use crate::units::count_text;
+use crate::{Lineage, Policy, Usage, Verdict};
+use serde::Serialize;
+use std::fmt;
+
+/// A decision in words. It is that of a fresh execution: no quota is used up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The call, escaped and capped.
+    pub call: String,
+    /// `allow`, `ask` or `deny`.
+    pub decision: &'static str,
+    /// The rule that decides: the one that allows or asks, or refuses or comes nearest.
+    pub rule: String,
+    /// The rule whose bounds and quotas apply, where somebody is asked.
+    pub terms: Option<String>,
+    /// What the root and all that belongs to it may use together of what such calls use, where that bounds them, too.
+    pub budget: Option<String>,
+    /// What the guest is told, when the call is denied.
+    pub message: Option<String>,
+    /// The rule as a file writes it, if it is one of the file.
+    pub rule_toml: Option<String>,
+    /// The narrowest addition to the file that would allow the call, if there is one.
+    pub would_allow: Option<String>,
+    /// Why no addition is offered.
+    pub no_rule: Option<&'static str>,
+}
+
+/// Decides a call, and says why; for one function when `function` names one.
+///
+/// # Errors
+/// The call cannot be read.
+pub fn explain(
+    policy: &Policy,
+    function: Option<&str>,
+    capability: &str,
+    subject: &str,
+) -> Result<Explanation, NoQuestion> {
+    Ok(explain_question(policy, function, &Question::parse(capability, subject)?))
+}
+
+pub(super) fn explain_question(policy: &Policy, function: Option<&str>, question: &Question) -> Explanation {
+    let narrowed = policy.for_function(function.unwrap_or_default());
+    let call = question.to_string();
+    let (decision, rule, terms, message) = match narrowed.decide(&question.call(), &Usage::default(), 0) {
+        Verdict::Allow { rule } => ("allow", rule.to_owned(), None, None),
+        Verdict::Ask { rule, terms } => ("ask", rule.to_owned(), Some(terms.to_owned()), None),
+        Verdict::Deny { rule, error } => ("deny", rule.to_owned(), None, Some(error.to_string())),
+    };
+    let (mut would_allow, mut no_rule) = (None, None);
+    if decision == "deny" {
+        no_rule = refusal(policy, question);
+        would_allow = function.and_then(|function| kept(policy, function, question));
+        would_allow = would_allow.or_else(|| no_rule.is_none().then(|| narrowest(policy, question, 1)).flatten());
+    }
+    let rule_toml = rule_toml(policy, &rule);
+    let budget = if decision == "deny" { None } else { budget(&narrowed.limits.lineage, question) };
+    Explanation { call, decision, rule, terms, budget, message, rule_toml, would_allow, no_rule }
+}
+
+/// The budget of a lineage, for calls that others settle.
+fn budget(limits: &Lineage, question: &Question) -> Option<String> {
+    let Question::Capability(name) = question else { return None };
+    let Lineage { executions, promises, depth, .. } = limits;
+    let promises = format!("{} promises", count_text(*promises));
+    match name.as_str() {
+        "print" | "display" => None,
+        "call" => {
+            Some(format!("{} executions, {promises}, {} calls deep", count_text(*executions), count_text(*depth)))
+        }
+        _ => Some(promises),
+    }
+}
+
+/// What a function would have to keep, when the policy as a whole does not deny the call.
+fn kept(policy: &Policy, function: &str, question: &Question) -> Option<String> {
+    let terms = match policy.decide(&question.call(), &Usage::default(), 0) {
+        Verdict::Allow { rule } | Verdict::Ask { terms: rule, .. } => rule,
+        Verdict::Deny { .. } => return None,
+    };
+    let id = terms.strip_prefix("capability.").unwrap_or(terms);
+    let list = match question {
+        Question::Fetch(..) => "fetch",
+        Question::WebSocket(..) => "websocket",
+        Question::Files(..) => "files",
+        Question::Capability(..) => "capability",
+        Question::Clock | Question::Random => return None,
+    };
+    let quote = super::render::quote;
+    Some(format!("[functions.{}]\n{list} = [{}]   # added to what it lists\n", quote(function), quote(id)))
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.decision, self.call)?;
+        let role = match self.decision {
+            "deny" => "decided by, or nearest",
+            "ask" => "asked by",
+            _ => "allowed by",
+        };
+        writeln!(f, "{role}: rule {:?}", self.rule)?;
+        if let Some(terms) = self.terms.as_ref().filter(|terms| **terms != self.rule) {
+            writeln!(f, "bounds and quotas: those of rule {terms:?}")?;
+        }
+        if let Some(budget) = &self.budget {
+            writeln!(f, "within the budget of all that belongs together: {budget} (limits.lineage)")?;
+        }
+        if let Some(message) = &self.message {
+            writeln!(f, "the guest is told: {message}")?;
+        }
+        if let Some(rule) = &self.rule_toml {
+            write!(f, "\n{rule}")?;
+        }
+        if let Some(rule) = &self.would_allow {
+            write!(f, "\nthe narrowest rule that would allow it:\n\n{rule}")?;
+        }
+        if let Some(why) = self.no_rule {
+            writeln!(f, "\nno rule is offered: {why}")?;
+        }
+        Ok(())
+    }
+}

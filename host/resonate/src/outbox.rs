@@ -1,0 +1,348 @@
+//! Who is connected, and what they are to be told (section 8 of the protocol).
+//!
+//! A message leaves at once if somebody is there to take it. That a task may be acquired is told again when a worker of its group connects
+//! that could not be told, and every 30 s until somebody acquires it; that a promise was settled is told once, or never.
+
+use super::wire;
+use super::writer::{Observer, Writer};
+use bytes::Bytes;
+use everstep_store::clock::{Clock, SystemClock};
+use everstep_store::operation::{Event, FenceAction, Operation, Reply};
+use everstep_store::record::{Promise, TaskState, tag};
+use everstep_store::{Applied, Backend, Error};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Streams at once.
+const STREAMS: usize = 1000;
+/// Messages that a stream may be behind.
+const BEHIND: usize = 100;
+/// How often it is told that a task may be acquired, in milliseconds.
+const AGAIN_MS: u64 = 30_000;
+/// The same where whoever is there has too many messages to read.
+const SOON_MS: u64 = 100;
+
+/// See the module.
+pub(super) struct Outbox {
+    /// The address of this server, which messages name.
+    url: String,
+    state: Mutex<State>,
+    /// Something is to be told earlier than was known.
+    earlier: Notify,
+    pub(super) delivered: AtomicU64,
+    pub(super) dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    streams: usize,
+    groups: HashMap<String, Group>,
+    offers: HashMap<String, Offer>,
+    /// When which of them is told, in milliseconds since the Unix epoch.
+    due: BTreeSet<(u64, String)>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Group {
+    /// In the order in which they connected.
+    streams: Vec<Stream>,
+    /// Who was told last, so that each has its turn.
+    turn: usize,
+}
+
+struct Stream {
+    number: u64,
+    id: String,
+    sender: Sender<Bytes>,
+}
+
+/// That a task may be acquired.
+struct Offer {
+    version: u64,
+    target: String,
+    /// When it may be told first.
+    from_ms: u64,
+    /// When it is told next, as [`State::due`] has it.
+    at_ms: u64,
+    told: bool,
+}
+
+impl Offer {
+    fn new(version: u64, target: &str, from_ms: u64) -> Self {
+        Self { version, target: target.to_owned(), from_ms, at_ms: from_ms, told: false }
+    }
+}
+
+/// A worker that is connected, until this is dropped.
+pub(super) struct Connection {
+    outbox: Arc<Outbox>,
+    group: String,
+    number: u64,
+    pub(super) messages: Receiver<Bytes>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Yes,
+    /// Those who might have it are behind.
+    Later,
+    /// Nobody is there.
+    Nobody,
+}
+
+/// Where a message goes: to the workers of a group, to one of them if it is there, or to that one alone.
+struct Address<'a> {
+    group: &'a str,
+    id: Option<&'a str>,
+    only: bool,
+}
+
+impl<'a> Address<'a> {
+    /// None for what is no address of a worker that connects.
+    fn parse(address: &'a str) -> Option<Self> {
+        let (cast, rest) = address.strip_prefix("poll://")?.split_once('@')?;
+        let (group, id) = rest.split_once('/').map_or((rest, None), |(group, id)| (group, Some(id)));
+        Some(Self { group, id, only: cast == "uni" })
+    }
+}
+
+impl Group {
+    /// Gives a message to one of those that may have it, the one that is preferred first.
+    fn tell(&mut self, address: &Address<'_>, message: &Bytes) -> Told {
+        let preferred = self.streams.iter().filter(|stream| address.id.is_some_and(|id| stream.id == id));
+        let count = self.streams.len().max(1);
+        let others = (0..self.streams.len()).map(|step| &self.streams[(self.turn + step) % count]);
+        let others = others.filter(|_| !address.only);
+        let mut told = Told::Nobody;
+        for stream in preferred.chain(others) {
+            told = match stream.sender.try_send(message.clone()) {
+                Ok(()) => Told::Yes,
+                Err(TrySendError::Full(_)) => Told::Later,
+                Err(TrySendError::Closed(_)) => told,
+            };
+            if told == Told::Yes {
+                break;
+            }
+        }
+        self.turn = self.turn.wrapping_add(1) % count;
+        told
+    }
+}
+
+impl Outbox {
+    /// With all that may be acquired in a store.
+    pub(super) fn new(url: String, store: &dyn Backend) -> Result<Self, Error> {
+        let (mut state, now_ms) = (State::default(), SystemClock.now_ms());
+        for id in store.offers()? {
+            if let Some((promise, Some(task))) = store.promise(&id)?
+                && let Some(target) = promise.target()
+            {
+                let from_ms = delay(&promise.tags).unwrap_or_default().max(now_ms);
+                state.offer(id, Offer::new(task.version, target, from_ms));
+            }
+        }
+        let (delivered, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { url, state: Mutex::new(state), earlier: Notify::new(), delivered, dropped })
+    }
+
+    /// Connects a worker; none when there are too many, or the server ends.
+    pub(super) fn connect(self: &Arc<Self>, group: &str, id: &str) -> Option<Connection> {
+        let mut state = self.state();
+        if state.streams >= STREAMS || state.closed {
+            return None;
+        }
+        let (sender, messages) = channel(BEHIND);
+        state.streams += 1;
+        state.next += 1;
+        let number = state.next;
+        let streams = &mut state.groups.entry(group.to_owned()).or_default().streams;
+        streams.push(Stream { number, id: id.to_owned(), sender });
+        let now_ms = SystemClock.now_ms();
+        let waiting = state.offers.iter().filter(|(_, offer)| {
+            let is_for = |address: Address<'_>| address.group == group;
+            !offer.told && offer.from_ms <= now_ms && Address::parse(&offer.target).is_some_and(is_for)
+        });
+        let waiting: Vec<String> = waiting.map(|(id, _)| id.clone()).collect();
+        for id in waiting {
+            state.tell_at(&id, now_ms);
+        }
+        self.earlier.notify_one();
+        Some(Connection { outbox: Arc::clone(self), group: group.to_owned(), number, messages })
+    }
+
+    /// How many are connected.
+    pub(super) fn streams(&self) -> usize {
+        self.state().streams
+    }
+
+    /// How many tasks are offered.
+    pub(super) fn offers(&self) -> usize {
+        self.state().offers.len()
+    }
+
+    /// Ends all connections.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.groups.clear();
+    }
+
+    /// Tells what is due, for as long as the server runs.
+    pub(super) async fn work(&self, writer: &Writer) {
+        loop {
+            let earlier = self.earlier.notified();
+            tokio::pin!(earlier);
+            earlier.as_mut().enable();
+            let now_ms = SystemClock.now_ms();
+            let (due, next) = {
+                let state = self.state();
+                let due: Vec<_> =
+                    state.due.iter().take_while(|(at, _)| *at <= now_ms).map(|(_, id)| id.clone()).collect();
+                (due, state.due.first().map(|(at, _)| *at))
+            };
+            for id in &due {
+                self.tell_again(id, writer).await;
+            }
+            if !due.is_empty() {
+                continue;
+            }
+            let wait = async {
+                match next {
+                    Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(now_ms))).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = wait => {}
+                () = earlier => {}
+            }
+        }
+    }
+
+    /// Tells of a task once more, unless it is not to be acquired any more.
+    async fn tell_again(&self, id: &str, writer: &Writer) {
+        let version = {
+            let mut state = self.state();
+            let Some(offer) = state.offers.get(id) else { return };
+            let is_there = Address::parse(&offer.target).is_some_and(|to| state.groups.contains_key(to.group));
+            if !is_there {
+                return state.tell_at(id, SystemClock.now_ms() + AGAIN_MS);
+            }
+            offer.version
+        };
+        let found = writer.operate(Operation::TaskGet { id: id.to_owned() }, None).await;
+        let is_offered =
+            matches!(found, Some(Ok(Reply::Task(task))) if task.state == TaskState::Pending && task.version == version);
+        let mut state = self.state();
+        if state.offers.get(id).is_none_or(|offer| offer.version != version) {
+            // Acquired, or offered anew, meanwhile.
+        } else if is_offered {
+            self.tell(&mut state, id, SystemClock.now_ms());
+        } else {
+            state.take(id);
+        }
+    }
+
+    fn tell(&self, state: &mut State, id: &str, now_ms: u64) {
+        let Some(mut offer) = state.take(id) else { return };
+        let told = self.send(state, &offer.target, &wire::execute(&self.url, id, offer.version));
+        offer.told = told == Told::Yes;
+        offer.at_ms = now_ms + if told == Told::Later { SOON_MS } else { AGAIN_MS };
+        state.offer(id.to_owned(), offer);
+    }
+
+    fn send(&self, state: &mut State, address: &str, message: &str) -> Told {
+        let event = Bytes::from(format!("data: {message}\n\n"));
+        let group = Address::parse(address).and_then(|address| Some((state.groups.get_mut(address.group)?, address)));
+        let told = group.map_or(Told::Nobody, |(group, address)| group.tell(&address, &event));
+        let count = if told == Told::Yes { &self.delivered } else { &self.dropped };
+        count.fetch_add(1, Ordering::Relaxed);
+        told
+    }
+
+    fn unblock(&self, address: &str, promise: &Promise) {
+        self.send(&mut self.state(), address, &wire::unblock(promise));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn offer(&mut self, id: String, offer: Offer) {
+        self.due.insert((offer.at_ms, id.clone()));
+        self.offers.insert(id, offer);
+    }
+
+    fn tell_at(&mut self, id: &str, at_ms: u64) {
+        if let Some(offer) = self.take(id) {
+            self.offer(id.to_owned(), Offer { at_ms, ..offer });
+        }
+    }
+
+    fn take(&mut self, id: &str) -> Option<Offer> {
+        let offer = self.offers.remove(id)?;
+        self.due.remove(&(offer.at_ms, id.to_owned()));
+        Some(offer)
+    }
+}
+
+impl Observer for Arc<Outbox> {
+    fn observe(&self, operation: Option<&Operation>, applied: &Applied) {
+        if let Ok(Reply::Claimed { task, .. }) = &applied.answer {
+            self.state().take(&task.id);
+        }
+        for event in &applied.events {
+            match event {
+                Event::Settled(promise) => drop(self.state().take(&promise.id)),
+                Event::Unblock { address, promise } => self.unblock(address, promise),
+                Event::Execute { id, version, target } => {
+                    let now_ms = SystemClock.now_ms();
+                    let from_ms = operation.and_then(|operation| delayed(operation, id)).unwrap_or(now_ms);
+                    let mut state = self.state();
+                    state.take(id);
+                    state.offer(id.clone(), Offer::new(*version, target, from_ms));
+                    if from_ms <= now_ms {
+                        self.tell(&mut state, id, now_ms);
+                    }
+                    self.earlier.notify_one();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut state = self.outbox.state();
+        state.streams -= 1;
+        if let Some(group) = state.groups.get_mut(&self.group) {
+            group.streams.retain(|stream| stream.number != self.number);
+            if group.streams.is_empty() {
+                state.groups.remove(&self.group);
+            }
+        }
+    }
+}
+
+/// Until when a promise that an operation creates is not to be told of.
+fn delayed(operation: &Operation, id: &str) -> Option<u64> {
+    let (Operation::PromiseCreate(new) | Operation::TaskFence { action: FenceAction::Create(new), .. }) = operation
+    else {
+        return None;
+    };
+    delay(&new.tags).filter(|_| new.id == id)
+}
+
+fn delay(tags: &std::collections::BTreeMap<String, String>) -> Option<u64> {
+    tags.get(tag::DELAY)?.parse().ok()
+}

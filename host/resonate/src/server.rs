@@ -1,0 +1,415 @@
+//! HTTP: requests to the root, streams of messages, and what operators look at.
+
+use super::Manner;
+use super::outbox::{Connection, Outbox};
+use super::socket::Socket;
+use super::wire::{Rejection, Request, Response};
+use super::writer::{Time, Writer};
+use bytes::Bytes;
+use everstep_store::Backend;
+use everstep_store::operation::Operation;
+use everstep_store::record::tag;
+use futures::StreamExt;
+use futures::stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming};
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// The largest body of a request, in bytes.
+const BODY: usize = 2 << 20;
+/// Bytes of all bodies at once, without those that fit into the part that each may have.
+const BODIES: usize = 128 << 20;
+/// The part of a body that there is always room for.
+const SMALL: usize = 16 << 10;
+/// Bytes of the head of a request.
+const HEAD: usize = 64 << 10;
+/// Connections at once, streams among them.
+const CONNECTIONS: usize = 4096;
+/// File handles that are for other things than connections.
+const HANDLES: usize = 64;
+/// How long a client may take for the head of a request, for its body, and before it reads on in an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the end waits for requests that have begun.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a server is started with.
+pub struct Options {
+    /// Which server it resembles.
+    pub manner: Manner,
+    /// What clients have to show; none: nothing.
+    pub token: Option<String>,
+    /// Whether time is what requests say it is.
+    pub debug: bool,
+}
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    desk: Arc<Desk>,
+}
+
+/// What every connection needs.
+struct Desk {
+    options: Options,
+    writer: Writer,
+    outbox: Arc<Outbox>,
+    /// For what is large in bodies, by the byte.
+    room: Arc<Semaphore>,
+    /// Requests that were answered, by kind and status.
+    answered: Mutex<BTreeMap<(String, u16), u64>>,
+}
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+type Answer = hyper::Response<Body>;
+
+impl Server {
+    /// Serves a store, which nobody else writes to, on an address.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the address cannot be had.
+    pub async fn start(address: SocketAddr, store: Arc<dyn Backend>, options: Options) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let outbox = Arc::new(Outbox::new(url, &*store)?);
+        let time = if options.debug { Time::Named(0) } else { Time::System };
+        let writer = Writer::start(store, Arc::clone(&outbox), time)?;
+        let room = Arc::new(Semaphore::new(BODIES));
+        let desk = Arc::new(Desk { options, writer, outbox, room, answered: Mutex::default() });
+        Ok(Self { listener, desk })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` completes, then answers the requests that have begun.
+    ///
+    /// # Errors
+    /// The store has failed; the message says how.
+    pub async fn run<T>(self, stop: impl Future<Output = T>) -> Result<T, String> {
+        let Self { listener, desk } = self;
+        let (end, ends) = watch::channel(false);
+        let (places, mut open) = (Arc::new(Semaphore::new(connections())), JoinSet::new());
+        tokio::pin!(stop);
+        let told = {
+            let (writer, outbox) = (desk.writer.clone(), Arc::clone(&desk.outbox));
+            tokio::spawn(async move { outbox.work(&writer).await })
+        };
+        let stopped = loop {
+            let accepted = async {
+                // The semaphore is never closed.
+                let place = Arc::clone(&places).acquire_owned().await;
+                (place, listener.accept().await)
+            };
+            tokio::select! {
+                stopped = &mut stop => break Ok(stopped),
+                failure = desk.writer.failure() => break Err(failure),
+                Some(_) = open.join_next() => {}
+                (place, accepted) = accepted => match accepted {
+                    Ok((stream, _)) => {
+                        // Answers are short, and wait for nothing.
+                        let _ = stream.set_nodelay(true);
+                        let (desk, ends) = (Arc::clone(&desk), ends.clone());
+                        open.spawn(async move {
+                            connection(TokioIo::new(Socket::new(stream, PATIENCE)), desk, ends).await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        // Out of file handles, say: clients that go away give some back.
+                        tracing::warn!(%error, "cannot accept a client");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+            }
+        };
+        drop(listener);
+        desk.outbox.close();
+        end.send_replace(true);
+        let drained = async { while open.join_next().await.is_some() {} };
+        // A client that does not read its answer does not keep the server.
+        let _ = tokio::time::timeout(GRACE, drained).await;
+        told.abort();
+        stopped
+    }
+}
+
+/// How many there may be at once: the system may allow few file handles, and says how many more if asked.
+fn connections() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "no more file handles can be had");
+    }
+    let handles = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(handles).unwrap_or(usize::MAX).saturating_sub(HANDLES).clamp(1, CONNECTIONS)
+}
+
+async fn connection(io: TokioIo<Socket>, desk: Arc<Desk>, mut ends: watch::Receiver<bool>) {
+    let service = service_fn(move |request| {
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    let builder = builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD);
+    let connection = builder.serve_connection(io, service);
+    tokio::pin!(connection);
+    let ending = async move { ends.wait_for(|ends| *ends).await.is_ok() };
+    let done = tokio::select! {
+        done = connection.as_mut() => Some(done),
+        _ = ending => None,
+    };
+    let done = match done {
+        Some(done) => done,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = done {
+        tracing::debug!(%error, "a client went away");
+    }
+}
+
+/// What has come of a body, in parts that take up little more memory than they hold.
+#[derive(Default)]
+struct Parts(Vec<Vec<u8>>);
+
+impl Parts {
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.0.last_mut().filter(|part| part.len() < SMALL) {
+                Some(part) => {
+                    let (fits, rest) = bytes.split_at(bytes.len().min(SMALL - part.len()));
+                    part.extend_from_slice(fits);
+                    bytes = rest;
+                }
+                None => self.0.push(Vec::new()),
+            }
+        }
+    }
+}
+
+impl Desk {
+    async fn answer(self: Arc<Self>, request: hyper::Request<Incoming>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        // A page in a browser reaches this machine, too: what it posts says whose it is, and an image that it shows, that it is of a site.
+        let is_page = [ORIGIN.as_str(), "sec-fetch-site"].iter().any(|name| request.headers().contains_key(*name));
+        if is_page && matches!(&*segments, [""] | ["poll", ..]) {
+            return plain(StatusCode::FORBIDDEN, "pages do not ask here\n");
+        }
+        match (&method, &*segments) {
+            (&Method::POST, [""]) => self.operate(request).await,
+            (&Method::GET, ["poll", group, id]) if !group.is_empty() && !id.is_empty() => {
+                if !self.admits(bearer(&request)) {
+                    return plain(StatusCode::UNAUTHORIZED, "a bearer token is needed\n");
+                }
+                let (Some(group), Some(id)) = (decoded(group), decoded(id)) else {
+                    return plain(StatusCode::BAD_REQUEST, "a group and an id are texts, and % is %25\n");
+                };
+                match self.outbox.connect(&group, &id) {
+                    Some(connection) => events(connection),
+                    None => plain(StatusCode::SERVICE_UNAVAILABLE, "there are too many streams\n"),
+                }
+            }
+            (&Method::GET, ["health"]) => plain(StatusCode::OK, ""),
+            (&Method::GET, ["ready"]) if self.writer.works() => plain(StatusCode::OK, ""),
+            (&Method::GET, ["ready"]) => plain(StatusCode::SERVICE_UNAVAILABLE, "the store has failed\n"),
+            (&Method::GET, ["metrics"]) => plain(StatusCode::OK, self.metrics()),
+            (_, ["promises" | "tasks" | "schedules", ..]) => {
+                let body = r#"{"error":"this is the protocol 2026-04-01: POST / with an envelope"}"#;
+                json(StatusCode::GONE, body)
+            }
+            (_, [""]) => {
+                let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "POST an envelope\n");
+                answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+                answer
+            }
+            _ => plain(StatusCode::NOT_FOUND, "there is nothing here; POST / takes an envelope\n"),
+        }
+    }
+
+    async fn operate(&self, request: hyper::Request<Incoming>) -> Answer {
+        let shown = bearer(&request);
+        let (body, _room) = match tokio::time::timeout(PATIENCE, self.body(request.into_body())).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(refusal)) => return refusal,
+            Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body did not come\n"),
+        };
+        let request = Request::read(&body, self.options.debug);
+        let response = self.respond(shown, request).await;
+        json(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), response.body)
+    }
+
+    /// A whole body, and the room that it takes up.
+    async fn body(&self, mut body: Incoming) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Answer> {
+        let too_large = || plain(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has at most {BODY} bytes\n"));
+        if body.size_hint().lower() > BODY as u64 {
+            return Err(too_large());
+        }
+        let (mut parts, mut length, mut room) = (Parts::default(), 0, None::<OwnedSemaphorePermit>);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| plain(StatusCode::BAD_REQUEST, "the body is not whole\n"))?;
+            // Trailers say nothing here.
+            let Ok(data) = frame.into_data() else { continue };
+            let before = length;
+            length += data.len();
+            if length > BODY {
+                return Err(too_large());
+            }
+            // No more than a body has, which fits.
+            let more = u32::try_from(length.saturating_sub(before.max(SMALL))).unwrap_or(u32::MAX);
+            let full = |_| plain(StatusCode::SERVICE_UNAVAILABLE, "too much comes in at once; try again\n");
+            let more = Arc::clone(&self.room).try_acquire_many_owned(more).map_err(full)?;
+            match &mut room {
+                Some(room) => room.merge(more),
+                None => room = Some(more),
+            }
+            parts.extend(&data);
+        }
+        Ok((parts.0.concat(), room))
+    }
+
+    async fn respond(&self, shown: Option<String>, request: Request) -> Response {
+        let Request { envelope, auth, named_ms, operation } = request;
+        let known = operation.is_ok();
+        let response = if !self.admits(auth.or(shown)) {
+            envelope.reject(&Rejection { status: 401, reason: "a bearer token is needed".to_owned() })
+        } else {
+            match operation.and_then(reachable) {
+                Err(rejection) => envelope.reject(&rejection),
+                Ok(operation) => match self.writer.operate(operation, named_ms).await {
+                    Some(answer) => envelope.answer(answer, self.options.manner == Manner::Permissive),
+                    None => envelope.reject(&Rejection { status: 500, reason: "the store has failed".to_owned() }),
+                },
+            }
+        };
+        // What a client calls its requests is no name of a series.
+        let kind = if known { envelope.kind() } else { "unknown" };
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        *answered.entry((kind.to_owned(), response.status)).or_default() += 1;
+        response
+    }
+
+    /// Whether somebody may ask. The time that it takes says nothing of the token.
+    fn admits(&self, shown: Option<String>) -> bool {
+        let Some(token) = &self.options.token else { return true };
+        shown.is_some_and(|shown| blake3::hash(shown.as_bytes()) == blake3::hash(token.as_bytes()))
+    }
+
+    fn metrics(&self) -> String {
+        let mut text = String::new();
+        let mut say = |name: &str, kind: &str, help: &str, lines: Vec<(String, u64)>| {
+            // A String takes everything.
+            let _ = writeln!(text, "# HELP everstep_{name} {help}\n# TYPE everstep_{name} {kind}");
+            for (labels, value) in lines {
+                let _ = writeln!(text, "everstep_{name}{labels} {value}");
+            }
+        };
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let label = |(kind, status): &(String, u16)| format!("{{kind=\"{kind}\",status=\"{status}\"}}");
+        let answered = answered.iter().map(|(of, count)| (label(of), *count)).collect();
+        let one = |count: u64| vec![(String::new(), count)];
+        let load = |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed);
+        say("requests_total", "counter", "Requests that were answered.", answered);
+        say("streams", "gauge", "Workers that are connected.", one(self.outbox.streams() as u64));
+        say("offers", "gauge", "Tasks that may be acquired.", one(self.outbox.offers() as u64));
+        say(
+            "messages_delivered_total",
+            "counter",
+            "Messages that a worker was given.",
+            one(load(&self.outbox.delivered)),
+        );
+        say(
+            "messages_dropped_total",
+            "counter",
+            "Messages that nobody was there for.",
+            one(load(&self.outbox.dropped)),
+        );
+        text
+    }
+}
+
+/// Refuses addresses that this server does not send to.
+fn reachable(operation: Operation) -> Result<Operation, Rejection> {
+    use everstep_store::operation::FenceAction;
+    let address = match &operation {
+        Operation::PromiseCreate(new)
+        | Operation::TaskCreate { promise: new, .. }
+        | Operation::TaskFence { action: FenceAction::Create(new), .. } => new.tags.get(tag::TARGET),
+        Operation::ScheduleCreate(new) => new.promise_tags.get(tag::TARGET),
+        Operation::RegisterListener { address, .. } => Some(address),
+        _ => None,
+    };
+    match address.filter(|address| address.starts_with("http://") || address.starts_with("https://")) {
+        Some(address) => Err(Rejection {
+            status: 400,
+            reason: format!(
+                "this server sends to workers that poll, such as poll://any@default, and not to {address:?}"
+            ),
+        }),
+        None => Ok(operation),
+    }
+}
+
+fn bearer(request: &hyper::Request<Incoming>) -> Option<String> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// The text of a part of a path.
+fn decoded(part: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::new(), part.bytes());
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => bytes.extend(hex::decode([rest.next()?, rest.next()?]).ok()?),
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A stream of server-sent events that lasts as long as its worker.
+fn events(connection: Connection) -> Answer {
+    let messages = stream::unfold(connection, |mut connection| async move {
+        let message = connection.messages.recv().await?;
+        Some((message, connection))
+    });
+    let body = StreamBody::new(messages.map(|message| Ok(Frame::data(message))));
+    let mut answer = hyper::Response::new(body.boxed_unsync());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    answer
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    whole(status, "text/plain; charset=utf-8", text.into())
+}
+
+fn json(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    whole(status, "application/json", text.into())
+}
+
+fn whole(status: StatusCode, kind: &'static str, bytes: Bytes) -> Answer {
+    let mut answer = hyper::Response::new(Full::new(bytes).boxed_unsync());
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}

@@ -1,0 +1,7 @@
+//! What an embedder sees of the store: backends, and what they hold.
+
+pub use everstep_store::{
+    Applied, Asked, Backend, Blob, Change, Error, Execution, ExecutionKey, Failure, FailureKind, FileStore, Invocation,
+    JournalPlace, Kinship, Lineage, MemoryStore, NewExecution, Order, Part, PendingPromise, Place, Progress, Query,
+    SealedJournal, State, operation, record,
+};

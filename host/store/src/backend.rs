@@ -1,0 +1,232 @@
+//! What a store of one host stands on: one atomic, durable `commit` and a few reads.
+
+use super::operation::{self, Answer, Event, Operation, Refusal, Status};
+use super::record::{self, Promise, Schedule, Task};
+use super::{Blob, Error, Execution, Lineage, Part, PendingPromise, Progress, Query, embedded};
+use bytes::Bytes;
+use everstep_words::id::{Digest, ExecutionId};
+
+/// Tables that one host has for itself. All methods block: for those in a folder up to the time of a disk sync.
+pub trait Backend: Send + Sync + 'static {
+    /// Applies all changes, in order, or none of them; when it returns they are durable. What the operations among them came to
+    /// is returned in their order.
+    ///
+    /// After `Error::Refused` none of them happened and the next commit may be another. After any other error nothing is known about
+    /// the disk but that a reader will find all of the changes or none, and every later commit is `Error::Poisoned`.
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error>;
+
+    /// A key that no execution has, for `Change::Create`.
+    fn fresh_key(&self) -> ExecutionKey;
+
+    /// One execution by its id.
+    fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error>;
+
+    /// All executions at once, oldest first. [`list`](Self::list) is the way through a store of any size.
+    fn executions(&self) -> Result<Vec<Execution>, Error>;
+
+    /// The next executions of a list, at most `limit`, at least one. Both stores of this library find them by an index, and look at no
+    /// other execution; with [`Query::function`] at those before them.
+    fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
+        Ok(Part::among(self.executions()?, query, limit))
+    }
+
+    /// The first hundred executions, ordered by id, that one has called, directly or not, and that have halted and were not resumed since:
+    /// they stand still, or failed or were canceled that way.
+    fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error>;
+
+    /// The journal of an execution and the number of segments that hold it: what `Change::Append` appended, in order.
+    fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error>;
+
+    /// The same with its seal.
+    fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error>;
+
+    /// A secret of these tables, always the same; none if these are opened for reading and it cannot be read.
+    fn secret(&self) -> Option<[u8; 32]>;
+
+    /// The next part of a journal, whole segments of about a MiB, and where the part after it begins. An empty part is the end for now.
+    fn journal_part(&self, key: ExecutionKey, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {
+        let (mut journal, segment) = self.journal(key)?;
+        let part = journal.split_off(journal.len().min(at.offset));
+        let offset = at.offset + part.len();
+        Ok((part, JournalPlace { segment, offset }))
+    }
+
+    /// A promise as it is stored, and its task. A deadline that has passed shows once an operation has applied it.
+    fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error>;
+
+    /// Whether a task is held in that version: it is acquired, or its promise was settled while it was.
+    fn holds(&self, id: &str, version: u64) -> Result<bool, Error> {
+        let task = self.promise(id)?.and_then(|(_, task)| task);
+        Ok(task.is_some_and(|task| embedded::holds(task.state, task.version, version)))
+    }
+
+    /// All pending promises that somebody outside may settle, oldest first.
+    fn promises(&self) -> Result<Vec<PendingPromise>, Error>;
+
+    /// What a root and all that belongs to it have made and computed.
+    fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error>;
+
+    /// The ids of the pending tasks, in order.
+    fn offers(&self) -> Result<Vec<String>, Error>;
+
+    /// The ids of the pending tasks among an execution and all that it has called, in order.
+    fn offers_within(&self, id: &ExecutionId) -> Result<Vec<String>, Error> {
+        let within = |offer: &String| offer.parse().is_ok_and(|offer: ExecutionId| offer.is_within(id));
+        Ok(self.offers()?.into_iter().filter(within).collect())
+    }
+
+    /// The ids and versions of the acquired tasks, in order.
+    fn held(&self) -> Result<Vec<(String, u64)>, Error>;
+
+    /// All schedules, ordered by id.
+    fn schedules(&self) -> Result<Vec<Schedule>, Error>;
+
+    /// When the next deadline passes, lease ends or schedule fires, in milliseconds since the Unix epoch.
+    fn next_due(&self) -> Result<Option<u64>, Error>;
+
+    /// Content-addressed bytes.
+    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error>;
+
+    /// Whether there are bytes of that digest, without a look at them.
+    fn has_blob(&self, digest: &Digest) -> Result<bool, Error>;
+
+    /// Whether a new process that opens this store finds what was committed.
+    fn survives_the_process(&self) -> bool;
+
+    /// One operation in a commit of its own, at a time in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit). A refusal is an answer.
+    fn operate(&self, now_ms: u64, operation: Operation) -> Result<Applied, Error> {
+        let mut applied = self.commit(&[Change::operation(now_ms, operation)])?;
+        let lost = || Error::Poisoned("a commit did not say what an operation came to".to_owned());
+        applied.pop().ok_or_else(lost)
+    }
+}
+
+/// The store's own name for an execution; smaller than its id, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExecutionKey(pub u32);
+
+/// A journal and what binds it to its execution, as of one moment; the default is that of an execution without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedJournal {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// How many segments hold it.
+    pub segments: u32,
+    /// What the last [`Change::Seal`] said; none in one that was written before journals were sealed.
+    pub seal: Option<[u8; 32]>,
+}
+
+/// A place between two segments of a journal; the default is its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalPlace {
+    /// Segments before it.
+    pub segment: u32,
+    /// Bytes before it.
+    pub offset: usize,
+}
+
+/// One atomic change.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// An operation on promises, tasks or schedules.
+    Operation {
+        /// When it happens, in milliseconds since the Unix epoch.
+        now_ms: u64,
+        /// What is asked.
+        operation: Box<Operation>,
+        /// Changes that happen only if it is not refused, and, if it claims a task, only if the caller holds the task then. No
+        /// operations.
+        then: Vec<Change>,
+    },
+    /// Changes of whoever holds a task: they happen only if it is held in that version. Counts as an operation, before those among
+    /// them, whose answer is `Reply::Done`, or a conflict; then none of them happens, and each operation is answered alike.
+    Fenced {
+        /// The task.
+        id: String,
+        /// The version that the caller holds.
+        version: u64,
+        /// The changes.
+        changes: Vec<Change>,
+    },
+    /// What is kept of an execution beside the promise with its id, which has a task. Its id and its key must be free.
+    Create(Box<NewExecution>),
+    /// The next segment of a journal; `segment` counts from 0 without a gap.
+    Append {
+        /// Whose journal.
+        key: ExecutionKey,
+        /// The number of the segment.
+        segment: u32,
+        /// Whole records.
+        bytes: Vec<u8>,
+    },
+    /// How far an execution is.
+    Progress(ExecutionKey, Box<Progress>),
+    /// Another component takes over an execution.
+    Component(ExecutionKey, Digest),
+    /// What binds a journal, as far as it goes, to its execution.
+    Seal(ExecutionKey, [u8; 32]),
+    /// Content-addressed bytes; putting the same again changes nothing.
+    Blob(Digest, Blob),
+}
+
+/// What an operation came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// What the caller learns.
+    pub answer: Answer,
+    /// What happened beside that, in order.
+    pub events: Vec<Event>,
+}
+
+/// What a store keeps of an execution beside its promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewExecution {
+    /// The store's name for it.
+    pub key: ExecutionKey,
+    /// The caller's name for it, and the id of its promise.
+    pub id: ExecutionId,
+    /// The component that runs.
+    pub component: Digest,
+    /// The policy it runs under, pinned.
+    pub policy: Digest,
+    /// Where its randomness comes from.
+    pub seed: [u8; 32],
+}
+
+impl Change {
+    /// An operation that nothing depends on.
+    pub fn operation(now_ms: u64, operation: Operation) -> Self {
+        Self::Operation { now_ms, operation: Box::new(operation), then: Vec::new() }
+    }
+}
+
+impl Change {
+    /// How many operations it is.
+    pub(super) fn operations(&self) -> usize {
+        match self {
+            Self::Operation { .. } => 1,
+            Self::Fenced { changes, .. } => 1 + changes.iter().map(Self::operations).sum::<usize>(),
+            _ => 0,
+        }
+    }
+}
+
+impl Applied {
+    /// The answer of a fence.
+    pub(super) fn fence(id: &str, version: u64, holds: bool) -> Self {
+        let refusal = || Refusal::new(Status::Conflict, format!("the task {id:?} is not held in version {version}"));
+        let answer: Answer = if holds { Ok(operation::Reply::Done) } else { Err(refusal()) };
+        Self { answer, events: Vec::new() }
+    }
+
+    /// Whether the changes that depend on the operation happen.
+    pub(super) fn carries(&self) -> bool {
+        match &self.answer {
+            Ok(operation::Reply::Claimed { task, .. }) => task.state == record::TaskState::Acquired,
+            answer => answer.is_ok(),
+        }
+    }
+}

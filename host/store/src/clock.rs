@@ -1,0 +1,132 @@
+//! Time, behind a trait: the only place of the host that reads a clock.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{oneshot, watch};
+
+/// A source of wall-clock time and the way to wait for it.
+pub trait Clock: Send + Sync + 'static {
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> u64;
+
+    /// Completes once `now_ms` has reached `deadline_ms`.
+    fn sleep_until(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// The same for what no guest waits for, such as a schedule. A clock that moves because somebody waits for it does not move for this.
+    fn sleep_aside(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.sleep_until(deadline_ms)
+    }
+}
+
+/// A point of monotonic time, for measuring how long the host itself took.
+#[allow(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
+/// CPU time of this thread, in microseconds.
+pub fn thread_cpu_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000)
+}
+
+/// The clock of the machine.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+/// The longest single nap: a wall clock that is set forward is noticed within it.
+const NAP: Duration = Duration::from_secs(60);
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now_ms(&self) -> u64 {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn sleep_until(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                let now = self.now_ms();
+                if now >= deadline_ms {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(deadline_ms - now).min(NAP)).await;
+            }
+        })
+    }
+}
+
+/// A clock for tests: time stands still until somebody waits for it, and then jumps to the nearest deadline.
+///
+/// With several waiters the nearest deadline wins; the jump happens when the waiter is polled, so a test that drives one
+/// execution sees the same times in every run.
+#[derive(Debug, Default)]
+pub struct TestClock {
+    now_ms: AtomicU64,
+    waiting: Mutex<BTreeMap<u64, Vec<oneshot::Sender<()>>>>,
+    /// The time, for those who wait without moving it.
+    moved: watch::Sender<u64>,
+}
+
+impl TestClock {
+    /// A clock that stands at `now_ms` milliseconds since the Unix epoch.
+    pub fn at(now_ms: u64) -> Self {
+        Self { now_ms: AtomicU64::new(now_ms), waiting: Mutex::default(), moved: watch::Sender::new(now_ms) }
+    }
+
+    /// Moves the clock forward to `now_ms` and wakes whoever waited for a time up to it.
+    pub fn advance_to(&self, now_ms: u64) {
+        self.now_ms.fetch_max(now_ms, Ordering::SeqCst);
+        self.moved.send_modify(|moved| *moved = now_ms.max(*moved));
+        let mut waiting = self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let later = waiting.split_off(&now_ms.saturating_add(1));
+        for waiter in std::mem::replace(&mut *waiting, later).into_values().flatten() {
+            // A waiter that has gone away needs no waking.
+            let _ = waiter.send(());
+        }
+    }
+
+    fn register(&self, deadline_ms: u64) -> (oneshot::Receiver<()>, u64) {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        waiting.retain(|_, waiters| {
+            waiters.retain(|waiter| !waiter.is_closed());
+            !waiters.is_empty()
+        });
+        waiting.entry(deadline_ms).or_default().push(sender);
+        let nearest = waiting.keys().next().copied().unwrap_or(deadline_ms);
+        (receiver, nearest)
+    }
+}
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::SeqCst)
+    }
+
+    fn sleep_until(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            if self.now_ms() >= deadline_ms {
+                return;
+            }
+            let (woken, nearest) = self.register(deadline_ms);
+            self.advance_to(nearest);
+            // The sender lives in the clock until it fires.
+            let _ = woken.await;
+        })
+    }
+
+    fn sleep_aside(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let mut moved = self.moved.subscribe();
+            // The sender lives as long as the clock.
+            let _ = moved.wait_for(|now_ms| *now_ms >= deadline_ms).await;
+        })
+    }
+}

@@ -1,0 +1,345 @@
+//! The store of one host: everything over a [`Backend`] that this host has for itself.
+//!
+//! `commit` writes what all executions hand over, together; `claim` and `ledger` are what a run holds; `time` lets deadlines pass.
+//! The first host that opens such a store after a crash finds tasks that nobody holds any more, and offers them again.
+
+mod claim;
+mod commit;
+mod ledger;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use commit::take_writing_us;
+pub(super) use ledger::holds;
+
+use super::operation::{Operation, Reply};
+use super::record::{NEVER, TaskState};
+use super::record::{Promise, Task};
+use super::seal::{self, Seal, Tail};
+use super::seam::{Birth, Claimed, Ledger, Listener, NewRun, Store, TakeUp, Taken, Ticket};
+use super::{Applied, Backend, Blob, Change, Error, Execution, ExecutionKey, Invocation, Lineage, NewExecution};
+use crate::clock::Clock;
+use crate::output::Sink;
+use async_trait::async_trait;
+use bytes::Bytes;
+use claim::Claim;
+use commit::{Committer, Submission};
+use everstep_words::id::{Digest, ExecutionId};
+use ledger::EmbeddedLedger;
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use time::Alarm;
+
+/// Who holds the tasks of this host: nobody else can have them, so its leases never end.
+const PID: &str = "everstep";
+
+/// Blobs that are noted as kept.
+const MAX_KEPT: usize = 4096;
+
+/// See the module.
+pub struct Embedded {
+    backend: Arc<dyn Backend>,
+    committer: Arc<Committer>,
+    clock: Arc<dyn Clock>,
+    alarm: Arc<Alarm>,
+    /// Blobs that the backend is known to hold, or will before anything that is handed over later.
+    kept: Mutex<HashSet<Digest>>,
+}
+
+impl Embedded {
+    /// Starts over a backend that nobody else writes to.
+    ///
+    /// # Errors
+    /// The thread that writes cannot be started.
+    pub fn start(
+        backend: Arc<dyn Backend>,
+        clock: Arc<dyn Clock>,
+        sink: Sink,
+        listener: Arc<dyn Listener>,
+    ) -> io::Result<Arc<Self>> {
+        let alarm = Arc::new(Alarm::default());
+        let due = {
+            let alarm = Arc::clone(&alarm);
+            Box::new(move |due_ms| alarm.set(due_ms))
+        };
+        let committer = Committer::start(Arc::clone(&backend), sink, listener, due)?;
+        Ok(Arc::new(Self { backend, committer, clock, alarm, kept: Mutex::default() }))
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    fn claimed(&self, id: String, version: u64, key: ExecutionKey, tail: Tail) -> Arc<EmbeddedLedger> {
+        let claim = Claim::new(id, version);
+        let (backend, committer) = (Arc::clone(&self.backend), Arc::clone(&self.committer));
+        let clock = Arc::clone(&self.clock);
+        Arc::new(EmbeddedLedger { backend, committer, clock, claim, key, tail: Mutex::new(tail) })
+    }
+
+    /// What is kept of an execution from its first claim on, and where its journal goes on.
+    fn born(
+        &self,
+        key: ExecutionKey,
+        birth: Birth,
+        invocation: Option<Invocation>,
+    ) -> Result<(Vec<Change>, Tail), Error> {
+        let Birth { id, component, policy, seed, records, progress } = birth;
+        // As it will be read.
+        let invocation = invocation.ok_or_else(|| Error::Foreign { id: id.clone() })?;
+        let mut seal = Seal::new(&self.backend.secret().unwrap_or_default(), &id, &invocation);
+        let sealed = Change::Seal(key, seal.append(&records));
+        let create = Change::Create(Box::new(NewExecution { key, id, component, policy, seed }));
+        // In one write with the record of the start, so that no execution is ever without it.
+        let append = Change::Append { key, segment: 0, bytes: records };
+        let progress = progress.map(|progress| Change::Progress(key, Box::new(progress)));
+        Ok(([create, append, sealed].into_iter().chain(progress).collect(), Tail { segment: 1, seal }))
+    }
+
+    /// Blobs that are to be written, but for those that are known to be there. The lock is held until they are handed over: nobody may
+    /// rely on one that could come later than what needs it.
+    fn missing(&self, blobs: Vec<(Digest, Blob)>) -> (Vec<Change>, MutexGuard<'_, HashSet<Digest>>) {
+        let mut kept = self.kept();
+        let new = blobs.into_iter().filter(|(digest, _)| note_kept(&mut kept, *digest));
+        (new.map(|(digest, blob)| Change::Blob(digest, blob)).collect(), kept)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn operate(&self, operation: Operation) -> Result<Applied, Error> {
+        let change = Change::operation(self.now_ms(), operation);
+        let applied = self.committer.write_now(vec![change]).await?.pop();
+        applied.ok_or_else(|| Error::Poisoned("nobody says what came of an operation".to_owned()))
+    }
+
+    async fn create(&self, new: NewRun) -> Result<Taken, Error> {
+        let NewRun { promise, birth, blobs } = new;
+        let (id, key) = (promise.id.clone(), self.backend.fresh_key());
+        let (then, tail) = self.born(key, birth, Invocation::of_parts(&promise.param, &promise.tags))?;
+        let operation = Box::new(Operation::TaskCreate { pid: PID.to_owned(), ttl: NEVER, promise });
+        let created = Change::Operation { now_ms: self.now_ms(), operation, then };
+        self.committer.check()?;
+        if self.backend.promise(&id)?.is_some() {
+            return Ok(Taken::Elsewhere);
+        }
+        let since = {
+            let (mut changes, _kept) = self.missing(blobs);
+            changes.push(created);
+            self.committer.submit(Submission { changes, ..Submission::default() })
+        };
+        // Nobody else writes to these tables, so that the answer is known. Should it be another all the same, the first fence refuses what
+        // the run writes, before anything has left it.
+        let (version, promises) = (1, Vec::new());
+        let ledger = self.claimed(id, version, key, tail);
+        Ok(Taken::Claimed(Claimed { ledger, version, since, promises }))
+    }
+
+    async fn plant(&self, new: NewRun) -> Result<bool, Error> {
+        let NewRun { promise, birth, blobs } = new;
+        if self.backend.promise(&promise.id)?.is_some() {
+            return Ok(false);
+        }
+        let invocation = Invocation::of_parts(&promise.param, &promise.tags);
+        let (then, _) = self.born(self.backend.fresh_key(), birth, invocation)?;
+        let operation = Box::new(Operation::PromiseCreate(promise));
+        let mut changes: Vec<Change> = blobs.into_iter().map(|(digest, blob)| Change::Blob(digest, blob)).collect();
+        changes.push(Change::Operation { now_ms: self.now_ms(), operation, then });
+        self.committer.write_now(changes).await?;
+        Ok(true)
+    }
+
+    async fn take_up(&self, taking: TakeUp) -> Result<Taken, Error> {
+        let TakeUp { execution, tail, birth, looks_at } = taking;
+        let id = execution.id.to_string();
+        let Some((_, Some(task))) = self.backend.promise(&id)? else { return Ok(Taken::Elsewhere) };
+        let (now_ms, version) = (self.now_ms(), task.version);
+        let mut changes: Vec<Change> = match task.state {
+            // Somebody else's lease ends by itself.
+            TaskState::Acquired if task.lease.is_some_and(|lease| lease.pid != PID) => return Ok(Taken::Elsewhere),
+            // A run of this host has died, or one of a host before it.
+            TaskState::Acquired => vec![Operation::TaskRelease { id: id.clone(), version }],
+            TaskState::Suspended => {
+                vec![Operation::TaskHalt { id: id.clone() }, Operation::TaskContinue { id: id.clone() }]
+            }
+            TaskState::Halted => vec![Operation::TaskContinue { id: id.clone() }],
+            TaskState::Pending | TaskState::Fulfilled => Vec::new(),
+        }
+        .into_iter()
+        .map(|operation| Change::operation(now_ms, operation))
+        .collect();
+        let freed = changes.len();
+        let look = |number| Operation::PromiseGet { id: execution.id.promise(number).to_string() };
+        changes.extend(looks_at.iter().map(|number| Change::operation(now_ms, look(*number))));
+        let (key, tail, then) = match (execution.key, tail, birth) {
+            (Some(key), Some(tail), _) => {
+                (key, tail, vec![Change::Progress(key, Box::new(execution.progress.clone()))])
+            }
+            (None, _, Some(birth)) => {
+                let key = self.backend.fresh_key();
+                let (then, tail) = self.born(key, birth, Some(execution.invocation()))?;
+                (key, tail, then)
+            }
+            _ => return Ok(Taken::Elsewhere),
+        };
+        let acquire = Operation::TaskAcquire { id: id.clone(), version, pid: PID.to_owned(), ttl: NEVER };
+        changes.push(Change::Operation { now_ms, operation: Box::new(acquire), then });
+        let mut applied = self.committer.write_now(changes).await?;
+        let acquired = applied.pop().map(|applied| applied.answer);
+        let Some(Ok(Reply::Claimed { task, .. })) = acquired else { return Ok(Taken::Elsewhere) };
+        if task.state != TaskState::Acquired {
+            return Ok(Taken::Elsewhere);
+        }
+        let promises = applied.into_iter().skip(freed).map(|applied| match applied.answer {
+            Ok(Reply::Promise(promise)) => Some(promise),
+            Ok(_) | Err(_) => None,
+        });
+        let promises = promises.collect();
+        let ledger = self.claimed(id, task.version, key, tail);
+        Ok(Taken::Claimed(Claimed { ledger, version: task.version, since: Ticket::default(), promises }))
+    }
+
+    fn reopen(&self, execution: &Execution, tail: Tail) -> Arc<dyn Ledger> {
+        let key = execution.key.unwrap_or(ExecutionKey(0));
+        self.claimed(execution.id.to_string(), execution.attempts, key, tail)
+    }
+
+    async fn halt(&self, execution: Execution, birth: Option<Birth>) -> Result<(), Error> {
+        let halt = Box::new(Operation::TaskHalt { id: execution.id.to_string() });
+        let (key, mut then) = match (execution.key, birth) {
+            (Some(key), _) => (key, Vec::new()),
+            (None, Some(birth)) => {
+                let key = self.backend.fresh_key();
+                (key, self.born(key, birth, Some(execution.invocation()))?.0)
+            }
+            (None, None) => return Ok(()),
+        };
+        then.push(Change::Progress(key, Box::new(execution.progress)));
+        self.committer.write_now(vec![Change::Operation { now_ms: self.now_ms(), operation: halt, then }]).await?;
+        Ok(())
+    }
+
+    async fn keep(&self, blobs: Vec<(Digest, Blob)>) -> Result<(), Error> {
+        let (changes, _kept) = self.missing(blobs);
+        if !changes.is_empty() {
+            self.committer.submit(Submission { changes, ..Submission::default() });
+        }
+        Ok(())
+    }
+
+    async fn exchange(
+        &self,
+        execution: &Execution,
+        digest: Digest,
+        component: Blob,
+        records: Vec<u8>,
+    ) -> Result<(), Error> {
+        let Some(key) = execution.key else { return Ok(()) };
+        let (_, Tail { segment, mut seal }) = seal::journal(&*self.backend, execution)?;
+        let sealed = Change::Seal(key, seal.append(&records));
+        let appended = Change::Append { key, segment, bytes: records };
+        let changes = vec![Change::Blob(digest, component), appended, sealed, Change::Component(key, digest)];
+        self.committer.write_now(changes).await?;
+        Ok(())
+    }
+
+    fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error> {
+        tokio::spawn(time::pass(
+            Arc::clone(&self.alarm),
+            Arc::clone(&self.clock),
+            Arc::downgrade(&self.backend),
+            Arc::downgrade(&self.committer),
+        ));
+        if !takes_over {
+            return Ok(Vec::new());
+        }
+        let (offered, held) = (self.backend.offers()?, self.backend.held()?);
+        let mut changes = Vec::new();
+        for (id, version) in held {
+            let lease = self.backend.promise(&id)?.and_then(|(_, task)| task?.lease);
+            if lease.is_none_or(|lease| lease.pid == PID) {
+                changes.push(Change::operation(self.now_ms(), Operation::TaskRelease { id, version }));
+            }
+        }
+        if !changes.is_empty() {
+            self.committer.submit(Submission { changes, ..Submission::default() });
+            self.committer.request();
+        }
+        Ok(offered.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
+        self.backend.execution(id)
+    }
+
+    async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error> {
+        seal::journal(&*self.backend, execution)
+    }
+
+    async fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
+        self.backend.promise(id)
+    }
+
+    async fn offers_within(&self, id: &ExecutionId) -> Result<Vec<ExecutionId>, Error> {
+        Ok(self.backend.offers_within(id)?.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    async fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error> {
+        self.backend.lineage(root)
+    }
+
+    async fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
+        let blob = self.backend.blob(digest)?;
+        if let Some(bytes) = &blob {
+            check(*digest, bytes)?;
+            note_kept(&mut self.kept(), *digest);
+        }
+        Ok(blob)
+    }
+
+    async fn blob_later(&self, digest: &Digest) -> Result<Option<Blob>, Error> {
+        let known = self.kept().contains(digest);
+        if !known {
+            if !self.backend.has_blob(digest)? {
+                return Ok(None);
+            }
+            note_kept(&mut self.kept(), *digest);
+        }
+        let (backend, digest) = (Arc::clone(&self.backend), *digest);
+        let gone = || io::Error::other("it is not in the store any more");
+        Ok(Some(Blob::elsewhere(0, move || {
+            let bytes = backend.blob(&digest).map_err(io::Error::other)?.ok_or_else(gone)?;
+            check(digest, &bytes).map_err(io::Error::other)?;
+            Ok(bytes)
+        })))
+    }
+
+    fn stop(&self) {
+        self.alarm.stop();
+        self.committer.stop();
+    }
+}
+
+/// Whether bytes are those that were kept under their digest.
+fn check(digest: Digest, bytes: &[u8]) -> Result<(), Error> {
+    let found = Digest::of(bytes);
+    if found == digest {
+        return Ok(());
+    }
+    let what = "a component or policy".to_owned();
+    Err(Error::Corrupted { what, expected: digest.to_string(), found: found.to_string() })
+}
+
+/// Notes that the backend holds a blob; false when that is known. One that is forgotten is only looked for again.
+fn note_kept(kept: &mut HashSet<Digest>, digest: Digest) -> bool {
+    if kept.len() >= MAX_KEPT && !kept.contains(&digest) {
+        kept.clear();
+    }
+    kept.insert(digest)
+}

@@ -1,0 +1,64 @@
+use super::*;
+use crate::MemoryStore;
+use crate::clock::SystemClock;
+use crate::operation::NewPromise;
+use crate::record::NEVER;
+use crate::seam::{Entry, Leave, Lost};
+
+struct Nobody;
+
+impl Listener for Nobody {
+    fn applied(&self, _: &[Applied]) {}
+    fn failed(&self, _: &Error) {}
+}
+
+/// An execution that this host has claimed, and the tables behind it.
+async fn claimed() -> (Arc<MemoryStore>, Claimed) {
+    let backend = Arc::new(MemoryStore::new());
+    let tables = Arc::clone(&backend) as Arc<dyn Backend>;
+    let store = Embedded::start(tables, Arc::new(SystemClock), Arc::new(drop), Arc::new(Nobody)).unwrap();
+    let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
+    let invocation = Invocation { function: "f".to_owned(), args: "null".to_owned(), component, policy };
+    let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
+    let promise = NewPromise { id: "x".to_owned(), timeout_at: NEVER, param, tags };
+    let id = ExecutionId::new("x").unwrap();
+    let birth = Birth { id, component, policy, seed: [0; 32], records: vec![1], progress: None };
+    let Taken::Claimed(claimed) = store.create(NewRun { promise, birth, blobs: Vec::new() }).await.unwrap() else {
+        panic!("the id is free");
+    };
+    (backend, claimed)
+}
+
+fn entry() -> Entry {
+    Entry { records: vec![2], ..Entry::default() }
+}
+
+#[tokio::test]
+async fn an_effect_asks_for_its_claim_where_its_barrier_has_nothing_to_write() {
+    let (backend, Claimed { ledger, version, since, .. }) = claimed().await;
+    ledger.may_begin(since).await.unwrap();
+    let ticket = ledger.append(entry());
+    ledger.durable(ticket).await.unwrap();
+    ledger.may_begin(ticket).await.unwrap();
+    let release = Operation::TaskRelease { id: "x".to_owned(), version };
+    backend.operate(1, release).unwrap().answer.unwrap();
+    assert!(matches!(ledger.may_begin(ticket).await, Err(Lost::Claim)));
+    assert!(matches!(ledger.lost().await, Lost::Claim));
+}
+
+#[tokio::test]
+async fn nothing_is_written_and_nothing_shown_under_a_lost_claim() {
+    let (backend, Claimed { ledger, version, since, .. }) = claimed().await;
+    ledger.durable(since).await.unwrap();
+    let before = backend.sealed_journal(ExecutionKey(1)).unwrap();
+    let release = Operation::TaskRelease { id: "x".to_owned(), version };
+    backend.operate(1, release).unwrap().answer.unwrap();
+    let (ticket, asked) =
+        ledger.ask(Entry { operations: vec![Operation::CancelTree { id: "x".to_owned() }], ..entry() });
+    assert!(matches!(ledger.may_begin(ticket).await, Err(Lost::Claim)));
+    assert!(matches!(asked.all().await, Err(Lost::Claim)));
+    assert!(matches!(ledger.leave(entry(), Leave::Halt).await, Err(Lost::Claim)));
+    assert_eq!(backend.sealed_journal(ExecutionKey(1)).unwrap(), before);
+    let (promise, task) = backend.promise("x").unwrap().unwrap();
+    assert_eq!((promise.settled_at, task.unwrap().state), (None, TaskState::Pending));
+}

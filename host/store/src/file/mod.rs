@@ -1,0 +1,182 @@
+//! A store in a folder: one SQLite database, and a lock that one host holds.
+//!
+//! Reading order: `mod.rs` (opening, and which connection serves what), `lock.rs` (one host at a time), `schema.rs` (the
+//! tables, the format version and the settings that durability rests on), `write.rs` (one commit), `tables.rs` (the machine of
+//! promises on SQLite), `read.rs` (what is read beside the commits), `rows.rs` (from rows to records), `secret.rs` (the key of its journals).
+//!
+//! A host has two connections: commits go through one, reads through the other, and the write-ahead log lets neither
+//! wait for the other. A process that only reads has the second alone and no lock.
+
+mod lock;
+mod read;
+mod rows;
+mod schema;
+mod secret;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use super::operation::Dialect;
+use super::record::{Promise, Schedule, Task};
+use super::{
+    Applied, Backend, Change, Error, Execution, ExecutionKey, JournalPlace, Lineage, Part, PendingPromise, Query,
+    SealedJournal,
+};
+use bytes::Bytes;
+use everstep_words::id::{Digest, ExecutionId};
+use lock::Lock;
+use read::Reader;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use write::Writer;
+
+/// A store in a folder; what was committed survives the process and the machine.
+#[derive(Debug)]
+pub struct FileStore {
+    dir: PathBuf,
+    dialect: Dialect,
+    keys: AtomicU32,
+    /// What binds journals to this store.
+    secret: Option<[u8; 32]>,
+    reader: Mutex<Reader>,
+    /// Nothing in a store that was opened for reading.
+    writer: Option<Mutex<Writer>>,
+    /// Released last, when no connection is open any more.
+    _lock: Option<Lock>,
+}
+
+impl FileStore {
+    /// The format of the stores that this build reads and writes.
+    pub const FORMAT: u32 = schema::FORMAT;
+
+    /// Opens the store in `dir` for a host, and creates folder and store if they are missing.
+    ///
+    /// Fails with `Error::InUse` while another host, in this process or another one, has it open.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with_dialect(dir, Dialect::default())
+    }
+
+    /// Opens the store in `dir` for a host, as [`open`](Self::open) does; its operations follow a dialect of the protocol.
+    pub fn open_with_dialect(dir: impl AsRef<Path>, dialect: Dialect) -> Result<Self, Error> {
+        let dir = dir.as_ref();
+        lock::create_dir(dir)?;
+        let lock = Lock::take(dir)?;
+        let writer = Writer::new(schema::open_for_writing(dir)?, dialect);
+        let reader = Reader::new(schema::open_for_reading(dir)?)?;
+        let keys = AtomicU32::new(reader.last_key()?);
+        let (secret, dir) = (Some(secret::of(dir)?), dir.to_owned());
+        let (reader, writer) = (Mutex::new(reader), Some(Mutex::new(writer)));
+        Ok(Self { dir, dialect, keys, secret, reader, writer, _lock: Some(lock) })
+    }
+
+    /// Opens the store in `dir` for reading, also while a host has it; creates nothing, and every commit fails.
+    pub fn read(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        let dir = dir.as_ref();
+        let reader = Reader::new(schema::open_for_reading(dir)?)?;
+        let keys = AtomicU32::new(reader.last_key()?);
+        let (dir, dialect, reader) = (dir.to_owned(), Dialect::default(), Mutex::new(reader));
+        let secret = secret::found(&dir);
+        Ok(Self { dir, dialect, keys, secret, reader, writer: None, _lock: None })
+    }
+
+    /// A reader holds nothing that a panic could leave half done.
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Backend for FileStore {
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
+        let Some(writer) = &self.writer else {
+            return Err(Error::ReadOnly { dir: self.dir.clone() });
+        };
+        let mut writer = writer.lock().map_err(|_| Error::Poisoned("a panic in the middle of a commit".to_owned()))?;
+        writer.commit(changes)
+    }
+
+    fn fresh_key(&self) -> ExecutionKey {
+        ExecutionKey(self.keys.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
+        self.reader().execution(id)
+    }
+
+    fn executions(&self) -> Result<Vec<Execution>, Error> {
+        self.reader().executions()
+    }
+
+    fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
+        self.reader().list(query, limit)
+    }
+
+    fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
+        self.reader().halted_below(id)
+    }
+
+    fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
+        self.reader().journal(key)
+    }
+
+    fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error> {
+        self.reader().sealed_journal(key)
+    }
+
+    fn secret(&self) -> Option<[u8; 32]> {
+        self.secret
+    }
+
+    fn journal_part(&self, key: ExecutionKey, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {
+        self.reader().journal_part(key, at)
+    }
+
+    fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
+        Ok(self.reader().promise(id)?.map(|row| (row.promise, row.task)))
+    }
+
+    fn holds(&self, id: &str, version: u64) -> Result<bool, Error> {
+        self.reader().holds(id, version)
+    }
+
+    fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
+        self.reader().promises()
+    }
+
+    fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error> {
+        self.reader().lineage(root)
+    }
+
+    fn held(&self) -> Result<Vec<(String, u64)>, Error> {
+        self.reader().held()
+    }
+
+    fn offers(&self) -> Result<Vec<String>, Error> {
+        self.reader().offers()
+    }
+
+    fn offers_within(&self, id: &ExecutionId) -> Result<Vec<String>, Error> {
+        self.reader().offers_within(id)
+    }
+
+    fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        self.reader().schedules()
+    }
+
+    fn next_due(&self) -> Result<Option<u64>, Error> {
+        self.reader().next_due(self.dialect.fires_all())
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
+        self.reader().blob(digest)
+    }
+
+    fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        self.reader().has_blob(digest)
+    }
+
+    fn survives_the_process(&self) -> bool {
+        true
+    }
+}

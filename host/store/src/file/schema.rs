@@ -1,0 +1,289 @@
+//! The database file: its tables, its format version, and the settings that durability rests on.
+
+use super::lock::{PAUSE, TRIES, cannot_open};
+use crate::Error;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rustix::fs::Access;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+
+/// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning counts it up.
+pub(super) const FORMAT: u32 = 3;
+/// Stores of this one become those of this build when a host opens them: their journals are not sealed yet.
+const UNSEALED: u32 = 2;
+/// "EVST" in `PRAGMA application_id` marks an Everstep store.
+const APPLICATION: u32 = 0x4556_5354;
+const FILE: &str = "store.db";
+/// What was committed last, until it is copied into the database.
+const LOG: &str = "store.db-wal";
+
+/// The log is copied into the tables after this many pages, and then overwritten from its start.
+const CHECKPOINT_PAGES: u32 = 1000;
+/// A log that grew beyond this, say by a large component, is cut back to it.
+const LOG_LIMIT_BYTES: u64 = 16 << 20;
+
+/// One row is a promise and, if it is `targeted`, its task; `key` leads to what is kept of an execution beside it. `targeted`, `asked` and `branch` say of its tags what the indexes need.
+/// 9223372036854775807 is `record::NEVER`: what is never due is in no index. `segments.id` is `key << 32 | segment`, so that a journal
+/// lies together, in order, and an append touches one page; behind all segments of a journal, on that same page, lies its seal.
+const TABLES: &str = "
+    CREATE TABLE promises (
+        id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL, task TEXT, version INTEGER, resumes INTEGER,
+        pid TEXT, ttl INTEGER, expires_at INTEGER, key INTEGER,
+        timeout_at INTEGER NOT NULL, created_at INTEGER NOT NULL, settled_at INTEGER,
+        targeted INTEGER NOT NULL, asked INTEGER NOT NULL, branch TEXT,
+        tags TEXT NOT NULL, param_headers TEXT, param TEXT, value_headers TEXT, value TEXT
+    ) STRICT;
+    CREATE INDEX task_deadlines ON promises (timeout_at)
+        WHERE state = 'pending' AND timeout_at < 9223372036854775807 AND targeted = 1;
+    CREATE INDEX other_deadlines ON promises (timeout_at)
+        WHERE state = 'pending' AND timeout_at < 9223372036854775807 AND targeted = 0;
+    CREATE INDEX leases ON promises (expires_at) WHERE expires_at < 9223372036854775807;
+    CREATE INDEX asked ON promises (created_at) WHERE state = 'pending' AND asked = 1;
+    CREATE INDEX branches ON promises (branch, id) WHERE branch IS NOT NULL;
+    CREATE TABLE callbacks (
+        awaited TEXT NOT NULL, awaiter TEXT NOT NULL, ready INTEGER NOT NULL, PRIMARY KEY (awaited, awaiter)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX awaiters ON callbacks (awaiter);
+    CREATE TABLE listeners (
+        awaited TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (awaited, address)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE schedules (
+        id TEXT PRIMARY KEY NOT NULL, next_run_at INTEGER NOT NULL, last_run_at INTEGER, created_at INTEGER NOT NULL,
+        promise_timeout INTEGER NOT NULL, cron TEXT NOT NULL, promise_id TEXT NOT NULL, tags TEXT NOT NULL,
+        param_headers TEXT, param TEXT
+    ) STRICT;
+    CREATE INDEX firings ON schedules (next_run_at) WHERE next_run_at < 9223372036854775807;
+    CREATE TABLE executions (
+        key INTEGER PRIMARY KEY, component BLOB NOT NULL, policy BLOB NOT NULL, seed BLOB NOT NULL,
+        steps INTEGER NOT NULL, cpu_us INTEGER NOT NULL, updated_ms INTEGER NOT NULL, error TEXT
+    ) STRICT;
+    CREATE TABLE segments (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+    CREATE TABLE blobs (digest BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT;
+";
+
+/// The tasks by how they stand, and by age: what is unfinished, offered or held, and every list of executions, is found here.
+pub(super) const TASKS: &str = "tasks";
+/// Indexes that stores of this format got later; a store without them answers alike, slower. `offers` and `held` were parts of `tasks`.
+const LATER_INDEXES: &str = "
+    CREATE INDEX tasks ON promises (state, task, created_at, id) WHERE task IS NOT NULL;
+    DROP INDEX IF EXISTS offers;
+    DROP INDEX IF EXISTS held;
+";
+
+/// The connection that commits; the caller holds the lock.
+///
+/// The log that an earlier host left is copied into the tables and synced first: after a failed sync the kernel may
+/// show bytes that never reached the disk, and nothing new may be written behind those.
+pub(super) fn open_for_writing(dir: &Path) -> Result<Connection, Error> {
+    create_file(&dir.join(FILE)).map_err(|error| cannot_open(dir, "", &error))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = connect(dir, &database(dir)?, flags)?;
+    if is_blank(&connection).map_err(|error| not_ours(dir, error))? {
+        create_tables(&connection)?;
+    }
+    check_format(&connection, dir)?;
+    if pragma(&connection, "user_version")? == UNSEALED {
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; COMMIT;"))?;
+    }
+    if !has_index(&connection, TASKS)? {
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {LATER_INDEXES} COMMIT;"))?;
+    }
+    configure_writer(&connection)?;
+    check_durability(&connection, dir)?;
+    take_over_log(&connection, dir)?;
+    Ok(connection)
+}
+
+/// Copies all of the log into the tables. A reader in the middle of a look keeps some of it back, for a moment.
+fn take_over_log(connection: &Connection, dir: &Path) -> Result<(), Error> {
+    for _ in 0..TRIES {
+        let counts = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let (frames, copied) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], counts)?;
+        if frames == copied {
+            return Ok(());
+        }
+        sleep(PAUSE);
+    }
+    Err(refuse(dir, "a program that reads it holds on to its log; try again once that has ended".to_owned()))
+}
+
+/// A connection that only reads, and needs no lock.
+pub(super) fn open_for_reading(dir: &Path) -> Result<Connection, Error> {
+    check_readable(dir)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // A host never takes it away, and SQLite makes an empty one.
+    let has_log = has_content(dir, LOG);
+    let mut connection = connect(dir, &database(dir)?, flags)?;
+    let mut blank = is_blank(&connection);
+    if blank
+        .as_ref()
+        .is_err_and(|error| matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)))
+    {
+        connection = connect(dir, &without_log(dir)?, flags)?;
+        blank = is_blank(&connection);
+    }
+    if blank.map_err(|error| not_ours(dir, error))? {
+        return Err(refuse(dir, nothing_in(dir)));
+    }
+    if !has_log {
+        let dir = dir.display();
+        tracing::warn!(%dir, "the store has no log, {LOG}: if it was not copied along, what was written last is missing");
+    }
+    check_format(&connection, dir)?;
+    Ok(connection)
+}
+
+/// Says why there is nothing to read, in the words of the system.
+fn check_readable(dir: &Path) -> Result<(), Error> {
+    let path = dir.join(FILE);
+    match std::fs::metadata(&path) {
+        Ok(found) if found.is_file() => check_access(dir, FILE),
+        Ok(_) => Err(refuse(dir, format!("its {FILE} was not written by everstep"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(refuse(dir, "there is no store in it".to_owned())),
+        Err(error) => Err(cannot_open(dir, "", &error)),
+    }
+}
+
+/// Asks and does not open: to close a file of a database gives up the locks that SQLite has on it in this process.
+fn check_access(dir: &Path, file: &str) -> Result<(), Error> {
+    let access = rustix::fs::access(dir.join(file), Access::READ_OK);
+    access.map_err(|error| cannot_open(dir, &format!("its {file}: "), &error.into()))
+}
+
+/// What to say of a folder whose database is blank.
+fn nothing_in(dir: &Path) -> String {
+    if !has_content(dir, FILE) {
+        return "there is no store in it".to_owned();
+    }
+    format!("nothing is in it: it is new, or its log, {LOG}, was not copied along; a store is copied as a whole folder")
+}
+
+fn has_content(dir: &Path, file: &str) -> bool {
+    std::fs::metadata(dir.join(file)).is_ok_and(|found| found.len() > 0)
+}
+
+/// The name by which SQLite reads the tables alone: the log needs an index beside it, which cannot be made in this folder.
+///
+/// # Errors
+/// There is a log.
+fn without_log(dir: &Path) -> Result<PathBuf, Error> {
+    if has_content(dir, LOG) {
+        check_access(dir, LOG)?;
+        return Err(refuse(
+            dir,
+            format!(
+                "to read its log, {LOG}, SQLite writes an index beside it, and the folder cannot be written; \
+                 copy the whole folder to where you may write, and read it there"
+            ),
+        ));
+    }
+    let mut uri = b"file:".to_vec();
+    for byte in database(dir)?.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(*byte),
+            byte if byte.is_ascii_alphanumeric() => uri.push(*byte),
+            byte => uri.extend(format!("%{byte:02X}").bytes()),
+        }
+    }
+    // Nobody else may change it: where a host runs, there is a log.
+    uri.extend(b"?immutable=1");
+    Ok(OsString::from_vec(uri).into())
+}
+
+/// SQLite is built to read a name that begins with `file:` as a URI, whatever the flags say; an absolute path never does.
+fn database(dir: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(dir.join(FILE)).map_err(|error| cannot_open(dir, "", &error))
+}
+
+fn connect(dir: &Path, database: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(database, flags).map_err(|error| refuse(dir, error.to_string()))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // Closing leaves the log in place: the next host overwrites it, and a sync is cheaper when the file does not grow.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Otherwise some statements are compiled again for every new parameter, in case that a partial index fits it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(connection)
+}
+
+/// Whether nothing has been created in the database yet, or a crash came before that was durable.
+fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
+    let objects: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(objects == 0 && pragma(connection, "application_id")? == 0)
+}
+
+/// Whether there is an index of that name.
+pub(super) fn has_index(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1)";
+    connection.query_row(sql, [name], |row| row.get(0))
+}
+
+fn create_tables(connection: &Connection) -> Result<(), Error> {
+    let marks = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};");
+    connection.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {marks} {TABLES} {LATER_INDEXES} COMMIT;"))?;
+    Ok(())
+}
+
+fn check_format(connection: &Connection, dir: &Path) -> Result<(), Error> {
+    if pragma(connection, "application_id")? != APPLICATION {
+        return Err(refuse(dir, format!("its {FILE} was not written by everstep")));
+    }
+    let found = pragma(connection, "user_version")?;
+    if found != FORMAT && found != UNSEALED {
+        return Err(Error::Version { dir: dir.to_owned(), expected: FORMAT, found });
+    }
+    Ok(())
+}
+
+fn configure_writer(connection: &Connection) -> Result<(), Error> {
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY;"
+    ))?;
+    Ok(())
+}
+
+/// SQLite ignores a setting that it cannot have (a log on some network file systems, say), so both are read back.
+fn check_durability(connection: &Connection, dir: &Path) -> Result<(), Error> {
+    let (journal_mode, synchronous) = durability(connection)?;
+    if journal_mode != "wal" || synchronous != 2 {
+        let found = format!("journal_mode = {journal_mode} and synchronous = {synchronous}");
+        return Err(refuse(dir, format!("SQLite cannot make commits durable there: it runs with {found}")));
+    }
+    Ok(())
+}
+
+/// The journal mode (`wal`) and the sync level (2 is FULL) that are in force.
+pub(super) fn durability(connection: &Connection) -> rusqlite::Result<(String, u32)> {
+    let journal_mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    Ok((journal_mode, pragma(connection, "synchronous")?))
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+/// Creates the empty database closed to other users; SQLite gives its other files the same mode.
+fn create_file(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn refuse(dir: &Path, reason: String) -> Error {
+    Error::Open { dir: dir.to_owned(), reason }
+}
+
+fn not_ours(dir: &Path, error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => refuse(dir, format!("its {FILE} was not written by everstep")),
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,299 @@
+//! Promises, tasks and schedules as the machine sees them: statements on the connection that commits, inside its transaction.
+
+use super::rows::{self, promise_columns, schedule_columns};
+use crate::Error;
+use crate::invocation::PendingPromise;
+use crate::machine::{self, Row};
+use crate::record::{Promise, PromiseState, Schedule, Task, Value, tag};
+use rusqlite::{Connection, Params, ToSql, params};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+const ROW: &str = concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.id = ?1");
+const INSERT: &str =
+    "INSERT INTO promises (id, state, task, version, resumes, pid, ttl, expires_at, timeout_at, created_at,
+        settled_at, targeted, asked, branch, tags, param_headers, param, value_headers, value)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+const UPDATE_TASK: &str =
+    "UPDATE promises SET task = ?2, version = ?3, resumes = ?4, pid = ?5, ttl = ?6, expires_at = ?7
+    WHERE id = ?1";
+const SETTLE: &str = "UPDATE promises SET task = ?2, version = ?3, resumes = ?4, pid = ?5, ttl = ?6, expires_at = ?7,
+        state = ?8, settled_at = ?9, value_headers = ?10, value = ?11
+    WHERE id = ?1";
+const SCAN: &str = concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.id > ?1 ORDER BY p.id");
+pub(super) const PENDING_TREE: &str = "SELECT id FROM promises WHERE id = ?1 AND state = 'pending'
+    UNION ALL SELECT id FROM promises WHERE id >= ?1 || '.' AND id < ?1 || '/' AND state = 'pending' ORDER BY id";
+pub(super) const BRANCH: &str =
+    concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.branch = ?1 ORDER BY p.id");
+pub(super) const DUE_TASKS: &str =
+    "SELECT id FROM promises WHERE state = 'pending' AND timeout_at < 9223372036854775807
+        AND targeted = 1 AND timeout_at <= ?1
+    ORDER BY timeout_at, id";
+pub(super) const DUE_PROMISES: &str = "SELECT id, timeout_at FROM promises
+        WHERE state = 'pending' AND timeout_at < 9223372036854775807 AND targeted = 1 AND timeout_at <= ?1
+    UNION ALL SELECT id, timeout_at FROM promises
+        WHERE state = 'pending' AND timeout_at < 9223372036854775807 AND targeted = 0 AND timeout_at <= ?1
+    ORDER BY timeout_at, id";
+pub(super) const DUE_LEASES: &str =
+    "SELECT id FROM promises WHERE expires_at < 9223372036854775807 AND expires_at <= ?1
+    ORDER BY expires_at, id";
+
+const ADD_CALLBACK: &str = "INSERT INTO callbacks (awaited, awaiter, ready) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING";
+const ADD_READY_CALLBACK: &str = "INSERT INTO callbacks (awaited, awaiter, ready) VALUES (?1, ?2, 1)
+    ON CONFLICT DO UPDATE SET ready = 1 WHERE ready = 0";
+const WAITING: &str = "SELECT awaiter FROM callbacks WHERE awaited = ?1 AND ready = 0 ORDER BY awaiter";
+const MAKE_READY: &str = "UPDATE callbacks SET ready = 1 WHERE awaited = ?1";
+pub(super) const DROP_READY_CALLBACKS: &str = "DELETE FROM callbacks WHERE awaiter = ?1 AND ready = 1";
+const DROP_CALLBACKS: &str = "DELETE FROM callbacks WHERE awaiter = ?1";
+const ADD_LISTENER: &str = "INSERT INTO listeners (awaited, address) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const LISTENING: &str = "SELECT address FROM listeners WHERE awaited = ?1 ORDER BY address";
+const DROP_LISTENERS: &str = "DELETE FROM listeners WHERE awaited = ?1";
+
+const SCHEDULE: &str = concat!("SELECT ", schedule_columns!(), " FROM schedules WHERE id = ?1");
+const PUT_SCHEDULE: &str = concat!(
+    "INSERT OR REPLACE INTO schedules (",
+    schedule_columns!(),
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+);
+const REMOVE_SCHEDULE: &str = "DELETE FROM schedules WHERE id = ?1";
+const SCAN_SCHEDULES: &str = concat!("SELECT ", schedule_columns!(), " FROM schedules WHERE id > ?1 ORDER BY id");
+pub(super) const DUE_SCHEDULES: &str = "SELECT id FROM schedules
+    WHERE next_run_at < 9223372036854775807 AND next_run_at <= ?1 ORDER BY next_run_at, id";
+
+/// See `embedded::holds`.
+const HOLDS: &str =
+    "SELECT EXISTS (SELECT 1 FROM promises WHERE id = ?1 AND version = ?2 AND task IN ('acquired', 'fulfilled'))";
+
+/// Whether a task is held in a version.
+pub(super) fn holds(connection: &Connection, id: &str, version: u64) -> rusqlite::Result<bool> {
+    connection.prepare_cached(HOLDS)?.query_row(params![id, version.cast_signed()], |row| row.get(0))
+}
+
+/// The tables of the connection that commits.
+pub(super) struct Tables<'c>(pub(super) &'c Connection);
+
+impl Tables<'_> {
+    /// Runs a statement; returns how many rows it changed.
+    pub(super) fn run(&self, sql: &str, parameters: impl Params) -> rusqlite::Result<usize> {
+        self.0.prepare_cached(sql)?.execute(parameters)
+    }
+
+    fn ids(&self, sql: &str, parameter: impl ToSql) -> Result<Vec<String>, Error> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        let ids = statement.query_map([parameter], |row| row.get(0))?;
+        Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn find<T>(
+        &self,
+        sql: &str,
+        id: &str,
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Error> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        let mut rows = statement.query([id])?;
+        Ok(rows.next()?.map(read).transpose()?)
+    }
+
+    fn visit<T>(
+        &self,
+        sql: &str,
+        after: Option<&str>,
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+        each: &mut dyn FnMut(T) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        // No id is empty.
+        let mut rows = statement.query([after.unwrap_or_default()])?;
+        while let Some(row) = rows.next()? {
+            if each(read(row)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl machine::Tables for Tables<'_> {
+    fn row(&mut self, id: &str) -> Result<Option<Row>, Error> {
+        self.find(ROW, id, rows::promise)
+    }
+
+    fn insert(&mut self, row: &Row) -> Result<(), Error> {
+        let Promise { id, state, param, value, tags, timeout_at, created_at, settled_at } = &row.promise;
+        let task = TaskColumns::of(row.task.as_ref());
+        self.run(
+            INSERT,
+            params![
+                id,
+                state.name(),
+                task.state,
+                task.version,
+                task.resumes,
+                task.pid,
+                task.ttl,
+                task.expires_at,
+                timeout_at.cast_signed(),
+                created_at.cast_signed(),
+                settled_at.map(u64::cast_signed),
+                row.task.is_some(),
+                PendingPromise::is_asked(&row.promise),
+                tags.get(tag::BRANCH),
+                json(tags)?,
+                headers(param)?,
+                param.data,
+                headers(value)?,
+                value.data
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn update(&mut self, row: &Row) -> Result<(), Error> {
+        let Promise { id, state, value, settled_at, .. } = &row.promise;
+        let TaskColumns { state: task, version, resumes, pid, ttl, expires_at } = TaskColumns::of(row.task.as_ref());
+        if *state == PromiseState::Pending {
+            self.run(UPDATE_TASK, params![id, task, version, resumes, pid, ttl, expires_at])?;
+            return Ok(());
+        }
+        let (state, settled_at, headers) = (state.name(), settled_at.map(u64::cast_signed), headers(value)?);
+        let row = params![id, task, version, resumes, pid, ttl, expires_at, state, settled_at, headers, value.data];
+        self.run(SETTLE, row)?;
+        Ok(())
+    }
+
+    fn scan(&mut self, after: Option<&str>, each: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), Error> {
+        self.visit(SCAN, after, rows::promise, each)
+    }
+
+    fn pending_tree(&mut self, id: &str) -> Result<Vec<String>, Error> {
+        self.ids(PENDING_TREE, id)
+    }
+
+    fn branch(&mut self, branch: &str) -> Result<Vec<Promise>, Error> {
+        let mut statement = self.0.prepare_cached(BRANCH)?;
+        let promises = statement.query_map([branch], |row| Ok(rows::promise(row)?.promise))?;
+        Ok(promises.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn due_promises(&mut self, now: u64, all: bool) -> Result<Vec<String>, Error> {
+        self.ids(if all { DUE_PROMISES } else { DUE_TASKS }, now.cast_signed())
+    }
+
+    fn due_leases(&mut self, now: u64) -> Result<Vec<String>, Error> {
+        self.ids(DUE_LEASES, now.cast_signed())
+    }
+
+    fn add_callback(&mut self, awaited: &str, awaiter: &str) -> Result<(), Error> {
+        self.run(ADD_CALLBACK, [awaited, awaiter])?;
+        Ok(())
+    }
+
+    fn add_ready_callback(&mut self, awaited: &str, awaiter: &str) -> Result<bool, Error> {
+        Ok(self.run(ADD_READY_CALLBACK, [awaited, awaiter])? > 0)
+    }
+
+    fn make_callbacks_ready(&mut self, awaited: &str) -> Result<Vec<String>, Error> {
+        let waiting = self.ids(WAITING, awaited)?;
+        if !waiting.is_empty() {
+            self.run(MAKE_READY, [awaited])?;
+        }
+        Ok(waiting)
+    }
+
+    fn drop_ready_callbacks(&mut self, awaiter: &str) -> Result<(), Error> {
+        self.run(DROP_READY_CALLBACKS, [awaiter])?;
+        Ok(())
+    }
+
+    fn drop_callbacks(&mut self, awaiter: &str) -> Result<(), Error> {
+        self.run(DROP_CALLBACKS, [awaiter])?;
+        Ok(())
+    }
+
+    fn add_listener(&mut self, awaited: &str, address: &str) -> Result<(), Error> {
+        self.run(ADD_LISTENER, [awaited, address])?;
+        Ok(())
+    }
+
+    fn take_listeners(&mut self, awaited: &str) -> Result<Vec<String>, Error> {
+        let listening = self.ids(LISTENING, awaited)?;
+        if !listening.is_empty() {
+            self.run(DROP_LISTENERS, [awaited])?;
+        }
+        Ok(listening)
+    }
+
+    fn schedule(&mut self, id: &str) -> Result<Option<Schedule>, Error> {
+        self.find(SCHEDULE, id, rows::schedule)
+    }
+
+    fn put_schedule(&mut self, schedule: &Schedule) -> Result<(), Error> {
+        let Schedule { id, cron, promise_id, promise_param, promise_tags, .. } = schedule;
+        let row = params![
+            id,
+            schedule.next_run_at.cast_signed(),
+            schedule.last_run_at.map(u64::cast_signed),
+            schedule.created_at.cast_signed(),
+            schedule.promise_timeout.cast_signed(),
+            cron,
+            promise_id,
+            json(promise_tags)?,
+            headers(promise_param)?,
+            promise_param.data
+        ];
+        self.run(PUT_SCHEDULE, row)?;
+        Ok(())
+    }
+
+    fn remove_schedule(&mut self, id: &str) -> Result<(), Error> {
+        self.run(REMOVE_SCHEDULE, [id])?;
+        Ok(())
+    }
+
+    fn scan_schedules(
+        &mut self,
+        after: Option<&str>,
+        each: &mut dyn FnMut(Schedule) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.visit(SCAN_SCHEDULES, after, rows::schedule, each)
+    }
+
+    fn due_schedules(&mut self, now: u64) -> Result<Vec<String>, Error> {
+        self.ids(DUE_SCHEDULES, now.cast_signed())
+    }
+}
+
+/// A task as the columns of its promise; nulls if there is none.
+#[derive(Default)]
+struct TaskColumns<'t> {
+    state: Option<&'static str>,
+    version: Option<i64>,
+    resumes: Option<i64>,
+    pid: Option<&'t str>,
+    ttl: Option<i64>,
+    expires_at: Option<i64>,
+}
+
+impl<'t> TaskColumns<'t> {
+    fn of(task: Option<&'t Task>) -> Self {
+        let Some(task) = task else { return Self::default() };
+        let lease = task.lease.as_ref();
+        Self {
+            state: Some(task.state.name()),
+            version: Some(task.version.cast_signed()),
+            resumes: Some(task.resumes.cast_signed()),
+            pid: lease.map(|lease| &*lease.pid),
+            ttl: lease.map(|lease| lease.ttl.cast_signed()),
+            expires_at: lease.map(|lease| lease.expires_at.cast_signed()),
+        }
+    }
+}
+
+fn headers(value: &Value) -> Result<Option<String>, Error> {
+    if value.headers.is_empty() { Ok(None) } else { json(&value.headers).map(Some) }
+}
+
+fn json(texts: &BTreeMap<String, String>) -> Result<String, Error> {
+    serde_json::to_string(texts).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()).into())
+}

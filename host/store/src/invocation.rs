@@ -1,0 +1,339 @@
+//! What the promises of this host carry: calls of functions, and questions for somebody outside.
+
+use super::record::{NEVER, Promise, PromiseState, Task, TaskState, Value, tag};
+use super::{Error, Execution, ExecutionKey, Failure, FailureKind, Progress, State};
+use everstep_words::guest_error::{ErrorCode, GuestError};
+use everstep_words::id::{Digest, ExecutionId, PromiseId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// The component that a function is called in.
+const COMPONENT: &str = "everstep:component";
+/// The policy that it is called under.
+const POLICY: &str = "everstep:policy";
+/// What kind of question a promise is.
+const KIND: &str = "everstep:kind";
+/// What is asked.
+const SUBJECT: &str = "everstep:subject";
+/// The JSON Schema of the answer.
+const SCHEMA: &str = "everstep:schema";
+/// The root of the lineage of an execution that is nobody's child, of what that calls, and of what these ask.
+const LINEAGE: &str = "everstep:lineage";
+/// How many calls such an execution is away from that root.
+const DEPTH: &str = "everstep:depth";
+/// The code of an error, beside the shape that workers in other languages know.
+const CODE: &str = "everstep:code";
+
+/// A call of a durable function: what the promise of an execution carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// The durable function.
+    pub function: String,
+    /// Its arguments, a JSON text.
+    pub args: String,
+    /// The component that has it.
+    pub component: Digest,
+    /// The policy that it runs under.
+    pub policy: Digest,
+}
+
+/// The place of an execution among those that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinship {
+    /// The execution from which all of them come.
+    pub root: ExecutionId,
+    /// How many calls it is away from the root.
+    pub depth: u64,
+    /// Whether it was detached, or comes from one that was, so that its id does not tell the root.
+    pub is_detached: bool,
+}
+
+/// The shape of a parameter that workers in every language write and read.
+#[derive(Serialize, Deserialize)]
+struct Parameter<'a> {
+    func: String,
+    #[serde(borrow)]
+    args: &'a RawValue,
+    version: u32,
+}
+
+/// The shape of an error that workers in every language write and read.
+#[derive(Serialize, Deserialize)]
+struct ErrorValue {
+    __type: String,
+    message: String,
+}
+
+/// What somebody outside is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// `input`, `promise` or `request`.
+    pub kind: &'static str,
+    /// The prompt, or the capability.
+    pub subject: String,
+    /// The JSON text shown to whoever answers.
+    pub data: Option<String>,
+    /// The JSON Schema that the answer must fit.
+    pub schema: Option<String>,
+}
+
+/// A pending promise that somebody outside may settle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingPromise {
+    /// Its durable id.
+    pub id: PromiseId,
+    /// What kind of promise it is: `input`, `promise` or `request`.
+    pub kind: String,
+    /// What is asked: the prompt, the data, or the capability.
+    pub subject: String,
+    /// The JSON text shown to whoever settles it.
+    pub data: Option<String>,
+    /// The JSON Schema that a value must fit.
+    pub schema: Option<String>,
+    /// When it was created, in milliseconds since the Unix epoch.
+    pub created_ms: u64,
+    /// When it is rejected as timed out, in milliseconds since the Unix epoch.
+    pub deadline_ms: Option<u64>,
+}
+
+impl Invocation {
+    /// What a promise carries to call the function.
+    pub fn param(&self) -> Value {
+        let data = match serde_json::from_str::<&RawValue>(&self.args) {
+            Ok(args) => serde_json::to_string(&Parameter { func: self.function.clone(), args, version: 1 }).ok(),
+            Err(_) => None,
+        };
+        Value { headers: BTreeMap::new(), data }
+    }
+
+    /// The tags of such a promise, to be run by the workers of the group at `target`.
+    pub fn tags(&self, target: &str) -> BTreeMap<String, String> {
+        let tags = [
+            (tag::TARGET, target.to_owned()),
+            (COMPONENT, self.component.to_string()),
+            (POLICY, self.policy.to_string()),
+        ];
+        tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// What a promise calls; none when it is not a call that this host understands.
+    pub fn of(promise: &Promise) -> Option<Self> {
+        Self::of_parts(&promise.param, &promise.tags)
+    }
+
+    /// The same of what a promise is made of.
+    pub fn of_parts(param: &Value, tags: &BTreeMap<String, String>) -> Option<Self> {
+        let digest = |name: &str| tags.get(name)?.parse().ok();
+        let parameter: Parameter<'_> = serde_json::from_str(param.data.as_deref()?).ok()?;
+        let (component, policy) = (digest(COMPONENT)?, digest(POLICY)?);
+        Some(Self { function: parameter.func, args: parameter.args.get().to_owned(), component, policy })
+    }
+}
+
+impl Kinship {
+    /// The place of the execution with that id, whose promise has these tags.
+    pub fn of(id: &ExecutionId, tags: &BTreeMap<String, String>) -> Self {
+        let depth = tags.get(DEPTH).and_then(|depth| depth.parse().ok());
+        match (tags.get(LINEAGE).and_then(|root| root.parse().ok()), depth) {
+            (Some(root), Some(depth)) => Self { root, depth, is_detached: true },
+            _ => {
+                let mut root = id.clone();
+                let mut depth = 0;
+                while let Some(parent) = root.parent() {
+                    (root, depth) = (parent.execution, depth + 1);
+                }
+                Self { root, depth, is_detached: false }
+            }
+        }
+    }
+
+    /// The place of what an execution here calls or detaches.
+    #[must_use]
+    pub fn below(&self) -> Self {
+        Self { depth: self.depth.saturating_add(1), ..self.clone() }
+    }
+
+    /// The tags of a promise in this place, for one whose id does not tell it.
+    pub fn tags(&self) -> [(String, String); 2] {
+        [(LINEAGE, self.root.to_string()), (DEPTH, self.depth.to_string())]
+            .map(|(name, value)| (name.to_owned(), value))
+    }
+
+    /// The ids among which those of a lineage are: of the children of the root, and of what was detached, which are told by their tags
+    /// from others there.
+    pub(super) fn ranges(root: &ExecutionId) -> [(String, String); 2] {
+        let root = root.as_str();
+        let cut = &root[..root.len().min(ExecutionId::LONGEST - DETACHED)];
+        [(format!("{root}."), format!("{root}/")), (format!("{cut}:"), format!("{cut};"))]
+    }
+}
+
+/// What the id of a detached execution has behind a part of the id of the root that detached it.
+pub const DETACHED: usize = 18;
+
+impl Asked {
+    /// What a promise carries to ask it.
+    pub fn param(&self) -> Value {
+        let headers = [(SUBJECT, Some(&self.subject)), (SCHEMA, self.schema.as_ref())];
+        let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
+        Value { headers: headers.collect(), data: self.data.clone() }
+    }
+
+    /// The tags of such a promise.
+    pub fn tags(&self) -> BTreeMap<String, String> {
+        [(KIND, self.kind), (tag::EXTERNAL, "true")].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+}
+
+impl PendingPromise {
+    /// Whether a promise is for somebody outside.
+    pub(super) fn is_asked(promise: &Promise) -> bool {
+        promise.tags.contains_key(KIND)
+    }
+
+    /// What is asked by a promise; none when it is not for somebody outside.
+    pub fn of(promise: &Promise) -> Option<Self> {
+        let Promise { id, param, tags, timeout_at, created_at, .. } = promise;
+        let header = |name: &str| param.headers.get(name).cloned();
+        Some(Self {
+            id: id.parse().ok()?,
+            kind: tags.get(KIND)?.clone(),
+            subject: header(SUBJECT).unwrap_or_default(),
+            data: param.data.clone(),
+            schema: header(SCHEMA),
+            created_ms: *created_at,
+            deadline_ms: finite(*timeout_at),
+        })
+    }
+}
+
+/// An outcome as a promise carries it.
+pub fn value_of(outcome: &Result<String, GuestError>) -> (PromiseState, Value) {
+    match outcome {
+        Ok(json) => (PromiseState::Resolved, Value { headers: BTreeMap::new(), data: Some(json.clone()) }),
+        Err(error) => {
+            let value = ErrorValue { __type: "error".to_owned(), message: error.message.clone() };
+            let headers = BTreeMap::from([(CODE.to_owned(), error.code.name().to_owned())]);
+            (PromiseState::Rejected, Value { headers, data: serde_json::to_string(&value).ok() })
+        }
+    }
+}
+
+/// How a promise was settled, as a guest sees it; none while it is pending.
+pub fn outcome_of(promise: &Promise) -> Option<Result<String, GuestError>> {
+    let data = promise.value.data.as_deref();
+    Some(match promise.state {
+        PromiseState::Pending => return None,
+        PromiseState::Resolved => Ok(data.unwrap_or("null").to_owned()),
+        PromiseState::Rejected => Err(error_of(&promise.value)),
+        PromiseState::RejectedCanceled => Err(GuestError::new(ErrorCode::Canceled, "the promise was canceled")),
+        PromiseState::RejectedTimedout => {
+            Err(GuestError::new(ErrorCode::TimedOut, "the deadline passed before anybody settled the promise"))
+        }
+    })
+}
+
+fn error_of(value: &Value) -> GuestError {
+    let data = value.data.as_deref().unwrap_or_default();
+    let message = serde_json::from_str::<ErrorValue>(data).map_or_else(|_| data.to_owned(), |error| error.message);
+    let code = value.headers.get(CODE).and_then(|code| code.parse().ok());
+    GuestError::new(code.unwrap_or(ErrorCode::Failed), message)
+}
+
+/// What is kept of an execution beside its promise.
+pub(super) struct Beside {
+    pub(super) key: ExecutionKey,
+    pub(super) component: Digest,
+    pub(super) policy: Digest,
+    pub(super) seed: [u8; 32],
+    pub(super) progress: Progress,
+}
+
+/// The execution that a promise with a task is; none when it is not one of this host.
+pub(super) fn execution(promise: &Promise, task: &Task, beside: Option<Beside>) -> Result<Option<Execution>, Error> {
+    let Some(invocation) = Invocation::of(promise) else { return Ok(None) };
+    let Ok(id) = promise.id.parse::<ExecutionId>() else { return Ok(None) };
+    let updated_ms = promise.settled_at.unwrap_or(promise.created_at);
+    let beside = beside.map(|beside| (Some(beside.key), beside));
+    let (key, component, policy, seed, mut progress) = match beside {
+        Some((key, beside)) => (key, beside.component, beside.policy, beside.seed, beside.progress),
+        None => {
+            (None, invocation.component, invocation.policy, [0; 32], Progress { updated_ms, ..Progress::default() })
+        }
+    };
+    progress.updated_ms = progress.updated_ms.max(updated_ms);
+    let state = State::of(promise.state, task.state);
+    // What is kept beside it is why it has halted; that stays known, whatever ends it later.
+    progress.error = match (state, progress.error) {
+        (State::Halted | State::Canceled, halted) => halted,
+        (State::Failed, Some(halted)) if promise.state == PromiseState::RejectedTimedout => {
+            let message = format!("its deadline passed after it had halted: {}", halted.message);
+            Some(Failure { kind: FailureKind::TimedOut, message })
+        }
+        (State::Failed, Some(halted)) => Some(halted),
+        (State::Failed | State::Completed | State::Pending | State::Running | State::Suspended, _) => failure(promise),
+    };
+    Ok(Some(Execution {
+        key,
+        id,
+        component,
+        policy,
+        function: invocation.function,
+        args: invocation.args,
+        seed,
+        created_ms: promise.created_at,
+        deadline_ms: finite(promise.timeout_at),
+        state,
+        attempts: task.version,
+        result: promise.value.data.clone().filter(|_| state == State::Completed),
+        progress,
+    }))
+}
+
+impl State {
+    /// Where an execution stands whose promise and task stand so.
+    pub(super) fn of(promise: PromiseState, task: TaskState) -> Self {
+        match (promise, task) {
+            (PromiseState::Pending, TaskState::Pending | TaskState::Fulfilled) => Self::Pending,
+            (PromiseState::Pending, TaskState::Acquired) => Self::Running,
+            (PromiseState::Pending, TaskState::Suspended) => Self::Suspended,
+            (PromiseState::Pending, TaskState::Halted) => Self::Halted,
+            (PromiseState::Resolved, _) => Self::Completed,
+            (PromiseState::Rejected | PromiseState::RejectedTimedout, _) => Self::Failed,
+            (PromiseState::RejectedCanceled, _) => Self::Canceled,
+        }
+    }
+
+    /// How promise and task of an execution in this state may stand; a task is fulfilled as soon as its promise is settled.
+    pub(super) fn standings(self) -> &'static [(PromiseState, TaskState)] {
+        match self {
+            Self::Pending => &[(PromiseState::Pending, TaskState::Pending)],
+            Self::Running => &[(PromiseState::Pending, TaskState::Acquired)],
+            Self::Suspended => &[(PromiseState::Pending, TaskState::Suspended)],
+            Self::Halted => &[(PromiseState::Pending, TaskState::Halted)],
+            Self::Completed => &[(PromiseState::Resolved, TaskState::Fulfilled)],
+            Self::Failed => &[
+                (PromiseState::Rejected, TaskState::Fulfilled),
+                (PromiseState::RejectedTimedout, TaskState::Fulfilled),
+            ],
+            Self::Canceled => &[(PromiseState::RejectedCanceled, TaskState::Fulfilled)],
+        }
+    }
+}
+
+/// Why an execution failed that no host has said it of.
+fn failure(promise: &Promise) -> Option<Failure> {
+    match promise.state {
+        PromiseState::Rejected => Some(error_of(&promise.value).into()),
+        PromiseState::RejectedTimedout => {
+            let message = "its deadline passed before it ended".to_owned();
+            Some(Failure { kind: FailureKind::TimedOut, message })
+        }
+        PromiseState::Pending | PromiseState::Resolved | PromiseState::RejectedCanceled => None,
+    }
+}
+
+fn finite(deadline: u64) -> Option<u64> {
+    (deadline < NEVER).then_some(deadline)
+}

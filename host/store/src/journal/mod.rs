@@ -1,0 +1,83 @@
+//! The journal of an execution: the ordered records whose replay reproduces it.
+//!
+//! `FORMAT.md` fixes the bytes, `codec` frames them, `record` gives them meaning. `history` is the recorded part with the one
+//! cursor that replay reads through; [`Journal`] adds the tail that grows while the guest is live. What a kind of step means is
+//! not known here, and how a tail becomes durable is the store's business.
+
+mod codec;
+mod history;
+mod record;
+mod standing;
+#[cfg(test)]
+mod tests;
+
+pub use codec::Corrupted;
+pub use history::{History, Next, Retries, records};
+pub use record::{Call, FORMAT, Outcome, Record, Role, Started, Trapped};
+pub use standing::Standing;
+
+use crate::Execution;
+use everstep_words::id::Digest;
+
+/// The journal of one execution that a host holds.
+#[derive(Debug)]
+pub struct Journal {
+    /// What is recorded, and how far replay has read.
+    pub history: History,
+    /// Records that no store has been asked to keep yet.
+    tail: Vec<u8>,
+    /// Bytes in all, kept or not.
+    length: usize,
+}
+
+impl Journal {
+    /// A journal that starts with what is recorded.
+    pub fn new(history: History) -> Self {
+        let length = history.length();
+        Self { history, tail: Vec::new(), length }
+    }
+
+    /// The journal of an execution that is about to start.
+    pub fn starting(execution: &Execution) -> Self {
+        let mut journal = Self::new(History::default());
+        journal.append(&Record::Started(Started {
+            format: FORMAT,
+            at_ms: execution.created_ms,
+            component: &execution.component.0,
+            policy: &execution.policy.0,
+            seed: &execution.seed,
+            args: &Digest::of(execution.args.as_bytes()).0,
+            function: &execution.function,
+        }));
+        journal
+    }
+
+    /// Adds a record at the end.
+    pub fn append(&mut self, record: &Record<'_>) {
+        let before = self.tail.len();
+        record.encode(&mut self.tail);
+        self.length += self.tail.len() - before;
+    }
+
+    /// Takes back what was appended since the journal had `length` bytes; nothing of it has been submitted.
+    pub fn take_back(&mut self, length: usize) {
+        let appended = self.length.saturating_sub(length);
+        self.tail.truncate(self.tail.len().saturating_sub(appended));
+        self.length -= appended;
+    }
+
+    /// Bytes in all.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Bytes that no store has been asked to keep yet.
+    pub fn unsubmitted(&self) -> usize {
+        self.tail.len()
+    }
+
+    /// The tail, for a store that is asked to keep it from now on.
+    pub fn take_tail(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.tail)
+    }
+}
