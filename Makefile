@@ -35,6 +35,7 @@ cpython: build
 demo: program
 	@python3 scripts/demo.py $${FOLDER:+"$$FOLDER"}
 
+# Every command of the examples, of the README and of docs/, with its output.
 examples: clients
 	@scripts/examples.sh
 

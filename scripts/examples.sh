@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every example as its README says, each in a fresh folder, and compares what it prints with what the README shows.
+# Runs every example as its README says, and the documents as they say, each in a fresh folder, and compares what is printed with
+# what is shown. With arguments, only these: scripts/examples.sh examples/hello README.md docs/policy.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
 project=$PWD
@@ -8,7 +9,10 @@ everstep=$project/target/release/everstep
 say() { printf 'examples: %s\n' "$*"; }
 fail() { say "$*" >&2; exit 1; }
 
-# The `console` blocks of a README: commands, each followed by what it prints.
+# How long the README of the project may be.
+readme_lines=170
+
+# The `console` blocks of a document: commands, each followed by what it prints.
 blocks() { awk '/^```/ { inside = ($0 == "```console"); next } inside' "$1"; }
 
 # Types the commands of such blocks into one shell; prints them with what they print.
@@ -23,6 +27,14 @@ replay() {
       printf '%s\n' "$more"
       line=${line%\\}$more
     done
+    # A file that the command is given: <<'EOF', up to EOF.
+    if [[ $line =~ \<\<\'([A-Z]+)\' ]]; then
+      while IFS= read -r more <&3; do
+        printf '%s\n' "$more"
+        line+=$'\n'$more
+        [[ $more != "${BASH_REMATCH[1]}" ]] || break
+      done
+    fi
     eval "(exit $status); $line" </dev/null 2>&1 3<&-
     status=$?
   done 3<&0
@@ -37,34 +49,59 @@ comparable() {
     -e 's/ +/ /g; s/ $//'
 }
 
-# What a user finds after cloning: the files of one example, the build, and nothing that an earlier run has left.
-fresh() { # example, folder
-  local entry
-  mkdir -p "$2/$1"
-  ln -s "$project/target" "$2/target"
-  for entry in "$1"/*; do
-    if [[ $entry == */guest ]]; then ln -s "$project/$entry" "$2/$entry"; else cp -r "$entry" "$2/$entry"; fi
+# What a user finds after cloning, in a folder: the build, the files of some examples, and nothing that an earlier run has left.
+fresh() { # folder, examples
+  local folder=$1 example entry
+  shift
+  mkdir -p "$folder"
+  ln -s "$project/target" "$folder/target"
+  for example; do
+    mkdir -p "$folder/$example"
+    for entry in "$example"/*; do
+      if [[ $entry == */guest ]]; then ln -s "$project/$entry" "$folder/$entry"; else cp -r "$entry" "$folder/$entry"; fi
+    done
   done
 }
 
+# Runs the commands of a document, and compares. The folder in which they run is /home/ada in what is shown.
+compare() { # document, examples
+  local document=$1 shown typed printed
+  [ -f "$document" ] || fail "$document is missing"
+  shown=$(blocks "$document")
+  typed=$(grep -c '^\$ ' <<<"$shown") || fail "$document shows no command"
+  fresh "$temporary/$document.d" "${@:2}"
+  printed=$(cd "$temporary/$document.d" && replay <<<"$shown")
+  printed=${printed//"$temporary/$document.d"//home/ada}
+  diff -u --label "$document" --label "what is printed" <(comparable <<<"$shown") <(comparable <<<"$printed") >&2 ||
+    fail "what $document shows is not what is printed"
+  say "$document: $typed commands print what it shows"
+  documents=$((documents + 1)) commands=$((commands + typed))
+}
+
+# Builds the guest of an example, once; those without one run Python.
+build() { # example
+  if [ ! -d "$1/guest" ] || [[ $built == *" $1 "* ]]; then return; fi
+  "$everstep" build "$1/guest" >"$temporary/build" 2>&1 || { cat "$temporary/build" >&2; fail "$1 does not build"; }
+  built+=" $1 "
+}
+
 [ -x "$everstep" ] || fail "$everstep is missing: cargo build --release --workspace"
+length=$(wc -l <README.md)
+[ "$length" -le "$readme_lines" ] || fail "README.md has $length lines; up to $readme_lines are its rule, and docs/ has room for more"
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
-examples=0 commands=0
-for example in examples/*/; do
-  example=${example%/}
-  readme=$example/README.md
-  [ -f "$readme" ] || fail "$readme is missing"
-  shown=$(blocks "$readme")
-  typed=$(grep -c '^\$ ' <<<"$shown") || fail "$readme shows no command"
-  # Those without a guest of their own run Python.
-  [ ! -d "$example/guest" ] || "$everstep" build "$example/guest" >"$temporary/build" 2>&1 || { cat "$temporary/build" >&2; fail "$example does not build"; }
-  folder=$temporary/$(basename "$example")
-  fresh "$example" "$folder"
-  printed=$(cd "$folder" && replay <<<"$shown")
-  diff -u --label "$readme" --label "what it prints" <(comparable <<<"$shown") <(comparable <<<"$printed") >&2 ||
-    fail "$example prints something else than its README shows"
-  say "$example: $typed commands print what its README shows"
-  examples=$((examples + 1)) commands=$((commands + typed))
+all=(examples/*/)
+[ $# -gt 0 ] || set -- "${all[@]}" README.md docs/*.md
+documents=0 commands=0 built=
+for each; do
+  each=${each%/}
+  if [ -d "$each" ]; then
+    build "$each"
+    compare "$each/README.md" "$each"
+  else
+    # Documents type `everstep`, and may use every example.
+    for example in "${all[@]}"; do build "${example%/}"; done
+    PATH=$project/target/release:$PATH compare "$each" "${all[@]%/}"
+  fi
 done
-say "$examples examples, $commands commands: all as shown"
+say "$documents documents, $commands commands: all as shown"
