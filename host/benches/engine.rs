@@ -438,8 +438,8 @@ mod nothing {
         fn holds(&self, _: &str, _: u64) -> Result<bool, Error> {
             Ok(true)
         }
-        fn fresh_key(&self) -> ExecutionKey {
-            ExecutionKey(1)
+        fn fresh_key(&self) -> Result<ExecutionKey, Error> {
+            Ok(ExecutionKey(1))
         }
         fn execution(&self, _: &ExecutionId) -> Result<Option<Execution>, Error> {
             Ok(None)

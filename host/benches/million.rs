@@ -103,7 +103,7 @@ fn store() -> Outcome<PathBuf> {
 fn ended(store: &FileStore, number: u64) -> Outcome<[Change; 4]> {
     // One a millisecond.
     let now_ms = 1_800_000_000_000 + number;
-    let (key, id) = (store.fresh_key(), ExecutionId::new(format!("million-{number}"))?);
+    let (key, id) = (store.fresh_key()?, ExecutionId::new(format!("million-{number}"))?);
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
     let function = if number.is_multiple_of(RARE) { "rare" } else { "count" }.to_owned();
     let args = format!(r#"{{"input":"/in/{number}","words":["one","two","three"]}}"#);

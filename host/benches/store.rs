@@ -100,7 +100,7 @@ fn raw_probe(dir: &Path, overwrite: bool) -> Outcome<f64> {
 }
 
 fn single_appends(store: &dyn Backend, commits: usize) -> Outcome<f64> {
-    let key = store.fresh_key();
+    let key = store.fresh_key()?;
     store.commit(&[create(key)?])?;
     per_second(commits, || {
         for segment in 0..u32::try_from(commits)? {
@@ -117,7 +117,7 @@ fn whole_executions(store: &dyn Backend, commits: usize, batch: usize) -> Outcom
         for _ in 0..commits {
             let mut changes = Vec::with_capacity(3 * batch);
             for _ in 0..batch {
-                let key = store.fresh_key();
+                let key = store.fresh_key()?;
                 let progress = Box::new(Progress { error: None, steps: 1, cpu_us: 10, updated_ms: 1 });
                 changes.extend([create(key)?, append(key, 0), Change::Progress(key, progress)]);
             }

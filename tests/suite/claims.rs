@@ -19,7 +19,8 @@ fn a_workflow_that_is_given_back_at_any_moment_ends_as_if_nothing_had_happened()
     for place in [Place::memory, Place::folder] {
         let strikes = (1..).take_while(|moment| {
             let world = World::new(Arc::new(SystemClock));
-            let inner = place().store();
+            let place = place();
+            let inner = place.store();
             let store = CrashStore::at(Arc::clone(&inner), *moment, Fate::Freed);
             let report = life(workflow(&world, Arc::clone(&store) as Arc<dyn Backend>)).unwrap();
             check_workflow(&world, &report, inner, &format!("given back at {moment}"));

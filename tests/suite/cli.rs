@@ -219,8 +219,8 @@ fn a_waiting_run_is_answered_by_another_process() {
     let listed = desk.run(&["promise", "list", "--json"]).json();
     assert_eq!(listed["promises"][0]["id"], "a.1");
     assert_eq!(listed["promises"][0]["data"]["draft"], "news");
-    let busy = desk.run(&["run", &guest, "publish", "--policy", &policy, "--json"]);
-    assert_eq!((busy.code, &busy.json()["error"]["kind"]), (2, &json!("store-in-use")), "{busy:?}");
+    let beside = desk.run(&["run", &guest, "publish", "--policy", &policy, "--id", "b", "--no-wait", "--json"]);
+    assert_eq!((beside.code, &beside.json()["state"]), (5, &json!("suspended")), "{beside:?}");
 
     let unknown = desk.run(&["promise", "resolve", "a.7", "1", "--json"]);
     assert_eq!((unknown.code, &unknown.json()["error"]["kind"]), (2, &json!("unknown-promise")), "{unknown:?}");

@@ -230,7 +230,12 @@ fn a_workflow_killed_at_random_moments_ends_as_if_undisturbed() {
         while !desk.command(&["promise", "resolve", "x.1", "5", "--json"]).output().unwrap().status.success() {
             let ended = desk.json(&["show", "x"]).1["state"] == "completed";
             tries += 1;
-            assert!(tries < 400, "nobody is asked");
+            assert!(
+                tries < 400,
+                "nobody is asked: {:?} {:?}",
+                desk.command(&["promise", "resolve", "x.1", "5", "--json"]).output(),
+                desk.json(&["show", "x"])
+            );
             if ended {
                 break;
             }

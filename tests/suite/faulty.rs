@@ -211,7 +211,7 @@ impl Backend for CrashStore {
         Err(StoreError::Io(std::io::Error::other("the disk is gone")))
     }
 
-    fn fresh_key(&self) -> ExecutionKey {
+    fn fresh_key(&self) -> Result<ExecutionKey, StoreError> {
         self.inner.fresh_key()
     }
 

@@ -176,7 +176,7 @@ fn crowd(store: &dyn Backend, count: u32) {
         let changes = (first..count.min(first + 1_000)).flat_map(|number| {
             let name = format!("e{number}");
             let (id, component, policy) = (id(&name), invocation.component, invocation.policy);
-            let key = store.fresh_key();
+            let key = store.fresh_key().unwrap();
             let asked = everstep::store::Asked {
                 kind: "promise",
                 subject: String::new(),

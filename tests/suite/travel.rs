@@ -248,7 +248,7 @@ fn written(function: &str, args: &str) -> Vec<u8> {
 
 fn golden(store: &MemoryStore, function: &str, args: &str, seed: [u8; 32]) -> Execution {
     Execution {
-        key: Some(store.fresh_key()),
+        key: Some(store.fresh_key().unwrap()),
         id: id("x"),
         component: BEHAVIOUR.digest(),
         policy: policy().digest(),

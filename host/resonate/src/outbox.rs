@@ -9,7 +9,7 @@ use bytes::Bytes;
 use everstep_store::clock::{Clock, SystemClock};
 use everstep_store::operation::{Event, FenceAction, Operation, Reply};
 use everstep_store::record::{Promise, TaskState, tag};
-use everstep_store::{Applied, Backend, Error};
+use everstep_store::{Applied, Backend, Error, Invocation};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +31,7 @@ const SOON_MS: u64 = 100;
 pub(super) struct Outbox {
     /// The address of this server, which messages name.
     url: String,
+    store: Arc<dyn Backend>,
     state: Mutex<State>,
     /// Something is to be told earlier than was known.
     earlier: Notify,
@@ -139,18 +140,32 @@ impl Group {
 
 impl Outbox {
     /// With all that may be acquired in a store.
-    pub(super) fn new(url: String, store: &dyn Backend) -> Result<Self, Error> {
-        let (mut state, now_ms) = (State::default(), SystemClock.now_ms());
-        for id in store.offers()? {
-            if let Some((promise, Some(task))) = store.promise(&id)?
+    pub(super) fn new(url: String, store: Arc<dyn Backend>) -> Self {
+        let (delivered, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { url, store, state: Mutex::default(), earlier: Notify::new(), delivered, dropped }
+    }
+
+    /// Takes in what the store offers.
+    pub(super) fn look(&self) -> Result<(), Error> {
+        let now_ms = SystemClock.now_ms();
+        for id in self.store.offers()? {
+            if let Some((promise, Some(task))) = self.store.promise(&id)?
                 && let Some(target) = promise.target()
+                && Invocation::of(&promise).is_none()
             {
                 let from_ms = delay(&promise.tags).unwrap_or_default().max(now_ms);
+                let mut state = self.state();
+                state.take(&id);
                 state.offer(id, Offer::new(task.version, target, from_ms));
             }
         }
-        let (delivered, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { url, state: Mutex::new(state), earlier: Notify::new(), delivered, dropped })
+        Ok(())
+    }
+
+    /// Whether a task is an execution of Everstep, which the hosts of this store run and no worker that connects.
+    fn runs_elsewhere(&self, id: &str) -> bool {
+        let called = || Some(Invocation::of(&self.store.promise(id).ok()??.0).is_some());
+        self.store.survives_the_process() && called().unwrap_or_default()
     }
 
     /// Connects a worker; none when there are too many, or the server ends.
@@ -305,6 +320,7 @@ impl Observer for Arc<Outbox> {
             match event {
                 Event::Settled(promise) => drop(self.state().take(&promise.id)),
                 Event::Unblock { address, promise } => self.unblock(address, promise),
+                Event::Execute { id, .. } if self.runs_elsewhere(id) => {}
                 Event::Execute { id, version, target } => {
                     let now_ms = SystemClock.now_ms();
                     let from_ms = operation.and_then(|operation| delayed(operation, id)).unwrap_or(now_ms);

@@ -4,11 +4,12 @@ use super::Manner;
 use super::outbox::{Connection, Outbox};
 use super::socket::Socket;
 use super::wire::{Rejection, Request, Response};
-use super::writer::{Time, Writer};
+use super::writer::{Observer, Time, Writer};
 use bytes::Bytes;
-use everstep_store::Backend;
-use everstep_store::operation::Operation;
+use everstep_store::operation::{Operation, Reply};
+use everstep_store::peers::{Ear, Heard};
 use everstep_store::record::tag;
+use everstep_store::{Applied, Backend};
 use futures::StreamExt;
 use futures::stream;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -71,24 +72,57 @@ struct Desk {
     room: Arc<Semaphore>,
     /// Requests that were answered, by kind and status.
     answered: Mutex<BTreeMap<(String, u16), u64>>,
+    /// Hears other hosts for as long as this lives.
+    _others: Arc<Others>,
+}
+
+/// Passes on what other hosts of the store do.
+struct Others {
+    store: Arc<dyn Backend>,
+    outbox: Arc<Outbox>,
+    writer: Writer,
 }
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 type Answer = hyper::Response<Body>;
 
+impl Ear for Others {
+    fn heard(&self, heard: Heard) {
+        match heard.event(&*self.store) {
+            Ok(event) => {
+                let events: Vec<_> = event.into_iter().collect();
+                self.outbox.observe(None, &Applied { answer: Ok(Reply::Done), events });
+            }
+            Err(error) => tracing::error!(%error, "what another host did cannot be read"),
+        }
+    }
+
+    fn gone(&self, _name: &str) {
+        self.writer.look();
+    }
+}
+
 impl Server {
-    /// Serves a store, which nobody else writes to, on an address.
+    /// Serves a store on an address, beside the other hosts of it.
     ///
     /// # Errors
-    /// The store cannot be read, or the address cannot be had.
+    /// The store cannot be read, another host cannot be reached, or the address cannot be had.
     pub async fn start(address: SocketAddr, store: Arc<dyn Backend>, options: Options) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let outbox = Arc::new(Outbox::new(url, &*store)?);
+        let outbox = Arc::new(Outbox::new(url, Arc::clone(&store)));
         let time = if options.debug { Time::Named(0) } else { Time::System };
-        let writer = Writer::start(store, Arc::clone(&outbox), time)?;
+        let writer = Writer::start(Arc::clone(&store), Arc::clone(&outbox), time)?;
+        let others =
+            Arc::new(Others { store: Arc::clone(&store), outbox: Arc::clone(&outbox), writer: writer.clone() });
+        if let Some(peers) = store.peers() {
+            let ear = Arc::downgrade(&others);
+            peers.join(ear)?;
+        }
+        // What was offered before it hears.
+        outbox.look()?;
         let room = Arc::new(Semaphore::new(BODIES));
-        let desk = Arc::new(Desk { options, writer, outbox, room, answered: Mutex::default() });
+        let desk = Arc::new(Desk { options, writer, outbox, room, answered: Mutex::default(), _others: others });
         Ok(Self { listener, desk })
     }
 

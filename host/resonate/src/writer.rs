@@ -20,11 +20,15 @@ pub(super) struct Writer {
     failed: watch::Receiver<Option<String>>,
 }
 
-struct Job {
-    operation: Operation,
-    /// The time that its request names.
-    named_ms: Option<u64>,
-    answer: oneshot::Sender<Answer>,
+enum Job {
+    Operate {
+        operation: Operation,
+        /// The time that its request names.
+        named_ms: Option<u64>,
+        answer: oneshot::Sender<Answer>,
+    },
+    /// Look at what is due: another host has left it.
+    Look,
 }
 
 /// What time it is.
@@ -57,8 +61,14 @@ impl Writer {
     /// Applies an operation, at a time if that is for requests to name; none when the store has failed.
     pub(super) async fn operate(&self, operation: Operation, named_ms: Option<u64>) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job { operation, named_ms, answer }).ok()?;
+        self.jobs.send(Job::Operate { operation, named_ms, answer }).ok()?;
         answered.await.ok()
+    }
+
+    /// Has it look at what is due in the store.
+    pub(super) fn look(&self) {
+        // One that has ended does nothing any more.
+        let _ = self.jobs.send(Job::Look);
     }
 
     /// Whether the store works.
@@ -112,18 +122,28 @@ fn work(
         let jobs: Vec<Job> = first.into_iter().chain(queue.try_iter()).take(MOST).collect();
         let now_ms = SystemClock.now_ms();
         let sweeps = time == Time::System && due.is_some_and(|at| at <= now_ms);
-        let change = |job: &Job| Change::operation(time.at(job.named_ms, now_ms), job.operation.clone());
-        let mut changes: Vec<_> = jobs.iter().map(change).collect();
+        let (mut changes, mut askers, mut looks) = (Vec::with_capacity(jobs.len()), Vec::new(), sweeps);
+        for job in jobs {
+            match job {
+                Job::Operate { operation, named_ms, answer } => {
+                    changes.push(Change::operation(time.at(named_ms, now_ms), operation.clone()));
+                    askers.push((operation, answer));
+                }
+                Job::Look => looks = true,
+            }
+        }
         changes.extend(sweeps.then(|| Change::operation(now_ms, Operation::Sweep)));
-        let mut applied = store.commit(&changes)?.into_iter();
-        for (Job { operation, answer, .. }, applied) in jobs.into_iter().zip(applied.by_ref()) {
+        let applied = if changes.is_empty() { Vec::new() } else { store.commit(&changes)? };
+        store.peers().into_iter().for_each(|peers| peers.tell(&applied));
+        let mut applied = applied.into_iter();
+        for ((operation, answer), applied) in askers.into_iter().zip(applied.by_ref()) {
             observer.observe(Some(&operation), &applied);
             due = due.into_iter().chain(operation.due(now_ms)).min();
             // Whoever asked may have gone away.
             let _ = answer.send(applied.answer);
         }
         applied.for_each(|swept| observer.observe(None, &swept));
-        if sweeps {
+        if looks {
             due = store.next_due()?;
         }
     }

@@ -4,11 +4,8 @@ use super::place::{CacheArg, Place, StoreArg};
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, compiling, complain, print, print_json};
 use crate::control::{self, Done, Request};
-use everstep::{Builder, Error, Everstep, ExecutionId, Scope, store};
+use everstep::{Builder, Everstep, ExecutionId, Scope};
 use serde_json::json;
-use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
 
 /// End an execution for good
 ///
@@ -55,15 +52,11 @@ pub(crate) fn run(args: Args) -> Outcome {
 /// Who made a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
-    /// The host that runs on the store.
+    /// A host that runs on the store, or this process beside it.
     Host,
     /// This process: no host runs.
     Us,
 }
-
-/// A host that has just started, or is about to end, has the store but no socket for a moment.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Has the host of the store make a change; when there is none, makes it, with components from the cache.
 pub(super) fn change(place: &Place, cache: &CacheArg, request: Request) -> Result<(Done, By), Failure> {
@@ -74,36 +67,18 @@ pub(super) fn change(place: &Place, cache: &CacheArg, request: Request) -> Resul
 /// The same for a store that is created if it is not there.
 pub(super) fn change_or_create(place: &Place, cache: &CacheArg, request: Request) -> Result<(Done, By), Failure> {
     let dir = place.folder()?;
-    let mut tries = 0;
-    loop {
-        match control::request(dir, &request) {
-            Ok(done) => return Ok((done, By::Host)),
-            Err(control::Error::NoHost) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let builder = place.host().scope(Scope::Nothing).on_compile(compiling::show);
-        match cache.folder().into_iter().fold(builder, Builder::cache).build() {
-            Ok(host) => return apply(&host, request).map(|done| (done, By::Us)),
-            Err(Error::Store(store::Error::InUse { .. })) if tries < TRIES => {
-                tries += 1;
-                sleep(PAUSE);
-            }
-            Err(error) => return Err(no_socket(dir, error)),
-        }
+    match control::request(dir, &request) {
+        Ok(done) => return Ok((done, By::Host)),
+        Err(control::Error::NoHost) => {}
+        Err(error) => return Err(error.into()),
     }
+    let builder = place.host().scope(Scope::Nothing).on_compile(compiling::show);
+    let host = cache.folder().into_iter().fold(builder, Builder::cache).build()?;
+    let by = if host.is_alone() { By::Us } else { By::Host };
+    apply(&host, request).map(|done| (done, by))
 }
 
 fn apply(host: &Everstep, request: Request) -> Result<Done, Failure> {
     let refused = |refusal| Failure::from(control::Error::Refused(refusal));
     block_on(async { control::carry_out(host, request).await.map_err(refused) })
-}
-
-fn no_socket(dir: &Path, error: Error) -> Failure {
-    if let Error::Store(store::Error::InUse { .. }) = &error {
-        complain(&format!(
-            "the host of {} has no control socket; an embedder settles through its own code",
-            everstep::visible::path(dir)
-        ));
-    }
-    error.into()
 }

@@ -13,6 +13,7 @@ mod compiling;
 mod console;
 #[cfg(test)]
 mod doors;
+mod elsewhere;
 mod exec;
 mod failure;
 mod fork;

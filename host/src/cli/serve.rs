@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// Serve a store over the Resonate protocol
 ///
-/// Workers of the Resonate SDKs share promises, tasks and schedules through it: for development, tests, and one machine. It has the store for
-/// itself while it runs.
+/// Workers of the Resonate SDKs share promises, tasks and schedules through it: for development, tests, and one machine. Hosts that run
+/// executions of the store, such as `everstep resume --stay`, may run beside it.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -3,6 +3,7 @@
 use super::approval::Call;
 use super::ask::{APPROVAL, Asker, put};
 use super::console::{Console, Style};
+use super::elsewhere::{Elsewhere, Shown};
 use super::piped::{Line, Piped};
 use super::place::{NetworkArg, Place, Settings};
 use super::signals::{Came, Signals};
@@ -13,6 +14,7 @@ use everstep::{Everstep, ExecutionId, Handle, Patience, PromiseId, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::MissedTickBehavior;
@@ -47,6 +49,8 @@ pub(crate) struct Session {
     signals: Signals,
     /// Where the ceiling is read.
     network: NetworkArg,
+    /// What other hosts run.
+    elsewhere: Elsewhere,
 }
 
 /// How watching ended.
@@ -61,9 +65,14 @@ impl Session {
     /// Starts a host whose output goes to a console of this style, and its control socket.
     pub(crate) fn start(place: Place, settings: Settings, style: Style) -> Result<Self, Failure> {
         let console = Console::start(style).map_err(Failure::io("cannot start a thread"))?;
-        let sink = console.clone();
+        let (sink, shown) = (console.clone(), Shown::default());
+        let elsewhere = Elsewhere::new(shown.clone());
         let (ask, asked) = unbounded_channel();
-        let builder = settings.host(&place)?.on_output(move |output| sink.output(output));
+        let builder = settings.host(&place)?.on_output(move |output| {
+            if shown.is_new(&output) {
+                sink.output(output);
+            }
+        });
         // A session that has ended asks nobody.
         let host = builder.on_question(move |promise| drop(ask.send(promise))).build()?;
         let signals = Signals::start(settings.network.ceiling.is_some())?;
@@ -88,6 +97,7 @@ impl Session {
             halted,
             signals,
             network,
+            elsewhere,
         })
     }
 
@@ -104,6 +114,7 @@ impl Session {
         mut each: impl FnMut(&Self, ExecutionId, Result<Report, Failure>),
     ) -> Watched {
         let mut running: HashSet<ExecutionId> = handles.iter().map(|handle| handle.id().clone()).collect();
+        running.iter().for_each(|id| self.elsewhere.follow(&self.host, id));
         let mut ending: FuturesUnordered<_> = handles.into_iter().map(wait).collect();
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -112,6 +123,7 @@ impl Session {
                 ended = ending.next(), if !(self.stays && ending.is_empty()) => {
                     let Some((id, outcome)) = ended else { return Watched::Ended };
                     running.remove(&id);
+                    self.elsewhere.look(&self.console);
                     self.console.progress(None);
                     each(self, id, outcome);
                 }
@@ -239,6 +251,7 @@ impl Session {
     }
 
     fn look(&mut self, running: &HashSet<ExecutionId>) {
+        self.elsewhere.look(&self.console);
         // A store that fails is reported by the execution.
         let promises = self.host.reader().promises().unwrap_or_default();
         if self.announced.len() > promises.len() {
@@ -295,6 +308,8 @@ pub(super) fn serve(place: &Place, host: &Everstep, note: impl FnOnce(String)) -
     let Place::Folder(dir) = place else { return None };
     match Server::start(dir, host.clone()) {
         Ok(server) => Some(server),
+        // The host that does passes on what it is told.
+        Err(error) if error.kind() == ErrorKind::AddrInUse => None,
         Err(error) => {
             note(format!(
                 "warning: no control socket in {}: {error}; promises of this store can be settled once this host ends",

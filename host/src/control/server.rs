@@ -33,9 +33,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves the store in `store`. The caller holds the store's lock, so a socket that is there was left by a dead host.
+    /// Serves the store in `store`, unless another host does: `AddrInUse`. A socket at which nobody answers was left by a dead host.
     pub(crate) fn start(store: &Path, host: Everstep) -> io::Result<Self> {
         let address = Address::of(store)?;
+        if std::os::unix::net::UnixStream::connect(&address.path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
         match fs::remove_file(&address.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -220,6 +220,11 @@ impl Everstep {
         self.inner.grants.set_ceiling(policy);
     }
 
+    /// Whether no other host is known to share the store.
+    pub fn is_alone(&self) -> bool {
+        self.inner.backend.peers().is_none_or(|peers| peers.is_alone())
+    }
+
     /// The store, for reading.
     pub fn reader(&self) -> Reader {
         Reader::over(Arc::clone(&self.inner.backend))
@@ -345,7 +350,7 @@ impl Builder {
     /// Opens the store and starts the host.
     ///
     /// # Errors
-    /// The store is in use or cannot be opened, the group has no proper name, or the engine cannot be started.
+    /// The store cannot be opened, the group has no proper name, or the engine cannot be started.
     pub fn build(self) -> Result<Everstep, Error> {
         let target: Arc<str> = group_address(&self.group).ok_or(Error::Group { group: self.group })?.into();
         let mut private: Vec<PathBuf> = self.cache.iter().cloned().collect();
@@ -362,8 +367,8 @@ impl Builder {
         let (sender, notes) = unbounded_channel();
         let live = Arc::new(Live::new(Arc::clone(&target), sender));
         let watching = Arc::new(Watching { live: Arc::clone(&live), asks: self.asks });
-        let store: Arc<dyn Store> = Embedded::start(Arc::clone(&backend), Arc::clone(&self.clock), self.sink, watching)
-            .map_err(Error::Start)?;
+        let store: Arc<dyn Store> =
+            Embedded::start(Arc::clone(&backend), Arc::clone(&self.clock), self.sink, watching)?;
         let memory = self.memory.or_else(|| Some(machine_memory()? / 2)).unwrap_or(MEMORY);
         let inner = Inner {
             store,

@@ -339,7 +339,7 @@ impl Everstep {
         let (state, birth) = born(&execution);
         let descent = inner.root(&execution.id).await?;
         // Before it can end: its end is what forgets it.
-        inner.live.note_root(&execution.id, run.patience);
+        self.tend(&execution.id, run.patience);
         let policy = grants.policy.canonical().into_bytes().into();
         let blobs = vec![(execution.component, run.component.content), (grants.digest, policy)];
         let Taken::Claimed(claimed) = inner.store.create(NewRun { promise, birth, blobs }).await? else {

@@ -239,6 +239,9 @@ impl Everstep {
         if execution.state.is_final() {
             return Err(Error::Ended { id: id.clone(), state: execution.state.name() });
         }
+        if store.is_held(id).await? {
+            return Err(Error::Runs(id.clone()));
+        }
         if execution.key.is_none() {
             return Err(Error::NoSuchStep { id: id.clone(), at: 0, steps: 0 });
         }

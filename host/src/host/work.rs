@@ -10,6 +10,7 @@ use everstep_store::operation::{Operation, Settlement};
 use everstep_store::record::PromiseState;
 use everstep_store::{Execution, State};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Which executions a host takes up by itself once what they wait for is there, or once they are called.
@@ -23,6 +24,10 @@ pub enum Scope {
     /// None: it settles and cancels, and leaves the rest to another host.
     Nothing,
 }
+
+/// How long to wait for another host to let go of an execution, and how often to look.
+const FREEING: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Everstep {
     /// Begins to work, once.
@@ -40,12 +45,13 @@ impl Everstep {
     /// Takes up what is offered of the calls of an execution that is resumed here; they wait as long as it does.
     pub(super) async fn take_up_calls(&self, id: &ExecutionId, patience: Patience) -> Result<(), Error> {
         let (live, store) = (&self.inner.live, &self.inner.store);
-        if !live.note_root(id, patience) {
+        if !self.tend(id, patience) {
             return Ok(());
         }
         // Looked at once it is noted: what ends from here on is forgotten when that is told.
         if store.promise(id.root()).await?.is_none_or(|(root, _)| root.state != PromiseState::Pending) {
             live.forget_root(id.root());
+            store.tend(id.root(), false);
             return Ok(());
         }
         if self.inner.scope != Scope::Started {
@@ -57,10 +63,40 @@ impl Everstep {
         Ok(())
     }
 
+    /// Notes that an execution was started or resumed here: other hosts leave it, and what belongs to it, to this one. False when that was
+    /// noted before.
+    pub(super) fn tend(&self, id: &ExecutionId, patience: Patience) -> bool {
+        let is_new = self.inner.live.note_root(id, patience);
+        // Who takes up everything lets others have what they want.
+        if is_new && self.inner.scope == Scope::Started {
+            self.inner.store.tend(id.root(), true);
+        }
+        is_new
+    }
+
+    /// Waits until no other host holds an execution that it does not tend: one that only waits lets go of it after a while.
+    ///
+    /// # Errors
+    /// Another host goes on with it, or tends it.
+    pub(crate) async fn wait_until_free(&self, id: &ExecutionId) -> Result<(), Error> {
+        let store = &self.inner.store;
+        for _ in 0..FREEING.as_millis() / LOOK.as_millis() {
+            if store.is_tended(id.root()) {
+                break;
+            }
+            if !store.is_held(id).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(Error::Runs(id.clone()))
+    }
+
     /// Whether this host takes up an execution by itself once it is offered.
     pub(super) fn covers(&self, id: &ExecutionId) -> bool {
         match self.inner.scope {
-            Scope::Everything => true,
+            // What is tended elsewhere goes on there, where its folders and secrets are.
+            Scope::Everything => !self.inner.store.is_tended(id.root()),
             Scope::Started => self.inner.live.is_ours(id),
             Scope::Nothing => false,
         }
@@ -124,7 +160,7 @@ impl Everstep {
         self.tell_stored(id).await?;
         let stored = self.inner.store.execution(id).await?;
         if self.covers(id) && stored.is_some_and(|execution| execution.state == State::Pending) {
-            self.inner.live.note_root(id, patience);
+            self.tend(id, patience);
             self.take_up_offered(id).await?;
         }
         Ok(())

@@ -104,7 +104,7 @@ impl Session {
     /// Starts a session, or takes up the one with that id. `say` is called with each message, in order, `ready` first.
     ///
     /// # Errors
-    /// As [`Everstep::start`].
+    /// As [`Everstep::start`]; [`Error::Runs`] while another host drives it.
     pub async fn open(
         host: Everstep,
         feed: Feed,
@@ -113,6 +113,9 @@ impl Session {
     ) -> Result<Self, Error> {
         let id = run.id.clone();
         let resumed = host.reader().execution(&id).is_ok();
+        if resumed {
+            host.wait_until_free(&id).await?;
+        }
         let running = if resumed { last_cell(&host, &id)? } else { None };
         let handle = host.start(run).await?;
         let mut session = Self {

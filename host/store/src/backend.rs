@@ -1,12 +1,13 @@
-//! What a store of one host stands on: one atomic, durable `commit` and a few reads.
+//! What an embedded store stands on: one atomic, durable `commit` and a few reads.
 
 use super::operation::{self, Answer, Event, Operation, Refusal, Status};
+use super::peers::Peers;
 use super::record::{self, Promise, Schedule, Task};
 use super::{Blob, Error, Execution, Lineage, Part, PendingPromise, Progress, Query, embedded};
 use bytes::Bytes;
 use everstep_words::id::{Digest, ExecutionId};
 
-/// Tables that one host has for itself. All methods block: for those in a folder up to the time of a disk sync.
+/// Tables that one host has for itself, or shares with its [`peers`](Self::peers). All methods block: for those in a folder up to the time of a disk sync.
 pub trait Backend: Send + Sync + 'static {
     /// Applies all changes, in order, or none of them; when it returns they are durable. What the operations among them came to
     /// is returned in their order.
@@ -16,7 +17,15 @@ pub trait Backend: Send + Sync + 'static {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error>;
 
     /// A key that no execution has, for `Change::Create`.
-    fn fresh_key(&self) -> ExecutionKey;
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    fn fresh_key(&self) -> Result<ExecutionKey, Error>;
+
+    /// The other hosts of these tables; none if one has them for itself.
+    fn peers(&self) -> Option<&dyn Peers> {
+        None
+    }
 
     /// One execution by its id.
     fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error>;

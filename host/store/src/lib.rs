@@ -23,6 +23,7 @@ mod machine;
 mod memory;
 pub mod operation;
 pub mod output;
+pub mod peers;
 mod query;
 pub mod record;
 pub mod seal;

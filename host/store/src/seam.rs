@@ -2,7 +2,7 @@
 //!
 //! A [`Store`] works per operation, a [`Ledger`] per claimed execution. All that a run writes goes through its ledger, and counts
 //! only while the claim holds: a run that has lost its claim writes nothing more. What is atomic, what is merged into one
-//! write and when time passes is the store's own business; see `embedded` for that of one host.
+//! write and when time passes is the store's own business; see `embedded` for that of the hosts of one machine.
 
 use super::operation::{NewPromise, Operation};
 use super::record::{Promise, PromiseState, Task, Value};
@@ -76,6 +76,18 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The store failed.
     fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error>;
+
+    /// This host tends a root and all that belongs to it: other hosts of the store leave them to it, as long as it does and is there.
+    fn tend(&self, root: &str, tends: bool);
+
+    /// Whether another host tends a root.
+    fn is_tended(&self, root: &str) -> bool;
+
+    /// Whether another host holds an execution.
+    ///
+    /// # Errors
+    /// The store failed.
+    async fn is_held(&self, id: &ExecutionId) -> Result<bool, Error>;
 
     /// One execution by its id.
     async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error>;

@@ -257,7 +257,10 @@ impl Committer {
         let released = answered.iter_mut().filter(|one| one.outcome.is_ok());
         released.flat_map(|one| std::mem::take(&mut one.output)).for_each(|output| self.release(output));
         let applied: Vec<&[Applied]> = answered.iter().filter_map(|one| one.outcome.as_deref().ok()).collect();
-        applied.into_iter().filter(|applied| !applied.is_empty()).for_each(|applied| self.listener.applied(applied));
+        for applied in applied.into_iter().filter(|applied| !applied.is_empty()) {
+            self.listener.applied(applied);
+            self.backend.peers().into_iter().for_each(|peers| peers.tell(applied));
+        }
         batch.due_ms.into_iter().for_each(|due_ms| (self.due)(due_ms));
         for Answered { asker, outcome, .. } in answered {
             if let Some(asker) = asker {

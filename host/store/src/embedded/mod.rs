@@ -1,11 +1,13 @@
-//! The store of one host: everything over a [`Backend`] that this host has for itself.
+//! The store of the hosts of one machine: everything over a [`Backend`].
 //!
-//! `commit` writes what all executions hand over, together; `claim` and `ledger` are what a run holds; `time` lets deadlines pass.
-//! The first host that opens such a store after a crash finds tasks that nobody holds any more, and offers them again.
+//! `commit` writes what all executions hand over, together; `claim` and `ledger` are what a run holds; `time` lets deadlines pass; `others`
+//! is about hosts that share the backend. Whoever opens such a store after a crash finds tasks that nobody holds any more, and offers them
+//! again.
 
 mod claim;
 mod commit;
 mod ledger;
+mod others;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -14,7 +16,8 @@ pub use commit::take_writing_us;
 pub(super) use ledger::holds;
 
 use super::operation::{Operation, Reply};
-use super::record::{NEVER, TaskState};
+use super::peers::Peers;
+use super::record::{Lease, NEVER, TaskState};
 use super::record::{Promise, Task};
 use super::seal::{self, Seal, Tail};
 use super::seam::{Birth, Claimed, Ledger, Listener, NewRun, Store, TakeUp, Taken, Ticket};
@@ -27,13 +30,14 @@ use claim::Claim;
 use commit::{Committer, Submission};
 use everstep_words::id::{Digest, ExecutionId};
 use ledger::EmbeddedLedger;
+use others::Others;
 use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use time::Alarm;
 
-/// Who holds the tasks of this host: nobody else can have them, so its leases never end.
-const PID: &str = "everstep";
+/// Who holds the tasks of a host that shares its tables with none.
+const ALONE: &str = "everstep";
 
 /// Blobs that are noted as kept.
 const MAX_KEPT: usize = 4096;
@@ -44,28 +48,50 @@ pub struct Embedded {
     committer: Arc<Committer>,
     clock: Arc<dyn Clock>,
     alarm: Arc<Alarm>,
+    others: Arc<Others>,
+    /// Who holds the tasks of this host. Its leases never end: whoever is gone is known to be.
+    pid: String,
     /// Blobs that the backend is known to hold, or will before anything that is handed over later.
     kept: Mutex<HashSet<Digest>>,
 }
 
 impl Embedded {
-    /// Starts over a backend that nobody else writes to.
+    /// Starts over a backend, and joins its other hosts.
     ///
     /// # Errors
-    /// The thread that writes cannot be started.
+    /// The thread that writes cannot be started, or another host cannot be reached.
     pub fn start(
         backend: Arc<dyn Backend>,
         clock: Arc<dyn Clock>,
         sink: Sink,
         listener: Arc<dyn Listener>,
-    ) -> io::Result<Arc<Self>> {
+    ) -> Result<Arc<Self>, Error> {
         let alarm = Arc::new(Alarm::default());
         let due = {
             let alarm = Arc::clone(&alarm);
             Box::new(move |due_ms| alarm.set(due_ms))
         };
-        let committer = Committer::start(Arc::clone(&backend), sink, listener, due)?;
-        Ok(Arc::new(Self { backend, committer, clock, alarm, kept: Mutex::default() }))
+        let committer = Committer::start(Arc::clone(&backend), sink, Arc::clone(&listener), due)?;
+        let others = Others::new(&backend, &committer, listener, Arc::clone(&alarm), Arc::clone(&clock));
+        let mut pid = ALONE.to_owned();
+        if let Some(peers) = backend.peers() {
+            let ear = Arc::downgrade(&others);
+            peers.join(ear)?;
+            peers.name().clone_into(&mut pid);
+        }
+        Ok(Arc::new(Self { backend, committer, clock, alarm, others, pid, kept: Mutex::default() }))
+    }
+
+    /// Whether nobody else writes to the tables now.
+    fn is_alone(&self) -> bool {
+        self.backend.peers().is_none_or(Peers::is_alone)
+    }
+
+    /// Whether a lease is somebody else's who is there, or whose leases end by themselves.
+    fn is_held_by_others(&self, lease: Option<&Lease>) -> bool {
+        let Some(Lease { pid, ttl, .. }) = lease else { return false };
+        let is_there = || self.backend.peers().is_some_and(|peers| peers.is_there(pid));
+        *pid != self.pid && (*ttl != NEVER || is_there())
     }
 
     fn now_ms(&self) -> u64 {
@@ -121,21 +147,29 @@ impl Store for Embedded {
 
     async fn create(&self, new: NewRun) -> Result<Taken, Error> {
         let NewRun { promise, birth, blobs } = new;
-        let (id, key) = (promise.id.clone(), self.backend.fresh_key());
+        let (id, key) = (promise.id.clone(), self.backend.fresh_key()?);
         let (then, tail) = self.born(key, birth, Invocation::of_parts(&promise.param, &promise.tags))?;
-        let operation = Box::new(Operation::TaskCreate { pid: PID.to_owned(), ttl: NEVER, promise });
+        let operation = Box::new(Operation::TaskCreate { pid: self.pid.clone(), ttl: NEVER, promise });
         let created = Change::Operation { now_ms: self.now_ms(), operation, then };
         self.committer.check()?;
         if self.backend.promise(&id)?.is_some() {
             return Ok(Taken::Elsewhere);
         }
-        let since = {
+        let (since, asked) = {
             let (mut changes, _kept) = self.missing(blobs);
             changes.push(created);
-            self.committer.submit(Submission { changes, ..Submission::default() })
+            self.committer.ask(Submission { changes, ..Submission::default() })
         };
-        // Nobody else writes to these tables, so that the answer is known. Should it be another all the same, the first fence refuses what
-        // the run writes, before anything has left it.
+        if !self.is_alone() {
+            self.committer.durable(since).await?;
+            let answer = asked.last().await?.answer;
+            if !matches!(answer, Ok(Reply::Claimed { task, .. }) if task.state == TaskState::Acquired && task.version == 1)
+            {
+                return Ok(Taken::Elsewhere);
+            }
+        }
+        // Where nobody else writes, the answer is known. Should it be another all the same, the first fence refuses what the run writes,
+        // before anything has left it.
         let (version, promises) = (1, Vec::new());
         let ledger = self.claimed(id, version, key, tail);
         Ok(Taken::Claimed(Claimed { ledger, version, since, promises }))
@@ -147,7 +181,7 @@ impl Store for Embedded {
             return Ok(false);
         }
         let invocation = Invocation::of_parts(&promise.param, &promise.tags);
-        let (then, _) = self.born(self.backend.fresh_key(), birth, invocation)?;
+        let (then, _) = self.born(self.backend.fresh_key()?, birth, invocation)?;
         let operation = Box::new(Operation::PromiseCreate(promise));
         let mut changes: Vec<Change> = blobs.into_iter().map(|(digest, blob)| Change::Blob(digest, blob)).collect();
         changes.push(Change::Operation { now_ms: self.now_ms(), operation, then });
@@ -161,8 +195,7 @@ impl Store for Embedded {
         let Some((_, Some(task))) = self.backend.promise(&id)? else { return Ok(Taken::Elsewhere) };
         let (now_ms, version) = (self.now_ms(), task.version);
         let mut changes: Vec<Change> = match task.state {
-            // Somebody else's lease ends by itself.
-            TaskState::Acquired if task.lease.is_some_and(|lease| lease.pid != PID) => return Ok(Taken::Elsewhere),
+            TaskState::Acquired if self.is_held_by_others(task.lease.as_ref()) => return Ok(Taken::Elsewhere),
             // A run of this host has died, or one of a host before it.
             TaskState::Acquired => vec![Operation::TaskRelease { id: id.clone(), version }],
             TaskState::Suspended => {
@@ -182,13 +215,13 @@ impl Store for Embedded {
                 (key, tail, vec![Change::Progress(key, Box::new(execution.progress.clone()))])
             }
             (None, _, Some(birth)) => {
-                let key = self.backend.fresh_key();
+                let key = self.backend.fresh_key()?;
                 let (then, tail) = self.born(key, birth, Some(execution.invocation()))?;
                 (key, tail, then)
             }
             _ => return Ok(Taken::Elsewhere),
         };
-        let acquire = Operation::TaskAcquire { id: id.clone(), version, pid: PID.to_owned(), ttl: NEVER };
+        let acquire = Operation::TaskAcquire { id: id.clone(), version, pid: self.pid.clone(), ttl: NEVER };
         changes.push(Change::Operation { now_ms, operation: Box::new(acquire), then });
         let mut applied = self.committer.write_now(changes).await?;
         let acquired = applied.pop().map(|applied| applied.answer);
@@ -215,7 +248,7 @@ impl Store for Embedded {
         let (key, mut then) = match (execution.key, birth) {
             (Some(key), _) => (key, Vec::new()),
             (None, Some(birth)) => {
-                let key = self.backend.fresh_key();
+                let key = self.backend.fresh_key()?;
                 (key, self.born(key, birth, Some(execution.invocation()))?.0)
             }
             (None, None) => return Ok(()),
@@ -259,11 +292,12 @@ impl Store for Embedded {
         if !takes_over {
             return Ok(Vec::new());
         }
+        self.others.take_over();
         let (offered, held) = (self.backend.offers()?, self.backend.held()?);
         let mut changes = Vec::new();
         for (id, version) in held {
             let lease = self.backend.promise(&id)?.and_then(|(_, task)| task?.lease);
-            if lease.is_none_or(|lease| lease.pid == PID) {
+            if !self.is_held_by_others(lease.as_ref()) {
                 changes.push(Change::operation(self.now_ms(), Operation::TaskRelease { id, version }));
             }
         }
@@ -272,6 +306,19 @@ impl Store for Embedded {
             self.committer.request();
         }
         Ok(offered.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    fn tend(&self, root: &str, tends: bool) {
+        self.backend.peers().into_iter().for_each(|peers| peers.tend(root, tends));
+    }
+
+    fn is_tended(&self, root: &str) -> bool {
+        self.backend.peers().is_some_and(|peers| peers.is_tended(root))
+    }
+
+    async fn is_held(&self, id: &ExecutionId) -> Result<bool, Error> {
+        let task = self.backend.promise(id.as_str())?.and_then(|(_, task)| task);
+        Ok(task.is_some_and(|task| task.state == TaskState::Acquired && self.is_held_by_others(task.lease.as_ref())))
     }
 
     async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {

@@ -29,6 +29,11 @@ impl Alarm {
         }
     }
 
+    /// The store has to be looked at anew.
+    pub(super) fn look(&self) {
+        self.changed.notify_one();
+    }
+
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.changed.notify_one();

@@ -1,4 +1,5 @@
-//! One host at a time: an exclusive `flock` on a file that names the process, released by the kernel when it dies.
+//! Who may write: hosts share a `flock` on a file, which the kernel releases when they die. Whoever opens the store has it alone for a
+//! moment, if nobody else has it open.
 
 use crate::Error;
 use rustix::fs::{FlockOperation, flock};
@@ -10,36 +11,55 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// The exclusive right to write a store; given back when dropped.
+/// The right to write a store; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+    /// Nobody else has the store open.
+    pub(super) is_alone: bool,
 }
 
-/// How often, and after what pause, to try again: a command that answers one promise has the store for a moment only.
-pub(super) const TRIES: u32 = 10;
+/// How often, and after what pause, to try again: who opens a store has it alone for a moment only, that of a few syncs.
+const TRIES: u32 = 150;
 pub(super) const PAUSE: Duration = Duration::from_millis(30);
 
 impl Lock {
+    /// The right to write, for now alone if nobody else has the store open.
     pub(super) fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("lock");
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let mut file = open.map_err(|error| cannot_open(dir, "", &error))?;
         let mut tries = 0;
-        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            match error {
-                Errno::WOULDBLOCK if tries < TRIES => {
-                    tries += 1;
-                    sleep(PAUSE);
-                }
-                Errno::WOULDBLOCK => return Err(Error::InUse { dir: dir.to_owned(), pid: holder(&mut file) }),
-                error => return Err(cannot_open(dir, "", &error.into())),
+        loop {
+            if try_lock(dir, &file, FlockOperation::NonBlockingLockExclusive)? {
+                // The number is for the message of a host that shares no store, so it need not be durable.
+                file.set_len(0)?;
+                writeln!(file, "{}", std::process::id())?;
+                return Ok(Self { file, is_alone: true });
             }
+            if try_lock(dir, &file, FlockOperation::NonBlockingLockShared)? {
+                return Ok(Self { file, is_alone: false });
+            }
+            if tries == TRIES {
+                return Err(Error::InUse { dir: dir.to_owned(), pid: holder(&mut file) });
+            }
+            tries += 1;
+            sleep(PAUSE);
         }
-        // The number is for the message of the next host only, so it need not be durable.
-        file.set_len(0)?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file })
+    }
+
+    /// Lets others open the store.
+    pub(super) fn share(&self, dir: &Path) -> Result<(), Error> {
+        // Whoever has it alone between the one and the other gives it back.
+        flock(&self.file, FlockOperation::LockShared).map_err(|error| cannot_open(dir, "", &error.into()))
+    }
+}
+
+fn try_lock(dir: &Path, file: &File, how: FlockOperation) -> Result<bool, Error> {
+    match flock(file, how) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(cannot_open(dir, "", &error.into())),
     }
 }
 

@@ -1,13 +1,16 @@
 //! A store in a folder: one SQLite database, and a lock that one host holds.
 //!
-//! Reading order: `mod.rs` (opening, and which connection serves what), `lock.rs` (one host at a time), `schema.rs` (the
+//! Reading order: `mod.rs` (opening, and which connection serves what), `lock.rs`, `keys.rs` and `peers.rs` (several hosts), `schema.rs` (the
 //! tables, the format version and the settings that durability rests on), `write.rs` (one commit), `tables.rs` (the machine of
 //! promises on SQLite), `read.rs` (what is read beside the commits), `rows.rs` (from rows to records), `secret.rs` (the key of its journals).
 //!
-//! A host has two connections: commits go through one, reads through the other, and the write-ahead log lets neither
+//! Several hosts share a folder: SQLite lets one of them commit at a time, every change is fenced, and they tell each other what they
+//! did. A host has two connections: commits go through one, reads through the other, and the write-ahead log lets neither
 //! wait for the other. A process that only reads has the second alone and no lock.
 
+mod keys;
 mod lock;
+mod peers;
 mod read;
 mod rows;
 mod schema;
@@ -18,6 +21,7 @@ mod tests;
 mod write;
 
 use super::operation::Dialect;
+use super::peers::Peers;
 use super::record::{Promise, Schedule, Task};
 use super::{
     Applied, Backend, Change, Error, Execution, ExecutionKey, JournalPlace, Lineage, Part, PendingPromise, Query,
@@ -25,10 +29,11 @@ use super::{
 };
 use bytes::Bytes;
 use everstep_words::id::{Digest, ExecutionId};
+use keys::Keys;
 use lock::Lock;
+use peers::FilePeers;
 use read::Reader;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use write::Writer;
 
@@ -37,12 +42,15 @@ use write::Writer;
 pub struct FileStore {
     dir: PathBuf,
     dialect: Dialect,
-    keys: AtomicU32,
+    /// Nothing in a store that was opened for reading.
+    keys: Option<Mutex<Keys>>,
     /// What binds journals to this store.
     secret: Option<[u8; 32]>,
     reader: Mutex<Reader>,
     /// Nothing in a store that was opened for reading.
     writer: Option<Mutex<Writer>>,
+    /// Nothing in a store that was opened for reading.
+    peers: Option<FilePeers>,
     /// Released last, when no connection is open any more.
     _lock: Option<Lock>,
 }
@@ -51,9 +59,10 @@ impl FileStore {
     /// The format of the stores that this build reads and writes.
     pub const FORMAT: u32 = schema::FORMAT;
 
-    /// Opens the store in `dir` for a host, and creates folder and store if they are missing.
+    /// Opens the store in `dir` for a host, and creates folder and store if they are missing. Other hosts, of this process or another
+    /// one, may have it open, too.
     ///
-    /// Fails with `Error::InUse` while another host, in this process or another one, has it open.
+    /// Fails with `Error::InUse` while a host of a build has it open that shares no store.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with_dialect(dir, Dialect::default())
     }
@@ -63,22 +72,25 @@ impl FileStore {
         let dir = dir.as_ref();
         lock::create_dir(dir)?;
         let lock = Lock::take(dir)?;
-        let writer = Writer::new(schema::open_for_writing(dir)?, dialect);
+        let writer = Writer::new(schema::open_for_writing(dir, lock.is_alone)?, dialect);
         let reader = Reader::new(schema::open_for_reading(dir)?)?;
-        let keys = AtomicU32::new(reader.last_key()?);
-        let (secret, dir) = (Some(secret::of(dir)?), dir.to_owned());
+        let secret = Some(secret::of(dir)?);
+        if lock.is_alone {
+            lock.share(dir)?;
+        }
+        let (peers, dir) = (Some(FilePeers::new(dir)), dir.to_owned());
+        let keys = Some(Mutex::new(Keys::of(&dir)?));
         let (reader, writer) = (Mutex::new(reader), Some(Mutex::new(writer)));
-        Ok(Self { dir, dialect, keys, secret, reader, writer, _lock: Some(lock) })
+        Ok(Self { dir, dialect, keys, secret, reader, writer, peers, _lock: Some(lock) })
     }
 
     /// Opens the store in `dir` for reading, also while a host has it; creates nothing, and every commit fails.
     pub fn read(dir: impl AsRef<Path>) -> Result<Self, Error> {
         let dir = dir.as_ref();
         let reader = Reader::new(schema::open_for_reading(dir)?)?;
-        let keys = AtomicU32::new(reader.last_key()?);
         let (dir, dialect, reader) = (dir.to_owned(), Dialect::default(), Mutex::new(reader));
         let secret = secret::found(&dir);
-        Ok(Self { dir, dialect, keys, secret, reader, writer: None, _lock: None })
+        Ok(Self { dir, dialect, keys: None, secret, reader, writer: None, peers: None, _lock: None })
     }
 
     /// A reader holds nothing that a panic could leave half done.
@@ -96,8 +108,13 @@ impl Backend for FileStore {
         writer.commit(changes)
     }
 
-    fn fresh_key(&self) -> ExecutionKey {
-        ExecutionKey(self.keys.fetch_add(1, Ordering::Relaxed) + 1)
+    fn fresh_key(&self) -> Result<ExecutionKey, Error> {
+        let keys = self.keys.as_ref().ok_or_else(|| Error::ReadOnly { dir: self.dir.clone() })?;
+        keys.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next(|| self.reader().last_key())
+    }
+
+    fn peers(&self) -> Option<&dyn Peers> {
+        self.peers.as_ref().map(|peers| peers as &dyn Peers)
     }
 
     fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {

@@ -1,6 +1,6 @@
 //! The database file: its tables, its format version, and the settings that durability rests on.
 
-use super::lock::{PAUSE, TRIES, cannot_open};
+use super::lock::{PAUSE, cannot_open};
 use crate::Error;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
@@ -12,6 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
+use std::time::Duration;
 
 /// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning counts it up.
 pub(super) const FORMAT: u32 = 3;
@@ -25,6 +26,10 @@ const LOG: &str = "store.db-wal";
 
 /// The log is copied into the tables after this many pages, and then overwritten from its start.
 const CHECKPOINT_PAGES: u32 = 1000;
+/// How often it is tried to copy all of the log.
+const TRIES: u32 = 10;
+/// How often, in about a minute, a commit looks whether that of another host is over.
+const WAITS: i32 = 60_000;
 /// A log that grew beyond this, say by a large component, is cut back to it.
 const LOG_LIMIT_BYTES: u64 = 16 << 20;
 
@@ -76,14 +81,15 @@ const LATER_INDEXES: &str = "
     DROP INDEX IF EXISTS held;
 ";
 
-/// The connection that commits; the caller holds the lock.
+/// The connection that commits; the caller holds the lock, maybe alone.
 ///
-/// The log that an earlier host left is copied into the tables and synced first: after a failed sync the kernel may
+/// Who has it alone does this first: the log that an earlier host left is copied into the tables and synced first: after a failed sync the kernel may
 /// show bytes that never reached the disk, and nothing new may be written behind those.
-pub(super) fn open_for_writing(dir: &Path) -> Result<Connection, Error> {
+pub(super) fn open_for_writing(dir: &Path, is_alone: bool) -> Result<Connection, Error> {
     create_file(&dir.join(FILE)).map_err(|error| cannot_open(dir, "", &error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = connect(dir, &database(dir)?, flags)?;
+    let mut connection = connect(dir, &database(dir)?, flags)?;
+    connection.busy_handler(Some(wait_for_others))?;
     if is_blank(&connection).map_err(|error| not_ours(dir, error))? {
         create_tables(&connection)?;
     }
@@ -96,8 +102,16 @@ pub(super) fn open_for_writing(dir: &Path) -> Result<Connection, Error> {
     }
     configure_writer(&connection)?;
     check_durability(&connection, dir)?;
-    take_over_log(&connection, dir)?;
+    if is_alone {
+        take_over_log(&connection, dir)?;
+    }
     Ok(connection)
+}
+
+/// Another host commits: that takes a moment, unless it was stopped in the middle. `tries`: how often this was asked before.
+fn wait_for_others(tries: i32) -> bool {
+    sleep(Duration::from_micros(if tries < 20 { 50 } else { 1_000 }));
+    tries < WAITS
 }
 
 /// Copies all of the log into the tables. A reader in the middle of a look keeps some of it back, for a moment.

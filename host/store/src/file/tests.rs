@@ -4,7 +4,9 @@ use super::*;
 use crate::operation::{NewPromise, NewSchedule, Operation, Settlement};
 use crate::record::{NEVER, PromiseState, Value};
 use crate::{Asked, Blob, Invocation, NewExecution, Place, Query};
+use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
 use tempfile::TempDir;
@@ -74,20 +76,40 @@ fn is_corrupted<T: std::fmt::Debug>(outcome: Result<T, Error>) {
 }
 
 #[test]
-fn a_second_host_is_told_who_has_the_store() {
+fn a_second_host_is_told_who_has_a_store_that_is_not_shared() {
     let dir = scratch();
-    let first = FileStore::open(dir.path()).unwrap();
+    drop(FileStore::open(dir.path()).unwrap());
+    let lock = File::open(dir.path().join("lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
     let second = FileStore::open(dir.path());
     assert!(matches!(&second, Err(Error::InUse { pid, .. }) if *pid == Some(std::process::id())), "{second:?}");
-    drop(first);
+    drop(lock);
     FileStore::open(dir.path()).unwrap();
+}
+
+#[test]
+fn hosts_that_share_a_store_give_out_no_key_twice() {
+    let dir = scratch();
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let stores: Vec<FileStore> = (0..3).map(|_| FileStore::open(dir.path()).unwrap()).collect();
+        for _ in 0..100 {
+            keys.extend(stores.iter().map(|store| store.fresh_key().unwrap().0));
+        }
+        let last = keys.last().copied().unwrap();
+        stores[0].commit(&[create(ExecutionKey(last), &format!("x{last}"))]).unwrap();
+    }
+    let given = keys.len();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), given);
 }
 
 #[test]
 fn commits_are_synced_through_a_log() {
     let dir = scratch();
     FileStore::open(dir.path()).unwrap();
-    let writer = schema::open_for_writing(dir.path()).unwrap();
+    let writer = schema::open_for_writing(dir.path(), true).unwrap();
     assert_eq!(schema::durability(&writer).unwrap(), ("wal".to_owned(), 2));
 }
 
@@ -383,7 +405,7 @@ fn threads_commit_and_read_at_the_same_time() {
                 start.wait();
                 for n in 0..50 {
                     let id = format!("t{thread}-{n}");
-                    store.commit(&[create(store.fresh_key(), &id)]).unwrap();
+                    store.commit(&[create(store.fresh_key().unwrap(), &id)]).unwrap();
                     assert!(store.execution(&ExecutionId::new(id).unwrap()).unwrap().is_some());
                 }
             });

@@ -57,8 +57,8 @@ impl Backend for MemoryStore {
         done.map(|()| applied)
     }
 
-    fn fresh_key(&self) -> ExecutionKey {
-        ExecutionKey(self.keys.fetch_add(1, Ordering::Relaxed) + 1)
+    fn fresh_key(&self) -> Result<ExecutionKey, Error> {
+        Ok(ExecutionKey(self.keys.fetch_add(1, Ordering::Relaxed) + 1))
     }
 
     fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {

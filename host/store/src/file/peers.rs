@@ -1,0 +1,421 @@
+//! The hosts of one folder: each has a socket in it, and a connection with every other one.
+//!
+//! A line of JSON is a word. A connection that ends means that the other host is gone, if nobody answers at its socket any more; the
+//! kernel sees to that, however a process ends.
+
+use super::lock::cannot_open;
+use crate::peers::{Ear, Heard, Peers};
+use crate::{Applied, Error};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+/// The folder of the sockets, in that of the store.
+const HOSTS: &str = "hosts";
+/// What the name of a host begins with.
+const PREFIX: &str = "everstep-";
+/// How long a host may take to answer that it is there; one that is stopped is there all the same.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest word, in bytes, and how much of what happened is in one.
+const LONGEST: u64 = 64 << 20;
+const EVENTS: usize = 16;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct FilePeers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: String,
+    dir: PathBuf,
+    links: Mutex<HashMap<String, Link>>,
+    /// How many there are, for whoever has something to tell.
+    count: AtomicUsize,
+    /// The roots that this host tends.
+    roots: Mutex<BTreeSet<String>>,
+    ended: AtomicBool,
+    /// Who hears the others; the last that has joined.
+    ear: Mutex<Option<Weak<dyn Ear>>>,
+    /// Where others connect; none before this host has joined them.
+    socket: Mutex<Option<PathBuf>>,
+}
+
+/// A connection with another host.
+struct Link {
+    words: Sender<Arc<[u8]>>,
+    stream: UnixStream,
+    roots: BTreeSet<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    /// The first one.
+    Hello {
+        name: String,
+        roots: BTreeSet<String>,
+    },
+    Heard(Vec<Heard>),
+    Tends(String),
+    Leaves(String),
+}
+
+impl FilePeers {
+    /// The peers of a host that has not joined them, of the store in `dir`.
+    pub(super) fn new(dir: &Path) -> Self {
+        #[allow(clippy::disallowed_methods, reason = "the name of a host is no part of an execution")]
+        let name = format!("{PREFIX}{}", uuid::Uuid::new_v4().simple());
+        let shared = Shared {
+            name,
+            dir: dir.join(HOSTS),
+            links: Mutex::default(),
+            count: AtomicUsize::new(0),
+            roots: Mutex::default(),
+            ended: AtomicBool::new(false),
+            ear: Mutex::default(),
+            socket: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Peers for FilePeers {
+    fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    fn join(&self, ear: Weak<dyn Ear>) -> Result<(), Error> {
+        let shared = &self.shared;
+        if lock(&shared.ear).replace(ear).is_some() {
+            return Ok(());
+        }
+        let failed = |error: io::Error| cannot_open(&shared.dir, "the sockets of its hosts: ", &error);
+        match DirBuilder::new().mode(0o700).create(&shared.dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
+        }
+        // First, so that of two that come at once one finds the other.
+        let listener = shared.listen().map_err(failed)?;
+        {
+            let shared = Arc::clone(shared);
+            spawn("everstep-hosts", move || shared.accept(&listener)).map_err(failed)?;
+        }
+        for entry in fs::read_dir(&shared.dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX) && *name != shared.name) else {
+                continue;
+            };
+            match connect(&shared.dir, name) {
+                Ok(stream) => shared.greet(name, stream).map_err(failed)?,
+                // A dead host leaves its socket.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    let _ = fs::remove_file(shared.dir.join(name));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_there(&self, name: &str) -> bool {
+        let shared = &self.shared;
+        name == shared.name || lock(&shared.links).contains_key(name) || shared.answers(name)
+    }
+
+    fn tell(&self, applied: &[Applied]) {
+        let shared = &self.shared;
+        if self.is_alone() && lock(&shared.roots).is_empty() {
+            return;
+        }
+        let heard: Vec<Heard> = applied.iter().flat_map(|applied| &applied.events).map(Heard::of).collect();
+        if heard.is_empty() {
+            return;
+        }
+        shared.forget(&heard);
+        heard.chunks(EVENTS).for_each(|heard| shared.say(&Word::Heard(heard.to_vec())));
+    }
+
+    fn tend(&self, root: &str, tends: bool) {
+        let changed = if tends {
+            lock(&self.shared.roots).insert(root.to_owned())
+        } else {
+            lock(&self.shared.roots).remove(root)
+        };
+        if changed {
+            let root = root.to_owned();
+            self.shared.say(&if tends { Word::Tends(root) } else { Word::Leaves(root) });
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.shared.count.load(Ordering::Acquire) == 0
+    }
+
+    fn is_tended(&self, root: &str) -> bool {
+        let shared = &self.shared;
+        !self.is_alone() && lock(&shared.links).values().any(|link| link.roots.contains(root))
+    }
+}
+
+impl Drop for FilePeers {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        shared.ended.store(true, Ordering::Release);
+        let Some(socket) = lock(&shared.socket).take() else { return };
+        // Wakes the thread that waits for others, which then finds the end.
+        let _ = connect(&shared.dir, &shared.name);
+        // One that stays is removed by the next host.
+        let _ = fs::remove_file(socket);
+        for (_, link) in lock(&shared.links).drain() {
+            let _ = link.stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Shared {
+    /// The socket of this host.
+    fn listen(&self) -> io::Result<UnixListener> {
+        let address = Address::of(&self.dir, &self.name)?;
+        let listener = UnixListener::bind(&address.path)?;
+        let path = self.dir.join(&self.name);
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        *lock(&self.socket) = Some(path);
+        Ok(listener)
+    }
+
+    /// Waits for other hosts.
+    fn accept(self: &Arc<Self>, listener: &UnixListener) {
+        while !self.ended.load(Ordering::Acquire) {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let shared = Arc::clone(self);
+                    let welcomed = spawn("everstep-host", move || shared.welcome(&stream));
+                    welcomed.unwrap_or_else(|error| tracing::warn!(%error, "cannot talk to another host"));
+                }
+                Err(error) => {
+                    // Out of file handles, say: hosts that end give some back.
+                    tracing::warn!(%error, "cannot accept another host");
+                    thread::sleep(Duration::from_millis(100));
+                }
+            }
+        }
+    }
+
+    /// Talks to a host that has connected, until it is gone.
+    fn welcome(&self, stream: &UnixStream) {
+        let talked = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| {
+            let mut words = Words::of(stream)?;
+            // One that only looks whether somebody is there says nothing.
+            let Some(Word::Hello { name, roots }) = words.next()? else { return Ok(()) };
+            self.link(&name, stream, roots)?;
+            self.say_to(&name, &self.hello());
+            stream.set_read_timeout(None)?;
+            self.listen_to(&name, words);
+            Ok(())
+        });
+        if let Err(error) = talked {
+            tracing::warn!(%error, "another host said nothing that can be understood");
+        }
+    }
+
+    /// Connects with a host that is there, and goes on once that knows of it.
+    fn greet(self: &Arc<Self>, name: &str, mut stream: UnixStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut words = Words::of(&stream)?;
+        let roots = match stream.write_all(&line(&self.hello())).and_then(|()| words.next()) {
+            Ok(Some(Word::Hello { roots, .. })) => roots,
+            // It ends.
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            // It is stopped: whatever it does next, it looks into the tables first.
+            Err(error) if is_timeout(&error) => BTreeSet::new(),
+            Err(error) => return Err(error),
+        };
+        stream.set_read_timeout(None)?;
+        self.link(name, &stream, roots)?;
+        let (shared, name) = (Arc::clone(self), name.to_owned());
+        spawn("everstep-host", move || shared.listen_to(&name, words))
+    }
+
+    /// Has another host hear what is said from here on.
+    fn link(&self, name: &str, stream: &UnixStream, roots: BTreeSet<String>) -> io::Result<()> {
+        let (words, said) = channel::<Arc<[u8]>>();
+        let mut writing = stream.try_clone()?;
+        spawn("everstep-host-words", move || {
+            for word in said {
+                if writing.write_all(&word).is_err() {
+                    return;
+                }
+            }
+        })?;
+        let link = Link { words, stream: stream.try_clone()?, roots };
+        let mut links = lock(&self.links);
+        links.insert(name.to_owned(), link);
+        self.count.store(links.len(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Hears another host until it is gone.
+    fn listen_to(&self, name: &str, mut words: Words) {
+        loop {
+            match words.next() {
+                Ok(Some(Word::Heard(heard))) => {
+                    self.forget(&heard);
+                    if let Some(ear) = self.ear() {
+                        heard.into_iter().for_each(|heard| ear.heard(heard));
+                    }
+                }
+                Ok(Some(Word::Tends(root))) => self.with(name, |link| _ = link.roots.insert(root)),
+                Ok(Some(Word::Leaves(root))) => self.with(name, |link| _ = link.roots.remove(&root)),
+                Ok(Some(Word::Hello { roots, .. })) => self.with(name, |link| link.roots = roots),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, host = name, "another host said nothing that can be understood");
+                    break;
+                }
+            }
+        }
+        if self.ended.load(Ordering::Acquire) || self.answers(name) {
+            return;
+        }
+        {
+            let mut links = lock(&self.links);
+            links.remove(name);
+            self.count.store(links.len(), Ordering::Release);
+        }
+        let _ = fs::remove_file(self.dir.join(name));
+        if let Some(ear) = self.ear() {
+            ear.gone(name);
+        }
+    }
+
+    fn ear(&self) -> Option<Arc<dyn Ear>> {
+        lock(&self.ear).as_ref()?.upgrade()
+    }
+
+    /// Whether somebody answers at the socket of a host.
+    fn answers(&self, name: &str) -> bool {
+        let is_name = name.starts_with(PREFIX) && !name.contains('/');
+        is_name && connect(&self.dir, name).is_ok()
+    }
+
+    /// What has ended is tended by nobody.
+    fn forget(&self, heard: &[Heard]) {
+        let settled = heard.iter().filter_map(|heard| match heard {
+            Heard::Settled(id) => Some(id),
+            Heard::Execute { .. } | Heard::Unblock { .. } => None,
+        });
+        for id in settled {
+            lock(&self.roots).remove(id);
+            lock(&self.links).values_mut().for_each(|link| _ = link.roots.remove(id));
+        }
+    }
+
+    fn hello(&self) -> Word {
+        Word::Hello { name: self.name.clone(), roots: lock(&self.roots).clone() }
+    }
+
+    fn say(&self, word: &Word) {
+        let links = lock(&self.links);
+        if links.is_empty() {
+            return;
+        }
+        let line: Arc<[u8]> = line(word).into();
+        // Whoever is gone hears nothing.
+        links.values().for_each(|link| drop(link.words.send(Arc::clone(&line))));
+    }
+
+    fn say_to(&self, name: &str, word: &Word) {
+        self.with(name, |link| drop(link.words.send(line(word).into())));
+    }
+
+    fn with(&self, name: &str, change: impl FnOnce(&mut Link)) {
+        if let Some(link) = lock(&self.links).get_mut(name) {
+            change(link);
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Shared").field(&self.name).finish()
+    }
+}
+
+/// The words of another host.
+struct Words(BufReader<UnixStream>);
+
+impl Words {
+    fn of(stream: &UnixStream) -> io::Result<Self> {
+        Ok(Self(BufReader::new(stream.try_clone()?)))
+    }
+
+    /// The next one; none once it is gone.
+    fn next(&mut self) -> io::Result<Option<Word>> {
+        let mut line = Vec::new();
+        match self.0.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
+            Ok(0) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            Err(error) => return Err(error),
+            Ok(_) if line.ends_with(b"\n") => {}
+            // What came in part is no word.
+            Ok(_) if line.len() as u64 == LONGEST => return Err(io::Error::other("a word that is too long")),
+            Ok(_) => return Ok(None),
+        }
+        Ok(Some(serde_json::from_slice(&line)?))
+    }
+}
+
+/// The address of a socket. Its path is limited to 108 bytes, so it leads through an open handle of the folder, which must live as long as
+/// the address is used.
+struct Address {
+    path: PathBuf,
+    _dir: File,
+}
+
+impl Address {
+    fn of(dir: &Path, name: &str) -> io::Result<Self> {
+        let file = File::open(dir)?;
+        let handle = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        // Without /proc the path has to be short enough.
+        let path = if handle.is_dir() { handle.join(name) } else { dir.join(name) };
+        Ok(Self { path, _dir: file })
+    }
+}
+
+fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
+    UnixStream::connect(&Address::of(dir, name)?.path)
+}
+
+fn line(word: &Word) -> Vec<u8> {
+    // Texts always serialise.
+    let mut line = serde_json::to_vec(word).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// Locks a mutex whose data is valid at every moment, so that a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
