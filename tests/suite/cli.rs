@@ -1,5 +1,7 @@
 //! The binary, as a person or a script uses it.
 
+use crate::serve::Server;
+use base64::Engine;
 use everstep_tests::guests;
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
@@ -479,4 +481,28 @@ fn a_caller_that_waits_in_vain_says_so_at_once() {
     assert_eq!(done.code, 1, "{done:?}");
     let shown = desk.run(&["show", "x"]).stdout;
     assert!(shown.contains("waited for x.0, which halted and is canceled by now: trap: as told"), "{shown}");
+}
+
+/// A host that stays, its store served over HTTP: one process, one store, and the promises of its executions are anybody's.
+#[test]
+fn a_host_that_stays_serves_its_store() {
+    let desk = Desk::new();
+    let [guest, policy] = desk.approval();
+    let run = ["run", &guest, "publish", "--policy", &policy, "--id", "a", "--no-wait", "--json"];
+    assert_eq!(desk.run(&run).code, 5);
+    let mut stay = desk.command(&["resume", "--stay", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(stay.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    let address = said.trim().split_once("http://").unwrap_or_else(|| panic!("{said}")).1.to_owned();
+    let server = Server { child: stay, address };
+    // Nobody who connects is offered what this host runs.
+    let mut worker = server.worker("default", "w");
+    let waits = server.done("promise.get", &json!({ "id": "a.1" }));
+    assert_eq!(waits["promise"]["state"], "pending");
+    let value = json!({ "data": base64::prelude::BASE64_STANDARD.encode(r#"{"publish": true}"#) });
+    server.done("promise.settle", &json!({ "id": "a.1", "state": "resolved", "value": value }));
+    let ended = desk.run(&["resume", "a", "--json"]);
+    assert_eq!((ended.code, &ended.json()["result"]["published"]), (0, &json!(true)), "{ended:?}");
+    server.create("theirs", &json!({ "resonate:target": "poll://any@default" }));
+    assert_eq!(worker.task().0, "theirs");
 }

@@ -3,12 +3,16 @@
 use super::console::Style;
 use super::place::{CacheArg, NetworkArg, Settings, StoreArg, WarmArg};
 use super::report::{self, Summary};
+use super::serve::{self, MannerArg};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, json_line};
 use everstep::store::Query;
 use everstep::{ExecutionId, Patience, Report, Scope};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// Take up unfinished executions behind their last recorded step
 ///
@@ -28,6 +32,11 @@ pub(crate) struct Args {
     /// Stay until a signal comes: fire schedules, and take up what is answered or called
     #[arg(long, conflicts_with = "id")]
     stay: bool,
+    /// Serve the store to workers of the Resonate SDKs, too, as `everstep serve` does
+    #[arg(long, value_name = "ADDR", requires = "stay")]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    manner: MannerArg,
     #[command(flatten)]
     warm: WarmArg,
     #[command(flatten)]
@@ -45,6 +54,7 @@ const EXAMPLES: &str = "\
 Examples:
   everstep resume
   everstep resume --stay
+  everstep resume --stay --listen 127.0.0.1:8001
   everstep resume count-1 --store /var/lib/everstep
   everstep resume count-1 --component fixed.wasm";
 
@@ -76,10 +86,16 @@ async fn one(id: &ExecutionId, args: Args) -> Outcome {
 }
 
 async fn all(args: Args) -> Outcome {
-    let Args { no_wait, stay, warm, network, store, json, cache, .. } = args;
+    let Args { no_wait, stay, listen, manner, warm, network, store, json, cache, .. } = args;
+    let serving = listen.map(|address| manner.check(address, false)).transpose()?;
     let scope = if no_wait { Scope::Started } else { Scope::Everything };
     let settings = Settings { cache, warm, network, scope };
     let mut session = Session::start(store.store, settings, Style { json, several: true })?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut server = match serving {
+        Some(serving) => Some(tokio::spawn(serving.start(&session.place).await?.run(stopped))),
+        None => None,
+    };
     // Before any of them goes on: what they call in turn is none of these.
     let unfinished = session.host.reader().list(Query::unfinished()).map(|execution| Ok(execution?.id));
     let unfinished = unfinished.collect::<Result<Vec<ExecutionId>, Failure>>()?;
@@ -93,7 +109,15 @@ async fn all(args: Args) -> Outcome {
         }
     }
     session.stays = stay;
-    let watched = session.watch(handles, |session, id, outcome| end(session, id, outcome, json, &mut ended)).await;
+    let watched = tokio::select! {
+        watched = session.watch(handles, |session, id, outcome| end(session, id, outcome, json, &mut ended)) => watched,
+        failure = failure(&mut server) => return Err(failure),
+    };
+    drop(stop);
+    if let Some(server) = server {
+        // It answers the requests that have begun; the store is fine.
+        let _ = server.await;
+    }
     if let Watched::Stopped(exit) = watched {
         return Ok(session.stopped(exit, &resume));
     }
@@ -106,6 +130,22 @@ async fn all(args: Args) -> Outcome {
     let stopped = session.close().await?;
     Ok(stopped.unwrap_or(ended.iter().map(|(exit, _)| *exit).max().unwrap_or(Exit::Done)))
 }
+
+/// Completes once a server has failed.
+async fn failure(server: &mut Option<JoinHandle<Result<Stopped, String>>>) -> Failure {
+    match server {
+        None => std::future::pending().await,
+        Some(server) => match server.await {
+            Ok(Err(error)) => serve::failed(error),
+            // Nobody has stopped it.
+            Ok(Ok(_)) => serve::failed("the server has ended".to_owned()),
+            Err(lost) => serve::failed(lost.to_string()),
+        },
+    }
+}
+
+/// What tells a server to end is gone.
+type Stopped = Result<(), oneshot::error::RecvError>;
 
 fn end(
     session: &Session,

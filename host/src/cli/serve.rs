@@ -22,15 +22,22 @@ pub(crate) struct Args {
     listen: SocketAddr,
     #[command(flatten)]
     store: StoreArg,
+    #[command(flatten)]
+    manner: MannerArg,
+    /// For tests: the time is what `resonate:debug_time` says in the head of a request, and passes when `debug.tick` says so
+    #[arg(long)]
+    debug: bool,
+}
+
+/// How a store is served.
+#[derive(clap::Args)]
+pub(super) struct MannerArg {
     /// Which server of the protocol it resembles
     #[arg(long, value_name = "NAME", default_value = "permissive")]
     dialect: Manner,
     /// A file with the bearer token that every request has to show [default: none is asked for, on this machine only]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// For tests: the time is what `resonate:debug_time` says in the head of a request, and passes when `debug.tick` says so
-    #[arg(long)]
-    debug: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -39,30 +46,64 @@ Examples:
   everstep serve --listen 0.0.0.0:8001 --token-file token --store /var/lib/everstep";
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { listen, store: StoreArg { store: place }, dialect, token_file, debug } = args;
-    let token = token_file.as_deref().map(token).transpose()?;
-    if token.is_none() && !listen.ip().is_loopback() {
-        return Err(Failure::usage(format!(
-            "{listen} is not of this machine alone, and whoever reaches it may do everything; use --token-file, or 127.0.0.1"
-        )));
-    }
+    let Args { listen, store: StoreArg { store: place }, manner, debug } = args;
     if debug && place != Place::Memory {
         return Err(Failure::usage("times that tests make up are for a store that ends with them; use --store memory"));
     }
-    let opened = |error: everstep::store::Error| Failure::from(everstep::Error::from(error));
-    let store: Arc<dyn Backend> = match &place {
-        Place::Memory => Arc::new(MemoryStore::with_dialect(dialect.dialect())),
-        Place::Folder(dir) => Arc::new(FileStore::open_with_dialect(dir, dialect.dialect()).map_err(opened)?),
-    };
+    let server = manner.check(listen, debug)?;
     block_on(async move {
         let mut signals = Signals::start(false)?;
-        let unable = |error: anyhow::Error| Failure::usage(format!("cannot serve on {listen}: {error:#}"));
-        let server = Server::start(listen, store, Options { manner: dialect, token, debug }).await.map_err(unable)?;
-        let address = server.address().map_err(Failure::io("cannot tell the address"))?;
-        complain(&format!("serving {} on http://{address}", name(&place)));
-        let failed = |error: String| Failure { kind: "store".into(), message: error, exit: Exit::Usage };
-        server.run(signals.end()).await.map_err(failed)
+        server.start(&place).await?.run(signals.end()).await.map_err(failed)
     })
+}
+
+/// A server that is about to listen.
+pub(super) struct Ready {
+    listen: SocketAddr,
+    options: Options,
+}
+
+impl MannerArg {
+    /// Reads the token.
+    ///
+    /// # Errors
+    /// There is none, and others than this machine could ask.
+    pub(super) fn check(self, listen: SocketAddr, debug: bool) -> Result<Ready, Failure> {
+        let Self { dialect: manner, token_file } = self;
+        let token = token_file.as_deref().map(token).transpose()?;
+        if token.is_none() && !listen.ip().is_loopback() {
+            return Err(Failure::usage(format!(
+                "{listen} is not of this machine alone, and whoever reaches it may do everything; use --token-file, or 127.0.0.1"
+            )));
+        }
+        Ok(Ready { listen, options: Options { manner, token, debug } })
+    }
+}
+
+impl Ready {
+    /// Listens, and says where.
+    ///
+    /// # Errors
+    /// The store cannot be opened, or the address cannot be had.
+    pub(super) async fn start(self, place: &Place) -> Result<Server, Failure> {
+        let Self { listen, options } = self;
+        let dialect = options.manner.dialect();
+        let opened = |error: everstep::store::Error| Failure::from(everstep::Error::from(error));
+        let store: Arc<dyn Backend> = match place {
+            Place::Memory => Arc::new(MemoryStore::with_dialect(dialect)),
+            Place::Folder(dir) => Arc::new(FileStore::open_with_dialect(dir, dialect).map_err(opened)?),
+        };
+        let unable = |error: anyhow::Error| Failure::usage(format!("cannot serve on {listen}: {error:#}"));
+        let server = Server::start(listen, store, options).await.map_err(unable)?;
+        let address = server.address().map_err(Failure::io("cannot tell the address"))?;
+        complain(&format!("serving {} on http://{address}", name(place)));
+        Ok(server)
+    }
+}
+
+/// The store has failed under a server.
+pub(super) fn failed(error: String) -> Failure {
+    Failure { kind: "store".into(), message: error, exit: Exit::Usage }
 }
 
 fn name(place: &Place) -> String {
