@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Python client and the Jupyter kernel, with what their tests need, into an environment of their own: target/clients.
-# Does nothing when that is newer than what it installs. `clients.sh test` runs the tests as well, and programs of the Resonate SDK for
-# TypeScript, from npm, against `everstep serve`.
+# Does nothing when that is newer than what it installs. `clients.sh test` runs the tests as well, and programs of the Resonate SDKs for
+# TypeScript and Rust, from npm and crates.io, against `everstep serve`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -42,6 +42,8 @@ if [ "${1:-}" = test ]; then
   fi
   # Beside what it imports.
   cp tests/sdk/worker.mjs "$sdk"
-  say "testing tests/sdk"
-  python3 tests/sdk/check.py target/release/everstep "$sdk"
+  say "building tests/sdk/rust"
+  cargo build --locked --quiet --manifest-path tests/sdk/rust/Cargo.toml --target-dir target/sdk-rust
+  say "testing tests/sdk (NOT RUN: the SDK for Python, which needs Python 3.12 or later)"
+  python3 tests/sdk/check.py target/release/everstep "$sdk" target/sdk-rust/debug/everstep-sdk-rust-worker
 fi

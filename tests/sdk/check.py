@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Programs of the Resonate SDK for TypeScript, as it comes from npm, against `everstep serve`: check.py EVERSTEP FOLDER-WITH-THE-SDK"""
+"""Programs of the Resonate SDKs against `everstep serve`: check.py EVERSTEP FOLDER-WITH-THAT-FOR-TYPESCRIPT WORKER-IN-RUST
+
+Their workers call each other, are killed, and replaced."""
 
 import base64
 import json
@@ -32,10 +34,10 @@ class Server:
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{kind} {data}: {error.code} {error.read().decode()}") from None
 
-    def begin(self, name, function, *args):
-        tags = {"resonate:target": "poll://any@default", "resonate:scope": "global"}
+    def begin(self, group, name, function, arguments):
+        tags = {"resonate:target": f"poll://any@{group}", "resonate:scope": "global"}
         tags |= {f"resonate:{tag}": name for tag in ("origin", "branch", "parent", "prefix")}
-        param = {"data": encoded({"func": function, "args": args, "version": 1})}
+        param = {"data": encoded({"func": function, "args": arguments, "version": 1})}
         self.ask("promise.create", id=name, timeoutAt=ms() + 3_600_000, param=param, tags=tags)
 
     def outcome(self, name):
@@ -64,53 +66,74 @@ def until(what, look):
     raise AssertionError(f"it does not come to this: {what}")
 
 
-def check(everstep, sdk, dialect):
+class Language:
+    """The programs of one SDK: how to start a worker of a group, and what its functions are called."""
+
+    def __init__(self, name, command, prefix, arguments):
+        self.name, self.command, self.prefix, self.arguments = name, command, prefix, arguments
+
+
+def check(everstep, dialect, languages):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         server = Server(everstep, folder, dialect)
         notes, workers = folder / "notes", []
 
-        def worker(group):
-            workers.append(subprocess.Popen(["node", sdk / "worker.mjs", server.url, group, notes]))
+        def worker(language, group):
+            workers.append(subprocess.Popen([*language.command, server.url, group, notes]))
             return workers[-1]
 
         def noted(line):
             return notes.read_text().splitlines().count(line) if notes.exists() else 0
 
-        try:
-            first = worker("default")
-            worker("other")
-            server.begin("order-1", "order", 20)
+        def kill(process):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+        def programs(language):
+            group, prefix = language.name, language.prefix
+            first = worker(language, group)
+            server.begin(group, f"{group}-order", f"{prefix}order", language.arguments(20))
 
             def asked():
                 pending = server.ask("promise.search", state="pending")["promises"]
-                return [one["id"] for one in pending if one["tags"].get("resonate:target") is None and one["id"] != "order-1"]
+                outside = [one for one in pending if not one["tags"].keys() & {"resonate:target", "resonate:timer"}]
+                return [one["id"] for one in outside if one["id"] != f"{group}-order"]
 
-            until("the detached call", lambda: noted("aside 20"))
+            until("the detached call", lambda: noted(f"{prefix}aside 20"))
             question = until("the external promise", asked)[0]
             # Suspended: another worker goes on once it is answered.
-            first.send_signal(signal.SIGKILL)
-            first.wait()
-            second = worker("default")
+            kill(first)
+            second = worker(language, group)
             server.ask("promise.settle", id=question, state="resolved", value={"data": encoded("yes")})
-            assert server.outcome("order-1") == ("resolved", [21, 42, "yes"]), server.outcome("order-1")
-            assert [noted(line) for line in ("more 20", "double 21", "aside 20")] == [1, 1, 1], notes.read_text()
+            outcome = server.outcome(f"{group}-order")
+            assert outcome == ("resolved", [21, 42, "yes"]), outcome
+            steps = [noted(line) for line in (f"{prefix}more 20", "double 21", f"{prefix}aside 20")]
+            assert steps[0] == 1 and steps[2] == 1, notes.read_text()
 
-            server.begin("stuck-1", "stuck")
-            until("the first step", lambda: noted("stuck"))
+            server.begin(group, f"{group}-stuck", f"{prefix}stuck", language.arguments())
+            until("the first step", lambda: noted(f"{prefix}wait"))
             # In the middle: its lease runs out.
-            second.send_signal(signal.SIGKILL)
-            second.wait()
-            worker("default")
-            assert server.outcome("stuck-1") == ("resolved", "free")
+            kill(second)
+            worker(language, group)
+            assert server.outcome(f"{group}-stuck") == ("resolved", "free")
 
             server.ask(
-                "schedule.create", id="ticks", cron="* * * * * *", promiseId="{{.id}}-{{.timestamp}}", promiseTimeout=60_000,
-                promiseParam={"data": encoded({"func": "tick", "args": [], "version": 1})},
-                promiseTags={"resonate:target": "poll://any@default", "resonate:scope": "global"},
+                "schedule.create", id=f"{group}-ticks", cron="* * * * * *", promiseId="{{.id}}-{{.timestamp}}", promiseTimeout=60_000,
+                promiseParam={"data": encoded({"func": f"{prefix}tick", "args": language.arguments(), "version": 1})},
+                promiseTags={"resonate:target": f"poll://any@{group}", "resonate:scope": "global"},
             )
-            until("two firings", lambda: noted("tick") >= 2)
-            server.ask("schedule.delete", id="ticks")
+            until("two firings", lambda: noted(f"{prefix}tick") >= 2)
+            server.ask("schedule.delete", id=f"{group}-ticks")
+
+        try:
+            worker(languages[0], "other")
+            for language in languages:
+                programs(language)
+            # The one calls the other, which calls the first.
+            server.begin("typescript", "mixed-1", "mixed", [9])
+            assert server.outcome("mixed-1") == ("resolved", 6), server.outcome("mixed-1")
+            assert noted("double 21") == len(languages) and noted("rust_more 9") == 1, notes.read_text()
         finally:
             for process in [*workers, server.process]:
                 process.kill()
@@ -118,10 +141,12 @@ def check(everstep, sdk, dialect):
 
 
 def main():
-    everstep, sdk = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
+    everstep, sdk, rust = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
+    typescript = Language("typescript", ["node", sdk / "worker.mjs"], "", lambda *arguments: list(arguments))
+    languages = [typescript, Language("rust", [rust], "rust_", lambda *arguments: arguments[0] if arguments else None)]
     for dialect in ("permissive", "a"):
-        check(everstep, sdk, dialect)
-        print(f"sdk: the programs of the TypeScript SDK end as they should ({dialect})")
+        check(everstep, dialect, languages)
+        print(f"sdk: the programs of the SDKs for TypeScript and Rust end as they should ({dialect})")
 
 
 main()

@@ -21,9 +21,14 @@ resonate.register("order", function* (ctx, n) {
   const more = yield* ctx.run(async () => (note(`more ${n}`), n + 1));
   yield* ctx.sleep(100);
   const twice = yield* ctx.rpc("double", more, ctx.options({ target: "poll://any@other" }));
-  yield* ctx.detached("aside", n);
+  yield* ctx.detached("aside", n, ctx.options({ target: "poll://any@typescript" }));
   const answer = yield* yield* ctx.promise();
   return [more, twice, answer];
+});
+
+// Calls the worker in Rust.
+resonate.register("mixed", function* (ctx, n) {
+  return 1 + (yield* ctx.rpc("rust_half", n, ctx.options({ target: "poll://any@rust" })));
 });
 
 resonate.register("aside", function* (ctx, n) {
@@ -36,8 +41,8 @@ resonate.register("tick", function* (ctx) {
 
 // The first one that runs it stays in its step for ever.
 resonate.register("stuck", function* (ctx) {
-  const seen = existsSync(notes) && readFileSync(notes, "utf8").includes("stuck");
-  yield* ctx.run(async () => note("stuck"));
+  const seen = existsSync(notes) && readFileSync(notes, "utf8").split("\n").includes("wait");
+  yield* ctx.run(async () => note("wait"));
   if (!seen) yield* ctx.run(() => new Promise(() => setInterval(() => {}, 1000)));
   return "free";
 });
