@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use everstep::policy::url::Target;
-use everstep::policy::{Call, FileOperation, Usage, audit};
+use everstep::policy::{Call, CapabilityCall, ClockCall, FetchCall, FileOperation, FilesCall, Usage, audit};
 use everstep::{ExecutionId, Policy};
 use std::hint::black_box;
 use std::io::Write;
@@ -27,14 +27,19 @@ access = "read"
 fn main() -> Outcome<()> {
     let dir = tempfile::tempdir()?;
     let policy = Policy::parse(POLICY, &dir.path().join("policy.toml"))?;
-    let read = Call::Files { operation: FileOperation::Read, path: "/data/some/file", bytes: 0 };
-    for call in [Call::Clock, Call::Capability { name: "print", bytes: 0 }, read] {
+    let read = FilesCall { operation: FileOperation::Read, path: "/data/some/file", bytes: 0 };
+    let calls = [
+        ("clock", Call::Clock(ClockCall)),
+        ("print", Call::Capability(CapabilityCall { name: "print", bytes: 0 })),
+        ("files.read", Call::Files(read)),
+    ];
+    for (name, call) in calls {
         let used = Usage::default();
         let each = time(5_000_000, || {
             black_box(policy.decide(black_box(&call), black_box(&used), 0));
             Ok(())
         })?;
-        println!("{each:>10.1?} per decision on {}", call.capability());
+        println!("{each:>10.1?} per decision on {name}");
     }
     rules(dir.path())?;
     let log = audit::Log::open(&dir.path().join("audit.jsonl"))?;
@@ -89,7 +94,7 @@ fn rules(dir: &std::path::Path) -> Outcome<()> {
     ];
     for (what, method, url) in cases {
         let (url, bytes) = (Target::parse(url)?, 0);
-        let call = Call::Fetch { method, url: &url, bytes };
+        let call = Call::Fetch(FetchCall { method, url: &url, bytes });
         (0..1000).for_each(|n| used.count("r999", &call, n * 2));
         let each = time(if what == "denied" { 20_000 } else { 500_000 }, || {
             black_box(policy.decide(black_box(&call), black_box(&used), 10_000));

@@ -1,7 +1,7 @@
 //! A policy made ready for use: its folders opened, its secrets read, its audit log and its way to the network at hand.
 
 use crate::bridge::Performing;
-use crate::capability::files::{Folders, Merged, Overlays};
+use crate::capability::files::Folders;
 use crate::capability::{http, websocket};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::Digest;
@@ -11,7 +11,7 @@ use crate::secrets::Secrets;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 /// What the executions under one policy share.
@@ -71,7 +71,7 @@ impl Grants {
     /// draws its hash seed when it starts; nothing of that is kept.
     pub(crate) fn for_description(limits: policy::Limits) -> Self {
         let (clock, random) = (ClockGrant::Recorded, RandomGrant::Seeded);
-        Self::unopened(Policy { limits, clock, random, capabilities: Vec::new(), ..Policy::none() })
+        Self::unopened(Policy { limits, clock, random, ..Policy::default() })
     }
 
     /// A policy under which nothing is done, because everything is recorded: no folder and no log is opened.
@@ -98,22 +98,6 @@ impl Grants {
         match ceiling {
             None => own,
             Some(ceiling) => own.narrowed(&ceiling.limits.shared()),
-        }
-    }
-
-    /// What no rule can allow, as the disk shows it now where the run has not changed it in memory: links and special files.
-    ///
-    /// # Errors
-    /// A denial for the guest.
-    pub(crate) fn floor<'a>(
-        &self,
-        call: &policy::Call<'_>,
-        overlays: impl FnOnce() -> MutexGuard<'a, Overlays>,
-    ) -> Result<(), GuestError> {
-        let policy::Call::Files { operation, path, .. } = call else { return Ok(()) };
-        match self.policy.resolve(path) {
-            Some((grant, path)) => Merged::new(&self.folders, grant, &mut overlays()).floor(*operation, path),
-            None => Ok(()),
         }
     }
 
@@ -213,8 +197,7 @@ impl Ceiling {
 
     fn check(&self, call: &policy::Call<'_>, approved: bool) -> Result<(), GuestError> {
         let Some(ceiling) = self.policy() else { return Ok(()) };
-        // Messages go over a connection that was checked.
-        if let policy::Call::Ungranted | policy::Call::Message { .. } = call {
+        if call.is_part() {
             return Ok(());
         }
         let above = |why: &str| {
@@ -287,10 +270,10 @@ impl GrantsCache {
         if let Some(grants) = open.grants.get(&digest) {
             return Ok(Arc::clone(grants));
         }
-        if let Some((grant, path)) = self.private.iter().find_map(|path| Some((policy.writable_around(path)?, path))) {
-            return Err(policy::Error::HostFolder { rule: grant.id.clone(), path: path.clone() });
+        if let Some((rule, path)) = self.private.iter().find_map(|path| Some((policy.writable_around(path)?, path))) {
+            return Err(policy::Error::HostFolder { rule: rule.to_owned(), path: path.clone() });
         }
-        let folders = Folders::open(&policy.files)?;
+        let folders = Folders::of(policy)?;
         let audit = policy.audit.as_ref().map(|grant| open.log(grant)).transpose()?;
         let (secrets, network) = (Secrets::read(policy)?, Network::of(policy, &self.network));
         let (policy, ceiling) = (policy.clone(), self.ceiling.clone());

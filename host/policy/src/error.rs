@@ -1,5 +1,6 @@
 //! Why a policy cannot be loaded: for the person who wrote it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// Why a policy cannot be loaded or put to use.
@@ -71,7 +72,7 @@ pub enum Error {
         /// What is wrong.
         what: String,
         /// What to write instead.
-        remedy: &'static str,
+        remedy: Cow<'static, str>,
     },
     /// The folder of a `[[files]]` rule cannot be opened.
     #[error(

@@ -1,17 +1,16 @@
 //! `extends`: what a policy takes over from others, and that it allows nothing which one of them denies.
 //!
-//! A key or section that the file gives replaces the inherited one; `narrower` and `cover` check that it became no wider. With
-//! several bases it inherits what each of them grants.
+//! A key or section that the file gives replaces the inherited one, and each section checks that it became no wider; `cover` compares
+//! lists of rules. With several bases it inherits what each of them grants.
 
 mod cover;
-mod narrower;
 
-pub(super) use cover::{Cover, Grant, cover};
-pub(super) use narrower::{Covers, check};
+pub(super) use cover::{Bound, Cover, Grant, beyond, cover, ms, ms_text};
 
-use super::check::policy;
-use super::file::{Format, Source};
-use super::{AskRule, CapabilityGrant, ClockGrant, Error, Policy, RandomGrant};
+use super::Error;
+use super::read::policy;
+use super::section::{Policy, SECTIONS};
+use super::source::{Format, Source};
 use everstep_words::regular_file;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,7 +25,7 @@ pub(super) struct Checked {
     pub(super) places: Places,
     file: PathBuf,
     /// The files of all policies that it extends.
-    pub(super) files: Vec<PathBuf>,
+    pub(super) extended: Vec<PathBuf>,
 }
 
 /// File and line of each rule and each key, by `limits.KEY`, `env.NAME`, `clock`, `random`, `network.block`, `network.allow`,
@@ -56,9 +55,9 @@ fn read(file: &Path, open: &mut Vec<PathBuf>) -> Result<Checked, Error> {
 /// `open` holds the policies that are being read because of each other.
 fn parsed(text: &str, file: &Path, format: Format, open: &mut Vec<PathBuf>) -> Result<Checked, Error> {
     let source = Source::new(text, file);
-    let mut shape = source.read(format)?;
+    let shape = source.read(format)?;
     let mut bases = Vec::new();
-    for base in std::mem::take(&mut shape.extends) {
+    for base in &shape.extends {
         let path = file.parent().unwrap_or(Path::new("")).join(base.get_ref());
         let refused = |what: String, remedy| Err(source.invalid(&base.span(), what, remedy));
         if base.get_ref().is_empty() || base.get_ref().contains('\0') {
@@ -76,7 +75,7 @@ fn parsed(text: &str, file: &Path, format: Format, open: &mut Vec<PathBuf>) -> R
         }
         bases.push(read(&path, open)?);
     }
-    policy(shape, &source, &bases)
+    policy(&shape, &source, &bases)
 }
 
 fn real(file: &Path) -> PathBuf {
@@ -85,73 +84,69 @@ fn real(file: &Path) -> PathBuf {
 
 /// What a file that says nothing takes over from its bases; without bases, nothing is granted.
 pub(super) fn inherited(bases: &[Checked]) -> Policy {
-    let Some((first, others)) = bases.split_first() else {
-        return Policy { capabilities: Vec::new(), ..Policy::none() };
-    };
+    let Some((first, others)) = bases.split_first() else { return Policy::default() };
     let mut policy = first.policy.clone();
-    for other in others.iter().map(|base| &base.policy) {
-        policy.limits = policy.limits.narrowed(&other.limits);
-        policy.env.retain(|name, value| other.env.get(name) == Some(value));
-        policy.clock = narrower_clock(&policy.clock, &other.clock);
-        policy.random = if other.random == RandomGrant::Deny { RandomGrant::Deny } else { policy.random };
-        policy.capabilities = policy.capabilities.iter().filter_map(|grant| both(grant, &other.capabilities)).collect();
-        policy.files = cover::cover(&policy.files, &other.files).kept;
-        policy.fetch = cover::cover(&policy.fetch, &other.fetch).kept.into();
-        policy.websocket = cover::cover(&policy.websocket, &other.websocket).kept.into();
-        policy
-            .network
-            .block
-            .extend(other.network.block.iter().filter(|range| !first.policy.network.block.contains(range)));
-        policy.network.allow.retain(|range| other.network.allow.iter().any(|allowed| allowed.covers(range)));
-        let new = other.asks.iter().filter(|ask| !first.policy.asks.contains(ask));
-        policy.asks = policy.asks.iter().chain(new).cloned().collect();
-        policy.audit = policy.audit.or_else(|| other.audit.clone());
-    }
-    if !others.is_empty() {
-        // What one base asks about another may deny.
-        policy.asks = policy.asks.iter().map(|ask| AskRule { sufficient: false, ..ask.clone() }).collect();
+    for other in others {
+        SECTIONS.iter().for_each(|section| section.meet(&mut policy, &first.policy, &other.policy));
     }
     policy
 }
 
-fn narrower_clock(one: &ClockGrant, other: &ClockGrant) -> ClockGrant {
-    match (one, other) {
-        (one, other) if one == other => one.clone(),
-        (ClockGrant::Recorded, frozen @ ClockGrant::Frozen { .. })
-        | (frozen @ ClockGrant::Frozen { .. }, ClockGrant::Recorded) => frozen.clone(),
-        _ => ClockGrant::Deny,
-    }
+/// Compares a policy with one of its bases.
+///
+/// # Errors
+/// [`Error::Widening`] for the first key or rule that allows more.
+pub(super) fn check(ours: &Checked, base: &Checked) -> Result<Covers, Error> {
+    let mut covers = Covers::default();
+    SECTIONS.iter().try_for_each(|section| section.check_narrower(ours, base, &mut covers))?;
+    Ok(covers)
 }
 
-fn both(grant: &CapabilityGrant, others: &[CapabilityGrant]) -> Option<CapabilityGrant> {
-    let other = others.iter().find(|other| other.name() == grant.name())?;
-    let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
-    Some(CapabilityGrant {
-        max_calls: least(grant.max_calls, other.max_calls),
-        timeout: grant.timeout.into_iter().chain(other.timeout).min(),
-        ..grant.clone()
-    })
+/// For each rule, but for capabilities, the rule of the base that it is a part of.
+#[derive(Default)]
+pub(super) struct Covers(BTreeMap<String, String>);
+
+impl Covers {
+    /// The id of the rule of the base.
+    pub(super) fn of(&self, id: &str) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
+    }
+
+    /// Notes that a rule is a part of one of the base.
+    pub(super) fn note(&mut self, id: &str, base: &str) {
+        self.0.insert(id.to_owned(), base.to_owned());
+    }
+
+    /// Takes in what came of comparing the rules of a section.
+    ///
+    /// # Errors
+    /// [`Error::Widening`] for the first rule that is not covered.
+    pub(super) fn check<T>(&mut self, ours: &Checked, base: &Checked, cover: Cover<T>) -> Result<(), Error> {
+        if let Some(wider) = cover.wider {
+            let what = wider.what.into_iter().next().unwrap_or_default();
+            return Err(ours.widening(&wider.id, base, wider.base.as_deref().unwrap_or_default(), what));
+        }
+        self.0.extend(cover.ids);
+        Ok(())
+    }
 }
 
 impl Checked {
     pub(super) fn new(policy: Policy, places: Places, source: &Source<'_>, bases: &[Self]) -> Self {
-        let files = bases.iter().flat_map(|base| base.files.iter().chain([&base.file]).cloned()).collect();
-        Self { policy, places, file: source.path(), files }
+        let extended = bases.iter().flat_map(|base| base.extended.iter().chain([&base.file]).cloned()).collect();
+        Self { policy, places, file: source.path(), extended }
     }
 
     /// Refuses an id that an inherited rule has as well.
     pub(super) fn check_ids(&self, source: &Source<'_>) -> Result<(), Error> {
-        let policy = &self.policy;
-        let ids = policy.files.iter().map(|grant| &grant.id).chain(policy.fetch.iter().map(|grant| &grant.id));
-        let ids =
-            ids.chain(policy.websocket.iter().map(|grant| &grant.id)).chain(policy.asks.iter().map(|ask| &ask.rule));
+        let ids = SECTIONS.iter().flat_map(|section| section.rules(&self.policy));
         let mut seen = std::collections::BTreeSet::new();
         for id in ids {
             if !seen.insert(id) {
                 let (file, line) = self.places.of_key(id).unwrap_or((source.path(), 1));
                 let what = format!("{id:?} is the id of two rules, one of them inherited");
                 let remedy = "give one of them another id; an [[ask]] rule without one is counted among all";
-                return Err(Error::Invalid { file, line, what, remedy });
+                return Err(Error::Invalid { file, line, what, remedy: remedy.into() });
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Folders in which the system shows itself: processes with their environment, kernel settings, devices. No rule grants them, nor a
 //! folder around one of them: a host folder `/` would hand out the variables with the host's secrets.
 
-use super::check::real_path;
+use super::read::real_path;
 use std::path::{Path, PathBuf};
 
 /// Where they are on every Linux.

@@ -1,6 +1,6 @@
 //! The policy as a whole; `load` and `load_web` hold every load error, `decide` and `web` the decisions, `extends` and `functions` what is
 //! narrower, `sizes` what has to agree, `properties` what holds for all of
-//! them.
+//! them, `sections` in how many files one is named.
 
 mod decide;
 mod extends;
@@ -8,11 +8,13 @@ mod functions;
 mod load;
 mod load_web;
 mod properties;
+mod sections;
 mod sizes;
 mod web;
 
 use super::*;
 use everstep_words::guest_error::{ErrorCode, GuestError};
+use std::time::Duration;
 
 const EXAMPLE: &str = r#"
 version = 1
@@ -75,11 +77,11 @@ fn decide(policy: &Policy, call: Call<'_>, used: &Usage) -> Result<String, (Stri
 }
 
 fn file(operation: FileOperation, path: &str) -> Call<'_> {
-    Call::Files { operation, path, bytes: 0 }
+    Call::Files(FilesCall { operation, path, bytes: 0 })
 }
 
 fn write(path: &str, bytes: u64) -> Call<'_> {
-    Call::Files { operation: FileOperation::Write, path, bytes }
+    Call::Files(FilesCall { operation: FileOperation::Write, path, bytes })
 }
 
 #[test]
@@ -121,9 +123,9 @@ fn an_empty_policy_grants_nothing() {
     assert_eq!(policy.name, "quiet");
     let used = Usage::default();
     let calls = [
-        Call::Clock,
-        Call::Random { bytes: 1 },
-        Call::Capability { name: "print", bytes: 0 },
+        Call::Clock(ClockCall),
+        Call::Random(RandomCall { bytes: 1 }),
+        Call::Capability(CapabilityCall { name: "print", bytes: 0 }),
         file(FileOperation::Read, "/"),
     ];
     for call in calls {
@@ -132,7 +134,7 @@ fn an_empty_policy_grants_nothing() {
     }
     assert_eq!(decide(&policy, Call::Ungranted, &used), Ok(String::new()));
     assert_eq!(
-        decide(&Policy::none(), Call::Capability { name: "print", bytes: 0 }, &used).unwrap(),
+        decide(&Policy::none(), Call::Capability(CapabilityCall { name: "print", bytes: 0 }), &used).unwrap(),
         "capability.print"
     );
 }

@@ -1,5 +1,6 @@
 //! Sizes, counts and durations: as people write them in a policy file, and as the canonical JSON holds them.
 
+use super::source::At;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serializer};
@@ -72,6 +73,30 @@ fn shortest(number: u64, units: &[(&str, u64)]) -> String {
         (u64::MAX, _) | (_, None) => UNLIMITED.to_owned(),
         (number, Some((name, unit))) => format!("{}{name}", number / unit),
     }
+}
+
+/// A length of time for people.
+pub(super) fn time_told(limit: Duration) -> String {
+    if limit == Duration::MAX { UNLIMITED.to_owned() } else { format!("{limit:?}") }
+}
+
+/// Bytes in the greatest unit that divides them, for people.
+pub(super) fn size_told(bytes: u64) -> String {
+    let text = size_text(bytes);
+    match text.find(|one: char| one.is_ascii_alphabetic()) {
+        Some(unit) if unit > 0 => format!("{} {}", &text[..unit], &text[unit..]),
+        _ => text,
+    }
+}
+
+/// The largest of these sizes; one that is unlimited does not count.
+pub(super) fn largest<'s>(sizes: impl Iterator<Item = &'s Option<At<Size>>>) -> Option<u64> {
+    sizes.flatten().map(|size| size.get_ref().0).filter(|bytes| *bytes != u64::MAX).max()
+}
+
+/// A size that the file gives, or the default.
+pub(super) fn given(size: Option<&At<Size>>, default: u64) -> u64 {
+    size.map_or(default, |size| size.get_ref().0)
 }
 
 fn schema_of_text(units: &[(&str, u64)], example: &str) -> Schema {

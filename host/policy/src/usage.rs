@@ -1,9 +1,12 @@
 //! What one execution has used of its quotas.
 
-use super::decide::{Call, FileOperation};
-use super::{Rate, path};
+use super::section::Call;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::Duration;
+
+/// Times of calls that are kept for a rule: as many as a rate may count.
+pub(super) const MOST_TIMES: usize = 10_000;
 
 /// What one execution has used of its quotas: rebuilt from the journal by counting every allowed call again, with its time, so that
 /// neither a crash nor a resume refills them.
@@ -33,20 +36,7 @@ impl Usage {
     /// Counts an allowed call, live or replayed, under the rule whose quotas apply, made at `at_ms`.
     #[inline]
     pub fn count(&mut self, rule: &str, call: &Call<'_>, at_ms: u64) {
-        match *call {
-            Call::Capability { .. } | Call::WebSocket { .. } => self.add(rule, |used| used.calls += 1),
-            Call::Fetch { .. } => self.add(rule, |used| used.count_fetch(at_ms)),
-            Call::Message { .. } => self.add(rule, |used| used.messages += 1),
-            Call::Files { operation: FileOperation::Write, path, bytes } => self.add(rule, |used| {
-                used.written = used.written.saturating_add(bytes);
-                for path in path::with_folders(path) {
-                    if !used.paths.contains(path) {
-                        used.paths.insert(path.to_owned());
-                    }
-                }
-            }),
-            Call::Clock | Call::Random { .. } | Call::Files { .. } | Call::Ungranted => {}
-        }
+        call.as_decided().count(self, rule, at_ms);
     }
 
     /// A request or a connection under the rule began.
@@ -71,7 +61,8 @@ impl Usage {
         self.rules.get(rule)
     }
 
-    fn add(&mut self, rule: &str, change: impl FnOnce(&mut Used)) {
+    /// Counts something under a rule.
+    pub(super) fn add(&mut self, rule: &str, change: impl FnOnce(&mut Used)) {
         match self.rules.get_mut(rule) {
             Some(used) => change(used),
             None => change(self.rules.entry(rule.to_owned()).or_default()),
@@ -80,18 +71,19 @@ impl Usage {
 }
 
 impl Used {
-    fn count_fetch(&mut self, at_ms: u64) {
+    /// Counts a call with its time.
+    pub(super) fn count_at(&mut self, at_ms: u64) {
         self.calls += 1;
-        if self.times.len() >= Rate::MOST_CALLS as usize {
+        if self.times.len() >= MOST_TIMES {
             self.times.pop_front();
         }
         self.times.push_back(self.times.back().map_or(at_ms, |last| at_ms.max(*last)));
     }
 
-    /// Whether a call now would be one too many: no window of the rate's length, from one call on, holds more than its calls.
-    pub(super) fn is_over_rate(&self, rate: Rate, now_ms: u64) -> bool {
-        let window = u64::try_from(rate.window.as_millis()).unwrap_or(u64::MAX);
-        let earliest = self.times.len().checked_sub(rate.calls as usize).and_then(|index| self.times.get(index));
+    /// Whether a call now would be one too many: no window of this length, from one call on, holds more than so many calls.
+    pub(super) fn is_over_rate(&self, calls: u32, window: Duration, now_ms: u64) -> bool {
+        let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        let earliest = self.times.len().checked_sub(calls as usize).and_then(|index| self.times.get(index));
         earliest.is_some_and(|time| time.saturating_add(window) > now_ms)
     }
 }

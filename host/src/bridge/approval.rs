@@ -11,9 +11,8 @@ use super::pipeline::{Admitted, Begun, Line};
 use super::promises::{About, NewPromise, deadline};
 use super::state::{Approval, Held, Promise};
 use super::{Bridge, State, Step, Stop};
-use crate::capability::argument_names;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{self, AskRule, Remember, audit, quoted};
+use crate::policy::{AskRule, Remember, audit, quoted};
 use crate::visible;
 use everstep_store::Asked;
 use everstep_store::journal::{Call, Record, Role};
@@ -74,7 +73,7 @@ impl Bridge {
         self.check_room(state, new.bytes())?;
         let deadline_ms = deadline(self.clock.now_ms(), &new, self.terms.deadline_ms);
         let (key, at_ms) = (step.approval_key(), state.tick(self.clock.now_ms()));
-        let subject = super::pipeline::capped(step.subject);
+        let subject = super::step::capped(step.subject);
         let call = Call { number, at_ms, kind: APPROVAL, args: &key, subject, allowed: true, rule: &rule.rule };
         state.journal.append(&Record::Called { call, role: Role::External, deadline_ms });
         let approval = Approval { rule: rule.rule.clone(), key, gates: None };
@@ -236,7 +235,7 @@ impl Step<'_> {
     /// What an approval is bound to: the digest of the kind and the exact arguments.
     pub(super) fn approval_key(&self) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
-        for part in std::iter::once(&self.kind.as_bytes()).chain(self.args) {
+        for part in std::iter::once(self.kind.as_bytes()).chain(self.args.iter().map(|arg| arg.value)) {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
@@ -255,33 +254,35 @@ impl Step<'_> {
 
 /// Everything that an approver has to see: the capability and its exact arguments, as the digest covers them.
 fn question(step: &Step<'_>) -> Result<Asked, GuestError> {
-    let names = argument_names(step.kind);
     let plain = |character: char| !character.is_control() || character.is_whitespace();
     let shown = |arg: &[u8]| match std::str::from_utf8(arg) {
         Ok(text) if text.chars().all(plain) => Value::from(text),
         _ => json!({ "hex": hex::encode(arg) }),
     };
-    let arguments = Arguments(names.iter().zip(step.args).map(|(name, arg)| (*name, shown(arg))).collect());
+    let arguments = Arguments(step.args.iter().map(|arg| (arg.name, shown(arg.value))).collect());
+    let decides = step.args.iter().filter(|arg| arg.decides).map(|arg| arg.name).collect();
     let digest = format!("blake3:{}", hex::encode(step.approval_key()));
     // Texts always serialise. Whoever shows it as it is hides nothing.
-    let data = serde_json::to_string(&Question { capability: step.kind, arguments, digest }).unwrap_or_default();
-    let data = visible::json(&data).into_owned();
-    if names.is_empty() || data.len() > LARGEST {
+    let data = serde_json::to_string(&Question { capability: step.kind, decides, arguments, digest });
+    let data = visible::json(&data.unwrap_or_default()).into_owned();
+    if data.len() > LARGEST {
         let why = format!("it cannot be shown to whoever has to approve it: {} bytes, at most {LARGEST}", data.len());
         return Err(GuestError::new(ErrorCode::Denied, format!("{} ({why})", describe(step))));
     }
     Ok(Asked { kind: APPROVAL, subject: describe(step), data: Some(data), schema: Some(ANSWER.to_owned()) })
 }
 
-/// What decides comes first.
+/// What an approver is shown.
 #[derive(serde::Serialize)]
 struct Question<'a> {
     capability: &'a str,
+    /// The arguments that decide.
+    decides: Vec<&'static str>,
     arguments: Arguments,
     digest: String,
 }
 
-/// In the order of their names, in which what decides comes before what may be long.
+/// In the order of the step.
 struct Arguments(Vec<(&'static str, Value)>);
 
 impl serde::Serialize for Arguments {
@@ -292,10 +293,5 @@ impl serde::Serialize for Arguments {
 
 /// A call in words, without anything that could be secret.
 pub(super) fn describe(step: &Step<'_>) -> String {
-    match step.grant {
-        policy::Call::Fetch { method, url, .. } => format!("fetch {method} {}", url.authority()),
-        policy::Call::WebSocket { url } => format!("websocket {}", url.authority()),
-        policy::Call::Files { operation, path, .. } => format!("{operation} {}", quoted(path)),
-        _ => format!("{} {}", step.kind, quoted(step.subject)),
-    }
+    step.grant.words().unwrap_or_else(|| format!("{} {}", step.kind, quoted(step.subject)))
 }

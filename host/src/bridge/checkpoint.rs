@@ -3,9 +3,9 @@
 //! An instance that has trapped is of no use any more. It is discarded, and a `trapped` record appended; another instance repeats what is
 //! recorded up to the checkpoint, passes over what the first one did after it, and learns there why that one trapped.
 
-use super::{Bridge, Fault, State, Step, Stop};
+use super::{Arg, Bridge, Fault, State, Step, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{self, Usage};
+use crate::policy::Usage;
 use everstep_store::journal::{Corrupted, Record, Trapped};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -31,12 +31,13 @@ pub(crate) struct Part {
 impl Bridge {
     /// Marks a point that the guest can go on from; with the cause, if it has trapped after that.
     pub(crate) fn checkpoint(self: &Arc<Self>, renew: bool) -> Result<Option<String>, Fault> {
-        let args: [&[u8]; 1] = [&[u8::from(renew)]];
-        let step = Step { kind: "context.checkpoint", subject: "", args: &args, grant: policy::Call::Ungranted };
+        let renewed = [u8::from(renew)];
+        let args = [Arg::of("renew", &renewed)];
+        let step = Step::ungranted("context.checkpoint", "", &args);
         let before_us: u64 = self.internal(&step, |state, _| Ok(state.cpu_us.max(state.progress.cpu_us)))?;
         let mut state = self.state();
         let number = state.next - 1;
-        let renews = renew && self.grants.policy.capabilities.iter().any(|grant| grant.name() == SESSION);
+        let renews = renew && self.grants.policy.capability(SESSION).is_some();
         if renews {
             self.stopwatch.restart();
         }

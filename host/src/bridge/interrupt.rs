@@ -5,7 +5,6 @@
 //! recorded call is answered with yes.
 
 use super::{Bridge, Fault, State, Step, Stop};
-use crate::policy;
 use everstep_store::journal::Record;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,7 +71,7 @@ impl Bridge {
     /// Whether the guest was interrupted since it last asked, or waited.
     pub(crate) fn interrupted(self: &Arc<Self>) -> Result<bool, Fault> {
         let mut state = self.state();
-        let step = Step { kind: KIND, subject: "", args: &[], grant: policy::Call::Ungranted };
+        let step = Step::ungranted(KIND, "", &[]);
         let number = state.next;
         let recorded = match state.peek_step(number)? {
             Some((Record::Step { call, .. }, next)) if call.kind == KIND => Some((call.at_ms, next)),

@@ -1,11 +1,10 @@
 //! Computations that a guest remembers across a crash. The step number is taken before the computation, which may make calls
 //! of its own; the record follows it.
 
-use super::pipeline::Step;
 use super::replay::diverged;
+use super::step::{Arg, Step};
 use super::{Bridge, Fault, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy;
 use everstep_store::journal::Record;
 use std::sync::Arc;
 
@@ -22,8 +21,8 @@ const KIND: &str = "memo.remember";
 /// Longest name of a computation, in bytes: it is kept until the value comes.
 const LONGEST_NAME: usize = 512;
 
-fn step<'a>(name: &'a str, args: &'a [&'a [u8]]) -> Step<'a> {
-    Step { kind: KIND, subject: name, args, grant: policy::Call::Ungranted }
+fn step<'a>(name: &'a str, args: &'a [Arg<'a>]) -> Step<'a> {
+    Step::ungranted(KIND, name, args)
 }
 
 /// Bytes that an open computation takes.
@@ -43,7 +42,7 @@ impl Bridge {
         if state.only_up_to.is_some_and(|end| number >= end) {
             return Err(Stop::Replayed.into());
         }
-        let args = [name.as_bytes()];
+        let args = [Arg::of("name", name.as_bytes())];
         let step = step(name, &args);
         let found = match state.peek_step(number)? {
             None => None,
@@ -101,7 +100,7 @@ impl Bridge {
             return Err(GuestError::new(ErrorCode::Invalid, message).into());
         };
         state.beside -= kept(&name);
-        let args = [name.as_bytes()];
+        let args = [Arg::of("name", name.as_bytes())];
         let step = step(&name, &args);
         if let Some((record, next)) = state.journal.history.peek()? {
             match &record {

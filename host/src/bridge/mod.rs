@@ -18,6 +18,7 @@ mod pipeline;
 mod promises;
 mod replay;
 mod state;
+mod step;
 mod stopwatch;
 mod value;
 mod wait;
@@ -29,9 +30,9 @@ pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
 pub(crate) use memo::Recollection;
-pub(crate) use pipeline::Step;
 pub(crate) use promises::{About, Called, NewPromise, check_fit, check_size, failing_halted, halted};
 pub(crate) use state::State;
+pub(crate) use step::{Arg, Floor, Step};
 pub(crate) use value::{Json, Value};
 pub use wait::Patience;
 

@@ -6,7 +6,8 @@
 
 use super::approval::{Decided, describe};
 use super::promises::{self, NewPromise};
-use super::replay::{Found, describe_parts};
+use super::replay::Found;
+use super::step::{Step, capped};
 use super::{Bridge, Divergence, Fault, State, Stop, Value};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::output::{Content, Output};
@@ -19,24 +20,6 @@ use std::sync::Arc;
 
 /// Recorded bytes beyond which they are handed to the group commit although nobody waits.
 const SEGMENT: usize = 64 << 10;
-
-/// Characters of a subject that a record keeps.
-const SUBJECT: usize = 512;
-
-/// A call, as its capability describes it.
-pub(crate) struct Step<'a> {
-    /// The interface and function, such as `files.read`.
-    pub(crate) kind: &'static str,
-    /// What the call is about, for people.
-    pub(crate) subject: &'a str,
-    /// Everything that the outcome depends on.
-    pub(crate) args: &'a [&'a [u8]],
-    /// What the policy has to grant.
-    pub(crate) grant: policy::Call<'a>,
-}
-
-/// The digest of a step's arguments; empty when it has none.
-pub(super) struct ArgsDigest(Option<[u8; 16]>);
 
 /// What the first half of the road came to.
 pub(super) enum Begun<'p, T> {
@@ -224,8 +207,7 @@ impl Bridge {
 
     /// The time that a promise may take: what the guest asks for, within what the rule allows.
     pub(super) fn bounded_by_rule(&self, step: &Step<'_>, rule: &str, asked_ms: Option<u64>) -> Option<u64> {
-        let policy::Call::Fetch { .. } = step.grant else { return asked_ms };
-        let bound = self.grants.policy.fetch_terms(rule).map(|terms| terms.timeout);
+        let bound = step.grant.time_allowed(&self.grants.policy, rule);
         let bound_ms = bound.map(|bound| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
         asked_ms.into_iter().chain(bound_ms).min()
     }
@@ -338,10 +320,10 @@ impl Bridge {
         }
     }
 
-    /// What no rule of the policy decides on: the ceiling of the host, and what is on the disk.
+    /// What no rule of the policy decides on: the ceiling of the host, and the floor of the step.
     fn permitted(&self, step: &Step<'_>, approved: bool) -> Result<(), GuestError> {
         self.grants.ceiling(&step.grant, approved)?;
-        self.grants.floor(&step.grant, || self.overlays())
+        step.floor.map_or(Ok(()), |floor| floor.check(self))
     }
 
     /// Denies a step: in the audit, and in the journal.
@@ -534,40 +516,6 @@ impl Bridge {
     }
 }
 
-impl Step<'_> {
-    /// The step in words, for a divergence.
-    pub(super) fn describe(&self, number: u64) -> String {
-        describe_parts(number, self.kind, &capped(self.subject), self.digest().as_slice())
-    }
-
-    /// The digest of the arguments: BLAKE3 over each one and its length, 16 bytes of it.
-    pub(super) fn digest(&self) -> ArgsDigest {
-        if self.args.is_empty() {
-            return ArgsDigest(None);
-        }
-        let mut hasher = blake3::Hasher::new();
-        for arg in self.args {
-            hasher.update(&(arg.len() as u64).to_le_bytes());
-            hasher.update(arg);
-        }
-        let mut digest = [0; 16];
-        hasher.finalize_xof().fill(&mut digest);
-        ArgsDigest(Some(digest))
-    }
-
-    fn call<'a>(&'a self, admitted: &Admitted<'a>, at_ms: u64, digest: &'a ArgsDigest) -> Call<'a> {
-        let args = digest.as_slice();
-        let subject = capped(self.subject);
-        Call { number: admitted.number, at_ms, kind: self.kind, args, subject, allowed: true, rule: admitted.rule }
-    }
-}
-
-impl ArgsDigest {
-    pub(super) fn as_slice(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |digest| digest.as_slice())
-    }
-}
-
 /// What is kept of a step that shows something: the content as JSON, or nothing.
 struct Kept(Option<Content>);
 
@@ -583,13 +531,6 @@ impl Value for Kept {
         } else {
             serde_json::from_slice(bytes).ok().map(|content| Self(Some(content)))
         }
-    }
-}
-
-pub(super) fn capped(subject: &str) -> Cow<'_, str> {
-    match subject.char_indices().nth(SUBJECT) {
-        None => Cow::Borrowed(subject),
-        Some((end, _)) => Cow::Owned(format!("{}…", &subject[..end])),
     }
 }
 

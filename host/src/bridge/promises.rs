@@ -212,6 +212,7 @@ impl Bridge {
         let id = detached_id(&self.id, number);
         let shallow = json::check_depth(&called.args).map_err(|_| too_deep("args"));
         let (invocation, target, policy) = self.invocation(called);
+        let timeout_ms = self.bounded_by_rule(step, "", timeout_ms);
         let now_ms = self.clock.now_ms();
         let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
         let (param, mut tags) = (invocation.param(), invocation.tags(&target));
@@ -485,14 +486,6 @@ impl Bridge {
             }
             Ok(())
         })
-    }
-
-    /// The time that a promise of a capability may wait: what the guest asks for, within what the policy allows.
-    pub(crate) fn bounded_timeout(&self, capability: &str, asked_ms: Option<u64>) -> Option<u64> {
-        let grants = &self.grants.policy.capabilities;
-        let bound = grants.iter().find(|grant| grant.name() == capability).and_then(|grant| grant.timeout);
-        let bound_ms = bound.map(|bound| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
-        asked_ms.into_iter().chain(bound_ms).min()
     }
 
     /// Whether another promise would be one too many; if it is not, it counts.

@@ -3,7 +3,7 @@
 use super::context::BUILT_IN;
 use super::promises::check_json;
 use crate::bindings::everstep::host::bridge;
-use crate::bridge::{About, Fault, NewPromise, Step};
+use crate::bridge::{About, Arg, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy;
 use crate::turns::Ctx;
@@ -16,13 +16,17 @@ impl bridge::Host for Ctx {
         options: bridge::RequestOptions,
     ) -> Result<u64, Fault> {
         let timeout = options.timeout_ms.map(u64::to_le_bytes).unwrap_or_default();
-        let args = [capability.as_bytes(), message.as_bytes(), &timeout];
-        let grant = policy::Call::Capability { name: &capability, bytes: message.len() as u64 };
-        let step = Step { kind: "bridge.send-request", subject: &capability, args: &args, grant };
+        let args = [
+            Arg::deciding("capability", capability.as_bytes()),
+            Arg::of("message", message.as_bytes()),
+            Arg::of("timeout", &timeout),
+        ];
+        let grant = policy::Call::Capability(policy::CapabilityCall { name: &capability, bytes: message.len() as u64 });
+        let step = Step::new("bridge.send-request", &capability, &args, grant);
         if let Err(error) = check(&capability, &message) {
             return self.bridge.internal(&step, |_, _| Err(error));
         }
-        let timeout_ms = self.bridge.bounded_timeout(&capability, options.timeout_ms);
+        let timeout_ms = options.timeout_ms;
         let role = self.bridge.role_of_request(&capability);
         let about = About::Request(capability.clone(), message.clone());
         self.bridge.promise(&step, NewPromise { role, timeout_ms, about })

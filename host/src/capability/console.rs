@@ -2,10 +2,10 @@
 
 use super::promises::check_schema;
 use crate::bindings::everstep::host::console;
-use crate::bridge::{About, Fault, NewPromise, Step};
+use crate::bridge::{About, Arg, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::output::{Content, MimePart};
-use crate::policy;
+use crate::policy::{Call, CapabilityCall};
 use crate::turns::Ctx;
 use everstep_store::Asked;
 use everstep_store::journal::Role;
@@ -16,9 +16,8 @@ impl console::Host for Ctx {
             console::OutputStream::Stdout => b"stdout",
             console::OutputStream::Stderr => b"stderr",
         };
-        let args = [stream, text.as_bytes()];
-        let grant = policy::Call::Capability { name: "print", bytes: 0 };
-        let step = Step { kind: "console.print", subject: "", args: &args, grant };
+        let args = [Arg::of("stream", stream), Arg::of("text", text.as_bytes())];
+        let step = Step::new("console.print", "", &args, call("print", 0));
         self.bridge.output(
             &step,
             match to {
@@ -29,10 +28,10 @@ impl console::Host for Ctx {
     }
 
     fn display(&mut self, bundle: Vec<console::MimePart>) -> Result<(), Fault> {
-        let args: Vec<&[u8]> = bundle.iter().flat_map(|part| [part.mime.as_bytes(), part.data.as_bytes()]).collect();
+        let parts = bundle.iter().map(|part| (part.mime.as_bytes(), part.data.as_bytes()));
+        let args: Vec<_> = parts.flat_map(|(mime, data)| [Arg::of("mime", mime), Arg::of("data", data)]).collect();
         let subject = bundle.iter().map(|part| part.mime.as_str()).collect::<Vec<_>>().join(" ");
-        let grant = policy::Call::Capability { name: "display", bytes: 0 };
-        let step = Step { kind: "console.display", subject: &subject, args: &args, grant };
+        let step = Step::new("console.display", &subject, &args, call("display", 0));
         if bundle.is_empty() {
             let error = GuestError::new(ErrorCode::Invalid, "display needs at least one representation");
             return self.bridge.internal(&step, |_, _| Err(error));
@@ -43,15 +42,18 @@ impl console::Host for Ctx {
 
     fn input(&mut self, prompt: String, options: console::InputOptions) -> Result<u64, Fault> {
         let timeout = options.timeout_ms.map(u64::to_le_bytes).unwrap_or_default();
-        let args = [prompt.as_bytes(), &timeout];
-        let grant = policy::Call::Capability { name: "input", bytes: prompt.len() as u64 };
-        let step = Step { kind: "console.input", subject: &prompt, args: &args, grant };
+        let args = [Arg::of("prompt", prompt.as_bytes()), Arg::of("timeout", &timeout)];
+        let step = Step::new("console.input", &prompt, &args, call("input", prompt.len() as u64));
         if let Err(error) = check_schema(options.schema.as_deref()) {
             return self.bridge.internal(&step, |_, _| Err(error));
         }
-        let timeout_ms = self.bridge.bounded_timeout("input", options.timeout_ms);
+        let timeout_ms = options.timeout_ms;
         let asked = Asked { kind: "input", subject: prompt.clone(), data: None, schema: options.schema };
         let about = About::Shown(asked);
         self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, about })
     }
+}
+
+fn call(name: &str, bytes: u64) -> Call<'_> {
+    Call::Capability(CapabilityCall { name, bytes })
 }

@@ -2,7 +2,6 @@
 
 use crate::bindings::everstep::host::context;
 use crate::bridge::{Fault, Json, Step};
-use crate::policy;
 use crate::turns::Ctx;
 
 impl context::Host for Ctx {
@@ -70,5 +69,5 @@ const LONGEST_PANIC: usize = 2_000;
 pub(super) const BUILT_IN: [&str; 5] = ["print", "display", "input", "promise", "call"];
 
 fn ungranted(kind: &'static str) -> Step<'static> {
-    Step { kind, subject: "", args: &[], grant: policy::Call::Ungranted }
+    Step::ungranted(kind, "", &[])
 }

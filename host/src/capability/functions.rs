@@ -2,7 +2,7 @@
 
 use super::promises::check_json;
 use crate::bindings::everstep::host::functions;
-use crate::bridge::{About, Called, Fault, NewPromise, Step};
+use crate::bridge::{About, Arg, Called, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::group_address;
 use crate::policy;
@@ -15,20 +15,20 @@ pub(crate) const FAIL_ON_HALT: &str = "functions.fail-on-halt";
 impl functions::Host for Ctx {
     fn call(&mut self, name: String, args: String, options: functions::CallOptions) -> Result<u64, Fault> {
         let call = Call::new(&name, &args, &options);
-        let digest = call.digest();
-        let step = call.step("functions.call", &digest);
+        let args = call.arguments();
+        let step = call.step("functions.call", &args);
         let called = match call.called() {
             Ok(called) => called,
             Err(error) => return self.bridge.internal(&step, |_, _| Err(error)),
         };
-        let timeout_ms = self.bridge.bounded_timeout("call", options.timeout_ms);
+        let timeout_ms = options.timeout_ms;
         self.bridge.promise(&step, NewPromise { role: Role::Child, timeout_ms, about: About::Call(called) })
     }
 
     async fn fail_on_halt(&mut self, promise: u64) -> Result<(), Fault> {
         let (number, subject) = (promise.to_le_bytes(), promise.to_string());
-        let args: [&[u8]; 1] = [&number];
-        let step = Step { kind: FAIL_ON_HALT, subject: &subject, args: &args, grant: policy::Call::Ungranted };
+        let args = [Arg::of("promise", &number)];
+        let step = Step::ungranted(FAIL_ON_HALT, &subject, &args);
         self.bridge.fail_on_halt(&step, promise).await
     }
 
@@ -39,13 +39,10 @@ impl functions::Host for Ctx {
         options: functions::CallOptions,
     ) -> Result<String, Fault> {
         let call = Call::new(&name, &args, &options);
-        let digest = call.digest();
-        let step = call.step("functions.spawn-detached", &digest);
+        let args = call.arguments();
+        let step = call.step("functions.spawn-detached", &args);
         match call.called() {
-            Ok(called) => {
-                let timeout_ms = self.bridge.bounded_timeout("call", options.timeout_ms);
-                self.bridge.spawn_detached(&step, called, timeout_ms).await
-            }
+            Ok(called) => self.bridge.spawn_detached(&step, called, options.timeout_ms).await,
             Err(error) => self.bridge.internal(&step, |_, _| Err(error)),
         }
     }
@@ -66,13 +63,18 @@ impl<'a> Call<'a> {
     }
 
     /// What the outcome depends on.
-    fn digest(&self) -> [&[u8]; 4] {
-        [self.name.as_bytes(), self.args.as_bytes(), self.target.unwrap_or_default().as_bytes(), &self.timeout]
+    fn arguments(&self) -> [Arg<'_>; 4] {
+        [
+            Arg::deciding("function", self.name.as_bytes()),
+            Arg::of("args", self.args.as_bytes()),
+            Arg::deciding("target", self.target.unwrap_or_default().as_bytes()),
+            Arg::of("timeout", &self.timeout),
+        ]
     }
 
-    fn step<'s>(&'s self, kind: &'static str, args: &'s [&'s [u8]]) -> Step<'s> {
-        let grant = policy::Call::Capability { name: "call", bytes: self.args.len() as u64 };
-        Step { kind, subject: self.name, args, grant }
+    fn step<'s>(&'s self, kind: &'static str, args: &'s [Arg<'s>]) -> Step<'s> {
+        let grant = policy::CapabilityCall { name: "call", bytes: self.args.len() as u64 };
+        Step::new(kind, self.name, args, policy::Call::Capability(grant))
     }
 
     fn called(&self) -> Result<Called, GuestError> {

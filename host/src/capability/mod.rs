@@ -3,7 +3,8 @@
 //! A capability of ours is a stem: its interface in `wit/`, its adapter here (the `Host` trait of the generated bindings, which
 //! converts arguments, walks the bridge and converts the outcome, nothing else), and, where the effect is more than a line, an
 //! `effect` beside the adapter that knows nothing of WIT, policy or journal. To add one: write the three, list the module below and
-//! the interface in `wit/world.wit`.
+//! the interface in `wit/world.wit`. A capability with grants of its own has its section in `everstep-policy`, one file and an entry in
+//! the list of the sections.
 //!
 //! A capability of the embedder is a [`Capability`], registered by name and reached through `bridge.send-request`.
 
@@ -73,20 +74,6 @@ impl Registry {
     /// The capability of that name.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Capability>> {
         self.by_name.get(name).cloned()
-    }
-}
-
-/// What the arguments of a step are called, for whoever has to approve it; empty for a step that nobody is asked about.
-pub(crate) fn argument_names(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "http.fetch" => &["method", "url", "headers", "body", "timeout"],
-        "websocket.connect" => &["url", "protocols", "headers"],
-        "files.write" => &["path", "content"],
-        "files.replace" => &["path", "before", "content"],
-        "files.remove" => &["path"],
-        "bridge.send-request" => &["capability", "message", "timeout"],
-        "functions.call" | "functions.spawn-detached" => &["function", "args", "target", "timeout"],
-        _ => &[],
     }
 }
 

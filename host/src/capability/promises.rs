@@ -1,7 +1,7 @@
 //! `everstep:host/promises`: promises that somebody outside settles, and waiting for any kind.
 
 use crate::bindings::everstep::host::{promises, types};
-use crate::bridge::{About, Fault, NewPromise, Step};
+use crate::bridge::{About, Arg, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy;
 use crate::schema::Schema;
@@ -17,14 +17,14 @@ impl promises::Host for Ctx {
         let timeout = timeout_ms.map(u64::to_le_bytes).unwrap_or_default();
         let shown_data = data.as_deref().unwrap_or_default();
         // Without the schema: another version of what derives it must not make another call of it.
-        let args = [shown_data.as_bytes(), &timeout];
-        let grant = policy::Call::Capability { name: "promise", bytes: shown_data.len() as u64 };
-        let step = Step { kind: "promises.create", subject: shown_data, args: &args, grant };
+        let args = [Arg::of("data", shown_data.as_bytes()), Arg::of("timeout", &timeout)];
+        let grant =
+            policy::Call::Capability(policy::CapabilityCall { name: "promise", bytes: shown_data.len() as u64 });
+        let step = Step::new("promises.create", shown_data, &args, grant);
         let valid = data.as_deref().map_or(Ok(()), check_json).and_then(|()| check_schema(schema.as_deref()));
         if let Err(error) = valid {
             return self.bridge.internal(&step, |_, _| Err(error));
         }
-        let timeout_ms = self.bridge.bounded_timeout("promise", timeout_ms);
         let about = About::Shown(Asked { kind: "promise", subject: String::new(), data: data.clone(), schema });
         self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, about })
     }
@@ -47,9 +47,9 @@ impl promises::Host for Ctx {
 
     async fn resolve(&mut self, promise: u64, value: String) -> Result<(), Fault> {
         let valid = check_json(&value);
-        let args: [&[u8]; 2] = [&promise.to_le_bytes(), value.as_bytes()];
-        let subject = promise.to_string();
-        let step = Step { kind: "promises.resolve", subject: &subject, args: &args, grant: policy::Call::Ungranted };
+        let (number, subject) = (promise.to_le_bytes(), promise.to_string());
+        let args = [Arg::of("promise", &number), Arg::of("value", value.as_bytes())];
+        let step = Step::ungranted("promises.resolve", &subject, &args);
         match valid {
             Ok(()) => self.bridge.settle_own(&step, promise, Ok(value.clone())).await,
             Err(error) => self.bridge.internal(&step, |_, _| Err(error)),
@@ -58,15 +58,16 @@ impl promises::Host for Ctx {
 
     async fn reject(&mut self, promise: u64, error: types::Error) -> Result<(), Fault> {
         let error = GuestError::from(error);
-        let args: [&[u8]; 3] = [&promise.to_le_bytes(), error.code.name().as_bytes(), error.message.as_bytes()];
-        let subject = promise.to_string();
-        let step = Step { kind: "promises.reject", subject: &subject, args: &args, grant: policy::Call::Ungranted };
+        let (number, subject) = (promise.to_le_bytes(), promise.to_string());
+        let (code, message) = (error.code.name().as_bytes(), error.message.as_bytes());
+        let args = [Arg::of("promise", &number), Arg::of("code", code), Arg::of("message", message)];
+        let step = Step::ungranted("promises.reject", &subject, &args);
         self.bridge.settle_own(&step, promise, Err(error.clone())).await
     }
 
     async fn cancel(&mut self, promise: u64) -> Result<(), Fault> {
         let (number, subject) = (promise.to_le_bytes(), promise.to_string());
-        let args: [&[u8]; 1] = [&number];
+        let args = [Arg::of("promise", &number)];
         self.bridge.cancel_promise(&cancel_step(&subject, &args), promise).await
     }
 }
@@ -81,13 +82,13 @@ impl Ctx {
     /// The same for a timer, at once.
     pub(crate) fn cancel_timer(&mut self, timer: u64) -> Result<(), Fault> {
         let (number, subject) = (timer.to_le_bytes(), timer.to_string());
-        let args: [&[u8]; 1] = [&number];
+        let args = [Arg::of("promise", &number)];
         self.bridge.give_up(&cancel_step(&subject, &args), timer)
     }
 }
 
-fn cancel_step<'a>(subject: &'a str, args: &'a [&'a [u8]]) -> Step<'a> {
-    Step { kind: "promises.cancel", subject, args, grant: policy::Call::Ungranted }
+fn cancel_step<'a>(subject: &'a str, args: &'a [Arg<'a>]) -> Step<'a> {
+    Step::ungranted("promises.cancel", subject, args)
 }
 
 pub(super) fn check_json(text: &str) -> Result<(), GuestError> {

@@ -1,16 +1,17 @@
 //! `everstep:host/random`: a stream of its own for every step, drawn from the seed of the execution.
 
 use crate::bindings::everstep::host::random;
-use crate::bridge::{Fault, Step};
-use crate::policy;
+use crate::bridge::{Arg, Fault, Step};
+use crate::policy::{Call, RandomCall};
 use crate::turns::Ctx;
 
 impl random::Host for Ctx {
     fn bytes(&mut self, length: u32) -> Result<Vec<u8>, Fault> {
         let subject = format!("{length} bytes");
-        let args: [&[u8]; 1] = [&length.to_le_bytes()];
-        let grant = policy::Call::Random { bytes: u64::from(length) };
-        let step = Step { kind: "random.bytes", subject: &subject, args: &args, grant };
+        let bytes = length.to_le_bytes();
+        let args = [Arg::of("length", &bytes)];
+        let grant = Call::Random(RandomCall { bytes: u64::from(length) });
+        let step = Step::new("random.bytes", &subject, &args, grant);
         let seed = self.bridge.seed;
         self.bridge.internal(&step, |_, number| {
             let mut bytes = vec![0; length as usize];
@@ -20,7 +21,7 @@ impl random::Host for Ctx {
     }
 
     fn uuid(&mut self) -> Result<String, Fault> {
-        let step = Step { kind: "random.uuid", subject: "", args: &[], grant: policy::Call::Random { bytes: 16 } };
+        let step = Step::new("random.uuid", "", &[], Call::Random(RandomCall { bytes: 16 }));
         let seed = self.bridge.seed;
         self.bridge.internal(&step, |_, number| {
             let mut bytes = [0; 16];

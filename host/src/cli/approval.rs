@@ -7,8 +7,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The arguments that decide, in this order; they have bounds of their own, and are never cut.
-const DECIDE: [&str; 6] = ["method", "url", "capability", "function", "target", "path"];
 /// Characters of each of the other arguments, unless all is asked for.
 const LONGEST: usize = 1_000;
 
@@ -24,6 +22,9 @@ pub(super) struct Call {
 #[derive(Deserialize)]
 struct Data {
     capability: String,
+    /// The arguments that decide, in this order; they have bounds of their own, and are never cut. Where an older host has not said
+    /// which they are, all do.
+    decides: Option<Vec<String>>,
     arguments: BTreeMap<String, Value>,
     #[serde(default)]
     digest: String,
@@ -36,15 +37,12 @@ impl Call {
 
     /// What the store has written by another host may be of another form; then it is shown as it is.
     pub(super) fn read(subject: &str, data: &str) -> Self {
-        let Ok(Data { capability, mut arguments, digest }) = serde_json::from_str::<Data>(data) else {
+        let Ok(Data { capability, decides, mut arguments, digest }) = serde_json::from_str::<Data>(data) else {
             return Self { decides: whole(subject), rest: vec![("data".to_owned(), data.to_owned())] };
         };
-        let decide = DECIDE.iter().filter_map(|name| Some((*name, arguments.remove(*name)?)));
-        let decide = decide.filter(|(_, value)| !value.is_null()).map(|(name, value)| match name {
-            // Neither has a space in it.
-            "method" | "url" => plain(&value),
-            _ => value.to_string(),
-        });
+        let decides = decides.unwrap_or_else(|| arguments.keys().cloned().collect());
+        let decides: Vec<_> = decides.iter().filter_map(|name| arguments.remove(name)).collect();
+        let decide = decides.iter().filter(|value| !value.is_null()).map(word);
         let decides: Vec<String> = std::iter::once(capability).chain(decide).filter(|part| !part.is_empty()).collect();
         let rest = arguments.into_iter().map(|(name, value)| (name, plain(&value)));
         let rest = rest.chain([("digest".to_owned(), digest)]).filter(|(_, value)| !value.is_empty());
@@ -85,6 +83,14 @@ impl Call {
     }
 }
 
+/// A value that decides: in quotes where it could pass for two.
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"') => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -105,7 +111,7 @@ mod tests {
         let url = format!("https://bank.example.com:443/{}", "p/".repeat(3_000));
         let arguments =
             serde_json::json!({ "body": body, "headers": "a: b\n", "method": "POST", "url": url, "timeout": "" });
-        let data = serde_json::json!({ "capability": "http.fetch", "arguments": arguments, "digest": "blake3:00" });
+        let data = serde_json::json!({ "capability": "http.fetch", "decides": ["method", "url"], "arguments": arguments, "digest": "blake3:00" });
         Call::read("fetch POST bank.example.com:443", &data.to_string())
     }
 
@@ -125,9 +131,16 @@ mod tests {
 
     #[test]
     fn a_name_cannot_pass_for_two() {
-        let data =
-            r#"{"capability":"functions.call","arguments":{"args":"[1]","target":null,"function":"pay\" \"a\u200b"}}"#;
+        let data = r#"{"capability":"functions.call","decides":["function","target"],"arguments":{"args":"[1]","target":null,"function":"pay\" \"a\u200b"}}"#;
         assert_eq!(Call::read("", data).shown("HERE"), "  functions.call \"pay\\\" \\\"a\\u{200b}\"\n  args: [1]");
+    }
+
+    #[test]
+    fn where_it_is_not_said_what_decides_all_of_it_is_whole() {
+        let body = "x".repeat(4_800);
+        let data =
+            serde_json::json!({ "capability": "files.write", "arguments": { "content": body, "path": "/out/a" } });
+        assert_eq!(Call::read("", &data.to_string()).shown("HERE"), format!("  files.write {body} /out/a"));
     }
 
     #[test]

@@ -121,6 +121,18 @@ fn enough(policy: Policy, file: &Path) -> Result<Policy, Failure> {
     )))
 }
 
+/// The same for a session, which is driven by requests.
+pub(super) fn policy_of_session(file: Option<&Path>) -> Result<Policy, Failure> {
+    let policy = policy(file)?;
+    match file.filter(|_| policy.capability("session").is_none()) {
+        None => Ok(policy),
+        Some(file) => Err(Failure::usage(format!(
+            "{} does not grant what a session is driven by; add [[capability]] name = \"session\"",
+            everstep::visible::path(file)
+        ))),
+    }
+}
+
 /// The source and what tracebacks call it.
 fn program(code: Option<String>, file: Option<&Path>) -> Result<Program<'static>, Failure> {
     let program = |code: String, filename: String| Program { code: code.into(), filename: filename.into() };

@@ -181,10 +181,10 @@ impl Place {
         let Self::Folder(dir) = self else { return Ok(()) };
         match policy.writable_at(dir) {
             None => Ok(()),
-            Some(grant) => Err(Failure::usage(format!(
+            Some(rule) => Err(Failure::usage(format!(
                 "the store {} lies in the folder that the rule {:?} lets the guest write; put it elsewhere with --store",
                 everstep::visible::path(dir),
-                grant.id
+                rule
             ))),
         }
     }

@@ -5,7 +5,6 @@ use super::place::{CacheArg, NetworkArg, Place, Settings, Span, WarmArg};
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, complain, json_line, text};
-use everstep::policy::FilesGrant;
 use everstep::store::State;
 use everstep::{Disregarded, Error, ExecutionId, Handle, Policy, Report, Run, Scope, guest_build, regular_file};
 use std::fs::File;
@@ -233,8 +232,8 @@ fn check_inputs(dir: &Path, policy: &Policy) -> Result<(), Failure> {
     Ok(())
 }
 
-fn out_of_reach(grant: Option<&FilesGrant>, path: &Path, what: &str) -> Result<(), Failure> {
-    let Some(grant) = grant else { return Ok(()) };
-    let (rule, path) = (&grant.id, everstep::visible::path(path));
+fn out_of_reach(rule: Option<&str>, path: &Path, what: &str) -> Result<(), Failure> {
+    let Some(rule) = rule else { return Ok(()) };
+    let path = everstep::visible::path(path);
     Err(Failure::usage(format!("the rule {rule:?} {what} {path}; grant a folder apart from it")))
 }

@@ -74,14 +74,7 @@ impl Placed {
     /// A host for the session, and what it is started with.
     pub(super) fn prepare(self) -> Result<Ready, Failure> {
         let Self { id, policy, store, warm, network, cache } = self;
-        let file = policy;
-        let policy = exec::policy(file.as_deref())?;
-        if let Some(file) = file.filter(|_| !grants_session(&policy)) {
-            return Err(Failure::usage(format!(
-                "{} does not grant what a session is driven by; add [[capability]] name = \"session\"",
-                everstep::visible::path(file)
-            )));
-        }
+        let policy = exec::policy_of_session(policy.as_deref())?;
         store.check_out_of_reach(&policy)?;
         let component = exec::component(&policy, &cache)?;
         let run = Run::new(component, "session", "{}", policy).without_upgrading();
@@ -92,10 +85,6 @@ impl Placed {
         let server = serve(&store, &host, |warning| complain(&warning));
         Ok(Ready { host, feed, run, place: store, server })
     }
-}
-
-fn grants_session(policy: &Policy) -> bool {
-    policy.capabilities.iter().any(|grant| grant.name() == "session")
 }
 
 pub(crate) fn run(args: Args) -> Outcome {

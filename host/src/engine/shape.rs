@@ -8,21 +8,8 @@ use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload};
 
 /// The package of our own imports, and the versions that are compatible with what we link.
 const HOST: (&str, &str) = ("everstep:host/", "0.1.");
-/// The interfaces of that package that a guest may import.
-const INTERFACES: [&str; 12] = [
-    "types",
-    "promises",
-    "console",
-    "files",
-    "timers",
-    "random",
-    "memo",
-    "context",
-    "bridge",
-    "functions",
-    "http",
-    "websocket",
-];
+/// The world of a guest; it has a line for each interface of that package.
+const WORLD: &str = include_str!("../../../wit/world.wit");
 /// The export that makes a component a guest.
 const GUEST: &str = "everstep:host/guest@0.1.0";
 
@@ -79,9 +66,15 @@ fn is_guest(name: &str) -> bool {
 fn is_offered(name: &str) -> bool {
     let Some((interface, version)) = name.split_once('@') else { return false };
     match interface.strip_prefix(HOST.0) {
-        Some(interface) => INTERFACES.contains(&interface) && is_patch(version, HOST.1),
+        Some(interface) => is_in_world(interface) && is_patch(version, HOST.1),
         None => wasi::INTERFACES.contains(&interface) && is_patch(version, wasi::VERSION),
     }
+}
+
+/// Whether the world of a guest imports this interface of our package.
+fn is_in_world(interface: &str) -> bool {
+    let imported = |line: &'static str| line.trim().strip_prefix("import ")?.strip_suffix(';');
+    WORLD.lines().filter_map(imported).any(|name| name == interface)
 }
 
 /// Whether `version` is `series` and a patch number, without a pre-release part.

@@ -4,29 +4,27 @@
 //! and neither that rule nor an earlier one that may match some of it is narrower. The quotas of all grants that may count
 //! against one rule of the base are added up.
 
-use crate::units::{count_text, size_text, span_text};
-use crate::{Access, FilesGrant, OnCrash, Rate, WebSocketGrant, check, path};
-use crate::{FetchGrant, SecretGrant};
+use crate::units::span_text;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What came of comparing grants with those of a base.
 pub(crate) struct Cover<T> {
     /// The grants that are covered.
-    pub(super) kept: Vec<T>,
+    pub(crate) kept: Vec<T>,
     /// The id of each of them, and that of the rule which covers it.
     pub(super) ids: BTreeMap<String, String>,
     /// The first grant that is not covered.
-    pub(crate) wider: Option<Wider>,
+    pub(super) wider: Option<Wider>,
 }
 
 /// A grant that allows more than the base.
-pub(crate) struct Wider {
+pub(super) struct Wider {
     pub(super) id: String,
     /// The rule of the base that is narrower; none when no rule covers the grant.
     pub(super) base: Option<String>,
     /// What is wider, each in words; at least one.
-    pub(crate) what: Vec<String>,
+    pub(super) what: Vec<String>,
 }
 
 /// A number that must not grow.
@@ -39,6 +37,7 @@ pub(crate) struct Bound {
     text: fn(u64) -> String,
 }
 
+/// A rule that can be compared with others of its section.
 pub(crate) trait Grant: Clone {
     fn id(&self) -> &str;
     /// Whether the rule matches all calls that `other` matches.
@@ -65,6 +64,12 @@ pub(crate) fn cover<T: Grant>(ours: &[T], theirs: &[T]) -> Cover<T> {
         }
     }
     cover
+}
+
+/// What each grant by itself allows beyond a base, in words.
+pub(crate) fn beyond<T: Grant>(ours: &[T], base: &[T]) -> Vec<String> {
+    let wider = |grant: &T| cover(std::slice::from_ref(grant), base).wider;
+    ours.iter().filter_map(wider).flat_map(|wider| wider.what).collect()
 }
 
 /// The rule that covers the grant; counts the quotas of the grant as spent.
@@ -110,135 +115,23 @@ fn covering<'b, T: Grant>(
 }
 
 impl Bound {
-    fn each(key: &'static str, ours: u64, theirs: u64, text: fn(u64) -> String) -> Self {
+    /// One that each grant must stay within.
+    pub(crate) fn each(key: &'static str, ours: u64, theirs: u64, text: fn(u64) -> String) -> Self {
         Self { key, ours, theirs, shared: false, text }
     }
 
-    fn shared(key: &'static str, ours: u64, theirs: u64, text: fn(u64) -> String) -> Self {
+    /// One that all grants must stay within together.
+    pub(crate) fn shared(key: &'static str, ours: u64, theirs: u64, text: fn(u64) -> String) -> Self {
         Self { key, ours, theirs, shared: true, text }
     }
 }
 
-impl Grant for FetchGrant {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn covers(&self, other: &Self) -> bool {
-        other.methods.iter().all(|method| self.methods.contains(method)) && self.url.covers(&other.url)
-    }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        other.methods.iter().any(|method| self.methods.contains(method)) && self.url.overlaps(&other.url)
-    }
-
-    fn bounds(&self, other: &Self) -> Result<Vec<Bound>, String> {
-        let (theirs, ours) = (&self.terms, &other.terms);
-        if ours.secret.is_some() && ours.secret != theirs.secret {
-            return Err(other_secret(theirs.secret.as_ref()).to_owned());
-        }
-        if (ours.on_crash, theirs.on_crash) == (OnCrash::Retry, OnCrash::Fail) {
-            return Err("on_crash = \"retry\" instead of \"fail\"".to_owned());
-        }
-        let calls = |calls: Option<u64>| calls.unwrap_or(u64::MAX);
-        let mut bounds = vec![
-            Bound::shared("max_calls", calls(ours.max_calls), calls(theirs.max_calls), count_text),
-            Bound::shared("concurrent", ours.concurrent, theirs.concurrent, count_text),
-            Bound::each("max_request", ours.max_request, theirs.max_request, size_text),
-            Bound::each("max_response", ours.max_response, theirs.max_response, size_text),
-            Bound::each("timeout", ms(ours.timeout), ms(theirs.timeout), ms_text),
-            Bound::each("redirects", ours.redirects.into(), theirs.redirects.into(), count_text),
-        ];
-        bounds.extend(
-            theirs
-                .rate
-                .map(|rate| Bound::shared("rate", calls_within(ours.rate, rate.window), rate.calls.into(), count_text)),
-        );
-        Ok(bounds)
-    }
-
-    fn granted(&self) -> String {
-        format!("{} {}", self.methods.join(", "), self.url)
-    }
-}
-
-fn other_secret(base: Option<&SecretGrant>) -> &'static str {
-    if base.is_some() { "another secret" } else { "a secret" }
-}
-
-/// The most calls that a rate allows in a window of another length.
-fn calls_within(rate: Option<Rate>, window: Duration) -> u64 {
-    let Some(rate) = rate else { return u64::MAX };
-    let windows = ms(window).div_ceil(ms(rate.window).max(1));
-    u64::from(rate.calls).saturating_mul(windows)
-}
-
-impl Grant for WebSocketGrant {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn covers(&self, other: &Self) -> bool {
-        self.url.covers(&other.url)
-    }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        self.url.overlaps(&other.url)
-    }
-
-    fn bounds(&self, other: &Self) -> Result<Vec<Bound>, String> {
-        let (theirs, ours) = (&self.terms, &other.terms);
-        Ok(vec![
-            Bound::shared("max_open", ours.max_open, theirs.max_open, count_text),
-            Bound::each("max_message", ours.max_message, theirs.max_message, size_text),
-            Bound::shared("max_messages", ours.max_messages, theirs.max_messages, count_text),
-            Bound::each("idle", ms(ours.idle), ms(theirs.idle), ms_text),
-        ])
-    }
-
-    fn granted(&self) -> String {
-        self.url.to_string()
-    }
-}
-
-impl Grant for FilesGrant {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn covers(&self, other: &Self) -> bool {
-        let rest = path::below(&self.guest, &other.guest);
-        rest.is_some_and(|rest| check::real_path(&other.host) == check::real_path(&self.host.join(rest)))
-    }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        self.covers(other)
-    }
-
-    fn bounds(&self, other: &Self) -> Result<Vec<Bound>, String> {
-        if other.access > self.access {
-            return Err(format!("access = \"{}\" instead of \"{}\"", other.access.name(), self.access.name()));
-        }
-        // The base counts the folders between its root and that of the grant as well.
-        let between = path::below(&self.guest, &other.guest)
-            .map_or(0, |rest| rest.split('/').filter(|name| !name.is_empty()).count());
-        let between = if other.access == Access::Read { 0 } else { between as u64 };
-        Ok(vec![
-            Bound::each("max_file", other.max_file, self.max_file, size_text),
-            Bound::shared("max_written", other.max_written, self.max_written, size_text),
-            Bound::shared("max_files", other.max_files.saturating_add(between), self.max_files, count_text),
-        ])
-    }
-
-    fn granted(&self) -> String {
-        format!("{} at {}", everstep_words::visible::path(&self.host), self.guest)
-    }
-}
-
-fn ms(time: Duration) -> u64 {
+/// Milliseconds, of which an unlimited time has the most.
+pub(crate) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn ms_text(ms: u64) -> String {
+/// Milliseconds as a file writes them.
+pub(crate) fn ms_text(ms: u64) -> String {
     if ms == u64::MAX { span_text(Duration::MAX) } else { span_text(Duration::from_millis(ms)) }
 }

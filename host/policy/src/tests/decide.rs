@@ -93,16 +93,16 @@ fn each_quota_ends_in_limit_exceeded() {
             error.message
         })
     };
-    let lookup = Call::Capability { name: "lookup", bytes: 10 };
+    let lookup = Call::Capability(CapabilityCall { name: "lookup", bytes: 10 });
     assert!(go(lookup).is_ok() && go(lookup).is_ok());
     assert_eq!(go(lookup).unwrap_err(), "capability \"lookup\" (rule \"capability.lookup\" allows max_calls = 2)");
-    assert!(go(Call::Capability { name: "print", bytes: 1024 }).is_ok());
+    assert!(go(Call::Capability(CapabilityCall { name: "print", bytes: 1024 })).is_ok());
     assert_eq!(
-        go(Call::Capability { name: "print", bytes: 1025 }).unwrap_err(),
+        go(Call::Capability(CapabilityCall { name: "print", bytes: 1025 })).unwrap_err(),
         "capability \"print\" (1025 bytes in one call; limits.bytes_per_call = 1024)"
     );
     assert_eq!(
-        go(Call::Random { bytes: 1 << 32 }).unwrap_err(),
+        go(Call::Random(RandomCall { bytes: 1 << 32 })).unwrap_err(),
         "random (4294967296 bytes in one call; limits.bytes_per_call = 1024)"
     );
     assert_eq!(
@@ -142,9 +142,9 @@ fn usage_rebuilt_from_a_replay_equals_the_live_one() {
     let (mut live, mut replayed, mut recorded) = (Usage::default(), Usage::default(), Vec::new());
     let calls = (0..200u64).map(|n| match n % 5 {
         0 => write(["/deep/out/a", "/deep/out/b", "/deep/out/c"][(n % 3) as usize], n % 60),
-        1 => Call::Capability { name: "lookup", bytes: n },
-        2 => Call::Capability { name: "print", bytes: n },
-        3 => Call::Clock,
+        1 => Call::Capability(CapabilityCall { name: "lookup", bytes: n }),
+        2 => Call::Capability(CapabilityCall { name: "print", bytes: n }),
+        3 => Call::Clock(ClockCall),
         _ => file(FileOperation::Read, "/data/x"),
     });
     for call in calls {

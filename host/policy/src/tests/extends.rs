@@ -231,7 +231,7 @@ fn an_earlier_rule_of_the_base_bounds_a_grant_as_well() {
 fn an_approval_does_not_take_the_place_of_an_inherited_grant() {
     let folder = Folder::new(BASE);
     let url = Target::parse("https://api.github.com/x").unwrap();
-    let call = Call::Fetch { method: "POST", url: &url, bytes: 0 };
+    let call = Call::Fetch(FetchCall { method: "POST", url: &url, bytes: 0 });
     let verdict =
         |rest: &str| matches!(folder.child(rest).unwrap().decide(&call, &Usage::default(), 0), Verdict::Ask { .. });
     assert!(verdict(""));

@@ -37,9 +37,18 @@ fn a_function_keeps_what_its_section_lists() {
 }
 
 #[test]
+fn a_function_that_lists_nothing_of_a_section_has_none_of_its_rules() {
+    for (section, _) in FunctionGrant::of(&Limits::default()).lists() {
+        let policy = policy(&format!("[functions.one]\n{} = []\n", section.key()));
+        assert!(!section.rules(&policy).is_empty(), "{}", section.key());
+        assert_eq!(section.rules(&policy.for_function("one")), Vec::<&str>::new(), "{}", section.key());
+    }
+}
+
+#[test]
 fn an_approval_is_enough_for_a_function_that_lists_it() {
     let delete = Target::parse("https://api.github.com/x").unwrap();
-    let call = Call::Fetch { method: "DELETE", url: &delete, bytes: 0 };
+    let call = Call::Fetch(FetchCall { method: "DELETE", url: &delete, bytes: 0 });
     let policy = policy("[functions.silent]\nfetch = []\n[functions.read]\nfetch = [\"gh-read\"]\n");
     for (function, enough) in [("any", true), ("summarise", true), ("silent", false), ("read", false)] {
         let policy = policy.for_function(function);
@@ -54,7 +63,7 @@ fn an_approval_does_not_take_the_place_of_a_grant_that_a_function_does_not_keep(
     let policy = Policy::parse(toml, Path::new("policy.toml")).unwrap();
     let (ok, other) = (Target::parse("https://ok.com/").unwrap(), Target::parse("https://other.com/").unwrap());
     for url in [&ok, &other] {
-        let call = Call::Fetch { method: "POST", url, bytes: 0 };
+        let call = Call::Fetch(FetchCall { method: "POST", url, bytes: 0 });
         assert!(matches!(policy.for_function("f").decide(&call, &Usage::default(), 0), Verdict::Deny { .. }));
     }
 }

@@ -108,7 +108,7 @@ fn the_sections_are_read_in_full() {
     assert_eq!(policy.network.allow, ["127.0.0.1/32".parse().unwrap()]);
     let ask = AskRule {
         rule: "ask.1".into(),
-        when: When::Fetch,
+        when: When::new("fetch"),
         methods: vec!["POST".into(), "DELETE".into()],
         url: Some(url::Pattern::parse("https://api.github.com/**").unwrap()),
         ttl: Duration::from_secs(12 * 3600),
@@ -116,7 +116,7 @@ fn the_sections_are_read_in_full() {
         sufficient: true,
     };
     assert_eq!(policy.asks[0], ask);
-    assert_eq!((&*policy.asks[1].rule, &policy.asks[1].when), ("mail", &When::Capability("send-mail".into())));
+    assert_eq!((&*policy.asks[1].rule, &policy.asks[1].when), ("mail", &When::new("send-mail")));
     assert_eq!((policy.asks[1].ttl, policy.asks[1].remember), (AskRule::TTL, Remember::Once));
     let section = &policy.functions["summarise"];
     assert_eq!(section.fetch.as_deref(), Some(&["gh-read".to_owned(), "ask.1".to_owned()][..]));

@@ -199,14 +199,14 @@ fn attempts() -> impl Strategy<Value = Vec<(Attempt, u64, bool)>> {
 impl Attempt {
     fn call<'a>(&'a self, connection: &'a str) -> Call<'a> {
         match self {
-            Self::Fetch { method, url, bytes } => Call::Fetch { method, url, bytes: *bytes },
-            Self::WebSocket { url } => Call::WebSocket { url },
+            Self::Fetch { method, url, bytes } => Call::Fetch(FetchCall { method, url, bytes: *bytes }),
+            Self::WebSocket { url } => Call::Connect(ConnectCall { url }),
             Self::Files { operation, path, bytes } => {
                 let bytes = if *operation == FileOperation::Write { *bytes } else { 0 };
-                Call::Files { operation: *operation, path, bytes }
+                Call::Files(FilesCall { operation: *operation, path, bytes })
             }
-            Self::Capability { name } => Call::Capability { name, bytes: 0 },
-            Self::Message { bytes } => Call::Message { rule: connection, bytes: *bytes },
+            Self::Capability { name } => Call::Capability(CapabilityCall { name, bytes: 0 }),
+            Self::Message { bytes } => Call::Message(MessageCall { rule: connection, bytes: *bytes }),
         }
     }
 

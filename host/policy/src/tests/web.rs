@@ -57,7 +57,7 @@ fn target(url: &str) -> Target {
 }
 
 fn fetch<'a>(method: &'a str, url: &'a Target) -> Call<'a> {
-    Call::Fetch { method, url, bytes: 0 }
+    Call::Fetch(FetchCall { method, url, bytes: 0 })
 }
 
 /// `allow RULE`, `ask RULE for TERMS`, or `deny RULE: CODE: MESSAGE`.
@@ -132,7 +132,7 @@ fn the_first_rule_that_matches_decides_and_the_nearest_one_denies() {
         "deny default: denied: fetch GET ok.com:443 (the policy has no [[fetch]] rule)"
     );
     let socket = target("wss://ok.com/a");
-    let verdict = quiet.decide(&Call::WebSocket { url: &socket }, &Usage::default(), 0);
+    let verdict = quiet.decide(&Call::Connect(ConnectCall { url: &socket }), &Usage::default(), 0);
     assert_eq!(text(&verdict), "deny default: denied: websocket ok.com:443 (the policy has no [[websocket]] rule)");
 }
 
@@ -164,7 +164,7 @@ fn an_address_that_must_not_be_reached_is_denied_whatever_the_rules_say() {
             let get = policy.decide(&fetch("GET", &http), &used, 0);
             assert_eq!(text(&get), format!("deny network: denied: fetch GET {why}"));
             assert_eq!(policy.decide_hop("GET", &http), get);
-            let open = policy.decide(&Call::WebSocket { url: &ws }, &used, 0);
+            let open = policy.decide(&Call::Connect(ConnectCall { url: &ws }), &used, 0);
             assert_eq!(text(&open), format!("deny network: denied: websocket {why}"));
         }
     }
@@ -182,12 +182,12 @@ fn a_rule_that_matches_is_the_last_word_when_its_bounds_are_exceeded() {
     let url = target("https://api.github.com/repos/acme/x");
     let (call, mut used) = (fetch("GET", &url), Usage::default());
     let at = |used: &Usage, now_ms| text(&policy.decide(&call, used, now_ms));
-    let large = Call::Fetch { method: "GET", url: &url, bytes: 101 };
+    let large = Call::Fetch(FetchCall { method: "GET", url: &url, bytes: 101 });
     assert_eq!(
         text(&policy.decide(&large, &used, 0)),
         "deny read: limit-exceeded: fetch GET api.github.com:443 (101 bytes; rule \"read\" allows max_request = 100)"
     );
-    let larger = Call::Fetch { method: "GET", url: &url, bytes: 1025 };
+    let larger = Call::Fetch(FetchCall { method: "GET", url: &url, bytes: 1025 });
     assert_eq!(
         text(&policy.decide(&larger, &used, 0)),
         "deny read: limit-exceeded: fetch GET api.github.com:443 (1025 bytes in one call; limits.bytes_per_call = 1024)"
@@ -247,7 +247,7 @@ fn connections_and_messages_have_their_bounds() {
     let policy = policy();
     let mut used = Usage::default();
     let (feed, chat) = (target("wss://stream.acme.com/v1"), target("wss://chat.acme.com/room"));
-    let open = |used: &Usage, url: &Target| text(&policy.decide(&Call::WebSocket { url }, used, 0));
+    let open = |used: &Usage, url: &Target| text(&policy.decide(&Call::Connect(ConnectCall { url }), used, 0));
     assert_eq!((open(&used, &feed), open(&used, &chat)), ("allow feed".into(), "ask chat for chat".into()));
     assert_eq!(
         open(&used, &target("wss://stream.acme.com/v2")),
@@ -264,7 +264,8 @@ fn connections_and_messages_have_their_bounds() {
     );
     used.closed("feed");
     assert_eq!(open(&used, &feed), "allow feed");
-    let message = |used: &Usage, rule: &str, bytes| text(&policy.decide(&Call::Message { rule, bytes }, used, 0));
+    let message =
+        |used: &Usage, rule: &str, bytes| text(&policy.decide(&Call::Message(MessageCall { rule, bytes }), used, 0));
     assert_eq!(
         message(&used, "feed", 101),
         "deny feed: limit-exceeded: websocket message (101 bytes; rule \"feed\" allows max_message = 100)"
@@ -279,7 +280,7 @@ fn connections_and_messages_have_their_bounds() {
     );
     for bytes in [100, 0] {
         assert_eq!(message(&used, "feed", bytes), "allow feed");
-        used.count("feed", &Call::Message { rule: "feed", bytes }, 0);
+        used.count("feed", &Call::Message(MessageCall { rule: "feed", bytes }), 0);
     }
     assert_eq!(
         message(&used, "feed", 0),
@@ -327,9 +328,9 @@ fn files_and_capabilities_are_asked_about_when_they_are_granted() {
     assert_eq!(go(file(FileOperation::Read, "/deep/out/a")), "allow out");
     assert!(go(write("/data/a", 1)).starts_with("deny data: denied"));
     assert!(go(write("/deep/out/a", 101)).starts_with("deny out: limit-exceeded"));
-    assert_eq!(go(Call::Capability { name: "lookup", bytes: 0 }), "ask ask.3 for capability.lookup");
-    assert_eq!(go(Call::Capability { name: "print", bytes: 0 }), "allow capability.print");
-    assert!(go(Call::Capability { name: "mail", bytes: 0 }).starts_with("deny default: denied"));
+    assert_eq!(go(Call::Capability(CapabilityCall { name: "lookup", bytes: 0 })), "ask ask.3 for capability.lookup");
+    assert_eq!(go(Call::Capability(CapabilityCall { name: "print", bytes: 0 })), "allow capability.print");
+    assert!(go(Call::Capability(CapabilityCall { name: "mail", bytes: 0 })).starts_with("deny default: denied"));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A file of cases: calls, and what a policy has to decide about them.
 
+use super::Explanation;
 use super::explain::explain_question;
-use super::{Explanation, Question};
+use super::question::question;
+use crate::section::Question;
 use crate::{Error, Policy};
 use everstep_words::regular_file;
 use serde::Deserialize;
@@ -19,10 +21,10 @@ pub struct Cases {
 }
 
 /// One case.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Case {
     line: usize,
-    question: Question,
+    question: Box<dyn Question>,
     function: Option<String>,
     expect: &'static str,
     rule: Option<String>,
@@ -114,7 +116,7 @@ impl Cases {
         let cases = shape.case.into_iter().map(|shape| {
             let line = line(shape.span().start);
             let Shape { capability, subject, function, expect, rule } = shape.into_inner();
-            let question = Question::parse(capability.get_ref(), &subject);
+            let question = question(capability.get_ref(), &subject);
             let question = question.map_err(|why| invalid(line, format!("{why}; correct the case")))?;
             Ok(Case { line, question, function, expect: expect.name(), rule })
         });
@@ -145,7 +147,7 @@ impl Cases {
 
 impl Case {
     fn failed(&self, policy: &Policy, file: &Path) -> Option<Failed> {
-        let decided = explain_question(policy, self.function.as_deref(), &self.question);
+        let decided = explain_question(policy, self.function.as_deref(), &*self.question);
         let by_rule = self.rule.as_ref().is_none_or(|rule| *rule == decided.rule);
         if decided.decision == self.expect && by_rule {
             return None;

@@ -1,10 +1,9 @@
 //! A decision, and why it is what it is.
 
-use super::narrowest::{narrowest, refusal};
-use super::render::rule_toml;
-use super::{NoQuestion, Question};
-use crate::units::count_text;
-use crate::{Lineage, Policy, Usage, Verdict};
+use super::question::question;
+use super::render::{quote, rule_toml};
+use crate::section::{NoQuestion, Question, SECTIONS, listed};
+use crate::{Policy, Usage, Verdict};
 use serde::Serialize;
 use std::fmt;
 
@@ -41,10 +40,10 @@ pub fn explain(
     capability: &str,
     subject: &str,
 ) -> Result<Explanation, NoQuestion> {
-    Ok(explain_question(policy, function, &Question::parse(capability, subject)?))
+    Ok(explain_question(policy, function, &*question(capability, subject)?))
 }
 
-pub(super) fn explain_question(policy: &Policy, function: Option<&str>, question: &Question) -> Explanation {
+pub(super) fn explain_question(policy: &Policy, function: Option<&str>, question: &dyn Question) -> Explanation {
     let narrowed = policy.for_function(function.unwrap_or_default());
     let call = question.to_string();
     let (decision, rule, terms, message) = match narrowed.decide(&question.call(), &Usage::default(), 0) {
@@ -54,45 +53,25 @@ pub(super) fn explain_question(policy: &Policy, function: Option<&str>, question
     };
     let (mut would_allow, mut no_rule) = (None, None);
     if decision == "deny" {
-        no_rule = refusal(policy, question);
+        no_rule = question.refusal(policy);
         would_allow = function.and_then(|function| kept(policy, function, question));
-        would_allow = would_allow.or_else(|| no_rule.is_none().then(|| narrowest(policy, question, 1)).flatten());
+        would_allow = would_allow
+            .or_else(|| no_rule.is_none().then(|| question.narrowest(policy, 1, &[question.variant()])).flatten());
     }
     let rule_toml = rule_toml(policy, &rule);
-    let budget = if decision == "deny" { None } else { budget(&narrowed.limits.lineage, question) };
+    let budget = if decision == "deny" { None } else { question.budget(&narrowed.limits.lineage) };
     Explanation { call, decision, rule, terms, budget, message, rule_toml, would_allow, no_rule }
 }
 
-/// The budget of a lineage, for calls that others settle.
-fn budget(limits: &Lineage, question: &Question) -> Option<String> {
-    let Question::Capability(name) = question else { return None };
-    let Lineage { executions, promises, depth, .. } = limits;
-    let promises = format!("{} promises", count_text(*promises));
-    match name.as_str() {
-        "print" | "display" => None,
-        "call" => {
-            Some(format!("{} executions, {promises}, {} calls deep", count_text(*executions), count_text(*depth)))
-        }
-        _ => Some(promises),
-    }
-}
-
 /// What a function would have to keep, when the policy as a whole does not deny the call.
-fn kept(policy: &Policy, function: &str, question: &Question) -> Option<String> {
+fn kept(policy: &Policy, function: &str, question: &dyn Question) -> Option<String> {
     let terms = match policy.decide(&question.call(), &Usage::default(), 0) {
         Verdict::Allow { rule } | Verdict::Ask { terms: rule, .. } => rule,
         Verdict::Deny { .. } => return None,
     };
-    let id = terms.strip_prefix("capability.").unwrap_or(terms);
-    let list = match question {
-        Question::Fetch(..) => "fetch",
-        Question::WebSocket(..) => "websocket",
-        Question::Files(..) => "files",
-        Question::Capability(..) => "capability",
-        Question::Clock | Question::Random => return None,
-    };
-    let quote = super::render::quote;
-    Some(format!("[functions.{}]\n{list} = [{}]   # added to what it lists\n", quote(function), quote(id)))
+    let section = SECTIONS.iter().copied().find(|section| Some(section.key()) == question.listed_by())?;
+    let (function, list, id) = (quote(function), section.key(), quote(listed(section, terms)));
+    Some(format!("[functions.{function}]\n{list} = [{id}]   # added to what it lists\n"))
 }
 
 impl fmt::Display for Explanation {

@@ -1,6 +1,6 @@
 //! The JSON Schema of policy files.
 
-use crate::file::File;
+use crate::section::File;
 
 /// The JSON Schema (draft 2020-12) of a policy file, as TOML or as JSON, derived from the types that read it.
 ///

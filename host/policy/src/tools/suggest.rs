@@ -1,11 +1,10 @@
 //! Rules for what an audit log says was denied. They are printed, never applied.
 
-use super::Question;
-use super::narrowest::{fetch, narrowest, refusal};
+use super::question::question;
 use crate::audit::Line;
-use crate::url::Target;
+use crate::section::{Question, SECTIONS};
 use crate::{Policy, Usage, Verdict, quoted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What came of an audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,49 +51,49 @@ pub fn suggest(lines: impl IntoIterator<Item = (u64, Line)>, policy: Option<&Pol
     denied.suggestions(policy)
 }
 
-/// Calls that were denied, each with its number and the line of the first.
+/// Calls that were denied, in groups that one rule may allow.
 #[derive(Default)]
 struct Denied {
-    fetch: BTreeMap<String, (Target, BTreeMap<String, u64>, u64)>,
-    others: BTreeMap<String, (Question, u64, u64)>,
+    groups: BTreeMap<String, Group>,
     skipped: Vec<Skipped>,
+}
+
+/// Calls that one rule may allow.
+struct Group {
+    first: Box<dyn Question>,
+    /// The line of the first.
+    line: u64,
+    calls: u64,
+    variants: BTreeSet<String>,
 }
 
 impl Denied {
     fn add(&mut self, number: u64, line: &Line, policy: Option<&Policy>) {
         let call = format!("{} {}", quoted(&line.capability), quoted(&line.subject));
-        match question(line, policy) {
+        match asked(line, policy) {
             Err(why) => self.skipped.push(Skipped { line: number, call, why }),
             Ok(None) => {}
-            Ok(Some(Question::Fetch(method, url))) => {
-                let first = || (url.clone(), BTreeMap::new(), number);
-                let (_, methods, _) = self.fetch.entry(url.as_str().to_owned()).or_insert_with(first);
-                *methods.entry(method).or_default() += 1;
-            }
             Ok(Some(question)) => {
-                let key = question.to_string();
-                self.others.entry(key).or_insert_with(|| (question, 0, number)).1 += 1;
+                let (key, variant) = (question.group(), question.variant().to_owned());
+                let new = || Group { first: question, line: number, calls: 0, variants: BTreeSet::new() };
+                let group = self.groups.entry(key).or_insert_with(new);
+                group.calls += 1;
+                group.variants.insert(variant);
             }
         }
     }
 
     fn suggestions(self, policy: Option<&Policy>) -> Suggestions {
-        let mut policy = policy.cloned().unwrap_or_else(|| Policy { capabilities: Vec::new(), ..Policy::none() });
+        let mut policy = policy.cloned().unwrap_or_default();
         let (mut rules, mut skipped) = (Vec::new(), self.skipped);
-        for (url, methods, line) in self.fetch.into_values() {
-            let calls = methods.values().sum();
-            let methods = methods.keys().map(String::as_str).collect::<Vec<_>>();
-            let toml = fetch(&policy, &methods, &url, calls);
-            take_ids(&mut policy, &toml);
-            rules.push(Suggestion { toml, calls, line });
-        }
-        for (question, calls, line) in self.others.into_values() {
-            match narrowest(&policy, &question, calls) {
+        for Group { first, line, calls, variants } in self.groups.into_values() {
+            let variants: Vec<_> = variants.iter().map(String::as_str).collect();
+            match first.narrowest(&policy, calls, &variants) {
                 Some(toml) => {
-                    take_ids(&mut policy, &toml);
+                    add(&mut policy, &toml);
                     rules.push(Suggestion { toml, calls, line });
                 }
-                None => skipped.push(Skipped { line, call: question.to_string(), why: MATCHES.to_owned() }),
+                None => skipped.push(Skipped { line, call: first.to_string(), why: MATCHES.to_owned() }),
             }
         }
         rules.sort_by_key(|rule| rule.line);
@@ -106,16 +105,16 @@ impl Denied {
 const MATCHES: &str = "a rule matches it; one of its bounds or quotas stands in the way";
 
 /// What a line asks for; none when the policy no longer denies it.
-fn question(line: &Line, policy: Option<&Policy>) -> Result<Option<Question>, String> {
+fn asked(line: &Line, policy: Option<&Policy>) -> Result<Option<Box<dyn Question>>, String> {
     if line.subject.ends_with(CUT) {
         return Err("its subject was cut when it was recorded".to_owned());
     }
     if line.subject.contains('\\') {
         return Err("its subject has characters that were escaped".to_owned());
     }
-    let question = Question::parse(&line.capability, &line.subject).map_err(|why| why.to_string())?;
-    let nothing = Policy { capabilities: Vec::new(), ..Policy::none() };
-    if let Some(why) = refusal(policy.unwrap_or(&nothing), &question) {
+    let question = question(&line.capability, &line.subject).map_err(|why| why.to_string())?;
+    let nothing = Policy::default();
+    if let Some(why) = question.refusal(policy.unwrap_or(&nothing)) {
         return Err(why.to_owned());
     }
     let Some(policy) = policy else { return Ok(Some(question)) };
@@ -127,12 +126,9 @@ fn question(line: &Line, policy: Option<&Policy>) -> Result<Option<Question>, St
 }
 
 /// Adds the suggested rule to the policy, so that the next one gets another id and covered calls are not suggested twice.
-fn take_ids(policy: &mut Policy, toml: &str) {
+fn add(policy: &mut Policy, toml: &str) {
     let Ok(own) = Policy::parse(&format!("version = 1\n{toml}"), std::path::Path::new("/suggested.toml")) else {
         return;
     };
-    policy.fetch = policy.fetch.iter().chain(&own.fetch).cloned().collect();
-    policy.websocket = policy.websocket.iter().chain(&own.websocket).cloned().collect();
-    policy.files.extend(own.files);
-    policy.capabilities.extend(own.capabilities);
+    SECTIONS.iter().for_each(|section| section.add(policy, &own));
 }

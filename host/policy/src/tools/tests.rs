@@ -174,7 +174,7 @@ fn what_would_allow_a_call_does() {
     for (capability, subject) in calls {
         let rule = explain(&silent, None, capability, subject).unwrap().would_allow.unwrap();
         let policy = Policy::parse(&format!("version = 1\n{rule}"), Path::new("/nowhere/policy.toml")).unwrap();
-        let question = Question::parse(capability, subject).unwrap();
+        let question = question(capability, subject).unwrap();
         let verdict = policy.decide(&question.call(), &Default::default(), 0);
         assert!(matches!(verdict, Verdict::Allow { .. }), "{capability} {subject}: {verdict:?}\n{rule}");
     }

@@ -4,18 +4,19 @@ use super::effect::{Entry, FileKind};
 use super::merged::Merged;
 use super::overlay::Overlay;
 use crate::bindings::everstep::host::files;
-use crate::bridge::{Bridge, Fault, Json, Step};
+use crate::bridge::{Arg, Bridge, Fault, Floor, Json, Step};
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{Access, Call, FileOperation};
+use crate::policy::{Access, Call, FileOperation, FilesCall};
 use crate::turns::Ctx;
 use std::sync::Arc;
 
 impl files::Host for Ctx {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let args = [path.as_bytes()];
-        let step = step("files.read", FileOperation::Read, &path, &args, 0);
+        let (place, args) =
+            (Place { operation: FileOperation::Read, path: &path }, [Arg::deciding("path", path.as_bytes())]);
+        let step = place.step("files.read", &args, 0);
         let effect = |grants: &Grants, folder: Merged<'_>, path: &str| folder.read(path, room(grants, folder.grant));
         bridge.read(&step, || on_disk(&bridge, &path, effect)).await
     }
@@ -23,8 +24,9 @@ impl files::Host for Ctx {
     async fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Fault> {
         let bridge = Arc::clone(&self.bridge);
         let content = Arc::new(content);
-        let args = [path.as_bytes(), &content];
-        let step = step("files.write", FileOperation::Write, &path, &args, content.len() as u64);
+        let place = Place { operation: FileOperation::Write, path: &path };
+        let args = [Arg::deciding("path", path.as_bytes()), Arg::of("content", &content)];
+        let step = place.step("files.write", &args, content.len() as u64);
         let kept = Arc::clone(&content);
         if is_overlay(&bridge, &path) {
             let effect = move |_: &Grants, mut folder: Merged<'_>, path: &str| folder.write(path, kept);
@@ -41,8 +43,14 @@ impl files::Host for Ctx {
         let content = Arc::new(content);
         // No file is another thing than an empty one.
         let presence: &[u8] = if before.is_some() { b"file" } else { b"" };
-        let args = [path.as_bytes(), before.as_deref().unwrap_or_default(), &content, presence];
-        let step = step("files.replace", FileOperation::Write, &path, &args, content.len() as u64);
+        let place = Place { operation: FileOperation::Write, path: &path };
+        let args = [
+            Arg::deciding("path", path.as_bytes()),
+            Arg::of("before", before.as_deref().unwrap_or_default()),
+            Arg::of("content", &content),
+            Arg::of("presence", presence),
+        ];
+        let step = place.step("files.replace", &args, content.len() as u64);
         let (kept, expected) = (Arc::clone(&content), before.clone());
         if is_overlay(&bridge, &path) {
             let effect = move |_: &Grants, mut folder: Merged<'_>, path: &str| {
@@ -68,8 +76,9 @@ impl files::Host for Ctx {
 
     async fn list(&mut self, path: String) -> Result<Vec<files::Entry>, Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let args = [path.as_bytes()];
-        let step = step("files.list", FileOperation::List, &path, &args, 0);
+        let (place, args) =
+            (Place { operation: FileOperation::List, path: &path }, [Arg::deciding("path", path.as_bytes())]);
+        let step = place.step("files.list", &args, 0);
         let effect = |grants: &Grants, folder: Merged<'_>, path: &str| {
             folder.list(path, grants.policy.limits.bytes_per_call).map(Json)
         };
@@ -79,8 +88,9 @@ impl files::Host for Ctx {
 
     async fn stat(&mut self, path: String) -> Result<files::Entry, Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let args = [path.as_bytes()];
-        let step = step("files.stat", FileOperation::Stat, &path, &args, 0);
+        let (place, args) =
+            (Place { operation: FileOperation::Stat, path: &path }, [Arg::deciding("path", path.as_bytes())]);
+        let step = place.step("files.stat", &args, 0);
         let effect = |_: &Grants, folder: Merged<'_>, path: &str| folder.stat(path).map(Json);
         let Json(entry) = bridge.read(&step, || on_disk(&bridge, &path, effect)).await?;
         Ok(entry.into())
@@ -88,8 +98,9 @@ impl files::Host for Ctx {
 
     async fn remove(&mut self, path: String) -> Result<(), Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let args = [path.as_bytes()];
-        let step = step("files.remove", FileOperation::Remove, &path, &args, 0);
+        let (place, args) =
+            (Place { operation: FileOperation::Remove, path: &path }, [Arg::deciding("path", path.as_bytes())]);
+        let step = place.step("files.remove", &args, 0);
         if is_overlay(&bridge, &path) {
             let effect = |grants: &Grants, mut folder: Merged<'_>, path: &str| {
                 let max = grants.policy.files.get(folder.grant).map_or(0, |grant| grant.max_files);
@@ -151,8 +162,31 @@ fn again(bridge: &Bridge, path: &str, change: impl FnOnce(&mut Overlay, &str)) {
     }
 }
 
-fn step<'a>(kind: &'static str, operation: FileOperation, path: &'a str, args: &'a [&'a [u8]], bytes: u64) -> Step<'a> {
-    Step { kind, subject: path, args, grant: Call::Files { operation, path, bytes } }
+/// What is done, and where.
+struct Place<'a> {
+    operation: FileOperation,
+    path: &'a str,
+}
+
+impl Place<'_> {
+    fn step<'s>(&'s self, kind: &'static str, args: &'s [Arg<'s>], bytes: u64) -> Step<'s> {
+        let Self { operation, path } = *self;
+        let grant = Call::Files(FilesCall { operation, path, bytes });
+        Step { floor: Some(self), ..Step::new(kind, path, args, grant) }
+    }
+}
+
+/// Links and special files, as the disk shows them now where the run has not changed it in memory.
+impl Floor for Place<'_> {
+    fn check(&self, bridge: &Bridge) -> Result<(), GuestError> {
+        let grants = &bridge.grants;
+        match grants.policy.resolve(self.path) {
+            Some((grant, path)) => {
+                Merged::new(&grants.folders, grant, &mut bridge.overlays()).floor(self.operation, path)
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// How much one read may bring.

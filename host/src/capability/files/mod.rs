@@ -14,5 +14,4 @@ mod overlay;
 mod temporary;
 
 pub use effect::{Entry, FileKind, Folders};
-pub(crate) use merged::Merged;
 pub(crate) use overlay::Overlays;

@@ -34,7 +34,7 @@ impl Fetch {
 
     fn call(&self) -> policy::Call<'_> {
         let Request { method, url, body, .. } = &self.request;
-        policy::Call::Fetch { method, url, bytes: body.len() as u64 }
+        policy::Call::Fetch(policy::FetchCall { method, url, bytes: body.len() as u64 })
     }
 
     /// The call in words, without anything that could be secret.
@@ -130,7 +130,7 @@ struct Redirects<'a> {
 
 impl Hops for Redirects<'_> {
     fn decide(&mut self, method: &str, url: &Target) -> Result<(), GuestError> {
-        let call = policy::Call::Fetch { method, url, bytes: 0 };
+        let call = policy::Call::Fetch(policy::FetchCall { method, url, bytes: 0 });
         let (rule, decided) = match self.grants.policy.decide_hop(method, url) {
             Verdict::Allow { rule } => (rule, self.grants.ceiling(&call, false)),
             Verdict::Deny { rule, error } => (rule, Err(error)),

@@ -15,7 +15,7 @@ pub use headers::{check as check_headers, check_method};
 pub use hyper::body::Bytes;
 
 use crate::bindings::everstep::host::{http, types};
-use crate::bridge::{About, Fault, NewPromise, Step};
+use crate::bridge::{About, Arg, Fault, NewPromise, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy;
 use crate::policy::url::Target;
@@ -33,15 +33,22 @@ impl http::Host for Ctx {
         let listed = listed(&headers);
         let timeout = timeout_ms.map(|ms| format!("{ms} ms")).unwrap_or_default();
         let content = body.as_deref().unwrap_or_default();
-        let args = [method.as_bytes(), canonical.as_bytes(), listed.as_bytes(), content, timeout.as_bytes()];
+        let args = [
+            Arg::deciding("method", method.as_bytes()),
+            Arg::deciding("url", canonical.as_bytes()),
+            Arg::of("headers", listed.as_bytes()),
+            Arg::of("body", content),
+            Arg::of("timeout", timeout.as_bytes()),
+        ];
         let subject = format!("{method} {canonical}");
-        let step = |grant| Step { kind: "http.fetch", subject: &subject, args: &args, grant };
+        let step = |grant| Step::new("http.fetch", &subject, &args, grant);
         let checked = check_method(&method).and_then(|()| check_headers(&headers));
         let target = match checked.and_then(|()| target.as_ref().map_err(|fault| invalid(&method, &url, fault))) {
             Ok(target) => target,
             Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
         };
-        let grant = policy::Call::Fetch { method: &method, url: target, bytes: content.len() as u64 };
+        let grant =
+            policy::Call::Fetch(policy::FetchCall { method: &method, url: target, bytes: content.len() as u64 });
         let request = Request {
             method: method.clone(),
             url: target.clone(),

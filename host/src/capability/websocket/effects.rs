@@ -127,7 +127,7 @@ impl Effect for Connect {
     }
 
     fn recheck(&self) -> Result<(), GuestError> {
-        self.grants.ceiling(&policy::Call::WebSocket { url: &self.opening.url }, true)
+        self.grants.ceiling(&policy::Call::Connect(policy::ConnectCall { url: &self.opening.url }), true)
     }
 }
 

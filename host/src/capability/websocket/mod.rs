@@ -10,7 +10,7 @@ pub use effect::{
 };
 
 use crate::bindings::everstep::host::{types, websocket};
-use crate::bridge::{About, Bridge, Fault, NewPromise, Step};
+use crate::bridge::{About, Arg, Bridge, Fault, NewPromise, Step};
 use crate::capability::http::check_headers;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::url::{self, Target};
@@ -28,8 +28,12 @@ impl websocket::Host for Ctx {
         let canonical = target.as_ref().map_or(url.as_str(), Target::as_str);
         let listed: String = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
         let offered = protocols.join("\n");
-        let args = [canonical.as_bytes(), offered.as_bytes(), listed.as_bytes()];
-        let step = |grant| Step { kind: "websocket.connect", subject: canonical, args: &args, grant };
+        let args = [
+            Arg::deciding("url", canonical.as_bytes()),
+            Arg::of("protocols", offered.as_bytes()),
+            Arg::of("headers", listed.as_bytes()),
+        ];
+        let step = |grant| Step::new("websocket.connect", canonical, &args, grant);
         let invalid =
             |fault: &url::Fault| GuestError::new(ErrorCode::Invalid, format!("websocket {} ({fault})", quoted(&url)));
         let checked = check_headers(&headers).and_then(|()| check_subprotocols(&protocols));
@@ -42,7 +46,7 @@ impl websocket::Host for Ctx {
         let connect = Connect { grants, opening: Opening { url: target.clone(), headers, subprotocols } };
         let about = About::Effect(Arc::new(connect));
         let new = NewPromise { role: Role::Request, timeout_ms: None, about };
-        self.bridge.promise(&step(policy::Call::WebSocket { url: target }), new)
+        self.bridge.promise(&step(policy::Call::Connect(policy::ConnectCall { url: target })), new)
     }
 
     async fn send(&mut self, connection: u64, data: websocket::Data) -> Result<(), Fault> {
@@ -51,9 +55,10 @@ impl websocket::Host for Ctx {
             websocket::Data::Text(text) => ("text", text.clone().into_bytes(), Message::Text(text)),
             websocket::Data::Binary(bytes) => ("binary", bytes.clone(), Message::Binary(bytes)),
         };
-        let args: [&[u8]; 3] = [&connection.to_le_bytes(), kind.as_bytes(), &content];
+        let number = connection.to_le_bytes();
+        let args = [Arg::of("connection", &number), Arg::of("kind", kind.as_bytes()), Arg::of("content", &content)];
         let (subject, bytes) = (connection.to_string(), content.len() as u64);
-        let step = |grant| Step { kind: "websocket.send", subject: &subject, args: &args, grant };
+        let step = |grant| Step::new("websocket.send", &subject, &args, grant);
         let rule = match rule_of(&bridge, connection) {
             Ok(rule) => rule,
             Err(error) => return bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
@@ -65,20 +70,20 @@ impl websocket::Host for Ctx {
                 _ => Err(effects::lost()),
             }
         };
-        bridge.external(&step(policy::Call::Message { rule: &rule, bytes }), effect).await
+        bridge.external(&step(policy::Call::Message(policy::MessageCall { rule: &rule, bytes })), effect).await
     }
 
     fn receive(&mut self, connection: u64) -> Result<u64, Fault> {
-        let subject = connection.to_string();
-        let args: [&[u8]; 1] = [&connection.to_le_bytes()];
-        let step = |grant| Step { kind: "websocket.receive", subject: &subject, args: &args, grant };
+        let (number, subject) = (connection.to_le_bytes(), connection.to_string());
+        let args = [Arg::of("connection", &number)];
+        let step = |grant| Step::new("websocket.receive", &subject, &args, grant);
         let rule = match rule_of(&self.bridge, connection) {
             Ok(rule) => rule,
             Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
         };
         let about = About::Effect(Arc::new(Receive { connection }));
         let new = NewPromise { role: Role::Request, timeout_ms: None, about };
-        self.bridge.promise(&step(policy::Call::Message { rule: &rule, bytes: 0 }), new)
+        self.bridge.promise(&step(policy::Call::Message(policy::MessageCall { rule: &rule, bytes: 0 })), new)
     }
 
     fn message(&mut self, promise: u64) -> wasmtime::Result<Option<Result<websocket::Event, types::Error>>> {
@@ -92,9 +97,9 @@ impl websocket::Host for Ctx {
 
     async fn close(&mut self, connection: u64, code: u16, reason: String) -> Result<(), Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let args: [&[u8]; 3] = [&connection.to_le_bytes(), &code.to_le_bytes(), reason.as_bytes()];
-        let subject = connection.to_string();
-        let step = Step { kind: "websocket.close", subject: &subject, args: &args, grant: policy::Call::Ungranted };
+        let (number, status, subject) = (connection.to_le_bytes(), code.to_le_bytes(), connection.to_string());
+        let args = [Arg::of("connection", &number), Arg::of("code", &status), Arg::of("reason", reason.as_bytes())];
+        let step = Step::ungranted("websocket.close", &subject, &args);
         let checked = rule_of(&bridge, connection).and_then(|_| check_close(code, &reason));
         if let Err(error) = checked {
             return bridge.internal(&step, |_, _| Err(error));

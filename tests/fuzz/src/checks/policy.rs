@@ -3,7 +3,10 @@
 
 use super::url::example;
 use everstep_policy::url::Target;
-use everstep_policy::{Call, FileOperation, Policy, Usage, Verdict};
+use everstep_policy::{
+    Call, CapabilityCall, ClockCall, ConnectCall, FetchCall, FileOperation, FilesCall, MessageCall, Policy, RandomCall,
+    Usage, Verdict,
+};
 use everstep_words::guest_error::ErrorCode;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -68,23 +71,23 @@ fn urls(policy: &Policy) -> Vec<Target> {
 /// Calls of every kind, about what the policy names and about other things.
 fn calls<'a>(policy: &'a Policy, urls: &'a [Target]) -> Vec<Call<'a>> {
     use FileOperation::{List, Read, Remove, Stat, Write};
-    let mut calls = vec![Call::Ungranted, Call::Clock];
+    let mut calls = vec![Call::Ungranted, Call::Clock(ClockCall)];
     let names = policy.capabilities.iter().map(|grant| grant.name()).chain(["print", "fetch"]);
     let paths: Vec<&str> =
         policy.files.iter().map(|grant| grant.guest.as_str()).chain(["/data/a", "/", "..", ""]).collect();
     let methods: Vec<&str> = policy.fetch.iter().flat_map(|grant| &grant.methods).map(String::as_str).collect();
-    calls.extend(names.map(|name| Call::Capability { name, bytes: 1 }));
+    calls.extend(names.map(|name| Call::Capability(CapabilityCall { name, bytes: 1 })));
     for bytes in [0, 100, u64::MAX] {
-        calls.push(Call::Random { bytes });
-        calls.extend(paths.iter().map(|path| Call::Files { operation: Write, path, bytes }));
-        calls.extend(urls.iter().map(|url| Call::Fetch { method: "POST", url, bytes }));
+        calls.push(Call::Random(RandomCall { bytes }));
+        calls.extend(paths.iter().map(|path| Call::Files(FilesCall { operation: Write, path, bytes })));
+        calls.extend(urls.iter().map(|url| Call::Fetch(FetchCall { method: "POST", url, bytes })));
     }
     for operation in [List, Read, Remove, Stat] {
-        calls.extend(paths.iter().map(|path| Call::Files { operation, path, bytes: 0 }));
+        calls.extend(paths.iter().map(|path| Call::Files(FilesCall { operation, path, bytes: 0 })));
     }
     for url in urls {
-        calls.push(Call::WebSocket { url });
-        calls.extend(methods.iter().copied().chain(["GET", "x"]).map(|method| Call::Fetch { method, url, bytes: 0 }));
+        calls.push(Call::Connect(ConnectCall { url }));
+        calls.extend(methods.iter().copied().chain(["GET", "x"]).map(|method| Call::Fetch(FetchCall { method, url, bytes: 0 })));
     }
     calls
 }
@@ -116,7 +119,7 @@ fn uses_up(policy: &Policy, calls: &[Call<'_>]) {
             if let Verdict::Allow { rule } | Verdict::Ask { terms: rule, .. } = verdict {
                 used.count(rule, call, at_ms);
                 used.opened(rule);
-                let message = Call::Message { rule, bytes: 1 };
+                let message = Call::Message(MessageCall { rule, bytes: 1 });
                 rank(&policy.decide(&message, &used, at_ms));
             }
         }

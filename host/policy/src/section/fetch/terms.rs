@@ -1,31 +1,16 @@
-//! What `[[fetch]]` and `[[websocket]]` grant.
+//! The bounds, quotas and secret of requests.
 
-use super::list::Addressed;
-use super::units;
-use super::url::Pattern;
-use crate::address;
+use crate::tools::render::{self, count, quote, size};
+use crate::units;
+use crate::usage::MOST_TIMES;
+use schemars::JsonSchema;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-
-/// `[[fetch]]`: requests with some methods to some URLs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FetchGrant {
-    /// The rule's id.
-    pub id: String,
-    /// Which URLs.
-    pub url: Pattern,
-    /// Which methods, in upper case.
-    pub methods: Vec<String>,
-    /// Bounds, quotas and secret.
-    pub terms: FetchTerms,
-}
 
 /// The bounds, quotas and secret of requests: those of a `[[fetch]]` rule, or [`FetchTerms::DEFAULT`] where only an `[[ask]]` rule
 /// lets a request through.
@@ -54,21 +39,6 @@ pub struct FetchTerms {
     pub secret: Option<SecretGrant>,
     /// What becomes of a request whose outcome was lost.
     pub on_crash: OnCrash,
-}
-
-impl FetchTerms {
-    /// What holds where no key says otherwise.
-    pub const DEFAULT: Self = Self {
-        max_calls: None,
-        rate: None,
-        concurrent: 16,
-        max_request: MIB,
-        max_response: 5 * MIB,
-        timeout: Duration::from_secs(30),
-        redirects: 0,
-        secret: None,
-        on_crash: OnCrash::Retry,
-    };
 }
 
 /// At most `calls` in any window of this length.
@@ -102,7 +72,7 @@ pub enum SecretSource {
 }
 
 /// What becomes of a request whose outcome was lost in a crash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnCrash {
     /// It is sent again; one that is not idempotent carries the key of its step.
@@ -111,54 +81,61 @@ pub enum OnCrash {
     Fail,
 }
 
-/// `[[websocket]]`: connections to some URLs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebSocketGrant {
-    /// The rule's id.
-    pub id: String,
-    /// Which URLs.
-    pub url: Pattern,
-    /// Bounds and quotas.
-    pub terms: WebSocketTerms,
-}
-
-/// The bounds and quotas of connections: those of a `[[websocket]]` rule, or [`WebSocketTerms::DEFAULT`] where only an `[[ask]]`
-/// rule lets a connection through.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebSocketTerms {
-    /// How many connections at once.
-    #[serde(with = "units::number")]
-    pub max_open: u64,
-    /// Largest message in either direction, in bytes.
-    #[serde(with = "units::number")]
-    pub max_message: u64,
-    /// How many messages one execution may send and await, over all connections of the rule.
-    #[serde(with = "units::number")]
-    pub max_messages: u64,
-    /// How long a connection may be silent.
-    #[serde(with = "units::milliseconds")]
-    pub idle: Duration,
-}
-
-impl WebSocketTerms {
+impl FetchTerms {
     /// What holds where no key says otherwise.
-    pub const DEFAULT: Self =
-        Self { max_open: 4, max_message: 1024 * KIB, max_messages: 10_000, idle: Duration::from_secs(60) };
-}
+    pub const DEFAULT: Self = Self {
+        max_calls: None,
+        rate: None,
+        concurrent: 16,
+        max_request: MIB,
+        max_response: 5 * MIB,
+        timeout: Duration::from_secs(30),
+        redirects: 0,
+        secret: None,
+        on_crash: OnCrash::Retry,
+    };
 
-/// Canonical JSON of `[network]`.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "address::Rules", deny_unknown_fields)]
-pub(super) struct NetworkRules {
-    block: Vec<address::Cidr>,
-    allow: Vec<address::Cidr>,
+    /// The keys as a file writes them.
+    pub(super) fn keys(&self) -> [(&'static str, Option<String>); 9] {
+        let secret = self.secret.as_ref().map(|SecretGrant { header, from }| {
+            format!("{{ header = {}, from = {} }}", quote(header), quote(&from.to_string()))
+        });
+        let on_crash = match self.on_crash {
+            OnCrash::Retry => "retry",
+            OnCrash::Fail => "fail",
+        };
+        [
+            ("max_calls", self.max_calls.and_then(count)),
+            ("rate", self.rate.map(|rate| quote(&rate.to_string()))),
+            ("concurrent", count(self.concurrent)),
+            ("max_request", size(self.max_request)),
+            ("max_response", size(self.max_response)),
+            ("timeout", render::span(self.timeout)),
+            ("redirects", Some(self.redirects.to_string())),
+            ("secret", secret),
+            ("on_crash", Some(quote(on_crash))),
+        ]
+    }
+
+    /// The same in a line for people.
+    pub(super) fn told(&self) -> String {
+        let bodies = (units::size_told(self.max_request), units::size_told(self.max_response));
+        let bounds = [
+            self.max_calls.map(|calls| format!("at most {calls} calls")),
+            self.rate.map(|rate| format!("{rate}")),
+            Some(format!("{} at once", units::count_text(self.concurrent))),
+            Some(format!("bodies up to {} and back {}", bodies.0, bodies.1)),
+            Some(format!("each within {}", units::time_told(self.timeout))),
+            (self.redirects > 0).then(|| format!("up to {} redirects", self.redirects)),
+            self.secret.as_ref().map(|secret| format!("{} from {}", secret.header, secret.from)),
+        ];
+        bounds.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl Rate {
     /// The most calls, so that the times of the last calls of a rule fit in memory.
-    pub const MOST_CALLS: u32 = 10_000;
+    pub const MOST_CALLS: u32 = MOST_TIMES as u32;
     /// The longest window.
     pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
@@ -186,18 +163,6 @@ impl SecretSource {
             "file" if !rest.is_empty() && !rest.contains('\0') => Some(Self::File(rest.into())),
             _ => None,
         }
-    }
-}
-
-impl Addressed for FetchGrant {
-    fn url(&self) -> Option<&Pattern> {
-        Some(&self.url)
-    }
-}
-
-impl Addressed for WebSocketGrant {
-    fn url(&self) -> Option<&Pattern> {
-        Some(&self.url)
     }
 }
 

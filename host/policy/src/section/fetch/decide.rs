@@ -1,0 +1,182 @@
+//! The decision about one request, and the same in words.
+
+use super::{FetchTerms, SECTION};
+use crate::decide::{Verdict, allowed_or_asked, denied, exceeded};
+use crate::read::is_method;
+use crate::section::urls::{Match, floor, id_after_host, private, target, unmatched};
+use crate::section::{Decide, NoQuestion, Policy, Question};
+use crate::tools::render::{quote, quote_list};
+use crate::url::{Pattern, Target};
+use crate::usage::{Usage, Used};
+use crate::{Call, escaped};
+use std::fmt;
+use std::time::Duration;
+
+/// Requests a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchCall<'a> {
+    /// The method, in upper case: methods are compared as they are.
+    pub method: &'a str,
+    /// The URL.
+    pub url: &'a Target,
+    /// Size of the body.
+    pub bytes: u64,
+}
+
+impl Decide for FetchCall<'_> {
+    fn decide<'p>(&self, policy: &'p Policy, used: &Usage, now_ms: u64) -> Verdict<'p> {
+        let Self { method, url, bytes } = *self;
+        if let Some(refused) = floor(policy, self, url) {
+            return refused;
+        }
+        let ask = policy.asks.first(url, |ask| ask.is_about("fetch", method));
+        let grant = policy.fetch.first(url, |grant| grant.methods.iter().any(|one| one == method));
+        let grant = grant.map(|grant| Match { rule: &*grant.id, terms: &grant.terms });
+        let alone = || policy.asks.first(url, |ask| ask.sufficient && ask.is_about("fetch", method));
+        let found = grant.or_else(|| Some(Match { rule: &alone()?.rule, terms: &FetchTerms::DEFAULT }));
+        let Some(Match { rule, terms }) = found else { return self.unmatched(policy) };
+        match policy.over_size(bytes).or_else(|| terms.over(rule, bytes, used.of(rule), now_ms)) {
+            Some(why) => exceeded(rule, format!("{self} ({why})")),
+            None => allowed_or_asked(rule, ask),
+        }
+    }
+
+    fn count(&self, used: &mut Usage, rule: &str, at_ms: u64) {
+        used.add(rule, |used| used.count_at(at_ms));
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn words(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+
+    fn stays_open(&self) -> bool {
+        true
+    }
+
+    fn time_allowed(&self, policy: &Policy, rule: &str) -> Option<Duration> {
+        policy.fetch_terms(rule).map(|terms| terms.timeout)
+    }
+}
+
+impl FetchCall<'_> {
+    #[cold]
+    fn unmatched<'p>(&self, policy: &'p Policy) -> Verdict<'p> {
+        let nearest = policy.fetch.nearest(self.url);
+        let nearest = nearest.map(|(grant, near)| (&*grant.id, near.explain(&grant.methods.join(", "), &grant.url)));
+        unmatched("fetch", self, nearest)
+    }
+}
+
+impl Policy {
+    /// Decides where a redirect leads. Only grants let it go on, and nothing is counted: the request is the one that was counted.
+    pub fn decide_hop(&self, method: &str, url: &Target) -> Verdict<'_> {
+        let call = FetchCall { method, url, bytes: 0 };
+        if let Some(refused) = floor(self, &call, url) {
+            return refused;
+        }
+        if let Some(ask) = self.asks.first(url, |ask| ask.is_about("fetch", method)) {
+            let rule = &ask.rule;
+            return denied(
+                rule,
+                format!("{call} (rule \"{rule}\" asks about it, and a redirect cannot wait; request it directly)"),
+            );
+        }
+        match self.fetch.first(url, |grant| grant.methods.iter().any(|one| one == method)) {
+            Some(grant) => Verdict::Allow { rule: &grant.id },
+            None => call.unmatched(self),
+        }
+    }
+
+    /// The bounds of a fetch that this rule allowed: a `[[fetch]]` rule, or an `[[ask]]` rule.
+    pub fn fetch_terms(&self, rule: &str) -> Option<&FetchTerms> {
+        let grant = self.fetch.iter().find(|grant| grant.id == rule).map(|grant| &grant.terms);
+        let asked = || self.ask_rule(rule).filter(|ask| ask.when.is("fetch"));
+        grant.or_else(|| asked().map(|_| &FetchTerms::DEFAULT))
+    }
+}
+
+impl FetchTerms {
+    /// Which bound or quota a request would exceed.
+    #[inline]
+    fn over(&self, rule: &str, bytes: u64, used: Option<&Used>, now_ms: u64) -> Option<String> {
+        let Self { max_calls, rate, concurrent, max_request, .. } = self;
+        if bytes > *max_request {
+            return Some(format!("{bytes} bytes; rule \"{rule}\" allows max_request = {max_request}"));
+        }
+        let calls = used.map_or(0, |used| used.calls);
+        if let Some(max) = max_calls.filter(|max| calls >= *max) {
+            return Some(format!("rule \"{rule}\" allows max_calls = {max}"));
+        }
+        let used = used?;
+        if used.open >= *concurrent {
+            return Some(format!("rule \"{rule}\" allows concurrent = {concurrent}"));
+        }
+        let rate = rate.filter(|rate| used.is_over_rate(rate.calls, rate.window, now_ms))?;
+        Some(format!("rule \"{rule}\" allows rate = {rate}"))
+    }
+}
+
+/// A question about a request.
+#[derive(Debug)]
+struct FetchQuestion {
+    method: String,
+    url: Target,
+}
+
+/// A question about a URL with a method before it; without one it is GET.
+pub(super) fn question(subject: &str) -> Result<Box<dyn Question>, NoQuestion> {
+    let (method, url) = subject.split_once(' ').unwrap_or(("GET", subject));
+    if url.is_empty() {
+        return Err(NoQuestion::Subject { capability: "fetch", example: "\"GET https://example.org/x\"" });
+    }
+    Ok(Box::new(FetchQuestion { method: method.to_owned(), url: target(url)? }))
+}
+
+impl Question for FetchQuestion {
+    fn call(&self) -> Call<'_> {
+        Call::Fetch(FetchCall { method: &self.method, url: &self.url, bytes: 0 })
+    }
+
+    fn listed_by(&self) -> Option<&'static str> {
+        Some(SECTION.key())
+    }
+
+    fn variant(&self) -> &str {
+        &self.method
+    }
+
+    fn group(&self) -> String {
+        format!("fetch {}", self.url.as_str())
+    }
+
+    fn refusal(&self, _: &Policy) -> Option<&'static str> {
+        if is_method(&self.method) { private(&self.url) } else { Some("the method is none that can be granted") }
+    }
+
+    fn narrowest(&self, policy: &Policy, calls: u64, methods: &[&str]) -> Option<String> {
+        let has = |one: &String| methods.contains(&one.as_str());
+        let used = policy.fetch.first(&self.url, |grant| grant.methods.iter().any(has)).is_some();
+        (!used).then(|| {
+            let (id, pattern) = (id_after_host(policy, &self.url), Pattern::exactly(&self.url));
+            let (id, url, methods) = (quote(&id), quote(pattern.as_str()), quote_list(methods));
+            format!("[[fetch]]\nid = {id}\nurl = {url}\nmethods = {methods}\nmax_calls = {calls}\n")
+        })
+    }
+}
+
+/// As messages name it: neither path nor query.
+impl fmt::Display for FetchCall<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fetch {} {}", escaped(self.method), self.url.authority())
+    }
+}
+
+impl fmt::Display for FetchQuestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fetch {} {}", escaped(&self.method), escaped(self.url.as_str()))
+    }
+}

@@ -1,0 +1,383 @@
+//! `[[files]]`: folders of the host under paths of the guest. `decide` is the decision about one path.
+
+mod decide;
+
+pub use decide::{FileOperation, FilesCall};
+
+use super::{AskRule, Askable, Base, File, HostPath, Keeps, NoQuestion, Policy, Question, RuleSize, Section, Touch};
+use crate::extends::{Bound, Checked, Covers, Grant, beyond, cover};
+use crate::read::{Reader, real_path};
+use crate::source::{At, Source};
+use crate::tools::render::{count, host_path, quote, rule, size};
+use crate::units::{self, Count, Size, count_text, size_text};
+use crate::{Error, path, quoted, system};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+const MIB: u64 = 1 << 20;
+const MAX_FILE: u64 = 10 * MIB;
+const MAX_WRITTEN: u64 = 50 * MIB;
+const MAX_FILES: u64 = 1000;
+
+/// `[[files]]`: one folder of the host under one path of the guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesGrant {
+    /// The rule's id.
+    pub id: String,
+    /// Where the guest sees the folder: absolute and canonical.
+    pub guest: String,
+    /// The folder, absolute.
+    pub host: PathBuf,
+    /// What may be done below it.
+    pub access: Access,
+    /// Largest file that may be read or written, in bytes.
+    pub max_file: u64,
+    /// How many bytes one execution may write in all; 0 for a read grant.
+    pub max_written: u64,
+    /// How many different files one execution may write, and folders it may need for them; 0 for a read grant.
+    pub max_files: u64,
+}
+
+/// What a `[[files]]` rule allows, from little to much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// `read`, `list` and `stat`.
+    Read,
+    /// These, `write` and `remove`; the guest sees its own changes, the folder of the host keeps as it is.
+    Overlay,
+    /// These, `write` and `remove`.
+    Write,
+}
+
+/// One folder of the host under one path of the guest.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Files {
+    /// What decisions call the rule.
+    id: At<String>,
+    /// Where the guest sees the folder.
+    guest: At<String>,
+    /// The folder, relative to this file.
+    host: At<String>,
+    /// What may be done below it.
+    access: At<Access>,
+    /// Largest file that may be read or written; 10MiB where it is missing, or what one call carries if that is less.
+    max_file: Option<At<Size>>,
+    /// How much one execution may write in all.
+    max_written: Option<At<Size>>,
+    /// How many different files one execution may write, and folders it may need for them.
+    max_files: Option<At<Count>>,
+}
+
+struct FilesSection;
+
+pub(super) const SECTION: &dyn Section = &FilesSection;
+
+impl Section for FilesSection {
+    fn key(&self) -> &'static str {
+        "files"
+    }
+
+    fn read(&self, file: &File, reader: &mut Reader<'_>, policy: &mut Policy) -> Result<(), Error> {
+        let Some(shapes) = &file.files else { return Ok(()) };
+        let mut grants: Vec<FilesGrant> = Vec::with_capacity(shapes.len());
+        for shape in shapes {
+            let grant = grant(shape, policy.limits.bytes_per_call, reader)?;
+            for other in &grants {
+                check_overlap(&grant, other, shape, reader.source)?;
+            }
+            grants.push(grant);
+        }
+        policy.files = grants;
+        Ok(())
+    }
+
+    /// What steers the host must not lie where a guest can write it, nor a secret where a guest can read it.
+    fn finish(&self, file: &File, source: &Source<'_>, checked: &mut Checked, _: &[Base<'_>]) -> Result<(), Error> {
+        let policy = &checked.policy;
+        let folders = file.files.iter().flatten();
+        let place = |rule: &str| {
+            let mut folders = folders.clone().filter(|shape| shape.id.get_ref() == rule);
+            folders.next().map_or(0..0, |shape| shape.host.span())
+        };
+        let remedy = "grant a folder that does not hold it";
+        let refused = |rule: &str, deed: &str, line: Option<usize>| Error::Invalid {
+            file: source.path(),
+            line: line.unwrap_or_else(|| source.line(&place(rule))),
+            what: format!("rule {rule:?} lets the guest {deed}"),
+            remedy: remedy.into(),
+        };
+        if let Some(rule) = policy.writable_at(source.file) {
+            return Err(refused(rule, "rewrite this policy file", None));
+        }
+        if let Some(rule) = checked.extended.iter().find_map(|file| policy.writable_at(file)) {
+            return Err(refused(rule, "rewrite a policy that this one extends", None));
+        }
+        let mut guarded: Vec<_> = policy.paths().filter_map(|named| Some((named.path, named.guard?))).collect();
+        guarded.sort_by_key(|(_, guard)| guard.touch == Touch::Read);
+        for (path, guard) in guarded {
+            if let Some(rule) = self.touches(policy, path, guard.touch) {
+                let line = guard.key.and_then(|key| checked.places.at(source, key));
+                return Err(refused(rule, guard.deed, line));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_given(&self, file: &File) -> bool {
+        file.files.is_some()
+    }
+
+    fn largest(&self, file: &File) -> Option<u64> {
+        units::largest(file.files.iter().flatten().map(|shape| &shape.max_file))
+    }
+
+    fn meet(&self, policy: &mut Policy, _: &Policy, other: &Policy) {
+        policy.files = cover(&policy.files, &other.files).kept;
+    }
+
+    fn check_narrower(&self, ours: &Checked, base: &Checked, covers: &mut Covers) -> Result<(), Error> {
+        covers.check(ours, base, cover(&ours.policy.files, &base.policy.files))
+    }
+
+    fn beyond(&self, ours: &Policy, base: &Policy) -> Vec<String> {
+        beyond(&ours.files, &base.files)
+    }
+
+    fn keep(&self, policy: &mut Policy, _: &Policy, keeps: &Keeps<'_>) {
+        policy.files.retain(|grant| keeps(self.key(), &grant.id));
+    }
+
+    fn add(&self, policy: &mut Policy, other: &Policy) {
+        policy.files.extend(other.files.iter().cloned());
+    }
+
+    fn rules<'p>(&self, policy: &'p Policy) -> Vec<&'p str> {
+        policy.files.iter().map(|grant| grant.id.as_str()).collect()
+    }
+
+    fn owns(&self, name: &str) -> bool {
+        name.starts_with("files")
+    }
+
+    fn askable(&self) -> &'static [Askable] {
+        &[
+            Askable { name: "files.write", by_method: false, schemes: None },
+            Askable { name: "files.remove", by_method: false, schemes: None },
+        ]
+    }
+
+    fn asked_about<'p>(&self, policy: &'p Policy, ask: &AskRule) -> Vec<&'p str> {
+        if !self.askable().iter().any(|one| ask.when.is(one.name)) {
+            return Vec::new();
+        }
+        policy.files.iter().filter(|grant| grant.access != Access::Read).map(|grant| grant.id.as_str()).collect()
+    }
+
+    fn question(&self, capability: &str, path: &str) -> Option<Result<Box<dyn Question>, NoQuestion>> {
+        let name = capability.strip_prefix("files.")?;
+        Some(decide::question(if name == "replace" { "write" } else { name }, path))
+    }
+
+    fn paths<'p>(&self, policy: &'p Policy) -> Vec<HostPath<'p>> {
+        let named = |grant: &'p FilesGrant| HostPath {
+            path: &grant.host,
+            role: "the [[files]] rule",
+            rule: Some(&grant.id),
+            guard: None,
+        };
+        policy.files.iter().map(named).collect()
+    }
+
+    fn touches<'p>(&self, policy: &'p Policy, path: &Path, touch: Touch) -> Option<&'p str> {
+        let touches = |grant: &&FilesGrant| match touch {
+            Touch::Read => grant.holds(path),
+            Touch::Write => grant.access == Access::Write && grant.holds(path),
+            Touch::WriteWithin => grant.access == Access::Write && real_path(&grant.host).starts_with(real_path(path)),
+        };
+        policy.files.iter().find(touches).map(|grant| grant.id.as_str())
+    }
+
+    fn render(&self, policy: &Policy, text: &mut String) {
+        policy.files.iter().for_each(|grant| text.push_str(&format!("\n{}", grant.toml())));
+    }
+
+    fn rule_toml(&self, policy: &Policy, rule: &str) -> Option<String> {
+        policy.files.iter().find(|grant| grant.id == rule).map(FilesGrant::toml)
+    }
+
+    fn told(&self, policy: &Policy) -> Vec<(&'static str, String)> {
+        let line = |grant: &FilesGrant| {
+            let FilesGrant { id, guest, host, access, max_file, max_written, max_files } = grant;
+            let access = match access {
+                Access::Read => format!("read; files up to {}", units::size_told(*max_file)),
+                Access::Write | Access::Overlay => {
+                    let (file, written) = (units::size_told(*max_file), units::size_told(*max_written));
+                    let write = if *access == Access::Write { "write" } else { "write in memory" };
+                    let files = count_text(*max_files);
+                    format!("read and {write}; files up to {file}, {written} in {files} files written")
+                }
+            };
+            ("files", format!("{id}: {guest} is {}: {access}", everstep_words::visible::path(host)))
+        };
+        policy.files.iter().map(line).collect()
+    }
+
+    fn sizes<'p>(&self, policy: &'p Policy) -> Vec<RuleSize<'p>> {
+        let size = |grant: &'p FilesGrant| RuleSize {
+            rule: &grant.id,
+            key: "max_file",
+            bytes: grant.max_file,
+            recorded: Some((1, 1)),
+        };
+        policy.files.iter().map(size).collect()
+    }
+
+    fn remarks(&self, policy: &Policy) -> Vec<String> {
+        let changed = policy.files.iter().filter(|grant| grant.access != Access::Read);
+        let useless = changed.filter(|grant| grant.max_file != u64::MAX && grant.max_file > grant.max_written);
+        let remark = |grant: &FilesGrant| {
+            let (file, written) = (size_text(grant.max_file), size_text(grant.max_written));
+            format!("max_file = {file} of rule {:?} holds for reading only: max_written = {written}", grant.id)
+        };
+        useless.map(remark).collect()
+    }
+}
+
+impl Policy {
+    /// The grant that covers a guest path, and the rest of the path below the grant's root (empty for the root itself).
+    /// None for a path that is malformed or that no grant covers.
+    pub fn resolve<'a>(&self, path: &'a str) -> Option<(usize, &'a str)> {
+        path::check(path).ok()?;
+        self.files.iter().enumerate().find_map(|(index, grant)| Some((index, path::below(&grant.guest, path)?)))
+    }
+}
+
+impl Access {
+    /// The word of the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Overlay => "overlay",
+            Self::Write => "write",
+        }
+    }
+}
+
+impl FilesGrant {
+    /// Whether the folder holds `path`, or is it.
+    fn holds(&self, path: &Path) -> bool {
+        real_path(path).starts_with(real_path(&self.host))
+    }
+
+    fn toml(&self) -> String {
+        let changes = self.access != Access::Read;
+        rule(
+            "files",
+            &[
+                ("id", Some(quote(&self.id))),
+                ("guest", Some(quote(&self.guest))),
+                ("host", Some(host_path(&self.host))),
+                ("access", Some(quote(self.access.name()))),
+                ("max_file", size(self.max_file)),
+                ("max_written", size(self.max_written).filter(|_| changes)),
+                ("max_files", count(self.max_files).filter(|_| changes)),
+            ],
+        )
+    }
+}
+
+impl Grant for FilesGrant {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        let rest = path::below(&self.guest, &other.guest);
+        rest.is_some_and(|rest| real_path(&other.host) == real_path(&self.host.join(rest)))
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.covers(other)
+    }
+
+    fn bounds(&self, other: &Self) -> Result<Vec<Bound>, String> {
+        if other.access > self.access {
+            return Err(format!("access = \"{}\" instead of \"{}\"", other.access.name(), self.access.name()));
+        }
+        // The base counts the folders between its root and that of the grant as well.
+        let between = path::below(&self.guest, &other.guest)
+            .map_or(0, |rest| rest.split('/').filter(|name| !name.is_empty()).count());
+        let between = if other.access == Access::Read { 0 } else { between as u64 };
+        Ok(vec![
+            Bound::each("max_file", other.max_file, self.max_file, size_text),
+            Bound::shared("max_written", other.max_written, self.max_written, size_text),
+            Bound::shared("max_files", other.max_files.saturating_add(between), self.max_files, count_text),
+        ])
+    }
+
+    fn granted(&self) -> String {
+        format!("{} at {}", everstep_words::visible::path(&self.host), self.guest)
+    }
+}
+
+/// `"data" grants read below "/data"`, for messages.
+impl fmt::Display for FilesGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\" grants {} below {}", self.id, self.access.name(), quoted(&self.guest))
+    }
+}
+
+fn grant(shape: &Files, per_call: u64, reader: &mut Reader<'_>) -> Result<FilesGrant, Error> {
+    let id = reader.take_id(&shape.id)?;
+    let source = reader.source;
+    let guest = shape.guest.get_ref();
+    path::check(guest).map_err(|fault| {
+        let what = format!("{} is no guest path ({fault})", quoted(guest));
+        source.invalid(&shape.guest.span(), what, "write an absolute path, such as \"/data\"")
+    })?;
+    let access = *shape.access.get_ref();
+    let written = shape.max_written.as_ref().map(|max| ("max_written", max.span()));
+    let number = shape.max_files.as_ref().map(|max| ("max_files", max.span()));
+    if let (Access::Read, Some((key, place))) = (access, written.or(number)) {
+        let what = format!("{key} has no meaning for access = \"read\"");
+        return Err(source.invalid(&place, what, "remove it, or set access = \"write\""));
+    }
+    let host = reader.absolute(&shape.host)?;
+    if system::shows_itself_in(&host) {
+        let what = format!("the host folder of rule {id:?} holds what the system shows of itself");
+        return Err(source.invalid(&shape.host.span(), what, "grant a folder apart from /proc, /sys and /dev"));
+    }
+    let for_writing = |max: u64| if access == Access::Read { 0 } else { max };
+    let max_file = shape.max_file.as_ref().map(|max| max.get_ref().0);
+    // A file that may be so large may be written once.
+    let max_written = max_file.filter(|max| *max != u64::MAX).map_or(MAX_WRITTEN, |max| max.max(MAX_WRITTEN));
+    Ok(FilesGrant {
+        id,
+        guest: guest.clone(),
+        host,
+        access,
+        max_file: max_file.unwrap_or(MAX_FILE.min(per_call)),
+        max_written: for_writing(shape.max_written.as_ref().map_or(max_written, |max| max.get_ref().0)),
+        max_files: for_writing(shape.max_files.as_ref().map_or(MAX_FILES, |max| max.get_ref().0)),
+    })
+}
+
+/// Neither may a guest path have two meanings, nor may a folder that is read also be written through another rule.
+fn check_overlap(grant: &FilesGrant, other: &FilesGrant, shape: &Files, source: &Source<'_>) -> Result<(), Error> {
+    if path::below(&other.guest, &grant.guest).is_some() || path::below(&grant.guest, &other.guest).is_some() {
+        let what = format!("the guest path {} overlaps that of rule {:?}", quoted(&grant.guest), other.id);
+        return Err(source.invalid(&shape.guest.span(), what, "give each rule a path outside the others"));
+    }
+    let (a, b) = (real_path(&grant.host), real_path(&other.host));
+    let writable = [grant, other].iter().any(|grant| grant.access == Access::Write);
+    if writable && (a.starts_with(&b) || b.starts_with(&a)) {
+        let what = format!("the host folder overlaps that of rule {:?}, and one of them is writable", other.id);
+        return Err(source.invalid(&shape.host.span(), what, "keep a writable folder apart from the others"));
+    }
+    Ok(())
+}
