@@ -33,6 +33,8 @@ mod secrets;
 mod serve;
 mod serve_hostile;
 mod session;
+mod shared;
+mod shared_commands;
 mod site;
 mod store_faults;
 mod store_races;

@@ -149,6 +149,7 @@ impl Everstep {
         if execution.state.is_final() {
             return Ok(Cancellation::HadEnded(execution.state));
         }
+        let elsewhere = store.held_elsewhere(id).await?;
         let applied = store.operate(Operation::CancelTree { id: id.to_string() }).await?;
         let ended = applied.events.iter().filter_map(|event| match event {
             Event::Settled(promise) if promise.target().is_some() => promise.id.parse::<ExecutionId>().ok(),
@@ -156,7 +157,8 @@ impl Everstep {
         });
         let ended: Vec<ExecutionId> = ended.collect();
         let mut uncleaned = Vec::new();
-        for id in &ended {
+        // Another host ends what it runs, and cleans up there.
+        for id in ended.iter().filter(|id| !elsewhere.contains(id)) {
             self.inner.live.let_go(id).await;
             match self.clean_up(id).await {
                 Ok(()) => {}

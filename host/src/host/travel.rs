@@ -239,7 +239,7 @@ impl Everstep {
         if execution.state.is_final() {
             return Err(Error::Ended { id: id.clone(), state: execution.state.name() });
         }
-        if store.is_held(id).await? {
+        if store.held_elsewhere(id).await?.contains(id) {
             return Err(Error::Runs(id.clone()));
         }
         if execution.key.is_none() {

@@ -84,7 +84,7 @@ impl Everstep {
             if store.is_tended(id.root()) {
                 break;
             }
-            if !store.is_held(id).await? {
+            if !store.held_elsewhere(id).await?.contains(id) {
                 return Ok(());
             }
             tokio::time::sleep(LOOK).await;

@@ -83,11 +83,11 @@ pub trait Store: Send + Sync + 'static {
     /// Whether another host tends a root.
     fn is_tended(&self, root: &str) -> bool;
 
-    /// Whether another host holds an execution.
+    /// What other hosts hold, of an execution and all that it has called.
     ///
     /// # Errors
     /// The store failed.
-    async fn is_held(&self, id: &ExecutionId) -> Result<bool, Error>;
+    async fn held_elsewhere(&self, id: &ExecutionId) -> Result<Vec<ExecutionId>, Error>;
 
     /// One execution by its id.
     async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error>;

@@ -194,7 +194,7 @@ impl Decide for ConnectCall<'_> {
             return refused;
         }
         let ask = policy.asks.first(url, |ask| ask.when.is("websocket"));
-        let grant = policy.websocket.first(url, |_| true).map(|grant| Match { rule: &*grant.id, terms: &grant.terms });
+        let grant = policy.websocket.first(url, |_| true).map(|grant| Match { rule: &grant.id, terms: &grant.terms });
         let alone = || policy.asks.first(url, |ask| ask.sufficient && ask.when.is("websocket"));
         let found = grant.or_else(|| Some(Match { rule: &alone()?.rule, terms: &WebSocketTerms::DEFAULT }));
         let Some(Match { rule, terms }) = found else {

@@ -316,9 +316,21 @@ impl Store for Embedded {
         self.backend.peers().is_some_and(|peers| peers.is_tended(root))
     }
 
-    async fn is_held(&self, id: &ExecutionId) -> Result<bool, Error> {
-        let task = self.backend.promise(id.as_str())?.and_then(|(_, task)| task);
-        Ok(task.is_some_and(|task| task.state == TaskState::Acquired && self.is_held_by_others(task.lease.as_ref())))
+    async fn held_elsewhere(&self, id: &ExecutionId) -> Result<Vec<ExecutionId>, Error> {
+        let mut elsewhere = Vec::new();
+        if self.is_alone() {
+            return Ok(elsewhere);
+        }
+        for (task, _) in self.backend.held()? {
+            if let Ok(held) = task.parse::<ExecutionId>()
+                && held.is_within(id)
+                && let Some((_, Some(Task { lease, .. }))) = self.backend.promise(&task)?
+                && self.is_held_by_others(lease.as_ref())
+            {
+                elsewhere.push(held);
+            }
+        }
+        Ok(elsewhere)
     }
 
     async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// The folder of the sockets, in that of the store.
@@ -27,6 +27,8 @@ const HOSTS: &str = "hosts";
 const PREFIX: &str = "everstep-";
 /// How long a host may take to answer that it is there; one that is stopped is there all the same.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked at most whether a host that says nothing more is gone.
+const LOOK: Duration = Duration::from_millis(500);
 /// The longest word, in bytes, and how much of what happened is in one.
 const LONGEST: u64 = 64 << 20;
 const EVENTS: usize = 16;
@@ -55,6 +57,7 @@ struct Shared {
 /// A connection with another host.
 struct Link {
     words: Sender<Arc<[u8]>>,
+    says: JoinHandle<()>,
     stream: UnixStream,
     roots: BTreeSet<String>,
 }
@@ -179,8 +182,13 @@ impl Drop for FilePeers {
         let _ = connect(&shared.dir, &shared.name);
         // One that stays is removed by the next host.
         let _ = fs::remove_file(socket);
-        for (_, link) in lock(&shared.links).drain() {
-            let _ = link.stream.shutdown(Shutdown::Both);
+        let links: Vec<Link> = lock(&shared.links).drain().map(|(_, link)| link).collect();
+        for Link { words, says, stream, .. } in links {
+            // What was done is told, unless the other does not listen.
+            let _ = stream.set_write_timeout(Some(PATIENCE));
+            drop(words);
+            let _ = says.join();
+            let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
@@ -202,8 +210,9 @@ impl Shared {
             match listener.accept() {
                 Ok((stream, _)) => {
                     let shared = Arc::clone(self);
-                    let welcomed = spawn("everstep-host", move || shared.welcome(&stream));
-                    welcomed.unwrap_or_else(|error| tracing::warn!(%error, "cannot talk to another host"));
+                    if let Err(error) = spawn("everstep-host", move || shared.welcome(&stream)) {
+                        tracing::warn!(%error, "cannot talk to another host");
+                    }
                 }
                 Err(error) => {
                     // Out of file handles, say: hosts that end give some back.
@@ -220,8 +229,7 @@ impl Shared {
             let mut words = Words::of(stream)?;
             // One that only looks whether somebody is there says nothing.
             let Some(Word::Hello { name, roots }) = words.next()? else { return Ok(()) };
-            self.link(&name, stream, roots)?;
-            self.say_to(&name, &self.hello());
+            self.link(&name, stream, roots, true)?;
             stream.set_read_timeout(None)?;
             self.listen_to(&name, words);
             Ok(())
@@ -236,33 +244,40 @@ impl Shared {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut words = Words::of(&stream)?;
         let roots = match stream.write_all(&line(&self.hello())).and_then(|()| words.next()) {
-            Ok(Some(Word::Hello { roots, .. })) => roots,
+            Ok(Some(Word::Hello { roots, .. })) => Some(roots),
             // It ends.
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Ok(_) => None,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             // It is stopped: whatever it does next, it looks into the tables first.
-            Err(error) if is_timeout(&error) => BTreeSet::new(),
+            Err(error) if is_timeout(&error) => Some(BTreeSet::new()),
             Err(error) => return Err(error),
         };
-        stream.set_read_timeout(None)?;
-        self.link(name, &stream, roots)?;
         let (shared, name) = (Arc::clone(self), name.to_owned());
-        spawn("everstep-host", move || shared.listen_to(&name, words))
+        let Some(roots) = roots else {
+            return spawn("everstep-host", move || shared.see_off(&name)).map(drop);
+        };
+        stream.set_read_timeout(None)?;
+        self.link(&name, &stream, roots, false)?;
+        spawn("everstep-host", move || shared.listen_to(&name, words)).map(drop)
     }
 
-    /// Has another host hear what is said from here on.
-    fn link(&self, name: &str, stream: &UnixStream, roots: BTreeSet<String>) -> io::Result<()> {
+    /// Has another host hear what is said from here on; first of all a greeting, if it waits for one.
+    fn link(&self, name: &str, stream: &UnixStream, roots: BTreeSet<String>, greets: bool) -> io::Result<()> {
         let (words, said) = channel::<Arc<[u8]>>();
         let mut writing = stream.try_clone()?;
-        spawn("everstep-host-words", move || {
+        let says = spawn("everstep-host-words", move || {
             for word in said {
                 if writing.write_all(&word).is_err() {
                     return;
                 }
             }
         })?;
-        let link = Link { words, stream: stream.try_clone()?, roots };
+        let link = Link { words, says, stream: stream.try_clone()?, roots };
         let mut links = lock(&self.links);
+        if greets {
+            // Nobody says anything in between.
+            let _ = link.words.send(line(&self.hello()).into());
+        }
         links.insert(name.to_owned(), link);
         self.count.store(links.len(), Ordering::Release);
         Ok(())
@@ -288,7 +303,18 @@ impl Shared {
                 }
             }
         }
-        if self.ended.load(Ordering::Acquire) || self.answers(name) {
+        self.see_off(name);
+    }
+
+    /// Waits until a host is gone that says nothing any more, and tells of it.
+    fn see_off(&self, name: &str) {
+        // A process that ends closes one connection after the other.
+        let mut pause = Duration::from_millis(1);
+        while !self.ended.load(Ordering::Acquire) && self.answers(name) {
+            thread::sleep(pause);
+            pause = (pause * 2).min(LOOK);
+        }
+        if self.ended.load(Ordering::Acquire) {
             return;
         }
         {
@@ -336,10 +362,6 @@ impl Shared {
         let line: Arc<[u8]> = line(word).into();
         // Whoever is gone hears nothing.
         links.values().for_each(|link| drop(link.words.send(Arc::clone(&line))));
-    }
-
-    fn say_to(&self, name: &str, word: &Word) {
-        self.with(name, |link| drop(link.words.send(line(word).into())));
     }
 
     fn with(&self, name: &str, change: impl FnOnce(&mut Link)) {
@@ -411,8 +433,8 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
 /// Locks a mutex whose data is valid at every moment, so that a panic elsewhere does not matter.

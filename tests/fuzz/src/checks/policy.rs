@@ -87,7 +87,9 @@ fn calls<'a>(policy: &'a Policy, urls: &'a [Target]) -> Vec<Call<'a>> {
     }
     for url in urls {
         calls.push(Call::Connect(ConnectCall { url }));
-        calls.extend(methods.iter().copied().chain(["GET", "x"]).map(|method| Call::Fetch(FetchCall { method, url, bytes: 0 })));
+        calls.extend(
+            methods.iter().copied().chain(["GET", "x"]).map(|method| Call::Fetch(FetchCall { method, url, bytes: 0 })),
+        );
     }
     calls
 }

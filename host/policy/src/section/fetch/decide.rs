@@ -31,7 +31,7 @@ impl Decide for FetchCall<'_> {
         }
         let ask = policy.asks.first(url, |ask| ask.is_about("fetch", method));
         let grant = policy.fetch.first(url, |grant| grant.methods.iter().any(|one| one == method));
-        let grant = grant.map(|grant| Match { rule: &*grant.id, terms: &grant.terms });
+        let grant = grant.map(|grant| Match { rule: &grant.id, terms: &grant.terms });
         let alone = || policy.asks.first(url, |ask| ask.sufficient && ask.is_about("fetch", method));
         let found = grant.or_else(|| Some(Match { rule: &alone()?.rule, terms: &FetchTerms::DEFAULT }));
         let Some(Match { rule, terms }) = found else { return self.unmatched(policy) };
