@@ -44,6 +44,8 @@ pub(crate) struct Session {
     started: Instant,
     /// The promises that were told, so that none is told twice.
     announced: HashSet<PromiseId>,
+    /// Those that the store had at the last look: what was shown before them may come a moment later.
+    seen: HashSet<PromiseId>,
     /// The same of what has halted.
     halted: HashSet<ExecutionId>,
     signals: Signals,
@@ -94,6 +96,7 @@ impl Session {
             server,
             started,
             announced,
+            seen: HashSet::new(),
             halted,
             signals,
             network,
@@ -259,7 +262,9 @@ impl Session {
             self.announced.retain(|id| open.contains(id));
         }
         let pending: Vec<_> = promises.iter().filter(|promise| concerns(running, promise)).collect();
-        pending.iter().for_each(|promise| self.announce(promise));
+        let seen = pending.iter().map(|promise| promise.id.clone()).collect();
+        let seen = std::mem::replace(&mut self.seen, seen);
+        pending.iter().filter(|promise| seen.contains(&promise.id)).for_each(|promise| self.announce(promise));
         self.piped.iter_mut().for_each(|piped| piped.keep(&promises));
         if let Some(asker) = &mut self.asker {
             asker.keep(&promises);
