@@ -1,13 +1,11 @@
-//! A policy made ready for use: its folders opened, its secrets read, its audit log and its way to the network at hand.
+//! A policy made ready for use: its secrets read, its audit log and what its capabilities need at hand.
 
-use crate::bridge::Performing;
-use crate::capability::files::Folders;
-use crate::capability::{http, websocket};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::id::Digest;
+use crate::id::{Digest, PromiseId};
 use crate::network;
 use crate::policy::{self, ClockGrant, Policy, RandomGrant, Usage, Verdict, audit};
 use crate::secrets::Secrets;
+use std::any::{Any, TypeId};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,18 +16,18 @@ use std::time::Duration;
 pub(crate) struct Grants {
     pub(crate) policy: Policy,
     pub(crate) digest: Digest,
-    pub(crate) folders: Folders,
     pub(crate) audit: Option<Arc<audit::Log>>,
     pub(crate) secrets: Secrets,
-    network: Option<Network>,
+    opened: Opened,
     ceiling: Ceiling,
 }
 
-/// How the executions under one policy reach the network: connections are not shared with those under another.
-pub(crate) struct Network {
-    pub(crate) http: http::Client,
-    pub(crate) websocket: websocket::Client,
-}
+/// What capabilities have opened for a policy, such as folders and clients, each under its own type.
+#[derive(Default)]
+pub(crate) struct Opened(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+/// Opens what a capability needs for a policy; nothing where that grants nothing of it.
+pub(crate) type Opener = fn(&Policy, &network::Options, &mut Opened) -> Result<(), policy::Error>;
 
 /// The policy that nothing in a host exceeds, whatever it was started with.
 #[derive(Clone, Default)]
@@ -40,6 +38,7 @@ pub(crate) struct GrantsCache {
     /// Folders of the host that no guest may write to: the store, and the cache of compiled code.
     private: Vec<PathBuf>,
     network: network::Options,
+    openers: &'static [Opener],
     ceiling: Ceiling,
     open: Mutex<Open>,
     /// The policies that executions were started with last, the latest first.
@@ -80,8 +79,17 @@ impl Grants {
     }
 
     fn unopened(policy: Policy) -> Self {
-        let (folders, secrets, ceiling) = (Folders::default(), Secrets::default(), Ceiling::default());
-        Self { digest: policy.digest(), policy, folders, audit: None, secrets, network: None, ceiling }
+        let (secrets, opened, ceiling) = (Secrets::default(), Opened::default(), Ceiling::default());
+        Self { digest: policy.digest(), policy, audit: None, secrets, opened, ceiling }
+    }
+
+    /// What a capability has opened for this policy.
+    ///
+    /// # Errors
+    /// Nothing, because the policy grants nothing of it: a denial.
+    pub(crate) fn opened<T: Any>(&self, what: &str) -> Result<&T, GuestError> {
+        let opened = self.opened.0.get(&TypeId::of::<T>()).and_then(|opened| opened.downcast_ref());
+        opened.ok_or_else(|| GuestError::new(ErrorCode::Denied, format!("the policy grants no {what}")))
     }
 
     /// What the ceiling of the host does not grant. `approved` says whether a person has approved the call.
@@ -101,19 +109,11 @@ impl Grants {
         }
     }
 
-    /// The way to the network.
-    ///
-    /// # Errors
-    /// The policy grants none.
-    pub(crate) fn network(&self) -> Result<&Network, GuestError> {
-        let none = || GuestError::new(ErrorCode::Denied, "the policy grants no network");
-        self.network.as_ref().ok_or_else(none)
-    }
-
     /// Writes down what came of an effect on the network. Its decision was written down before it, so that nothing depends on this line.
     pub(crate) fn note_outcome(
         &self,
-        run: &Performing,
+        of: &PromiseId,
+        now_ms: u64,
         address: Option<SocketAddr>,
         bytes: u64,
         duration: Duration,
@@ -121,9 +121,9 @@ impl Grants {
     ) {
         let Some(log) = &self.audit else { return };
         let outcome = audit::Outcome {
-            time_ms: run.clock.now_ms(),
-            execution: &run.id.execution,
-            step: run.id.number,
+            time_ms: now_ms,
+            execution: &of.execution,
+            step: of.number,
             policy: &self.digest,
             address,
             bytes,
@@ -141,7 +141,8 @@ impl Grants {
     /// The log cannot be written: a denial.
     pub(crate) fn note_decision(
         &self,
-        run: &Performing,
+        of: &PromiseId,
+        now_ms: u64,
         rule: &str,
         capability: &str,
         subject: &str,
@@ -149,9 +150,9 @@ impl Grants {
     ) -> Result<(), GuestError> {
         let Some(log) = &self.audit else { return Ok(()) };
         let entry = audit::Entry {
-            time_ms: run.clock.now_ms(),
-            execution: &run.id.execution,
-            step: run.id.number,
+            time_ms: now_ms,
+            execution: &of.execution,
+            step: of.number,
             policy: &self.digest,
             rule,
             capability,
@@ -176,13 +177,10 @@ impl Grants {
     }
 }
 
-impl Network {
-    /// None for a policy that grants nothing on the network.
-    fn of(policy: &Policy, options: &network::Options) -> Option<Self> {
-        policy.reaches_the_network().then(|| Self {
-            http: http::Client::new(options, policy.network.clone()),
-            websocket: websocket::Client::new(options, policy.network.clone()),
-        })
+impl Opened {
+    /// Keeps what a capability has opened.
+    pub(crate) fn insert<T: Any + Send + Sync>(&mut self, opened: T) {
+        self.0.insert(TypeId::of::<T>(), Box::new(opened));
     }
 }
 
@@ -215,8 +213,9 @@ impl Ceiling {
 
 impl GrantsCache {
     /// A cache that refuses policies under which a guest could write to one of the folders `private`.
-    pub(crate) fn new(private: Vec<PathBuf>, network: network::Options) -> Self {
-        Self { private, network, ceiling: Ceiling::default(), open: Mutex::default(), recent: Mutex::default() }
+    pub(crate) fn new(private: Vec<PathBuf>, network: network::Options, openers: &'static [Opener]) -> Self {
+        let (ceiling, open, recent) = (Ceiling::default(), Mutex::default(), Mutex::default());
+        Self { private, network, openers, ceiling, open, recent }
     }
 
     /// Sets, replaces or lifts the policy that nothing in this host exceeds. Every decision sees the old one or the new one.
@@ -258,7 +257,7 @@ impl GrantsCache {
         Some(Arc::clone(&found.grants))
     }
 
-    /// The policy with its folders and log opened.
+    /// The policy with its log, and all that its capabilities need, opened.
     ///
     /// # Errors
     /// A path that is not UTF-8, a folder or a log that cannot be opened, or a writable folder that reaches what is the host's own.
@@ -273,11 +272,13 @@ impl GrantsCache {
         if let Some((rule, path)) = self.private.iter().find_map(|path| Some((policy.writable_around(path)?, path))) {
             return Err(policy::Error::HostFolder { rule: rule.to_owned(), path: path.clone() });
         }
-        let folders = Folders::of(policy)?;
+        let mut opened = Opened::default();
+        for opener in self.openers {
+            opener(policy, &self.network, &mut opened)?;
+        }
         let audit = policy.audit.as_ref().map(|grant| open.log(grant)).transpose()?;
-        let (secrets, network) = (Secrets::read(policy)?, Network::of(policy, &self.network));
-        let (policy, ceiling) = (policy.clone(), self.ceiling.clone());
-        let grants = Arc::new(Grants { policy, digest, folders, audit, secrets, network, ceiling });
+        let (policy, secrets, ceiling) = (policy.clone(), Secrets::read(policy)?, self.ceiling.clone());
+        let grants = Arc::new(Grants { policy, digest, audit, secrets, opened, ceiling });
         if open.grants.len() >= MAX_IDLE {
             open.grants.retain(|_, grants| Arc::strong_count(grants) > 1);
             open.logs.retain(|_, log| Arc::strong_count(log) > 1);
@@ -322,7 +323,7 @@ mod tests {
         };
         let files = Policy { files: vec![grant], ..Policy::none() };
         let audit = Policy { audit: Some(policy::AuditGrant { file: odd.join("log") }), ..Policy::none() };
-        let cache = GrantsCache::new(Vec::new(), network::Options::default());
+        let cache = GrantsCache::new(Vec::new(), network::Options::default(), &[]);
         for (policy, rule) in [(files, "the [[files]] rule \"data\""), (audit, "[audit]")] {
             let message = cache.open(&policy).map(drop).unwrap_err().to_string();
             assert!(message.contains(&format!("of {rule} is not UTF-8")), "{message}");
@@ -348,7 +349,7 @@ mod tests {
         let (once, twice) = (reads("data"), reads("./data"));
         assert_eq!(once, twice);
         assert_ne!(once.digest(), twice.digest());
-        let cache = GrantsCache::new(Vec::new(), network::Options::default());
+        let cache = GrantsCache::new(Vec::new(), network::Options::default(), &[]);
         for _ in 0..3 {
             for policy in [&plain, &sections, &once, &twice] {
                 for function in ["a", "b", "c"] {

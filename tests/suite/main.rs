@@ -19,6 +19,7 @@ mod holding;
 mod hostile;
 mod http;
 mod kill;
+mod layout;
 mod lineage;
 mod network;
 mod oracle;

@@ -69,13 +69,13 @@ impl Bridge {
             Err(error) => return self.refuse(state, step, &admitted, error),
         };
         let timeout_ms = Some(u64::try_from(rule.ttl.as_millis()).unwrap_or(u64::MAX));
-        let new = NewPromise { role: Role::External, timeout_ms, about: About::Shown(asked) };
+        let new = NewPromise { timeout_ms, about: About::Shown(asked) };
         self.check_room(state, new.bytes())?;
-        let deadline_ms = deadline(self.clock.now_ms(), &new, self.terms.deadline_ms);
-        let (key, at_ms) = (step.approval_key(), state.tick(self.clock.now_ms()));
+        let deadline_ms = deadline(self.clock.now_ms(), Role::External, timeout_ms, self.terms.deadline_ms);
+        let (key, at_ms) = (step.approval_key(), state.steps.tick(self.clock.now_ms()));
         let subject = super::step::capped(step.subject);
         let call = Call { number, at_ms, kind: APPROVAL, args: &key, subject, allowed: true, rule: &rule.rule };
-        state.journal.append(&Record::Called { call, role: Role::External, deadline_ms });
+        state.steps.append(&Record::Called { call, role: Role::External, deadline_ms });
         let approval = Approval { rule: rule.rule.clone(), key, gates: None };
         let queued = state.leader(&approval).is_some();
         let bytes = new.bytes();
@@ -88,7 +88,7 @@ impl Bridge {
 
     /// What the first of identical questions is shown as, in one commit with the step that it guards.
     pub(super) fn show(&self, state: &mut State, number: u64) {
-        let Some(promise) = state.promises.get_mut(&number).filter(|promise| promise.outcome.is_none()) else { return };
+        let Some(promise) = state.promises.get_mut(number).filter(|promise| promise.is_pending()) else { return };
         promise.queued = false;
         promise.missing = false;
         let deadline_ms = promise.deadline_ms;
@@ -99,16 +99,16 @@ impl Bridge {
 
     /// The same if no identical question is shown.
     pub(super) fn show_if_first(&self, state: &mut State, number: u64) {
-        if state.promises.get(&number).is_some_and(|promise| !promise.queued) {
+        if state.promises.get(number).is_some_and(|promise| !promise.queued) {
             self.show(state, number);
         }
     }
 
     /// A replayed guest has come to a step that was asked about: while nobody has decided, the question is at hand.
     pub(super) fn ask_again(&self, state: &mut State, step: &Step<'_>, number: u64) {
-        if let Some(promise) = state.promises.get_mut(&number) {
+        if let Some(promise) = state.promises.get_mut(number) {
             promise.called = true;
-            if promise.outcome.is_none() {
+            if promise.is_pending() {
                 promise.about = question(step).ok().map(About::Shown);
             }
         }
@@ -120,11 +120,10 @@ impl Bridge {
             return None;
         }
         self.take_notices_into(state);
-        let numbers = state.approvals.get(&step.approval_key())?;
-        let number = numbers.iter().copied().find(|number| {
-            let promise = state.promises.get(number);
-            promise.is_some_and(|promise| promise.outcome.is_some() && promise.asks_by(&rule.rule))
-        })?;
+        let answered = |promise: &Promise| !promise.is_pending() && promise.asks_by(&rule.rule);
+        let mut numbers = state.approvals.alike(&step.approval_key());
+        let number = numbers.find(|number| state.promises.get(*number).is_some_and(answered))?;
+        drop(numbers);
         let decided = self.decided(state, number, &describe(step));
         // An answer that nobody gave is asked for anew.
         let given = !matches!(&decided, Err(error) if error.code == ErrorCode::Canceled);
@@ -137,7 +136,7 @@ impl Bridge {
     /// What was decided by approval `number` on `call`. An approval counts for the execution that asked for it, not for a fork.
     pub(super) fn decided(&self, state: &State, number: u64, call: &str) -> Decided {
         let denied = |why: &str| Err(GuestError::new(ErrorCode::Denied, format!("{call} ({why})")));
-        let Some(promise) = state.promises.get(&number) else { return denied("it was not asked for") };
+        let Some(promise) = state.promises.get(number) else { return denied("it was not asked for") };
         let rule = promise.approval.as_ref().map_or("", |approval| &approval.rule);
         let answer = match &promise.outcome {
             None => return denied("nobody has decided on it"),
@@ -165,23 +164,23 @@ impl Bridge {
     /// Whether the store holds the answer under the id of this execution: that of the approval itself, or, where one answer holds for
     /// identical calls, that of one of them.
     fn is_own(&self, state: &State, number: u64) -> bool {
-        let approval = state.promises.get(&number).and_then(|promise| promise.approval.as_ref());
+        let approval = state.promises.get(number).and_then(|promise| promise.approval.as_ref());
         let shared = approval.filter(|approval| {
             let rule = self.grants.policy.ask_rule(&approval.rule);
             rule.is_some_and(|rule| rule.remember == Remember::Execution)
         });
         let alike = shared.into_iter().flat_map(|approval| {
-            let numbers = state.approvals.get(&approval.key).into_iter().flatten().copied();
-            numbers.filter(|number| state.promises.get(number).is_some_and(|promise| promise.asks_by(&approval.rule)))
+            let asks = |promise: &Promise| promise.asks_by(&approval.rule);
+            state.approvals.alike(&approval.key).filter(move |number| state.promises.get(*number).is_some_and(asks))
         });
-        let answered_here = |number| state.promises.get(&number).is_some_and(|promise| promise.answered_here);
+        let answered_here = |number| state.promises.get(number).is_some_and(|promise| promise.answered_here);
         std::iter::once(number).chain(alike).any(answered_here)
     }
 
     /// Lets go, or refuses, what waited for approvals that are there now.
     pub(super) fn admit(self: &Arc<Self>, state: &mut State) {
-        while let Some(number) = state.decided.pop_front() {
-            let Some(promise) = state.promises.get(&number) else { continue };
+        while let Some(number) = state.approvals.next_decided() {
+            let Some(promise) = state.promises.get(number) else { continue };
             let Some((approval, outcome)) = promise.approval.clone().zip(promise.outcome.clone()) else { continue };
             state.record_outcome(number);
             let decided = self.admit_one(state, number, &approval);
@@ -201,19 +200,19 @@ impl Bridge {
     }
 
     fn admit_one(self: &Arc<Self>, state: &mut State, number: u64, approval: &Approval) -> Decided {
-        let gated = approval.gates.and_then(|gated| Some((gated, state.promises.get_mut(&gated)?)));
+        let gated = approval.gates.and_then(|gated| Some((gated, state.promises.get_mut(gated)?)));
         let Some((gated, promise)) = gated else { return Ok(None) };
         promise.gated_by = None;
-        let Some(held) = promise.held.take().filter(|_| promise.outcome.is_none()) else { return Ok(None) };
+        let Some(held) = promise.held.take().filter(|_| promise.is_pending()) else { return Ok(None) };
         let decided = self.decided(state, number, &held.call);
         let rechecked = decided.clone().and_then(|by| held.about.recheck().map(|()| by));
         let Held { kind, subject, rule, bytes, .. } = &*held;
         let line = Line { step: gated, rule, capability: kind, subject, bytes: *bytes };
         match self.audit_line(state, &line, rechecked) {
             Ok(()) => {
-                let now_ms = state.tick(self.clock.now_ms());
+                let now_ms = state.steps.tick(self.clock.now_ms());
                 let deadline_ms = held.timeout_ms.map(|timeout| now_ms.saturating_add(timeout));
-                let deadline_ms = state.set_deadline(gated, deadline_ms);
+                let deadline_ms = state.promises.set_deadline(gated, deadline_ms);
                 self.begin_effect(state, gated, held.about, deadline_ms);
             }
             Err(error) => {

@@ -88,7 +88,7 @@ impl Performing {
 impl Bridge {
     /// The run for which the effect of a promise is performed.
     pub(super) fn performing(self: &Arc<Self>, state: &State, number: u64) -> Performing {
-        let promise = state.promises.get(&number);
+        let promise = state.promises.get(number);
         Performing {
             id: self.id.promise(number),
             rule: promise.and_then(|promise| promise.rule.clone()).unwrap_or_default(),
@@ -100,7 +100,7 @@ impl Bridge {
 
     /// Performs an effect once everything so far is durable.
     pub(super) fn perform(self: &Arc<Self>, state: &mut State, number: u64, effect: Arc<dyn Effect>) {
-        let Some(due_ms) = state.promises.get(&number).map(|promise| promise.retries.due_ms) else { return };
+        let Some(due_ms) = state.promises.get(number).map(|promise| promise.retries.due_ms) else { return };
         let run = self.performing(state, number);
         let first = effect.perform(&run);
         let (mut barrier, clock) = (self.submit(state), Arc::clone(&self.clock));
@@ -130,7 +130,7 @@ impl Bridge {
                 attempt = effect.perform(&run);
             }
         });
-        if let Some(promise) = state.promises.get_mut(&number) {
+        if let Some(promise) = state.promises.get_mut(number) {
             promise.effect = Some(task.abort_handle());
         }
     }
@@ -138,19 +138,19 @@ impl Bridge {
     /// Records that an attempt failed, and when the next one is due; settles the promise when there is none.
     fn retry(self: &Arc<Self>, number: u64, error: GuestError) -> Option<(u64, Ticket)> {
         let mut state = self.state();
-        let promise = state.promises.get(&number).filter(|promise| promise.outcome.is_none())?;
+        let promise = state.promises.get(number).filter(|promise| promise.is_pending())?;
         let (count, deadline_ms) = (promise.retries.count, promise.deadline_ms);
-        let now_ms = state.tick(self.clock.now_ms());
+        let now_ms = state.steps.tick(self.clock.now_ms());
         let due_ms = now_ms.saturating_add(back_off(&self.seed, number, count));
         let too_late = deadline_ms.is_some_and(|deadline| due_ms >= deadline);
-        if state.concluded || count >= MAX_RETRIES || too_late || self.check_room(&state, 256).is_err() {
+        if state.steps.is_concluded() || count >= MAX_RETRIES || too_late || self.check_room(&state, 256).is_err() {
             drop(state);
             self.answer(number, Err(error));
             return None;
         }
         let reason = Cow::Borrowed(error.message.as_str());
-        state.journal.append(&Record::Retried { number, at_ms: now_ms, due_ms, reason });
-        if let Some(promise) = state.promises.get_mut(&number) {
+        state.steps.append(&Record::Retried { number, at_ms: now_ms, due_ms, reason });
+        if let Some(promise) = state.promises.get_mut(number) {
             promise.retries = Retries { count: count + 1, due_ms };
         }
         let ticket = self.submit(&mut state);
@@ -160,8 +160,8 @@ impl Bridge {
     /// Settles a promise with what its effect came to.
     pub(super) fn answer(self: &Arc<Self>, number: u64, outcome: Result<String, GuestError>) {
         let mut state = self.state();
-        let pending = state.promises.get(&number).filter(|promise| promise.outcome.is_none());
-        let Some(promise) = pending.filter(|_| !state.concluded) else { return };
+        let pending = state.promises.get(number).filter(|promise| promise.is_pending());
+        let Some(promise) = pending.filter(|_| !state.steps.is_concluded()) else { return };
         let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.clock.now_ms());
         let outcome = if too_late { Err(promises::timed_out()) } else { self.with_room(&state, outcome) };
         self.settle_in(&mut state, number, outcome);

@@ -72,26 +72,21 @@ impl Bridge {
     pub(crate) fn interrupted(self: &Arc<Self>) -> Result<bool, Fault> {
         let mut state = self.state();
         let step = Step::ungranted(KIND, "", &[]);
-        let number = state.next;
-        let recorded = match state.peek_step(number)? {
+        let number = state.steps.next();
+        let recorded = match state.steps.peek_step(number)? {
             Some((Record::Step { call, .. }, next)) if call.kind == KIND => Some((call.at_ms, next)),
             _ => None,
         };
         if let Some((at_ms, next)) = recorded {
-            if state.only_up_to.is_some_and(|end| number >= end) {
-                return Err(Stop::Replayed.into());
-            }
-            state.journal.history.advance(next);
-            state.next += 1;
-            state.replayed += 1;
-            state.tick(at_ms);
+            state.steps.check_end()?;
+            state.steps.pass_step(next, at_ms);
             return Ok(true);
         }
         if !self.may_tell(&mut state)? {
             return Ok(false);
         }
-        state.next += 1;
-        self.check_limits(&state).inspect_err(|_| state.next = number)?;
+        state.steps.take();
+        self.check_limits(&state).inspect_err(|_| state.steps.give_back(number))?;
         self.record_ungranted(&mut state, &step, number, "null")?;
         Ok(true)
     }
@@ -100,15 +95,15 @@ impl Bridge {
     pub(super) fn wakes_interrupted(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
         let told = self.may_tell(state)?;
         if told {
-            let at_ms = state.tick(self.clock.now_ms());
-            state.journal.append(&Record::Delivered { at_ms, numbers: Vec::new() });
+            let at_ms = state.steps.tick(self.clock.now_ms());
+            state.steps.append(&Record::Delivered { at_ms, numbers: Vec::new() });
         }
         Ok(told)
     }
 
     /// Whether an interruption is to be told here: the guest has repeated what is recorded.
     fn may_tell(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
-        if !self.interruption.asked.load(Ordering::SeqCst) || state.journal.history.peek()?.is_some() {
+        if !self.interruption.asked.load(Ordering::SeqCst) || state.steps.peek()?.is_some() {
             return Ok(false);
         }
         self.go_live(state)?;

@@ -38,13 +38,11 @@ impl Bridge {
             return Err(GuestError::new(ErrorCode::Invalid, message).into());
         }
         let mut state = self.state();
-        let number = state.next;
-        if state.only_up_to.is_some_and(|end| number >= end) {
-            return Err(Stop::Replayed.into());
-        }
+        state.steps.check_end()?;
+        let number = state.steps.next();
         let args = [Arg::of("name", name.as_bytes())];
         let step = step(name, &args);
-        let found = match state.peek_step(number)? {
+        let found = match state.steps.peek_step(number)? {
             None => None,
             Some((Record::Step { call, outcome: Ok(value) }, next))
                 if call.kind == KIND && call.args == step.digest().as_slice() =>
@@ -55,30 +53,27 @@ impl Bridge {
         };
         let Some((value, at_ms, next)) = found else {
             if let Err(stop) = self.prepare(&mut state) {
-                state.next = number;
+                state.steps.give_back(number);
                 return Err(stop.into());
             }
-            state.beside += kept(name);
-            state.memos.insert(number, name.to_owned());
+            state.budget.keep(kept(name));
+            state.steps.open_memo(number, name);
             return Ok(Recollection::Compute(number));
         };
-        state.journal.history.advance(next);
-        state.next += 1;
-        state.tick(at_ms);
-        state.replayed += 1;
+        state.steps.pass_step(next, at_ms);
         Ok(Recollection::Remembered(value))
     }
 
     /// Takes the step of a computation that is not known. A replay cannot be over the limits by what is recorded, but by
     /// computations that it begins and never ends.
     fn prepare(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
-        state.next += 1;
-        if state.journal.history.peek()?.is_none() {
+        state.steps.take();
+        if state.steps.peek()?.is_none() {
             self.go_live(state)?;
             return self.check_limits(state);
         }
         self.check_steps(state)?;
-        if state.beside <= self.grants.policy.limits.journal { Ok(()) } else { Err(self.no_room()) }
+        if state.budget.beside() <= self.grants.policy.limits.journal { Ok(()) } else { Err(self.no_room()) }
     }
 
     /// Remembers the value of a computation.
@@ -90,19 +85,19 @@ impl Bridge {
         if let Some(error) = self.more_than_a_journal("the value to remember", value.len() as u64) {
             return Err(error.into());
         }
-        if let Some((inner, _)) = state.memos.range(number..).nth(1) {
+        if let Some(inner) = state.steps.memo_after(number) {
             // A replay that remembers this one would not come to the inner one, and count other steps.
             let message = format!("the computation {inner}, begun inside of {number}, is not remembered yet");
             return Err(GuestError::new(ErrorCode::Invalid, message).into());
         }
-        let Some(name) = state.memos.remove(&number) else {
+        let Some(name) = state.steps.close_memo(number) else {
             let message = format!("{number} is no step that recall handed out");
             return Err(GuestError::new(ErrorCode::Invalid, message).into());
         };
-        state.beside -= kept(&name);
+        state.budget.free(kept(&name));
         let args = [Arg::of("name", name.as_bytes())];
         let step = step(&name, &args);
-        if let Some((record, next)) = state.journal.history.peek()? {
+        if let Some((record, next)) = state.steps.peek()? {
             match &record {
                 Record::Step { call, outcome: Ok(recorded) } if call.number == number && call.kind == KIND => {
                     if recorded.as_ref() != value.as_bytes() {
@@ -112,8 +107,7 @@ impl Bridge {
                 }
                 other => return Err(Fault::Stop(diverged(number, other, &step.describe(number)))),
             }
-            state.journal.history.advance(next);
-            state.replayed += 1;
+            state.steps.pass_taken(next);
             return Ok(());
         }
         self.go_live(&mut state)?;

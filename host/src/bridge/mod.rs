@@ -7,16 +7,22 @@
 //! alone (`crate::capability`); the journal and the policy know only its kind, its digest and its grant.
 
 mod approval;
+mod asking;
+mod calls;
 mod checkpoint;
 mod effect;
+mod ending;
 mod fault;
 mod instances;
 mod interrupt;
 mod lineage;
+mod live;
 mod memo;
 mod pipeline;
 mod promises;
+mod registry;
 mod replay;
+mod settling;
 mod state;
 mod step;
 mod stopwatch;
@@ -25,12 +31,17 @@ mod wait;
 
 pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
+pub(crate) use calls::{Called, failing_halted};
 pub(crate) use effect::{Effect, Lost, Performed, Performing};
+pub(crate) use ending::{Parted, Parting};
 pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
 pub(crate) use memo::Recollection;
-pub(crate) use promises::{About, Called, NewPromise, check_fit, check_size, failing_halted, halted};
+pub(crate) use promises::{About, NewPromise};
+pub(crate) use registry::Registry;
+pub use registry::{Capability, Idempotent, Request};
+pub(crate) use settling::{check_fit, check_size};
 pub(crate) use state::State;
 pub(crate) use step::{Arg, Floor, Step};
 pub(crate) use value::{Json, Value};
@@ -39,8 +50,6 @@ pub use wait::Patience;
 use interrupt::Interruption;
 use stopwatch::Stopwatch;
 
-use crate::capability::Registry;
-use crate::capability::files::Overlays;
 use crate::clock::Clock;
 use crate::engine::Footprint;
 use crate::grants::Grants;
@@ -50,7 +59,7 @@ use crate::json;
 use crate::policy::Limits;
 use everstep_store::PendingPromise;
 use everstep_store::seam::{Entry, Ledger, Lost as Gone, Store, Ticket};
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,8 +92,8 @@ pub(crate) struct Bridge {
     /// How long the guest has run; waiting for promises does not count.
     pub(crate) stopwatch: Stopwatch,
     state: Mutex<State>,
-    /// What the guest has changed under overlay grants; as the state it goes with the run, and is rebuilt by repeating it.
-    overlays: Mutex<Overlays>,
+    /// What capabilities keep of what the guest has done; as the state it goes with the run, and is rebuilt by repeating it.
+    of_run: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// What the store says of promises of this execution, until the guest looks.
     inbox: Mutex<Vec<Notice>>,
     /// The execution has ended in the store: somebody canceled it, or its deadline passed.
@@ -136,8 +145,8 @@ impl State {
         let outcome = notice.checked(limits);
         let resolved = outcome.is_ok();
         self.mark_settled(number, outcome, at_ms);
-        if resolved {
-            self.mark_answered_here(number);
+        if let Some(promise) = self.promises.get_mut(number) {
+            promise.answered_here |= resolved;
         }
     }
 }
@@ -180,6 +189,8 @@ pub(crate) struct Parts {
     pub(crate) descent: Descent,
     pub(crate) instances: Arc<Instances>,
     pub(crate) patience: Patience,
+    /// When what was written of it before is durable.
+    pub(crate) since: Ticket,
 }
 
 /// How long a canceled guest may clean up that asked for it.
@@ -187,9 +198,10 @@ const CLEANUP: Duration = Duration::from_secs(5);
 
 impl Bridge {
     /// The bridge of an execution that is in `state`.
-    pub(crate) fn new(parts: Parts, state: State) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts, mut state: State) -> Arc<Self> {
         let Parts { id, function, seed, grants, capabilities, clock, .. } = parts;
-        let Parts { ledger, store, terms, descent, instances, patience, .. } = parts;
+        let Parts { ledger, store, terms, descent, instances, patience, since, .. } = parts;
+        state.note_submitted(since);
         let stopwatch = Stopwatch::new(grants.policy.limits.wall);
         Arc::new(Self {
             id,
@@ -208,7 +220,7 @@ impl Bridge {
             patience,
             stopwatch,
             state: Mutex::new(state),
-            overlays: Mutex::default(),
+            of_run: Mutex::default(),
             inbox: Mutex::default(),
             canceled: AtomicBool::new(false),
             interruption: Interruption::default(),
@@ -272,22 +284,22 @@ impl Bridge {
     /// The rule that grants a promise which the guest has made, and whether it has resolved.
     pub(crate) fn granted_by(&self, number: u64) -> Option<(String, bool)> {
         let state = self.state();
-        let promise = state.promises.get(&number).filter(|promise| promise.is_of_guest())?;
+        let promise = state.promises.of_guest(number)?;
         Some((promise.rule.clone()?, promise.delivered && matches!(promise.outcome, Some(Ok(_)))))
     }
 
     /// A connection, or the like, counts as open under its rule, and keeps the execution warm.
     pub(crate) fn note_open(&self, rule: &str) {
         let mut state = self.state();
-        state.usage.opened(rule);
-        state.open_ends += 1;
+        state.budget.opened(rule);
+        state.budget.note_open_end();
     }
 
     /// It is over.
     pub(crate) fn note_closed(&self, rule: &str) {
         let mut state = self.state();
-        state.usage.closed(rule);
-        state.open_ends -= 1;
+        state.budget.closed(rule);
+        state.budget.note_closed_end();
         drop(state);
         self.changed.notify_waiters();
     }
@@ -299,35 +311,58 @@ impl Bridge {
     }
 
     /// What the bridge knows; its data is valid at every moment, so that a panic elsewhere does not matter.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the guest has changed in memory. Taken after the state, if both are needed.
-    pub(crate) fn overlays(&self) -> MutexGuard<'_, Overlays> {
-        self.overlays.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What a capability keeps of this run, under its own type; made by the first look.
+    pub(crate) fn of_run<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let mut of_run = self.of_run.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = of_run.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default());
+        Arc::clone(kept).downcast().unwrap_or_default()
+    }
+
+    /// The number of the next step.
+    pub(crate) fn next_step(&self) -> u64 {
+        self.state().steps.next()
+    }
+
+    /// How many steps the execution has recorded.
+    pub(crate) fn steps_so_far(&self) -> u64 {
+        let state = self.state();
+        state.steps.next().max(state.budget.steps())
+    }
+
+    /// The guest asks for a chance to clean up.
+    pub(crate) fn note_clean_up(&self) {
+        self.state().clean_up();
     }
 
     /// Hands everything recorded so far to the ledger.
-    pub(crate) fn submit(&self, state: &mut State) -> Ticket {
+    pub(crate) fn submit_all(&self) -> Ticket {
+        self.submit(&mut self.state())
+    }
+
+    /// The same with the state at hand.
+    fn submit(&self, state: &mut State) -> Ticket {
         self.submit_with(state, Entry::default())
     }
 
     /// The same together with what else is to be written; an entry without records.
     fn submit_with(&self, state: &mut State, entry: Entry) -> Ticket {
         let mut entry = entry;
-        let writes = !entry.changes_nothing() || state.journal.unsubmitted() > 0;
-        if writes && state.progress.cpu_us - state.kept_cpu_us > self.cpu_grain_us() {
+        let writes = !entry.changes_nothing() || state.steps.unsubmitted() > 0;
+        if writes && state.budget.untold_us() > self.cpu_grain_us() {
             let now_ms = self.clock.now_ms();
             state.record_use(now_ms);
             entry.progress = Some(state.keep_progress(now_ms));
         }
-        entry.records = state.journal.take_tail();
-        entry.output = std::mem::take(&mut state.output);
+        entry.records = state.steps.take_tail();
+        entry.output = state.unsent.take_output();
         if !entry.is_empty() {
-            state.submitted = self.ledger.append(entry);
+            state.unsent.note_submitted(self.ledger.append(entry));
         }
-        state.submitted
+        state.unsent.submitted()
     }
 
     /// CPU time that may be lost in a crash: a twentieth of the limit.
@@ -377,11 +412,17 @@ impl Bridge {
         self.returned.store(true, Ordering::SeqCst);
     }
 
-    /// Ends the run: nothing is recorded any more but its end.
-    pub(crate) fn conclude(&self, state: &mut State) {
+    /// Ends the run: nothing is recorded any more but its end. Returns what was submitted last.
+    pub(crate) fn conclude(&self) -> Ticket {
+        let mut state = self.state();
+        self.conclude_in(&mut state);
+        state.unsent.submitted()
+    }
+
+    fn conclude_in(&self, state: &mut State) {
         self.over.store(true, Ordering::SeqCst);
-        state.concluded = true;
-        state.stop_effects();
+        state.steps.conclude();
+        state.promises.stop_effects();
     }
 
     /// Completes once the run has to end: the execution was ended from outside, and the time to clean up is over for a guest that
@@ -396,7 +437,7 @@ impl Bridge {
             }
             changed.await;
         }
-        if self.state().cleans_up {
+        if self.state().cleans_up() {
             tokio::time::sleep(CLEANUP).await;
         }
     }

@@ -7,7 +7,7 @@
 use super::approval::{Decided, describe};
 use super::promises::{self, NewPromise};
 use super::replay::Found;
-use super::step::{Step, capped};
+use super::step::{Floor, Step, capped};
 use super::{Bridge, Divergence, Fault, State, Stop, Value};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::output::{Content, Output};
@@ -42,6 +42,16 @@ pub(super) struct Line<'a> {
     pub(super) bytes: u64,
 }
 
+/// What an effect may know of its execution.
+pub(crate) struct Now {
+    /// The number of the step.
+    pub(crate) number: u64,
+    /// The time, never before that of an earlier step, in milliseconds since the Unix epoch.
+    pub(crate) now_ms: u64,
+    /// How often a host has taken the execution up.
+    pub(crate) attempts: u64,
+}
+
 /// A granted step that has no record yet.
 pub(super) struct Admitted<'p> {
     pub(super) number: u64,
@@ -51,6 +61,16 @@ pub(super) struct Admitted<'p> {
 impl Bridge {
     /// An internal step whose effect is immediate.
     pub(crate) fn internal<T: Value>(
+        self: &Arc<Self>,
+        step: &Step<'_>,
+        effect: impl FnOnce(Now) -> Result<T, GuestError>,
+    ) -> Result<T, Fault> {
+        let attempts = self.terms.version;
+        self.immediate(step, |state, number| effect(Now { number, now_ms: state.steps.now_ms(), attempts }))
+    }
+
+    /// The same where the effect is one on the execution itself.
+    pub(super) fn immediate<T: Value>(
         self: &Arc<Self>,
         step: &Step<'_>,
         effect: impl FnOnce(&mut State, u64) -> Result<T, GuestError>,
@@ -121,7 +141,7 @@ impl Bridge {
                 Begun::Asked(number) => return Err(not_immediate(number, step)),
                 Begun::Called(number) => match state.recorded_outcome(number, step.kind)? {
                     Some(outcome) => return Ok(outcome?),
-                    None if state.only_up_to.is_some() => return Err(Stop::Replayed.into()),
+                    None if state.steps.is_replay() => return Err(Stop::Replayed.into()),
                     None => {
                         // The last of what is recorded: the guest was blocked on it.
                         self.go_live(&mut state)?;
@@ -137,9 +157,9 @@ impl Bridge {
         self.may_begin(barrier).await?;
         let outcome = effect(repeated).await;
         let mut state = self.state();
-        let at_ms = state.tick(self.clock.now_ms());
+        let at_ms = state.steps.tick(self.clock.now_ms());
         let recorded = outcome.as_ref().map(Value::to_bytes).map_err(Clone::clone);
-        state.journal.append(&Record::Settled { number, at_ms, outcome: recorded });
+        state.steps.append(&Record::Settled { number, at_ms, outcome: recorded });
         Ok(outcome?)
     }
 
@@ -151,14 +171,16 @@ impl Bridge {
             return Err(error.into());
         }
         // Counted in a replay as well, so that the limit ends at the same step.
-        let before = state.shown;
-        let content = content.capped(&mut state.shown, self.grants.policy.limits.output);
+        let before = state.budget.shown();
+        let mut shown = before;
+        let content = content.capped(&mut shown, self.grants.policy.limits.output);
+        state.budget.note_shown(shown);
         if let Begun::Live(admitted) = begun {
             // What no journal could hold was not shown, and does not count.
             self.record(&mut state, step, &admitted, Ok(Kept(content.clone())))?
-                .inspect_err(|_| state.shown = before)?;
+                .inspect_err(|_| state.budget.note_shown(before))?;
             if let Some(content) = content {
-                state.output.push(Output { execution: self.id.clone(), step: admitted.number, content });
+                state.unsent.show(Output { execution: self.id.clone(), step: admitted.number, content });
                 self.submit_soon(&mut state, Entry::default());
             }
         }
@@ -174,7 +196,7 @@ impl Bridge {
         };
         let admitted = match begun {
             Begun::Recorded(Err(error)) => return Err(error.into()),
-            Begun::Recorded(Ok(())) => return Err(not_a_promise(state.next - 1, step)),
+            Begun::Recorded(Ok(())) => return Err(not_a_promise(state.steps.next() - 1, step)),
             Begun::Asked(number) => return Err(not_a_promise(number, step)),
             Begun::Called(number) => {
                 self.reopen(&mut state, number, step, new);
@@ -184,7 +206,8 @@ impl Bridge {
         };
         // After the replay: what was taken in once stays so.
         let refused = new.check_depth().err();
-        let refused = refused.or_else(|| self.no_room_for_promise(&state, admitted.number, new.role));
+        let role = self.role_of(&new.about);
+        let refused = refused.or_else(|| self.no_room_for_promise(&state, admitted.number, role));
         if let Some(error) = refused.or_else(|| self.more_than_a_journal("the call", new.bytes())) {
             let _ = self.record::<()>(&mut state, step, &admitted, Err(error.clone()))?;
             approval.into_iter().for_each(|approval| self.withdraw(&mut state, approval));
@@ -194,13 +217,13 @@ impl Bridge {
         let new = NewPromise { timeout_ms: self.bounded_by_rule(step, admitted.rule, new.timeout_ms), ..new };
         // The time of a step that waits for an approval begins with its effect.
         let deadline_ms = match approval {
-            None => promises::deadline(self.clock.now_ms(), &new, self.terms.deadline_ms),
+            None => promises::deadline(self.clock.now_ms(), role, new.timeout_ms, self.terms.deadline_ms),
             Some(_) => None,
         };
-        self.record_call(&mut state, step, &admitted, new.role, deadline_ms);
+        self.record_call(&mut state, step, &admitted, role, deadline_ms);
         match approval {
-            None => self.open(&mut state, &admitted, step, new, deadline_ms),
-            Some(approval) => self.open_gated(&mut state, &admitted, step, new, approval),
+            None => self.open(&mut state, &admitted, step, (role, new), deadline_ms),
+            Some(approval) => self.open_gated(&mut state, &admitted, step, (role, new), approval),
         }
         Ok(admitted.number)
     }
@@ -234,7 +257,7 @@ impl Bridge {
             let mut state = self.state();
             match self.begin(&mut state, step)? {
                 Begun::Asked(approval) => {
-                    if state.live {
+                    if state.steps.is_live() {
                         self.show_if_first(&mut state, approval);
                     }
                     approval
@@ -264,7 +287,7 @@ impl Bridge {
             Found::Approval(number) => Err(Stop::Contract(format!("step {number} was asked about twice"))),
             Found::Nothing(number) => match self.decide(state, step) {
                 Verdict::Allow { rule } | Verdict::Ask { terms: rule, .. } => {
-                    state.usage.count(rule, &step.grant, state.now_ms);
+                    state.count(rule, step);
                     Ok(Begun::Live(Admitted { number, rule }))
                 }
                 Verdict::Deny { rule, error } => {
@@ -276,12 +299,12 @@ impl Bridge {
     }
 
     fn get_ready(self: &Arc<Self>, state: &mut State, number: u64) -> Result<(), Stop> {
-        self.go_live(state).and_then(|()| self.check_limits(state)).inspect_err(|_| state.next = number)
+        self.go_live(state).and_then(|()| self.check_limits(state)).inspect_err(|_| state.steps.give_back(number))
     }
 
     fn decide(&self, state: &mut State, step: &Step<'_>) -> Verdict<'_> {
-        let now_ms = state.tick(self.clock.now_ms());
-        self.grants.policy.decide(&step.grant, &state.usage, now_ms)
+        let now_ms = state.steps.tick(self.clock.now_ms());
+        self.grants.policy.decide(&step.grant, state.budget.usage(), now_ms)
     }
 
     /// The policy's word on a new step, written down. `decided` is what somebody has decided on it, who was asked.
@@ -313,7 +336,7 @@ impl Bridge {
         let decided = decided.and_then(|approver| self.permitted(step, asked).map(|()| approver));
         match self.audit(state, step, &admitted, decided) {
             Ok(()) => {
-                state.usage.count(rule, &step.grant, state.now_ms);
+                state.count(rule, step);
                 Ok(Begun::Live(admitted))
             }
             Err(error) => self.deny(state, step, &admitted, error),
@@ -323,7 +346,7 @@ impl Bridge {
     /// What no rule of the policy decides on: the ceiling of the host, and the floor of the step.
     fn permitted(&self, step: &Step<'_>, approved: bool) -> Result<(), GuestError> {
         self.grants.ceiling(&step.grant, approved)?;
-        step.floor.map_or(Ok(()), |floor| floor.check(self))
+        step.floor.map_or(Ok(()), Floor::check)
     }
 
     /// Denies a step: in the audit, and in the journal.
@@ -350,7 +373,7 @@ impl Bridge {
         let _ = self.record_as::<()>(state, step, admitted, false, Err(error.clone()))?;
         let (call, subject) = (step.kind.to_owned(), capped(step.subject).into_owned());
         let content = Content::Denied { call, subject, message: error.message.clone() };
-        state.output.push(Output { execution: self.id.clone(), step: admitted.number, content });
+        state.unsent.show(Output { execution: self.id.clone(), step: admitted.number, content });
         Ok(Begun::Recorded(Err(error)))
     }
 
@@ -374,7 +397,7 @@ impl Bridge {
 
     pub(super) fn check_steps(&self, state: &State) -> Result<(), Stop> {
         let limit = self.grants.policy.limits.steps;
-        if state.next <= limit {
+        if state.steps.next() <= limit {
             return Ok(());
         }
         Err(Stop::Limit(format!("the limit of {limit} steps is reached (limits.steps)")))
@@ -446,7 +469,7 @@ impl Bridge {
         let Some(log) = &self.grants.audit else { return Ok(()) };
         let Line { step, rule, capability, subject, bytes } = *line;
         let entry = audit::Entry {
-            time_ms: self.clock.now_ms().max(state.now_ms),
+            time_ms: self.clock.now_ms().max(state.steps.now_ms()),
             execution: &self.id,
             step,
             policy: &self.grants.digest,
@@ -481,7 +504,7 @@ impl Bridge {
         outcome: Result<T, GuestError>,
     ) -> Result<Result<T, GuestError>, Stop> {
         let digest = step.digest();
-        let call = Call { allowed, ..step.call(admitted, state.tick(self.clock.now_ms()), &digest) };
+        let call = Call { allowed, ..step.call(admitted, state.steps.tick(self.clock.now_ms()), &digest) };
         let bytes = outcome.as_ref().map(Value::to_bytes);
         let size = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let too_large = self.more_than_a_journal("the outcome", size);
@@ -489,13 +512,13 @@ impl Bridge {
             Some(error) => Err(error.clone()),
             None => bytes.map_err(Clone::clone),
         };
-        let length = state.journal.length();
-        state.journal.append(&Record::Step { call, outcome: recorded });
+        let length = state.steps.length();
+        state.steps.append(&Record::Step { call, outcome: recorded });
         if let Err(stop) = self.check_room(state, 0) {
-            state.journal.take_back(length);
+            state.steps.take_back(length);
             return Err(stop);
         }
-        if state.journal.unsubmitted() > SEGMENT {
+        if state.steps.unsubmitted() > SEGMENT {
             self.submit_soon(state, Entry::default());
         }
         Ok(too_large.map_or(outcome, Err))
@@ -511,8 +534,15 @@ impl Bridge {
     ) {
         let digest = step.digest();
         // The time of the decision: rates are counted with it, here and in a replay.
-        let call = step.call(admitted, state.now_ms, &digest);
-        state.journal.append(&Record::Called { call, role, deadline_ms });
+        let call = step.call(admitted, state.steps.now_ms(), &digest);
+        state.steps.append(&Record::Called { call, role, deadline_ms });
+    }
+}
+
+impl State {
+    /// A granted call counts under its rule.
+    fn count(&mut self, rule: &str, step: &Step<'_>) {
+        self.budget.count(rule, &step.grant, self.steps.now_ms());
     }
 }
 

@@ -3,7 +3,7 @@
 use super::approval::APPROVAL;
 use super::{Divergence, State, Step, Stop, Value};
 use crate::guest_error::GuestError;
-use everstep_store::journal::{Call, Corrupted, Next, Record};
+use everstep_store::journal::{Call, Corrupted, Record};
 use std::fmt::Write as _;
 
 /// What a journal says about the step that a guest begins.
@@ -21,13 +21,10 @@ pub(super) enum Found<T> {
 impl State {
     /// Takes the next step number for `step` and looks it up in the journal.
     pub(super) fn take_step<T: Value>(&mut self, step: &Step<'_>) -> Result<Found<T>, Stop> {
-        let number = self.next;
-        if self.only_up_to.is_some_and(|end| number >= end) {
-            return Err(Stop::Replayed);
-        }
-        let Some((record, next)) = self.journal.history.peek()? else {
-            self.next += 1;
-            return Ok(Found::Nothing(number));
+        self.steps.check_end()?;
+        let number = self.steps.next();
+        let Some((record, next)) = self.steps.peek()? else {
+            return Ok(Found::Nothing(self.steps.take()));
         };
         let (call, outcome) = match record {
             Record::Step { call, outcome } => (call, Some(outcome)),
@@ -35,10 +32,8 @@ impl State {
             other => return Err(diverged(number, &other, &step.describe(number))),
         };
         if call.kind == APPROVAL && call.number == number && call.args == step.approval_key() {
-            self.now_ms = self.now_ms.max(call.at_ms);
-            self.next += 1;
-            self.journal.history.advance(next);
-            self.replayed += 1;
+            let at_ms = call.at_ms;
+            self.steps.pass_step(next, at_ms);
             return Ok(Found::Approval(number));
         }
         if call.number != number || call.kind != step.kind || call.args != step.digest().as_slice() {
@@ -50,13 +45,11 @@ impl State {
             Some(Err(error)) => Found::Recorded(Err(error)),
             Some(Ok(value)) => Found::Recorded(Ok(T::from_bytes(&value).ok_or_else(|| unreadable(number, step.kind))?)),
         };
+        let at_ms = call.at_ms;
         if call.allowed {
-            self.usage.count(call.rule, &step.grant, call.at_ms);
+            self.budget.count(call.rule, &step.grant, at_ms);
         }
-        self.now_ms = self.now_ms.max(call.at_ms);
-        self.next += 1;
-        self.journal.history.advance(next);
-        self.replayed += 1;
+        self.steps.pass_step(next, at_ms);
         Ok(begun)
     }
 
@@ -66,7 +59,7 @@ impl State {
         number: u64,
         kind: &str,
     ) -> Result<Option<Result<T, GuestError>>, Stop> {
-        match self.journal.history.settlement(number)? {
+        match self.steps.settlement(number)? {
             None => Ok(None),
             Some((_, Err(error))) => Ok(Some(Err(error))),
             Some((_, Ok(value))) => Ok(Some(Ok(T::from_bytes(&value).ok_or_else(|| unreadable(number, kind))?))),
@@ -79,63 +72,57 @@ impl State {
         attempted: impl Fn() -> String,
         is_wanted: impl Fn(&u64) -> bool,
     ) -> Result<Option<Vec<u64>>, Stop> {
-        let step = self.next;
-        let Some((record, next)) = self.journal.history.peek()? else {
+        let step = self.steps.next();
+        let Some((record, next)) = self.steps.peek()? else {
             return Ok(None);
         };
         let Record::Delivered { at_ms, numbers } = record else {
             return Err(diverged(step, &record, &attempted()));
         };
-        self.now_ms = self.now_ms.max(at_ms);
-        self.journal.history.advance(next);
-        let known = |number: &u64| self.promises.get(number).is_some_and(|promise| promise.called);
+        self.steps.pass(next);
+        self.steps.tick(at_ms);
+        let known = |number: &u64| self.promises.get(*number).is_some_and(|promise| promise.called);
         if !numbers.iter().all(|number| known(number) && is_wanted(number)) {
             return Err(
                 Divergence { step, recorded: format!("delivery of {numbers:?}"), attempted: attempted() }.into()
             );
         }
-        self.mark_delivered(&numbers);
+        self.promises.mark_delivered(&numbers);
         Ok(Some(numbers))
     }
 
     /// Checks that nothing recorded is left when the guest ends in the way that `attempted` describes.
-    pub(crate) fn expect_end(&mut self, attempted: &str) -> Result<(), Stop> {
-        let step = self.next;
-        match self.journal.history.peek()? {
+    pub(super) fn expect_end(&mut self, attempted: &str) -> Result<(), Stop> {
+        let step = self.steps.next();
+        match self.steps.peek()? {
             None => Ok(()),
             Some((record, _)) => Err(diverged(step, &record, attempted)),
         }
     }
 
     /// The same when it returns; a return that is recorded must be that one.
-    pub(crate) fn expect_return(&mut self, returned: &Result<String, GuestError>) -> Result<(), Stop> {
-        let step = self.next;
+    pub(super) fn expect_return(&mut self, returned: &Result<String, GuestError>) -> Result<(), Stop> {
+        let step = self.steps.next();
         let returned = returned.as_ref().map(String::as_bytes);
-        match self.journal.history.peek()? {
+        match self.steps.peek()? {
             None => return Ok(()),
             Some((Record::Returned { outcome, .. }, next)) if outcome.as_deref() == returned => {
-                self.journal.history.advance(next);
+                self.steps.pass(next);
             }
             Some((record @ Record::Returned { .. }, _)) => {
                 return Err(diverged(step, &record, "a return with another outcome"));
             }
             Some((record, _)) => return Err(diverged(step, &record, "the return of the function")),
         }
-        self.returned = true;
+        self.steps.note_return();
         Ok(())
     }
 
     /// Whether the journal goes on with this return of the function.
-    pub(crate) fn has_returned(&mut self, returned: &Result<String, GuestError>) -> bool {
+    pub(super) fn goes_on_with(&mut self, returned: &Result<String, GuestError>) -> bool {
         let returned = returned.as_ref().map(String::as_bytes);
-        let next = self.journal.history.peek();
+        let next = self.steps.peek();
         matches!(next, Ok(Some((Record::Returned { outcome, .. }, _))) if outcome.as_deref() == returned)
-    }
-
-    /// The record of the computation with that number, if it is the next one.
-    pub(super) fn peek_step(&mut self, number: u64) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
-        let next = self.journal.history.peek()?;
-        Ok(next.filter(|(record, _)| matches!(record, Record::Step { call, .. } if call.number == number)))
     }
 }
 

@@ -1,6 +1,5 @@
 //! A call of the guest, as its capability describes it to the bridge.
 
-use super::Bridge;
 use super::pipeline::Admitted;
 use super::replay::describe_parts;
 use crate::guest_error::GuestError;
@@ -40,7 +39,7 @@ pub(crate) trait Floor: Sync {
     ///
     /// # Errors
     /// A denial for the guest.
-    fn check(&self, bridge: &Bridge) -> Result<(), GuestError>;
+    fn check(&self) -> Result<(), GuestError>;
 }
 
 /// The digest of a step's arguments; empty when it has none.

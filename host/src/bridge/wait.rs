@@ -94,7 +94,7 @@ impl Bridge {
             }
             let (deadline, busy, asked) = {
                 let mut state = self.state();
-                state.waits_for = wanted.map(<[u64]>::to_vec);
+                state.promises.wait_for(wanted);
                 self.take_in(&mut state)?;
                 if let Some(delivered) = self.deliver(&mut state, wanted)? {
                     return Ok(delivered);
@@ -102,7 +102,7 @@ impl Bridge {
                 if interruptible && self.wakes_interrupted(&mut state)? {
                     return Ok(Vec::new());
                 }
-                let asked = std::mem::take(&mut state.asks).then(|| self.submit(&mut state));
+                let asked = state.promises.take_asked().then(|| self.submit(&mut state));
                 (self.next_deadline(&mut state), state.is_busy(self.patience), asked)
             };
             if let Some(ticket) = asked {
@@ -154,7 +154,7 @@ impl Bridge {
             changed.as_mut().enable();
             let busy = {
                 let state = self.state();
-                if self.is_canceled() && !state.cleans_up {
+                if self.is_canceled() && !state.cleans_up() {
                     return Err(Stop::Canceled);
                 }
                 state.is_busy(self.patience)
@@ -179,18 +179,18 @@ impl Bridge {
         if !self.is_canceled() {
             return Ok(());
         }
-        if !state.cleans_up || state.journal.history.peek()?.is_some() {
-            return if state.cleans_up { Ok(()) } else { Err(Stop::Canceled) };
+        if !state.cleans_up() {
+            return Err(Stop::Canceled);
+        }
+        if state.steps.peek()?.is_some() {
+            return Ok(());
         }
         let pending: Vec<u64> = state.open().collect();
         let now_ms = self.clock.now_ms();
         for number in pending {
-            let effect = state.promises.get_mut(&number).and_then(|promise| promise.effect.take());
+            state.promises.stop_effect(number);
             let canceled = GuestError::new(ErrorCode::Canceled, "the execution is canceled");
             state.mark_settled(number, Err(canceled), now_ms);
-            if let Some(effect) = effect {
-                effect.abort();
-            }
         }
         Ok(())
     }
@@ -213,12 +213,12 @@ impl Bridge {
         let numbers = self.first_settled(state, is_wanted);
         if !numbers.is_empty() {
             numbers.iter().for_each(|number| state.record_outcome(*number));
-            let at_ms = state.tick(self.clock.now_ms());
-            state.journal.append(&Record::Delivered { at_ms, numbers: numbers.clone() });
-            state.mark_delivered(&numbers);
+            let at_ms = state.steps.tick(self.clock.now_ms());
+            state.steps.append(&Record::Delivered { at_ms, numbers: numbers.clone() });
+            state.promises.mark_delivered(&numbers);
             return Ok(Some(numbers));
         }
-        if state.in_flight == 0 {
+        if state.promises.in_flight() == 0 {
             return Err(Stop::Contract("the guest waits although it has no pending promise".into()));
         }
         // While nothing happens, nothing stays undurable.
@@ -231,16 +231,16 @@ impl Bridge {
     /// that the store keeps are the store's; later ones wait for its word.
     fn fire_timers(&self, state: &mut State, is_wanted: impl Fn(&u64) -> bool) {
         let now_ms = self.clock.now_ms();
-        while let Some(&(deadline, number)) = state.deadlines.first() {
-            let was_earlier = |number: &u64| state.fired_ms(*number) < deadline;
-            let stored = state.promises.get(&number).is_some_and(|promise| promise.is_stored());
-            if stored
+        while let Some((deadline, number)) = state.promises.first_deadline() {
+            let Some(promise) = state.promises.get(number) else { return };
+            let was_earlier = |number: u64| state.promises.fired_ms(number) < deadline;
+            if promise.is_stored()
                 || deadline > now_ms
-                || state.undelivered.iter().filter(|number| is_wanted(number)).any(was_earlier)
+                || state.promises.undelivered().filter(&is_wanted).any(was_earlier)
             {
                 return;
             }
-            let timer = state.promises.get(&number).is_some_and(|promise| promise.role == Role::Timer);
+            let timer = promise.role == Role::Timer;
             let outcome = if timer { Ok("null".to_owned()) } else { Err(timed_out()) };
             self.settle_in(state, number, outcome);
         }
@@ -249,15 +249,16 @@ impl Bridge {
     /// What a guest that had waited all the time would have been told first: what settled, in the order of the times, up to the
     /// first deadline that has passed, be it fired or not.
     fn first_settled(&self, state: &State, is_wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
-        let mut numbers: Vec<u64> = state.undelivered.iter().copied().filter(&is_wanted).collect();
-        numbers.sort_by_key(|number| state.fired_ms(*number));
-        let fired =
-            numbers.iter().copied().find(|number| state.is_timed_out(*number)).map(|number| state.fired_ms(number));
+        let promises = &state.promises;
+        let mut numbers: Vec<u64> = promises.undelivered().filter(&is_wanted).collect();
+        numbers.sort_by_key(|number| promises.fired_ms(*number));
+        let fired = numbers.iter().copied().find(|number| promises.is_timed_out(*number));
+        let fired = fired.map(|number| promises.fired_ms(number));
         let now_ms = self.clock.now_ms();
-        let mut due = state.deadlines.iter().take_while(|(deadline, _)| *deadline <= now_ms);
-        let due = due.find(|(_, number)| is_wanted(number)).map(|(deadline, _)| *deadline);
+        let mut due = promises.deadlines().take_while(|(deadline, _)| *deadline <= now_ms);
+        let due = due.find(|(_, number)| is_wanted(number)).map(|(deadline, _)| deadline);
         if let Some(end) = fired.into_iter().chain(due).min() {
-            numbers.retain(|number| state.fired_ms(*number) <= end);
+            numbers.retain(|number| promises.fired_ms(*number) <= end);
         }
         numbers
     }
@@ -267,9 +268,9 @@ impl Bridge {
     /// The next deadline to look at. What comes behind one that has passed and is the store's waits for the word of the store, which is
     /// asked for it.
     fn next_deadline(self: &Arc<Self>, state: &mut State) -> Option<u64> {
-        let &(deadline, number) = state.deadlines.first()?;
+        let (deadline, number) = state.promises.first_deadline()?;
         let now_ms = self.clock.now_ms();
-        let promise = state.promises.get_mut(&number)?;
+        let promise = state.promises.get_mut(number)?;
         if deadline > now_ms || !promise.is_stored() {
             return Some(deadline);
         }
@@ -302,7 +303,7 @@ impl State {
     /// Whether a capability of this host works on a request, whose answer would be lost with the run; or, for one that has time, holds
     /// a connection that would be.
     fn is_busy(&self, patience: Patience) -> bool {
-        let connected = patience == Patience::Forever && self.open_ends > 0;
-        connected || self.pending().any(|(_, promise)| promise.effect.is_some())
+        let connected = patience == Patience::Forever && self.budget.has_open_ends();
+        connected || self.promises.pending().any(|(_, promise)| promise.effect.is_some())
     }
 }

@@ -24,12 +24,11 @@ impl bridge::Host for Ctx {
         let grant = policy::Call::Capability(policy::CapabilityCall { name: &capability, bytes: message.len() as u64 });
         let step = Step::new("bridge.send-request", &capability, &args, grant);
         if let Err(error) = check(&capability, &message) {
-            return self.bridge.internal(&step, |_, _| Err(error));
+            return self.bridge.internal(&step, |_| Err(error));
         }
         let timeout_ms = options.timeout_ms;
-        let role = self.bridge.role_of_request(&capability);
         let about = About::Request(capability.clone(), message.clone());
-        self.bridge.promise(&step, NewPromise { role, timeout_ms, about })
+        self.bridge.promise(&step, NewPromise { timeout_ms, about })
     }
 }
 

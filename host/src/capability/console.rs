@@ -8,7 +8,6 @@ use crate::output::{Content, MimePart};
 use crate::policy::{Call, CapabilityCall};
 use crate::turns::Ctx;
 use everstep_store::Asked;
-use everstep_store::journal::Role;
 
 impl console::Host for Ctx {
     fn print(&mut self, to: console::OutputStream, text: String) -> Result<(), Fault> {
@@ -34,7 +33,7 @@ impl console::Host for Ctx {
         let step = Step::new("console.display", &subject, &args, call("display", 0));
         if bundle.is_empty() {
             let error = GuestError::new(ErrorCode::Invalid, "display needs at least one representation");
-            return self.bridge.internal(&step, |_, _| Err(error));
+            return self.bridge.internal(&step, |_| Err(error));
         }
         let parts = bundle.iter().map(|part| MimePart { mime: part.mime.clone(), data: part.data.clone() });
         self.bridge.output(&step, Content::Display(parts.collect()))
@@ -45,12 +44,12 @@ impl console::Host for Ctx {
         let args = [Arg::of("prompt", prompt.as_bytes()), Arg::of("timeout", &timeout)];
         let step = Step::new("console.input", &prompt, &args, call("input", prompt.len() as u64));
         if let Err(error) = check_schema(options.schema.as_deref()) {
-            return self.bridge.internal(&step, |_, _| Err(error));
+            return self.bridge.internal(&step, |_| Err(error));
         }
         let timeout_ms = options.timeout_ms;
         let asked = Asked { kind: "input", subject: prompt.clone(), data: None, schema: options.schema };
         let about = About::Shown(asked);
-        self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, about })
+        self.bridge.promise(&step, NewPromise { timeout_ms, about })
     }
 }
 

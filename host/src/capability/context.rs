@@ -15,13 +15,13 @@ impl context::Host for Ctx {
 
     fn attempt(&mut self) -> Result<u32, Fault> {
         let step = ungranted("context.attempt");
-        let attempt = self.bridge.internal(&step, |state, _| Ok(state.attempts))?;
+        let attempt = self.bridge.internal(&step, |at| Ok(at.attempts))?;
         Ok(u32::try_from(attempt).unwrap_or(u32::MAX))
     }
 
     fn dependencies(&mut self) -> Result<Vec<context::Dependency>, Fault> {
         let bridge = &self.bridge;
-        let Json(dependencies) = bridge.internal(&ungranted("context.dependencies"), |_, _| {
+        let Json(dependencies) = bridge.internal(&ungranted("context.dependencies"), |_| {
             let mut names: Vec<_> = bridge.grants.policy.capabilities.iter().map(|grant| grant.name()).collect();
             names.sort_unstable();
             let is_attached = |name: &str| BUILT_IN.contains(&name) || bridge.capabilities.get(name).is_some();
@@ -40,8 +40,8 @@ impl context::Host for Ctx {
     }
 
     fn clean_up_on_cancel(&mut self) -> Result<(), Fault> {
-        self.bridge.internal(&ungranted(CLEAN_UP), |_, _| Ok(()))?;
-        self.bridge.state().cleans_up = true;
+        self.bridge.internal(&ungranted(CLEAN_UP), |_| Ok(()))?;
+        self.bridge.note_clean_up();
         Ok(())
     }
 

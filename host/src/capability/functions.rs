@@ -7,7 +7,6 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::group_address;
 use crate::policy;
 use crate::turns::Ctx;
-use everstep_store::journal::Role;
 
 /// The step by which a caller wants a child to fail that halts; its subject is the number of the call.
 pub(crate) const FAIL_ON_HALT: &str = "functions.fail-on-halt";
@@ -19,10 +18,10 @@ impl functions::Host for Ctx {
         let step = call.step("functions.call", &args);
         let called = match call.called() {
             Ok(called) => called,
-            Err(error) => return self.bridge.internal(&step, |_, _| Err(error)),
+            Err(error) => return self.bridge.internal(&step, |_| Err(error)),
         };
         let timeout_ms = options.timeout_ms;
-        self.bridge.promise(&step, NewPromise { role: Role::Child, timeout_ms, about: About::Call(called) })
+        self.bridge.promise(&step, NewPromise { timeout_ms, about: About::Call(called) })
     }
 
     async fn fail_on_halt(&mut self, promise: u64) -> Result<(), Fault> {
@@ -43,7 +42,7 @@ impl functions::Host for Ctx {
         let step = call.step("functions.spawn-detached", &args);
         match call.called() {
             Ok(called) => self.bridge.spawn_detached(&step, called, options.timeout_ms).await,
-            Err(error) => self.bridge.internal(&step, |_, _| Err(error)),
+            Err(error) => self.bridge.internal(&step, |_| Err(error)),
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::policy;
 use crate::schema::Schema;
 use crate::turns::Ctx;
 use everstep_store::Asked;
-use everstep_store::journal::Role;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -23,10 +22,10 @@ impl promises::Host for Ctx {
         let step = Step::new("promises.create", shown_data, &args, grant);
         let valid = data.as_deref().map_or(Ok(()), check_json).and_then(|()| check_schema(schema.as_deref()));
         if let Err(error) = valid {
-            return self.bridge.internal(&step, |_, _| Err(error));
+            return self.bridge.internal(&step, |_| Err(error));
         }
         let about = About::Shown(Asked { kind: "promise", subject: String::new(), data: data.clone(), schema });
-        self.bridge.promise(&step, NewPromise { role: Role::External, timeout_ms, about })
+        self.bridge.promise(&step, NewPromise { timeout_ms, about })
     }
 
     fn id(&mut self, promise: u64) -> wasmtime::Result<String> {
@@ -52,7 +51,7 @@ impl promises::Host for Ctx {
         let step = Step::ungranted("promises.resolve", &subject, &args);
         match valid {
             Ok(()) => self.bridge.settle_own(&step, promise, Ok(value.clone())).await,
-            Err(error) => self.bridge.internal(&step, |_, _| Err(error)),
+            Err(error) => self.bridge.internal(&step, |_| Err(error)),
         }
     }
 

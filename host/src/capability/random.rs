@@ -13,9 +13,9 @@ impl random::Host for Ctx {
         let grant = Call::Random(RandomCall { bytes: u64::from(length) });
         let step = Step::new("random.bytes", &subject, &args, grant);
         let seed = self.bridge.seed;
-        self.bridge.internal(&step, |_, number| {
+        self.bridge.internal(&step, |at| {
             let mut bytes = vec![0; length as usize];
-            draw(&seed, number, &mut bytes);
+            draw(&seed, at.number, &mut bytes);
             Ok(bytes)
         })
     }
@@ -23,9 +23,9 @@ impl random::Host for Ctx {
     fn uuid(&mut self) -> Result<String, Fault> {
         let step = Step::new("random.uuid", "", &[], Call::Random(RandomCall { bytes: 16 }));
         let seed = self.bridge.seed;
-        self.bridge.internal(&step, |_, number| {
+        self.bridge.internal(&step, |at| {
             let mut bytes = [0; 16];
-            draw(&seed, number, &mut bytes);
+            draw(&seed, at.number, &mut bytes);
             Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
         })
     }

@@ -1,8 +1,9 @@
 //! What can go wrong for an embedder, apart from what a function returns.
 
 use super::difference;
+use crate::engine;
 use crate::id::{Digest, ExecutionId, PromiseId};
-use crate::{engine, policy};
+use crate::policy;
 use everstep_store::journal::Corrupted;
 
 /// Why the host could not do what it was asked.

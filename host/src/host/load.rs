@@ -9,7 +9,7 @@ use crate::policy::{Limits, Policy};
 use crate::turns::{FunctionInfo, Loaded};
 use everstep_store::journal::{History, Journal, Standing};
 use everstep_store::seal::Tail;
-use everstep_store::seam::{Ledger, NoLedger};
+use everstep_store::seam::{Ledger, NoLedger, Ticket};
 use everstep_store::{Execution, Kinship, Lineage, Progress};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -31,7 +31,21 @@ pub(super) fn scratch_parts(
     let (clock, instances) = (Arc::clone(&inner.clock), Arc::clone(&inner.instances));
     let patience = Patience::None;
     let (capabilities, descent) = (Arc::default(), Descent::alone(&id));
-    Parts { id, function, seed, grants, capabilities, clock, ledger, store, terms, descent, instances, patience }
+    Parts {
+        id,
+        function,
+        seed,
+        grants,
+        capabilities,
+        clock,
+        ledger,
+        store,
+        terms,
+        descent,
+        instances,
+        patience,
+        since: Ticket::default(),
+    }
 }
 
 /// Lineages whose accounts are kept although none of their executions runs: reading one costs a look at all of them.
@@ -95,7 +109,7 @@ impl Inner {
             let parts = scratch_parts(self, ExecutionId::random(), String::new(), [0; 32], grants);
             Bridge::new(parts, state)
         };
-        let functions = loaded.functions(scratch).await?;
+        let functions = loaded.functions(scratch).await.map_err(|reason| Error::Describe { reason })?;
         // Names and descriptions always serialise.
         self.engines.keep_functions(&loaded.component, &serde_json::to_vec(functions).unwrap_or_default());
         Ok(functions)

@@ -27,8 +27,9 @@ pub use travel::{Fork, Replay, ReplayEnd};
 pub use view::{Executions, Following, Reader, StepOutcome, StepView};
 pub use work::Scope;
 
+use crate::bridge::Registry;
 use crate::bridge::{Account, Instances};
-use crate::capability::{Capability, Registry};
+use crate::capability::{Capability, OPENERS};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Compiling, Engines, Options, SPARE, machine_memory};
 use crate::grants::GrantsCache;
@@ -188,9 +189,7 @@ impl Everstep {
 
     /// How many steps an execution has recorded so far; none unless this host runs it.
     pub fn steps_so_far(&self, id: &ExecutionId) -> Option<u64> {
-        let running = self.inner.live.run_of(id)?;
-        let state = running.bridge.state();
-        Some(state.next.max(state.progress.steps))
+        Some(self.inner.live.run_of(id)?.bridge.steps_so_far())
     }
 
     /// The component in a file; nothing of it is read if the cache of this host knows the unchanged file.
@@ -376,7 +375,7 @@ impl Builder {
             engines: Engines::new(options)?,
             registry: Arc::new(self.registry),
             clock: self.clock,
-            grants: GrantsCache::new(private, self.network),
+            grants: GrantsCache::new(private, self.network, OPENERS),
             components: Mutex::default(),
             accounts: tokio::sync::Mutex::default(),
             live,

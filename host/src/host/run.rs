@@ -197,7 +197,7 @@ impl Everstep {
     pub async fn start(&self, run: Run) -> Result<Handle, Error> {
         let handle = self.begin(run).await?;
         if let Some(running) = self.inner.live.run_of(handle.id()) {
-            let submitted = running.bridge.submit(&mut running.bridge.state());
+            let submitted = running.bridge.submit_all();
             match running.bridge.durable(submitted).await {
                 // Whoever has taken it has it durable.
                 Ok(()) | Err(Lost::Claim) => {}
@@ -397,7 +397,7 @@ impl Everstep {
         if let Some(component) = component {
             when_live.component = Some(component.digest);
         }
-        state.when_live = when_live;
+        state.write_when_live(when_live);
         let looks_at: Vec<u64> = state.open().chain(state.answered_approvals()).collect();
         let taking = TakeUp { execution: execution.clone(), tail, birth, looks_at: looks_at.clone() };
         let Taken::Claimed(mut claimed) = inner.store.take_up(taking).await? else {
@@ -433,8 +433,8 @@ impl Everstep {
         let inner = &self.inner;
         let grants = inner.stored_grants(&execution).await?;
         let component = inner.load(&inner.stored_component(&execution).await?, &grants).await?;
-        let (state, tail) = inner.state(&execution).await?;
-        let state = State { cleans_up: true, ..state };
+        let (mut state, tail) = inner.state(&execution).await?;
+        state.clean_up();
         // Nobody else can hold what has ended.
         let ledger = inner.store.reopen(&execution, tail);
         let claimed = Claimed { ledger, version: execution.attempts, since: Ticket::default(), promises: Vec::new() };
@@ -446,9 +446,8 @@ impl Everstep {
     }
 
     fn activate(&self, activation: Activation) {
-        let Activation { hold, execution, claimed, descent, component, grants, mut state, patience, seat } = activation;
+        let Activation { hold, execution, claimed, descent, component, grants, state, patience, seat } = activation;
         let Claimed { ledger, version, since, .. } = claimed;
-        (state.attempts, state.submitted) = (version, since);
         let has_ended = execution.state.is_final();
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;
@@ -466,6 +465,7 @@ impl Everstep {
             descent,
             instances: Arc::clone(&inner.instances),
             patience,
+            since,
         };
         let bridge = Bridge::new(parts, state);
         if has_ended {
@@ -506,7 +506,7 @@ impl Everstep {
 fn born(execution: &Execution) -> (State, Birth) {
     let Execution { id, component, policy, seed, progress, .. } = execution.clone();
     let mut state = State::empty(Journal::starting(execution), progress);
-    let records = state.journal.take_tail();
+    let records = state.take_records();
     (state, Birth { id, component, policy, seed, records, progress: None })
 }
 

@@ -23,7 +23,7 @@ impl Everstep {
             Err(_) => Err(self.give_up(&bridge).await),
         };
         let (id, version) = (bridge.id.clone(), bridge.terms.version);
-        let last = bridge.state().next.saturating_sub(1);
+        let last = bridge.next_step().saturating_sub(1);
         drop(bridge);
         let live = Arc::clone(&self.inner.live);
         let outcome = match ended {
@@ -124,11 +124,7 @@ impl Everstep {
 
     /// Ends a run that a bug of the host has broken off, as a crash would have: what was submitted is durable, and nothing is added.
     async fn give_up(&self, bridge: &Bridge) -> Error {
-        let submitted = {
-            let mut state = bridge.state();
-            bridge.conclude(&mut state);
-            state.submitted
-        };
+        let submitted = bridge.conclude();
         drop(bridge.block().await);
         let durable = bridge.durable(submitted).await;
         let panicked = || everstep_store::Error::Poisoned("the run panicked".to_owned());

@@ -137,7 +137,7 @@ impl Everstep {
         let loaded = inner.load(component, &grants).await?;
         inner.check_function(&loaded, &grants, &execution.function).await?;
         let (mut state, _) = inner.state(&execution).await?;
-        state.only_up_to = Some(to.unwrap_or(u64::MAX));
+        state.repeat_up_to(to.unwrap_or(u64::MAX));
         let parts = scratch_parts(inner, execution.id.clone(), execution.function.clone(), execution.seed, grants);
         let bridge = Bridge::new(parts, state);
         let job = Job { component: loaded, bridge: Arc::clone(&bridge), args: execution.args.clone() };
@@ -145,7 +145,7 @@ impl Everstep {
         let _permit = inner.describing.acquire().await;
         let _room = inner.instances.room(bridge.grants.policy.limits.memory).await;
         let end = ReplayEnd::of(drive(job).await)?;
-        let repeated = bridge.state().next;
+        let repeated = bridge.next_step();
         Ok((repeated, end))
     }
 

@@ -4,7 +4,6 @@ use super::{Ctx, drive};
 use crate::bindings::DurablePre;
 use crate::bridge::Bridge;
 use crate::engine::{self, wasi};
-use crate::host::Error;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 use wasmtime::component::{HasSelf, Linker};
@@ -50,7 +49,10 @@ impl Loaded {
     }
 
     /// The durable functions. `scratch` makes the bridge of an execution that nothing is kept of.
-    pub(crate) async fn functions(&self, scratch: impl FnOnce() -> Arc<Bridge>) -> Result<&[FunctionInfo], Error> {
+    ///
+    /// # Errors
+    /// Why the component cannot name them.
+    pub(crate) async fn functions(&self, scratch: impl FnOnce() -> Arc<Bridge>) -> Result<&[FunctionInfo], String> {
         let functions = self.functions.get_or_try_init(|| async { drive::describe(self, scratch()).await }).await?;
         Ok(functions)
     }

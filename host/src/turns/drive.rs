@@ -3,11 +3,9 @@
 use super::meter::metered;
 use super::{Ctx, FunctionInfo, Loaded};
 use crate::bindings::exports::everstep::host::guest::Progress;
-use crate::bridge::{Bridge, State, Stop};
+use crate::bridge::{Bridge, Stop};
 use crate::engine::wasi;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::host::Error;
-use crate::json;
 use crate::policy::Limits;
 use std::sync::Arc;
 use wasmtime::Store;
@@ -58,14 +56,7 @@ pub(crate) async fn drive(job: Job) -> Ending {
         ended => ended,
     };
     match ended {
-        Ok(returned) => {
-            let mut state = bridge.state();
-            let returned = checked_depth(&mut state, returned);
-            match state.expect_return(&returned) {
-                Ok(()) => Ending::Returned(returned),
-                Err(stop) => Ending::Stopped(stop),
-            }
-        }
+        Ok(returned) => bridge.take_return(returned).map_or_else(Ending::Stopped, Ending::Returned),
         Err(Stop::Contract(message)) => trapped(&bridge, message, false),
         Err(Stop::PartLimit(message)) => trapped(&bridge, message, true),
         Err(Stop::Trap(error)) => {
@@ -76,13 +67,12 @@ pub(crate) async fn drive(job: Job) -> Ending {
     }
 }
 
-/// A trap where the journal goes on is a divergence.
+/// What a trap comes to.
 fn trapped(bridge: &Bridge, message: String, limit: bool) -> Ending {
-    let mut state = bridge.state();
-    match (state.expect_end(&format!("a trap ({message})")), state.set_back(limit)) {
-        (Err(stop), _) => Ending::Stopped(stop),
-        (Ok(()), Some(checkpoint)) => Ending::SetBack { checkpoint, cause: message },
-        (Ok(()), None) => Ending::Trapped { message, limit },
+    match bridge.take_trap(&message, limit) {
+        Err(stop) => Ending::Stopped(stop),
+        Ok(Some(checkpoint)) => Ending::SetBack { checkpoint, cause: message },
+        Ok(None) => Ending::Trapped { message, limit },
     }
 }
 
@@ -120,17 +110,6 @@ fn checked_result(bridge: &Bridge, result: String) -> Result<Result<String, Gues
     match serde_json::from_str::<&serde_json::value::RawValue>(&result) {
         Ok(_) => Ok(Ok(result)),
         Err(error) => Err(Stop::Contract(format!("the function returned something that is not JSON: {error}"))),
-    }
-}
-
-/// A result that is nested too deeply is an error of the function, which is over: to halt it would not undo what it has done. One that
-/// an earlier build has recorded stays.
-fn checked_depth(state: &mut State, returned: Result<String, GuestError>) -> Result<String, GuestError> {
-    match &returned {
-        Ok(result) if !state.has_returned(&returned) => json::check_depth(result)
-            .map_err(|error| GuestError::new(ErrorCode::Invalid, format!("the result is {error}")))
-            .and(returned),
-        _ => returned,
     }
 }
 
@@ -208,7 +187,10 @@ fn new_store(component: &Loaded, bridge: Arc<Bridge>) -> Store<Ctx> {
 }
 
 /// Asks a component for its functions, in an execution that nothing is kept of.
-pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<Vec<FunctionInfo>, Error> {
+///
+/// # Errors
+/// Why it cannot name them.
+pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<Vec<FunctionInfo>, String> {
     let mut store = new_store(component, Arc::clone(&bridge));
     bridge.stopwatch.resume();
     let describe = async {
@@ -222,8 +204,8 @@ pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<
     };
     match described {
         Ok(functions) => Ok(functions.into_iter().map(Into::into).collect()),
-        Err(Stop::Trap(error)) => Err(Error::Describe { reason: explain(&error, store.data()).0 }),
-        Err(stop) => Err(Error::Describe { reason: stop.to_string() }),
+        Err(Stop::Trap(error)) => Err(explain(&error, store.data()).0),
+        Err(stop) => Err(stop.to_string()),
     }
 }
 

@@ -2,40 +2,39 @@
 
 use super::effect::{Entry, FileKind};
 use super::merged::Merged;
-use super::overlay::Overlay;
+use super::overlay::{Overlay, Overlays};
 use crate::bindings::everstep::host::files;
 use crate::bridge::{Arg, Bridge, Fault, Floor, Json, Step};
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{Access, Call, FileOperation, FilesCall};
 use crate::turns::Ctx;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 impl files::Host for Ctx {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let (place, args) =
-            (Place { operation: FileOperation::Read, path: &path }, [Arg::deciding("path", path.as_bytes())]);
+        let place = Place::new(&bridge, FileOperation::Read, &path);
+        let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.read", &args, 0);
         let effect = |grants: &Grants, folder: Merged<'_>, path: &str| folder.read(path, room(grants, folder.grant));
-        bridge.read(&step, || on_disk(&bridge, &path, effect)).await
+        bridge.read(&step, || place.on_disk(effect)).await
     }
 
     async fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Fault> {
         let bridge = Arc::clone(&self.bridge);
         let content = Arc::new(content);
-        let place = Place { operation: FileOperation::Write, path: &path };
+        let place = Place::new(&bridge, FileOperation::Write, &path);
         let args = [Arg::deciding("path", path.as_bytes()), Arg::of("content", &content)];
         let step = place.step("files.write", &args, content.len() as u64);
         let kept = Arc::clone(&content);
-        if is_overlay(&bridge, &path) {
+        if place.is_overlay() {
             let effect = move |_: &Grants, mut folder: Merged<'_>, path: &str| folder.write(path, kept);
-            let again = |(): &()| again(&bridge, &path, |overlay, path| overlay.write(path, Arc::clone(&content)));
-            return bridge.change(&step, || on_disk(&bridge, &path, effect), again).await;
+            let again = |(): &()| place.again(|overlay, path| overlay.write(path, Arc::clone(&content)));
+            return bridge.change(&step, || place.on_disk(effect), again).await;
         }
-        let effect =
-            move |grants: &Grants, folder: Merged<'_>, path: &str| grants.folders.write(folder.grant, path, &kept);
-        bridge.external(&step, |_| on_disk(&bridge, &path, effect)).await
+        let effect = move |_: &Grants, folder: Merged<'_>, path: &str| folder.folders.write(folder.grant, path, &kept);
+        bridge.external(&step, |_| place.on_disk(effect)).await
     }
 
     async fn replace(&mut self, path: String, before: Option<Vec<u8>>, content: Vec<u8>) -> Result<bool, Fault> {
@@ -43,7 +42,7 @@ impl files::Host for Ctx {
         let content = Arc::new(content);
         // No file is another thing than an empty one.
         let presence: &[u8] = if before.is_some() { b"file" } else { b"" };
-        let place = Place { operation: FileOperation::Write, path: &path };
+        let place = Place::new(&bridge, FileOperation::Write, &path);
         let args = [
             Arg::deciding("path", path.as_bytes()),
             Arg::of("before", before.as_deref().unwrap_or_default()),
@@ -52,23 +51,23 @@ impl files::Host for Ctx {
         ];
         let step = place.step("files.replace", &args, content.len() as u64);
         let (kept, expected) = (Arc::clone(&content), before.clone());
-        if is_overlay(&bridge, &path) {
+        if place.is_overlay() {
             let effect = move |_: &Grants, mut folder: Merged<'_>, path: &str| {
                 folder.replace(path, expected.as_deref(), kept).map(Json)
             };
             let again = |Json(replaced): &Json<bool>| {
                 if *replaced {
-                    again(&bridge, &path, |overlay, path| overlay.write(path, Arc::clone(&content)));
+                    place.again(|overlay, path| overlay.write(path, Arc::clone(&content)));
                 }
             };
-            let Json(replaced) = bridge.change(&step, || on_disk(&bridge, &path, effect), again).await?;
+            let Json(replaced) = bridge.change(&step, || place.on_disk(effect), again).await?;
             return Ok(replaced);
         }
         let effect = |repeated| {
-            let replace = move |grants: &Grants, folder: Merged<'_>, path: &str| {
-                grants.folders.replace(folder.grant, path, expected.as_deref(), &kept, repeated).map(Json)
+            let replace = move |_: &Grants, folder: Merged<'_>, path: &str| {
+                folder.folders.replace(folder.grant, path, expected.as_deref(), &kept, repeated).map(Json)
             };
-            on_disk(&bridge, &path, replace)
+            place.on_disk(replace)
         };
         let Json(replaced) = bridge.external(&step, effect).await?;
         Ok(replaced)
@@ -76,116 +75,121 @@ impl files::Host for Ctx {
 
     async fn list(&mut self, path: String) -> Result<Vec<files::Entry>, Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let (place, args) =
-            (Place { operation: FileOperation::List, path: &path }, [Arg::deciding("path", path.as_bytes())]);
+        let place = Place::new(&bridge, FileOperation::List, &path);
+        let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.list", &args, 0);
         let effect = |grants: &Grants, folder: Merged<'_>, path: &str| {
             folder.list(path, grants.policy.limits.bytes_per_call).map(Json)
         };
-        let Json(entries) = bridge.read(&step, || on_disk(&bridge, &path, effect)).await?;
+        let Json(entries) = bridge.read(&step, || place.on_disk(effect)).await?;
         Ok(entries.into_iter().map(Into::into).collect())
     }
 
     async fn stat(&mut self, path: String) -> Result<files::Entry, Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let (place, args) =
-            (Place { operation: FileOperation::Stat, path: &path }, [Arg::deciding("path", path.as_bytes())]);
+        let place = Place::new(&bridge, FileOperation::Stat, &path);
+        let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.stat", &args, 0);
         let effect = |_: &Grants, folder: Merged<'_>, path: &str| folder.stat(path).map(Json);
-        let Json(entry) = bridge.read(&step, || on_disk(&bridge, &path, effect)).await?;
+        let Json(entry) = bridge.read(&step, || place.on_disk(effect)).await?;
         Ok(entry.into())
     }
 
     async fn remove(&mut self, path: String) -> Result<(), Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let (place, args) =
-            (Place { operation: FileOperation::Remove, path: &path }, [Arg::deciding("path", path.as_bytes())]);
+        let place = Place::new(&bridge, FileOperation::Remove, &path);
+        let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.remove", &args, 0);
-        if is_overlay(&bridge, &path) {
+        if place.is_overlay() {
             let effect = |grants: &Grants, mut folder: Merged<'_>, path: &str| {
                 let max = grants.policy.files.get(folder.grant).map_or(0, |grant| grant.max_files);
                 folder.remove(path, max)
             };
-            let again = |(): &()| again(&bridge, &path, Overlay::remove);
-            return bridge.change(&step, || on_disk(&bridge, &path, effect), again).await;
+            let again = |(): &()| place.again(Overlay::remove);
+            return bridge.change(&step, || place.on_disk(effect), again).await;
         }
         let effect = |repeated| {
-            let remove = move |grants: &Grants, folder: Merged<'_>, path: &str| {
-                grants.folders.remove(folder.grant, path, repeated)
-            };
-            on_disk(&bridge, &path, remove)
+            let remove =
+                move |_: &Grants, folder: Merged<'_>, path: &str| folder.folders.remove(folder.grant, path, repeated);
+            place.on_disk(remove)
         };
         bridge.external(&step, effect).await
     }
 }
 
-/// Runs an effect where it may block, on the folder of the grant that covers `path`. It goes on when the run is stopped, and the
-/// bridge stays blocked until it is over.
-fn on_disk<T, E>(
-    bridge: &Arc<Bridge>,
-    path: &str,
-    effect: E,
-) -> impl Future<Output = Result<T, GuestError>> + Send + use<T, E>
-where
-    T: Send + 'static,
-    E: FnOnce(&Grants, Merged<'_>, &str) -> Result<T, GuestError> + Send + 'static,
-{
-    let (bridge, path) = (Arc::clone(bridge), path.to_owned());
-    async move {
-        let blocked = bridge.block().await;
-        let task = tokio::task::spawn_blocking(move || {
-            let _blocked = blocked;
-            let grants = &bridge.grants;
-            match grants.policy.resolve(&path) {
-                Some((grant, relative)) => {
-                    let mut overlays = bridge.overlays();
-                    effect(grants, Merged::new(&grants.folders, grant, &mut overlays), relative)
-                }
-                None => Err(GuestError::new(ErrorCode::Denied, format!("files {path:?} (no grant covers it)"))),
-            }
-        });
-        let lost = |_| Err(GuestError::new(ErrorCode::Failed, "the host gave the file operation up"));
-        task.await.unwrap_or_else(lost)
-    }
-}
-
-/// Whether changes at `path` stay in memory.
-fn is_overlay(bridge: &Bridge, path: &str) -> bool {
-    let policy = &bridge.grants.policy;
-    policy.resolve(path).is_some_and(|(grant, _)| policy.files[grant].access == Access::Overlay)
-}
-
-/// Makes a change in memory that an earlier run has made.
-fn again(bridge: &Bridge, path: &str, change: impl FnOnce(&mut Overlay, &str)) {
-    if let Some((grant, relative)) = bridge.grants.policy.resolve(path) {
-        change(bridge.overlays().of(grant), relative);
-    }
-}
-
 /// What is done, and where.
 struct Place<'a> {
+    bridge: &'a Arc<Bridge>,
     operation: FileOperation,
     path: &'a str,
+    /// The index of the grant that covers it, and the path below its folder.
+    found: Option<(usize, &'a str)>,
 }
 
-impl Place<'_> {
+/// What the guest has changed in memory under overlay grants.
+#[derive(Default)]
+struct Changes(Mutex<Overlays>);
+
+impl Changes {
+    fn lock(&self) -> MutexGuard<'_, Overlays> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Place<'a> {
+    fn new(bridge: &'a Arc<Bridge>, operation: FileOperation, path: &'a str) -> Self {
+        Self { bridge, operation, path, found: bridge.grants.policy.resolve(path) }
+    }
+
     fn step<'s>(&'s self, kind: &'static str, args: &'s [Arg<'s>], bytes: u64) -> Step<'s> {
-        let Self { operation, path } = *self;
+        let Self { operation, path, .. } = *self;
         let grant = Call::Files(FilesCall { operation, path, bytes });
         Step { floor: Some(self), ..Step::new(kind, path, args, grant) }
+    }
+
+    /// Whether changes there stay in memory.
+    fn is_overlay(&self) -> bool {
+        let files = &self.bridge.grants.policy.files;
+        self.found.and_then(|(grant, _)| files.get(grant)).is_some_and(|grant| grant.access == Access::Overlay)
+    }
+
+    /// Makes a change in memory that an earlier run has made.
+    fn again(&self, change: impl FnOnce(&mut Overlay, &str)) {
+        if let Some((grant, relative)) = self.found {
+            change(self.bridge.of_run::<Changes>().lock().of(grant), relative);
+        }
+    }
+
+    /// Runs an effect where it may block, on the folder of the grant. It goes on when the run is stopped, and the bridge stays blocked until
+    /// it is over.
+    fn on_disk<T, E>(&self, effect: E) -> impl Future<Output = Result<T, GuestError>> + Send + use<T, E>
+    where
+        T: Send + 'static,
+        E: FnOnce(&Grants, Merged<'_>, &str) -> Result<T, GuestError> + Send + 'static,
+    {
+        let (bridge, found) =
+            (Arc::clone(self.bridge), self.found.map(|(grant, relative)| (grant, relative.to_owned())));
+        let denied = GuestError::new(ErrorCode::Denied, format!("files {:?} (no grant covers it)", self.path));
+        async move {
+            let blocked = bridge.block().await;
+            let (grant, relative) = found.ok_or(denied)?;
+            let task = tokio::task::spawn_blocking(move || {
+                let _blocked = blocked;
+                let (grants, changes) = (&bridge.grants, bridge.of_run::<Changes>());
+                effect(grants, Merged::new(grants.opened("files")?, grant, &mut changes.lock()), &relative)
+            });
+            let lost = |_| Err(GuestError::new(ErrorCode::Failed, "the host gave the file operation up"));
+            task.await.unwrap_or_else(lost)
+        }
     }
 }
 
 /// Links and special files, as the disk shows them now where the run has not changed it in memory.
 impl Floor for Place<'_> {
-    fn check(&self, bridge: &Bridge) -> Result<(), GuestError> {
-        let grants = &bridge.grants;
-        match grants.policy.resolve(self.path) {
-            Some((grant, path)) => {
-                Merged::new(&grants.folders, grant, &mut bridge.overlays()).floor(self.operation, path)
-            }
-            None => Ok(()),
-        }
+    fn check(&self) -> Result<(), GuestError> {
+        let Some((grant, path)) = self.found else { return Ok(()) };
+        let (grants, changes) = (&self.bridge.grants, self.bridge.of_run::<Changes>());
+        Merged::new(grants.opened("files")?, grant, &mut changes.lock()).floor(self.operation, path)
     }
 }
 

@@ -6,7 +6,7 @@ use super::folder::{self, Folder, OnTheWay, Refusal};
 use super::links;
 use super::temporary;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{Access, Error, FileOperation, FilesGrant, Policy, path, quoted, system};
+use crate::policy::{Access, Error, FileOperation, FilesGrant, path, quoted, system};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, openat, renameat, unlinkat};
@@ -57,11 +57,6 @@ pub enum FileKind {
 const ENTRY_BYTES: u64 = 32;
 
 impl Folders {
-    /// Opens the folders that a policy grants.
-    pub(crate) fn of(policy: &Policy) -> Result<Self, Error> {
-        Self::open(&policy.files)
-    }
-
     /// Opens the folder of every grant. Refuses folders that overlap where one of them is writable: links and mounts may
     /// have changed since the policy was checked.
     pub fn open(grants: &[FilesGrant]) -> Result<Self, Error> {

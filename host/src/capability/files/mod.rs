@@ -14,4 +14,13 @@ mod overlay;
 mod temporary;
 
 pub use effect::{Entry, FileKind, Folders};
-pub(crate) use overlay::Overlays;
+
+use crate::grants::Opened;
+use crate::network;
+use crate::policy::{Error, Policy};
+
+/// Opens the folders that a policy grants.
+pub(crate) fn open(policy: &Policy, _: &network::Options, opened: &mut Opened) -> Result<(), Error> {
+    opened.insert(Folders::open(&policy.files)?);
+    Ok(())
+}

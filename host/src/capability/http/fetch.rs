@@ -1,6 +1,6 @@
 //! One request of a guest as a durable effect: the bounds and the secret of its rule, redirects decided anew, what the audit learns.
 
-use super::effect::{Bounds, Hops, Request, Response, is_idempotent};
+use super::effect::{Bounds, Client, Hops, Request, Response, is_idempotent};
 use super::headers::folded;
 use super::stored::Stored;
 use crate::bridge::{Effect, Lost, Performed, Performing};
@@ -68,19 +68,19 @@ impl Effect for Fetch {
         let terms = terms.ok_or_else(|| GuestError::new(ErrorCode::Denied, format!("{subject} (no rule grants it)")));
         let bounds = terms.map(|terms| self.bounds(&run, &terms));
         Box::pin(async move {
-            let (bounds, network) = match bounds.and_then(|bounds| Ok((bounds, grants.network()?))) {
+            let (bounds, client) = match bounds.and_then(|bounds| Ok((bounds, grants.opened::<Client>("network")?))) {
                 Ok(ready) => ready,
                 Err(error) => return Performed::Done(Err(error)),
             };
             let (again, started) = (is_idempotent(&request.method), clock::instant());
             let mut hops = Redirects { grants: &grants, run: &run };
-            let sent = network.http.send(request, &bounds, &mut hops).await;
+            let sent = client.send(request, &bounds, &mut hops).await;
             let (address, bytes, result) = match &sent {
                 Ok(response) => (response.address, response.received, "ok"),
                 Err(failure) => (failure.address, 0, failure.name()),
             };
             let duration = started.elapsed();
-            grants.note_outcome(&run, address, bytes, duration, result);
+            grants.note_outcome(&run.id, run.clock.now_ms(), address, bytes, duration, result);
             match sent {
                 // Long bodies take long to search.
                 Ok(response) => match tokio::task::spawn_blocking(move || stored(&grants, response)).await {
@@ -140,7 +140,8 @@ impl Hops for Redirects<'_> {
             }
         };
         let decision = if decided.is_ok() { audit::Decision::Allow } else { audit::Decision::Deny };
-        self.grants.note_decision(self.run, rule, "http.redirect", &format!("{method} {}", url.as_str()), decision)?;
+        let (subject, now_ms) = (format!("{method} {}", url.as_str()), self.run.clock.now_ms());
+        self.grants.note_decision(&self.run.id, now_ms, rule, "http.redirect", &subject, decision)?;
         decided
     }
 

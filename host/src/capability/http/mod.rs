@@ -16,14 +16,23 @@ pub use hyper::body::Bytes;
 
 use crate::bindings::everstep::host::{http, types};
 use crate::bridge::{About, Arg, Fault, NewPromise, Step};
+use crate::grants::Opened;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy;
+use crate::network;
 use crate::policy::url::Target;
+use crate::policy::{self, Policy};
 use crate::turns::Ctx;
-use everstep_store::journal::Role;
 use fetch::Fetch;
 use std::sync::Arc;
 use stored::Stored;
+
+/// Opens the client of those that reach the network under one policy: connections are not shared with those under another.
+pub(crate) fn open(policy: &Policy, options: &network::Options, opened: &mut Opened) -> Result<(), policy::Error> {
+    if policy.reaches_the_network() {
+        opened.insert(Client::new(options, policy.network.clone()));
+    }
+    Ok(())
+}
 
 impl http::Host for Ctx {
     fn fetch(&mut self, request: http::Request) -> Result<u64, Fault> {
@@ -45,7 +54,7 @@ impl http::Host for Ctx {
         let checked = check_method(&method).and_then(|()| check_headers(&headers));
         let target = match checked.and_then(|()| target.as_ref().map_err(|fault| invalid(&method, &url, fault))) {
             Ok(target) => target,
-            Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
+            Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_| Err(error)),
         };
         let grant =
             policy::Call::Fetch(policy::FetchCall { method: &method, url: target, bytes: content.len() as u64 });
@@ -58,7 +67,7 @@ impl http::Host for Ctx {
         };
         let fetch = Fetch::new(Arc::clone(&self.bridge.grants), request);
         let about = About::Effect(Arc::new(fetch));
-        self.bridge.promise(&step(grant), NewPromise { role: Role::Request, timeout_ms, about })
+        self.bridge.promise(&step(grant), NewPromise { timeout_ms, about })
     }
 
     fn response(&mut self, promise: u64) -> wasmtime::Result<Option<Result<http::HttpResponse, types::Error>>> {

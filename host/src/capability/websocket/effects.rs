@@ -1,6 +1,6 @@
 //! What a guest does with a connection, as durable effects.
 
-use super::effect::{Bounds, Closed, ClosedBy, Connection, Event, Message, Opening, Unsent};
+use super::effect::{Bounds, Client, Closed, ClosedBy, Connection, Event, Message, Opening, Unsent};
 use super::stored::{Cause, Stored};
 use crate::bridge::{Bridge, Effect, Lost, Performed, Performing};
 use crate::clock;
@@ -142,12 +142,12 @@ async fn connect(
     let max_message = (*max_message).min(grants.policy.limits.bytes_per_call);
     let bounds = Bounds { connect: CONNECT.min(run.time_left()), max_message, idle: *idle };
     let started = clock::instant();
-    let opened = grants.network()?.websocket.connect(opening, &bounds).await;
+    let opened = grants.opened::<Client>("network")?.connect(opening, &bounds).await;
     let (address, result) = match &opened {
         Ok(connection) => (Some(connection.address()), "ok"),
         Err(failure) => (failure.address, failure.name()),
     };
-    grants.note_outcome(run, address, 0, started.elapsed(), result);
+    grants.note_outcome(&run.id, run.clock.now_ms(), address, 0, started.elapsed(), result);
     let connection = opened.map_err(|failure| failure.into_guest(subject))?;
     let protocol = connection.subprotocol().map(str::to_owned);
     let bridge = run.bridge.upgrade().ok_or_else(lost)?;

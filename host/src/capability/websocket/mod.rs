@@ -12,14 +12,23 @@ pub use effect::{
 use crate::bindings::everstep::host::{types, websocket};
 use crate::bridge::{About, Arg, Bridge, Fault, NewPromise, Step};
 use crate::capability::http::check_headers;
+use crate::grants::Opened;
 use crate::guest_error::{ErrorCode, GuestError};
+use crate::network;
 use crate::policy::url::{self, Target};
-use crate::policy::{self, quoted};
+use crate::policy::{self, Policy, quoted};
 use crate::turns::Ctx;
 use effects::{Connect, Open, Receive};
-use everstep_store::journal::Role;
 use std::sync::Arc;
 use stored::Stored;
+
+/// Opens the client of those that reach the network under one policy: connections are not shared with those under another.
+pub(crate) fn open(policy: &Policy, options: &network::Options, opened: &mut Opened) -> Result<(), policy::Error> {
+    if policy.reaches_the_network() {
+        opened.insert(Client::new(options, policy.network.clone()));
+    }
+    Ok(())
+}
 
 impl websocket::Host for Ctx {
     fn connect(&mut self, url: String, options: websocket::ConnectOptions) -> Result<u64, Fault> {
@@ -39,13 +48,13 @@ impl websocket::Host for Ctx {
         let checked = check_headers(&headers).and_then(|()| check_subprotocols(&protocols));
         let target = match checked.and_then(|()| target.as_ref().map_err(invalid)) {
             Ok(target) => target,
-            Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
+            Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_| Err(error)),
         };
         let grants = Arc::clone(&self.bridge.grants);
         let (headers, subprotocols) = (headers.clone(), protocols.clone());
         let connect = Connect { grants, opening: Opening { url: target.clone(), headers, subprotocols } };
         let about = About::Effect(Arc::new(connect));
-        let new = NewPromise { role: Role::Request, timeout_ms: None, about };
+        let new = NewPromise { timeout_ms: None, about };
         self.bridge.promise(&step(policy::Call::Connect(policy::ConnectCall { url: target })), new)
     }
 
@@ -61,7 +70,7 @@ impl websocket::Host for Ctx {
         let step = |grant| Step::new("websocket.send", &subject, &args, grant);
         let rule = match rule_of(&bridge, connection) {
             Ok(rule) => rule,
-            Err(error) => return bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
+            Err(error) => return bridge.internal(&step(policy::Call::Ungranted), |_| Err(error)),
         };
         let open = bridge.kept_for_run::<Open>(connection);
         let effect = |repeated: bool| async move {
@@ -79,10 +88,10 @@ impl websocket::Host for Ctx {
         let step = |grant| Step::new("websocket.receive", &subject, &args, grant);
         let rule = match rule_of(&self.bridge, connection) {
             Ok(rule) => rule,
-            Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_, _| Err(error)),
+            Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_| Err(error)),
         };
         let about = About::Effect(Arc::new(Receive { connection }));
-        let new = NewPromise { role: Role::Request, timeout_ms: None, about };
+        let new = NewPromise { timeout_ms: None, about };
         self.bridge.promise(&step(policy::Call::Message(policy::MessageCall { rule: &rule, bytes: 0 })), new)
     }
 
@@ -102,7 +111,7 @@ impl websocket::Host for Ctx {
         let step = Step::ungranted("websocket.close", &subject, &args);
         let checked = rule_of(&bridge, connection).and_then(|_| check_close(code, &reason));
         if let Err(error) = checked {
-            return bridge.internal(&step, |_, _| Err(error));
+            return bridge.internal(&step, |_| Err(error));
         }
         let (open, reason) = (bridge.kept_for_run::<Open>(connection), reason.clone());
         let effect = |_| async move {

@@ -4,15 +4,18 @@
 //! An operation is refused as malformed (`check`), or it first applies the deadlines of the promises that it names (`named`), and
 //! then does what it says (`act`).
 
-use everstep::guest_error::{ErrorCode, GuestError};
+mod tasks;
+mod words;
+
 use everstep::store::operation::{
-    Answer, Dialect, Event, FenceAction, NewPromise, NewSchedule, Operation, Page, Refusal, Reply, Settlement, Status,
+    Answer, Dialect, Event, FenceAction, NewPromise, NewSchedule, Operation, Page, Reply, Settlement, Status,
 };
 use everstep::store::record::{Lease, NEVER, Promise, PromiseState as State, Schedule, Task, TaskState, Value, tag};
 use everstep::store::{
     Execution, Failure, FailureKind, Invocation, NewExecution, PendingPromise, Progress, State as ExecutionState,
 };
 use std::collections::BTreeMap;
+use words::*;
 
 /// The addresses that are none are all others.
 pub(super) const ADDRESSES: [&str; 4] =
@@ -418,123 +421,6 @@ impl Model {
         Ok(Reply::Promise(promise))
     }
 
-    fn create_task(&mut self, pid: &str, ttl: u64, new: &NewPromise) -> Outcome<Reply> {
-        if self.promise(&new.id).is_none() {
-            self.create(new, Some((pid, ttl)));
-            return self.claimed(&new.id);
-        }
-        match self.task(&new.id).ok_or(Status::Unprocessable)?.state {
-            TaskState::Pending => self.take(&new.id, pid, ttl),
-            TaskState::Fulfilled => {}
-            TaskState::Acquired | TaskState::Suspended | TaskState::Halted => return Err(Status::Conflict),
-        }
-        self.claimed(&new.id)
-    }
-
-    fn acquire(&mut self, id: &str, version: u64, pid: &str, ttl: u64) -> Outcome<Reply> {
-        let task = self.task(id).ok_or(Status::NotFound)?;
-        if task.state != TaskState::Pending || task.version != version {
-            return Err(Status::Conflict);
-        }
-        self.take(id, pid, ttl);
-        self.claimed(id)
-    }
-
-    fn take(&mut self, id: &str, pid: &str, ttl: u64) {
-        let ttl = ttl.min(NEVER);
-        let lease = Lease { pid: pid.to_owned(), ttl, expires_at: (self.now + ttl).min(NEVER) };
-        self.callbacks.retain(|callback| callback.awaiter != id || !callback.ready);
-        self.change_task(id, |task| {
-            task.state = TaskState::Acquired;
-            task.version += 1;
-            task.lease = Some(lease);
-        });
-    }
-
-    fn claimed(&self, id: &str) -> Outcome<Reply> {
-        let (task, promise) = (self.task(id).ok_or(Status::NotFound)?, self.known(id)?);
-        let preload = if task.state == TaskState::Fulfilled { Vec::new() } else { self.preload(&promise) };
-        Ok(Reply::Claimed { task, preload, promise })
-    }
-
-    fn preload(&self, promise: &Promise) -> Vec<Promise> {
-        let Some(branch) = promise.tags.get(tag::BRANCH) else { return Vec::new() };
-        let others = self.promises.iter().filter(|other| other.id != promise.id);
-        by_id(others.filter(|other| other.tags.get(tag::BRANCH) == Some(branch)).cloned(), |promise| &promise.id)
-    }
-
-    fn held(&self, id: &str, version: u64) -> Outcome<()> {
-        let task = self.task(id).ok_or(Status::NotFound)?;
-        let held = task.state == TaskState::Acquired && task.version == version;
-        if held { Ok(()) } else { Err(Status::Conflict) }
-    }
-
-    fn fence(&mut self, id: &str, version: u64, action: &FenceAction) -> Outcome<Reply> {
-        self.held(id, version)?;
-        let inner = match action {
-            FenceAction::Create(new) => Ok(self.create(new, None)),
-            FenceAction::Settle(settlement) => self.settle(settlement),
-        };
-        let answer = Box::new(inner.map(Reply::Promise).map_err(refusal));
-        Ok(Reply::Fenced { answer, preload: self.preload(&self.known(id)?) })
-    }
-
-    fn suspend(&mut self, id: &str, version: u64, awaited: &[String]) -> Outcome<Reply> {
-        self.held(id, version)?;
-        let promises: Option<Vec<_>> = awaited.iter().map(|awaited| self.promise(awaited)).collect();
-        let promises = promises.ok_or(Status::Unprocessable)?;
-        promises.iter().try_for_each(|promise| self.check_awaitable(promise))?;
-        if promises.iter().any(|promise| promise.state != State::Pending) {
-            return Ok(Reply::GoOn(self.preload(&self.known(id)?)));
-        }
-        awaited.iter().for_each(|awaited| self.note_callback(awaited, id, false));
-        self.change_task(id, |task| {
-            task.state = TaskState::Suspended;
-            task.lease = None;
-        });
-        Ok(Reply::Done)
-    }
-
-    fn fulfill(&mut self, version: u64, settlement: &Settlement) -> Outcome<Reply> {
-        self.held(&settlement.id, version)?;
-        Ok(Reply::Promise(self.settle(settlement)?))
-    }
-
-    /// Makes a task pending and says so.
-    fn give_back(&mut self, id: &str) -> Reply {
-        self.change_task(id, |task| {
-            task.state = TaskState::Pending;
-            task.lease = None;
-        });
-        self.announce(id);
-        Reply::Done
-    }
-
-    fn heartbeat(&mut self, pid: &str, tasks: &[(String, u64)]) -> Reply {
-        let now = self.now;
-        for (id, version) in tasks {
-            if self.held(id, *version).is_ok() {
-                self.change_task(id, |task| {
-                    for lease in task.lease.iter_mut().filter(|lease| lease.pid == pid) {
-                        lease.expires_at = (now + lease.ttl).min(NEVER);
-                    }
-                });
-            }
-        }
-        Reply::Done
-    }
-
-    fn halt(&mut self, id: &str) -> Outcome<Reply> {
-        if self.task(id).ok_or(Status::NotFound)?.state == TaskState::Fulfilled {
-            return Err(Status::Conflict);
-        }
-        self.change_task(id, |task| {
-            task.state = TaskState::Halted;
-            task.lease = None;
-        });
-        Ok(Reply::Done)
-    }
-
     fn change_task(&mut self, id: &str, change: impl FnOnce(&mut Task)) {
         if let Some(task) = self.tasks.iter_mut().find(|task| task.id == id) {
             change(task);
@@ -637,119 +523,4 @@ impl Model {
         let (schedules, cursor) = part(by_id(found, |schedule| &schedule.id), page, 10, |schedule| &schedule.id);
         Reply::Schedules(schedules, cursor)
     }
-}
-
-/// The promises that an operation names: what is waited for or protected before the task.
-fn named(operation: &Operation) -> Vec<String> {
-    let ids = match operation {
-        Operation::PromiseCreate(new) | Operation::TaskCreate { promise: new, .. } => vec![&new.id],
-        Operation::PromiseSettle(settlement) | Operation::TaskFulfill { settlement, .. } => vec![&settlement.id],
-        Operation::RegisterCallback { awaited, awaiter } => vec![awaited, awaiter],
-        Operation::RegisterListener { awaited, .. } => vec![awaited],
-        Operation::TaskFence { id, action: FenceAction::Create(new), .. } => vec![&new.id, id],
-        Operation::TaskFence { id, action: FenceAction::Settle(settlement), .. } => vec![&settlement.id, id],
-        Operation::TaskSuspend { id, awaited, .. } => awaited.iter().chain([id]).collect(),
-        Operation::TaskHeartbeat { tasks, .. } => tasks.iter().map(|(id, _)| id).collect(),
-        Operation::PromiseGet { id }
-        | Operation::TaskAcquire { id, .. }
-        | Operation::TaskRelease { id, .. }
-        | Operation::TaskHalt { id }
-        | Operation::TaskContinue { id }
-        | Operation::TaskGet { id }
-        | Operation::CancelTree { id } => vec![id],
-        Operation::PromiseSearch { .. }
-        | Operation::TaskSearch { .. }
-        | Operation::ScheduleCreate(_)
-        | Operation::ScheduleGet { .. }
-        | Operation::ScheduleDelete { .. }
-        | Operation::ScheduleSearch { .. }
-        | Operation::Sweep => Vec::new(),
-    };
-    ids.into_iter().cloned().collect()
-}
-
-fn refusal(status: Status) -> Refusal {
-    Refusal { status, reason: String::new() }
-}
-
-fn is_id(id: &str) -> bool {
-    !id.is_empty() && !id.contains('\0')
-}
-
-fn may_settle(settlement: &Settlement) -> bool {
-    [State::Resolved, State::Rejected, State::RejectedCanceled].contains(&settlement.state)
-}
-
-fn has_delay(new: &NewPromise) -> bool {
-    let Some(delay) = new.tags.get(tag::DELAY) else { return true };
-    let before = delay.parse::<u64>().is_ok_and(|delay| delay < new.timeout_at);
-    before && new.tags.contains_key(tag::TARGET)
-}
-
-fn timed_out(promise: &Promise) -> State {
-    if promise.tags.get(tag::TIMER).is_some_and(|timer| timer == "true") {
-        State::Resolved
-    } else {
-        State::RejectedTimedout
-    }
-}
-
-fn interval(cron: &str) -> Option<u64> {
-    CRONS.iter().find(|(expression, _)| *expression == cron).map(|(_, interval)| *interval)
-}
-
-fn next_run(cron: &str, after: u64) -> u64 {
-    interval(cron).map_or(NEVER, |interval| (after / interval + 1) * interval)
-}
-
-fn firing(schedule: &Schedule, at: u64) -> NewPromise {
-    let id = schedule.promise_id.replace("{{.id}}", &schedule.id).replace("{{.timestamp}}", &at.to_string());
-    let lineage = [tag::ORIGIN, tag::BRANCH, tag::PARENT, tag::PREFIX].map(|name| (name.to_owned(), id.clone()));
-    let mut tags = schedule.promise_tags.clone();
-    tags.extend(lineage);
-    tags.insert(tag::SCHEDULE.to_owned(), schedule.id.clone());
-    NewPromise { id, timeout_at: at + schedule.promise_timeout, param: schedule.promise_param.clone(), tags }
-}
-
-/// Why a function failed, by the value of its promise.
-fn returned(value: &Value) -> Failure {
-    let code = value.headers.get("everstep:code").and_then(|code| code.parse().ok()).unwrap_or(ErrorCode::Failed);
-    let data = value.data.clone().unwrap_or_default();
-    let error: Option<serde_json::Value> = serde_json::from_str(&data).ok();
-    let message = error.and_then(|error| {
-        error.get("__type")?;
-        Some(error.get("message")?.as_str()?.to_owned())
-    });
-    GuestError::new(code, message.unwrap_or(data)).into()
-}
-
-fn has_all(tags: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
-    wanted.iter().all(|wanted| tags.iter().any(|tag| tag == wanted))
-}
-
-fn sorted(ids: impl Iterator<Item = String>) -> Vec<String> {
-    let mut ids: Vec<_> = ids.collect();
-    ids.sort();
-    ids
-}
-
-fn by_id<T>(all: impl Iterator<Item = T>, id: impl Fn(&T) -> &String) -> Vec<T> {
-    let mut all: Vec<_> = all.collect();
-    all.sort_by(|a, b| id(a).cmp(id(b)));
-    all
-}
-
-/// What is due at `now`, by its time and id.
-fn until(now: u64, all: impl Iterator<Item = (u64, String)>) -> Vec<(u64, String)> {
-    let mut due: Vec<_> = all.filter(|(at, _)| *at <= now).collect();
-    due.sort();
-    due
-}
-
-fn part<T>(all: Vec<T>, page: &Page, default: u64, id: impl Fn(&T) -> &String) -> (Vec<T>, Option<String>) {
-    let behind = |entry: &T| page.cursor.as_ref().is_none_or(|cursor| id(entry) > cursor);
-    let rest: Vec<T> = all.into_iter().filter(behind).collect();
-    let limit = page.limit.unwrap_or(default) as usize;
-    let cursor = (rest.len() > limit).then(|| id(&rest[limit - 1]).clone());
-    (rest.into_iter().take(limit).collect(), cursor)
 }

@@ -1,0 +1,184 @@
+//! How a run leaves its execution, written down: the outcome of its promise, or what its task waits for.
+
+use super::calls::halted;
+use super::{Bridge, State, Stop};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::json;
+use everstep_store::journal::{Record, Role};
+use everstep_store::operation::{NewPromise, Operation};
+use everstep_store::record::{NEVER, Value, tag};
+use everstep_store::seam::{Entry, Leave};
+use everstep_store::{Failure, FailureKind};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a run leaves its execution.
+pub(crate) enum Parting {
+    /// The function returned, or cannot.
+    Ended(Result<String, GuestError>),
+    Suspended,
+    TakenBack,
+    /// It trapped, and goes on at a checkpoint.
+    SetBack {
+        checkpoint: u64,
+        cause: String,
+    },
+    Halted(Failure),
+    /// It would halt, and its caller wants it to fail then.
+    Failed(Failure),
+    /// It had been ended from outside.
+    Canceled,
+    /// It was taken away: nothing is written.
+    Lost,
+}
+
+/// What a run has left behind.
+pub(crate) struct Parted {
+    /// Everything recorded, how far the execution is, and what becomes of its promises.
+    pub(crate) entry: Entry,
+    /// What becomes of its task.
+    pub(crate) leave: Leave,
+    /// Steps that were answered from the journal.
+    pub(crate) replayed: u64,
+    /// Steps that the execution has made.
+    pub(crate) steps: u64,
+}
+
+impl Bridge {
+    /// The function has returned, as the journal has it if it has.
+    ///
+    /// # Errors
+    /// The journal goes on with something else.
+    pub(crate) fn take_return(&self, returned: Result<String, GuestError>) -> Result<Result<String, GuestError>, Stop> {
+        let mut state = self.state();
+        let returned = state.checked_depth(returned);
+        state.expect_return(&returned)?;
+        Ok(returned)
+    }
+
+    /// The guest has trapped, because of a limit or by itself; returns the checkpoint that it goes on from, if there is one.
+    ///
+    /// # Errors
+    /// The journal goes on with something else.
+    pub(crate) fn take_trap(&self, message: &str, limit: bool) -> Result<Option<u64>, Stop> {
+        let mut state = self.state();
+        state.expect_end(&format!("a trap ({message})"))?;
+        Ok(state.set_back(limit))
+    }
+
+    /// Ends the run, in the journal too; none if it was taken away.
+    pub(crate) fn part(&self, parting: &Parting) -> Option<Parted> {
+        let mut state = self.state();
+        self.conclude_in(&mut state);
+        let (entry, leave) = self.last_entry(&mut state, parting, self.clock.now_ms())?;
+        Some(Parted { entry, leave, replayed: state.steps.replayed(), steps: state.budget.steps() })
+    }
+
+    fn last_entry(&self, state: &mut State, parting: &Parting, now_ms: u64) -> Option<(Entry, Leave)> {
+        let mut operations = Vec::new();
+        match parting {
+            Parting::Lost => return None,
+            Parting::Ended(outcome) => state.record_return(now_ms, outcome),
+            Parting::SetBack { checkpoint, cause } => {
+                operations.extend(self.abandoned(state, *checkpoint));
+                state.record_trap(*checkpoint, cause, now_ms);
+            }
+            Parting::Suspended | Parting::TakenBack | Parting::Halted(_) | Parting::Failed(_) | Parting::Canceled => {}
+        }
+        let cause = match parting {
+            Parting::Halted(failure) | Parting::Failed(failure) => Some(failure),
+            _ => None,
+        };
+        state.budget.note_error(cause.cloned());
+        let fulfill = |outcome: &Result<String, GuestError>| {
+            let (state, value) = everstep_store::value_of(outcome);
+            Leave::Fulfill(state, value)
+        };
+        let leave = match parting {
+            Parting::Ended(outcome) => fulfill(outcome),
+            Parting::Failed(failure) => fulfill(&Err(halted(failure))),
+            Parting::Halted(_) => Leave::Halt,
+            Parting::Suspended => {
+                let awaited = state.awaited();
+                operations.extend(self.timers(state, &awaited));
+                Leave::Suspend(awaited.iter().map(|number| self.id.promise(*number).to_string()).collect())
+            }
+            Parting::TakenBack | Parting::SetBack { .. } | Parting::Canceled | Parting::Lost => Leave::Stay,
+        };
+        // What it called in its last moment goes with it.
+        if let Parting::Ended(_) | Parting::Failed(_) | Parting::Canceled = parting {
+            operations.extend(self.abandoned(state, 0));
+        }
+        // A component that does something else leaves a journal as it is.
+        if cause.is_none_or(|cause| cause.kind != FailureKind::Divergence) {
+            if let Some(failure) = cause {
+                state.record_halt(failure, now_ms);
+            }
+            state.record_use(now_ms);
+        }
+        let progress = Some(state.keep_progress(now_ms));
+        let (records, output) = (state.steps.take_tail(), state.unsent.take_output());
+        Some((Entry { records, progress, operations, output, ..Entry::default() }, leave))
+    }
+
+    /// Ends what nobody waits for any more, from the step `first` on: open questions, and the executions that this one has called.
+    fn abandoned(&self, state: &State, first: u64) -> Vec<Operation> {
+        let stored = state.promises.stored().filter(|number| *number >= first);
+        stored.map(|number| Operation::CancelTree { id: self.id.promise(number).to_string() }).collect()
+    }
+
+    /// The timers that an execution waits for become promises of the store, which fires them.
+    fn timers(&self, state: &State, awaited: &BTreeSet<u64>) -> Vec<Operation> {
+        let timers = awaited.iter().filter_map(|number| Some((*number, state.promises.get(*number)?)));
+        let timers = timers.filter(|(_, promise)| !promise.is_stored()).map(|(number, promise)| {
+            let mut tags = BTreeMap::from([(tag::PARENT.to_owned(), self.id.to_string())]);
+            if promise.role == Role::Timer {
+                tags.insert(tag::TIMER.to_owned(), "true".to_owned());
+            }
+            let timeout_at = promise.deadline_ms.unwrap_or(NEVER);
+            let id = self.id.promise(number).to_string();
+            Operation::PromiseCreate(NewPromise { id, timeout_at, param: Value::default(), tags })
+        });
+        timers.collect()
+    }
+}
+
+impl State {
+    /// A result that is nested too deeply is an error of the function, which is over: to halt it would not undo what it has done. One that
+    /// an earlier build has recorded stays.
+    fn checked_depth(&mut self, returned: Result<String, GuestError>) -> Result<String, GuestError> {
+        match &returned {
+            Ok(result) if !self.goes_on_with(&returned) => json::check_depth(result)
+                .map_err(|error| GuestError::new(ErrorCode::Invalid, format!("the result is {error}")))
+                .and(returned),
+            _ => returned,
+        }
+    }
+
+    fn record_return(&mut self, now_ms: u64, outcome: &Result<String, GuestError>) {
+        if self.steps.has_returned() {
+            return;
+        }
+        let at_ms = self.steps.tick(now_ms);
+        let outcome = outcome.as_ref().map(|json| json.as_bytes().into()).map_err(Clone::clone);
+        self.steps.append(&Record::Returned { at_ms, outcome });
+    }
+
+    fn record_halt(&mut self, cause: &Failure, now_ms: u64) {
+        let Failure { kind, message } = cause;
+        // Names always serialise.
+        let kind = Cow::Owned(serde_json::to_string(kind).unwrap_or_default());
+        let at_ms = self.steps.tick(now_ms);
+        self.steps.append(&Record::Halted { at_ms, kind, message: Cow::Borrowed(message) });
+    }
+
+    /// The promises that an execution waits for: instead of a call that is not approved yet, its approval, or the one like it that is shown.
+    fn awaited(&self) -> BTreeSet<u64> {
+        let approval = |number: u64| self.promises.get(number).and_then(|promise| promise.gated_by).unwrap_or(number);
+        let shown = |number: u64| {
+            let approval = self.promises.get(number).filter(|promise| promise.queued)?.approval.as_ref()?;
+            self.leader(approval)
+        };
+        self.promises.waited_for().map(approval).map(|number| shown(number).unwrap_or(number)).collect()
+    }
+}

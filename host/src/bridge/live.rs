@@ -1,0 +1,131 @@
+//! From replay to live: a guest that has repeated everything that is recorded goes on where it was, and what a crash has lost of its effects
+//! is done again, given up, or settled as it says.
+
+use super::asking::Asking;
+use super::effect::{Effect, Lost};
+use super::promises::{About, NewPromise, for_client};
+use super::state::Promise;
+use super::{Bridge, State, Step, Stop};
+use crate::guest_error::GuestError;
+use everstep_store::journal::{Record, Role};
+use std::sync::Arc;
+
+impl Bridge {
+    /// A replayed guest has made the call that created a promise.
+    pub(super) fn reopen(&self, state: &mut State, number: u64, step: &Step<'_>, new: NewPromise) {
+        let approved_ms = state.promises.approved_ms(number);
+        let rule = state.promises.get(number).and_then(|promise| promise.rule.clone()).unwrap_or_default();
+        let new = NewPromise { timeout_ms: self.bounded_by_rule(step, &rule, new.timeout_ms), ..new };
+        let Some(promise) = state.promises.get_mut(number) else { return };
+        promise.called = true;
+        promise.own = new.own();
+        if !promise.is_pending() {
+            return;
+        }
+        promise.bytes = new.bytes();
+        state.budget.keep(promise.bytes);
+        if step.grant.stays_open() {
+            state.budget.opened(&rule);
+            promise.open_by = Some(rule.clone());
+        }
+        if promise.gated_by.is_some() {
+            promise.held = Some(step.held(&rule, new));
+        } else {
+            let timeout_ms = new.timeout_ms;
+            promise.about = Some(new.about).filter(|_| promise.role == Role::Request || promise.missing);
+            let deadline_ms = approved_ms.zip(timeout_ms).map(|(at_ms, timeout)| at_ms.saturating_add(timeout));
+            state.promises.set_deadline(number, deadline_ms);
+        }
+    }
+
+    /// The guest has repeated everything: requests whose response was lost are sent again or given up, but for those whose time
+    /// is over.
+    ///
+    /// # Errors
+    /// [`Stop::InDoubt`] when this host lacks the capability that was asked: it cannot tell whether it may be asked again.
+    pub(super) fn go_live(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
+        if state.steps.is_live() {
+            return Ok(());
+        }
+        if state.steps.is_replay() {
+            return Err(Stop::Replayed);
+        }
+        let now_ms = self.clock.now_ms();
+        let in_time = |promise: &Promise| promise.deadline_ms.is_none_or(|deadline| now_ms < deadline);
+        let lost = state.promises.pending().filter(|(_, promise)| in_time(promise) && promise.role == Role::Request);
+        let lost = lost.filter_map(|(number, promise)| Some((number, self.lost(number, promise.about.as_ref()?))));
+        let lost = lost.map(|(number, effect)| Ok((number, effect?))).collect::<Result<Vec<_>, Stop>>()?;
+        state.steps.note_live();
+        let entry = state.unsent.take_when_live();
+        if let Some(component) = &entry.component {
+            let at_ms = state.steps.tick(self.clock.now_ms());
+            state.steps.append(&Record::TakenOver { at_ms, component: &component.0 });
+        }
+        self.submit_with(state, entry);
+        self.keep_missing(state);
+        for (number, effect) in lost {
+            let run = self.performing(state, number);
+            let lost =
+                self.not_inherited(state, number).map_or_else(|error| Lost::Settle(Err(error)), |()| effect.lost(&run));
+            match lost {
+                Lost::Repeat => self.perform(state, number, effect),
+                Lost::Settle(outcome) => self.settle_in(state, number, outcome),
+            }
+        }
+        self.admit(state);
+        Ok(())
+    }
+
+    /// The effect of a request whose outcome was lost.
+    fn lost(&self, number: u64, about: &About) -> Result<Arc<dyn Effect>, Stop> {
+        match about {
+            About::Effect(effect) => Ok(Arc::clone(effect)),
+            About::Request(capability, message) => {
+                let provider = self.capabilities.get(capability).ok_or_else(|| self.unserved(number, capability))?;
+                Ok(Asking::new(self, capability.clone(), provider, message.clone()))
+            }
+            About::Time | About::Shown(_) | About::Call(_) => Err(self.unserved(number, "")),
+        }
+    }
+
+    /// An effect that was approved is repeated by the execution that it was approved for.
+    fn not_inherited(&self, state: &State, number: u64) -> Result<(), GuestError> {
+        let approval = state.promises.get(number).and_then(|promise| promise.approved_by);
+        approval.map_or(Ok(()), |approval| self.decided(state, approval, "the call").map(drop))
+    }
+
+    /// Promises that the store should know of and does not, as in the fork of an execution, are created there.
+    fn keep_missing(&self, state: &mut State) {
+        let pending: Vec<u64> = state.open().collect();
+        let missing = pending.into_iter().filter_map(|number| {
+            let promise = state.promises.get_mut(number).filter(|promise| promise.missing && !promise.queued)?;
+            let about = promise.about.take()?;
+            promise.missing = false;
+            Some((number, about, promise.deadline_ms))
+        });
+        let missing: Vec<_> = missing.collect();
+        for (number, about, deadline_ms) in missing {
+            if let Err(error) = self.not_inherited(state, number) {
+                self.settle_in(state, number, Err(error));
+                continue;
+            }
+            match about {
+                About::Shown(asked) => self.keep(state, number, &asked, deadline_ms),
+                About::Request(capability, message) => {
+                    let asked = for_client(capability, message);
+                    self.keep(state, number, &asked, deadline_ms);
+                }
+                About::Call(called) => self.call(state, number, called, deadline_ms),
+                About::Time | About::Effect(_) => {}
+            }
+        }
+    }
+
+    fn unserved(&self, number: u64, capability: &str) -> Stop {
+        let id = self.id.promise(number);
+        Stop::InDoubt(format!(
+            "{id} asked the capability {capability:?} of the host that ran it, and the response was lost; \
+             resume it in a host that registers the capability, or settle {id} yourself"
+        ))
+    }
+}

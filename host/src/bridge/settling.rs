@@ -1,0 +1,167 @@
+//! Promises that the guest itself settles, or gives up.
+
+use super::promises::too_deep;
+use super::state::Promise;
+use super::{Bridge, Fault, State, Step};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::json;
+use crate::schema::Schema;
+use everstep_store::PendingPromise;
+use everstep_store::journal::Role;
+use everstep_store::operation::{Operation, Reply, Settlement as Settle};
+use std::sync::Arc;
+
+impl Bridge {
+    /// Records a settlement; the caller knows that the promise is pending.
+    pub(super) fn settle_in(&self, state: &mut State, number: u64, outcome: Result<String, GuestError>) {
+        state.promises.stop_effect(number);
+        state.record_settlement(number, outcome, self.clock.now_ms());
+    }
+
+    /// Settles a promise of kind `promise` for the guest itself.
+    pub(crate) async fn settle_own(
+        self: &Arc<Self>,
+        step: &Step<'_>,
+        number: u64,
+        outcome: Result<String, GuestError>,
+    ) -> Result<(), Fault> {
+        let own = |promise: &Promise| promise.called && promise.own;
+        let (is_own, fits) = {
+            let mut state = self.state();
+            // The outcome goes into the journal with its delivery. A replay does what is recorded.
+            let recorded = state.steps.peek()?.is_some();
+            let fits = match &outcome {
+                _ if recorded => Ok(()),
+                Ok(json) if json::check_depth(json).is_err() => Err(too_deep("value")),
+                _ => self.check_room(&state, size(&outcome)).map_err(|_| no_room(number)),
+            };
+            (state.promises.get(number).is_some_and(own), fits)
+        };
+        if let Some(error) = (!is_own).then(|| no_such(number)).or(fits.err()) {
+            return self.internal(step, |_| Err(error));
+        }
+        let id = self.id.promise(number);
+        self.external(step, async |_| {
+            let stored = self.store.promise(&id.to_string()).await.map_err(unavailable)?;
+            let asked = stored.and_then(|(promise, _)| PendingPromise::of(&promise)).ok_or_else(|| no_such(number))?;
+            check_fit(asked.schema.as_deref(), &outcome).map_err(|why| GuestError::new(ErrorCode::Invalid, why))?;
+            let (state, value) = everstep_store::value_of(&outcome);
+            let settle = Settle { id: id.to_string(), state, value: value.clone() };
+            let applied = self.ledger.operate(Operation::PromiseSettle(settle)).await.map_err(unavailable)?;
+            match applied.answer {
+                Ok(Reply::Promise(promise)) if (promise.state, &promise.value) == (state, &value) => Ok(()),
+                _ => Err(no_such(number)),
+            }
+        })
+        .await?;
+        self.record_settled(number);
+        Ok(())
+    }
+
+    /// Records the settlement that the guest itself has brought about, next to its step: a fork behind that step has it too.
+    fn record_settled(&self, number: u64) {
+        let mut state = self.state();
+        self.take_notices_into(&mut state);
+        state.record_outcome(number);
+    }
+
+    /// Gives up on a promise of any kind; one that is settled stays as it is.
+    pub(crate) async fn cancel_promise(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
+        let (role, approval) = {
+            let state = self.state();
+            let promise = state.promises.of_guest(number);
+            (promise.map(|promise| promise.role), promise.and_then(|promise| promise.approved_by))
+        };
+        let stored = matches!(role, Some(Role::External | Role::Child)).then_some(number);
+        if stored.is_none() && approval.is_none() {
+            return self.give_up(step, number);
+        }
+        self.external(step, async |_| {
+            for number in approval.into_iter().chain(stored) {
+                let id = self.id.promise(number).to_string();
+                self.ledger.operate(Operation::CancelTree { id }).await.map_err(unavailable)?;
+            }
+            Ok(())
+        })
+        .await?;
+        match approval {
+            None => self.record_settled(number),
+            Some(approval) => self.record_withdrawn(approval, number),
+        }
+        Ok(())
+    }
+
+    /// Records that the guest has given up a call that waits, or waited, for an approval.
+    fn record_withdrawn(self: &Arc<Self>, approval: u64, number: u64) {
+        self.record_settled(approval);
+        let mut state = self.state();
+        if state.steps.is_live() {
+            self.admit(&mut state);
+            if state.promises.get(number).is_some_and(Promise::is_pending) {
+                self.settle_in(&mut state, number, Err(given_up()));
+            }
+        }
+    }
+
+    /// Gives up on a promise that this host settles itself.
+    pub(crate) fn give_up(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
+        self.immediate(step, |state, _| {
+            let Some(promise) = state.promises.of_guest(number) else {
+                let message = format!("{number} is no promise of this execution");
+                return Err(GuestError::new(ErrorCode::Invalid, message));
+            };
+            if promise.is_pending() {
+                self.settle_in(state, number, Err(given_up()));
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Whether an outcome fits the schema of its promise; an error fits any. Without a schema a value fits that everybody reads alike.
+///
+/// # Errors
+/// What does not fit, in words.
+pub(crate) fn check_fit(schema: Option<&str>, outcome: &Result<String, GuestError>) -> Result<(), String> {
+    match (schema, outcome) {
+        (Some(schema), Ok(json)) => Schema::parse(schema)?.check(json),
+        (None, Ok(json)) => json::value(json).map(drop).map_err(|error| error.to_string()),
+        (_, Err(_)) => Ok(()),
+    }
+}
+
+/// Whether an outcome is not larger than a call may carry.
+///
+/// # Errors
+/// What is too large, in words.
+pub(crate) fn check_size(outcome: &Result<String, GuestError>, limit: u64) -> Result<(), String> {
+    let size = size(outcome);
+    if size <= limit { Ok(()) } else { Err(format!("it has {size} bytes, limits.bytes_per_call is {limit}")) }
+}
+
+/// Bytes of an outcome.
+fn size(outcome: &Result<String, GuestError>) -> u64 {
+    match outcome {
+        Ok(json) => json.len() as u64,
+        Err(error) => error.message.len() as u64,
+    }
+}
+
+/// One and the same for a promise that is unknown, somebody else's, or settled otherwise.
+fn no_such(number: u64) -> GuestError {
+    GuestError::new(ErrorCode::Invalid, format!("{number} is no open promise that this execution made with create"))
+}
+
+fn no_room(number: u64) -> GuestError {
+    let message = format!("promise {number} stays pending: the journal has no room (limits.journal)");
+    GuestError::new(ErrorCode::LimitExceeded, message)
+}
+
+/// The store failed in the middle of an effect: the run ends at its next barrier, and the guest does not go on.
+pub(super) fn unavailable(_: impl std::error::Error) -> GuestError {
+    GuestError::new(ErrorCode::Failed, "the store failed")
+}
+
+fn given_up() -> GuestError {
+    GuestError::new(ErrorCode::Canceled, "the guest gave the promise up")
+}

@@ -1,0 +1,262 @@
+//! What a bridge knows about its execution; rebuilt from the journal whenever a host takes the execution up.
+//!
+//! Each part has its fields for itself: `steps` is the journal and how far the guest has come in it, `promises` what is pending and what is
+//! next, each a `promise`; `approvals` is by what calls they are bound to, `budget` what was used of the limits, and `unsent` what is still
+//! to be handed to the store. Here is what touches more than one.
+
+mod approvals;
+mod budget;
+mod promise;
+mod promises;
+mod steps;
+mod unsent;
+
+pub(super) use budget::Part;
+pub(super) use promise::{Approval, Held, Promise};
+
+use crate::guest_error::GuestError;
+use approvals::Approvals;
+use budget::Budget;
+use everstep_store::Progress;
+use everstep_store::journal::{Corrupted, Journal, Record, Role};
+use everstep_store::seam::{Entry, Ticket};
+use promises::Promises;
+use std::ops::Range;
+use steps::Steps;
+use unsent::Unsent;
+
+/// See the module.
+pub(crate) struct State {
+    pub(super) steps: Steps,
+    pub(super) promises: Promises,
+    pub(super) approvals: Approvals,
+    pub(super) budget: Budget,
+    pub(super) unsent: Unsent,
+    /// The guest asked for a chance to clean up.
+    cleans_up: bool,
+}
+
+impl State {
+    /// The state of an execution before its guest has done anything; the journal says which promises exist and
+    /// which of them are settled.
+    pub(crate) fn new(journal: Journal, progress: Progress) -> Result<Self, Corrupted> {
+        let mut state = Self::empty(journal, progress);
+        state.scan()?;
+        Ok(state)
+    }
+
+    /// The state of an execution whose journal holds no promises.
+    pub(crate) fn empty(journal: Journal, progress: Progress) -> Self {
+        Self {
+            steps: Steps::new(journal),
+            promises: Promises::default(),
+            approvals: Approvals::default(),
+            budget: Budget::new(progress),
+            unsent: Unsent::default(),
+            cleans_up: false,
+        }
+    }
+
+    /// Nothing is to be done but to repeat what is recorded, up to this step.
+    pub(crate) fn repeat_up_to(&mut self, number: u64) {
+        self.steps.repeat_up_to(number);
+    }
+
+    /// Has something written once the guest has repeated everything that is recorded.
+    pub(crate) fn write_when_live(&mut self, entry: Entry) {
+        self.unsent.write_when_live(entry);
+    }
+
+    /// What was written of the execution so far.
+    pub(super) fn note_submitted(&mut self, since: Ticket) {
+        self.unsent.note_submitted(since);
+    }
+
+    /// Takes the records that no store was asked to keep.
+    pub(crate) fn take_records(&mut self) -> Vec<u8> {
+        self.steps.take_tail()
+    }
+
+    /// The guest asks for a chance to clean up.
+    pub(crate) fn clean_up(&mut self) {
+        self.cleans_up = true;
+    }
+
+    /// Whether it has asked for one.
+    pub(super) fn cleans_up(&self) -> bool {
+        self.cleans_up
+    }
+
+    /// Walks through the promises of the journal once, and passes the record of the start.
+    fn scan(&mut self) -> Result<(), Corrupted> {
+        self.steps.pass_start()?;
+        let mut found = Vec::new();
+        for record in self.steps.called() {
+            if let Record::Called { call, role, deadline_ms } = record?
+                && role != Role::Effect
+            {
+                found.push((call.number, Promise::recorded(&call, role, deadline_ms)));
+            }
+        }
+        for (number, mut promise) in found {
+            promise.retries = self.steps.retries(number);
+            promise.queued = promise.approval.as_ref().is_some_and(|approval| self.leader(approval).is_some());
+            self.insert(number, promise);
+            if let Some(approval) = number.checked_sub(1) {
+                self.gate(approval, number);
+            }
+        }
+        for number in self.steps.settlements() {
+            if self.promises.get(number).is_some()
+                && let Some((at_ms, outcome)) = self.steps.settlement(number)?
+            {
+                let outcome = outcome.map(|json| String::from_utf8_lossy(&json).into_owned());
+                self.mark_settled(number, outcome, at_ms);
+                if let Some(promise) = self.promises.get_mut(number) {
+                    promise.recorded = true;
+                }
+            }
+        }
+        // The calls of these have been told, or have begun.
+        while let Some(number) = self.approvals.next_decided() {
+            let gated = self.promises.get(number).and_then(|promise| promise.approval.as_ref()?.gates);
+            if let Some(gated) = gated.and_then(|gated| self.promises.get_mut(gated)) {
+                gated.gated_by = None;
+            }
+        }
+        self.show_first_of_each();
+        Ok(())
+    }
+
+    /// Of identical approvals that wait, the first is the one that is shown.
+    fn show_first_of_each(&mut self) {
+        for numbers in self.approvals.of_each_call() {
+            let mut shown: Vec<String> = Vec::new();
+            for number in numbers {
+                let Some(promise) = self.promises.get_mut(*number).filter(|promise| promise.is_pending()) else {
+                    continue;
+                };
+                if let Some(Approval { rule, .. }) = &promise.approval {
+                    promise.queued = shown.contains(rule);
+                    shown.push(rule.clone());
+                }
+            }
+        }
+    }
+
+    /// Notes that the effect of `gated` waits for an approval, if `approval` is one. It is nothing that the guest waits for.
+    pub(super) fn gate(&mut self, approval: u64, gated: u64) {
+        let Some(Approval { gates, .. }) =
+            self.promises.get_mut(approval).and_then(|promise| promise.approval.as_mut())
+        else {
+            return;
+        };
+        if gates.replace(gated).is_none() {
+            self.promises.note_unseen();
+        }
+        if let Some(promise) = self.promises.get_mut(gated) {
+            promise.approved_by = Some(approval);
+            promise.gated_by = Some(approval);
+        }
+    }
+
+    /// The pending approval of an identical call that is shown.
+    pub(super) fn leader(&self, approval: &Approval) -> Option<u64> {
+        self.waiting(approval).find(|number| self.promises.get(*number).is_some_and(|promise| !promise.queued))
+    }
+
+    /// Pending approvals of identical calls that are not shown yet.
+    pub(super) fn waiting_behind(&self, approval: &Approval) -> Vec<u64> {
+        self.waiting(approval).collect()
+    }
+
+    fn waiting<'s>(&'s self, approval: &'s Approval) -> impl Iterator<Item = u64> + 's {
+        let waits = |promise: &Promise| promise.is_pending() && promise.asks_by(&approval.rule);
+        self.approvals.alike(&approval.key).filter(move |number| self.promises.get(*number).is_some_and(waits))
+    }
+
+    /// The approvals that the journal has an answer to.
+    pub(crate) fn answered_approvals(&self) -> impl Iterator<Item = u64> {
+        let answered = |number: &u64| self.promises.get(*number).is_some_and(|one| matches!(one.outcome, Some(Ok(_))));
+        self.approvals.of_each_call().flatten().copied().filter(answered)
+    }
+
+    /// Pending promises of every kind: the store may know how they are settled.
+    pub(crate) fn open(&self) -> impl Iterator<Item = u64> {
+        self.promises.open()
+    }
+
+    /// Notes that the store does not know of a promise whose outcome it should decide.
+    pub(crate) fn mark_missing(&mut self, number: u64) {
+        self.promises.mark_missing(number);
+    }
+
+    /// Adds a pending promise.
+    pub(super) fn insert(&mut self, number: u64, promise: Promise) {
+        if let Some(approval) = &promise.approval {
+            self.approvals.insert(approval.key, number);
+        }
+        self.budget.keep(promise.bytes);
+        self.promises.insert(number, promise);
+    }
+
+    /// Notes the outcome of a promise; false when it has one, or there is no such promise.
+    pub(super) fn mark_settled(&mut self, number: u64, outcome: Result<String, GuestError>, at_ms: u64) -> bool {
+        let Some(promise) = self.promises.settle(number, outcome, at_ms) else { return false };
+        self.budget.free(promise.bytes);
+        if let Some(rule) = promise.open_by.take() {
+            self.budget.closed(&rule);
+        }
+        if promise.approval.as_ref().is_some_and(|approval| approval.gates.is_some()) {
+            self.approvals.note_decided(number);
+        } else {
+            self.promises.note_undelivered(number);
+        }
+        true
+    }
+
+    /// Settles a promise that is pending, in the journal.
+    pub(super) fn record_settlement(&mut self, number: u64, outcome: Result<String, GuestError>, now_ms: u64) {
+        let at_ms = self.steps.tick(now_ms);
+        self.mark_settled(number, outcome, at_ms);
+        self.record_outcome(number);
+    }
+
+    /// Appends the settlement of a promise that is settled, unless the journal has it.
+    pub(super) fn record_outcome(&mut self, number: u64) {
+        let Some(promise) = self.promises.get_mut(number).filter(|promise| !promise.recorded) else { return };
+        let Some(outcome) = &promise.outcome else { return };
+        promise.recorded = true;
+        let outcome = outcome.as_ref().map(|json| json.as_bytes().into()).map_err(Clone::clone);
+        self.steps.append(&Record::Settled { number, at_ms: promise.settled_ms, outcome });
+    }
+
+    /// Gives up promises that the guest does not know of, at the time of the journal.
+    pub(super) fn give_up(&mut self, numbers: Range<u64>, why: &GuestError) {
+        let made = self.promises.among(numbers.clone());
+        for number in &made {
+            self.mark_settled(*number, Err(why.clone()), self.steps.now_ms());
+        }
+        self.promises.mark_delivered(&made);
+        self.approvals.forget(&numbers);
+    }
+
+    /// Records the CPU time that was used since that was recorded last.
+    pub(super) fn record_use(&mut self, now_ms: u64) {
+        if let Some(cpu_us) = self.budget.unrecorded_us() {
+            let at_ms = self.steps.tick(now_ms);
+            self.steps.append(&Record::Used { at_ms, cpu_us });
+        }
+    }
+
+    /// The progress as it is now, for the store.
+    pub(super) fn keep_progress(&mut self, now_ms: u64) -> Box<Progress> {
+        let now_ms = self.steps.tick(now_ms);
+        self.budget.keep_progress(self.steps.next(), now_ms)
+    }
+
+    /// Bytes that are kept for the execution, in the journal and beside it.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.budget.beside().saturating_add(self.steps.length() as u64)
+    }
+}

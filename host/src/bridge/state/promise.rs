@@ -1,0 +1,133 @@
+//! One promise of an execution.
+
+use super::super::approval::APPROVAL;
+use super::super::promises::About;
+use crate::guest_error::GuestError;
+use everstep_store::journal::{Call, Retries, Role};
+use tokio::task::AbortHandle;
+
+/// See the module.
+pub(in crate::bridge) struct Promise {
+    pub(in crate::bridge) role: Role,
+    pub(in crate::bridge) deadline_ms: Option<u64>,
+    pub(in crate::bridge) outcome: Option<Result<String, GuestError>>,
+    /// When it settled; 0 while it has not.
+    pub(in crate::bridge) settled_ms: u64,
+    /// The store holds the answer under the id of this execution: it is no fork that has it from its source.
+    pub(in crate::bridge) answered_here: bool,
+    pub(in crate::bridge) delivered: bool,
+    /// Whether the journal has its settlement.
+    pub(in crate::bridge) recorded: bool,
+    /// Whether the guest has made the call that created it; before that it is known from the journal only.
+    pub(in crate::bridge) called: bool,
+    /// Whether the guest itself may settle it.
+    pub(in crate::bridge) own: bool,
+    /// Bytes that are kept for it beside the journal while it is pending.
+    pub(in crate::bridge) bytes: u64,
+    /// What it is about, kept in a replay while the promise is pending: what was lost is sent, or kept in the store, again.
+    pub(in crate::bridge) about: Option<About>,
+    /// The store was asked what became of it at its deadline.
+    pub(in crate::bridge) asked: bool,
+    /// The store should know of it, and does not.
+    pub(in crate::bridge) missing: bool,
+    /// The effect that will settle it, if it runs in this host.
+    pub(in crate::bridge) effect: Option<AbortHandle>,
+    /// The further attempts of the effect.
+    pub(in crate::bridge) retries: Retries,
+    /// It is an approval.
+    pub(in crate::bridge) approval: Option<Approval>,
+    /// It is an approval, and waits behind an identical one.
+    pub(in crate::bridge) queued: bool,
+    /// The approval that it was made with.
+    pub(in crate::bridge) approved_by: Option<u64>,
+    /// That approval, while its effect must not begin.
+    pub(in crate::bridge) gated_by: Option<u64>,
+    /// What begins then.
+    pub(in crate::bridge) held: Option<Box<Held>>,
+    /// The rule that grants it.
+    pub(in crate::bridge) rule: Option<String>,
+    /// The rule that counts it as open while it is pending.
+    pub(in crate::bridge) open_by: Option<String>,
+}
+
+/// A question whether a call may happen.
+#[derive(Clone)]
+pub(in crate::bridge) struct Approval {
+    /// The `[[ask]]` rule.
+    pub(in crate::bridge) rule: String,
+    /// The digest of the call.
+    pub(in crate::bridge) key: [u8; 16],
+    /// The promise whose effect waits for it; none when the guest itself does.
+    pub(in crate::bridge) gates: Option<u64>,
+}
+
+/// A call that waits for its approval.
+pub(in crate::bridge) struct Held {
+    pub(in crate::bridge) about: About,
+    pub(in crate::bridge) timeout_ms: Option<u64>,
+    pub(in crate::bridge) kind: &'static str,
+    pub(in crate::bridge) subject: String,
+    /// The rule that grants it.
+    pub(in crate::bridge) rule: String,
+    pub(in crate::bridge) bytes: u64,
+    /// The call in words.
+    pub(in crate::bridge) call: String,
+}
+
+impl Promise {
+    /// A pending promise.
+    pub(in crate::bridge) fn new(role: Role, deadline_ms: Option<u64>) -> Self {
+        Self {
+            role,
+            deadline_ms,
+            outcome: None,
+            settled_ms: 0,
+            answered_here: false,
+            delivered: false,
+            recorded: false,
+            called: false,
+            own: false,
+            bytes: 0,
+            about: None,
+            asked: false,
+            missing: false,
+            effect: None,
+            retries: Retries::default(),
+            approval: None,
+            queued: false,
+            approved_by: None,
+            gated_by: None,
+            held: None,
+            rule: None,
+            open_by: None,
+        }
+    }
+
+    /// A promise as its call is recorded.
+    pub(super) fn recorded(call: &Call<'_>, role: Role, deadline_ms: Option<u64>) -> Self {
+        let approval = match <[u8; 16]>::try_from(call.args) {
+            Ok(key) if call.kind == APPROVAL => Some(Approval { rule: call.rule.to_owned(), key, gates: None }),
+            _ => None,
+        };
+        Self { approval, rule: Some(call.rule.to_owned()), ..Self::new(role, deadline_ms) }
+    }
+
+    pub(in crate::bridge) fn is_pending(&self) -> bool {
+        self.outcome.is_none()
+    }
+
+    /// Whether the store decides how it is settled.
+    pub(in crate::bridge) fn is_stored(&self) -> bool {
+        matches!(self.role, Role::External | Role::Child) && !self.queued && self.gated_by.is_none()
+    }
+
+    /// Whether the guest has made it, and may use its number. It knows nothing of approvals.
+    pub(in crate::bridge) fn is_of_guest(&self) -> bool {
+        self.called && self.approval.is_none()
+    }
+
+    /// Whether it is an approval that this rule asks for.
+    pub(in crate::bridge) fn asks_by(&self, rule: &str) -> bool {
+        self.approval.as_ref().is_some_and(|approval| approval.rule == rule)
+    }
+}

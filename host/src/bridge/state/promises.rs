@@ -1,0 +1,210 @@
+//! The promises of an execution: which are pending, which settled and were not delivered, and whose deadline is next.
+
+use super::promise::Promise;
+use crate::guest_error::GuestError;
+use everstep_store::journal::Role;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeFrom;
+
+/// See the module.
+#[derive(Default)]
+pub(in crate::bridge) struct Promises {
+    all: BTreeMap<u64, Promise>,
+    /// Those of them that are pending.
+    pending: BTreeSet<u64>,
+    /// Pending promises with a deadline, nearest first; a timer is one of them.
+    deadlines: BTreeSet<(u64, u64)>,
+    /// Promises that settled and were not delivered, in the order in which they settled.
+    undelivered: VecDeque<u64>,
+    /// Promises that the guest could be told of and that have not settled.
+    in_flight: usize,
+    /// Somebody outside was asked, or a function was called, since the guest last waited: what it waits for begins with the next write.
+    asks: bool,
+    /// The promises that the guest waits for; none: any.
+    waits_for: Option<Vec<u64>>,
+}
+
+impl Promises {
+    pub(in crate::bridge) fn get(&self, number: u64) -> Option<&Promise> {
+        self.all.get(&number)
+    }
+
+    pub(in crate::bridge) fn get_mut(&mut self, number: u64) -> Option<&mut Promise> {
+        self.all.get_mut(&number)
+    }
+
+    /// One that the guest has made, and may use the number of.
+    pub(in crate::bridge) fn of_guest(&self, number: u64) -> Option<&Promise> {
+        self.get(number).filter(|promise| promise.is_of_guest())
+    }
+
+    /// Adds a pending promise.
+    pub(super) fn insert(&mut self, number: u64, promise: Promise) {
+        if let Some(deadline) = promise.deadline_ms {
+            self.deadlines.insert((deadline, number));
+        }
+        self.in_flight += 1;
+        self.pending.insert(number);
+        self.all.insert(number, promise);
+    }
+
+    /// One that is pending is settled; none if it is not pending.
+    pub(super) fn settle(
+        &mut self,
+        number: u64,
+        outcome: Result<String, GuestError>,
+        at_ms: u64,
+    ) -> Option<&mut Promise> {
+        let promise = self.all.get_mut(&number).filter(|promise| promise.is_pending())?;
+        self.pending.remove(&number);
+        if let Some(deadline) = promise.deadline_ms {
+            self.deadlines.remove(&(deadline, number));
+        }
+        promise.outcome = Some(outcome);
+        promise.settled_ms = at_ms;
+        promise.about = None;
+        promise.effect = None;
+        promise.held = None;
+        Some(promise)
+    }
+
+    /// One that has settled is to be delivered.
+    pub(super) fn note_undelivered(&mut self, number: u64) {
+        self.in_flight -= 1;
+        self.undelivered.push_back(number);
+    }
+
+    /// One is nothing that the guest could be told of.
+    pub(super) fn note_unseen(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    /// Gives a pending promise a deadline; an earlier one stays.
+    pub(in crate::bridge) fn set_deadline(&mut self, number: u64, deadline_ms: Option<u64>) -> Option<u64> {
+        let promise = self.all.get_mut(&number)?;
+        let earlier = promise.deadline_ms.into_iter().chain(deadline_ms).min()?;
+        if let Some(before) = promise.deadline_ms.replace(earlier) {
+            self.deadlines.remove(&(before, number));
+        }
+        self.deadlines.insert((earlier, number));
+        Some(earlier)
+    }
+
+    /// Deadlines of pending promises, in milliseconds since the Unix epoch, and whose they are; nearest first.
+    pub(in crate::bridge) fn deadlines(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.deadlines.iter().copied()
+    }
+
+    /// The nearest of them.
+    pub(in crate::bridge) fn first_deadline(&self) -> Option<(u64, u64)> {
+        self.deadlines.first().copied()
+    }
+
+    /// How many the guest could be told of and have not settled.
+    pub(in crate::bridge) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Those that settled and were not delivered, in the order in which they settled.
+    pub(in crate::bridge) fn undelivered(&self) -> impl Iterator<Item = u64> {
+        self.undelivered.iter().copied()
+    }
+
+    /// Notes that the guest is told about these promises.
+    pub(in crate::bridge) fn mark_delivered(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(promise) = self.all.get_mut(number) {
+                promise.delivered = true;
+            }
+        }
+        self.undelivered.retain(|number| !self.all.get(number).is_some_and(|promise| promise.delivered));
+    }
+
+    /// Notes that the store does not know of a promise whose outcome it should decide.
+    pub(super) fn mark_missing(&mut self, number: u64) {
+        if let Some(promise) = self.all.get_mut(&number) {
+            promise.missing = promise.is_stored();
+        }
+    }
+
+    /// When a settled promise would have settled had the guest waited all the time: a deadline that passed unseen counts.
+    pub(in crate::bridge) fn fired_ms(&self, number: u64) -> u64 {
+        self.get(number).map_or(0, |promise| promise.deadline_ms.unwrap_or(u64::MAX).min(promise.settled_ms))
+    }
+
+    /// Whether the deadline of a settled promise came first.
+    pub(in crate::bridge) fn is_timed_out(&self, number: u64) -> bool {
+        let promise = self.get(number);
+        promise.is_some_and(|promise| promise.deadline_ms.is_some_and(|deadline| deadline <= promise.settled_ms))
+    }
+
+    /// When the approval of a promise was given, if it needed one.
+    pub(in crate::bridge) fn approved_ms(&self, number: u64) -> Option<u64> {
+        let approval = self.get(number)?.approved_by?;
+        self.get(approval).filter(|approval| !approval.is_pending()).map(|approval| approval.settled_ms)
+    }
+
+    /// Pending promises of every kind: the store may know how they are settled.
+    pub(in crate::bridge) fn open(&self) -> impl Iterator<Item = u64> {
+        self.pending.iter().copied()
+    }
+
+    /// The same from a step on.
+    pub(in crate::bridge) fn open_from(&self, numbers: RangeFrom<u64>) -> impl Iterator<Item = u64> {
+        self.pending.range(numbers).copied()
+    }
+
+    /// The same with what is known of them.
+    pub(in crate::bridge) fn pending(&self) -> impl Iterator<Item = (u64, &Promise)> {
+        self.pending.iter().filter_map(|number| Some((*number, self.get(*number)?)))
+    }
+
+    /// All that have one of these numbers.
+    pub(in crate::bridge) fn among(&self, numbers: std::ops::Range<u64>) -> Vec<u64> {
+        self.all.range(numbers).map(|(number, _)| *number).collect()
+    }
+
+    /// Pending promises that the store knows of, where others settle them.
+    pub(in crate::bridge) fn stored(&self) -> impl Iterator<Item = u64> {
+        self.pending().filter(|(_, promise)| promise.is_stored()).map(|(number, _)| number)
+    }
+
+    /// Promises that wait for somebody outside.
+    pub(in crate::bridge) fn waiting_outside(&self) -> usize {
+        self.pending().filter(|(_, promise)| promise.role == Role::External).count()
+    }
+
+    /// Drops the effects that still run: nobody will read their outcome.
+    pub(in crate::bridge) fn stop_effects(&mut self) {
+        for number in &self.pending {
+            let effect = self.all.get_mut(number).and_then(|promise| promise.effect.take());
+            effect.into_iter().for_each(|effect| effect.abort());
+        }
+    }
+
+    /// Drops the effect of one.
+    pub(in crate::bridge) fn stop_effect(&mut self, number: u64) {
+        let effect = self.get_mut(number).and_then(|promise| promise.effect.take());
+        effect.into_iter().for_each(|effect| effect.abort());
+    }
+
+    /// Somebody outside is asked, or a function called.
+    pub(in crate::bridge) fn note_asked(&mut self) {
+        self.asks = true;
+    }
+
+    /// Whether somebody was since the last look.
+    pub(in crate::bridge) fn take_asked(&mut self) -> bool {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// The guest waits for these; none: for any.
+    pub(in crate::bridge) fn wait_for(&mut self, wanted: Option<&[u64]>) {
+        self.waits_for = wanted.map(<[u64]>::to_vec);
+    }
+
+    /// Pending promises that the guest waits for.
+    pub(in crate::bridge) fn waited_for(&self) -> impl Iterator<Item = u64> {
+        self.open().filter(|number| self.waits_for.as_ref().is_none_or(|wanted| wanted.contains(number)))
+    }
+}

@@ -1,0 +1,233 @@
+//! The steps of an execution: its journal, how far the guest has come in it, and what the journal goes on with.
+
+use super::super::Stop;
+use everstep_store::journal::{Corrupted, Journal, Next, Outcome, Record, Retries, Trapped};
+use std::collections::BTreeMap;
+
+/// See the module.
+pub(in crate::bridge) struct Steps {
+    journal: Journal,
+    /// The number of the next step.
+    next: u64,
+    /// Whether the guest has repeated everything that is recorded.
+    live: bool,
+    /// Nothing is to be done but to repeat what is recorded, up to this step.
+    only_up_to: Option<u64>,
+    /// Steps that were answered from the journal.
+    replayed: u64,
+    /// The latest time that the guest or the journal has seen, in milliseconds since the Unix epoch.
+    now_ms: u64,
+    /// Computations that `recall` handed out: number and name.
+    memos: BTreeMap<u64, String>,
+    /// The journal holds the return of the function.
+    returned: bool,
+    /// The run is over: nothing is recorded any more.
+    concluded: bool,
+}
+
+impl Steps {
+    pub(super) fn new(journal: Journal) -> Self {
+        Self {
+            journal,
+            next: 0,
+            live: false,
+            only_up_to: None,
+            replayed: 0,
+            now_ms: 0,
+            memos: BTreeMap::new(),
+            returned: false,
+            concluded: false,
+        }
+    }
+
+    /// The number of the next step.
+    pub(in crate::bridge) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes the number of the next step.
+    pub(in crate::bridge) fn take(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// Gives back the number that was taken last: its step is not made.
+    pub(in crate::bridge) fn give_back(&mut self, number: u64) {
+        self.next = number;
+    }
+
+    /// Whether the guest has repeated everything, and what it does is new.
+    pub(in crate::bridge) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// The guest has repeated everything.
+    pub(in crate::bridge) fn note_live(&mut self) {
+        self.live = true;
+    }
+
+    /// Nothing is to be done but to repeat what is recorded, up to this step.
+    pub(super) fn repeat_up_to(&mut self, number: u64) {
+        self.only_up_to = Some(number);
+    }
+
+    /// Whether nothing is to be done but to repeat what is recorded.
+    pub(in crate::bridge) fn is_replay(&self) -> bool {
+        self.only_up_to.is_some()
+    }
+
+    /// Ends a replay that has come to where it was to end.
+    ///
+    /// # Errors
+    /// [`Stop::Replayed`].
+    pub(in crate::bridge) fn check_end(&self) -> Result<(), Stop> {
+        if self.only_up_to.is_some_and(|end| self.next >= end) { Err(Stop::Replayed) } else { Ok(()) }
+    }
+
+    /// Steps that were answered from the journal.
+    pub(in crate::bridge) fn replayed(&self) -> u64 {
+        self.replayed
+    }
+
+    /// The next recorded record; none once the guest has repeated everything.
+    pub(in crate::bridge) fn peek(&mut self) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
+        self.journal.history.peek()
+    }
+
+    /// The same if it is the record of the step with that number.
+    pub(in crate::bridge) fn peek_step(&mut self, number: u64) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
+        let next = self.peek()?;
+        Ok(next.filter(|(record, _)| matches!(record, Record::Step { call, .. } if call.number == number)))
+    }
+
+    /// Whether the guest has repeated everything that is recorded.
+    pub(in crate::bridge) fn has_caught_up(&mut self) -> Result<bool, Corrupted> {
+        Ok(self.live || self.peek()?.is_none())
+    }
+
+    /// Passes a record that is no step.
+    pub(in crate::bridge) fn pass(&mut self, next: Next) {
+        self.journal.history.advance(next);
+    }
+
+    /// Passes the record of a step whose number was taken.
+    pub(in crate::bridge) fn pass_taken(&mut self, next: Next) {
+        self.pass(next);
+        self.replayed += 1;
+    }
+
+    /// Passes the record of the next step, which was made at that time.
+    pub(in crate::bridge) fn pass_step(&mut self, next: Next, at_ms: u64) {
+        self.pass_taken(next);
+        self.take();
+        self.tick(at_ms);
+    }
+
+    /// Passes over all steps before that one, and the record behind them, of that time.
+    pub(in crate::bridge) fn pass_over(&mut self, to: u64, next: Next, at_ms: u64) {
+        self.pass(next);
+        self.replayed += to - self.next;
+        self.next = to;
+        self.tick(at_ms);
+    }
+
+    /// Passes the record of the start.
+    pub(super) fn pass_start(&mut self) -> Result<(), Corrupted> {
+        self.journal.history.pass_start()
+    }
+
+    /// The records of calls whose outcome comes later.
+    pub(super) fn called(&self) -> impl Iterator<Item = Result<Record<'_>, Corrupted>> {
+        self.journal.history.called()
+    }
+
+    /// Which promises the journal has a settlement of, in order.
+    pub(super) fn settlements(&self) -> Vec<u64> {
+        self.journal.history.settlements().to_vec()
+    }
+
+    /// When a promise settled and how, if that is recorded.
+    pub(in crate::bridge) fn settlement(&self, number: u64) -> Result<Option<(u64, Outcome<'_>)>, Corrupted> {
+        self.journal.history.settlement(number)
+    }
+
+    /// The further attempts of an effect.
+    pub(super) fn retries(&self, number: u64) -> Retries {
+        self.journal.history.retries(number)
+    }
+
+    /// The trap after a checkpoint, if one is recorded.
+    pub(in crate::bridge) fn trap(&self, checkpoint: u64) -> Result<Option<(Trapped<'_>, Next)>, Corrupted> {
+        self.journal.history.trap(checkpoint)
+    }
+
+    /// Adds a record.
+    pub(in crate::bridge) fn append(&mut self, record: &Record<'_>) {
+        self.journal.append(record);
+    }
+
+    /// Takes back what was added behind the first `length` bytes.
+    pub(in crate::bridge) fn take_back(&mut self, length: usize) {
+        self.journal.take_back(length);
+    }
+
+    /// Bytes of the journal.
+    pub(in crate::bridge) fn length(&self) -> usize {
+        self.journal.length()
+    }
+
+    /// Bytes that no store was asked to keep yet.
+    pub(in crate::bridge) fn unsubmitted(&self) -> usize {
+        self.journal.unsubmitted()
+    }
+
+    /// Takes them.
+    pub(in crate::bridge) fn take_tail(&mut self) -> Vec<u8> {
+        self.journal.take_tail()
+    }
+
+    /// Time for a record: never before the time of an earlier one.
+    pub(in crate::bridge) fn tick(&mut self, now_ms: u64) -> u64 {
+        self.now_ms = self.now_ms.max(now_ms);
+        self.now_ms
+    }
+
+    /// The latest time that the guest or the journal has seen.
+    pub(in crate::bridge) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Hands out a computation that is not known.
+    pub(in crate::bridge) fn open_memo(&mut self, number: u64, name: &str) {
+        self.memos.insert(number, name.to_owned());
+    }
+
+    /// Takes back a computation that was handed out.
+    pub(in crate::bridge) fn close_memo(&mut self, number: u64) -> Option<String> {
+        self.memos.remove(&number)
+    }
+
+    /// The first computation that was begun after this one, and is open.
+    pub(in crate::bridge) fn memo_after(&self, number: u64) -> Option<u64> {
+        self.memos.range(number..).nth(1).map(|(inner, _)| *inner)
+    }
+
+    /// The journal holds the return of the function.
+    pub(in crate::bridge) fn note_return(&mut self) {
+        self.returned = true;
+    }
+
+    pub(in crate::bridge) fn has_returned(&self) -> bool {
+        self.returned
+    }
+
+    /// The run is over.
+    pub(in crate::bridge) fn conclude(&mut self) {
+        self.concluded = true;
+    }
+
+    pub(in crate::bridge) fn is_concluded(&self) -> bool {
+        self.concluded
+    }
+}

@@ -1,0 +1,47 @@
+//! What is still to be handed to the store, beside the records of the journal.
+
+use crate::output::Output;
+use everstep_store::seam::{Entry, Ticket};
+
+/// See the module.
+#[derive(Default)]
+pub(in crate::bridge) struct Unsent {
+    /// Output of records that are not submitted yet.
+    output: Vec<Output>,
+    /// The last submission.
+    submitted: Ticket,
+    /// Written once the guest has repeated everything that is recorded.
+    when_live: Entry,
+}
+
+impl Unsent {
+    /// Shows something once its record is durable.
+    pub(in crate::bridge) fn show(&mut self, output: Output) {
+        self.output.push(output);
+    }
+
+    /// Takes what is to be shown.
+    pub(in crate::bridge) fn take_output(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// Something was submitted.
+    pub(in crate::bridge) fn note_submitted(&mut self, ticket: Ticket) {
+        self.submitted = ticket;
+    }
+
+    /// The last submission.
+    pub(in crate::bridge) fn submitted(&self) -> Ticket {
+        self.submitted
+    }
+
+    /// Has something written once the guest has repeated everything.
+    pub(super) fn write_when_live(&mut self, entry: Entry) {
+        self.when_live = entry;
+    }
+
+    /// Takes that.
+    pub(in crate::bridge) fn take_when_live(&mut self) -> Entry {
+        std::mem::take(&mut self.when_live)
+    }
+}
