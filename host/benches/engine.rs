@@ -205,7 +205,7 @@ impl Bench {
         for _ in 0..20 {
             raw_ms.push(1e3 / self.raw_syncs(50)?);
             let handle = host.start(self.run("ticks_then_wait", &times(steps))).await?;
-            while host.reader().execution(handle.id())?.state != everstep::store::State::Suspended {
+            while host.reader().execution(handle.id()).await?.state != everstep::store::State::Suspended {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let promise = handle.id().promise(u64::from(steps));
@@ -235,7 +235,7 @@ impl Bench {
             raw_ms.push(1e3 / self.raw_syncs(20)?);
             let handle = host.start(self.run("waits_then_requests", "null")).await?;
             let promise = handle.id().promise(0);
-            while host.reader().promises()?.is_empty() {
+            while host.reader().promises().await?.is_empty() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let started = Instant::now();

@@ -35,7 +35,7 @@ fn answer(approved: bool, reason: Option<&str>) -> String {
 
 /// What is open in a store.
 fn open(place: &Place) -> Vec<PendingPromise> {
-    life(async { place.host().build().unwrap().reader().promises().unwrap() })
+    life(async { place.host().build().unwrap().reader().promises().await.unwrap() })
 }
 
 /// Decides on the oldest open question, and lets the execution go on until it waits again.
@@ -80,7 +80,7 @@ pub(crate) fn a_denied_call_is_an_error_that_says_why_and_reaches_nobody() {
         outcome(place.host(), of.clone().without_waiting());
         let report = life(async {
             let host = place.host().build().unwrap();
-            let asked = host.reader().promises().unwrap().remove(0);
+            let asked = host.reader().promises().await.unwrap().remove(0);
             host.settle(&asked.id, Ok(answer(false, Some("not\u{1b}[2J today")))).await.unwrap();
             host.resume(&id("x"), Patience::Forever).await.unwrap().wait().await.unwrap()
         });
@@ -255,7 +255,8 @@ pub(crate) fn an_approval_does_not_hold_for_a_fork() {
                 report = decide(&place, true);
             }
             assert_eq!(site.requests().len() - before, 2);
-            let steps = life(async { place.host().build().unwrap().reader().steps(&id("x")).unwrap().len() }) as u64;
+            let steps =
+                life(async { place.host().build().unwrap().reader().steps(&id("x")).await.unwrap().len() }) as u64;
             for at in 1..steps {
                 let fork = id(&format!("fork-{at}"));
                 life(async {
@@ -320,7 +321,7 @@ async fn through(builder: Builder, of: Run) -> Result<Report, Arc<everstep::Erro
         let host = host.clone();
         async move {
             loop {
-                for asked in host.reader().promises().unwrap_or_default() {
+                for asked in host.reader().promises().await.unwrap_or_default() {
                     // The host says itself that its store has failed.
                     let _ = host.settle(&asked.id, Ok(answer(true, None))).await;
                 }

@@ -30,16 +30,16 @@ fn tamper(dir: &Path, sql: &str) {
 fn quarantined(place: &Place, what: &str) {
     life(async {
         let host = place.host().build().unwrap();
-        let before = host.reader().journal(&id("x")).unwrap();
+        let before = host.reader().journal(&id("x")).await.unwrap();
         let error = host.resume(&id("x"), Patience::Forever).await.map(drop).unwrap_err();
         assert!(matches!(error, Error::Foreign(_)), "{what}: {error}");
         assert!(
             error.to_string().starts_with("the journal of x is not the one that this store wrote for it"),
             "{error}"
         );
-        let told = host.reader().execution(&id("x")).unwrap();
+        let told = host.reader().execution(&id("x")).await.unwrap();
         assert_eq!((told.state, told.progress.error.unwrap().kind), (State::Halted, FailureKind::Corrupted), "{what}");
-        assert!(host.reader().journal(&id("x")).unwrap() == before, "{what}: the journal was changed");
+        assert!(host.reader().journal(&id("x")).await.unwrap() == before, "{what}: the journal was changed");
         // Another one is none of its business.
         assert_eq!(result(&host.run(run("same", "1").with_id(id("z"))).await.unwrap()), "1");
         host.cancel(&id("x")).await.unwrap();
@@ -167,8 +167,8 @@ fn the_journal_of_an_execution_tells_all_that_is_kept_of_it() {
             host.fork(Fork::new(&id("waits"), 1, &id("fork"))).await.unwrap();
             let reader = host.reader();
             let mut upgraded = 0;
-            for execution in reader.executions().unwrap() {
-                let mut recovered = reader.recovered(&execution.id).unwrap();
+            for execution in reader.executions().await.unwrap() {
+                let mut recovered = reader.recovered(&execution.id).await.unwrap();
                 // The store's clock, and not the execution's, says when its promise was settled.
                 assert!(recovered.progress.updated_ms.abs_diff(execution.progress.updated_ms) < 10_000);
                 recovered.progress.updated_ms = execution.progress.updated_ms;

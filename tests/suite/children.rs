@@ -35,11 +35,11 @@ fn a_child_runs_under_the_id_of_its_step_and_returns_its_result() {
         for host in [host, warm] {
             life(async {
                 let host = host(&place);
-                let name = id(&format!("x{}", host.reader().executions().unwrap().len()));
+                let name = id(&format!("x{}", host.reader().executions().await.unwrap().len()));
                 let report =
                     soon("the end", host.run(call("adds", json!([3, 4])).with_id(name.clone()))).await.unwrap();
                 assert_eq!(result(&report), "7");
-                let child = host.reader().execution(&name.child(0).unwrap()).unwrap();
+                let child = host.reader().execution(&name.child(0).unwrap()).await.unwrap();
                 assert_eq!((child.state, child.result.as_deref()), (State::Completed, Some("7")));
                 assert_eq!((child.function.as_str(), child.args.as_str()), ("adds", "[3,4]"));
             });
@@ -103,7 +103,7 @@ fn a_call_that_is_not_granted_is_denied() {
         policy.capabilities.retain(|grant| grant.name() != "call");
         let report = host(&place).run(Run { policy, ..call("adds", json!([1, 2])) }).await.unwrap();
         assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied));
-        assert_eq!(host(&place).reader().executions().unwrap().len(), 1);
+        assert_eq!(host(&place).reader().executions().await.unwrap().len(), 1);
     });
 }
 
@@ -114,7 +114,7 @@ fn a_thousand_children_of_one_parent_end_once_each() {
             let host = host(&place);
             let report = soon("the end", host.run(run("sums_children", "1000"))).await.unwrap();
             assert_eq!(result(&report), "500500");
-            let executions = host.reader().executions().unwrap();
+            let executions = host.reader().executions().await.unwrap();
             assert_eq!(executions.len(), 1001);
             assert!(executions.iter().all(|execution| execution.state == State::Completed));
             let children = executions.iter().filter(|execution| execution.id.parent().is_some());
@@ -156,15 +156,18 @@ fn a_bounded_map_and_the_first_of_many_give_what_they_should() {
             let first = run("first_children", r#"{"n": 2, "delays_ms": [3000, 10, 2000, 20]}"#).with_id(id("y"));
             let handle = host.start(first).await.unwrap();
             let child = |number: u64| id("y").child(number).unwrap();
-            let asleep = |number: u64| host.reader().steps(&child(number)).is_ok_and(|steps| steps.len() == 2);
-            eventually("four sleepers", || (0..4).all(asleep).then_some(())).await;
+            for number in 0..4 {
+                let asleep = async || host.reader().steps(&child(number)).await.ok().filter(|steps| steps.len() == 2);
+                eventually("four sleepers", asleep).await;
+            }
             for (number, now_ms) in [(1, 1_010), (3, 1_020)] {
                 clock.advance_to(now_ms);
-                let awake = || host.reader().execution(&child(number)).unwrap().state.is_final().then_some(());
+                let awake =
+                    async || host.reader().execution(&child(number)).await.unwrap().state.is_final().then_some(());
                 eventually("the end of one", awake).await;
             }
             assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "[1,3]");
-            let rest = host.reader().execution(&id("y").child(0).unwrap()).unwrap();
+            let rest = host.reader().execution(&id("y").child(0).unwrap()).await.unwrap();
             assert_eq!(rest.state, State::Canceled, "what was called and is not awaited ends with its caller");
         });
     }
@@ -179,8 +182,8 @@ fn a_detached_execution_outlives_its_caller_and_starts_once() {
             let report = soon("the end", host.run(run("detaches", r#""hello""#))).await.unwrap();
             let detached = id(result(&report).trim_matches('"'));
             assert_eq!((detached.root().starts_with("x:d"), detached.parent()), (true, None));
-            let ended = || {
-                let execution = host.reader().execution(&detached).ok()?;
+            let ended = async || {
+                let execution = host.reader().execution(&detached).await.ok()?;
                 (execution.state == State::Completed).then_some(execution)
             };
             assert_eq!(eventually("its end", ended).await.result.as_deref(), Some(r#""hello""#));
@@ -197,9 +200,9 @@ fn an_answer_to_a_child_wakes_the_child_and_then_its_parent() {
         for host in [host, warm] {
             life(async {
                 let host = host(&place);
-                let name = id(&format!("x{}", host.reader().executions().unwrap().len()));
+                let name = id(&format!("x{}", host.reader().executions().await.unwrap().len()));
                 let handle = host.start(run("asks_child", "null").with_id(name.clone())).await.unwrap();
-                let asked = eventually("the question", || host.reader().promises().unwrap().pop()).await;
+                let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
                 assert_eq!(asked.id, name.child(0).unwrap().promise(1));
                 host.settle(&asked.id, Ok("42".into())).await.unwrap();
                 assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "42");
@@ -214,7 +217,8 @@ fn a_restart_takes_up_parent_and_children_where_they_were() {
         life(async {
             let host = host(&place);
             let _lost = host.start(run("waits_for_two", "null")).await.unwrap();
-            eventually("two questions", || (host.reader().promises().unwrap().len() == 2).then_some(())).await;
+            eventually("two questions", async || (host.reader().promises().await.unwrap().len() == 2).then_some(()))
+                .await;
         });
         life(async {
             let host = host(&place);
@@ -236,18 +240,18 @@ fn the_deadline_of_a_parent_bounds_those_of_its_children() {
             let host = place.host().scope(Scope::Started).clock(clock.clone()).build().unwrap();
             let late = run("asks_child", "null").within(Duration::from_millis(500));
             let handle = host.start(late).await.unwrap();
-            let asked = eventually("the question", || host.reader().promises().unwrap().pop()).await;
+            let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
             assert_eq!(asked.deadline_ms, Some(1_500));
-            assert_eq!(host.reader().execution(&asked.id.execution).unwrap().deadline_ms, Some(1_500));
+            assert_eq!(host.reader().execution(&asked.id.execution).await.unwrap().deadline_ms, Some(1_500));
             clock.advance_to(1_500);
             let report = soon("the end", handle.wait()).await.unwrap();
             assert_eq!((report.state, failure(&report).0), (State::Failed, FailureKind::TimedOut));
-            let child = eventually("the end of the child", || {
-                let child = host.reader().execution(&asked.id.execution).unwrap();
+            let child = eventually("the end of the child", async || {
+                let child = host.reader().execution(&asked.id.execution).await.unwrap();
                 child.state.is_final().then_some(child)
             });
             assert_eq!(child.await.progress.error.unwrap().kind, FailureKind::TimedOut);
-            assert_eq!(host.reader().promises().unwrap(), []);
+            assert_eq!(host.reader().promises().await.unwrap(), []);
         });
     }
 }
@@ -273,13 +277,15 @@ fn a_child_for_another_group_waits_for_a_worker_of_that_group() {
             let host = host(&place);
             let _waits = host.start(run("calls", &args)).await.unwrap();
             let child = id("x").child(0).unwrap();
-            let offered = || host.reader().execution(&child).ok().filter(|child| child.state == State::Pending);
+            let offered =
+                async || host.reader().execution(&child).await.ok().filter(|child| child.state == State::Pending);
             eventually("the offer", offered).await;
         });
         life(async {
             let night = place.host().scope(Scope::Everything).group("night").build().unwrap();
             let child = id("x").child(0).unwrap();
-            let ended = || night.reader().execution(&child).ok().filter(|child| child.state == State::Completed);
+            let ended =
+                async || night.reader().execution(&child).await.ok().filter(|child| child.state == State::Completed);
             eventually("the end of the child", ended).await;
         });
         life(async {
@@ -296,16 +302,19 @@ fn canceling_an_execution_cancels_everything_that_it_called() {
         for host in [host, warm] {
             life(async {
                 let host = host(&place);
-                let name = id(&format!("x{}", host.reader().executions().unwrap().len()));
+                let name = id(&format!("x{}", host.reader().executions().await.unwrap().len()));
                 let handle = host.start(run("waits_for_two", "null").with_id(name.clone())).await.unwrap();
-                eventually("two questions", || (host.reader().promises().unwrap().len() == 2).then_some(())).await;
+                eventually("two questions", async || {
+                    (host.reader().promises().await.unwrap().len() == 2).then_some(())
+                })
+                .await;
                 assert_eq!(host.cancel(&name).await.unwrap(), Cancellation::Canceled);
                 assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
-                let ended = host.reader().executions().unwrap();
+                let ended = host.reader().executions().await.unwrap();
                 let tree = ended.iter().filter(|execution| execution.id.root() == name.as_str());
                 let states: Vec<_> = tree.map(|execution| execution.state).collect();
                 assert_eq!(states, [State::Canceled; 3]);
-                assert_eq!(host.reader().promises().unwrap(), []);
+                assert_eq!(host.reader().promises().await.unwrap(), []);
                 assert_eq!(host.cancel(&name).await.unwrap(), Cancellation::HadEnded(State::Canceled));
             });
         }
@@ -325,9 +334,10 @@ fn a_canceled_guest_that_asked_for_it_cleans_up_with_its_instance_and_without() 
             let names = "[[capability]]\nname = \"print\"\n[[capability]]\nname = \"promise\"\n";
             let policy = crate::support::parse(&format!("[clock]\nmode = \"recorded\"\n{names}{grant}"));
             let handle = host.start(Run { policy, ..run("cleans_up", r#""/f/tidy""#) }).await.unwrap();
-            eventually("the promise", || host.reader().promises().unwrap().pop()).await;
+            eventually("the promise", async || host.reader().promises().await.unwrap().pop()).await;
             if keep_warm == 0 {
-                let cold = || (host.reader().execution(&id("x")).unwrap().state == State::Suspended).then_some(());
+                let cold =
+                    async || (host.reader().execution(&id("x")).await.unwrap().state == State::Suspended).then_some(());
                 eventually("the suspension", cold).await;
             }
             assert_eq!(soon("the cancellation", host.cancel(&id("x"))).await.unwrap(), Cancellation::Canceled);
@@ -345,7 +355,7 @@ fn a_guest_that_does_not_stop_cleaning_up_is_ended() {
         let place = Place::memory();
         let host = warm(&place);
         let handle = host.start(run("cleans_up_forever", "null")).await.unwrap();
-        eventually("the promise", || host.reader().promises().unwrap().pop()).await;
+        eventually("the promise", async || host.reader().promises().await.unwrap().pop()).await;
         assert_eq!(soon("the cancellation", host.cancel(&id("x"))).await.unwrap(), Cancellation::Canceled);
         assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
     });
@@ -358,12 +368,13 @@ fn a_trap_halts_the_child_with_its_cause_and_leaves_the_parent_waiting() {
             let host = host(&place);
             let _waits = host.start(call("traps", json!(null))).await.unwrap();
             let child = id("x").child(0).unwrap();
-            let halted = || host.reader().execution(&child).ok().filter(|child| child.state == State::Halted);
+            let halted =
+                async || host.reader().execution(&child).await.ok().filter(|child| child.state == State::Halted);
             let halted = eventually("the trap", halted).await;
             let failure = halted.progress.error.unwrap();
             assert_eq!(failure.kind, FailureKind::Trap);
             assert!(failure.message.starts_with("as told, at src/children.rs:"), "{}", failure.message);
-            assert!(!host.reader().execution(&id("x")).unwrap().state.is_final());
+            assert!(!host.reader().execution(&id("x")).await.unwrap().state.is_final());
         });
     }
 }
@@ -400,14 +411,14 @@ fn a_child_that_halts_fails_if_its_caller_wants_that() {
         for host in [host, warm] {
             life(async {
                 let host = host(&place);
-                let name = id(&format!("x{}", host.reader().executions().unwrap().len()));
+                let name = id(&format!("x{}", host.reader().executions().await.unwrap().len()));
                 let wish = json!({ "function": "traps", "args": null, "fail_on_halt": true }).to_string();
                 let report = soon("the end", host.run(run("calls", &wish).with_id(name.clone()))).await.unwrap();
                 let (kind, message) = failure(&report);
                 assert_eq!(kind, FailureKind::Returned(ErrorCode::Failed));
                 let expected = format!("{name}.0: it halted: as told, at src/children.rs:");
                 assert!(message.starts_with(&expected), "{message}");
-                let child = host.reader().execution(&name.child(0).unwrap()).unwrap();
+                let child = host.reader().execution(&name.child(0).unwrap()).await.unwrap();
                 let error = child.progress.error.unwrap();
                 assert_eq!((child.state, error.kind), (State::Failed, FailureKind::Trap));
                 assert!(error.message.starts_with("as told, at "), "{}", error.message);
@@ -424,8 +435,8 @@ fn a_child_that_has_halted_fails_once_its_caller_wants_that() {
         life(async {
             let host = host(&place);
             let handle = host.start(run("wishes_late", "null")).await.unwrap();
-            eventually("the halt", || (host.halted_so_far(&id("x")) == [id("x.0")]).then_some(())).await;
-            assert_eq!(host.reader().execution(&id("x.0")).unwrap().state, State::Halted);
+            eventually("the halt", async || (host.halted_so_far(&id("x")) == [id("x.0")]).then_some(())).await;
+            assert_eq!(host.reader().execution(&id("x.0")).await.unwrap().state, State::Halted);
             host.settle(&id("x").promise(1), Ok("null".into())).await.unwrap();
             let report = soon("the end", handle.wait()).await.unwrap();
             assert!(failure(&report).1.starts_with("x.0: it halted: as told, at "), "{report:?}");
@@ -450,7 +461,7 @@ fn why_a_child_halted_is_known_whatever_ends_it() {
                 let name = id(name);
                 let caller = call("traps", json!(null)).with_id(name.clone()).within(Duration::from_secs(3_600));
                 let handle = host.start(caller).await.unwrap();
-                let below = || host.reader().halted_below(&name).unwrap().pop();
+                let below = async || host.reader().halted_below(&name).await.unwrap().pop();
                 let child = eventually("the halt", below).await;
                 assert_eq!((child.id.as_str(), child.state), (format!("{name}.0").as_str(), State::Halted));
                 match ends {
@@ -458,7 +469,9 @@ fn why_a_child_halted_is_known_whatever_ends_it() {
                     _ => clock.advance_to(4_000_000),
                 }
                 let report = soon("the end", handle.wait()).await.unwrap();
-                let child = eventually("the end of the child", || below().filter(|child| child.state.is_final())).await;
+                let child =
+                    eventually("the end of the child", async || below().await.filter(|child| child.state.is_final()))
+                        .await;
                 let error = child.progress.error.unwrap();
                 assert!(error.message.contains("as told, at src/children.rs:"), "{error:?}");
                 let states = if ends == "canceled" { [State::Canceled; 2] } else { [State::Failed; 2] };

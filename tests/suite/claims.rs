@@ -47,7 +47,7 @@ fn taken_away(place: &Place, moment: u32) -> bool {
     let ended = life(async {
         let first = workflow(&world, Arc::clone(&store) as Arc<dyn Backend>);
         let left = async {
-            eventually("the theft", || store.has_struck().then_some(())).await;
+            eventually("the theft", async || store.has_struck().then_some(())).await;
             // Long enough for whatever would be written or done all the same.
             tokio::time::sleep(Duration::from_millis(30)).await;
         };
@@ -79,7 +79,7 @@ fn no_effect_begins_under_a_lost_claim() {
             let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>));
             let ended = host.run(world.run("works"));
             let left = async {
-                eventually("the theft", || store.has_struck().then_some(())).await;
+                eventually("the theft", async || store.has_struck().then_some(())).await;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             };
             tokio::select! {
@@ -88,7 +88,7 @@ fn no_effect_begins_under_a_lost_claim() {
             }
         });
         // Whatever was done is recorded as begun, and was before it was done.
-        let steps = life(async { world.host(Everstep::over(inner)).reader().steps(&id("x")).unwrap() });
+        let steps = life(async { world.host(Everstep::over(inner)).reader().steps(&id("x")).await.unwrap() });
         for (step, _) in world.again.by_step().into_iter().chain(world.once.by_step()) {
             assert!(steps.iter().any(|recorded| recorded.n == step), "taken at {moment}: {step} was done unrecorded");
         }
@@ -146,7 +146,7 @@ fn an_answer_that_does_not_fit_reaches_the_guest_as_invalid() {
             let asked = life(async {
                 let host = place.host().build().unwrap();
                 assert_eq!(host.run(run(function, "null").without_waiting()).await.unwrap().state, State::Suspended);
-                host.reader().promises().unwrap().remove(0).id.to_string()
+                host.reader().promises().await.unwrap().remove(0).id.to_string()
             });
             let value = Value { headers: BTreeMap::new(), data: Some(answer.to_owned()) };
             let settlement = Settlement { id: asked, state: PromiseState::Resolved, value };

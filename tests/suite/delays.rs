@@ -16,7 +16,7 @@ fn the_longest_duration_waits_in_every_call_that_takes_one() {
             let host = host().build().unwrap();
             // The child may have asked by now, too.
             let ours = |promise: &PendingPromise| promise.id.execution == id("x");
-            let open: Vec<_> = host.reader().promises().unwrap().into_iter().filter(ours).collect();
+            let open: Vec<_> = host.reader().promises().await.unwrap().into_iter().filter(ours).collect();
             let mut kinds: Vec<&str> = open.iter().map(|promise| &*promise.kind).collect();
             kinds.sort_unstable();
             assert_eq!(kinds, ["input", "input", "promise", "request"], "{open:?}");
@@ -46,7 +46,7 @@ fn a_python_program_that_sleeps_for_ever_waits_beside_a_question() {
         assert_eq!(suspended.state, State::Suspended, "{suspended:?}");
         life(async {
             let host = place.host().build().unwrap();
-            let open = host.reader().promises().unwrap();
+            let open = host.reader().promises().await.unwrap();
             assert_eq!(open.len(), 4, "{open:?}");
             let asked = open.iter().find(|promise| promise.kind == "input").unwrap();
             host.settle(&asked.id, Ok(json!("fine").to_string())).await.unwrap();

@@ -18,8 +18,10 @@ fn undisturbed(place: &Place, function: &str) -> Undisturbed {
     life(async {
         let host = place.host().clock(Arc::new(TestClock::at(1_700_000_000_000))).build().unwrap();
         host.run(run(function, "null")).await.unwrap();
-        let (execution, journal) =
-            (host.reader().execution(&id("x")).unwrap(), without_use(&host.reader().journal(&id("x")).unwrap()));
+        let (execution, journal) = (
+            host.reader().execution(&id("x")).await.unwrap(),
+            without_use(&host.reader().journal(&id("x")).await.unwrap()),
+        );
         Undisturbed { execution, journal }
     })
 }
@@ -76,7 +78,7 @@ fn every_prefix_of_a_journal_leads_to_the_same_journal_and_result() {
                     let handle = host.resume(&id("x"), Patience::Forever).await.unwrap();
                     let report = soon(&format!("{function} from byte {end}"), handle.wait()).await.unwrap();
                     assert_eq!(report.result, whole.execution.result, "{function} from byte {end}: {report:?}");
-                    let journal = without_use(&host.reader().journal(&id("x")).unwrap());
+                    let journal = without_use(&host.reader().journal(&id("x")).await.unwrap());
                     assert!(journal == whole.journal, "{function} from byte {end}: another journal");
                 });
             }

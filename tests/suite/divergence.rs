@@ -78,17 +78,17 @@ fn a_component_that_does_something_else_is_halted_and_the_original_goes_on() {
         life(async {
             let host = place.host().build().unwrap();
             begin(&host, "varies").await;
-            let original = host.reader().execution(&id("x")).unwrap();
-            let journal = host.reader().journal(&id("x")).unwrap();
+            let original = host.reader().execution(&id("x")).await.unwrap();
+            let journal = host.reader().journal(&id("x")).await.unwrap();
             for (name, expected) in DIVERGING {
                 let halted = resume_with(&host, Some(&variant(name))).await;
                 let (kind, message) = failure(&halted);
                 assert_eq!((halted.state, kind), (State::Halted, FailureKind::Divergence), "{name}: {message}");
                 assert_eq!(reduced(message), expected.to_owned() + REMEDY, "{name}");
-                assert!(host.reader().journal(&id("x")).unwrap() == journal, "{name}: the journal changed");
-                let stored = host.reader().execution(&id("x")).unwrap();
+                assert!(host.reader().journal(&id("x")).await.unwrap() == journal, "{name}: the journal changed");
+                let stored = host.reader().execution(&id("x")).await.unwrap();
                 assert_eq!((stored.component, stored.progress.steps), (original.component, original.progress.steps));
-                assert_eq!(host.reader().promises().unwrap().len(), 1, "{name}: the question is still open");
+                assert_eq!(host.reader().promises().await.unwrap().len(), 1, "{name}: the question is still open");
             }
             host.settle(&id("x").promise(3), Ok("3".into())).await.unwrap();
             assert_eq!(resume_with(&host, None).await.state, State::Suspended);
@@ -104,11 +104,11 @@ fn a_run_under_the_same_id_with_another_component_is_compared_too() {
         life(async {
             let host = place.host().build().unwrap();
             begin(&host, "varies").await;
-            let journal = host.reader().journal(&id("x")).unwrap();
+            let journal = host.reader().journal(&id("x")).await.unwrap();
             let other = Run { component: variant("more"), ..run("varies", "null") };
             let halted = host.run(other).await.unwrap();
             assert_eq!(failure(&halted).0, FailureKind::Divergence);
-            assert!(host.reader().journal(&id("x")).unwrap() == journal);
+            assert!(host.reader().journal(&id("x")).await.unwrap() == journal);
         });
     }
 }
@@ -121,10 +121,10 @@ fn what_is_recorded_later_diverges_as_well() {
             begin(&host, "varies").await;
             host.settle(&id("x").promise(3), Ok("3".into())).await.unwrap();
             assert_eq!(resume_with(&host, None).await.state, State::Suspended);
-            let journal = host.reader().journal(&id("x")).unwrap();
+            let journal = host.reader().journal(&id("x")).await.unwrap();
             let halted = resume_with(&host, Some(&variant("kind"))).await;
             assert_eq!(failure(&halted).0, FailureKind::Divergence);
-            assert!(host.reader().journal(&id("x")).unwrap() == journal);
+            assert!(host.reader().journal(&id("x")).await.unwrap() == journal);
             host.settle(&id("x").promise(5), Ok("4".into())).await.unwrap();
             assert_eq!(result(&resume_with(&host, None).await), "7");
         });
@@ -139,12 +139,12 @@ fn a_component_that_waits_for_another_promise_diverges() {
             begin(&host, "varies_waits").await;
             host.settle(&id("x").promise(0), Ok("1".into())).await.unwrap();
             assert_eq!(resume_with(&host, None).await.state, State::Suspended);
-            let journal = host.reader().journal(&id("x")).unwrap();
+            let journal = host.reader().journal(&id("x")).await.unwrap();
             let halted = resume_with(&host, Some(&variant("order"))).await;
             let (kind, message) = failure(&halted);
             assert_eq!(kind, FailureKind::Divergence, "{halted:?}");
             assert!(message.contains("recorded delivery of [0], attempted a wait for [1]"), "{message}");
-            assert!(host.reader().journal(&id("x")).unwrap() == journal);
+            assert!(host.reader().journal(&id("x")).await.unwrap() == journal);
             host.settle(&id("x").promise(2), Ok("5".into())).await.unwrap();
             assert_eq!(result(&resume_with(&host, None).await), "5");
         });
@@ -163,7 +163,7 @@ fn a_component_that_differs_only_behind_the_journal_takes_over() {
         });
         life(async {
             let host = place.host().build().unwrap();
-            assert_eq!(host.reader().execution(&id("x")).unwrap().component, later.digest());
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap().component, later.digest());
             assert_eq!(resume_with(&host, None).await.state, State::Suspended);
             host.settle(&id("x").promise(5), Ok("4".into())).await.unwrap();
             assert_eq!(result(&resume_with(&host, None).await), "70");
@@ -206,10 +206,10 @@ fn a_component_that_was_never_built_for_everstep_changes_nothing() {
         life(async {
             let host = place.host().build().unwrap();
             begin(&host, "varies").await;
-            let before = host.reader().execution(&id("x")).unwrap();
+            let before = host.reader().execution(&id("x")).await.unwrap();
             let nonsense = Component::from(b"nonsense".to_vec());
             assert!(host.resume_with(&id("x"), Some(&nonsense), Patience::None).await.is_err());
-            assert_eq!(host.reader().execution(&id("x")).unwrap(), before);
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap(), before);
         });
     }
 }
@@ -220,11 +220,11 @@ fn a_component_without_the_function_is_refused_and_changes_nothing() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("asks", "null").without_waiting()).await.unwrap();
-            let before = host.reader().execution(&id("x")).unwrap();
+            let before = host.reader().execution(&id("x")).await.unwrap();
             let hello: Component = guests::example("hello").unwrap().into();
             let refused = host.resume_with(&id("x"), Some(&hello), Patience::None).await.err().unwrap();
             assert!(matches!(&refused, Error::UnknownFunction { function, .. } if function == "asks"), "{refused}");
-            assert_eq!(host.reader().execution(&id("x")).unwrap(), before);
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap(), before);
             assert_eq!(resume_with(&host, None).await.state, State::Suspended);
         });
     }

@@ -89,7 +89,7 @@ fn an_unknown_function_lists_what_there_is() {
         assert!(matches!(&*error, Error::UnknownFunction { .. }), "{error}");
         let text = error.to_string();
         assert!(text.starts_with(r#"the component has no function "nothing"; it has add, "#), "{text}");
-        assert!(host.reader().executions().unwrap().is_empty());
+        assert!(host.reader().executions().await.unwrap().is_empty());
     });
 }
 
@@ -189,7 +189,7 @@ fn an_id_in_use_by_a_run_in_progress_is_refused() {
         let other = Run { policy: Policy::none(), ..run("asks", "null") };
         let error = host.run(other).await.unwrap_err();
         assert!(matches!(&*error, Error::PolicyChanged { .. }), "{error}");
-        let asked = eventually("the question", || host.reader().promises().unwrap().pop()).await;
+        let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
         host.settle(&asked.id, Ok("true".into())).await.unwrap();
         assert_eq!(result(&handle.wait().await.unwrap()), "true");
     });
@@ -208,7 +208,7 @@ fn another_policy_is_refused_with_both_digests_until_the_execution_has_ended() {
             let text = error.to_string();
             let (pinned, given) = (policy().digest().to_string(), other.digest().to_string());
             assert!(text.contains(&pinned) && text.contains(&given) && text.contains("everstep resume x"), "{text}");
-            let asked = host.reader().promises().unwrap().remove(0);
+            let asked = host.reader().promises().await.unwrap().remove(0);
             host.settle(&asked.id, Ok("1".into())).await.unwrap();
             let done = host.resume(&id("x"), Patience::None).await.unwrap().wait().await.unwrap();
             assert_eq!(result(&done), "1");

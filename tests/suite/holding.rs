@@ -35,7 +35,7 @@ fn a_host_that_stays_keeps_nothing_of_executions_that_have_ended() {
                         }
                     }
                 }
-                let nothing = || (host.gauge().entries == 0).then_some(());
+                let nothing = async || (host.gauge().entries == 0).then_some(());
                 eventually("nothing is kept of what has ended", nothing).await;
             });
         }
@@ -55,8 +55,8 @@ fn holds(name: &str, mib: u64) -> Run {
     Run { policy: Policy { limits, ..policy() }, ..run("holds", &mib.to_string()) }.with_id(id(name))
 }
 
-fn state(host: &Everstep, name: &str) -> State {
-    host.reader().execution(&id(name)).unwrap().state
+async fn state(host: &Everstep, name: &str) -> State {
+    host.reader().execution(&id(name)).await.unwrap().state
 }
 
 #[test]
@@ -69,8 +69,8 @@ fn instances_never_take_more_memory_than_the_host_has_for_them_and_all_work_is_d
             for number in 0..60 {
                 handles.push(host.start(holds(&format!("h{number}"), 4)).await.unwrap());
             }
-            let asked = || {
-                let asked = host.reader().promises().unwrap();
+            let asked = async || {
+                let asked = host.reader().promises().await.unwrap();
                 (asked.len() == 60).then_some(asked)
             };
             let asked = eventually("all have asked", asked).await;
@@ -84,7 +84,7 @@ fn instances_never_take_more_memory_than_the_host_has_for_them_and_all_work_is_d
             for handle in handles {
                 assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "[7,4]");
             }
-            let nothing = || (host.gauge().memory == 0 && host.gauge().instances == 0).then_some(());
+            let nothing = async || (host.gauge().memory == 0 && host.gauge().instances == 0).then_some(());
             eventually("nothing is taken any more", nothing).await;
             assert!(host.gauge().most_memory <= BUDGET, "{:?}", host.gauge());
         });
@@ -99,15 +99,16 @@ fn the_instance_that_has_waited_for_longest_is_given_up_first() {
             let host = warm(&place, 54 * MIB).build().unwrap();
             for (number, name) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
                 drop(host.start(holds(name, 9)).await.unwrap());
-                let asked = || (host.reader().promises().unwrap().len() == number + 1).then_some(());
+                let asked = async || (host.reader().promises().await.unwrap().len() == number + 1).then_some(());
                 eventually("it has asked", asked).await;
                 if number < 4 {
-                    assert_eq!(state(&host, "a"), State::Running, "there is room for {name}");
+                    assert_eq!(state(&host, "a").await, State::Running, "there is room for {name}");
                 }
             }
-            eventually("the first is given up", || (state(&host, "a") == State::Suspended).then_some(())).await;
+            eventually("the first is given up", async || (state(&host, "a").await == State::Suspended).then_some(()))
+                .await;
             for name in ["b", "c", "d", "e"] {
-                assert_eq!(state(&host, name), State::Running, "{name}");
+                assert_eq!(state(&host, name).await, State::Running, "{name}");
             }
         });
     }
@@ -124,7 +125,7 @@ fn one_instance_gets_no_more_than_the_host_has_for_all() {
         assert!(message.starts_with("the host has 8MiB for all of its instances (--memory)"), "{message}");
         // It has not taken the room with it.
         let small = host.start(holds("y", 1)).await.unwrap();
-        eventually("it has asked", || (host.reader().promises().unwrap().len() == 1).then_some(())).await;
+        eventually("it has asked", async || (host.reader().promises().await.unwrap().len() == 1).then_some(())).await;
         host.settle(&id("y").promise(0), Ok("7".to_owned())).await.unwrap();
         assert_eq!(result(&soon("the end", small.wait()).await.unwrap()), "[7,1]");
     });

@@ -183,7 +183,7 @@ pub(crate) fn calls_rates_and_concurrency_are_counted() {
             let host = quick(Everstep::local()).clock(ManualClock::at(1_000_000)).build().unwrap();
             let running = host.start(Run { policy, ..run(function, &asks(times)) }).await.unwrap();
             if function == "fetches_at_once" {
-                let asked = || host.steps_so_far(&id("x")).filter(|steps| *steps >= times as u64);
+                let asked = async || host.steps_so_far(&id("x")).filter(|steps| *steps >= times as u64);
                 eventually("all that is asked for", asked).await;
             }
             all_asked.store(true, Ordering::SeqCst);
@@ -255,7 +255,7 @@ pub(crate) fn a_secret_reaches_the_server_of_its_rule_and_nobody_else() {
         let asks = json!([get(&site, "/"), get(&site, "/away"), get(&other, "/")]);
         let report = outcome(place.host(), Run { policy: policy.clone(), ..run("fetches_in_turn", &asks.to_string()) });
         assert_eq!(result(&report), r#"["200","200","200"]"#);
-        let journal = life(async { place.host().build().unwrap().reader().journal(&id("x")).unwrap() });
+        let journal = life(async { place.host().build().unwrap().reader().journal(&id("x")).await.unwrap() });
         let journal = String::from_utf8_lossy(&journal).into_owned();
         for text in [journal, std::fs::read_to_string(&log).unwrap(), policy.canonical()] {
             assert!(!text.contains("s3cret") && !text.contains("czNjcmV0"), "{text}");
@@ -309,7 +309,7 @@ pub(crate) fn an_idempotent_request_is_tried_again_when_no_connection_comes_abou
         let report = outcome(place.host(), fetch(on(&site, READS), &get(&site, "/")));
         assert!(result(&report).contains("at last"));
         assert_eq!(site.requests().len() - before, 3);
-        let steps = life(async { place.host().build().unwrap().reader().steps(&id("x")).unwrap() });
+        let steps = life(async { place.host().build().unwrap().reader().steps(&id("x")).await.unwrap() });
         assert_eq!(steps[0].retries, 2);
         turn.store(0, Ordering::SeqCst);
         let once = Run { policy: on(&site, WRITES), ..run("fetches", &post(&site, "/", "x").to_string()) };
@@ -363,7 +363,7 @@ fn survive(place: &Place, commit: u32, fate: Fate) -> bool {
         life(async { quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap().run(of()).await });
     let recorded: Vec<u64> = life(async {
         let reader = quick(Everstep::over(Arc::clone(&inner))).build().unwrap().reader();
-        let steps = reader.steps(&id("x")).unwrap_or_default();
+        let steps = reader.steps(&id("x")).await.unwrap_or_default();
         steps.iter().filter(|step| step.kind == "http.fetch" && step.settled_ms.is_some()).map(|step| step.n).collect()
     });
     let before = site.requests();
@@ -398,7 +398,7 @@ pub(crate) fn a_request_whose_outcome_a_crash_has_lost_is_sent_again_or_in_doubt
             life(async {
                 let host = place.host().build().unwrap();
                 let _running = host.start(of.clone()).await.unwrap();
-                eventually("the request", || (site.requests().len() == 1).then_some(())).await;
+                eventually("the request", async || (site.requests().len() == 1).then_some(())).await;
             });
             let report = outcome(place.host(), of);
             let requests = site.requests();

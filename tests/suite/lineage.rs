@@ -14,14 +14,14 @@ fn under(lineage: &str, function: &str, args: &str) -> Run {
     Run { policy: budget(lineage), ..run(function, args) }
 }
 
-fn executions(host: &Everstep) -> Vec<Execution> {
-    host.reader().executions().unwrap()
+async fn executions(host: &Everstep) -> Vec<Execution> {
+    host.reader().executions().await.unwrap()
 }
 
 /// Waits until everything has ended; what is returned, by executions.
 async fn all_end(host: &Everstep) -> Vec<Vec<String>> {
-    let ended = || {
-        let all = executions(host);
+    let ended = async || {
+        let all = executions(host).await;
         all.iter().all(|one| one.state.is_final()).then_some(all)
     };
     let all = eventually("the end of all", ended).await;
@@ -87,7 +87,7 @@ pub(crate) fn neither_a_crash_nor_a_resume_refills_the_budget_of_a_lineage() {
                 // Each in a host of its own.
                 life(async {
                     let host = place.host().build().unwrap();
-                    for asked in host.reader().promises().unwrap() {
+                    for asked in host.reader().promises().await.unwrap() {
                         host.settle(&asked.id, Ok(copies.to_owned())).await.unwrap();
                     }
                     let handle = host.resume(&id("x"), Patience::None).await.unwrap();
@@ -96,7 +96,7 @@ pub(crate) fn neither_a_crash_nor_a_resume_refills_the_budget_of_a_lineage() {
             }
             life(async {
                 let host = place.host().build().unwrap();
-                let root = host.reader().execution(&id("x")).unwrap();
+                let root = host.reader().execution(&id("x")).await.unwrap();
                 let refused: Vec<String> = serde_json::from_str(root.result.as_deref().unwrap_or("[]")).unwrap();
                 if key == "executions" {
                     assert_eq!(refused.len(), 2, "{root:?}");
@@ -105,7 +105,7 @@ pub(crate) fn neither_a_crash_nor_a_resume_refills_the_budget_of_a_lineage() {
                     // Two questions and four executions: there is no promise left for a third question.
                     assert_eq!(root.progress.error.unwrap().kind, FailureKind::Returned(ErrorCode::LimitExceeded));
                 }
-                assert_eq!(executions(&host).len(), 1 + made, "{limit}");
+                assert_eq!(executions(&host).await.len(), 1 + made, "{limit}");
             });
         }
     }
@@ -117,8 +117,9 @@ pub(crate) fn children_do_not_multiply_the_computing_time_of_their_root() {
         life(async {
             let host = place.host().scope(Scope::Everything).build().unwrap();
             let root = host.start(under("cpu = \"400ms\"", "burns_in_children", "4")).await.unwrap();
-            let halted = || {
-                let children: Vec<_> = executions(&host).into_iter().filter(|one| one.id.parent().is_some()).collect();
+            let halted = async || {
+                let children: Vec<_> =
+                    executions(&host).await.into_iter().filter(|one| one.id.parent().is_some()).collect();
                 (children.len() == 4 && children.iter().all(|one| one.state == State::Halted)).then_some(children)
             };
             let children = eventually("all children are halted", halted).await;
@@ -149,7 +150,7 @@ fn the_ceiling_of_a_host_and_the_section_of_a_function_lower_the_budget_of_a_lin
         let host = place.host().ceiling(budget("executions = 3")).build().unwrap();
         let report = host.run(under("executions = 10", "spawns_itself", "5")).await.unwrap();
         let refused: Vec<String> = serde_json::from_str(result(&report)).unwrap();
-        assert_eq!((refused.len(), executions(&host).len()), (3, 3), "{refused:?}");
+        assert_eq!((refused.len(), executions(&host).await.len()), (3, 3), "{refused:?}");
         host.set_ceiling(None);
         let text = "[[capability]]\nname = \"call\"\n[functions.spawns_itself]\nlimits.lineage.executions = 2";
         let narrowed = Run { policy: parse(text), ..run("spawns_itself", "5").with_id(id("y")) };

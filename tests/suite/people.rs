@@ -9,7 +9,7 @@ fn an_answer_that_does_not_fit_is_refused_and_the_question_stays_open() {
         life(async {
             let host = place.host().scope(Scope::Started).build().unwrap();
             let handle = host.start(run("awaits_order", "null")).await.unwrap();
-            let asked = eventually("the promise", || host.reader().promises().unwrap().pop()).await;
+            let asked = eventually("the promise", async || host.reader().promises().await.unwrap().pop()).await;
             let schema: serde_json::Value = serde_json::from_str(asked.schema.as_deref().unwrap()).unwrap();
             assert_eq!(schema["properties"]["count"]["maximum"], 255);
             for answer in ["null", "7", r#"{"item":"tea"}"#, r#"{"item":"tea","count":256}"#, r#"{"item":1,"count":2}"#]
@@ -18,7 +18,7 @@ fn an_answer_that_does_not_fit_is_refused_and_the_question_stays_open() {
                 assert!(matches!(refused, Error::InvalidOutcome { .. }), "{answer}: {refused}");
                 assert!(refused.to_string().ends_with("; it stays pending"), "{refused}");
             }
-            assert_eq!(host.reader().promises().unwrap(), std::slice::from_ref(&asked));
+            assert_eq!(host.reader().promises().await.unwrap(), std::slice::from_ref(&asked));
             host.settle(&asked.id, Ok(r#"{"item":"tea","count":2}"#.into())).await.unwrap();
             assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), r#"{"item":"tea","count":2}"#);
         });

@@ -23,8 +23,8 @@ fn clock() -> Arc<TestClock> {
 const TEMPORARY_OF_FILE: &str = ".everstep-39aac93919e644bc.tmp";
 
 /// The open promises of the execution `x`, by step.
-fn open(host: &Everstep) -> Vec<PromiseId> {
-    host.reader().promises().unwrap().into_iter().map(|promise| promise.id).collect()
+async fn open(host: &Everstep) -> Vec<PromiseId> {
+    host.reader().promises().await.unwrap().into_iter().map(|promise| promise.id).collect()
 }
 
 async fn resume(host: &Everstep, patience: Patience) -> Handle {
@@ -78,7 +78,7 @@ fn an_answer_before_the_deadline_is_delivered_although_the_deadline_has_passed_s
             let suspended = host.run(run("awaits_within", "100").without_waiting()).await.unwrap();
             assert_eq!(suspended.state, State::Suspended);
             clock.advance_to(1_099);
-            host.settle(&open(&host)[0], Ok(r#""in time""#.into())).await.unwrap();
+            host.settle(&open(&host).await[0], Ok(r#""in time""#.into())).await.unwrap();
         });
         clock.advance_to(5_000);
         let done = outcome(place.host().clock(clock), run("awaits_within", "100"));
@@ -94,7 +94,7 @@ fn a_timer_that_ended_before_an_answer_came_wins_although_no_host_ran() {
             let host = place.host().clock(clock.clone()).build().unwrap();
             host.run(run("answer_or_timer", "100").without_waiting()).await.unwrap();
             clock.advance_to(1_150);
-            host.settle(&open(&host)[0], Ok("1".into())).await.unwrap();
+            host.settle(&open(&host).await[0], Ok("1".into())).await.unwrap();
         });
         clock.advance_to(5_000);
         assert_eq!(result(&outcome(place.host().clock(clock), run("answer_or_timer", "100"))), r#""timer""#);
@@ -108,13 +108,13 @@ fn an_answer_after_the_deadline_is_refused_and_changes_nothing() {
         life(async {
             let host = place.host().clock(clock.clone()).build().unwrap();
             host.run(run("awaits_within", "100").without_waiting()).await.unwrap();
-            let asked = open(&host).remove(0);
-            let before = host.reader().journal(&id("x")).unwrap();
+            let asked = open(&host).await.remove(0);
+            let before = host.reader().journal(&id("x")).await.unwrap();
             // Whether the host has noticed by then or not.
             clock.advance_to(1_100);
             let late = host.settle(&asked, Ok("1".into())).await.unwrap_err();
             assert_eq!(late.to_string(), "the deadline of x.0 has passed; nothing was changed");
-            assert!(host.reader().journal(&id("x")).unwrap() == before);
+            assert!(host.reader().journal(&id("x")).await.unwrap() == before);
             let done = resume(&host, Patience::Forever).await.wait().await.unwrap();
             assert_eq!(failure(&done).0, FailureKind::Returned(ErrorCode::TimedOut));
         });
@@ -128,7 +128,7 @@ fn a_promise_with_a_deadline_is_rejected_as_timed_out() {
         let timed_out =
             (FailureKind::Returned(ErrorCode::TimedOut), "the deadline passed before anybody settled the promise");
         assert_eq!(failure(&report), timed_out);
-        life(async { assert_eq!(open(&place.host().build().unwrap()), []) });
+        life(async { assert_eq!(open(&place.host().build().unwrap()).await, []) });
     }
 }
 
@@ -148,10 +148,10 @@ fn an_answer_given_while_the_guest_waits_resumes_it() {
         life(async {
             let host = place.host().build().unwrap();
             let handle = host.start(run("asks", "null")).await.unwrap();
-            let asked = eventually("the question", || host.reader().promises().unwrap().pop()).await;
+            let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
             assert_eq!((asked.kind.as_str(), asked.subject.as_str()), ("input", "shall we?"));
             host.settle(&asked.id, Ok(r#"{"yes":true}"#.into())).await.unwrap();
-            assert_eq!(open(&host), []);
+            assert_eq!(open(&host).await, []);
             assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), r#"{"yes":true}"#);
         });
     }
@@ -183,8 +183,8 @@ fn a_rejection_from_outside_is_an_error_of_the_guest() {
 
 /// At rest and while it runs, the same rules hold for whoever settles from outside.
 async fn check_rules(host: &Everstep, promise: &PromiseId) {
-    let journal = || host.reader().journal(&id("x")).unwrap();
-    let before = journal();
+    let journal = async || host.reader().journal(&id("x")).await.unwrap();
+    let before = journal().await;
     let settle = |id: PromiseId, outcome: &str| {
         let (host, outcome) = (host.clone(), outcome.to_owned());
         async move { host.settle(&id, Ok(outcome)).await }
@@ -197,7 +197,7 @@ async fn check_rules(host: &Everstep, promise: &PromiseId) {
     assert!(no_json.to_string().starts_with(&format!("{promise} was not settled: not JSON")), "{no_json}");
     let too_large = settle(promise.clone(), &format!("\"{}\"", "x".repeat(9 << 20))).await.unwrap_err();
     assert!(matches!(too_large, Error::InvalidOutcome { .. }), "{too_large}");
-    assert!(journal() == before, "a refused answer was written down");
+    assert!(journal().await == before, "a refused answer was written down");
 
     settle(promise.clone(), r#""first""#).await.unwrap();
     settle(promise.clone(), r#""first""#).await.unwrap();
@@ -205,7 +205,7 @@ async fn check_rules(host: &Everstep, promise: &PromiseId) {
     assert_eq!(other.to_string(), format!("{promise} is settled already, with another outcome; nothing was changed"));
     let rejected = host.settle(promise, Err(error(ErrorCode::Failed, "no"))).await.unwrap_err();
     assert!(matches!(rejected, Error::AlreadySettled(_)), "{rejected}");
-    assert!(journal() == before, "an answer is written down when it is delivered");
+    assert!(journal().await == before, "an answer is written down when it is delivered");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn in_a_run_the_first_answer_wins_and_all_others_change_nothing() {
         life(async {
             let host = place.host().build().unwrap();
             let handle = host.start(run("asks_twice", "null")).await.unwrap();
-            eventually("two questions", || (open(&host).len() == 2).then_some(())).await;
+            eventually("two questions", async || (open(&host).await.len() == 2).then_some(())).await;
             check_rules_while_waiting(&host).await;
             host.settle(&id("x").promise(1), Ok("2".into())).await.unwrap();
             assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), r#"["first",2]"#);
@@ -238,12 +238,12 @@ fn in_a_run_the_first_answer_wins_and_all_others_change_nothing() {
 
 /// The guest takes a delivery in between, which is written down a moment later: only refusals leave the journal as it is.
 async fn check_rules_while_waiting(host: &Everstep) {
-    let before = host.reader().journal(&id("x")).unwrap();
+    let before = host.reader().journal(&id("x")).await.unwrap();
     let unknown = host.settle(&id("x").promise(77), Ok("1".into())).await.unwrap_err();
     assert!(matches!(unknown, Error::UnknownPromise(_)), "{unknown}");
     let no_json = host.settle(&id("x").promise(0), Ok("{".into())).await.unwrap_err();
     assert!(matches!(no_json, Error::InvalidOutcome { .. }), "{no_json}");
-    assert!(host.reader().journal(&id("x")).unwrap() == before, "a refused answer was written down");
+    assert!(host.reader().journal(&id("x")).await.unwrap() == before, "a refused answer was written down");
     let first = || Ok(r#""first""#.to_owned());
     host.settle(&id("x").promise(0), first()).await.unwrap();
     host.settle(&id("x").promise(0), first()).await.unwrap();
@@ -274,11 +274,11 @@ fn an_execution_that_has_ended_takes_no_answers() {
             host.run(run("asks", "null").without_waiting()).await.unwrap();
             host.settle(&id("x").promise(1), Ok("1".into())).await.unwrap();
             resume(&host, Patience::None).await.wait().await.unwrap();
-            let before = host.reader().journal(&id("x")).unwrap();
+            let before = host.reader().journal(&id("x")).await.unwrap();
             let late = host.settle(&id("x").promise(1), Ok("1".into())).await.unwrap_err();
             assert_eq!(late.to_string(), "execution x has ended (completed); nothing was changed");
             assert_eq!(host.cancel(&id("x")).await.unwrap(), Cancellation::HadEnded(State::Completed));
-            assert!(host.reader().journal(&id("x")).unwrap() == before);
+            assert!(host.reader().journal(&id("x")).await.unwrap() == before);
         });
     }
 }
@@ -303,7 +303,7 @@ fn a_guest_gives_up_on_promises_of_every_kind() {
         let canceled = |why: &str| json!({"Err": {"code": "canceled", "message": why}});
         let (own, stored) = (canceled("the guest gave the promise up"), canceled("the promise was canceled"));
         assert_eq!(json(result(&report)), json!([own, stored, stored, {"Ok": "kept"}]));
-        life(async { assert_eq!(open(&place.host().build().unwrap()), []) });
+        life(async { assert_eq!(open(&place.host().build().unwrap()).await, []) });
     }
 }
 
@@ -345,18 +345,18 @@ fn a_canceled_execution_ends_while_it_waits_and_while_nobody_runs_it() {
         life(async {
             let host = place.host().build().unwrap();
             let handle = host.start(run("asks", "null")).await.unwrap();
-            eventually("the question", || open(&host).pop()).await;
+            eventually("the question", async || open(&host).await.pop()).await;
             host.cancel(&id("x")).await.unwrap();
             assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
             let at_rest = run("asks", "null").with_id(id("y")).without_waiting();
             assert_eq!(host.run(at_rest).await.unwrap().state, State::Suspended);
             host.cancel(&id("y")).await.unwrap();
-            assert_eq!(open(&host), [], "nobody should be asked any more");
+            assert_eq!(open(&host).await, [], "nobody should be asked any more");
         });
         life(async {
             let host = place.host().build().unwrap();
             for name in ["x", "y"] {
-                assert_eq!(host.reader().execution(&id(name)).unwrap().state, State::Canceled);
+                assert_eq!(host.reader().execution(&id(name)).await.unwrap().state, State::Canceled);
                 let again = host.cancel(&id(name)).await.unwrap();
                 assert_eq!(again, Cancellation::HadEnded(State::Canceled));
             }
@@ -369,7 +369,7 @@ fn an_execution_that_waits_for_an_instance_can_be_canceled() {
     life(async {
         let host = quick(Everstep::local()).instances(1).build().unwrap();
         let _holds = host.start(run("asks", "null")).await.unwrap();
-        eventually("the question", || open(&host).pop()).await;
+        eventually("the question", async || open(&host).await.pop()).await;
         let waits = host.start(run("asks", "null").with_id(id("y"))).await.unwrap();
         soon("the cancellation", host.cancel(&id("y"))).await.unwrap();
         assert_eq!(soon("the end", waits.wait()).await.unwrap().state, State::Canceled);
@@ -390,7 +390,7 @@ fn a_cancellation_returns_after_the_effect_that_cannot_be_given_up() {
         let temporary = File::create(folder.path().join(TEMPORARY_OF_FILE)).unwrap();
         temporary.lock().unwrap();
         let handle = host.start(Run { policy: granted, ..run("writes_twice", "null") }).await.unwrap();
-        eventually("the write", || (host.reader().steps(&id("x")).unwrap().len() == 1).then_some(())).await;
+        eventually("the write", async || (host.reader().steps(&id("x")).await.unwrap().len() == 1).then_some(())).await;
         std::fs::remove_file(folder.path().join("file")).unwrap();
         let cancel = tokio::spawn({
             let host = host.clone();
@@ -410,7 +410,7 @@ fn a_canceled_execution_ends_while_it_computes() {
     life(async {
         let host = quick(Everstep::local()).build().unwrap();
         let handle = host.start(run("asks_and_spins", "1000000000000")).await.unwrap();
-        eventually("the question", || open(&host).pop()).await;
+        eventually("the question", async || open(&host).await.pop()).await;
         soon("the cancellation", host.cancel(&id("x"))).await.unwrap();
         assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
     });
@@ -422,7 +422,7 @@ fn an_answer_given_while_the_guest_computes_is_kept() {
         life(async {
             let host = place.host().build().unwrap();
             let _spins = host.start(run("asks_and_spins", "1000000000000")).await.unwrap();
-            eventually("the question", || open(&host).pop()).await;
+            eventually("the question", async || open(&host).await.pop()).await;
             host.settle(&id("x").promise(0), Ok("1".into())).await.unwrap();
         });
         life(async {
@@ -476,7 +476,7 @@ fn cancellations_at_the_moment_of_suspension_end_the_execution() {
             let handle = host.start(run("asks", "null").with_id(name.clone()).without_waiting()).await.unwrap();
             let (canceled, _) = tokio::join!(host.cancel(&name), handle.wait());
             canceled.unwrap();
-            assert_eq!(host.reader().execution(&name).unwrap().state, State::Canceled);
+            assert_eq!(host.reader().execution(&name).await.unwrap().state, State::Canceled);
         }
     });
 }
@@ -518,7 +518,7 @@ fn without_a_restart_a_remembered_computation_runs_once() {
     life(async {
         let host = quick(Everstep::local()).build().unwrap();
         let handle = host.start(run("remembers", "null")).await.unwrap();
-        let asked = eventually("the question", || open(&host).pop()).await;
+        let asked = eventually("the question", async || open(&host).await.pop()).await;
         host.settle(&asked, Ok("1".into())).await.unwrap();
         assert_eq!(result(&handle.wait().await.unwrap()), "[9,16,2]");
     });

@@ -321,9 +321,9 @@ fn a_question_waits_while_no_host_runs_and_what_was_before_it_is_the_same_after(
         assert_eq!(suspended.state, State::Suspended, "{suspended:?}");
         let drawn = life(async {
             let host = host().build().unwrap();
-            let asked = host.reader().promises().unwrap().remove(0);
+            let asked = host.reader().promises().await.unwrap().remove(0);
             host.settle(&asked.id, Ok(json!("fine").to_string())).await.unwrap();
-            host.reader().steps(&id("x")).unwrap().len()
+            host.reader().steps(&id("x")).await.unwrap().len()
         });
         let done = outcome(host(), desk.run(code));
         assert!(done.replayed >= drawn as u64 - 1, "{done:?}");
@@ -348,7 +348,7 @@ fn a_program_cut_off_after_any_record_comes_to_the_same_end() {
     let (execution, journal) = life(async {
         let host = place.host().clock(Arc::new(TestClock::at(1_700_000_000_000))).build().unwrap();
         assert_eq!(host.run(desk.run(code)).await.unwrap().state, State::Completed);
-        (host.reader().execution(&id("x")).unwrap(), host.reader().journal(&id("x")).unwrap())
+        (host.reader().execution(&id("x")).await.unwrap(), host.reader().journal(&id("x")).await.unwrap())
     });
     let written = desk.out("sum.txt");
     let component = std::fs::read(beside("everstep-python.wasm")).unwrap();

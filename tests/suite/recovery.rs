@@ -9,7 +9,7 @@ use crate::support::{
 use everstep::capability::Idempotent;
 use everstep::clock::{Clock, SystemClock, TestClock};
 use everstep::output::Output;
-use everstep::store::{Backend, Change, Error as StoreError, Execution, FailureKind, FileStore, MemoryStore, State};
+use everstep::store::{Backend, Change, Error as StoreError, FailureKind, FileStore, MemoryStore, State};
 use everstep::{Builder, Error, Everstep, Patience, Policy, Report, Run, Scope, StepOutcome};
 use everstep_tests::faults::{self, Fault, Kind};
 use everstep_tests::guests;
@@ -81,14 +81,14 @@ struct End {
     output: Vec<Output>,
 }
 
-fn end(world: &World, host: &Everstep) -> End {
-    let steps = host.reader().steps(&id("x")).unwrap().into_iter();
+async fn end(world: &World, host: &Everstep) -> End {
+    let steps = host.reader().steps(&id("x")).await.unwrap().into_iter();
     // Whether a request that is not idempotent is in doubt depends on the moment of the crash.
     let steps = steps.map(|step| {
         let outcome = (step.subject != "once").then_some(step.outcome);
         (step.n, step.kind, step.subject, step.decision, outcome)
     });
-    End { steps: steps.collect(), files: world.contents(), output: host.reader().output(&id("x")).unwrap() }
+    End { steps: steps.collect(), files: world.contents(), output: host.reader().output(&id("x")).await.unwrap() }
 }
 
 fn undisturbed(function: &str) -> (Report, End, World) {
@@ -96,7 +96,7 @@ fn undisturbed(function: &str) -> (Report, End, World) {
     let (report, end) = life(async {
         let host = world.host(Everstep::local());
         let report = host.run(world.run(function)).await.unwrap();
-        (report, end(&world, &host))
+        (report, end(&world, &host).await)
     });
     (report, end, world)
 }
@@ -140,7 +140,7 @@ fn after_the_failure_of_any_commit_the_journal_is_that_of_an_undisturbed_run() {
     let expected = life(async {
         let host = world.host(Everstep::local());
         host.run(world.run("works_alike")).await.unwrap();
-        host.reader().journal(&id("x")).unwrap()
+        host.reader().journal(&id("x")).await.unwrap()
     });
     // The start holds seed and policy, which name this execution and its folder.
     let behind_start = |journal: &[u8]| without_use(&journal[boundaries(journal)[0]..]);
@@ -188,14 +188,16 @@ fn survive(function: &str, place: &Place, commit: u32, fate: Fate, check: impl F
     }
     let durable = match inner.execution(&id("x")).unwrap() {
         None => Vec::new(),
-        Some(_) => life(async { world.host(Everstep::over(Arc::clone(&inner))).reader().output(&id("x")).unwrap() }),
+        Some(_) => {
+            life(async { world.host(Everstep::over(Arc::clone(&inner))).reader().output(&id("x")).await.unwrap() })
+        }
     };
     check_output(&world.shown, &durable);
     let again_before = world.again.total();
     let (report, end) = life(async {
         let host = world.host(Everstep::over(Arc::clone(&inner)));
         let report = soon("the end of the second run", host.run(world.run(function))).await.unwrap();
-        (report, end(&world, &host))
+        (report, end(&world, &host).await)
     });
     check_output(&world.shown, &end.output);
     assert!(world.again.by_step().iter().all(|(_, times)| *times <= 2), "{context}: {:?}", world.again.by_step());
@@ -243,10 +245,10 @@ pub(crate) fn check_workflow(world: &World, report: &Report, inner: Arc<dyn Back
     assert_eq!(executions.len(), 3, "{context}: a child was called twice");
     life(async {
         let host = world.host(Everstep::over(inner));
-        let kinds = |execution: &Execution| {
-            host.reader().steps(&execution.id).unwrap().into_iter().map(|step| step.kind).collect::<Vec<_>>()
-        };
-        let steps: Vec<String> = executions.iter().flat_map(kinds).collect();
+        let mut steps = Vec::new();
+        for execution in &executions {
+            steps.extend(host.reader().steps(&execution.id).await.unwrap().into_iter().map(|step| step.kind));
+        }
         let count = |kind: &str| steps.iter().filter(|step| *step == kind).count();
         let counts = ["timers.sleep", "console.input", "functions.call", "files.write"].map(count);
         assert_eq!(counts, [2, 1, 2, 3], "{context}: {steps:?}");
@@ -262,7 +264,7 @@ pub(crate) async fn workflow(world: &World, store: Arc<dyn Backend>) -> Result<R
         let host = host.clone();
         async move {
             loop {
-                for asked in host.reader().promises().unwrap_or_default() {
+                for asked in host.reader().promises().await.unwrap_or_default() {
                     // The host says itself that its store has failed.
                     let _ = host.settle(&asked.id, Ok("5".into())).await;
                 }
@@ -285,12 +287,13 @@ fn randomness_and_the_attempt_are_those_of_the_journal() {
         let printed = life(async {
             let host = world.host(Everstep::over(store));
             let lost = host.run(world.run("draws")).await.is_err();
-            (lost && !world.shown.all().is_empty()).then(|| host.reader().steps(&id("x")).unwrap())
+            let has_drawn = lost && !world.shown.all().is_empty();
+            if has_drawn { Some(host.reader().steps(&id("x")).await.unwrap()) } else { None }
         });
         life(async {
             let host = world.host(Everstep::over(inner));
             let report = host.run(world.run("draws")).await.unwrap();
-            let drawn = host.reader().steps(&id("x")).unwrap();
+            let drawn = host.reader().steps(&id("x")).await.unwrap();
             if let Some(before) = printed {
                 assert_eq!(drawn[..before.len().min(2)], before[..before.len().min(2)]);
                 assert!(result(&report).ends_with(",2]"), "{report:?}");
@@ -307,7 +310,7 @@ fn a_run_that_waits_for_a_human_learns_that_the_store_has_failed() {
         let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>));
         let asks = Run { policy: world.policy(), ..run("asks", "null") };
         let waits = host.start(asks.clone()).await.unwrap();
-        eventually("the question", || host.reader().promises().unwrap().pop()).await;
+        eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
         store.strike();
         let other = host.run(asks.with_id(id("y"))).await.unwrap_err();
         assert!(matches!(&*other, Error::Store(_)), "{other}");
@@ -332,7 +335,7 @@ fn an_execution_pauses_and_goes_on_in_life_after_life() {
         assert_eq!(shown.lines(), ["before\n", "after\n"]);
         life(async {
             let host = host().build().unwrap();
-            assert_eq!(host.reader().execution(&id("x")).unwrap().attempts, 4);
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap().attempts, 4);
         });
     }
 }
@@ -343,12 +346,12 @@ fn a_host_that_dies_while_its_guest_waits_leaves_the_question_open() {
         life(async {
             let host = place.host().build().unwrap();
             let _waits = host.start(run("asks", "null")).await.unwrap();
-            eventually("the question", || host.reader().promises().unwrap().pop()).await;
+            eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
         });
         life(async {
             let host = place.host().build().unwrap();
-            assert_eq!(host.reader().execution(&id("x")).unwrap().state, State::Running);
-            let asked = host.reader().promises().unwrap().remove(0);
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap().state, State::Running);
+            let asked = host.reader().promises().await.unwrap().remove(0);
             host.settle(&asked.id, Ok("1".into())).await.unwrap();
             assert_eq!(result(&host.run(run("asks", "null")).await.unwrap()), "1");
         });
@@ -361,7 +364,7 @@ fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
         let host = quick(Everstep::local()).build().unwrap();
         host.run(run("asks", "null").without_waiting()).await.unwrap();
         let (execution, mut journal) =
-            (host.reader().execution(&id("x")).unwrap(), host.reader().journal(&id("x")).unwrap());
+            (host.reader().execution(&id("x")).await.unwrap(), host.reader().journal(&id("x")).await.unwrap());
         let at = journal.len() - 3;
         journal[at] ^= 0x40;
         let store = Arc::new(MemoryStore::default());
@@ -395,7 +398,7 @@ fn a_store_that_panics_has_failed() {
             let error = soon("the failure", host.run(run("same", "1").with_id(id(name)))).await.unwrap_err();
             assert!(matches!(&*error, Error::Store(StoreError::Poisoned(_))), "{error}");
         }
-        assert_eq!(host.reader().executions().unwrap().len(), 1);
+        assert_eq!(host.reader().executions().await.unwrap().len(), 1);
     });
 }
 
@@ -405,7 +408,7 @@ fn an_answer_that_comes_twice_is_acknowledged_once_it_is_durable() {
         let store = CrashStore::at(Arc::new(MemoryStore::default()), u32::MAX, Fate::Lost);
         let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap();
         let _waits = host.start(run("asks", "null")).await.unwrap();
-        let asked = eventually("the question", || host.reader().promises().unwrap().pop()).await;
+        let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
         store.stick(true);
         let answer = || {
             let (host, id) = (host.clone(), asked.id.clone());
@@ -437,10 +440,10 @@ fn survive_disk(kind: Kind, at: u32, expected: &End, seen: &mut BTreeSet<&'stati
     let (report, end) = life(async {
         let host = world.host(Everstep::open(dir.path()));
         if first.is_ok() {
-            assert_eq!(host.reader().execution(&id("x")).unwrap().state, State::Completed, "{context}: lost");
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap().state, State::Completed, "{context}: lost");
         }
         let report = soon("the end", host.run(world.run("works"))).await.unwrap();
-        (report, end(&world, &host))
+        (report, end(&world, &host).await)
     });
     let done: Value = serde_json::from_str(result(&report)).unwrap();
     assert_eq!(done["remembered"], 5050, "{context}");
@@ -458,7 +461,7 @@ async fn disk_run(world: &World, dir: &Path) -> Result<Report, Arc<Error>> {
     if let Err(error) = &outcome {
         assert!(matches!(&**error, Error::Store(_)), "{error}");
         // The host is alive: it reads, and says that it cannot write any more.
-        let _ = host.reader().executions();
+        let _ = host.reader().executions().await;
         let next = host.run(world.run("works").with_id(id("y"))).await.unwrap_err();
         assert!(matches!(&*next, Error::Store(_)), "{next}");
     }

@@ -59,7 +59,7 @@ impl Guarded {
     fn nowhere(&self, args: &Value) -> Vec<everstep::Report> {
         let each = Place::each().into_iter().map(|place| {
             let report = outcome(place.host(), self.fetch(args));
-            let journal = life(async { place.host().build().unwrap().reader().journal(&id("x")).unwrap() });
+            let journal = life(async { place.host().build().unwrap().reader().journal(&id("x")).await.unwrap() });
             clean("the report", &format!("{report:?}"));
             clean("the journal", &String::from_utf8_lossy(&journal));
             clean("the audit", &self.audit());
@@ -322,7 +322,7 @@ fn a_secret_that_comes_back_over_a_connection_is_taken_out() {
     for place in Place::each() {
         let args = json!([url, 3]).to_string();
         let report = outcome(place.host(), Run { policy: guarded.policy.clone(), ..run("hears", &args) });
-        let journal = life(async { place.host().build().unwrap().reader().journal(&id("x")).unwrap() });
+        let journal = life(async { place.host().build().unwrap().reader().journal(&id("x")).await.unwrap() });
         clean("the report", &format!("{report:?}"));
         clean("the journal", &String::from_utf8_lossy(&journal));
         assert_eq!(result(&report).matches("[secret]").count(), 2, "{report:?}");

@@ -4,7 +4,7 @@
 use crate::support::{Calls, Place, Shown, eventually, id, life, result, run, soon};
 use everstep::store::operation::{Operation, Settlement};
 use everstep::store::record::{PromiseState, Value};
-use everstep::store::{Change, FailureKind, State};
+use everstep::store::{Change, Execution, FailureKind, State};
 use everstep::{Builder, Cancellation, Error, ErrorCode, Everstep, Patience, Report, Run, Scope};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -45,18 +45,22 @@ impl Other {
         self.runtime.as_ref().unwrap().block_on(work)
     }
 
-    fn state(&self, of: &str) -> Option<State> {
-        self.host().reader().execution(&id(of)).ok().map(|execution| execution.state)
+    async fn state(&self, of: &str) -> Option<State> {
+        self.host().reader().execution(&id(of)).await.ok().map(|execution| execution.state)
     }
 
     fn until(&self, what: &str, of: &str, state: State) {
-        life(eventually(what, || (self.state(of) == Some(state)).then_some(())));
+        life(eventually(what, async || (self.state(of).await == Some(state)).then_some(())));
+    }
+
+    fn stored(&self, of: &str) -> Execution {
+        self.block_on(self.host().reader().execution(&id(of))).unwrap()
     }
 
     /// Answers the only promise that waits for somebody, once it does.
     fn answer(&self, of: &str, value: &str) {
-        let asked = life(eventually("a question", || {
-            let promises = self.host().reader().promises().unwrap();
+        let asked = life(eventually("a question", async || {
+            let promises = self.host().reader().promises().await.unwrap();
             promises.into_iter().map(|promise| promise.id).find(|promise| promise.execution.root() == id(of).root())
         }));
         self.block_on(self.host().settle(&asked, Ok(value.to_owned()))).unwrap();
@@ -118,9 +122,9 @@ fn hosts_run_their_own_side_by_side_and_leave_nothing_behind() {
     assert_eq!(sockets(folder(&place)).len(), 3);
     drop(others);
     assert_eq!(sockets(folder(&place)), [""; 0].map(PathBuf::from));
-    life(eventually("the end of every thread", || (talking() == 0).then_some(())));
+    life(eventually("the end of every thread", async || (talking() == 0).then_some(())));
     // A host has more than ten files open; who waits here has a few.
-    life(eventually("the end of every connection", || (open_files() <= before + 8).then_some(())));
+    life(eventually("the end of every connection", async || (open_files() <= before + 8).then_some(())));
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn what_runs_in_another_host_is_waited_for_and_not_run_again() {
     let second = place.host().scope(Scope::Started).capability("once", calls.echo()).on_output(shown.sink());
     let second = Other::start(second);
     let own = first.run(run("pauses", "null"));
-    life(eventually("the first request", || (calls.total() == 1).then_some(())));
+    life(eventually("the first request", async || (calls.total() == 1).then_some(())));
     let attached = second.run(run("pauses", "null"));
     let resumed = second.block_on(second.host().resume(&id("x"), Patience::Forever)).unwrap();
     second.answer("x", "5");
@@ -190,16 +194,16 @@ fn a_host_that_stays_takes_over_what_another_held() {
         drop(first.run(run("pauses", "null").with_id(id(name))));
     }
     drop(first.run(run("asks_child", "null").with_id(id("parent"))));
-    life(eventually("the first requests", || (calls.total() == 5).then_some(())));
-    life(eventually("the question of the child", || {
-        (stays.host().reader().promises().unwrap().len() == 6).then_some(())
+    life(eventually("the first requests", async || (calls.total() == 5).then_some(())));
+    life(eventually("the question of the child", async || {
+        (stays.host().reader().promises().await.unwrap().len() == 6).then_some(())
     }));
     drop(first);
     for name in names.iter().map(|name| &**name).chain(["parent"]) {
         stays.answer(name, "5");
         stays.until("its end", name, State::Completed);
     }
-    assert_eq!(stays.host().reader().execution(&id("x0")).unwrap().result.as_deref(), Some("8"));
+    assert_eq!(stays.stored("x0").result.as_deref(), Some("8"));
     let by_step = calls.by_step();
     assert!(by_step.len() == 10 && by_step.iter().all(|(_, times)| *times == 1), "{by_step:?}");
 }
@@ -263,18 +267,21 @@ fn what_is_canceled_ends_where_it_runs_and_cleans_up_there_once() {
         let second = Other::start(place.host().scope(Scope::Nothing).on_output(there.sink()));
         let name = format!("x{round}");
         let run = first.run(run("cleans_up", "null").with_id(id(&name)));
-        life(eventually("its promise", || (!first.host().reader().promises().unwrap().is_empty()).then_some(())));
+        life(eventually("its promise", async || {
+            (!first.host().reader().promises().await.unwrap().is_empty()).then_some(())
+        }));
         let canceled = second.block_on(soon("the cancellation", second.host().cancel(&id(&name)))).unwrap();
         assert_eq!(canceled, Cancellation::Canceled);
         assert_eq!(ended(run).state, State::Canceled);
-        life(eventually("the clean-up", || (here.lines().len() + there.lines().len() >= 2).then_some(())));
+        life(eventually("the clean-up", async || (here.lines().len() + there.lines().len() >= 2).then_some(())));
         drop((first, second));
         assert_eq!(
             (here.lines().concat(), there.lines().concat()),
             ("cleaning up\ncanceled\n".to_owned(), String::new())
         );
         let reader = place.host().build().unwrap().reader();
-        assert_eq!(reader.output(&id(&name)).unwrap().len(), 2, "{:?}", reader.steps(&id(&name)));
+        let (output, steps) = life(async { (reader.output(&id(&name)).await, reader.steps(&id(&name)).await) });
+        assert_eq!(output.unwrap().len(), 2, "{steps:?}");
     }
 }
 
@@ -294,11 +301,11 @@ fn a_timer_fires_once_also_when_the_host_that_set_it_is_gone() {
     drop(first);
     for name in ["x", "y", "z"] {
         stay[1].until("its end", name, State::Completed);
-        let steps = stay[1].host().reader().steps(&id(name)).unwrap();
+        let steps = stay[1].block_on(stay[1].host().reader().steps(&id(name))).unwrap();
         assert_eq!(steps.iter().filter(|step| step.kind == "timers.sleep").count(), 1, "{steps:?}");
     }
     stay[1].until("its end", "w", State::Failed);
-    let failure = stay[1].host().reader().execution(&id("w")).unwrap().progress.error.unwrap();
+    let failure = stay[1].stored("w").progress.error.unwrap();
     assert_eq!(failure.kind, FailureKind::Returned(ErrorCode::TimedOut));
 }
 
@@ -331,7 +338,7 @@ fn a_host_that_joins_while_another_talks_is_heard_and_hears() {
         assert_eq!(result(&ended(run)), "1");
         let name = format!("y{number}");
         let run = joins.run(crate::support::run("awaits", "null").with_id(id(&name)));
-        life(eventually("its promise", || store.promise(&format!("{name}.0")).unwrap()));
+        life(eventually("its promise", async || store.promise(&format!("{name}.0")).unwrap()));
         first.answer(&name, "1");
         assert_eq!(result(&ended(run)), "1");
     }

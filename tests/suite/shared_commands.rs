@@ -49,19 +49,19 @@ fn state(desk: &Desk, id: &str) -> Value {
 }
 
 fn until(desk: &Desk, id: &str, wanted: &str) {
-    life(eventually(&format!("{id} {wanted}"), || (state(desk, id) == wanted).then_some(())));
+    life(eventually(&format!("{id} {wanted}"), async || (state(desk, id) == wanted).then_some(())));
 }
 
 /// Waits until so many questions are open.
 fn until_asked(desk: &Desk, questions: usize) {
     let asked = || desk.json(&["promise", "list"]).1["promises"].as_array().map_or(0, Vec::len);
-    life(eventually("the questions", || (asked() == questions).then_some(())));
+    life(eventually("the questions", async || (asked() == questions).then_some(())));
 }
 
 /// Answers what an execution asks, once it does.
 fn answer(desk: &Desk, promise: &str) {
     let answered = || desk.command(&["promise", "resolve", promise, "5", "--json"]).output().unwrap().status.success();
-    life(eventually(&format!("the question {promise}"), || answered().then_some(())));
+    life(eventually(&format!("the question {promise}"), async || answered().then_some(())));
 }
 
 /// What `mixed` has in a folder of its own, of which it was given the name.

@@ -118,12 +118,12 @@ pub(crate) fn outcome(builder: Builder, run: Run) -> Report {
 }
 
 /// Waits until something that is about to happen has happened.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
         let mut turns = tokio::time::interval(Duration::from_millis(1));
         loop {
             turns.tick().await;
-            if let Some(found) = look() {
+            if let Some(found) = look().await {
                 return found;
             }
         }

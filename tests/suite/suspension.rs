@@ -15,8 +15,10 @@ fn cold(place: &Place) -> everstep::Builder {
 
 /// Waits until an execution has given its instance up.
 async fn suspended(host: &Everstep, name: &str) {
-    eventually("the suspension", || (host.reader().execution(&id(name)).ok()?.state == State::Suspended).then_some(()))
-        .await;
+    eventually("the suspension", async || {
+        (host.reader().execution(&id(name)).await.ok()?.state == State::Suspended).then_some(())
+    })
+    .await;
 }
 
 #[test]
@@ -29,7 +31,7 @@ fn an_execution_that_only_waits_gives_up_its_instance_and_is_resumed_by_the_answ
             suspended(&host, "x").await;
             host.settle(&id("x").promise(1), Ok("5".into())).await.unwrap();
             assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "5");
-            assert_eq!(host.reader().execution(&id("x")).unwrap().attempts, 2);
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap().attempts, 2);
         });
         assert_eq!(shown.lines(), ["asking\n", "answered\n"], "the replay shows nothing again");
     }
@@ -41,7 +43,7 @@ fn within_the_grace_the_same_instance_goes_on() {
         life(async {
             let host = place.host().scope(Scope::Everything).keep_warm(Duration::from_secs(3600)).build().unwrap();
             let handle = host.start(run("asks", "null")).await.unwrap();
-            let asked = eventually("the question", || host.reader().promises().unwrap().pop()).await;
+            let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
             host.settle(&asked.id, Ok("5".into())).await.unwrap();
             let report = soon("the end", handle.wait()).await.unwrap();
             assert_eq!((result(&report), report.replayed), ("5", 0));
@@ -58,8 +60,9 @@ fn more_executions_wait_than_there_are_instances() {
         for number in 0..40 {
             handles.push(host.start(run("asks", "null").with_id(id(&format!("x{number}")))).await.unwrap());
         }
-        eventually("forty questions", || (host.reader().promises().unwrap().len() == 40).then_some(())).await;
-        for asked in host.reader().promises().unwrap() {
+        eventually("forty questions", async || (host.reader().promises().await.unwrap().len() == 40).then_some(()))
+            .await;
+        for asked in host.reader().promises().await.unwrap() {
             host.settle(&asked.id, Ok("1".into())).await.unwrap();
         }
         for handle in handles {
@@ -80,10 +83,10 @@ fn a_timer_fires_for_a_suspended_execution_also_after_a_restart() {
         life(async {
             let host = cold(&place).clock(clock.clone()).build().unwrap();
             clock.advance_to(1_499);
-            assert_eq!(host.reader().execution(&id("x")).unwrap().state, State::Suspended);
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap().state, State::Suspended);
             clock.advance_to(1_500);
-            let ended = eventually("the end", || {
-                host.reader().execution(&id("x")).ok().filter(|execution| execution.state.is_final())
+            let ended = eventually("the end", async || {
+                host.reader().execution(&id("x")).await.ok().filter(|execution| execution.state.is_final())
             });
             assert_eq!(ended.await.result.as_deref(), Some("500"));
         });
@@ -102,8 +105,8 @@ fn a_timer_that_ended_while_no_host_ran_is_fired_by_the_next_one() {
         clock.advance_to(9_000);
         life(async {
             let host = cold(&place).clock(clock.clone()).build().unwrap();
-            let ended = eventually("the end", || {
-                host.reader().execution(&id("x")).ok().filter(|execution| execution.state.is_final())
+            let ended = eventually("the end", async || {
+                host.reader().execution(&id("x")).await.ok().filter(|execution| execution.state.is_final())
             });
             assert_eq!(ended.await.result.as_deref(), Some("8000"));
         });
@@ -142,10 +145,10 @@ fn a_clock_that_jumps_fires_what_is_due_by_it_and_nothing_twice() {
                 }
                 if fires {
                     soon("the end", handle.wait()).await.unwrap();
-                    let delivered = host.reader().steps(&id("x")).unwrap();
+                    let delivered = host.reader().steps(&id("x")).await.unwrap();
                     assert_eq!(delivered.iter().filter(|step| step.kind == "timers.sleep").count(), 1);
                 } else {
-                    let state = host.reader().execution(&id("x")).unwrap().state;
+                    let state = host.reader().execution(&id("x")).await.unwrap().state;
                     assert_eq!(state, State::Suspended, "{ms} ms, {jumps:?}");
                 }
             });
@@ -167,7 +170,7 @@ fn crowd(store: &dyn Backend, count: u32) {
     let journal = life(async {
         let host = quick(Everstep::local()).build().unwrap();
         host.run(run("awaits", "null").without_waiting()).await.unwrap();
-        host.reader().journal(&id("x")).unwrap()
+        host.reader().journal(&id("x")).await.unwrap()
     });
     let blob = |bytes: Vec<u8>| Change::Blob(everstep::Digest::of(&bytes), bytes.into());
     store.commit(&[blob(component), blob(policy.canonical().into_bytes())]).unwrap();
@@ -207,11 +210,11 @@ fn of_many_suspended_executions_the_answer_resumes_one() {
     life(async {
         let host = cold(&place).build().unwrap();
         host.settle(&id("e4321").promise(0), Ok("7".into())).await.unwrap();
-        let ended = eventually("the end", || {
-            host.reader().execution(&id("e4321")).ok().filter(|execution| execution.state.is_final())
+        let ended = eventually("the end", async || {
+            host.reader().execution(&id("e4321")).await.ok().filter(|execution| execution.state.is_final())
         });
         assert_eq!(ended.await.result.as_deref(), Some("7"));
-        let woken = host.reader().executions().unwrap().into_iter().filter(|execution| execution.attempts > 1);
+        let woken = host.reader().executions().await.unwrap().into_iter().filter(|execution| execution.attempts > 1);
         assert_eq!(woken.map(|execution| execution.id).collect::<Vec<_>>(), [id("e4321")]);
     });
 }
@@ -273,14 +276,14 @@ async fn race(host: &Everstep, number: u32) -> State {
     }
     let (canceled, report) = tokio::join!(host.cancel(&name), handle.wait());
     let (canceled, report) = (canceled.unwrap(), report.unwrap());
-    let stored = host.reader().execution(&name).unwrap();
+    let stored = host.reader().execution(&name).await.unwrap();
     assert_eq!((stored.state, &stored.result), (report.state, &report.result));
     let told = match canceled {
         Cancellation::Canceled | Cancellation::Uncleaned(_) => State::Canceled,
         Cancellation::HadEnded(state) => state,
     };
     assert_eq!(told, report.state);
-    assert_eq!(host.reader().task(&name).unwrap().state, TaskState::Fulfilled);
+    assert_eq!(host.reader().task(&name).await.unwrap().state, TaskState::Fulfilled);
     report.state
 }
 
@@ -314,8 +317,8 @@ fn a_firing_that_cannot_be_run_is_halted_with_its_cause() {
         clock.advance_to(60_000);
         life(async {
             let host = cold(&place).clock(clock.clone()).build().unwrap();
-            let halted = eventually("the firing", || {
-                host.reader().execution(&id("beat:60000")).ok().filter(|firing| firing.state == State::Halted)
+            let halted = eventually("the firing", async || {
+                host.reader().execution(&id("beat:60000")).await.ok().filter(|firing| firing.state == State::Halted)
             });
             let failure = halted.await.progress.error.unwrap();
             assert_eq!(failure.kind, everstep::store::FailureKind::Load);
@@ -342,8 +345,8 @@ fn missed_firings_are_caught_up_or_skipped_as_told() {
             for _ in 0..2 {
                 life(async {
                     let host = cold(&place).clock(clock.clone()).build().unwrap();
-                    let done = || {
-                        let all = host.reader().executions().unwrap();
+                    let done = async || {
+                        let all = host.reader().executions().await.unwrap();
                         (all.len() == fired.len() && all.iter().all(|one| one.state == State::Completed)).then_some(all)
                     };
                     let all = eventually("the firings", done).await;

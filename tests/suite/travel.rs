@@ -30,7 +30,7 @@ fn a_replay_repeats_every_step_and_does_nothing() {
             let host =
                 place.host().clock(clock()).scope(Scope::Started).capability("once", calls.echo()).build().unwrap();
             host.run(run("pauses", "null").without_waiting()).await.unwrap();
-            host.reader().journal(&id("x")).unwrap()
+            host.reader().journal(&id("x")).await.unwrap()
         });
         let asked = calls.total();
         life(async {
@@ -39,7 +39,7 @@ fn a_replay_repeats_every_step_and_does_nothing() {
             assert_eq!((replay.end, replay.steps.len()), (ReplayEnd::Repeated, 3));
             let part = host.replay(&id("x"), Some(2), None).await.unwrap();
             assert_eq!((part.end, part.steps.len()), (ReplayEnd::Repeated, 2));
-            assert!(host.reader().journal(&id("x")).unwrap() == before, "a replay was written down");
+            assert!(host.reader().journal(&id("x")).await.unwrap() == before, "a replay was written down");
             let unknown = host.replay(&id("nobody"), None, None).await.unwrap_err();
             assert!(matches!(unknown, Error::UnknownExecution(_)), "{unknown}");
         });
@@ -71,7 +71,7 @@ fn a_fork_at_each_step_keeps_what_was_drawn_and_ends_as_the_original_but_for_wha
         life(async {
             let host = place.host().clock(clock()).scope(Scope::Started).build().unwrap();
             let report = soon("the end", host.run(run("twenty", "null"))).await.unwrap();
-            let (expected, steps) = (values(&report), host.reader().steps(&id("x")).unwrap());
+            let (expected, steps) = (values(&report), host.reader().steps(&id("x")).await.unwrap());
             assert_eq!(steps.len(), 20);
             let mut drawn: Vec<Value> = DRAWN.iter().map(|(_, place)| expected[*place].clone()).collect();
             for at in 0..=20 {
@@ -92,9 +92,9 @@ fn a_fork_at_each_step_keeps_what_was_drawn_and_ends_as_the_original_but_for_wha
                     let steps = steps.into_iter().take(at as usize);
                     steps.map(|step| everstep::StepView { settled_ms: None, ..step }).collect::<Vec<_>>()
                 };
-                assert_eq!(shared(host.reader().steps(&fork).unwrap()), shared(steps.clone()), "forked at {at}");
+                assert_eq!(shared(host.reader().steps(&fork).await.unwrap()), shared(steps.clone()), "forked at {at}");
             }
-            let (first, second) = (values(&stored_report(&host, "f8")), "a fork of a fork");
+            let (first, second) = (values(&stored_report(&host, "f8").await), "a fork of a fork");
             let again = values(&forked(&host, Fork::new(&id("f8"), 11, &id("f8-11"))).await);
             assert_eq!(again[..5], first[..5], "{second} keeps what the fork has drawn");
             assert!(again[5] != first[5] && !drawn.contains(&again[5]), "{second} draws the rest anew");
@@ -106,8 +106,8 @@ fn a_fork_at_each_step_keeps_what_was_drawn_and_ends_as_the_original_but_for_wha
     }
 }
 
-fn stored_report(host: &Everstep, of: &str) -> Report {
-    let execution = host.reader().execution(&id(of)).unwrap();
+async fn stored_report(host: &Everstep, of: &str) -> Report {
+    let execution = host.reader().execution(&id(of)).await.unwrap();
     let (state, result, steps) = (execution.state, execution.result, execution.progress.steps);
     Report { id: execution.id, state, result, error: None, steps, replayed: 0, wall: Duration::ZERO }
 }
@@ -133,7 +133,7 @@ fn a_fork_has_the_time_of_its_source_anew_unless_it_is_given_another() {
                 let of = fork.id.clone();
                 let now_ms = clock.now_ms();
                 host.fork(fork).await.unwrap();
-                let deadline = host.reader().execution(&of).unwrap().deadline_ms;
+                let deadline = host.reader().execution(&of).await.unwrap().deadline_ms;
                 assert_eq!(deadline, span.map(|span| now_ms + span), "{of}");
             }
             let handle = host.resume(&id("less"), Patience::Forever).await.unwrap();
@@ -152,14 +152,14 @@ fn a_fork_asks_again_what_was_open_and_leaves_the_original_alone() {
             host.run(run("asks_twice", "null").without_waiting()).await.unwrap();
             host.fork(Fork::new(&id("x"), 1, &id("f"))).await.unwrap();
             let handle = host.resume(&id("f"), everstep::Patience::Forever).await.unwrap();
-            let both = || (host.reader().promises().unwrap().len() == 4).then_some(());
+            let both = async || (host.reader().promises().await.unwrap().len() == 4).then_some(());
             crate::support::eventually("the questions of both", both).await;
             for number in [0, 1] {
                 host.settle(&id("f").promise(number), Ok(number.to_string())).await.unwrap();
             }
             assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "[0,1]");
-            assert_eq!(host.reader().execution(&id("x")).unwrap().state, State::Suspended);
-            assert_eq!(host.reader().promises().unwrap().len(), 2);
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap().state, State::Suspended);
+            assert_eq!(host.reader().promises().await.unwrap().len(), 2);
         });
     }
 }
@@ -170,12 +170,12 @@ fn a_component_that_does_the_same_takes_over_and_another_one_is_refused() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("asks", "null").without_waiting()).await.unwrap();
-            let before = host.reader().execution(&id("x")).unwrap();
+            let before = host.reader().execution(&id("x")).await.unwrap();
             let next = renamed();
             let replay = host.replay(&id("x"), None, Some(&next)).await.unwrap();
             assert_eq!(replay.end, ReplayEnd::Repeated);
             host.upgrade(&id("x"), &next).await.unwrap();
-            assert_eq!(host.reader().execution(&id("x")).unwrap().component, next.digest());
+            assert_eq!(host.reader().execution(&id("x")).await.unwrap().component, next.digest());
 
             let other: Component = everstep_tests::guests::fixture("hostile").unwrap().into();
             let refused = host.upgrade(&id("x"), &other).await.unwrap_err();
@@ -242,7 +242,7 @@ fn written(function: &str, args: &str) -> Vec<u8> {
     life(async {
         let host = quick(Everstep::local()).clock(clock()).scope(Scope::Started).build().unwrap();
         soon("the end", host.run(run(function, args))).await.unwrap();
-        host.reader().journal(&id("x")).unwrap()
+        host.reader().journal(&id("x")).await.unwrap()
     })
 }
 

@@ -43,9 +43,9 @@ fn randomness_and_time_are_replayed_and_output_is_shown_once() {
         assert_eq!(suspended.state, State::Suspended);
         let first_draw = life(async {
             let host = host().build().unwrap();
-            let asked = host.reader().promises().unwrap().remove(0);
+            let asked = host.reader().promises().await.unwrap().remove(0);
             host.settle(&asked.id, Ok("1".into())).await.unwrap();
-            host.reader().steps(&id("x")).unwrap()
+            host.reader().steps(&id("x")).await.unwrap()
         });
         clock.advance_to(9_000);
         let done = outcome(host(), run("talks", policy()));
@@ -54,7 +54,7 @@ fn randomness_and_time_are_replayed_and_output_is_shown_once() {
         assert_ne!(before, after);
         assert_eq!(shown.lines(), ["zwölf ", "careful", "gr", "ü", "\u{fffd}"]);
         life(async {
-            let steps = host().build().unwrap().reader().steps(&id("x")).unwrap();
+            let steps = host().build().unwrap().reader().steps(&id("x")).await.unwrap();
             assert_eq!(steps[..first_draw.len() - 1], first_draw[..first_draw.len() - 1]);
         });
     }

@@ -203,6 +203,6 @@ pub(crate) fn a_connection_is_closed_with_its_execution() {
     life(async {
         let host = quick(Everstep::local()).build().unwrap();
         host.run(Run { policy: on(&site, ""), ..run("connects_at_once", &args) }).await.unwrap();
-        eventually("both connections closed", || (*closed.lock().unwrap() == 2).then_some(())).await;
+        eventually("both connections closed", async || (*closed.lock().unwrap() == 2).then_some(())).await;
     });
 }

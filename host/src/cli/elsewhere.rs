@@ -34,29 +34,29 @@ impl Elsewhere {
     }
 
     /// Follows an execution, if another host runs it, from here on.
-    pub(super) fn follow(&mut self, host: &Everstep, id: &ExecutionId) {
+    pub(super) async fn follow(&mut self, host: &Everstep, id: &ExecutionId) {
         let reader = host.reader();
         let runs_elsewhere = host.steps_so_far(id).is_none()
             && !host.is_alone()
-            && reader.execution(id).is_ok_and(|execution| execution.state == State::Running);
+            && reader.execution(id).await.is_ok_and(|execution| execution.state == State::Running);
         // A store that fails is reported by the execution.
-        if runs_elsewhere && let Ok(mut following) = reader.follow(id) {
+        if runs_elsewhere && let Ok(mut following) = reader.follow(id).await {
             let mut last = 0;
-            let _ = following.each(|output| last = output.step);
+            let _ = following.each(|output| last = output.step).await;
             self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), last);
             self.following.push(following);
         }
     }
 
     /// Shows what came since the last look.
-    pub(super) fn look(&mut self, console: &Console) {
+    pub(super) async fn look(&mut self, console: &Console) {
         for following in &mut self.following {
             let new = |output: Output| {
                 if self.shown.is_new(&output) {
                     console.output(output);
                 }
             };
-            let _ = following.each(new);
+            let _ = following.each(new).await;
         }
     }
 }

@@ -174,9 +174,9 @@ fn python() -> Result<PathBuf, Failure> {
 }
 
 /// Says what an execution came to as the command that started it does, whoever resumes it.
-pub(super) fn tell_as_started(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
-    let program = session.host.reader().execution(&report.id).is_ok_and(|execution| is_program(&execution));
-    if program { tell(session, report, json) } else { run::tell(session, report, json) }
+pub(super) async fn tell_as_started(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+    let program = session.host.reader().execution(&report.id).await.is_ok_and(|execution| is_program(&execution));
+    if program { tell(session, report, json).await } else { run::tell(session, report, json).await }
 }
 
 /// Whether an execution is a Python program.
@@ -187,17 +187,17 @@ fn is_program(execution: &Execution) -> bool {
 }
 
 /// A traceback as Python prints it; the value of the last expression is for `--json`, as it is for `python FILE`.
-fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
     if json {
-        run::tell_unfinished(session, report);
-        session.console.say(json_line(&Summary::of(report, &session.host.reader()))?);
+        run::tell_unfinished(session, report).await;
+        session.console.say(json_line(&Summary::of(report, &session.host.reader()).await)?);
         return Ok(());
     }
     match &report.error {
         Some(failure) if report.state == State::Failed && matches!(failure.kind, FailureKind::Returned(_)) => {
             session.console.note(failure.message.as_str());
         }
-        _ => run::tell_unfinished(session, report),
+        _ => run::tell_unfinished(session, report).await,
     }
     Ok(())
 }

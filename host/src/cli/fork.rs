@@ -64,7 +64,9 @@ pub(crate) fn run(args: Args) -> Outcome {
             host.fork(fork).await?;
             host.resume(&new, patience).await
         };
-        super::run::follow(session, id, start, |session, report| super::exec::tell_as_started(session, report, json))
-            .await
+        super::run::follow(session, id, start, async |session, report| {
+            super::exec::tell_as_started(session, report, json).await
+        })
+        .await
     }))
 }

@@ -3,9 +3,10 @@
 use super::place::{Span, StoreArg};
 use super::stream::{JsonList, Rows, Stream};
 use super::text;
+use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain, report};
 use everstep::store::{Execution, Failure as Failed, FailureKind, Place, Query, State};
-use everstep::{ExecutionId, Reader};
+use everstep::{ExecutionId, Executions, Reader};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
@@ -87,47 +88,68 @@ fn now_ms() -> u64 {
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
+    block_on(Box::pin(list(args)))
+}
+
+async fn list(args: Args) -> Outcome {
     let Args { state: states, function, since, limit, before, store, json } = args;
     let reader = store.store.reader()?;
-    let after = before.map(|id| reader.execution(&id)).transpose()?.as_ref().map(Place::of);
+    let after = match before {
+        Some(id) => Some(Place::of(&reader.execution(&id).await?)),
+        None => None,
+    };
     let query = Query { states, function, since_ms: since.map(Since::created_ms), after, ..Query::newest_first() };
     let on_terminal = !json && std::io::stdout().is_terminal();
     let limit = limit.unwrap_or(if on_terminal { ON_TERMINAL } else { usize::MAX });
-    let mut executions = reader.list(query);
-    let listed = (&mut executions).take(limit).map(|execution| Ok(up_to_date(&reader, execution?)));
-    let last = if json { as_json(&reader, listed)? } else { as_table(&reader, listed)? };
+    let mut listed = Listed { executions: reader.list(query), reader, left: limit };
+    let last = if json { as_json(&mut listed).await? } else { as_table(&mut listed).await? };
     if let Some(last) = last
         && on_terminal
-        && executions.next().is_some()
+        && !matches!(listed.executions.next().await, Ok(None))
     {
         complain(&format!("there are more: see --limit, or go on with --before {last}"));
     }
     Ok(Exit::Done)
 }
 
+/// What is listed, one by one.
+struct Listed {
+    reader: Reader,
+    executions: Executions,
+    /// How many are listed still.
+    left: usize,
+}
+
+impl Listed {
+    async fn next(&mut self) -> Result<Option<Execution>, Failure> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let Some(execution) = self.executions.next().await? else { return Ok(None) };
+        Ok(Some(up_to_date(&self.reader, execution).await))
+    }
+}
+
 /// What is stored with an execution may lag behind its journal, unless its own run has written how it stands. One whose journal cannot be
 /// read is listed all the same.
-fn up_to_date(reader: &Reader, mut execution: Execution) -> Execution {
+async fn up_to_date(reader: &Reader, mut execution: Execution) -> Execution {
     let returned = |failure: &Failed| matches!(failure.kind, FailureKind::Returned(_));
     let own = match execution.state {
         State::Completed | State::Suspended => true,
         State::Failed => execution.progress.error.as_ref().is_some_and(returned),
         State::Pending | State::Running | State::Halted | State::Canceled => false,
     };
-    if !own && let Ok(steps) = reader.count_steps(&execution.id) {
+    if !own && let Ok(steps) = reader.count_steps(&execution.id).await {
         execution.progress.steps = steps;
     }
     execution
 }
 
-fn as_json(
-    reader: &Reader,
-    executions: impl Iterator<Item = Result<Execution, Failure>>,
-) -> Result<Option<ExecutionId>, Failure> {
+async fn as_json(listed: &mut Listed) -> Result<Option<ExecutionId>, Failure> {
     let mut list = JsonList::start(&BTreeMap::<&str, ()>::new(), "executions")?;
-    for execution in executions {
-        let execution = execution?;
-        let halted = report::halted_below(reader, &execution.id, execution.state);
+    while let Some(execution) = listed.next().await? {
+        let halted = report::halted_below(&listed.reader, &execution.id, execution.state).await;
         if list.element(&super::show::Head::of(&execution, &halted)).is_break() {
             break;
         }
@@ -136,15 +158,11 @@ fn as_json(
 }
 
 /// Returns the last execution that was listed.
-fn as_table(
-    reader: &Reader,
-    executions: impl Iterator<Item = Result<Execution, Failure>>,
-) -> Result<Option<ExecutionId>, Failure> {
+async fn as_table(listed: &mut Listed) -> Result<Option<ExecutionId>, Failure> {
     let head = ["ID", "STATE", "FUNCTION", "STEPS", "STARTED", "UPDATED", "OUTCOME"];
     let (mut rows, mut last) = (Rows::start(Stream::start(), &head), None);
-    for execution in executions {
-        let execution = execution?;
-        if row(&mut rows, reader, &execution).is_break() {
+    while let Some(execution) = listed.next().await? {
+        if row(&mut rows, &listed.reader, &execution).await.is_break() {
             break;
         }
         last = Some(execution.id);
@@ -152,12 +170,12 @@ fn as_table(
     rows.end().finish().map(|()| last)
 }
 
-fn row(rows: &mut Rows, reader: &Reader, execution: &Execution) -> ControlFlow<()> {
+async fn row(rows: &mut Rows, reader: &Reader, execution: &Execution) -> ControlFlow<()> {
     let Execution { id, function, created_ms, state, result, progress, .. } = execution;
     let outcome = match (result, &progress.error) {
         (Some(result), _) => text::line(&text::json(result), 60),
         (None, Some(error)) => text::line(&report::error_text(error), 60),
-        (None, None) => match report::halted_below(reader, id, *state).first() {
+        (None, None) => match report::halted_below(reader, id, *state).await.first() {
             Some(halted) => format!("waits for {}", text::line(&report::halted_text(halted), 60)),
             None => String::new(),
         },

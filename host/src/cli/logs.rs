@@ -3,9 +3,10 @@
 use super::console::{Console, Style, displayed};
 use super::place::StoreArg;
 use super::stream::JsonList;
+use super::watch::block_on;
 use super::{Exit, Failure, Outcome};
 use everstep::ExecutionId;
-use everstep::output::Content;
+use everstep::output::{Content, Output};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -38,27 +39,32 @@ Examples:
 const TICK: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    block_on(Box::pin(show(args)))
+}
+
+async fn show(args: &Args) -> Outcome {
     let reader = args.store.store.reader()?;
-    let mut output = reader.follow(&args.id)?;
+    let mut output = reader.follow(&args.id).await?;
     if args.json {
         let mut list = JsonList::start(&json!({ "id": args.id }), "output")?;
         // Once nobody reads it, the rest is read in vain; a journal has a limit.
-        output.each(|piece| {
+        let list_piece = |piece: Output| {
             let _ = list.element(&with_step(piece.step, &piece.content));
-        })?;
+        };
+        output.each(list_piece).await?;
         list.finish()?;
         return Ok(Exit::Done);
     }
     let console = Console::start(Style::default()).map_err(Failure::io("cannot start a thread"))?;
     loop {
         // Before the output: what has ended has shown everything.
-        let has_ended = reader.execution(&args.id)?.state.is_final();
-        output.each(|piece| console.output(piece))?;
+        let has_ended = reader.execution(&args.id).await?.state.is_final();
+        output.each(|piece| console.output(piece)).await?;
         console.flush().map_err(Failure::io("cannot write to standard output"))?;
         if has_ended || !args.follow {
             return Ok(Exit::Done);
         }
-        std::thread::sleep(TICK);
+        tokio::time::sleep(TICK).await;
     }
 }
 

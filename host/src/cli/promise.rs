@@ -6,6 +6,7 @@ use super::cancel::{By, change};
 use super::place::{CacheArg, Place, StoreArg};
 use super::report::Unreadable;
 use super::text::{self, Table};
+use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain, print, print_json};
 use crate::control::{Request, Settle, one_line};
 use everstep::clock::{Clock, SystemClock};
@@ -152,9 +153,8 @@ pub(crate) fn run(command: Command) -> Outcome {
 
 fn decide(decision: Decision, approved: bool) -> Outcome {
     let Decision { id, reason, by, store, json } = decision;
-    let kind =
-        store.store.reader()?.promises()?.into_iter().find(|promise| promise.id == id).map(|promise| promise.kind);
-    if let Some(kind) = kind.filter(|kind| kind != APPROVAL) {
+    let promise = pending(&store.store)?.into_iter().find(|promise| promise.id == id);
+    if let Some(PendingPromise { kind, .. }) = promise.filter(|promise| promise.kind != APPROVAL) {
         let how =
             format!("{id} is no approval but of the kind {kind}; answer with: everstep promise resolve {id} JSON");
         return Err(Failure::usage(how));
@@ -184,8 +184,14 @@ fn settle(place: &Place, settle: Settle, json: bool) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// What waits for somebody, oldest first.
+fn pending(place: &Place) -> Result<Vec<PendingPromise>, Failure> {
+    let reader = place.reader()?;
+    block_on(async { Ok(reader.promises().await?) })
+}
+
 fn list(place: &Place, json: bool) -> Outcome {
-    let promises = place.reader()?.promises()?;
+    let promises = pending(place)?;
     if json {
         let promises: Vec<_> = promises.iter().map(Pending::of).collect();
         print_json(&BTreeMap::from([("promises", promises)]))?;
@@ -231,7 +237,7 @@ pub(super) fn brief(promise: &PendingPromise) -> (String, String, usize) {
 }
 
 fn show(place: &Place, id: &PromiseId, json: bool) -> Outcome {
-    let promises = place.reader()?.promises()?;
+    let promises = pending(place)?;
     let promise = promises.iter().find(|promise| &promise.id == id).ok_or_else(|| {
         Failure::usage(format!("{id} waits for nobody; everstep promise list{} shows what does", place.option()))
     })?;

@@ -1,7 +1,7 @@
 //! `everstep replay`.
 
 use super::place::{CacheArg, StoreArg};
-use super::show::table;
+use super::show::{cells, table};
 use super::stream::{JsonList, Stream};
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, text};
@@ -48,14 +48,16 @@ pub(crate) fn run(args: Args) -> Outcome {
     let store = FileStore::read(store.store.existing()?).map_err(everstep::Error::from)?;
     let builder = Everstep::over(Arc::new(store)).scope(Scope::Nothing);
     let host = cache.folder().into_iter().fold(builder, everstep::Builder::cache).build()?;
-    let (steps, end) = block_on(async { Ok(host.repeat(&id, to, component.as_ref()).await?) })?;
-    let repeated = Repeated { reader: host.reader(), id, steps };
-    if json {
-        repeated.as_json(&end)?
-    } else {
-        repeated.as_table(&end, component.is_some())?
-    }
-    Ok(if end == ReplayEnd::Repeated { Exit::Done } else { Exit::Halted })
+    block_on(Box::pin(async {
+        let (steps, end) = host.repeat(&id, to, component.as_ref()).await?;
+        let repeated = Repeated { reader: host.reader(), id, steps };
+        if json {
+            repeated.as_json(&end).await?
+        } else {
+            repeated.as_table(&end, component.is_some()).await?
+        }
+        Ok(if end == ReplayEnd::Repeated { Exit::Done } else { Exit::Halted })
+    }))
 }
 
 /// The steps that were repeated, as the store has them.
@@ -67,31 +69,30 @@ struct Repeated {
 
 impl Repeated {
     /// Visits them until told to stop, and returns how many there were.
-    fn each(&self, mut each: impl FnMut(StepView) -> ControlFlow<()>) -> Result<u64, everstep::Error> {
+    async fn each(&self, mut each: impl FnMut(StepView) -> ControlFlow<()>) -> Result<u64, everstep::Error> {
         let mut count = 0;
-        self.reader.each_step(&self.id, |step| {
+        let repeated = |step: StepView| {
             if step.n >= self.steps {
                 return ControlFlow::Continue(());
             }
             count += 1;
             each(step)
-        })?;
+        };
+        self.reader.each_step(&self.id, repeated).await?;
         Ok(count)
     }
 
-    fn as_json(&self, end: &ReplayEnd) -> Result<(), Failure> {
+    async fn as_json(&self, end: &ReplayEnd) -> Result<(), Failure> {
         let compatible = *end == ReplayEnd::Repeated;
         let mut list = JsonList::start(&json!({ "id": self.id, "compatible": compatible, "end": end }), "steps")?;
-        self.each(|step| list.element(&step))?;
+        self.each(|step| list.element(&step)).await?;
         list.finish()
     }
 
-    fn as_table(&self, end: &ReplayEnd, other: bool) -> Result<(), Failure> {
-        let mut steps = 0;
-        let mut stream = table(Stream::start(), |each| {
-            steps = self.each(each)?;
-            Ok(())
-        })?;
+    async fn as_table(&self, end: &ReplayEnd, other: bool) -> Result<(), Failure> {
+        let mut rows = table(Stream::start());
+        let steps = self.each(|step| rows.row(cells(&step))).await?;
+        let mut stream = rows.end();
         // Told by the stream when it is finished.
         let _ = stream.write(&format!("\n{}\n", line(end, steps, other)));
         stream.finish()

@@ -32,7 +32,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn of(report: &Report, reader: &Reader) -> Self {
+    pub(crate) async fn of(report: &Report, reader: &Reader) -> Self {
         let mut unreadable = Unreadable::default();
         Self {
             id: report.id.clone(),
@@ -42,7 +42,7 @@ impl Summary {
             steps: Some(report.steps),
             replayed: Some(report.replayed),
             wall_ms: Some(u64::try_from(report.wall.as_millis()).unwrap_or(u64::MAX)),
-            waits_for: Halted::of(&halted_below(reader, &report.id, report.state)),
+            waits_for: Halted::of(&halted_below(reader, &report.id, report.state).await),
             unreadable,
         }
     }
@@ -119,9 +119,9 @@ impl Halted {
 
 /// What has halted of what the execution `id` has called; nothing for one that has its result, or whose store cannot be read, which is
 /// said elsewhere.
-pub(crate) fn halted_below(reader: &Reader, id: &ExecutionId, state: State) -> Vec<Execution> {
+pub(crate) async fn halted_below(reader: &Reader, id: &ExecutionId, state: State) -> Vec<Execution> {
     let asks = matches!(state, State::Suspended | State::Running | State::Failed | State::Canceled);
-    if asks { reader.halted_below(id).unwrap_or_default() } else { Vec::new() }
+    if asks { reader.halted_below(id).await.unwrap_or_default() } else { Vec::new() }
 }
 
 /// One of them in words.

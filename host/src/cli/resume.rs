@@ -79,8 +79,8 @@ async fn one(id: &ExecutionId, args: Args) -> Outcome {
     let session = Session::start(store.store, settings, Style { json, several: false })?.answering(patience(no_wait));
     let host = session.host.clone();
     let start = host.resume_with(id, component.as_ref(), patience(no_wait));
-    super::run::follow(session, id.clone(), start, |session, report| {
-        super::exec::tell_as_started(session, report, json)
+    super::run::follow(session, id.clone(), start, async |session, report| {
+        super::exec::tell_as_started(session, report, json).await
     })
     .await
 }
@@ -97,20 +97,24 @@ async fn all(args: Args) -> Outcome {
         None => None,
     };
     // Before any of them goes on: what they call in turn is none of these.
-    let unfinished = session.host.reader().list(Query::unfinished()).map(|execution| Ok(execution?.id));
-    let unfinished = unfinished.collect::<Result<Vec<ExecutionId>, Failure>>()?;
+    let (mut listed, mut unfinished) = (session.host.reader().list(Query::unfinished()), Vec::new());
+    while let Some(execution) = listed.next().await? {
+        unfinished.push(execution.id);
+    }
     let resume = format!("everstep resume{}", session.place.option());
     let (host, mut handles, mut ended) = (session.host.clone(), Vec::new(), Vec::new());
     for id in unfinished {
         match session.unless_stopped(Box::pin(host.resume(&id, patience(no_wait)))).await {
             Ok(Ok(handle)) => handles.push(handle),
-            Ok(Err(error)) => end(&session, id, Err(error.into()), json, &mut ended),
+            Ok(Err(error)) => end(&session, id, Err(error.into()), json, &mut ended).await,
             Err(exit) => return Ok(session.stopped(exit, &resume)),
         }
     }
     session.stays = stay;
     let watched = tokio::select! {
-        watched = session.watch(handles, |session, id, outcome| end(session, id, outcome, json, &mut ended)) => watched,
+        watched = session.watch(handles, async |session, id, outcome| {
+            end(session, id, outcome, json, &mut ended).await;
+        }) => watched,
         failure = failure(&mut server) => return Err(failure),
     };
     drop(stop);
@@ -147,7 +151,7 @@ async fn failure(server: &mut Option<JoinHandle<Result<Stopped, String>>>) -> Fa
 /// What tells a server to end is gone.
 type Stopped = Result<(), oneshot::error::RecvError>;
 
-fn end(
+async fn end(
     session: &Session,
     id: ExecutionId,
     outcome: Result<Report, Failure>,
@@ -156,7 +160,7 @@ fn end(
 ) {
     let exit = report::exit(&outcome);
     let (line, summary) = match &outcome {
-        Ok(report) => (report::line(report), Summary::of(report, &session.host.reader())),
+        Ok(report) => (report::line(report), Summary::of(report, &session.host.reader()).await),
         Err(failure) => (format!("{id}  error  {}", failure.message), Summary::failed(id, failure)),
     };
     if !json {

@@ -75,7 +75,11 @@ pub(crate) fn run(args: Args) -> Outcome {
 
 impl How {
     /// Runs it to its end; `tell` says what it came to.
-    pub(super) fn run(self, mut run: Run, tell: fn(&mut Session, &Report, bool) -> Result<(), Failure>) -> Outcome {
+    pub(super) fn run(
+        self,
+        mut run: Run,
+        tell: impl AsyncFnOnce(&mut Session, &Report, bool) -> Result<(), Failure>,
+    ) -> Outcome {
         let Self { id, store, no_wait, timeout, warm, network, json, cache } = self;
         if let Some(id) = id {
             run = run.with_id(id);
@@ -88,7 +92,7 @@ impl How {
         block_on(Box::pin(async move {
             let session = Session::start(store, settings, Style { json, several: false })?.answering(run.patience);
             let (host, id) = (session.host.clone(), run.id.clone());
-            follow(session, id, host.start(run), |session, report| tell(session, report, json)).await
+            follow(session, id, host.start(run), async |session, report| tell(session, report, json).await).await
         }))
     }
 }
@@ -98,7 +102,7 @@ pub(super) async fn follow(
     mut session: Session,
     id: ExecutionId,
     start: impl Future<Output = Result<Handle, Error>>,
-    tell: impl FnOnce(&mut Session, &Report) -> Result<(), Failure>,
+    tell: impl AsyncFnOnce(&mut Session, &Report) -> Result<(), Failure>,
 ) -> Outcome {
     let resume = format!("everstep resume {id}{}", session.place.option());
     let handle = match session.unless_stopped(Box::pin(start)).await {
@@ -113,13 +117,13 @@ pub(super) async fn follow(
         session.console.note(told(&id, disregarded, &session.place.option()));
     }
     let mut ended = None;
-    let watched = session.watch(vec![handle], |_, _, outcome| ended = Some(outcome)).await;
+    let watched = session.watch(vec![handle], async |_, _, outcome| ended = Some(outcome)).await;
     if let Watched::Stopped(exit) = watched {
         return Ok(session.stopped(exit, &resume));
     }
     let outcome = ended.unwrap_or_else(|| Err(Failure::usage("nothing is known of the execution")));
     if let Ok(report) = &outcome {
-        tell(&mut session, report)?;
+        tell(&mut session, report).await?;
     }
     let stopped = session.close().await?;
     Ok(stopped.unwrap_or(Exit::of(&outcome?)))
@@ -150,10 +154,10 @@ pub(super) fn told(id: &ExecutionId, disregarded: &Disregarded, option: &str) ->
 }
 
 /// The result on standard output; everything else is a note.
-pub(super) fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
-    tell_unfinished(session, report);
+pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+    tell_unfinished(session, report).await;
     if json {
-        session.console.say(json_line(&Summary::of(report, &session.host.reader()))?);
+        session.console.say(json_line(&Summary::of(report, &session.host.reader()).await)?);
     } else if let Some(result) = &report.result {
         session.console.say(text::json(result));
     }
@@ -161,9 +165,9 @@ pub(super) fn tell(session: &mut Session, report: &Report, json: bool) -> Result
 }
 
 /// A note on what has no result, and on how it goes on.
-pub(super) fn tell_unfinished(session: &mut Session, report: &Report) {
+pub(super) async fn tell_unfinished(session: &mut Session, report: &Report) {
     if report.state == State::Suspended {
-        session.announce_promises(&report.id);
+        session.announce_promises(&report.id).await;
     }
     if session.place == Place::Memory && !report.state.is_final() {
         let (id, state) = (&report.id, report.state.name());
@@ -174,7 +178,7 @@ pub(super) fn tell_unfinished(session: &mut Session, report: &Report) {
     } else if let Some(note) = report::unfinished(report, &session.place.option()) {
         session.console.note(note);
     }
-    session.announce_halted(&report.id, report.state);
+    session.announce_halted(&report.id, report.state).await;
 }
 
 pub(super) fn load_policy(file: Option<&Path>) -> Result<Policy, Failure> {

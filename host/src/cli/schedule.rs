@@ -5,6 +5,7 @@ use super::place::{CacheArg, Place, StoreArg};
 use super::report::Unreadable;
 use super::run::{component_file, load_policy, read_args};
 use super::text::{self, Table};
+use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain, print, print_json};
 use crate::control::{Request, Schedule};
 use everstep::store::Invocation;
@@ -172,7 +173,9 @@ impl Shown {
 }
 
 fn list(place: &Place, json: bool) -> Result<Exit, Failure> {
-    let schedules: Vec<Shown> = place.reader()?.schedules()?.into_iter().map(Shown::of).collect();
+    let reader = place.reader()?;
+    let schedules = block_on(async { Ok(reader.schedules().await?) })?;
+    let schedules: Vec<Shown> = schedules.into_iter().map(Shown::of).collect();
     if json {
         print_json(&BTreeMap::from([("schedules", schedules)]))?;
         return Ok(Exit::Done);

@@ -4,13 +4,13 @@ use super::place::StoreArg;
 use super::report::Unreadable;
 use super::stream::{JsonList, Rows, Stream};
 use super::text;
+use super::watch::block_on;
 use super::{Exit, Outcome, report};
 use everstep::store::{Execution, Progress, State};
 use everstep::{Digest, ExecutionId, StepOutcome, StepView};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::ops::ControlFlow;
 
 /// Show an execution and every step of it
 #[derive(clap::Args)]
@@ -87,18 +87,24 @@ impl<'a> Head<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    block_on(Box::pin(show(args)))
+}
+
+async fn show(args: &Args) -> Outcome {
     let reader = args.store.store.reader()?;
-    let execution = reader.execution(&args.id)?;
-    let halted = report::halted_below(&reader, &args.id, execution.state);
+    let execution = reader.execution(&args.id).await?;
+    let halted = report::halted_below(&reader, &args.id, execution.state).await;
     if args.json {
         let mut list = JsonList::start(&Head { steps: None, ..Head::of(&execution, &halted) }, "steps")?;
-        reader.each_step(&args.id, |step| list.element(&step))?;
+        reader.each_step(&args.id, |step| list.element(&step)).await?;
         list.finish()?;
         return Ok(Exit::Done);
     }
     let mut stream = Stream::start();
     if stream.write(&format!("{}\n", head(&execution, &halted))).is_continue() {
-        stream = table(stream, |each| reader.each_step(&args.id, each))?;
+        let mut rows = table(stream);
+        reader.each_step(&args.id, |step| rows.row(cells(&step))).await?;
+        stream = rows.end();
     }
     stream.finish()?;
     Ok(Exit::Done)
@@ -132,14 +138,9 @@ fn head(execution: &Execution, halted: &[Execution]) -> String {
     head
 }
 
-/// Writes a table of the steps that `visit` visits.
-pub(super) fn table(
-    stream: Stream,
-    visit: impl FnOnce(&mut dyn FnMut(StepView) -> ControlFlow<()>) -> Result<(), everstep::Error>,
-) -> Result<Stream, everstep::Error> {
-    let mut rows = Rows::start(stream, &["N", "KIND", "SUBJECT", "DECISION", "OUTCOME", "TIME", "TOOK"]);
-    visit(&mut |step| rows.row(cells(&step)))?;
-    Ok(rows.end())
+/// A table of steps, each the [`cells`] of one.
+pub(super) fn table(stream: Stream) -> Rows {
+    Rows::start(stream, &["N", "KIND", "SUBJECT", "DECISION", "OUTCOME", "TIME", "TOOK"])
 }
 
 pub(super) fn cells(step: &StepView) -> [String; 7] {

@@ -114,10 +114,12 @@ impl Session {
     pub(crate) async fn watch(
         &mut self,
         handles: Vec<Handle>,
-        mut each: impl FnMut(&Self, ExecutionId, Result<Report, Failure>),
+        mut each: impl AsyncFnMut(&Self, ExecutionId, Result<Report, Failure>),
     ) -> Watched {
         let mut running: HashSet<ExecutionId> = handles.iter().map(|handle| handle.id().clone()).collect();
-        running.iter().for_each(|id| self.elsewhere.follow(&self.host, id));
+        for id in &running {
+            self.elsewhere.follow(&self.host, id).await;
+        }
         let mut ending: FuturesUnordered<_> = handles.into_iter().map(wait).collect();
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -126,9 +128,9 @@ impl Session {
                 ended = ending.next(), if !(self.stays && ending.is_empty()) => {
                     let Some((id, outcome)) = ended else { return Watched::Ended };
                     running.remove(&id);
-                    self.elsewhere.look(&self.console);
+                    self.elsewhere.look(&self.console).await;
                     self.console.progress(None);
-                    each(self, id, outcome);
+                    each(self, id, outcome).await;
                 }
                 line = Asker::line(&mut self.asker) => self.take_answer(&line).await,
                 line = Piped::line(&mut self.piped) => self.take_line(line).await,
@@ -137,7 +139,7 @@ impl Session {
                         self.announce(&promise);
                     }
                 }
-                _ = tick.tick() => self.look(&running),
+                _ = tick.tick() => self.look(&running).await,
                 came = self.signals.next() => match came {
                     Came::Reload => self.read_ceiling(),
                     Came::End(exit) => return Watched::Stopped(exit),
@@ -147,14 +149,14 @@ impl Session {
     }
 
     /// The promises that an execution waits for, each with the command that settles it; those that were told are left out.
-    pub(crate) fn announce_promises(&mut self, of: &ExecutionId) {
-        let promises = self.host.reader().promises().unwrap_or_default();
+    pub(crate) async fn announce_promises(&mut self, of: &ExecutionId) {
+        let promises = self.host.reader().promises().await.unwrap_or_default();
         promises.iter().filter(|promise| promise.id.execution.is_within(of)).for_each(|promise| self.announce(promise));
     }
 
     /// What has halted of what an execution that stands there has called.
-    pub(crate) fn announce_halted(&mut self, of: &ExecutionId, state: State) {
-        let halted = report::halted_below(&self.host.reader(), of, state);
+    pub(crate) async fn announce_halted(&mut self, of: &ExecutionId, state: State) {
+        let halted = report::halted_below(&self.host.reader(), of, state).await;
         halted.iter().for_each(|halted| self.tell_halted(of, halted));
     }
 
@@ -253,10 +255,10 @@ impl Session {
         exit
     }
 
-    fn look(&mut self, running: &HashSet<ExecutionId>) {
-        self.elsewhere.look(&self.console);
+    async fn look(&mut self, running: &HashSet<ExecutionId>) {
+        self.elsewhere.look(&self.console).await;
         // A store that fails is reported by the execution.
-        let promises = self.host.reader().promises().unwrap_or_default();
+        let promises = self.host.reader().promises().await.unwrap_or_default();
         if self.announced.len() > promises.len() {
             let open: HashSet<&PromiseId> = promises.iter().map(|promise| &promise.id).collect();
             self.announced.retain(|id| open.contains(id));
@@ -270,7 +272,7 @@ impl Session {
             asker.keep(&promises);
         }
         for id in running {
-            self.look_for_halted(id);
+            self.look_for_halted(id).await;
         }
         let elapsed = self.started.elapsed();
         if elapsed >= QUIET {
@@ -278,10 +280,10 @@ impl Session {
         }
     }
 
-    fn look_for_halted(&mut self, of: &ExecutionId) {
+    async fn look_for_halted(&mut self, of: &ExecutionId) {
         for id in self.host.halted_so_far(of) {
             if !self.halted.contains(&id)
-                && let Ok(halted) = self.host.reader().execution(&id)
+                && let Ok(halted) = self.host.reader().execution(&id).await
                 && halted.state == State::Halted
             {
                 self.tell_halted(of, &halted);

@@ -38,10 +38,10 @@ use crate::network;
 use crate::output::{Output, Sink};
 use crate::policy::Policy;
 use crate::turns::Loaded;
-use everstep_store::embedded::Embedded;
+use everstep_store::embedded::{Embedded, Tables};
 use everstep_store::operation::Reply;
 use everstep_store::record::PromiseState;
-use everstep_store::seam::{Listener, Store};
+use everstep_store::seam::{Listener, Store, View};
 use everstep_store::{Applied, Backend, FileStore, MemoryStore, PendingPromise};
 use live::{Live, Note};
 use serde::Serialize;
@@ -115,8 +115,8 @@ enum Place {
 
 struct Inner {
     store: Arc<dyn Store>,
-    /// The same for those who only read.
-    backend: Arc<dyn Backend>,
+    /// The same for those who only read, and may do so when the host has ended.
+    view: Arc<dyn View>,
     engines: Engines,
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
@@ -221,12 +221,12 @@ impl Everstep {
 
     /// Whether no other host is known to share the store.
     pub fn is_alone(&self) -> bool {
-        self.inner.backend.peers().is_none_or(|peers| peers.is_alone())
+        self.inner.store.is_alone()
     }
 
     /// The store, for reading.
     pub fn reader(&self) -> Reader {
-        Reader::over(Arc::clone(&self.inner.backend))
+        Reader::over(Arc::clone(&self.inner.view))
     }
 }
 
@@ -371,7 +371,7 @@ impl Builder {
         let memory = self.memory.or_else(|| Some(machine_memory()? / 2)).unwrap_or(MEMORY);
         let inner = Inner {
             store,
-            backend,
+            view: Arc::new(Tables::of(backend)),
             engines: Engines::new(options)?,
             registry: Arc::new(self.registry),
             clock: self.clock,

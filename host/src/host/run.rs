@@ -427,7 +427,7 @@ impl Everstep {
         let Some(execution) = self.inner.store.execution(id).await? else { return Ok(()) };
         let asked = |step: &StepView| step.kind == CLEAN_UP && matches!(step.outcome, StepOutcome::Ok { .. });
         // A journal that cannot be read is what the execution was canceled for.
-        if execution.key.is_none() || !self.reader().steps(id).is_ok_and(|steps| steps.iter().any(asked)) {
+        if execution.key.is_none() || !self.reader().steps(id).await.is_ok_and(|steps| steps.iter().any(asked)) {
             return Ok(());
         }
         let inner = &self.inner;

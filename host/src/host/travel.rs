@@ -109,7 +109,7 @@ impl Everstep {
         component: Option<&Component>,
     ) -> Result<Replay, Error> {
         let (repeated, end) = self.repeat(id, to, component).await?;
-        let steps = self.reader().steps(id)?.into_iter().filter(|step| step.n < repeated);
+        let steps = self.reader().steps(id).await?.into_iter().filter(|step| step.n < repeated);
         Ok(Replay { steps: steps.collect(), end })
     }
 

@@ -4,9 +4,11 @@ use super::Error;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{ExecutionId, PromiseId};
 use crate::output::{Content, Output};
+use everstep_store::embedded::Tables;
 use everstep_store::journal::{Call, Corrupted, History, Outcome, Record, Standing, Trapped, records};
 use everstep_store::record::{Schedule, Task};
-use everstep_store::{Backend, Execution, ExecutionKey, FileStore, JournalPlace, PendingPromise, Query};
+use everstep_store::seam::View;
+use everstep_store::{Execution, FileStore, JournalPlace, PendingPromise, Query};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -16,12 +18,12 @@ use std::sync::Arc;
 /// Reads a store; for a store in a folder also while a host has it.
 #[derive(Clone)]
 pub struct Reader {
-    store: Arc<dyn Backend>,
+    store: Arc<dyn View>,
 }
 
 /// A list of executions that is read as it is taken.
 pub struct Executions {
-    store: Arc<dyn Backend>,
+    store: Arc<dyn View>,
     /// What is still to be read; none at the end.
     query: Option<Query>,
     page: std::vec::IntoIter<Execution>,
@@ -35,10 +37,9 @@ pub struct Following(Records);
 
 /// The journal of an execution, read part by part.
 struct Records {
-    store: Arc<dyn Backend>,
-    id: ExecutionId,
-    /// None until a host has taken the execution up.
-    key: Option<ExecutionKey>,
+    store: Arc<dyn View>,
+    /// Read anew with each look, until a host has taken it up.
+    execution: Execution,
     at: JournalPlace,
 }
 
@@ -97,10 +98,10 @@ impl Reader {
     /// # Errors
     /// There is no store.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self::over(Arc::new(FileStore::read(dir)?)))
+        Ok(Self::over(Arc::new(Tables::of(Arc::new(FileStore::read(dir)?)))))
     }
 
-    pub(super) fn over(store: Arc<dyn Backend>) -> Self {
+    pub(super) fn over(store: Arc<dyn View>) -> Self {
         Self { store }
     }
 
@@ -110,12 +111,16 @@ impl Reader {
         Executions { store: Arc::clone(&self.store), query: Some(query), page: Vec::new().into_iter() }
     }
 
-    /// All executions at once, oldest first.
+    /// All executions, oldest first, in one list. [`list`](Self::list) is the way through a store of any size.
     ///
     /// # Errors
     /// The store failed.
-    pub fn executions(&self) -> Result<Vec<Execution>, Error> {
-        Ok(self.store.executions()?)
+    pub async fn executions(&self) -> Result<Vec<Execution>, Error> {
+        let (mut executions, mut all) = (self.list(Query::default()), Vec::new());
+        while let Some(execution) = executions.next().await? {
+            all.push(execution);
+        }
+        Ok(all)
     }
 
     /// The executions that one has called, directly or not, and that have halted and were not resumed since: what it waits for in vain, or
@@ -123,29 +128,29 @@ impl Reader {
     ///
     /// # Errors
     /// The store failed.
-    pub fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
-        Ok(self.store.halted_below(id)?)
+    pub async fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
+        Ok(self.store.halted_below(id).await?)
     }
 
     /// One execution.
     ///
     /// # Errors
     /// There is none of that id, or the store failed.
-    pub fn execution(&self, id: &ExecutionId) -> Result<Execution, Error> {
-        self.store.execution(id)?.ok_or_else(|| Error::UnknownExecution(id.clone()))
+    pub async fn execution(&self, id: &ExecutionId) -> Result<Execution, Error> {
+        self.store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))
     }
 
     /// The promises that wait for somebody outside, oldest first.
     ///
     /// # Errors
     /// The store failed.
-    pub fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
-        Ok(self.store.promises()?)
+    pub async fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
+        Ok(self.store.promises().await?)
     }
 
     /// How a promise of the store was settled; none while it is pending, or if there is none.
-    pub(crate) fn outcome(&self, id: &PromiseId) -> Result<Option<Result<String, GuestError>>, Error> {
-        let found = self.store.promise(&id.to_string())?;
+    pub(crate) async fn outcome(&self, id: &PromiseId) -> Result<Option<Result<String, GuestError>>, Error> {
+        let found = self.store.promise(&id.to_string()).await?;
         Ok(found.and_then(|(promise, _)| everstep_store::outcome_of(&promise)))
     }
 
@@ -153,8 +158,8 @@ impl Reader {
     ///
     /// # Errors
     /// There is no such execution, or the store failed.
-    pub fn task(&self, id: &ExecutionId) -> Result<Task, Error> {
-        let found = self.store.promise(id.as_str())?.and_then(|(_, task)| task);
+    pub async fn task(&self, id: &ExecutionId) -> Result<Task, Error> {
+        let found = self.store.promise(id.as_str()).await?.and_then(|(_, task)| task);
         found.ok_or_else(|| Error::UnknownExecution(id.clone()))
     }
 
@@ -162,18 +167,24 @@ impl Reader {
     ///
     /// # Errors
     /// The store failed.
-    pub fn schedules(&self) -> Result<Vec<Schedule>, Error> {
-        Ok(self.store.schedules()?)
+    pub async fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        Ok(self.store.schedules().await?)
     }
 
     /// The journal of an execution, as `FORMAT.md` describes it.
     ///
     /// # Errors
     /// There is no such execution, or the store failed.
-    pub fn journal(&self, id: &ExecutionId) -> Result<Vec<u8>, Error> {
-        match self.execution(id)?.key {
-            Some(key) => Ok(self.store.journal(key)?.0),
-            None => Ok(Vec::new()),
+    pub async fn journal(&self, id: &ExecutionId) -> Result<Vec<u8>, Error> {
+        let execution = self.execution(id).await?;
+        let (mut journal, mut at) = (Vec::new(), JournalPlace::default());
+        loop {
+            let (part, next) = self.store.journal_part(&execution, at).await?;
+            if part.is_empty() {
+                return Ok(journal);
+            }
+            journal.extend(part);
+            at = next;
         }
     }
 
@@ -181,10 +192,10 @@ impl Reader {
     ///
     /// # Errors
     /// There is no such execution, or its journal is corrupted or of a format that does not say enough.
-    pub fn recovered(&self, id: &ExecutionId) -> Result<Execution, Error> {
-        let stored = self.execution(id)?;
+    pub async fn recovered(&self, id: &ExecutionId) -> Result<Execution, Error> {
+        let stored = self.execution(id).await?;
         let corrupted = |source| Error::Corrupted { id: id.clone(), source };
-        let history = History::load(self.journal(id)?).map_err(corrupted)?;
+        let history = History::load(self.journal(id).await?).map_err(corrupted)?;
         let Some(standing) = Standing::of(&history).map_err(corrupted)? else { return Ok(stored) };
         let Standing { component, policy, seed, mut progress } = standing;
         if stored.state == everstep_store::State::Failed && progress.error.is_none() {
@@ -199,12 +210,13 @@ impl Reader {
     ///
     /// # Errors
     /// There is no such execution, or its journal is corrupted.
-    pub fn steps(&self, id: &ExecutionId) -> Result<Vec<StepView>, Error> {
+    pub async fn steps(&self, id: &ExecutionId) -> Result<Vec<StepView>, Error> {
         let mut steps = Vec::new();
-        self.each_step(id, |step| {
+        let keep = |step| {
             steps.push(step);
             ControlFlow::Continue(())
-        })?;
+        };
+        self.each_step(id, keep).await?;
         Ok(steps)
     }
 
@@ -213,9 +225,13 @@ impl Reader {
     ///
     /// # Errors
     /// There is no such execution, or its journal is corrupted.
-    pub fn each_step(&self, id: &ExecutionId, mut each: impl FnMut(StepView) -> ControlFlow<()>) -> Result<(), Error> {
+    pub async fn each_step(
+        &self,
+        id: &ExecutionId,
+        mut each: impl FnMut(StepView) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
         let mut later: HashMap<u64, Later> = HashMap::new();
-        self.records(id)?.visit(|record| {
+        let note = |record: Record<'_>| {
             match record {
                 Record::Settled { number, at_ms, outcome } => {
                     later.entry(number).or_default().settled = Some((at_ms, view(&outcome)));
@@ -235,8 +251,9 @@ impl Reader {
                 | Record::Used { .. } => {}
             }
             ControlFlow::Continue(())
-        })?;
-        self.records(id)?.visit(|record| match record {
+        };
+        self.records(id).await?.visit(note).await?;
+        let tell = |record: Record<'_>| match record {
             Record::Step { call, outcome } => {
                 let settled = (call.at_ms, view(&outcome));
                 let later = later.remove(&call.number).unwrap_or_default();
@@ -255,19 +272,21 @@ impl Reader {
             | Record::TakenOver { .. }
             | Record::Halted { .. }
             | Record::Used { .. } => ControlFlow::Continue(()),
-        })
+        };
+        self.records(id).await?.visit(tell).await
     }
 
     /// How many steps an execution has recorded.
     ///
     /// # Errors
     /// There is no such execution, or its journal is corrupted.
-    pub fn count_steps(&self, id: &ExecutionId) -> Result<u64, Error> {
+    pub async fn count_steps(&self, id: &ExecutionId) -> Result<u64, Error> {
         let mut steps = 0;
-        self.records(id)?.visit(|record| {
+        let count = |record: Record<'_>| {
             steps += u64::from(matches!(record, Record::Step { .. } | Record::Called { .. }));
             ControlFlow::Continue(())
-        })?;
+        };
+        self.records(id).await?.visit(count).await?;
         Ok(steps)
     }
 
@@ -275,9 +294,9 @@ impl Reader {
     ///
     /// # Errors
     /// There is no such execution, or its journal is corrupted.
-    pub fn output(&self, id: &ExecutionId) -> Result<Vec<Output>, Error> {
+    pub async fn output(&self, id: &ExecutionId) -> Result<Vec<Output>, Error> {
         let mut output = Vec::new();
-        self.follow(id)?.each(|piece| output.push(piece))?;
+        self.follow(id).await?.each(|piece| output.push(piece)).await?;
         Ok(output)
     }
 
@@ -285,31 +304,32 @@ impl Reader {
     ///
     /// # Errors
     /// There is no such execution, or the store failed.
-    pub fn follow(&self, id: &ExecutionId) -> Result<Following, Error> {
-        self.records(id).map(Following)
+    pub async fn follow(&self, id: &ExecutionId) -> Result<Following, Error> {
+        self.records(id).await.map(Following)
     }
 
-    fn records(&self, id: &ExecutionId) -> Result<Records, Error> {
-        let (store, key) = (Arc::clone(&self.store), self.execution(id)?.key);
-        Ok(Records { store, id: id.clone(), key, at: JournalPlace::default() })
+    async fn records(&self, id: &ExecutionId) -> Result<Records, Error> {
+        let (store, execution) = (Arc::clone(&self.store), self.execution(id).await?);
+        Ok(Records { store, execution, at: JournalPlace::default() })
     }
 }
 
-impl Iterator for Executions {
-    type Item = Result<Execution, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Executions {
+    /// The next one; none at the end.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn next(&mut self) -> Result<Option<Execution>, Error> {
         loop {
             if let Some(execution) = self.page.next() {
-                return Some(Ok(execution));
+                return Ok(Some(execution));
             }
-            let query = self.query.take()?;
-            match self.store.list(&query, PAGE) {
-                Ok(page) => {
-                    self.page = page.executions.into_iter();
-                    self.query = page.next.map(|next| Query { after: Some(next), ..query });
-                }
-                Err(error) => return Some(Err(error.into())),
+            let Some(query) = &mut self.query else { return Ok(None) };
+            let page = self.store.list(query, PAGE).await?;
+            self.page = page.executions.into_iter();
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => self.query = None,
             }
         }
     }
@@ -320,9 +340,9 @@ impl Following {
     ///
     /// # Errors
     /// The journal is corrupted, or the store failed.
-    pub fn each(&mut self, mut each: impl FnMut(Output)) -> Result<(), Error> {
-        let execution = self.0.id.clone();
-        self.0.visit(|record| {
+    pub async fn each(&mut self, mut each: impl FnMut(Output)) -> Result<(), Error> {
+        let execution = self.0.execution.id.clone();
+        let show = |record: Record<'_>| {
             if let Record::Step { call, outcome: Ok(value) } = record
                 && call.kind.starts_with("console.")
                 && let Ok(content) = serde_json::from_slice::<Content>(&value)
@@ -330,27 +350,29 @@ impl Following {
                 each(Output { execution: execution.clone(), step: call.number, content });
             }
             ControlFlow::Continue(())
-        })
+        };
+        self.0.visit(show).await
     }
 }
 
 impl Records {
     /// Visits the records that were written since the last look, in order, until told to stop.
-    fn visit(&mut self, mut each: impl FnMut(Record<'_>) -> ControlFlow<()>) -> Result<(), Error> {
-        if self.key.is_none() {
+    async fn visit(&mut self, mut each: impl FnMut(Record<'_>) -> ControlFlow<()>) -> Result<(), Error> {
+        if self.execution.key.is_none()
+            && let Some(execution) = self.store.execution(&self.execution.id).await?
+        {
             // A host may have taken it up meanwhile.
-            self.key = self.store.execution(&self.id)?.and_then(|execution| execution.key);
+            self.execution = execution;
         }
-        let Some(key) = self.key else { return Ok(()) };
         loop {
-            let (part, next) = self.store.journal_part(key, self.at)?;
+            let (part, next) = self.store.journal_part(&self.execution, self.at).await?;
             if part.is_empty() {
                 return Ok(());
             }
             let before = self.at.offset;
             let corrupted = |mut source: Corrupted| {
                 source.offset += before;
-                Error::Corrupted { id: self.id.clone(), source }
+                Error::Corrupted { id: self.execution.id.clone(), source }
             };
             for record in records(&part) {
                 if each(record.map_err(corrupted)?).is_break() {

@@ -6,7 +6,7 @@ use super::message::{
 };
 use crate::bridge::Patience;
 use crate::guest_error::GuestError;
-use crate::host::{Builder, Disregarded, Error, Everstep, Handle, Report, Run};
+use crate::host::{Builder, Disregarded, Error, Everstep, Handle, Report, Run, StepView};
 use crate::id::{ExecutionId, PromiseId};
 use crate::output::{Content, Output};
 use everstep_store::PendingPromise;
@@ -112,11 +112,11 @@ impl Session {
         say: impl FnMut(Message) + Send + 'static,
     ) -> Result<Self, Error> {
         let id = run.id.clone();
-        let resumed = host.reader().execution(&id).is_ok();
+        let resumed = host.reader().execution(&id).await.is_ok();
         if resumed {
             host.wait_until_free(&id).await?;
         }
-        let running = if resumed { last_cell(&host, &id)? } else { None };
+        let running = if resumed { last_cell(&host, &id).await? } else { None };
         let handle = host.start(run).await?;
         let mut session = Self {
             host,
@@ -216,7 +216,7 @@ impl Session {
                     Err(error) => self.refuse(Some(id), "failed", error.to_string()),
                 }
             }
-            Request::Status(request) => match self.standing() {
+            Request::Status(request) => match self.standing().await {
                 Ok(standing) => self.result(request.id, Json::from(&standing)),
                 Err(error) => self.refuse(Some(request.id), "failed", error.to_string()),
             },
@@ -285,29 +285,30 @@ impl Session {
     async fn resume(&mut self, resume: Resume) -> Result<(), Error> {
         let reader = self.host.reader();
         if resume.history {
-            for output in reader.output(&self.id)? {
+            for output in reader.output(&self.id).await? {
                 self.told.insert(self.id.clone(), output.step);
                 self.show(output, None);
             }
         }
-        if self.end.is_none() && !reader.execution(&self.id)?.state.is_final() {
+        if self.end.is_none() && !reader.execution(&self.id).await?.state.is_final() {
             self.end = Some(end(self.host.resume(&self.id, Patience::Forever).await?));
         }
         self.open.clear();
         self.prompted = None;
-        for promise in reader.promises()? {
+        for promise in reader.promises().await? {
             self.ask(promise).await;
         }
         Ok(())
     }
 
-    fn standing(&self) -> Result<Standing, Error> {
+    async fn standing(&self) -> Result<Standing, Error> {
         let reader = self.host.reader();
         // The store knows what was settled elsewhere, or given up.
-        let open = reader.promises()?.into_iter().map(|promise| promise.id).filter(|id| self.open.contains_key(id));
+        let open =
+            reader.promises().await?.into_iter().map(|promise| promise.id).filter(|id| self.open.contains_key(id));
         let open = open.map(|id| id.to_string()).collect();
         Ok(Standing {
-            state: reader.execution(&self.id)?.state.name().to_owned(),
+            state: reader.execution(&self.id).await?.state.name().to_owned(),
             busy: self.prompts.is_empty() && self.end.is_some(),
             running: self.running.as_ref().map(|cell| cell.id.clone()),
             queued: self.queue.iter().map(|cell| cell.id.clone()).collect(),
@@ -498,16 +499,17 @@ impl Answer {
 }
 
 /// The cell that was handed to a session last.
-fn last_cell(host: &Everstep, id: &ExecutionId) -> Result<Option<Execute>, Error> {
+async fn last_cell(host: &Everstep, id: &ExecutionId) -> Result<Option<Execute>, Error> {
     let (reader, mut asked) = (host.reader(), Vec::new());
-    reader.each_step(id, |step| {
+    let note = |step: StepView| {
         if step.kind == "bridge.send-request" && step.subject == CAPABILITY {
             asked.push(step.n);
         }
         ControlFlow::Continue(())
-    })?;
+    };
+    reader.each_step(id, note).await?;
     for number in asked.into_iter().rev() {
-        if let Some(outcome) = reader.outcome(&id.promise(number))? {
+        if let Some(outcome) = reader.outcome(&id.promise(number)).await? {
             return Ok(outcome.ok().and_then(|cell| serde_json::from_str(&cell).ok()));
         }
     }

@@ -1,13 +1,13 @@
 //! The seam between a host and the place where its executions live.
 //!
-//! A [`Store`] works per operation, a [`Ledger`] per claimed execution. All that a run writes goes through its ledger, and counts
-//! only while the claim holds: a run that has lost its claim writes nothing more. What is atomic, what is merged into one
-//! write and when time passes is the store's own business; see `embedded` for that of the hosts of one machine.
+//! A [`View`] is what can be read of a store, a [`Store`] works per operation, a [`Ledger`] per claimed execution. All that a run writes
+//! goes through its ledger, and counts only while the claim holds: a run that has lost its claim writes nothing more. What is atomic,
+//! what is merged into one write and when time passes is the store's own business; see `embedded` for that of the hosts of one machine.
 
 use super::operation::{NewPromise, Operation};
-use super::record::{Promise, PromiseState, Task, Value};
+use super::record::{Promise, PromiseState, Schedule, Task, Value};
 use super::seal::Tail;
-use super::{Applied, Blob, Error, Execution, Lineage, Progress};
+use super::{Applied, Blob, Error, Execution, JournalPlace, Lineage, Part, PendingPromise, Progress, Query};
 use crate::output::Output;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,9 +15,38 @@ use everstep_words::id::{Digest, ExecutionId};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// What can be read of a store, with a host over it or without.
+#[async_trait]
+pub trait View: Send + Sync + 'static {
+    /// One execution by its id.
+    ///
+    /// # Errors
+    /// The store failed, here as below.
+    async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error>;
+
+    /// The next executions of a list, at most `limit`, at least one.
+    async fn list(&self, query: &Query, limit: usize) -> Result<Part, Error>;
+
+    /// The first hundred executions, ordered by id, that one has called, directly or not, and that have halted and were not resumed since.
+    async fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error>;
+
+    /// A promise as it is stored, and its task. A deadline that has passed shows once an operation has applied it.
+    async fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error>;
+
+    /// All pending promises that somebody outside may settle, oldest first.
+    async fn promises(&self) -> Result<Vec<PendingPromise>, Error>;
+
+    /// All schedules, ordered by id.
+    async fn schedules(&self) -> Result<Vec<Schedule>, Error>;
+
+    /// The next part of the journal of an execution, whole segments of about a MiB, and where the part after it begins. An empty part is
+    /// the end for now, and all there is of an execution that nobody had claimed when it was read.
+    async fn journal_part(&self, execution: &Execution, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error>;
+}
+
 /// Where executions live, as a host sees it.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: View {
     /// One operation, at the store's time; durable when it returns.
     ///
     /// # Errors
@@ -77,6 +106,9 @@ pub trait Store: Send + Sync + 'static {
     /// The store failed.
     fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error>;
 
+    /// Whether no other host is known to share the store.
+    fn is_alone(&self) -> bool;
+
     /// This host tends a root and all that belongs to it: other hosts of the store leave them to it, as long as it does and is there.
     fn tend(&self, root: &str, tends: bool);
 
@@ -89,17 +121,11 @@ pub trait Store: Send + Sync + 'static {
     /// The store failed.
     async fn held_elsewhere(&self, id: &ExecutionId) -> Result<Vec<ExecutionId>, Error>;
 
-    /// One execution by its id.
-    async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error>;
-
     /// The journal of an execution, and where it goes on.
     ///
     /// # Errors
     /// It is not the one that was written for that execution, or the store failed.
     async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error>;
-
-    /// A promise as it is stored, and its task. A deadline that has passed shows once an operation has applied it.
-    async fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error>;
 
     /// The offered tasks among an execution and all that it has called.
     async fn offers_within(&self, id: &ExecutionId) -> Result<Vec<ExecutionId>, Error>;

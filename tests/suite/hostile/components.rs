@@ -38,7 +38,7 @@ async fn what_is_no_guest_is_refused_and_says_what_it_is() {
         assert!(error.starts_with(says), "expected {says:?}, got {error:?}");
         assert!(error.len() < 1_000, "{error}");
     }
-    assert!(host.reader().executions().unwrap().is_empty(), "nothing was started");
+    assert!(host.reader().executions().await.unwrap().is_empty(), "nothing was started");
     lives(&host, &policy).await;
 }
 

@@ -63,7 +63,7 @@ async fn promises_of_others_are_out_of_reach() {
     for outcome in &outcomes[5..] {
         assert_eq!(outcome["error"], "invalid", "{outcome}");
     }
-    assert!(host.reader().promises().unwrap().is_empty(), "nobody waits for an execution that has ended");
+    assert!(host.reader().promises().await.unwrap().is_empty(), "nobody waits for an execution that has ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

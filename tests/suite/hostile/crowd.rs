@@ -66,7 +66,7 @@ async fn a_full_host_still_loads_components() {
     // It waits forever, and keeps its instance.
     let waits = json!([{ "create": "null" }, { "wait": [0] }]).to_string();
     let waiting = host.start(hostile(&policy, "calls", &waits).unwrap()).await.unwrap();
-    while host.reader().promises().unwrap().is_empty() {
+    while host.reader().promises().await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     for number in 0..5 {

@@ -8,8 +8,8 @@ use serde_json::json;
 
 const LOOP: &str = "(loop $again (br $again))";
 
-fn cpu_ms(host: &Everstep, id: &ExecutionId) -> u64 {
-    host.reader().execution(id).unwrap().progress.cpu_us / 1_000
+async fn cpu_ms(host: &Everstep, id: &ExecutionId) -> u64 {
+    host.reader().execution(id).await.unwrap().progress.cpu_us / 1_000
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,7 +20,7 @@ pub(crate) async fn a_loop_ends_at_the_cpu_limit() {
     for function in ["spin", "spin_in_calls", "spin_in_steps", "spin_after_a_step"] {
         let report = attack(&host, &policy, function, "null").await.unwrap();
         ended_by_limit(&report, "the limit of 400ms of CPU time is reached (limits.cpu)");
-        let used = cpu_ms(&host, &report.id);
+        let used = cpu_ms(&host, &report.id).await;
         assert!((400..=440).contains(&used), "{function} used {used} ms");
     }
     lives(&host, &policy).await;
@@ -39,7 +39,7 @@ async fn a_loop_gets_no_more_time_by_being_resumed() {
             let report = host.resume(&job, Patience::Forever).await.unwrap().wait().await.unwrap();
             ended_by_limit(&report, "limits.cpu");
         }
-        let used = cpu_ms(&host, &job);
+        let used = cpu_ms(&host, &job).await;
         assert!(used <= 440 + 40, "{function} used {used} ms");
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn a_replay_decides_nothing_and_writes_nothing() {
     for attempt in 2..4 {
         let host = sandbox.open().unwrap();
         let report = host.resume(&job, Patience::None).await.unwrap().wait().await.unwrap();
-        assert_eq!((report.replayed, host.reader().execution(&job).unwrap().attempts), (3, attempt));
+        assert_eq!((report.replayed, host.reader().execution(&job).await.unwrap().attempts), (3, attempt));
         assert_eq!(sandbox.audit().unwrap(), audit);
     }
     let host = sandbox.open().unwrap();
@@ -61,7 +61,7 @@ pub(super) async fn a_step_shows_the_decision_that_was_made() {
     let calls = json!([{ "read": "/in/link" }, { "read": "/in/a.txt" }, { "write": ["/in/x", ""] }]);
     let run = hostile(&policy, "calls", &calls.to_string()).unwrap().with_id(id("job").unwrap());
     host.run(run).await.unwrap();
-    let steps = host.reader().steps(&id("job").unwrap()).unwrap();
+    let steps = host.reader().steps(&id("job").unwrap()).await.unwrap();
     let shown = steps.iter().map(|step| (step.decision, step.rule.as_str())).collect::<Vec<_>>();
     assert_eq!(shown, [("deny", "in"), ("allow", "in"), ("deny", "in")]);
     let written = sandbox.audit().unwrap();

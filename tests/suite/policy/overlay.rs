@@ -155,7 +155,7 @@ pub(super) async fn executions_at_the_same_time_do_not_see_each_other() {
         let run = hostile(&policy, "calls", &script(name).to_string()).unwrap().with_id(id(name).unwrap());
         handles.push(host.start(run).await.unwrap());
     }
-    while host.reader().promises().unwrap().len() < names.len() {
+    while host.reader().promises().await.unwrap().len() < names.len() {
         tokio::task::yield_now().await;
     }
     for (name, handle) in names.into_iter().zip(handles) {
@@ -234,7 +234,7 @@ pub(super) async fn a_guest_that_was_put_aside_sees_its_changes_again() {
     // Evicted at its wait, and taken up by the same host.
     let host = quick(Everstep::local()).keep_warm(Duration::ZERO).build().unwrap();
     let handle = host.start(run.clone()).await.unwrap();
-    while host.reader().execution(&job).unwrap().state != State::Suspended {
+    while host.reader().execution(&job).await.unwrap().state != State::Suspended {
         tokio::task::yield_now().await;
     }
     host.settle(&job.promise(5), Ok("null".into())).await.unwrap();

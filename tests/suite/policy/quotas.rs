@@ -82,7 +82,7 @@ pub(super) fn a_quota_is_not_refilled_by_a_crash() {
     crashed.block_on(async {
         let host = sandbox.open().unwrap();
         host.start(run(&sandbox)).await.unwrap();
-        while host.reader().promises().unwrap().is_empty() {
+        while host.reader().promises().await.unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
     });

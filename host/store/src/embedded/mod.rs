@@ -1,8 +1,8 @@
 //! The store of the hosts of one machine: everything over a [`Backend`].
 //!
 //! `commit` writes what all executions hand over, together; `claim` and `ledger` are what a run holds; `time` lets deadlines pass; `others`
-//! is about hosts that share the backend. Whoever opens such a store after a crash finds tasks that nobody holds any more, and offers them
-//! again.
+//! is about hosts that share the backend; `view` reads. Whoever opens such a store after a crash finds tasks that nobody holds any more,
+//! and offers them again.
 
 mod claim;
 mod commit;
@@ -11,14 +11,15 @@ mod others;
 #[cfg(test)]
 mod tests;
 mod time;
+mod view;
 
 pub use commit::take_writing_us;
 pub(super) use ledger::holds;
+pub use view::Tables;
 
 use super::operation::{Operation, Reply};
 use super::peers::Peers;
-use super::record::{Lease, NEVER, TaskState};
-use super::record::{Promise, Task};
+use super::record::{Lease, NEVER, Task, TaskState};
 use super::seal::{self, Seal, Tail};
 use super::seam::{Birth, Claimed, Ledger, Listener, NewRun, Store, TakeUp, Taken, Ticket};
 use super::{Applied, Backend, Blob, Change, Error, Execution, ExecutionKey, Invocation, Lineage, NewExecution};
@@ -45,6 +46,8 @@ const MAX_KEPT: usize = 4096;
 /// See the module.
 pub struct Embedded {
     backend: Arc<dyn Backend>,
+    /// The same for those who only read.
+    tables: Tables,
     committer: Arc<Committer>,
     clock: Arc<dyn Clock>,
     alarm: Arc<Alarm>,
@@ -79,12 +82,8 @@ impl Embedded {
             peers.join(ear)?;
             peers.name().clone_into(&mut pid);
         }
-        Ok(Arc::new(Self { backend, committer, clock, alarm, others, pid, kept: Mutex::default() }))
-    }
-
-    /// Whether nobody else writes to the tables now.
-    fn is_alone(&self) -> bool {
-        self.backend.peers().is_none_or(Peers::is_alone)
+        let tables = Tables::of(Arc::clone(&backend));
+        Ok(Arc::new(Self { backend, tables, committer, clock, alarm, others, pid, kept: Mutex::default() }))
     }
 
     /// Whether a lease is somebody else's who is there, or whose leases end by themselves.
@@ -308,6 +307,10 @@ impl Store for Embedded {
         Ok(offered.iter().filter_map(|id| id.parse().ok()).collect())
     }
 
+    fn is_alone(&self) -> bool {
+        self.backend.peers().is_none_or(Peers::is_alone)
+    }
+
     fn tend(&self, root: &str, tends: bool) {
         self.backend.peers().into_iter().for_each(|peers| peers.tend(root, tends));
     }
@@ -333,16 +336,8 @@ impl Store for Embedded {
         Ok(elsewhere)
     }
 
-    async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
-        self.backend.execution(id)
-    }
-
     async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error> {
         seal::journal(&*self.backend, execution)
-    }
-
-    async fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
-        self.backend.promise(id)
     }
 
     async fn offers_within(&self, id: &ExecutionId) -> Result<Vec<ExecutionId>, Error> {
