@@ -1,7 +1,6 @@
 //! The `everstep` command.
 
 mod cli;
-mod control;
 
 use std::process::ExitCode;
 

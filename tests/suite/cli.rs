@@ -230,7 +230,6 @@ fn a_waiting_run_is_answered_by_another_process() {
     assert_eq!((resolved.code, resolved.json()), (0, json!({"settled": "a.1"})), "{resolved:?}");
     let done = Done::from(run.wait_with_output().unwrap());
     assert_eq!((done.code, &done.json()["result"]["published"]), (0, &json!(true)), "{done:?}");
-    assert!(!desk.path().join(".everstep/host.sock").exists());
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use everstep_tests::guests;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -124,40 +123,6 @@ fn a_schedule_starts_each_slot_once_while_a_host_stays() {
         ids.iter().map(|id| id.strip_prefix("beat:").unwrap().parse().unwrap()).collect();
     assert_eq!(slots.len(), ids.len(), "{ids:?}");
     assert!(slots.iter().all(|slot| slot % 1_000 == 0), "{ids:?}");
-}
-
-#[test]
-fn a_host_ends_at_sigterm_whatever_its_control_clients_do() {
-    let desk = Desk::new();
-    assert_eq!(desk.json(&[&desk.run("asks", "null", "x")[..], &["--no-wait"]].concat()).0, 5);
-    let mut host = Killed(desk.command(&["resume", "--stay"]).spawn().unwrap());
-    let (socket, pipe) = (desk.dir.path().join(".everstep/host.sock"), desk.dir.path().join("pipe"));
-    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
-    let connect = || {
-        (0..2_000).find_map(|_| {
-            let stream = UnixStream::connect(&socket).ok();
-            std::thread::sleep(Duration::from_millis(if stream.is_some() { 0 } else { 10 }));
-            stream
-        })
-    };
-    let mut clients: Vec<UnixStream> = (0..80).map(|_| connect().unwrap()).collect();
-    for (client, file) in clients.iter_mut().zip([pipe.to_str().unwrap(), "/dev/zero"].repeat(8)) {
-        let policy = everstep::Policy::none().canonical();
-        let schedule = json!({"id": "s", "cron": "* * * * *", "component": file, "policy": policy, "function": "f",
-            "args": "null", "catches_up": false, "timeout_ms": null});
-        // Some have been sent away by now.
-        let _ = writeln!(client, "{}", json!({ "schedule": schedule }));
-    }
-    let asked = desk.json(&["promise", "resolve", "x.1", "7"]);
-    assert_eq!(asked.0, 0, "another client is served: {}", asked.1);
-    let pid = rustix::process::Pid::from_child(&host.0);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let ended = (0..4_000).find_map(|_| {
-        std::thread::sleep(Duration::from_millis(10));
-        host.0.try_wait().unwrap()
-    });
-    assert_eq!(ended.and_then(|status| status.code()), Some(143));
 }
 
 /// A process that ends with the test.

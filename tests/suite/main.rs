@@ -3,6 +3,7 @@
 
 mod approvals;
 mod bound;
+mod canceling;
 mod children;
 mod claims;
 mod cli;
@@ -21,6 +22,7 @@ mod http;
 mod kill;
 mod layout;
 mod lineage;
+mod memos;
 mod network;
 mod oracle;
 mod people;

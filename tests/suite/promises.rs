@@ -5,9 +5,8 @@ use crate::support::{
 };
 use everstep::clock::TestClock;
 use everstep::store::{FailureKind, State};
-use everstep::{Cancellation, Error, ErrorCode, Everstep, Handle, Patience, PromiseId, Run};
+use everstep::{Cancellation, Error, ErrorCode, Everstep, Handle, Patience, PromiseId};
 use serde_json::{Value, json};
-use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,14 +19,14 @@ fn clock() -> Arc<TestClock> {
 }
 
 /// The file that a write to `file` fills before it takes that name.
-const TEMPORARY_OF_FILE: &str = ".everstep-39aac93919e644bc.tmp";
+pub(crate) const TEMPORARY_OF_FILE: &str = ".everstep-39aac93919e644bc.tmp";
 
 /// The open promises of the execution `x`, by step.
-async fn open(host: &Everstep) -> Vec<PromiseId> {
+pub(crate) async fn open(host: &Everstep) -> Vec<PromiseId> {
     host.reader().promises().await.unwrap().into_iter().map(|promise| promise.id).collect()
 }
 
-async fn resume(host: &Everstep, patience: Patience) -> Handle {
+pub(crate) async fn resume(host: &Everstep, patience: Patience) -> Handle {
     host.resume(&id("x"), patience).await.unwrap()
 }
 
@@ -340,83 +339,6 @@ fn a_guest_sees_the_outcome_of_what_was_delivered_and_of_nothing_else() {
 }
 
 #[test]
-fn a_canceled_execution_ends_while_it_waits_and_while_nobody_runs_it() {
-    for place in Place::each() {
-        life(async {
-            let host = place.host().build().unwrap();
-            let handle = host.start(run("asks", "null")).await.unwrap();
-            eventually("the question", async || open(&host).await.pop()).await;
-            host.cancel(&id("x")).await.unwrap();
-            assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
-            let at_rest = run("asks", "null").with_id(id("y")).without_waiting();
-            assert_eq!(host.run(at_rest).await.unwrap().state, State::Suspended);
-            host.cancel(&id("y")).await.unwrap();
-            assert_eq!(open(&host).await, [], "nobody should be asked any more");
-        });
-        life(async {
-            let host = place.host().build().unwrap();
-            for name in ["x", "y"] {
-                assert_eq!(host.reader().execution(&id(name)).await.unwrap().state, State::Canceled);
-                let again = host.cancel(&id(name)).await.unwrap();
-                assert_eq!(again, Cancellation::HadEnded(State::Canceled));
-            }
-        });
-    }
-}
-
-#[test]
-fn an_execution_that_waits_for_an_instance_can_be_canceled() {
-    life(async {
-        let host = quick(Everstep::local()).instances(1).build().unwrap();
-        let _holds = host.start(run("asks", "null")).await.unwrap();
-        eventually("the question", async || open(&host).await.pop()).await;
-        let waits = host.start(run("asks", "null").with_id(id("y"))).await.unwrap();
-        soon("the cancellation", host.cancel(&id("y"))).await.unwrap();
-        assert_eq!(soon("the end", waits.wait()).await.unwrap().state, State::Canceled);
-    });
-}
-
-#[test]
-fn a_cancellation_returns_after_the_effect_that_cannot_be_given_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let host_folder = folder.path().to_str().unwrap();
-    let granted =
-        parse(&format!("[[files]]\nid = \"f\"\nguest = \"/f\"\nhost = \"{host_folder}\"\naccess = \"write\"\n"));
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        // A write waits for whoever else fills the file that it fills first.
-        let first = Run { policy: granted.clone(), ..run("writes_twice", "null").with_id(id("w")) };
-        host.run(first).await.unwrap();
-        let temporary = File::create(folder.path().join(TEMPORARY_OF_FILE)).unwrap();
-        temporary.lock().unwrap();
-        let handle = host.start(Run { policy: granted, ..run("writes_twice", "null") }).await.unwrap();
-        eventually("the write", async || (host.reader().steps(&id("x")).await.unwrap().len() == 1).then_some(())).await;
-        std::fs::remove_file(folder.path().join("file")).unwrap();
-        let cancel = tokio::spawn({
-            let host = host.clone();
-            async move { host.cancel(&id("x")).await }
-        });
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(!cancel.is_finished(), "the write is not over");
-        drop(temporary);
-        soon("the cancellation", cancel).await.unwrap().unwrap();
-        assert_eq!(handle.wait().await.unwrap().state, State::Canceled);
-        assert!(folder.path().join("file").exists(), "whatever happens has happened by now");
-    });
-}
-
-#[test]
-fn a_canceled_execution_ends_while_it_computes() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let handle = host.start(run("asks_and_spins", "1000000000000")).await.unwrap();
-        eventually("the question", async || open(&host).await.pop()).await;
-        soon("the cancellation", host.cancel(&id("x"))).await.unwrap();
-        assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
-    });
-}
-
-#[test]
 fn an_answer_given_while_the_guest_computes_is_kept() {
     for place in Place::each() {
         life(async {
@@ -467,20 +389,6 @@ fn answers_at_the_moment_of_suspension_are_all_kept() {
     }
 }
 
-#[test]
-fn cancellations_at_the_moment_of_suspension_end_the_execution() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        for number in 0..40 {
-            let name = id(&format!("x{number}"));
-            let handle = host.start(run("asks", "null").with_id(name.clone()).without_waiting()).await.unwrap();
-            let (canceled, _) = tokio::join!(host.cancel(&name), handle.wait());
-            canceled.unwrap();
-            assert_eq!(host.reader().execution(&name).await.unwrap().state, State::Canceled);
-        }
-    });
-}
-
 /// A server drops what it does for a client that has gone away.
 #[test]
 fn a_caller_who_gives_up_in_the_middle_of_an_answer_upsets_nothing() {
@@ -499,42 +407,6 @@ fn a_caller_who_gives_up_in_the_middle_of_an_answer_upsets_nothing() {
                 assert_eq!(result(&done), "[1,2]");
             }
         });
-    }
-}
-
-#[test]
-fn a_remembered_computation_is_not_repeated_after_a_restart() {
-    for place in Place::each() {
-        let first = outcome(place.host(), run("remembers", "null").without_waiting());
-        assert_eq!(first.state, State::Suspended);
-        life(async { place.host().build().unwrap().settle(&id("x").promise(2), Ok("1".into())).await.unwrap() });
-        let done = outcome(place.host(), run("remembers", "null"));
-        assert_eq!(result(&done), "[9,16,0]", "the last number counts the computations of this instance");
-    }
-}
-
-#[test]
-fn without_a_restart_a_remembered_computation_runs_once() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let handle = host.start(run("remembers", "null")).await.unwrap();
-        let asked = eventually("the question", async || open(&host).await.pop()).await;
-        host.settle(&asked, Ok("1".into())).await.unwrap();
-        assert_eq!(result(&handle.wait().await.unwrap()), "[9,16,2]");
-    });
-}
-
-/// A computation that makes calls is repeated, but its calls are answered from the journal.
-#[test]
-fn the_calls_of_a_remembered_computation_are_not_made_again() {
-    for place in Place::each() {
-        let clock = ManualClock::at(1_000);
-        let first = outcome(place.host().clock(clock.clone()), run("remembers_calls", "null").without_waiting());
-        assert_eq!(first.state, State::Suspended);
-        clock.advance_to(2_000);
-        life(async { place.host().build().unwrap().settle(&id("x").promise(2), Ok("1".into())).await.unwrap() });
-        let done = outcome(place.host().clock(clock), run("remembers_calls", "null"));
-        assert_eq!(result(&done), "[1000,1]");
     }
 }
 

@@ -2,13 +2,11 @@
 
 import errno
 import functools
-import hashlib
 import io
 import itertools
 import math
 import operator
 import os
-import pathlib
 import posixpath
 import stat as stat_module
 import sys
@@ -21,11 +19,9 @@ from wit_world.imports import files
 from wit_world.imports.files import FileKind
 
 from ._builtin import BuiltIn, put
-from ._errors import file_call
+from ._host_files import _call, _error, _kind, _result
 
 _cwd = "/"
-# The time of every file, 1980-01-02: the host tells none, and a ZIP archive holds none that is earlier.
-_TIME = 315_619_200
 # Folders that exist only because the program made them: the host makes a folder with the first file in it.
 _made = set()
 
@@ -46,10 +42,6 @@ def _path(path):
         # The host knows paths that are text, and no others.
         raise _error(errno.EILSEQ, path) from None
     return "/" + posixpath.normpath(posixpath.join(_cwd, path)).lstrip("/")
-
-
-def _error(number, *path):
-    return OSError(number, os.strerror(number), *path)
 
 
 class _Pages:
@@ -440,35 +432,6 @@ _OF_DESCRIPTOR = {
 }
 
 
-def _call(path, function, *args, named=None):
-    """Calls an import about what the program calls `named`. Where the host says only that it failed, what lies there says why."""
-    try:
-        return file_call(path, function, *args)
-    except OSError as error:
-        number = _reason(path, function) if error.errno == errno.EIO else None
-        if number is not None:
-            raise _error(number, named or path) from None
-        error.filename = named or path
-        raise
-
-
-def _reason(path, function):
-    folders = [str(above) for above in pathlib.PurePosixPath(path).parents]
-    if function is files.list:
-        folders.insert(0, path)
-    elif function is not files.stat and _kind(path) == FileKind.DIRECTORY:
-        return errno.EISDIR
-    return errno.ENOTDIR if any(_kind(folder) == FileKind.FILE for folder in folders) else None
-
-
-def _kind(path):
-    """What lies there, as far as the host tells."""
-    try:
-        return file_call(path, files.stat).kind
-    except OSError:
-        return None
-
-
 def _read(path, named):
     if path in _made:
         raise _error(errno.EISDIR, named)
@@ -483,14 +446,6 @@ def _exists(path, named):
     except FileNotFoundError:
         return False
     return True
-
-
-def _result(path, kind, size):
-    mode = {FileKind.FILE: stat_module.S_IFREG | 0o644, FileKind.DIRECTORY: stat_module.S_IFDIR | 0o755}
-    # There are no links: a path is the identity of a file.
-    inode = int.from_bytes(hashlib.sha256(path.encode()).digest()[:7])
-    times = {f"st_{name}time{unit}": _TIME * scale for name in "amc" for unit, scale in (("", 1.0), ("_ns", 10**9))}
-    return os.stat_result((mode.get(kind, stat_module.S_IFCHR), inode, 0, 1, 0, 0, size, _TIME, _TIME, _TIME), times)
 
 
 def stat(path, *, dir_fd=None, follow_symlinks=True):

@@ -1,6 +1,5 @@
 //! What a command says when it fails, and the exit codes.
 
-use crate::control;
 use everstep::store::{self, FailureKind, State};
 use everstep::{Error, ErrorCode, Report};
 use serde_json::{Value, json};
@@ -136,17 +135,6 @@ impl From<everstep::policy::Error> for Failure {
 impl From<everstep::guest_build::Error> for Failure {
     fn from(error: everstep::guest_build::Error) -> Self {
         Self { kind: "build".into(), message: with_causes(&error), exit: Exit::Usage }
-    }
-}
-
-impl From<control::Error> for Failure {
-    fn from(error: control::Error) -> Self {
-        let message = error.to_string();
-        let kind = match error {
-            control::Error::Refused(refusal) => refusal.kind.into(),
-            control::Error::NoHost | control::Error::Lost(_) => "control".into(),
-        };
-        Self { kind, message, exit: Exit::Usage }
     }
 }
 

@@ -2,13 +2,12 @@
 
 use super::approval::Call;
 use super::ask::APPROVAL;
-use super::cancel::{By, change};
+use super::cancel::changing;
 use super::place::{CacheArg, Place, StoreArg};
 use super::report::Unreadable;
 use super::text::{self, Table};
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain, print, print_json};
-use crate::control::{Request, Settle, one_line};
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::PendingPromise;
 use everstep::{Answer, ErrorCode, GuestError, PromiseId};
@@ -136,15 +135,14 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::List(List { store, json }) => list(&store.store, json),
         Command::Show(Show { id, store, json }) => show(&store.store, &id, json),
         Command::Resolve(Resolve { id, value, store, json }) => {
-            let value = one_line(value.trim());
-            let ok = RawValue::from_string(value).map_err(|error| {
+            let value = text::one_line(value.trim());
+            RawValue::from_string(value.clone()).map_err(|error| {
                 Failure::usage(format!("the value is not JSON: {error}; a text needs its quotes, such as '\"yes\"'"))
             })?;
-            settle(&store.store, Settle { promise: id, ok: Some(ok), error: None }, json)
+            settle(&store.store, &id, Ok(value), json)
         }
         Command::Reject(Reject { id, message, store, json }) => {
-            let error = Some(GuestError::new(ErrorCode::Failed, message));
-            settle(&store.store, Settle { promise: id, ok: None, error }, json)
+            settle(&store.store, &id, Err(GuestError::new(ErrorCode::Failed, message)), json)
         }
         Command::Approve(Approve { decision }) => decide(decision, true),
         Command::Deny(Deny { decision }) => decide(decision, false),
@@ -161,16 +159,15 @@ fn decide(decision: Decision, approved: bool) -> Outcome {
     }
     let by = by.or_else(|| std::env::var("USER").ok()).filter(|by| !by.is_empty());
     let answer = serde_json::to_string(&Answer { approved, by, reason });
-    let answer =
-        answer.and_then(RawValue::from_string).map_err(|error| Failure::io("cannot write JSON")(error.into()))?;
-    settle(&store.store, Settle { promise: id, ok: Some(answer), error: None }, json)
+    let answer = answer.map_err(|error| Failure::io("cannot write JSON")(error.into()))?;
+    settle(&store.store, &id, Ok(answer), json)
 }
 
-fn settle(place: &Place, settle: Settle, json: bool) -> Outcome {
-    let id = settle.promise.clone();
-    let done = if settle.ok.is_some() { "resolved" } else { "rejected" };
-    let (_, by) = change(place, &CacheArg::default(), Request::Settle(settle))?;
-    if by == By::Us {
+fn settle(place: &Place, id: &PromiseId, outcome: Result<String, GuestError>, json: bool) -> Outcome {
+    let done = if outcome.is_ok() { "resolved" } else { "rejected" };
+    let host = changing(place, &CacheArg::default())?;
+    block_on(async { Ok(host.settle(id, outcome).await?) })?;
+    if host.is_alone() {
         let (execution, option) = (&id.execution, place.option());
         complain(&format!(
             "no host runs on this store; the execution goes on with: everstep resume {execution}{option}"

@@ -46,7 +46,7 @@ Examples:
 
 pub(crate) fn run(args: Args) -> Outcome {
     block_on(Box::pin(async move {
-        let Ready { host, feed, run, place, server } = args.place.prepare()?;
+        let Ready { host, feed, run, place } = args.place.prepare()?;
         let (id, option, modes) = (run.id.clone(), place.option(), tcgetattr(std::io::stdin()).ok());
         let (say, messages) = unbounded_channel();
         let (ask, mut requests) = unbounded_channel();
@@ -64,7 +64,7 @@ pub(crate) fn run(args: Args) -> Outcome {
             served = session.serve(&mut requests) => served.map(|()| None)?,
             exit = stopped(&mut signals, &ask, &insistence) => Some(exit),
         };
-        drop((session, server));
+        drop(session);
         if let Some(exit) = stopped {
             // The editor is not waited for, so it puts nothing back.
             if let Some(modes) = modes {

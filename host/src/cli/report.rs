@@ -1,7 +1,6 @@
 //! What executions came to, for people and for scripts.
 
 use super::{Exit, Failure, text};
-use crate::control::one_line;
 use everstep::store::{self, Execution, FailureKind, State};
 use everstep::{ExecutionId, Reader, Report, json};
 use serde::Serialize;
@@ -69,7 +68,7 @@ impl Unreadable {
 
     /// A JSON text as it is, unless a program could not read it.
     pub(crate) fn raw(&mut self, name: &'static str, text: Option<&str>) -> Option<Box<RawValue>> {
-        let text = one_line(text?);
+        let text = text::one_line(text?);
         let raw = json::check_depth(&text).and_then(|()| Ok(RawValue::from_string(text)?));
         raw.map_err(|error| self.0.insert(name, error.to_string())).ok()
     }

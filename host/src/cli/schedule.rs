@@ -1,13 +1,13 @@
 //! `everstep schedule`.
 
-use super::cancel::{By, change, change_or_create};
+use super::cancel::{changing, changing_or_new};
 use super::place::{CacheArg, Place, StoreArg};
 use super::report::Unreadable;
 use super::run::{component_file, load_policy, read_args};
 use super::text::{self, Table};
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain, print, print_json};
-use crate::control::{Request, Schedule};
+use everstep::Run;
 use everstep::store::Invocation;
 use everstep::store::record;
 use serde::Serialize;
@@ -103,7 +103,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Create(create) => self::create(*create),
         Command::List(List { store, json }) => list(&store.store, json),
         Command::Delete(Delete { id, store, json }) => {
-            change(&store.store, &CacheArg::default(), Request::Unschedule(id.clone()))?;
+            let host = changing(&store.store, &CacheArg::default())?;
+            block_on(async { Ok(host.unschedule(&id).await?) })?;
             said("deleted", &id, json)
         }
     }
@@ -115,21 +116,13 @@ fn create(create: Create) -> Outcome {
     store.store.folder()?;
     store.store.check_out_of_reach(&policy)?;
     let file = component_file(&target, &policy)?;
-    let component = file
-        .canonicalize()
-        .map_err(Failure::io(format!("cannot read the component {}", everstep::visible::path(file))))?;
-    let schedule = Schedule {
-        id: id.clone(),
-        cron,
-        component,
-        policy: policy.canonical(),
-        function,
-        args: read_args(&args)?,
-        catches_up: missed == Missed::CatchUp,
-        timeout_ms: timeout.map(super::place::Span::millis),
-    };
-    let (_, by) = change_or_create(&store.store, &cache, Request::Schedule(Box::new(schedule)))?;
-    if by == By::Us {
+    let args = read_args(&args)?;
+    let host = changing_or_new(&store.store, &cache)?;
+    let unreadable = Failure::io(format!("cannot read the component {}", everstep::visible::path(&file)));
+    let run = Run::new(host.component(&file).map_err(unreadable)?, function, args, policy);
+    let run = timeout.map(super::place::Span::duration).into_iter().fold(run, Run::within);
+    block_on(async { Ok(host.schedule(&id, &cron, run, missed == Missed::CatchUp).await?) })?;
+    if host.is_alone() {
         let option = store.store.option();
         complain(&format!("no host runs on this store; it fires once one does: everstep resume --stay{option}"));
     }

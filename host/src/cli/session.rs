@@ -3,9 +3,8 @@
 use super::place::{CacheArg, NetworkArg, Place, Settings, WarmArg};
 use super::run::told;
 use super::signals::Signals;
-use super::watch::{block_on, serve};
+use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain, exec, json_line, print};
-use crate::control::Server;
 use everstep::session::{self, Message, Refused, Request, Session};
 use everstep::{Everstep, ExecutionId, Policy, Run, Scope};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -66,8 +65,6 @@ pub(super) struct Ready {
     pub(super) feed: session::Feed,
     pub(super) run: Run,
     pub(super) place: Place,
-    /// Lets other processes settle promises of this store.
-    pub(super) server: Option<Server>,
 }
 
 impl Placed {
@@ -82,8 +79,7 @@ impl Placed {
         let settings = Settings { cache, warm, network, scope: Scope::Started };
         let (builder, feed) = session::listen(settings.host(&store)?);
         let host = builder.build()?;
-        let server = serve(&store, &host, |warning| complain(&warning));
-        Ok(Ready { host, feed, run, place: store, server })
+        Ok(Ready { host, feed, run, place: store })
     }
 }
 
@@ -95,7 +91,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         return Ok(Exit::Done);
     }
     block_on(Box::pin(async move {
-        let Ready { host, feed, run, place, server: _server } = args.place.prepare()?;
+        let Ready { host, feed, run, place } = args.place.prepare()?;
         let (id, most) = (run.id.clone(), longest_line(&run.policy));
         let (fail, mut failures) = unbounded_channel();
         // Who ends the session with the first failure needs no other.

@@ -9,6 +9,11 @@ use std::path::Path;
 /// Takes back what a guest has set with [`printed`]: colours, and what conceals. Written before every line of the host on a terminal.
 pub(crate) const RESET: &str = "\x1b[0m";
 
+/// A JSON text on one line: between its tokens a line end is as good as a space, and within a string there is none.
+pub(crate) fn one_line(json: &str) -> String {
+    json.replace(['\n', '\r'], " ")
+}
+
 /// Guest text on a terminal, as it was printed but for what acts on the terminal or is not seen, which appears as escapes. Line ends, tabs
 /// and colours (`ESC [ numbers m`) stay, as do blanks of every width.
 pub(crate) fn printed(text: &str) -> Cow<'_, str> {

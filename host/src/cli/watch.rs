@@ -8,13 +8,11 @@ use super::piped::{Line, Piped};
 use super::place::{NetworkArg, Place, Settings};
 use super::signals::{Came, Signals};
 use super::{Exit, Failure, complain, report, text, unwritten};
-use crate::control::Server;
 use everstep::store::{Execution, PendingPromise, State};
 use everstep::{Everstep, ExecutionId, Handle, Patience, PromiseId, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::HashSet;
-use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::MissedTickBehavior;
@@ -40,7 +38,6 @@ pub(crate) struct Session {
     /// Whether watching goes on when everything has ended.
     pub(crate) stays: bool,
     json: bool,
-    server: Option<Server>,
     started: Instant,
     /// The promises that were told, so that none is told twice.
     announced: HashSet<PromiseId>,
@@ -64,7 +61,7 @@ pub(crate) enum Watched {
 }
 
 impl Session {
-    /// Starts a host whose output goes to a console of this style, and its control socket.
+    /// Starts a host whose output goes to a console of this style.
     pub(crate) fn start(place: Place, settings: Settings, style: Style) -> Result<Self, Failure> {
         let console = Console::start(style).map_err(Failure::io("cannot start a thread"))?;
         let (sink, shown) = (console.clone(), Shown::default());
@@ -79,7 +76,6 @@ impl Session {
         let host = builder.on_question(move |promise| drop(ask.send(promise))).build()?;
         let signals = Signals::start(settings.network.ceiling.is_some())?;
         let network = settings.network;
-        let server = serve(&place, &host, |warning| console.note(warning));
         let (json, started) = (style.json, now());
         let (announced, halted) = (HashSet::new(), HashSet::new());
         let asker = if json { None } else { Asker::start(&console, &place) };
@@ -93,7 +89,6 @@ impl Session {
             asked,
             stays,
             json,
-            server,
             started,
             announced,
             seen: HashSet::new(),
@@ -219,15 +214,12 @@ impl Session {
         }
     }
 
-    /// Answers the clients that have asked, and writes everything that is to be shown. Returns the exit code of a signal if
+    /// Writes everything that is to be shown. Returns the exit code of a signal if
     /// one came first, because the reader is stuck.
     ///
     /// # Errors
     /// Standard output cannot be written.
     pub(crate) async fn close(mut self) -> Result<Option<Exit>, Failure> {
-        if let Some(server) = self.server.take() {
-            server.close().await;
-        }
         let console = self.console.clone();
         let flush = tokio::task::spawn_blocking(move || console.flush());
         match self.unless_stopped(flush).await {
@@ -308,23 +300,6 @@ impl Session {
 /// Whether a promise is one of these executions, or of what they have called.
 fn concerns(running: &HashSet<ExecutionId>, promise: &PendingPromise) -> bool {
     running.iter().any(|id| promise.id.execution.is_within(id))
-}
-
-/// Lets other processes settle promises of this store.
-pub(super) fn serve(place: &Place, host: &Everstep, note: impl FnOnce(String)) -> Option<Server> {
-    let Place::Folder(dir) = place else { return None };
-    match Server::start(dir, host.clone()) {
-        Ok(server) => Some(server),
-        // The host that does passes on what it is told.
-        Err(error) if error.kind() == ErrorKind::AddrInUse => None,
-        Err(error) => {
-            note(format!(
-                "warning: no control socket in {}: {error}; promises of this store can be settled once this host ends",
-                everstep::visible::path(dir)
-            ));
-            None
-        }
-    }
 }
 
 async fn wait(handle: Handle) -> (ExecutionId, Result<Report, Failure>) {

@@ -15,6 +15,7 @@ mod run;
 mod schedule;
 mod see_through;
 mod settle;
+mod take_up;
 mod travel;
 mod view;
 mod work;

@@ -2,19 +2,17 @@
 
 use super::component::Component;
 use super::live::{Hold, Holding, Live, Outcome, Running};
-use super::{Error, Everstep, StepOutcome, StepView};
-use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, Seat, State, Terms};
-use crate::capability::CLEAN_UP;
-use crate::grants::Grants;
+use super::take_up::{Activation, born};
+use super::{Error, Everstep};
+use crate::bridge::{Patience, Terms};
 use crate::id::{Digest, ExecutionId};
 use crate::json;
 use crate::policy::Policy;
-use crate::turns::{FunctionInfo, Job, Loaded};
-use everstep_store::journal::Journal;
+use crate::turns::FunctionInfo;
 use everstep_store::operation::NewPromise;
 use everstep_store::record::NEVER;
-use everstep_store::seam::{Birth, Claimed, Entry, Lost, NewRun, TakeUp, Taken, Ticket};
-use everstep_store::{Execution, Failure, FailureKind, Invocation, Progress};
+use everstep_store::seam::{Lost, NewRun, Taken};
+use everstep_store::{Execution, Failure, Invocation, Progress};
 use serde::Serialize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -92,19 +90,6 @@ pub enum Disregarded {
         /// That one.
         began: Digest,
     },
-}
-
-/// An execution about to run.
-struct Activation {
-    hold: Hold,
-    execution: Execution,
-    claimed: Claimed,
-    descent: Descent,
-    component: Arc<Loaded>,
-    grants: Arc<Grants>,
-    state: State,
-    patience: Patience,
-    seat: Option<Seat>,
 }
 
 impl Run {
@@ -350,164 +335,6 @@ impl Everstep {
         self.activate(activation);
         Ok(true)
     }
-
-    /// Takes up what is stored of an execution, unless it has ended.
-    pub(super) async fn take_up(
-        &self,
-        hold: Hold,
-        mut execution: Execution,
-        component: Option<&Component>,
-        patience: Patience,
-        seat: Option<Seat>,
-    ) -> Result<(), Error> {
-        let inner = &self.inner;
-        if execution.state.is_final() {
-            inner.live.tell(&execution.id, Ok(Report::stored(&execution)));
-            return Ok(());
-        }
-        let grants = inner.stored_grants(&execution).await?;
-        let mut when_live = Entry::default();
-        let loaded = match component {
-            None => inner.load(&inner.stored_component(&execution).await?, &grants).await?,
-            Some(component) => {
-                let loaded = inner.load(component, &grants).await?;
-                inner.check_function(&loaded, &grants, &execution.function).await?;
-                when_live.blobs.push((component.digest, component.content.clone()));
-                loaded
-            }
-        };
-        let first = execution.key.is_none();
-        if first {
-            inner.check_function(&loaded, &grants, &execution.function).await?;
-        }
-        execution.progress.error = None;
-        let (mut state, tail, birth) = if first {
-            execution.seed = fresh_seed();
-            let (state, birth) = born(&execution);
-            (state, None, Some(birth))
-        } else {
-            match inner.state(&execution).await {
-                Err(error) if error.is_of_the_journal() => return Err(self.halt(execution, error).await),
-                state => {
-                    let (state, tail) = state?;
-                    (state, Some(tail), None)
-                }
-            }
-        };
-        if let Some(component) = component {
-            when_live.component = Some(component.digest);
-        }
-        state.write_when_live(when_live);
-        let looks_at: Vec<u64> = state.open().chain(state.answered_approvals()).collect();
-        let taking = TakeUp { execution: execution.clone(), tail, birth, looks_at: looks_at.clone() };
-        let Taken::Claimed(mut claimed) = inner.store.take_up(taking).await? else {
-            return self.tell_stored(&execution.id).await;
-        };
-        for (number, promise) in looks_at.into_iter().zip(std::mem::take(&mut claimed.promises)) {
-            match promise {
-                Some(promise) => {
-                    let notice = Notice::of(number, &promise);
-                    notice.into_iter().for_each(|notice| state.take_in(notice, &grants.policy.limits));
-                }
-                None => state.mark_missing(number),
-            }
-        }
-        if let Some(component) = component {
-            execution.component = component.digest;
-        }
-        let (descent, component) = (inner.descent(&execution.id).await?, loaded);
-        let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
-        self.activate(activation);
-        Ok(())
-    }
-
-    /// Gives an execution that was canceled while nobody ran it the chance to clean up that it has asked for, if it has.
-    pub(super) async fn clean_up(&self, id: &ExecutionId) -> Result<(), Error> {
-        let Holding::Free(hold) = self.inner.live.hold(id).await else { return Ok(()) };
-        let Some(execution) = self.inner.store.execution(id).await? else { return Ok(()) };
-        let asked = |step: &StepView| step.kind == CLEAN_UP && matches!(step.outcome, StepOutcome::Ok { .. });
-        // A journal that cannot be read is what the execution was canceled for.
-        if execution.key.is_none() || !self.reader().steps(id).await.is_ok_and(|steps| steps.iter().any(asked)) {
-            return Ok(());
-        }
-        let inner = &self.inner;
-        let grants = inner.stored_grants(&execution).await?;
-        let component = inner.load(&inner.stored_component(&execution).await?, &grants).await?;
-        let (mut state, tail) = inner.state(&execution).await?;
-        state.clean_up();
-        // Nobody else can hold what has ended.
-        let ledger = inner.store.reopen(&execution, tail);
-        let claimed = Claimed { ledger, version: execution.attempts, since: Ticket::default(), promises: Vec::new() };
-        let (patience, seat, descent) = (Patience::None, None, inner.descent(id).await?);
-        let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
-        self.activate(activation);
-        inner.live.let_go(id).await;
-        Ok(())
-    }
-
-    fn activate(&self, activation: Activation) {
-        let Activation { hold, execution, claimed, descent, component, grants, state, patience, seat } = activation;
-        let Claimed { ledger, version, since, .. } = claimed;
-        let has_ended = execution.state.is_final();
-        let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
-        let inner = &self.inner;
-        let terms = Terms { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
-        let parts = Parts {
-            id,
-            function,
-            seed,
-            grants,
-            capabilities: Arc::clone(&inner.registry),
-            clock: Arc::clone(&inner.clock),
-            ledger,
-            store: Arc::clone(&inner.store),
-            terms,
-            descent,
-            instances: Arc::clone(&inner.instances),
-            patience,
-            since,
-        };
-        let bridge = Bridge::new(parts, state);
-        if has_ended {
-            // Before it runs: it has no patience, and would only wait for what it learns now.
-            bridge.cancel();
-        }
-        if inner.live.was_taken_back(&bridge.id) {
-            bridge.interrupt_taken_back();
-        }
-        hold.run(Arc::clone(&bridge), &args);
-        let host = self.clone();
-        let job = Job { component, bridge: Arc::clone(&bridge), args };
-        tokio::spawn(async move { host.see_through(hold, job, seat).await });
-    }
-
-    /// An execution that cannot be run says why from now on; its journal stays as it is.
-    pub(super) async fn halt(&self, mut execution: Execution, error: Error) -> Error {
-        let kind = if error.is_of_the_journal() { FailureKind::Corrupted } else { FailureKind::Load };
-        execution.progress.error = Some(Failure { kind, message: error.to_string() });
-        let id = execution.id.clone();
-        let birth = execution.key.is_none().then(|| {
-            // Nobody has run it yet, so there is nothing that could hold the cause.
-            execution.seed = fresh_seed();
-            born(&execution).1
-        });
-        if let Err(failed) = self.inner.store.halt(execution, birth).await {
-            return Error::Store(failed);
-        }
-        self.inner.live.note_halted(&id);
-        match self.fail_halted(&id).await {
-            Err(failed @ Error::Store(_)) => failed,
-            _ => error,
-        }
-    }
-}
-
-/// An execution that nobody has run yet, and what is kept of it beside its promise.
-fn born(execution: &Execution) -> (State, Birth) {
-    let Execution { id, component, policy, seed, progress, .. } = execution.clone();
-    let mut state = State::empty(Journal::starting(execution), progress);
-    let records = state.take_records();
-    (state, Birth { id, component, policy, seed, records, progress: None })
 }
 
 fn new_execution(id: ExecutionId, invocation: Invocation, now_ms: u64, deadline_ms: Option<u64>) -> Execution {
@@ -606,7 +433,7 @@ fn disregarded(run: &Run, began: Digest, deadline_ms: Option<u64>, ended: bool) 
 
 /// Randomness for a new execution, from the operating system.
 #[allow(clippy::disallowed_methods, reason = "a seed is made before the execution starts")]
-fn fresh_seed() -> [u8; 32] {
+pub(super) fn fresh_seed() -> [u8; 32] {
     let mut seed = [0; 32];
     seed[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     seed[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());

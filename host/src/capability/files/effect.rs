@@ -5,8 +5,10 @@
 use super::folder::{self, Folder, OnTheWay, Refusal};
 use super::links;
 use super::temporary;
+use crate::grants::Opened;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{Access, Error, FileOperation, FilesGrant, path, quoted, system};
+use crate::network;
+use crate::policy::{Access, Error, FileOperation, FilesGrant, Policy, path, quoted, system};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, openat, renameat, unlinkat};
@@ -55,6 +57,12 @@ pub enum FileKind {
 
 /// What an entry of a list is taken to cost beside its name, in bytes.
 const ENTRY_BYTES: u64 = 32;
+
+/// Opens the folders that a policy grants.
+pub(crate) fn open(policy: &Policy, _: &network::Options, opened: &mut Opened) -> Result<(), Error> {
+    opened.insert(Folders::open(&policy.files)?);
+    Ok(())
+}
 
 impl Folders {
     /// Opens the folder of every grant. Refuses folders that overlap where one of them is writable: links and mounts may

@@ -13,14 +13,5 @@ mod merged;
 mod overlay;
 mod temporary;
 
+pub(crate) use effect::open;
 pub use effect::{Entry, FileKind, Folders};
-
-use crate::grants::Opened;
-use crate::network;
-use crate::policy::{Error, Policy};
-
-/// Opens the folders that a policy grants.
-pub(crate) fn open(policy: &Policy, _: &network::Options, opened: &mut Opened) -> Result<(), Error> {
-    opened.insert(Folders::open(&policy.files)?);
-    Ok(())
-}

@@ -1,0 +1,42 @@
+//! Computations that a guest remembers.
+
+use crate::promises::open;
+use crate::support::{ManualClock, Place, eventually, id, life, outcome, quick, result, run};
+use everstep::Everstep;
+use everstep::store::State;
+
+#[test]
+fn a_remembered_computation_is_not_repeated_after_a_restart() {
+    for place in Place::each() {
+        let first = outcome(place.host(), run("remembers", "null").without_waiting());
+        assert_eq!(first.state, State::Suspended);
+        life(async { place.host().build().unwrap().settle(&id("x").promise(2), Ok("1".into())).await.unwrap() });
+        let done = outcome(place.host(), run("remembers", "null"));
+        assert_eq!(result(&done), "[9,16,0]", "the last number counts the computations of this instance");
+    }
+}
+
+#[test]
+fn without_a_restart_a_remembered_computation_runs_once() {
+    life(async {
+        let host = quick(Everstep::local()).build().unwrap();
+        let handle = host.start(run("remembers", "null")).await.unwrap();
+        let asked = eventually("the question", async || open(&host).await.pop()).await;
+        host.settle(&asked, Ok("1".into())).await.unwrap();
+        assert_eq!(result(&handle.wait().await.unwrap()), "[9,16,2]");
+    });
+}
+
+/// A computation that makes calls is repeated, but its calls are answered from the journal.
+#[test]
+fn the_calls_of_a_remembered_computation_are_not_made_again() {
+    for place in Place::each() {
+        let clock = ManualClock::at(1_000);
+        let first = outcome(place.host().clock(clock.clone()), run("remembers_calls", "null").without_waiting());
+        assert_eq!(first.state, State::Suspended);
+        clock.advance_to(2_000);
+        life(async { place.host().build().unwrap().settle(&id("x").promise(2), Ok("1".into())).await.unwrap() });
+        let done = outcome(place.host().clock(clock), run("remembers_calls", "null"));
+        assert_eq!(result(&done), "[1000,1]");
+    }
+}
