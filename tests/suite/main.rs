@@ -32,6 +32,7 @@ mod requests;
 mod secrets;
 mod serve;
 mod serve_hostile;
+mod serve_push;
 mod session;
 mod shared;
 mod shared_commands;
