@@ -33,6 +33,7 @@ mod secrets;
 mod serve;
 mod serve_hostile;
 mod serve_push;
+mod serve_tokens;
 mod session;
 mod shared;
 mod shared_commands;

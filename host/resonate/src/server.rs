@@ -1,6 +1,7 @@
 //! HTTP: requests to the root, streams of messages, and what operators look at.
 
 use super::Manner;
+use super::auth::{Caller, Keys};
 use super::outbox::{Connection, Outbox};
 use super::push::{Carrier, Pushes};
 use super::socket::Socket;
@@ -56,8 +57,10 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Which server it resembles.
     pub manner: Manner,
-    /// What clients have to show; none: nothing.
+    /// What clients may show to be let in.
     pub token: Option<String>,
+    /// What the tokens of clients are checked with. Without either, clients show nothing.
+    pub keys: Option<Keys>,
     /// What sends messages to URLs; none: nothing is sent there.
     pub carrier: Option<Arc<dyn Carrier>>,
     /// Whether time is what requests say it is.
@@ -275,8 +278,10 @@ impl Desk {
         match (&method, &*segments) {
             (&Method::POST, [""]) => self.operate(request).await,
             (&Method::GET, ["poll", group, id]) if !group.is_empty() && !id.is_empty() => {
-                if !self.admits(bearer(&request)) {
-                    return plain(StatusCode::UNAUTHORIZED, "a bearer token is needed\n");
+                // What is sent there names no ids that could be looked at.
+                let shown = bearer(&request);
+                if let Err(Rejection { reason, .. }) = self.caller(shown.as_deref(), shown.as_deref()) {
+                    return plain(StatusCode::UNAUTHORIZED, format!("{reason}\n"));
                 }
                 let (Some(group), Some(id)) = (decoded(group), decoded(id)) else {
                     return plain(StatusCode::BAD_REQUEST, "a group and an id are texts, and % is %25\n");
@@ -347,16 +352,20 @@ impl Desk {
     async fn respond(&self, shown: Option<String>, request: Request) -> Response {
         let Request { envelope, auth, named_ms, operation } = request;
         let known = operation.is_ok();
-        let response = if !self.admits(auth.or(shown)) {
-            envelope.reject(&Rejection { status: 401, reason: "a bearer token is needed".to_owned() })
-        } else {
-            match operation.and_then(|operation| self.reachable(operation)) {
-                Err(rejection) => envelope.reject(&rejection),
-                Ok(operation) => match self.writer.operate(operation, named_ms).await {
-                    Some(answer) => envelope.answer(answer, self.options.manner == Manner::Permissive),
-                    None => envelope.reject(&Rejection { status: 500, reason: "the store has failed".to_owned() }),
-                },
-            }
+        let asked = self.caller(auth.as_deref(), auth.as_deref().or(shown.as_deref()));
+        let asked = asked.and_then(|caller| {
+            let operation = caller.admit(operation?).map_err(|reason| Rejection { status: 403, reason })?;
+            Ok((caller, self.reachable(operation)?))
+        });
+        let response = match asked {
+            Err(rejection) => envelope.reject(&rejection),
+            Ok((caller, operation)) => match self.writer.operate(operation, named_ms).await {
+                Some(answer) => {
+                    let answer = answer.map(|reply| caller.narrow(reply));
+                    envelope.answer(answer, self.options.manner == Manner::Permissive)
+                }
+                None => envelope.reject(&Rejection { status: 500, reason: "the store has failed".to_owned() }),
+            },
         };
         // What a client calls its requests is no name of a series.
         let kind = if known { envelope.kind() } else { "unknown" };
@@ -365,10 +374,27 @@ impl Desk {
         response
     }
 
-    /// Whether somebody may ask. The time that it takes says nothing of the token.
-    fn admits(&self, shown: Option<String>) -> bool {
-        let Some(token) = &self.options.token else { return true };
-        shown.is_some_and(|shown| blake3::hash(shown.as_bytes()) == blake3::hash(token.as_bytes()))
+    /// Who asks. `signed` may be a token that the keys check, `shown` the one that all share.
+    fn caller(&self, signed: Option<&str>, shown: Option<&str>) -> Result<Caller, Rejection> {
+        let Options { token, keys, .. } = &self.options;
+        // The time that it takes says nothing of the token.
+        let is = |token: &String| {
+            shown.is_some_and(|shown| blake3::hash(shown.as_bytes()) == blake3::hash(token.as_bytes()))
+        };
+        if token.as_ref().is_some_and(is) || (token.is_none() && keys.is_none()) {
+            return Ok(Caller::Admin);
+        }
+        let reason = match (keys, signed) {
+            (Some(keys), Some(signed)) => match keys.caller(signed) {
+                Ok(caller) => return Ok(caller),
+                Err(why) => format!("the token is not valid: {why}"),
+            },
+            (Some(_), None) => {
+                "a JSON web token is needed in head.auth, and as a bearer token where messages are polled".to_owned()
+            }
+            (None, _) => "a bearer token is needed".to_owned(),
+        };
+        Err(Rejection { status: 401, reason })
     }
 
     /// Refuses addresses that this server does not send to.

@@ -6,7 +6,7 @@ use super::signals::Signals;
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain};
 use everstep::store::{Backend, FileStore, MemoryStore};
-use everstep_resonate::{Carrier, Manner, Options, Server};
+use everstep_resonate::{Carrier, Keys, Manner, Options, Server};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +39,15 @@ pub(super) struct MannerArg {
     /// A file with the bearer token that every request has to show [default: none is asked for, on this machine only]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A PEM file with the public key (RSA, EC or Ed25519) that the JSON web token of every request is checked with
+    #[arg(long, value_name = "FILE")]
+    auth_key: Option<PathBuf>,
+    /// Who has to have issued these tokens
+    #[arg(long, value_name = "TEXT", requires = "auth_key")]
+    auth_issuer: Option<String>,
+    /// Whom these tokens have to be for
+    #[arg(long, value_name = "TEXT", requires = "auth_key")]
+    auth_audience: Option<String>,
     /// Send messages to the URLs below this one, or to any at a public address; may be repeated [default: none]
     #[arg(long, value_name = "URL|any")]
     push: Vec<Allowed>,
@@ -54,6 +63,7 @@ const EXAMPLES: &str = "\
 Examples:
   everstep serve
   everstep serve --listen 0.0.0.0:8001 --token-file token --store /var/lib/everstep
+  everstep serve --listen 0.0.0.0:8001 --auth-key issuer.pem --auth-audience everstep
   everstep serve --push https://workers.example.org/functions --push-token-file token";
 
 pub(crate) fn run(args: Args) -> Outcome {
@@ -82,9 +92,10 @@ impl MannerArg {
     pub(super) fn check(self, listen: SocketAddr, debug: bool) -> Result<Ready, Failure> {
         let Self { dialect: manner, push, push_ca, .. } = &self;
         let token = self.token_file.as_deref().map(token).transpose()?;
-        if token.is_none() && !listen.ip().is_loopback() {
+        let keys = self.auth_key.as_deref().map(|file| self.keys(file)).transpose()?;
+        if token.is_none() && keys.is_none() && !listen.ip().is_loopback() {
             return Err(Failure::usage(format!(
-                "{listen} is not of this machine alone, and whoever reaches it may do everything; use --token-file, or 127.0.0.1"
+                "{listen} is not of this machine alone, and whoever reaches it may do everything; use --token-file, --auth-key, or 127.0.0.1"
             )));
         }
         let push_token = self.push_token_file.as_deref().map(self::token).transpose()?;
@@ -92,7 +103,15 @@ impl MannerArg {
             [] => None,
             allowed => Some(Arc::new(Post::new(allowed.to_vec(), push_token, push_ca)?)),
         };
-        Ok(Ready { listen, options: Options { manner: *manner, token, carrier, debug } })
+        Ok(Ready { listen, options: Options { manner: *manner, token, keys, carrier, debug } })
+    }
+
+    fn keys(&self, file: &Path) -> Result<Keys, Failure> {
+        let shown = everstep::visible::path(file);
+        let read = everstep::regular_file::read_text(file, 64 << 10)
+            .map_err(Failure::io(format!("cannot read the public key {shown}")))?;
+        let keys = Keys::read(&read, self.auth_issuer.as_deref(), self.auth_audience.as_deref());
+        keys.map_err(|why| Failure::usage(format!("{shown} {why}")))
     }
 }
 
