@@ -1,6 +1,7 @@
 //! `everstep serve` over HTTP, beside a raw sync of the same disk in the same run.
 //!
 //! The raw probe is 256 bytes at the end of a file and one fdatasync. Probe and server take turns, because the speed of a disk drifts.
+//! Beside each sleep a thread sleeps until the same moment, which is how late the machine itself is.
 //! `EVERSTEP_BENCH_DIR` names the folder to measure in.
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -20,8 +21,8 @@ const PAIRS: usize = 300;
 const CLIENTS: usize = 16;
 /// Wake-ups that are timed, and sleeps.
 const WAKES: usize = 200;
-const SLEEPS: usize = 60;
-const SLEEP_MS: u64 = 50;
+const SLEEPS: usize = 200;
+const SLEEP_MS: u64 = 200;
 /// The deadline of what has none here.
 const FAR: u64 = i64::MAX as u64;
 
@@ -53,13 +54,19 @@ fn main() -> Outcome<()> {
         let rate = median(rates);
         println!("{name:<58}{rate:>12.0}{:>8.2}", rate / raw);
     }
-    println!("\n{:<58}{:>12}{:>8}{:>12}", "milliseconds", "p50", "max", "raw sync");
+    println!("\n{:<58}{:>8}{:>8}{:>8}", "milliseconds", "p50", "p99", "max");
+    println!("{:<58}{:>8.2}", "raw sync", 1000.0 / raw);
     for (name, server) in [("file", &file), ("memory", &memory)] {
-        for (what, mut times) in
-            [("settle to execute message", server.wakes()?), ("lateness of a sleep", server.sleeps()?)]
-        {
-            let (p50, raw) = (median(&mut times), 1000.0 / raw);
-            println!("{:<58}{p50:>12.2}{:>8.2}{raw:>12.2}", format!("{name}: {what}"), times[times.len() - 1]);
+        let (late, raw_late) = server.sleeps()?;
+        let all = [
+            ("settle to execute message", server.wakes()?),
+            ("lateness of a sleep", late),
+            ("lateness of thread::sleep to the same moments", raw_late),
+        ];
+        for (what, mut times) in all {
+            let (p50, count) = (median(&mut times), times.len());
+            let (p99, max) = (times[count * 99 / 100], times[count - 1]);
+            println!("{:<58}{p50:>8.2}{p99:>8.2}{max:>8.2}", format!("{name}: {what}"));
         }
     }
     Ok(())
@@ -132,18 +139,23 @@ impl Server {
         Ok(times)
     }
 
-    /// From the end of a sleep to the message, in milliseconds.
-    fn sleeps(&self) -> Outcome<Vec<f64>> {
+    /// From the end of a sleep to the message, and to the end of the sleep of a thread, in milliseconds.
+    fn sleeps(&self) -> Outcome<(Vec<f64>, Vec<f64>)> {
         let mut worker = Worker::start(self, "sleeps")?;
-        let mut times = Vec::new();
+        let (mut times, mut raw) = (Vec::new(), Vec::new());
         for number in 0..SLEEPS {
             let at = u64::try_from(now()?.as_millis())? + SLEEP_MS;
             let tags = json!({ "resonate:timer": "true" });
             worker.wait_for(&json!({ "id": format!("sleeps.{number}"), "timeoutAt": at, "tags": tags }))?;
+            let sleeper = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(at).saturating_sub(now()?));
+                late(at)
+            });
             worker.told()?;
-            times.push(1000.0 * now()?.as_secs_f64() - at as f64);
+            times.push(late(at)?);
+            raw.push(sleeper.join().map_err(|_| "a thread failed")??);
         }
-        Ok(times)
+        Ok((times, raw))
     }
 }
 
@@ -225,6 +237,11 @@ impl Worker {
 
 fn now() -> Outcome<Duration> {
     Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?)
+}
+
+/// How long a moment has been over, in milliseconds.
+fn late(at_ms: u64) -> Outcome<f64> {
+    Ok(1000.0 * now()?.saturating_sub(Duration::from_millis(at_ms)).as_secs_f64())
 }
 
 fn raw_probe(dir: &Path) -> Outcome<f64> {

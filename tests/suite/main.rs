@@ -35,6 +35,8 @@ mod requests;
 mod secrets;
 mod serve;
 mod serve_hostile;
+mod serve_push;
+mod serve_tokens;
 mod session;
 mod shared;
 mod shared_commands;

@@ -1,15 +1,20 @@
 //! `everstep serve`: the Resonate protocol over the embedded store.
 //!
 //! `wire` reads requests and writes answers, `writer` applies operations in one commit for all that wait, `outbox` knows the workers that
-//! are connected and what they are to be told, `server` is the HTTP between them and the network, `socket` gives up on clients that do not read. The protocol is version `2026-04-01`; where
-//! servers of that version differ, this one follows the dialect that it was started with, or takes what any of them takes.
+//! are connected and what they are to be told, `push` has the messages to URLs wait for their turn, `auth` reads who asks and says what they
+//! may ask for, `server` is the HTTP between them and the network, `socket` gives up on clients that do not read. The protocol is version
+//! `2026-04-01`; where servers of that version differ, this one follows the dialect that it was started with, or takes what any of them takes.
 
+mod auth;
 mod outbox;
+mod push;
 mod server;
 mod socket;
 mod wire;
 mod writer;
 
+pub use auth::Keys;
+pub use push::Carrier;
 pub use server::{Options, Server};
 
 use everstep_store::operation::Dialect;

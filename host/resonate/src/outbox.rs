@@ -1,8 +1,10 @@
 //! Who is connected, and what they are to be told (section 8 of the protocol).
 //!
 //! A message leaves at once if somebody is there to take it. That a task may be acquired is told again when a worker of its group connects
-//! that could not be told, and every 30 s until somebody acquires it; that a promise was settled is told once, or never.
+//! that could not be told, and every 30 s until somebody acquires it; that a promise was settled is told once, or never. What a URL has
+//! not taken is told again sooner, at first.
 
+use super::push::{Letter, Message, Pushes};
 use super::wire;
 use super::writer::{Observer, Writer};
 use bytes::Bytes;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
 
 /// Streams at once.
 const STREAMS: usize = 1000;
@@ -26,12 +29,18 @@ const BEHIND: usize = 100;
 const AGAIN_MS: u64 = 30_000;
 /// The same where whoever is there has too many messages to read.
 const SOON_MS: u64 = 100;
+/// The same where a URL has not taken it, at first; each time it is twice as long, up to [`AGAIN_MS`].
+const REFUSED_MS: u64 = 1000;
+/// Not as long as it is on its way.
+const NEVER_MS: u64 = u64::MAX;
 
 /// See the module.
 pub(super) struct Outbox {
     /// The address of this server, which messages name.
     url: String,
     store: Arc<dyn Backend>,
+    /// What goes to URLs; none: nothing does.
+    pub(super) pushes: Option<Pushes>,
     state: Mutex<State>,
     /// Something is to be told earlier than was known.
     earlier: Notify,
@@ -73,11 +82,15 @@ struct Offer {
     /// When it is told next, as [`State::due`] has it.
     at_ms: u64,
     told: bool,
+    /// The message about it that is on its way to a URL, or was last.
+    number: u64,
+    /// How often a URL has not taken it, one time after the other.
+    refused: u32,
 }
 
 impl Offer {
     fn new(version: u64, target: &str, from_ms: u64) -> Self {
-        Self { version, target: target.to_owned(), from_ms, at_ms: from_ms, told: false }
+        Self { version, target: target.to_owned(), from_ms, at_ms: from_ms, told: false, number: 0, refused: 0 }
     }
 }
 
@@ -95,6 +108,10 @@ enum Told {
     Yes,
     /// Those who might have it are behind.
     Later,
+    /// It is on its way to a URL.
+    UnderWay,
+    /// Too many are on their way to URLs.
+    Full,
     /// Nobody is there.
     Nobody,
 }
@@ -140,9 +157,9 @@ impl Group {
 
 impl Outbox {
     /// With all that may be acquired in a store.
-    pub(super) fn new(url: String, store: Arc<dyn Backend>) -> Self {
+    pub(super) fn new(url: String, store: Arc<dyn Backend>, pushes: Option<Pushes>) -> Self {
         let (delivered, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { url, store, state: Mutex::default(), earlier: Notify::new(), delivered, dropped }
+        Self { url, store, pushes, state: Mutex::default(), earlier: Notify::new(), delivered, dropped }
     }
 
     /// Takes in what the store offers.
@@ -247,7 +264,10 @@ impl Outbox {
         let version = {
             let mut state = self.state();
             let Some(offer) = state.offers.get(id) else { return };
-            let is_there = Address::parse(&offer.target).is_some_and(|to| state.groups.contains_key(to.group));
+            let is_there = match Address::parse(&offer.target) {
+                Some(to) => state.groups.contains_key(to.group),
+                None => self.pushes.as_ref().is_some_and(|pushes| pushes.admits(&offer.target)),
+            };
             if !is_there {
                 return state.tell_at(id, SystemClock.now_ms() + AGAIN_MS);
             }
@@ -268,23 +288,108 @@ impl Outbox {
 
     fn tell(&self, state: &mut State, id: &str, now_ms: u64) {
         let Some(mut offer) = state.take(id) else { return };
-        let told = self.send(state, &offer.target, &wire::execute(&self.url, id, offer.version));
-        offer.told = told == Told::Yes;
-        offer.at_ms = now_ms + if told == Told::Later { SOON_MS } else { AGAIN_MS };
+        state.next += 1;
+        let number = state.next;
+        let told = match Address::parse(&offer.target) {
+            Some(to) => self.send(state, &to, &wire::execute(&self.url, id, offer.version)),
+            None => self.push(&offer.target, Message::Execute { id: id.to_owned(), version: offer.version, number }),
+        };
+        (offer.told, offer.number) = (told == Told::Yes, number);
+        offer.at_ms = match told {
+            Told::UnderWay => NEVER_MS,
+            Told::Later => now_ms + SOON_MS,
+            Told::Full => now_ms + REFUSED_MS,
+            Told::Yes | Told::Nobody => now_ms + AGAIN_MS,
+        };
         state.offer(id.to_owned(), offer);
     }
 
-    fn send(&self, state: &mut State, address: &str, message: &str) -> Told {
+    fn send(&self, state: &mut State, to: &Address<'_>, message: &str) -> Told {
         let event = Bytes::from(format!("data: {message}\n\n"));
-        let group = Address::parse(address).and_then(|address| Some((state.groups.get_mut(address.group)?, address)));
-        let told = group.map_or(Told::Nobody, |(group, address)| group.tell(&address, &event));
-        let count = if told == Told::Yes { &self.delivered } else { &self.dropped };
-        count.fetch_add(1, Ordering::Relaxed);
+        let told = state.groups.get_mut(to.group).map_or(Told::Nobody, |group| group.tell(to, &event));
+        self.count(told == Told::Yes);
+        told
+    }
+
+    fn push(&self, address: &str, message: Message) -> Told {
+        let told = match self.pushes.as_ref().filter(|pushes| pushes.admits(address)) {
+            Some(pushes) => pushes.put(address, message).map_or(Told::Full, |()| Told::UnderWay),
+            None => Told::Nobody,
+        };
+        if told != Told::UnderWay {
+            self.count(false);
+        }
         told
     }
 
     fn unblock(&self, address: &str, promise: &Promise) {
-        self.send(&mut self.state(), address, &wire::unblock(promise));
+        let message = wire::unblock(promise);
+        match Address::parse(address) {
+            Some(to) => self.send(&mut self.state(), &to, &message),
+            None => self.push(address, Message::Unblock(message.into())),
+        };
+    }
+
+    fn count(&self, is_delivered: bool) {
+        let count = if is_delivered { &self.delivered } else { &self.dropped };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Completes when nothing is on its way to a URL.
+    pub(super) async fn drained(&self) {
+        if let Some(pushes) = &self.pushes {
+            pushes.drained().await;
+        }
+    }
+
+    /// Sends what goes to URLs, for as long as the server runs.
+    pub(super) async fn post(self: Arc<Self>) {
+        let Some(pushes) = &self.pushes else { return };
+        let mut under_way = JoinSet::new();
+        loop {
+            while let Some(letter) = pushes.next() {
+                under_way.spawn(Arc::clone(&self).deliver(letter));
+            }
+            tokio::select! {
+                () = pushes.more() => {}
+                Some(_) = under_way.join_next() => {}
+            }
+        }
+    }
+
+    async fn deliver(self: Arc<Self>, letter: Letter) {
+        let message = match &letter.message {
+            Message::Unblock(text) => text.clone(),
+            Message::Execute { id, version, number } => {
+                let is_offered = |offer: &Offer| offer.number == *number;
+                if !self.state().offers.get(id).is_some_and(is_offered) {
+                    // Acquired, or offered anew, meanwhile.
+                    return;
+                }
+                wire::execute(&self.url, id, *version).into()
+            }
+        };
+        let Some(pushes) = &self.pushes else { return };
+        let outcome = pushes.carrier.post(&letter.address, message).await;
+        self.count(outcome.is_ok());
+        pushes.note(&letter, &outcome);
+        if let Message::Execute { id, number, .. } = &letter.message {
+            self.posted(id, *number, outcome.is_ok());
+        }
+    }
+
+    /// Says when a task is told of again whose message a URL has taken, or has not.
+    fn posted(&self, id: &str, number: u64, is_taken: bool) {
+        let mut state = self.state();
+        if state.offers.get(id).is_none_or(|offer| offer.number != number) {
+            return;
+        }
+        let Some(mut offer) = state.take(id) else { return };
+        let wait_ms = if is_taken { AGAIN_MS } else { refused_ms(offer.refused) };
+        offer.refused = if is_taken { 0 } else { offer.refused.saturating_add(1) };
+        (offer.told, offer.at_ms) = (is_taken, SystemClock.now_ms() + wait_ms);
+        state.offer(id.to_owned(), offer);
+        self.earlier.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -348,6 +453,11 @@ impl Drop for Connection {
             }
         }
     }
+}
+
+/// How long a task is not told of whose message was not taken, after so many that were not either.
+fn refused_ms(before: u32) -> u64 {
+    REFUSED_MS.saturating_mul(1 << before.min(16)).min(AGAIN_MS)
 }
 
 /// Until when a promise that an operation creates is not to be told of.

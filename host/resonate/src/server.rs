@@ -1,12 +1,14 @@
 //! HTTP: requests to the root, streams of messages, and what operators look at.
 
 use super::Manner;
+use super::auth::{Caller, Keys};
 use super::outbox::{Connection, Outbox};
+use super::push::{Carrier, Pushes};
 use super::socket::Socket;
 use super::wire::{Rejection, Request, Response};
 use super::writer::{Observer, Time, Writer};
 use bytes::Bytes;
-use everstep_store::operation::{Operation, Reply};
+use everstep_store::operation::{FenceAction, Operation, Reply};
 use everstep_store::peers::{Ear, Heard};
 use everstep_store::record::tag;
 use everstep_store::{Applied, Backend};
@@ -42,6 +44,10 @@ const HEAD: usize = 64 << 10;
 const CONNECTIONS: usize = 4096;
 /// File handles that are for other things than connections.
 const HANDLES: usize = 64;
+/// Messages under way to URLs at once.
+const PUSHES: usize = 1024;
+/// The part of the file handles that is for messages to URLs, each of which is a connection.
+const PUSHES_PART: usize = 4;
 /// How long a client may take for the head of a request, for its body, and before it reads on in an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the end waits for requests that have begun.
@@ -51,8 +57,12 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Which server it resembles.
     pub manner: Manner,
-    /// What clients have to show; none: nothing.
+    /// What clients may show to be let in.
     pub token: Option<String>,
+    /// What the tokens of clients are checked with. Without either, clients show nothing.
+    pub keys: Option<Keys>,
+    /// What sends messages to URLs; none: nothing is sent there.
+    pub carrier: Option<Arc<dyn Carrier>>,
     /// Whether time is what requests say it is.
     pub debug: bool,
 }
@@ -61,6 +71,8 @@ pub struct Options {
 pub struct Server {
     listener: TcpListener,
     desk: Arc<Desk>,
+    /// How many there may be at once.
+    connections: usize,
 }
 
 /// What every connection needs.
@@ -110,7 +122,9 @@ impl Server {
     pub async fn start(address: SocketAddr, store: Arc<dyn Backend>, options: Options) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let outbox = Arc::new(Outbox::new(url, Arc::clone(&store)));
+        let handles = handles(options.carrier.is_some());
+        let pushes = options.carrier.as_ref().map(|carrier| Pushes::new(Arc::clone(carrier), handles.pushes));
+        let outbox = Arc::new(Outbox::new(url, Arc::clone(&store), pushes));
         let time = if options.debug { Time::Named(0) } else { Time::System };
         let writer = Writer::start(Arc::clone(&store), Arc::clone(&outbox), time)?;
         let others =
@@ -123,7 +137,7 @@ impl Server {
         outbox.look()?;
         let room = Arc::new(Semaphore::new(BODIES));
         let desk = Arc::new(Desk { options, writer, outbox, room, answered: Mutex::default(), _others: others });
-        Ok(Self { listener, desk })
+        Ok(Self { listener, desk, connections: handles.connections })
     }
 
     /// Where it listens.
@@ -136,14 +150,15 @@ impl Server {
     /// # Errors
     /// The store has failed; the message says how.
     pub async fn run<T>(self, stop: impl Future<Output = T>) -> Result<T, String> {
-        let Self { listener, desk } = self;
+        let Self { listener, desk, connections } = self;
         let (end, ends) = watch::channel(false);
-        let (places, mut open) = (Arc::new(Semaphore::new(connections())), JoinSet::new());
+        let (places, mut open) = (Arc::new(Semaphore::new(connections)), JoinSet::new());
         tokio::pin!(stop);
         let told = {
             let (writer, outbox) = (desk.writer.clone(), Arc::clone(&desk.outbox));
             tokio::spawn(async move { outbox.work(&writer).await })
         };
+        let posted = tokio::spawn(Arc::clone(&desk.outbox).post());
         let stopped = loop {
             let accepted = async {
                 // The semaphore is never closed.
@@ -173,25 +188,37 @@ impl Server {
             }
         };
         drop(listener);
+        // What has not been taken by now is offered when it starts again.
+        told.abort();
         desk.outbox.close();
         end.send_replace(true);
-        let drained = async { while open.join_next().await.is_some() {} };
-        // A client that does not read its answer does not keep the server.
+        let drained = async {
+            while open.join_next().await.is_some() {}
+            desk.outbox.drained().await;
+        };
+        // A client that does not read its answer does not keep the server, nor does a URL that does not take its message.
         let _ = tokio::time::timeout(GRACE, drained).await;
-        told.abort();
+        posted.abort();
         stopped
     }
 }
 
-/// How many there may be at once: the system may allow few file handles, and says how many more if asked.
-fn connections() -> usize {
+/// What the file handles are for.
+struct Handles {
+    connections: usize,
+    pushes: usize,
+}
+
+/// The system may allow few file handles, and says how many more if asked.
+fn handles(pushes: bool) -> Handles {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::debug!(%error, "no more file handles can be had");
     }
-    let handles = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(handles).unwrap_or(usize::MAX).saturating_sub(HANDLES).clamp(1, CONNECTIONS)
+    let handles = usize::try_from(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let pushes = if pushes { (handles / PUSHES_PART).clamp(1, PUSHES) } else { 0 };
+    Handles { connections: handles.saturating_sub(HANDLES + pushes).clamp(1, CONNECTIONS), pushes }
 }
 
 async fn connection(io: TokioIo<Socket>, desk: Arc<Desk>, mut ends: watch::Receiver<bool>) {
@@ -251,8 +278,10 @@ impl Desk {
         match (&method, &*segments) {
             (&Method::POST, [""]) => self.operate(request).await,
             (&Method::GET, ["poll", group, id]) if !group.is_empty() && !id.is_empty() => {
-                if !self.admits(bearer(&request)) {
-                    return plain(StatusCode::UNAUTHORIZED, "a bearer token is needed\n");
+                // What is sent there names no ids that could be looked at.
+                let shown = bearer(&request);
+                if let Err(Rejection { reason, .. }) = self.caller(shown.as_deref(), shown.as_deref()) {
+                    return plain(StatusCode::UNAUTHORIZED, format!("{reason}\n"));
                 }
                 let (Some(group), Some(id)) = (decoded(group), decoded(id)) else {
                     return plain(StatusCode::BAD_REQUEST, "a group and an id are texts, and % is %25\n");
@@ -323,16 +352,20 @@ impl Desk {
     async fn respond(&self, shown: Option<String>, request: Request) -> Response {
         let Request { envelope, auth, named_ms, operation } = request;
         let known = operation.is_ok();
-        let response = if !self.admits(auth.or(shown)) {
-            envelope.reject(&Rejection { status: 401, reason: "a bearer token is needed".to_owned() })
-        } else {
-            match operation.and_then(reachable) {
-                Err(rejection) => envelope.reject(&rejection),
-                Ok(operation) => match self.writer.operate(operation, named_ms).await {
-                    Some(answer) => envelope.answer(answer, self.options.manner == Manner::Permissive),
-                    None => envelope.reject(&Rejection { status: 500, reason: "the store has failed".to_owned() }),
-                },
-            }
+        let asked = self.caller(auth.as_deref(), auth.as_deref().or(shown.as_deref()));
+        let asked = asked.and_then(|caller| {
+            let operation = caller.admit(operation?).map_err(|reason| Rejection { status: 403, reason })?;
+            Ok((caller, self.reachable(operation)?))
+        });
+        let response = match asked {
+            Err(rejection) => envelope.reject(&rejection),
+            Ok((caller, operation)) => match self.writer.operate(operation, named_ms).await {
+                Some(answer) => {
+                    let answer = answer.map(|reply| caller.narrow(reply));
+                    envelope.answer(answer, self.options.manner == Manner::Permissive)
+                }
+                None => envelope.reject(&Rejection { status: 500, reason: "the store has failed".to_owned() }),
+            },
         };
         // What a client calls its requests is no name of a series.
         let kind = if known { envelope.kind() } else { "unknown" };
@@ -341,10 +374,42 @@ impl Desk {
         response
     }
 
-    /// Whether somebody may ask. The time that it takes says nothing of the token.
-    fn admits(&self, shown: Option<String>) -> bool {
-        let Some(token) = &self.options.token else { return true };
-        shown.is_some_and(|shown| blake3::hash(shown.as_bytes()) == blake3::hash(token.as_bytes()))
+    /// Who asks. `signed` may be a token that the keys check, `shown` the one that all share.
+    fn caller(&self, signed: Option<&str>, shown: Option<&str>) -> Result<Caller, Rejection> {
+        let Options { token, keys, .. } = &self.options;
+        // The time that it takes says nothing of the token.
+        let is = |token: &String| {
+            shown.is_some_and(|shown| blake3::hash(shown.as_bytes()) == blake3::hash(token.as_bytes()))
+        };
+        if token.as_ref().is_some_and(is) || (token.is_none() && keys.is_none()) {
+            return Ok(Caller::Admin);
+        }
+        let reason = match (keys, signed) {
+            (Some(keys), Some(signed)) => match keys.caller(signed) {
+                Ok(caller) => return Ok(caller),
+                Err(why) => format!("the token is not valid: {why}"),
+            },
+            (Some(_), None) => {
+                "a JSON web token is needed in head.auth, and as a bearer token where messages are polled".to_owned()
+            }
+            (None, _) => "a bearer token is needed".to_owned(),
+        };
+        Err(Rejection { status: 401, reason })
+    }
+
+    /// Refuses addresses that this server does not send to.
+    fn reachable(&self, operation: Operation) -> Result<Operation, Rejection> {
+        let Some(address) = addressed(&operation).filter(|address| is_url(address)) else { return Ok(operation) };
+        let receiver = match &self.options.carrier {
+            Some(carrier) => carrier.receiver(address).map(drop),
+            None => {
+                Err("it sends to no URLs; start it with --push URL, or have the worker poll, as poll://any@default"
+                    .to_owned())
+            }
+        };
+        let refused =
+            |why| Rejection { status: 400, reason: format!("this server does not send to {address:?}: {why}") };
+        receiver.map_err(refused).map(|()| operation)
     }
 
     fn metrics(&self) -> String {
@@ -376,30 +441,28 @@ impl Desk {
             "Messages that nobody was there for.",
             one(load(&self.outbox.dropped)),
         );
+        if let Some(pushes) = &self.outbox.pushes {
+            say("pushes_waiting", "gauge", "Messages to URLs that have not left.", one(pushes.waiting() as u64));
+            say("pushes_failed_total", "counter", "Messages that a URL has not taken.", one(load(&pushes.failed)));
+        }
         text
     }
 }
 
-/// Refuses addresses that this server does not send to.
-fn reachable(operation: Operation) -> Result<Operation, Rejection> {
-    use everstep_store::operation::FenceAction;
-    let address = match &operation {
+/// The address that an operation has messages sent to.
+fn addressed(operation: &Operation) -> Option<&String> {
+    match operation {
         Operation::PromiseCreate(new)
         | Operation::TaskCreate { promise: new, .. }
         | Operation::TaskFence { action: FenceAction::Create(new), .. } => new.tags.get(tag::TARGET),
         Operation::ScheduleCreate(new) => new.promise_tags.get(tag::TARGET),
         Operation::RegisterListener { address, .. } => Some(address),
         _ => None,
-    };
-    match address.filter(|address| address.starts_with("http://") || address.starts_with("https://")) {
-        Some(address) => Err(Rejection {
-            status: 400,
-            reason: format!(
-                "this server sends to workers that poll, such as poll://any@default, and not to {address:?}"
-            ),
-        }),
-        None => Ok(operation),
     }
+}
+
+fn is_url(address: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| address.starts_with(scheme))
 }
 
 fn bearer(request: &hyper::Request<Incoming>) -> Option<String> {

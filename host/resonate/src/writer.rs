@@ -1,11 +1,10 @@
 //! Applies operations, in one commit for all that wait, and lets time pass in the store.
 
-use everstep_store::clock::{Clock, SystemClock};
+use everstep_store::clock::{self, Clock, SystemClock};
 use everstep_store::operation::{Answer, Operation};
 use everstep_store::{Applied, Backend, Change};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 /// Operations of one commit.
@@ -109,7 +108,7 @@ fn work(
     let mut due = store.next_due()?;
     loop {
         let first = match due.filter(|_| time == Time::System) {
-            Some(at) => match queue.recv_timeout(Duration::from_millis(at.saturating_sub(SystemClock.now_ms()))) {
+            Some(at) => match queue.recv_timeout(clock::until(at)) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),

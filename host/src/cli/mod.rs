@@ -24,6 +24,7 @@ mod piped;
 mod place;
 mod policy;
 mod promise;
+mod push;
 mod repl;
 mod replay;
 mod report;

@@ -1,11 +1,12 @@
 //! `everstep serve`.
 
 use super::place::{Place, StoreArg};
+use super::push::{Allowed, Post};
 use super::signals::Signals;
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain};
 use everstep::store::{Backend, FileStore, MemoryStore};
-use everstep_resonate::{Manner, Options, Server};
+use everstep_resonate::{Carrier, Keys, Manner, Options, Server};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,12 +39,32 @@ pub(super) struct MannerArg {
     /// A file with the bearer token that every request has to show [default: none is asked for, on this machine only]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A PEM file with the public key (RSA, EC or Ed25519) that the JSON web token of every request is checked with
+    #[arg(long, value_name = "FILE")]
+    auth_key: Option<PathBuf>,
+    /// Who has to have issued these tokens
+    #[arg(long, value_name = "TEXT", requires = "auth_key")]
+    auth_issuer: Option<String>,
+    /// Whom these tokens have to be for
+    #[arg(long, value_name = "TEXT", requires = "auth_key")]
+    auth_audience: Option<String>,
+    /// Send messages to the URLs below this one, or to any at a public address; may be repeated [default: none]
+    #[arg(long, value_name = "URL|any")]
+    push: Vec<Allowed>,
+    /// A file with the bearer token that is shown to the URLs which --push names
+    #[arg(long, value_name = "FILE", requires = "push")]
+    push_token_file: Option<PathBuf>,
+    /// Trust the certificate authorities of this PEM file where messages are sent, too; may be repeated
+    #[arg(long, value_name = "FILE", requires = "push")]
+    push_ca: Vec<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   everstep serve
-  everstep serve --listen 0.0.0.0:8001 --token-file token --store /var/lib/everstep";
+  everstep serve --listen 0.0.0.0:8001 --token-file token --store /var/lib/everstep
+  everstep serve --listen 0.0.0.0:8001 --auth-key issuer.pem --auth-audience everstep
+  everstep serve --push https://workers.example.org/functions --push-token-file token";
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { listen, store: StoreArg { store: place }, manner, debug } = args;
@@ -64,19 +85,33 @@ pub(super) struct Ready {
 }
 
 impl MannerArg {
-    /// Reads the token.
+    /// Reads the files that it names.
     ///
     /// # Errors
-    /// There is none, and others than this machine could ask.
+    /// One of them is not as it should be, or others than this machine could ask and need show nothing.
     pub(super) fn check(self, listen: SocketAddr, debug: bool) -> Result<Ready, Failure> {
-        let Self { dialect: manner, token_file } = self;
-        let token = token_file.as_deref().map(token).transpose()?;
-        if token.is_none() && !listen.ip().is_loopback() {
+        let Self { dialect: manner, push, push_ca, .. } = &self;
+        let token = self.token_file.as_deref().map(token).transpose()?;
+        let keys = self.auth_key.as_deref().map(|file| self.keys(file)).transpose()?;
+        if token.is_none() && keys.is_none() && !listen.ip().is_loopback() {
             return Err(Failure::usage(format!(
-                "{listen} is not of this machine alone, and whoever reaches it may do everything; use --token-file, or 127.0.0.1"
+                "{listen} is not of this machine alone, and whoever reaches it may do everything; use --token-file, --auth-key, or 127.0.0.1"
             )));
         }
-        Ok(Ready { listen, options: Options { manner, token, debug } })
+        let push_token = self.push_token_file.as_deref().map(self::token).transpose()?;
+        let carrier: Option<Arc<dyn Carrier>> = match &push[..] {
+            [] => None,
+            allowed => Some(Arc::new(Post::new(allowed.to_vec(), push_token, push_ca)?)),
+        };
+        Ok(Ready { listen, options: Options { manner: *manner, token, keys, carrier, debug } })
+    }
+
+    fn keys(&self, file: &Path) -> Result<Keys, Failure> {
+        let shown = everstep::visible::path(file);
+        let read = everstep::regular_file::read_text(file, 64 << 10)
+            .map_err(Failure::io(format!("cannot read the public key {shown}")))?;
+        let keys = Keys::read(&read, self.auth_issuer.as_deref(), self.auth_audience.as_deref());
+        keys.map_err(|why| Failure::usage(format!("{shown} {why}")))
     }
 }
 

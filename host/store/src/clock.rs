@@ -28,6 +28,16 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
+/// How long it is until a moment of the machine's clock, to the nanosecond: whole milliseconds would be up to one too many.
+pub fn until(deadline_ms: u64) -> Duration {
+    Duration::from_millis(deadline_ms).saturating_sub(since_epoch())
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the clock")]
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// CPU time of this thread, in microseconds.
 pub fn thread_cpu_us() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -43,20 +53,14 @@ pub struct SystemClock;
 const NAP: Duration = Duration::from_secs(60);
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     fn now_ms(&self) -> u64 {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn sleep_until(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            loop {
-                let now = self.now_ms();
-                if now >= deadline_ms {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(deadline_ms - now).min(NAP)).await;
+            while self.now_ms() < deadline_ms {
+                tokio::time::sleep(until(deadline_ms).min(NAP)).await;
             }
         })
     }

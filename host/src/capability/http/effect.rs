@@ -107,6 +107,25 @@ impl Client {
         followed.map_err(|cause| Failure { cause, address: seen.address, sent: seen.sent })
     }
 
+    /// Sends a request, and reads no more of its response than the status; a redirect is one like any other.
+    pub async fn tell(&self, request: Request, bounds: &Bounds) -> Result<u16, Failure> {
+        let mut seen = Seen::default();
+        let told = timeout(bounds.timeout, Box::pin(self.told(request, bounds, &mut seen))).await;
+        let told = told.unwrap_or(Err(Cause::TimedOut));
+        told.map_err(|cause| Failure { cause, address: seen.address, sent: seen.sent })
+    }
+
+    async fn told(&self, request: Request, bounds: &Bounds, seen: &mut Seen) -> Result<u16, Cause> {
+        let hop = Hop::first(request)?;
+        let origin = format!("{}://{}", hop.url.scheme(), hop.url.authority());
+        let (lease, response) = self.exchange(&hop, &origin, bounds, seen).await?;
+        let status = response.status().as_u16();
+        if let Ok(true) = timeout(SKIPPED_WITHIN, body::skip(response.into_body(), SKIPPED)).await {
+            lease.give_back();
+        }
+        Ok(status)
+    }
+
     async fn follow(
         &self,
         request: Request,
