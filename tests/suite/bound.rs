@@ -1,10 +1,10 @@
 //! Journals are bound to their execution and their store, and carry the execution whole.
 
 use crate::recovery::{World, workflow};
-use crate::support::{Place, id, life, outcome, parse, result, run};
+use crate::support::{Place, id, life, outcome, parse, result, run, text};
 use everstep::clock::SystemClock;
 use everstep::store::{Change, Execution, FailureKind, State};
-use everstep::{Digest, Error, Fork, Patience, Run, Scope};
+use everstep::{Digest, Error, Fork, Patience, Run, Scope, StepOutcome};
 use everstep_tests::guests;
 use std::path::Path;
 use std::sync::Arc;
@@ -176,6 +176,40 @@ fn the_journal_of_an_execution_tells_all_that_is_kept_of_it() {
                 upgraded += u32::from(execution.component == other.digest());
             }
             assert_eq!(upgraded, 2, "the one and its fork");
+        });
+    }
+}
+
+/// One record that is longer than a segment of the store.
+#[test]
+fn a_journal_is_kept_in_segments_of_bounded_size_and_read_back_whole() {
+    let answer = format!("{:?}", "é".repeat(3 << 19));
+    let wide = "[limits]\nresult = \"8MiB\"\n[[capability]]\nname = \"print\"\n[[capability]]\nname = \"input\"\n";
+    let run = || Run { policy: parse(wide), ..run("asks", "null") };
+    for place in Place::each() {
+        asked(&place, "x", run());
+        life(async {
+            let host = place.host().build().unwrap();
+            host.settle(&id("x").promise(1), Ok(answer.clone())).await.unwrap();
+        });
+        assert!(result(&outcome(place.host(), run())) == answer);
+        if let Place::Folder(dir) = &place {
+            let sql = "SELECT max(length(bytes)), count(*) FROM segments";
+            let tables = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+            let [longest, count] = tables.query_row(sql, [], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?])).unwrap();
+            assert_eq!((longest, count >= 4), (1 << 20, true), "{count} segments");
+        }
+        // What is shown behind it, and its steps, by parts and whole.
+        life(async {
+            let host = place.host().build().unwrap();
+            let reader = host.reader();
+            assert!(reader.journal(&id("x")).await.unwrap().len() > answer.len());
+            let steps = reader.steps(&id("x")).await.unwrap();
+            let bytes = |outcome: &StepOutcome| if let StepOutcome::Ok { bytes } = outcome { *bytes } else { 0 };
+            assert_eq!(bytes(&steps[1].outcome), answer.len() as u64);
+            let shown: Vec<_> = reader.output(&id("x")).await.unwrap().iter().map(text).collect();
+            assert_eq!(shown, ["asking", "answered"]);
+            assert_eq!(host.repeat(&id("x"), None, None).await.unwrap().0, steps.len() as u64);
         });
     }
 }
