@@ -187,6 +187,7 @@ pub(crate) fn calls_rates_and_concurrency_are_counted() {
             let policy = on(&site, &format!("{READS}\n{more}"));
             all_asked.store(function == "fetches_in_turn", Ordering::SeqCst);
             let report = life(async {
+                let place = place.another();
                 let host = place.host().clock(ManualClock::at(1_000_000)).build().unwrap();
                 let running = host.start(Run { policy, ..run(function, &asks(times)) }).await.unwrap();
                 if function == "fetches_at_once" {

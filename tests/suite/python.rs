@@ -148,7 +148,7 @@ fn a_program_that_traps_has_failed_and_is_not_run_again() {
             ("print('begun')\ndeep = ()\nfor _ in range(10 ** 6): deep = (deep,)\nhash(deep)", "call stack exhausted"),
         ] {
             let shown = Shown::default();
-            let report = outcome(place.host().on_output(shown.sink()), desk.run(code));
+            let report = outcome(place.another().host().on_output(shown.sink()), desk.run(code));
             assert_eq!(report.state, State::Failed, "{report:?}");
             let (kind, message) = failure(&report);
             assert!(kind == FailureKind::Returned(ErrorCode::Failed) && message.contains(cause), "{kind:?} {message}");
