@@ -78,15 +78,15 @@ fn a_journal_that_was_not_written_for_its_execution_is_quarantined() {
         ("another function", "UPDATE promises SET param = replace(param, 'asks', 'asks_bool') WHERE id = 'x'"),
         ("another component", &exchanged),
     ] {
+        // One place: it changes a file of the store.
         let place = Place::folder();
-        let Place::Folder(dir) = &place else { unreachable!() };
         let execution = asked(&place, "x", run("asks", "null"));
         asked(&place, "y", run("asks", "null"));
         let narrow = parse("[[capability]]\nname = \"print\"\n[[capability]]\nname = \"input\"");
         asked(&place, "p", Run { policy: narrow, ..run("asks", "null") });
         place.store().commit(&[Change::Blob(component, other.clone().into())]).unwrap();
         assert_eq!(execution.key.unwrap().0, 1);
-        tamper(dir.path(), sql);
+        tamper(place.path(), sql);
         quarantined(&place, what);
     }
 }
@@ -94,10 +94,10 @@ fn a_journal_that_was_not_written_for_its_execution_is_quarantined() {
 /// The key is what makes a journal one of this store.
 #[test]
 fn a_journal_that_another_store_wrote_is_quarantined() {
+    // One place: it changes a file of the store.
     let place = Place::folder();
-    let Place::Folder(dir) = &place else { unreachable!() };
     asked(&place, "x", run("asks", "null"));
-    let key = dir.path().join("journal.key");
+    let key = place.path().join("journal.key");
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&key).unwrap());
     assert_eq!(mode & 0o777, 0o600);
     let own = std::fs::read(&key).unwrap();
@@ -134,12 +134,12 @@ fn a_policy_or_a_component_that_was_exchanged_is_not_used() {
         ),
         ("component", "UPDATE blobs SET bytes = zeroblob(length(bytes)) WHERE length(bytes) >= 65536"),
     ] {
+        // One place: it changes a file of the store.
         let place = Place::folder();
-        let Place::Folder(dir) = &place else { unreachable!() };
         asked(&place, "x", run("asks", "null"));
-        tamper(dir.path(), sql);
+        tamper(place.path(), sql);
         life(async {
-            let host = everstep::Everstep::open(dir.path()).scope(Scope::Nothing).build().unwrap();
+            let host = place.plain().scope(Scope::Nothing).build().unwrap();
             let error = host.resume(&id("x"), Patience::Forever).await.map(drop).unwrap_err().to_string();
             assert!(
                 error.contains("the store is corrupted: ") && error.contains("expected sha256:"),
