@@ -1,4 +1,4 @@
-//! What a host does by itself: it takes up what the store offers.
+//! The work that a host does by itself: it runs what the store offers.
 
 use super::activity::Busy;
 use super::live::Note;
@@ -13,10 +13,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Which executions a host takes up by itself once what they wait for is there, or once they are called.
+/// Which executions a host runs by itself once they are called, or once what they wait for has settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// All of its store.
+    /// All executions of its store.
     #[default]
     Everything,
     /// Those that were started or resumed through it, and what they call.
@@ -25,7 +25,7 @@ pub enum Scope {
     Nothing,
 }
 
-/// How long to wait for another host to let go of an execution, and how often to look.
+/// How long to wait for another host to release an execution, and how often to look.
 const FREEING: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -42,13 +42,14 @@ impl Everstep {
         }
     }
 
-    /// Takes up what is offered of the calls of an execution that is resumed here; they wait as long as it does.
+    /// Runs what the store offers of the calls of an execution that is resumed here; they wait for promises as long
+    /// as it does.
     pub(super) async fn take_up_calls(&self, id: &ExecutionId, patience: Patience) -> Result<(), Error> {
         let (live, store) = (&self.inner.live, &self.inner.store);
         if !self.tend(id, patience) {
             return Ok(());
         }
-        // Looked at once it is noted: what ends from here on is forgotten when that is told.
+        // Read after it was noted: what ends from here on is removed when that is reported.
         if store.promise(id.root()).await?.is_none_or(|(root, _)| root.state != PromiseState::Pending) {
             live.forget_root(id.root());
             store.tend(id.root(), false);
@@ -76,7 +77,7 @@ impl Everstep {
 
     /// Waits until no other host holds an execution that it does not tend: one that only waits lets go of it after a while.
     ///
-    /// # Errors
+    /// Another host continues with it, or tends it.
     /// Another host goes on with it, or tends it.
     pub(crate) async fn wait_until_free(&self, id: &ExecutionId) -> Result<(), Error> {
         let store = &self.inner.store;
