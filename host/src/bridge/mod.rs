@@ -191,7 +191,7 @@ pub(crate) struct Parts {
     pub(crate) descent: Descent,
     pub(crate) instances: Arc<Instances>,
     pub(crate) patience: Patience,
-    /// Completes when what was written of the execution before is durable.
+    /// The ticket of what was written of the execution before.
     pub(crate) since: Ticket,
 }
 
