@@ -1,4 +1,4 @@
-//! A policy made ready for use: its secrets read, its audit log and what its capabilities need at hand.
+//! A policy ready for use: its secrets read, its audit log and the resources of its capabilities open.
 
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{Digest, PromiseId};
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-/// What the executions under one policy share.
+/// The state that the executions under one policy share.
 pub(crate) struct Grants {
     pub(crate) policy: Policy,
     pub(crate) digest: Digest,
@@ -22,14 +22,14 @@ pub(crate) struct Grants {
     ceiling: Ceiling,
 }
 
-/// What capabilities have opened for a policy, such as folders and clients, each under its own type.
+/// The resources that capabilities have opened for a policy, such as folders and clients, each under its own type.
 #[derive(Default)]
 pub(crate) struct Opened(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
 
-/// Opens what a capability needs for a policy; nothing where that grants nothing of it.
+/// Opens the resources of a capability for a policy; nothing if the policy does not grant the capability.
 pub(crate) type Opener = fn(&Policy, &network::Options, &mut Opened) -> Result<(), policy::Error>;
 
-/// The policy that nothing in a host exceeds, whatever it was started with.
+/// The policy that no execution of a host exceeds, whatever it was started with.
 #[derive(Clone, Default)]
 struct Ceiling(Arc<RwLock<Option<Arc<Policy>>>>);
 
@@ -41,22 +41,22 @@ pub(crate) struct GrantsCache {
     openers: &'static [Opener],
     ceiling: Ceiling,
     open: Mutex<Open>,
-    /// The policies that executions were started with last, the latest first.
+    /// The policies of the last started executions, latest first.
     recent: Mutex<VecDeque<Recent>>,
 }
 
 /// A policy that an execution was started with.
 struct Recent {
     policy: Policy,
-    /// The function, if the policy has a section of it.
+    /// The function, if the policy has a section for it.
     function: Option<String>,
     grants: Arc<Grants>,
 }
 
-/// Policies that are recognised without being written out and hashed.
+/// The number of policies that are recognised without being serialised and hashed.
 const MAX_RECENT: usize = 8;
 
-/// Policies kept open although nobody uses them.
+/// The number of policies kept open while they are not in use.
 const MAX_IDLE: usize = 64;
 
 #[derive(Default)]
@@ -66,14 +66,14 @@ struct Open {
 }
 
 impl Grants {
-    /// The limits of a policy, a clock and randomness, and nothing else: for a component that names its functions. An interpreter
+    /// The limits of a policy, a clock and randomness, and nothing else: for a component that lists its functions. An interpreter
     /// draws its hash seed when it starts; nothing of that is kept.
     pub(crate) fn for_description(limits: policy::Limits) -> Self {
         let (clock, random) = (ClockGrant::Recorded, RandomGrant::Seeded);
         Self::unopened(Policy { limits, clock, random, ..Policy::default() })
     }
 
-    /// A policy under which nothing is done, because everything is recorded: no folder and no log is opened.
+    /// A policy for a replay: all effects are recorded, so no folder and no log is opened.
     pub(crate) fn for_replay(policy: Policy) -> Self {
         Self::unopened(policy)
     }
@@ -83,16 +83,16 @@ impl Grants {
         Self { digest: policy.digest(), policy, audit: None, secrets, opened, ceiling }
     }
 
-    /// What a capability has opened for this policy.
+    /// The resource that a capability has opened for this policy.
     ///
     /// # Errors
-    /// Nothing, because the policy grants nothing of it: a denial.
+    /// A denial, because the policy does not grant that capability.
     pub(crate) fn opened<T: Any>(&self, what: &str) -> Result<&T, GuestError> {
         let opened = self.opened.0.get(&TypeId::of::<T>()).and_then(|opened| opened.downcast_ref());
         opened.ok_or_else(|| GuestError::new(ErrorCode::Denied, format!("the policy grants no {what}")))
     }
 
-    /// What the ceiling of the host does not grant. `approved` says whether a person has approved the call.
+    /// Checks a call against the host's ceiling. `approved` says whether a person has approved the call.
     ///
     /// # Errors
     /// A denial for the guest.
@@ -100,7 +100,7 @@ impl Grants {
         self.ceiling.check(call, approved)
     }
 
-    /// What an execution shares with all that belongs to it, as far as the ceiling of the host goes.
+    /// The limits that an execution shares with its lineage, narrowed by the host's ceiling.
     pub(crate) fn lineage(&self) -> policy::Lineage {
         let (own, ceiling) = (self.policy.limits.shared(), self.ceiling.policy());
         match ceiling {
@@ -109,7 +109,8 @@ impl Grants {
         }
     }
 
-    /// Writes down what came of an effect on the network. Its decision was written down before it, so that nothing depends on this line.
+    /// Writes the outcome of an effect on the network to the audit log. Its decision was written before it, so a failure here is not an
+    /// error.
     pub(crate) fn note_outcome(
         &self,
         of: &PromiseId,
@@ -135,7 +136,7 @@ impl Grants {
         }
     }
 
-    /// Writes down a decision in the middle of an effect.
+    /// Writes a decision in the middle of an effect to the audit log.
     ///
     /// # Errors
     /// The log cannot be written: a denial.
@@ -164,7 +165,7 @@ impl Grants {
         self.write(log, entry)
     }
 
-    /// Writes a decision to the audit log, without secrets; one that cannot be written is a denial.
+    /// Writes a decision to the audit log, without secrets; if that fails, the call is denied.
     ///
     /// # Errors
     /// The denial.
@@ -178,7 +179,7 @@ impl Grants {
 }
 
 impl Opened {
-    /// Keeps what a capability has opened.
+    /// Keeps a resource that a capability has opened.
     pub(crate) fn insert<T: Any + Send + Sync>(&mut self, opened: T) {
         self.0.insert(TypeId::of::<T>(), Box::new(opened));
     }
@@ -212,13 +213,14 @@ impl Ceiling {
 }
 
 impl GrantsCache {
-    /// A cache that refuses policies under which a guest could write to one of the folders `private`.
+    /// A cache that refuses policies under which a guest could write to one of the `private` folders.
     pub(crate) fn new(private: Vec<PathBuf>, network: network::Options, openers: &'static [Opener]) -> Self {
         let (ceiling, open, recent) = (Ceiling::default(), Mutex::default(), Mutex::default());
         Self { private, network, openers, ceiling, open, recent }
     }
 
-    /// Sets, replaces or lifts the policy that nothing in this host exceeds. Every decision sees the old one or the new one.
+    /// Sets, replaces or removes the policy that no execution in this host exceeds. Every decision sees either the old or
+    /// the new one.
     pub(crate) fn set_ceiling(&self, policy: Option<Policy>) {
         self.ceiling.set(policy);
     }
@@ -228,7 +230,8 @@ impl GrantsCache {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).grants.get(digest).cloned()
     }
 
-    /// What a policy leaves to a function, opened. A policy is written out and hashed once for each function that it has a section of.
+    /// Opens the part of a policy that applies to a function. A policy is serialised and hashed once for each function that it has a
+    /// section for.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -244,7 +247,7 @@ impl GrantsCache {
         Ok(grants)
     }
 
-    /// The digest of what a policy leaves to a function.
+    /// The digest of the part of a policy that applies to a function.
     pub(crate) fn digest_for(&self, policy: &Policy, function: &str) -> Digest {
         let recognised = self.recognised(policy, function);
         recognised.map_or_else(|| policy.for_function(function).digest(), |grants| grants.digest)
@@ -257,12 +260,13 @@ impl GrantsCache {
         Some(Arc::clone(&found.grants))
     }
 
-    /// The policy with its log, and all that its capabilities need, opened.
+    /// Opens the policy with its log and the resources of its capabilities.
     ///
     /// # Errors
-    /// A path that is not UTF-8, a folder or a log that cannot be opened, or a writable folder that reaches what is the host's own.
+    /// A path that is not UTF-8, a folder or a log that cannot be opened, or a writable folder that overlaps the host's private
+    /// ones.
     pub(crate) fn open(&self, policy: &Policy) -> Result<Arc<Grants>, policy::Error> {
-        // Before the digest is looked up: without paths it does not tell policies apart.
+        // Before the digest is looked up: it does not distinguish paths that are not UTF-8.
         policy.check_paths()?;
         let digest = policy.digest();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

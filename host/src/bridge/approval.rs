@@ -1,11 +1,11 @@
 //! Approval: a person decides on a call before it has an effect.
 //!
-//! A call that an `[[ask]]` rule matches takes two numbers: that of the approval, a promise of the store with the exact arguments, and
-//! its own. A step that the guest blocks on waits for the approval as for any promise; one that makes a promise leaves the guest
-//! going, and its effect begins when the approval is there. The guest can neither see the approval nor settle it.
+//! A call that an `[[ask]]` rule matches takes two numbers: one for the approval, a promise of the store with the exact arguments, and
+//! its own. A step that the guest blocks on waits for the approval as for any promise; for one that makes a promise, the guest
+//! continues and the effect begins after the approval. The guest can neither see the approval nor settle it.
 //!
-//! Of identical calls that wait, the first is shown. What is decided on it holds for the others as well, but for an approval that is good
-//! for one use: then the next one is shown.
+//! Of identical calls that wait, only the first is shown. The decision on it holds for the others as well, unless an approval is good for
+//! one use: then the next one is shown.
 
 use super::pipeline::{Admitted, Begun, Line};
 use super::promises::{About, NewPromise, deadline};
@@ -21,30 +21,30 @@ use everstep_store::seam::Entry;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The kind of the step that asks.
+/// The kind of the step that asks for approval.
 pub(crate) const APPROVAL: &str = "approval";
 
-/// More than this is not read by a person, in bytes.
+/// The largest question that an approver is shown, in bytes.
 const LARGEST: usize = 256 << 10;
 
 /// The JSON Schema of an [`Answer`].
 const ANSWER: &str = r#"{"type":"object","required":["approved"],"additionalProperties":false,"properties":{"approved":{"type":"boolean"},"by":{"type":"string","maxLength":256},"reason":{"type":"string","maxLength":1024}}}"#;
 
-/// The answer of whoever decides.
+/// The answer of an approver.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// Whether the call may happen.
     pub approved: bool,
-    /// Who decided.
+    /// The approver's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Why.
+    /// The reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What was decided on a call: who approved it, or what the guest is told.
+/// The decision on a call: the approver, if known, or the error for the guest.
 pub(super) type Decided = Result<Option<String>, GuestError>;
 
 impl Bridge {
@@ -86,7 +86,7 @@ impl Bridge {
         Ok(Begun::Asked(number))
     }
 
-    /// What the first of identical questions is shown as, in one commit with the step that it guards.
+    /// Shows an approval by creating its promise in the store, in one commit with the step that it guards.
     pub(super) fn show(&self, state: &mut State, number: u64) {
         let Some(promise) = state.promises.get_mut(number).filter(|promise| promise.is_pending()) else { return };
         promise.queued = false;
@@ -97,14 +97,15 @@ impl Bridge {
         }
     }
 
-    /// The same if no identical question is shown.
+    /// Shows it if no identical question is shown.
     pub(super) fn show_if_first(&self, state: &mut State, number: u64) {
         if state.promises.get(number).is_some_and(|promise| !promise.queued) {
             self.show(state, number);
         }
     }
 
-    /// A replayed guest has come to a step that was asked about: while nobody has decided, the question is at hand.
+    /// Reopens the approval of a step that a replayed guest has reached; while it is pending, the question is kept
+    /// ready.
     pub(super) fn ask_again(&self, state: &mut State, step: &Step<'_>, number: u64) {
         if let Some(promise) = state.promises.get_mut(number) {
             promise.called = true;
@@ -114,7 +115,7 @@ impl Bridge {
         }
     }
 
-    /// What was decided on an identical call of this execution, if its rule lets that hold for later ones.
+    /// The decision on an identical call of this execution, if its rule lets that hold for later ones.
     pub(super) fn remembered(&self, state: &mut State, step: &Step<'_>, rule: &AskRule) -> Option<Decided> {
         if rule.remember != Remember::Execution {
             return None;
@@ -125,7 +126,7 @@ impl Bridge {
         let number = numbers.find(|number| state.promises.get(*number).is_some_and(answered))?;
         drop(numbers);
         let decided = self.decided(state, number, &describe(step));
-        // An answer that nobody gave is asked for anew.
+        // A canceled question has no answer: it is asked anew.
         let given = !matches!(&decided, Err(error) if error.code == ErrorCode::Canceled);
         given.then(|| {
             state.record_outcome(number);
@@ -133,7 +134,7 @@ impl Bridge {
         })
     }
 
-    /// What was decided by approval `number` on `call`. An approval counts for the execution that asked for it, not for a fork.
+    /// The decision of approval `number` on `call`. An approval counts for the execution that asked for it, not for a fork.
     pub(super) fn decided(&self, state: &State, number: u64, call: &str) -> Decided {
         let denied = |why: &str| Err(GuestError::new(ErrorCode::Denied, format!("{call} ({why})")));
         let Some(promise) = state.promises.get(number) else { return denied("it was not asked for") };
@@ -161,8 +162,8 @@ impl Bridge {
         }
     }
 
-    /// Whether the store holds the answer under the id of this execution: that of the approval itself, or, where one answer holds for
-    /// identical calls, that of one of them.
+    /// Whether the store holds the answer under the id of this execution: to the approval itself or, where one answer holds for
+    /// identical calls, to one of them.
     fn is_own(&self, state: &State, number: u64) -> bool {
         let approval = state.promises.get(number).and_then(|promise| promise.approval.as_ref());
         let shared = approval.filter(|approval| {
@@ -177,7 +178,7 @@ impl Bridge {
         std::iter::once(number).chain(alike).any(answered_here)
     }
 
-    /// Lets go, or refuses, what waited for approvals that are there now.
+    /// Starts, or refuses, the calls whose approval has been decided.
     pub(super) fn admit(self: &Arc<Self>, state: &mut State) {
         while let Some(number) = state.approvals.next_decided() {
             let Some(promise) = state.promises.get(number) else { continue };
@@ -223,7 +224,7 @@ impl Bridge {
         decided
     }
 
-    /// Withdraws the question in front of a step that cannot be made after all.
+    /// Withdraws the question about a step that cannot be made after all.
     pub(super) fn withdraw(&self, state: &mut State, approval: u64) {
         let id = self.id.promise(approval).to_string();
         self.submit_soon(state, Entry::of(Operation::CancelTree { id }));
@@ -231,7 +232,7 @@ impl Bridge {
 }
 
 impl Step<'_> {
-    /// What an approval is bound to: the digest of the kind and the exact arguments.
+    /// The key that an approval is bound to: the digest of the kind and the exact arguments.
     pub(super) fn approval_key(&self) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
         for part in std::iter::once(self.kind.as_bytes()).chain(self.args.iter().map(|arg| arg.value)) {
@@ -243,7 +244,7 @@ impl Step<'_> {
         key
     }
 
-    /// What waits for an approval.
+    /// The call to begin after its approval.
     pub(super) fn held(&self, rule: &str, new: NewPromise) -> Box<Held> {
         let NewPromise { timeout_ms, about, .. } = new;
         let (kind, subject, bytes) = (self.kind, self.subject.to_owned(), self.grant.bytes());
@@ -251,7 +252,8 @@ impl Step<'_> {
     }
 }
 
-/// Everything that an approver has to see: the capability and its exact arguments, as the digest covers them.
+/// The question with everything that an approver has to see: the capability and its exact arguments, as the digest
+/// covers them.
 fn question(step: &Step<'_>) -> Result<Asked, GuestError> {
     let plain = |character: char| !character.is_control() || character.is_whitespace();
     let shown = |arg: &[u8]| match std::str::from_utf8(arg) {
@@ -261,7 +263,8 @@ fn question(step: &Step<'_>) -> Result<Asked, GuestError> {
     let arguments = Arguments(step.args.iter().map(|arg| (arg.name, shown(arg.value))).collect());
     let decides = step.args.iter().filter(|arg| arg.decides).map(|arg| arg.name).collect();
     let digest = format!("blake3:{}", hex::encode(step.approval_key()));
-    // Texts always serialise. Whoever shows it as it is hides nothing.
+    // Texts always serialise. Invisible characters are escaped, so that a client that prints the text as it is hides
+    // nothing.
     let data = serde_json::to_string(&Question { capability: step.kind, decides, arguments, digest });
     let data = visible::json(&data.unwrap_or_default()).into_owned();
     if data.len() > LARGEST {
@@ -271,11 +274,11 @@ fn question(step: &Step<'_>) -> Result<Asked, GuestError> {
     Ok(Asked { kind: APPROVAL, subject: describe(step), data: Some(data), schema: Some(ANSWER.to_owned()) })
 }
 
-/// What an approver is shown.
+/// The question as an approver sees it.
 #[derive(serde::Serialize)]
 struct Question<'a> {
     capability: &'a str,
-    /// The arguments that decide.
+    /// The names of the arguments that decide.
     decides: Vec<&'static str>,
     arguments: Arguments,
     digest: String,

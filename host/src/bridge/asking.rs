@@ -14,7 +14,7 @@ pub(super) struct Asking {
     capability: String,
     provider: Arc<dyn Capability>,
     message: String,
-    /// How many bytes the response may have.
+    /// The most bytes that the response may have.
     limit: u64,
 }
 
@@ -49,7 +49,7 @@ impl Effect for Asking {
     }
 }
 
-/// A response as a guest may see it: JSON, not larger than a call may carry.
+/// Checks that a response is JSON and not larger than a call may carry.
 fn check_response(json: String, limit: u64) -> Result<String, GuestError> {
     if json.len() as u64 > limit {
         let message = format!("the response has {} bytes, limits.bytes_per_call is {limit}", json.len());

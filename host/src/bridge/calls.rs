@@ -1,4 +1,4 @@
-//! Functions that a guest calls: as children, or as executions that are nobody's child.
+//! Functions that a guest calls, as children or as detached executions.
 
 use super::promises::too_deep;
 use super::settling::unavailable;
@@ -19,12 +19,12 @@ use std::sync::Arc;
 pub(crate) struct Called {
     pub(crate) function: String,
     pub(crate) args: String,
-    /// The address of the group that runs it; none: that of this host.
+    /// The address of the worker group that runs it; `None`: that of this host.
     pub(crate) target: Option<String>,
 }
 
 impl Bridge {
-    /// Calls a function: its execution is created in one commit with the record of the call.
+    /// Calls a function: its execution is created in the commit that records the call.
     pub(super) fn call(&self, state: &mut State, number: u64, called: Called, deadline_ms: Option<u64>) {
         state.promises.note_asked();
         let (invocation, target, policy) = self.invocation(called);
@@ -32,8 +32,8 @@ impl Bridge {
         self.submit_soon(state, Entry { blobs: policy.into_iter().collect(), ..Entry::of(create) });
     }
 
-    /// A call as a promise carries it, the address of the group that runs it, and what the store has to keep for it: the policy of the
-    /// caller, narrowed to what the function may do.
+    /// The call as a promise carries it, the address of the group that runs it, and the policy to keep in the store: that of the
+    /// caller narrowed to what the function may do, `None` if it is the same.
     fn invocation(&self, called: Called) -> (Invocation, String, Option<(Digest, Blob)>) {
         let Called { function, args, target } = called;
         let (policy, kept) = match self.grants.policy.for_function(&function) {
@@ -47,14 +47,14 @@ impl Bridge {
         (Invocation { function, args, component: self.terms.component, policy }, target, kept)
     }
 
-    /// Starts a function as an execution that is nobody's child, once; returns its id.
+    /// Starts a function once as a detached execution; returns its id.
     pub(crate) async fn spawn_detached(
         self: &Arc<Self>,
         step: &Step<'_>,
         called: Called,
         timeout_ms: Option<u64>,
     ) -> Result<String, Fault> {
-        // Not the number of the step: an approval may come before it. The same in a replay all the same.
+        // Not the number of the step, because an approval may come before it; in a replay it is still the same.
         let number = self.next_step();
         let id = detached_id(&self.id, number);
         let shallow = json::check_depth(&called.args).map_err(|_| too_deep("args"));
@@ -67,7 +67,7 @@ impl Bridge {
         let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
         self.external(step, async |repeated| {
             shallow?;
-            // One that was made before a crash is counted.
+            // One that was created before a crash has been counted already.
             if !repeated || self.store.promise(&id).await.map_err(unavailable)?.is_none() {
                 self.descent.take(&self.grants.lineage(), true)?;
             }
@@ -80,8 +80,8 @@ impl Bridge {
         .await
     }
 
-    /// Has a child fail once it halts, or at once if it has. Whoever halts it reads the wish in this journal, where it is durable before
-    /// the child is looked at: so one of the two sees the other.
+    /// Makes a child fail when it halts, or at once if it has halted. The wish is durable in this journal before the child is read, and
+    /// the host that halts the child reads this journal: so one of the two sees the other.
     pub(crate) async fn fail_on_halt(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
         let is_child = |promise: &Promise| promise.called && promise.role == Role::Child;
         let child = self.state().promises.get(number).is_some_and(is_child).then(|| self.id.child(number)).flatten();
@@ -100,7 +100,7 @@ impl Bridge {
     }
 }
 
-/// What has an execution fail that has halted, and ends what it has called; none if it has not halted.
+/// The operations that make a halted execution fail and end what it has called; `None` if it has not halted.
 pub(crate) async fn failing_halted(
     store: &dyn Store,
     id: &ExecutionId,
@@ -112,12 +112,12 @@ pub(crate) async fn failing_halted(
     Ok(Some([Operation::PromiseSettle(Settle { id: id.clone(), state, value }), Operation::CancelTree { id }]))
 }
 
-/// What a caller is told of a child that halted.
+/// The error that a caller gets for a child that halted.
 pub(super) fn halted(failure: &Failure) -> GuestError {
     GuestError::new(ErrorCode::Failed, format!("it halted: {}", failure.message))
 }
 
-/// The id of an execution that is nobody's child: the same whenever the step is repeated.
+/// The id of a detached execution: the same whenever the step is repeated.
 fn detached_id(of: &ExecutionId, number: u64) -> String {
     let root = of.root();
     let hash = blake3::hash(of.promise(number).to_string().as_bytes()).to_hex();

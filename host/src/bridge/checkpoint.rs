@@ -1,7 +1,7 @@
-//! Checkpoints: points that a guest goes on from when what follows traps, and the limits on what lies between two of them.
+//! Checkpoints: points where a guest resumes after a trap, and the limits on what it does between two of them.
 //!
-//! An instance that has trapped is of no use any more. It is discarded, and a `trapped` record appended; another instance repeats what is
-//! recorded up to the checkpoint, passes over what the first one did after it, and learns there why that one trapped.
+//! An instance that has trapped cannot be used again. It is discarded, and a `trapped` record appended; another instance repeats what is
+//! recorded up to the checkpoint, skips what the first one did after it, and is told there why that one trapped.
 
 use super::state::Part;
 use super::{Arg, Bridge, Fault, State, Step, Stop};
@@ -11,14 +11,14 @@ use everstep_store::journal::{Corrupted, Record, Trapped};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Characters that are kept of a cause.
+/// The most characters that are kept of a cause.
 const CAUSE: usize = 2_000;
 
-/// The capability of those guests that what they run is bounded for piece by piece.
+/// The capability of guests whose limits are counted from checkpoint to checkpoint.
 const SESSION: &str = "session";
 
 impl Bridge {
-    /// Marks a point that the guest can go on from; with the cause, if it has trapped after that.
+    /// Marks a point where the guest can resume; returns the cause, if it has trapped after this point.
     pub(crate) fn checkpoint(self: &Arc<Self>, renew: bool) -> Result<Option<String>, Fault> {
         let renewed = [u8::from(renew)];
         let args = [Arg::of("renew", &renewed)];
@@ -35,7 +35,7 @@ impl Bridge {
         Ok(cause)
     }
 
-    /// Adds CPU time to what the execution has used, and what belongs to it.
+    /// Adds CPU time to what the execution and its lineage have used.
     pub(crate) fn charge(&self, used_us: u64) -> Result<(), Stop> {
         let mut state = self.state();
         let has_caught_up = state.steps.has_caught_up()?;
@@ -46,8 +46,8 @@ impl Bridge {
         state.budget.check_cpu(&self.grants.policy.limits, has_caught_up)
     }
 
-    /// Completes once the running time has reached its limit. Where it is counted from a checkpoint, a replay is not bounded by it: what
-    /// it repeats has been in time.
+    /// Completes once the running time has reached its limit. If the time is counted from a checkpoint, a replay is not bounded by it:
+    /// what it repeats was in time.
     pub(crate) async fn out_of_time(&self) -> Stop {
         loop {
             let message = self.stopwatch.expired().await;
@@ -63,14 +63,14 @@ impl Bridge {
 }
 
 impl State {
-    /// The checkpoint that a guest which traps here, because of a limit or by itself, goes on from. None where it ends: at a limit that is
-    /// not counted from there, and in a replay.
+    /// The checkpoint where a guest resumes that traps here, because of a limit or not. `None` if the run ends: at a limit that is not
+    /// counted from there, and in a replay.
     pub(super) fn set_back(&self, limit: bool) -> Option<u64> {
         let Part { checkpoint, renews, .. } = self.budget.part();
         checkpoint.filter(|_| !self.steps.is_replay() && (*renews || !limit))
     }
 
-    /// Records that the guest goes on from a checkpoint. Its promises from there on are given up.
+    /// Records that the guest resumes at a checkpoint. Its promises made since are rejected.
     pub(super) fn record_trap(&mut self, checkpoint: u64, cause: &str, now_ms: u64) {
         let open: Vec<u64> = self.promises.open_from(checkpoint..).collect();
         for number in open {
@@ -85,7 +85,7 @@ impl State {
         self.steps.append(&Record::Trapped(Trapped { at_ms, checkpoint, next, shown, usage, cause }));
     }
 
-    /// Passes over what the guest did after a checkpoint until it trapped; returns why it did.
+    /// Skips what the guest did between a checkpoint and its trap; returns the cause.
     fn pass_trap(&mut self, checkpoint: u64) -> Result<Option<String>, Stop> {
         let Some((found, end)) = self.steps.trap(checkpoint)? else { return Ok(None) };
         let Trapped { at_ms, next, shown, usage, cause, .. } = found;
@@ -102,7 +102,7 @@ impl State {
     }
 }
 
-/// What becomes of the promises of a guest that has trapped.
+/// The outcome of the pending promises of a guest that has trapped.
 fn trapped() -> GuestError {
     GuestError::new(ErrorCode::Canceled, "what has made it has trapped")
 }

@@ -1,5 +1,5 @@
-//! Effects of this host that settle a promise: begun once everything so far is durable, tried again where that is safe, and judged
-//! anew when a crash has lost their outcome.
+//! Effects of this host that settle a promise: begun once everything so far is durable, retried where that is safe, and
+//! reconsidered when a crash has lost their outcome.
 
 use super::{Bridge, State, promises};
 use crate::clock::Clock;
@@ -15,15 +15,15 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// What a promise of this host is settled by.
+/// An effect of this host that settles a promise.
 pub(crate) trait Effect: Send + Sync + 'static {
-    /// One attempt. Called in the order of the steps; nothing leaves the host before the future is polled.
+    /// Makes one attempt. Called in the order of the steps; nothing leaves the host before the future is polled.
     fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>>;
 
-    /// What becomes of it when it may have begun, for that run, and a crash has lost its outcome.
+    /// Decides what to do when the effect may have begun, for that run, and a crash has lost its outcome.
     fn lost(&self, run: &Performing) -> Lost;
 
-    /// Whether it would still be granted, apart from quotas: asked again when somebody has approved it.
+    /// Checks that the effect would still be granted, apart from quotas; called again after an approval.
     ///
     /// # Errors
     /// The denial.
@@ -35,51 +35,52 @@ pub(crate) trait Effect: Send + Sync + 'static {
 /// The run for which an effect is performed.
 #[derive(Clone)]
 pub(crate) struct Performing {
-    /// The promise that it settles.
+    /// The promise that the effect settles.
     pub(crate) id: PromiseId,
-    /// The rule that grants it; empty for a request, which is granted by name.
+    /// The rule that grants the effect; empty for a request, which is granted by name.
     pub(crate) rule: String,
-    /// Until when it may take, in milliseconds since the Unix epoch.
+    /// The deadline, in milliseconds since the Unix epoch.
     pub(crate) deadline_ms: Option<u64>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The bridge; gone when the run is over.
+    /// The bridge; dropped when the run is over.
     pub(crate) bridge: Weak<Bridge>,
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 pub(crate) enum Performed {
-    /// It is over.
+    /// The effect is over.
     Done(Result<String, GuestError>),
-    /// It failed before anything was sent, with this error, and may be tried again.
+    /// The attempt failed with this error before anything was sent, and may be repeated.
     Again(GuestError),
 }
 
-/// What becomes of an effect whose outcome was lost.
+/// What to do with an effect whose outcome was lost.
 pub(crate) enum Lost {
-    /// It is begun anew.
+    /// Begin it anew.
     Repeat,
-    /// It is settled so.
+    /// Settle its promise with this outcome.
     Settle(Result<String, GuestError>),
 }
 
-/// Further attempts after the first.
+/// The most attempts after the first.
 const MAX_RETRIES: u32 = 3;
-/// Milliseconds before the first of them; each further one waits twice as long, and up to half as long again.
+/// Milliseconds before the first retry; each further one waits twice as long, plus up to half as long again.
 const BACK_OFF_MS: u64 = 100;
 
 impl Performing {
-    /// How long it may still take.
+    /// The time left until the deadline.
     pub(crate) fn time_left(&self) -> Duration {
         let left_ms = self.deadline_ms.map_or(u64::MAX, |deadline| deadline.saturating_sub(self.clock.now_ms()));
         Duration::from_millis(left_ms)
     }
 
-    /// Waits until everything up to `ticket` is durable. An effect may outlive its run for a moment, but holds on to nothing of it.
+    /// Waits until everything up to `ticket` is durable. An effect may outlive its run for a moment, but does not keep the run
+    /// alive.
     async fn is_durable(&self, ticket: Ticket) -> Result<(), Gone> {
         self.bridge.upgrade().ok_or(Gone::Claim)?.durable(ticket).await
     }
 
-    /// The same before an attempt.
+    /// The same before an attempt, and the claim still holds.
     async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
         self.bridge.upgrade().ok_or(Gone::Claim)?.may_begin(ticket).await
     }
@@ -113,7 +114,7 @@ impl Bridge {
                     }
                     clock.sleep_until(due_ms).await;
                 }
-                // A run that ends with its claim says so itself.
+                // A run that ends with its claim reports that itself.
                 if run.may_begin(barrier).await.is_err() {
                     return;
                 }
@@ -135,7 +136,7 @@ impl Bridge {
         }
     }
 
-    /// Records that an attempt failed, and when the next one is due; settles the promise when there is none.
+    /// Records a failed attempt and when the next one is due; settles the promise if there is none.
     fn retry(self: &Arc<Self>, number: u64, error: GuestError) -> Option<(u64, Ticket)> {
         let mut state = self.state();
         let promise = state.promises.get(number).filter(|promise| promise.is_pending())?;
@@ -157,7 +158,7 @@ impl Bridge {
         Some((due_ms, ticket))
     }
 
-    /// Settles a promise with what its effect came to.
+    /// Settles a promise with the outcome of its effect.
     pub(super) fn answer(self: &Arc<Self>, number: u64, outcome: Result<String, GuestError>) {
         let mut state = self.state();
         let pending = state.promises.get(number).filter(|promise| promise.is_pending());
@@ -170,7 +171,7 @@ impl Bridge {
         self.changed.notify_waiters();
     }
 
-    /// An outcome, if the journal has room for it.
+    /// Returns the outcome, or an error if the journal has no room for it.
     fn with_room(&self, state: &State, outcome: Result<String, GuestError>) -> Result<String, GuestError> {
         let json = outcome?;
         let room = self.grants.policy.limits.journal.saturating_sub(state.kept_bytes());
@@ -182,7 +183,7 @@ impl Bridge {
     }
 }
 
-/// How long to wait after the failure of attempt `count`, in milliseconds: the same whenever it is asked.
+/// Returns how long to wait after the failure of attempt `count`, in milliseconds; deterministic.
 fn back_off(seed: &[u8; 32], number: u64, count: u32) -> u64 {
     let base = BACK_OFF_MS << count.min(16);
     let mut hasher = blake3::Hasher::new_keyed(seed);

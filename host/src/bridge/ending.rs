@@ -1,4 +1,4 @@
-//! How a run leaves its execution, written down: the outcome of its promise, or what its task waits for.
+//! How a run leaves its execution, as written to the store: the outcome of its promise, or what its task waits for.
 
 use super::calls::halted;
 use super::{Bridge, State, Stop};
@@ -14,41 +14,41 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How a run leaves its execution.
 pub(crate) enum Parting {
-    /// The function returned, or cannot.
+    /// The function returned, or cannot return.
     Ended(Result<String, GuestError>),
     Suspended,
     TakenBack,
-    /// It trapped, and goes on at a checkpoint.
+    /// The guest trapped, and resumes at a checkpoint.
     SetBack {
         checkpoint: u64,
         cause: String,
     },
     Halted(Failure),
-    /// It would halt, and its caller wants it to fail then.
+    /// It would halt, but its caller wants it to fail instead.
     Failed(Failure),
-    /// It had been ended from outside.
+    /// It was ended from outside before.
     Canceled,
-    /// It was taken away: nothing is written.
+    /// Another host took it: nothing is written.
     Lost,
 }
 
-/// What a run has left behind.
+/// The last entry of a run, and its figures.
 pub(crate) struct Parted {
-    /// Everything recorded, how far the execution is, and what becomes of its promises.
+    /// Everything recorded, the progress of the execution, and the settlements of its promises.
     pub(crate) entry: Entry,
-    /// What becomes of its task.
+    /// What to do with its task.
     pub(crate) leave: Leave,
     /// Steps that were answered from the journal.
     pub(crate) replayed: u64,
-    /// Steps that the execution has made.
+    /// Steps that the execution has taken.
     pub(crate) steps: u64,
 }
 
 impl Bridge {
-    /// The function has returned, as the journal has it if it has.
+    /// Takes the return of the function; if the journal holds it, both must agree.
     ///
     /// # Errors
-    /// The journal goes on with something else.
+    /// The journal continues with something else.
     pub(crate) fn take_return(&self, returned: Result<String, GuestError>) -> Result<Result<String, GuestError>, Stop> {
         let mut state = self.state();
         let returned = state.checked_depth(returned);
@@ -56,17 +56,17 @@ impl Bridge {
         Ok(returned)
     }
 
-    /// The guest has trapped, because of a limit or by itself; returns the checkpoint that it goes on from, if there is one.
+    /// Takes a trap of the guest, caused by a limit or not; returns the checkpoint to resume from, if there is one.
     ///
     /// # Errors
-    /// The journal goes on with something else.
+    /// The journal continues with something else.
     pub(crate) fn take_trap(&self, message: &str, limit: bool) -> Result<Option<u64>, Stop> {
         let mut state = self.state();
         state.expect_end(&format!("a trap ({message})"))?;
         Ok(state.set_back(limit))
     }
 
-    /// Ends the run, in the journal too; none if it was taken away.
+    /// Ends the run and its journal; `None` if another host took the execution.
     pub(crate) fn part(&self, parting: &Parting) -> Option<Parted> {
         let mut state = self.state();
         self.conclude_in(&mut state);
@@ -105,11 +105,11 @@ impl Bridge {
             }
             Parting::TakenBack | Parting::SetBack { .. } | Parting::Canceled | Parting::Lost => Leave::Stay,
         };
-        // What it called in its last moment goes with it.
+        // Calls that it made at the very end are ended with it.
         if let Parting::Ended(_) | Parting::Failed(_) | Parting::Canceled = parting {
             operations.extend(self.abandoned(state, 0));
         }
-        // A component that does something else leaves a journal as it is.
+        // After a divergence the journal stays as it is: the component does something else.
         if cause.is_none_or(|cause| cause.kind != FailureKind::Divergence) {
             if let Some(failure) = cause {
                 state.record_halt(failure, now_ms);
@@ -121,13 +121,13 @@ impl Bridge {
         Some((Entry { records, progress, operations, output, ..Entry::default() }, leave))
     }
 
-    /// Ends what nobody waits for any more, from the step `first` on: open questions, and the executions that this one has called.
+    /// Ends what is no longer waited for, from the step `first` on: open questions, and the executions that this one has called.
     fn abandoned(&self, state: &State, first: u64) -> Vec<Operation> {
         let stored = state.promises.stored().filter(|number| *number >= first);
         stored.map(|number| Operation::CancelTree { id: self.id.promise(number).to_string() }).collect()
     }
 
-    /// The timers that an execution waits for become promises of the store, which fires them.
+    /// Turns the timers that an execution waits for into promises of the store, which fires them.
     fn timers(&self, state: &State, awaited: &BTreeSet<u64>) -> Vec<Operation> {
         let timers = awaited.iter().filter_map(|number| Some((*number, state.promises.get(*number)?)));
         let timers = timers.filter(|(_, promise)| !promise.is_stored()).map(|(number, promise)| {
@@ -144,8 +144,8 @@ impl Bridge {
 }
 
 impl State {
-    /// A result that is nested too deeply is an error of the function, which is over: to halt it would not undo what it has done. One that
-    /// an earlier build has recorded stays.
+    /// Turns a result that is nested too deeply into an error of the function: halting would not undo what it has done. A result that an
+    /// earlier build has recorded stays.
     fn checked_depth(&mut self, returned: Result<String, GuestError>) -> Result<String, GuestError> {
         match &returned {
             Ok(result) if !self.goes_on_with(&returned) => json::check_depth(result)
@@ -172,7 +172,8 @@ impl State {
         self.steps.append(&Record::Halted { at_ms, kind, message: Cow::Borrowed(message) });
     }
 
-    /// The promises that an execution waits for: instead of a call that is not approved yet, its approval, or the one like it that is shown.
+    /// The promises that an execution waits for. A call that is not approved yet is replaced by its approval, or by the identical approval
+    /// that is shown.
     fn awaited(&self) -> BTreeSet<u64> {
         let approval = |number: u64| self.promises.get(number).and_then(|promise| promise.gated_by).unwrap_or(number);
         let shown = |number: u64| {

@@ -1,40 +1,40 @@
-//! How a call can end other than with a result: an error that the guest handles, or the end of the run.
+//! How a call can end without a result: an error that the guest handles, or the end of the run.
 
 use crate::guest_error::GuestError;
 use everstep_store::journal::Corrupted;
 use everstep_store::seam::Lost;
 use std::fmt;
 
-/// Why a call did not return a result.
+/// The reason that a call did not return a result.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// An error for the guest.
     Guest(GuestError),
-    /// The run ends here; the guest never learns why.
+    /// The run ends here; the guest never learns the reason.
     Stop(Stop),
 }
 
-/// Why a run ends before the function returned.
+/// The reason that a run ends before the function returned.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stop {
     #[error(transparent)]
     Divergence(Box<Divergence>),
     #[error("{0}")]
     Limit(String),
-    /// A limit on what a guest does from one checkpoint to the next.
+    /// A limit on what a guest does between two checkpoints was reached.
     #[error("{0}")]
     PartLimit(String),
-    /// Nobody here can tell whether something was done.
+    /// This host cannot tell whether an effect happened.
     #[error("{0}")]
     InDoubt(String),
-    /// A guest that cannot be told of an error by its interface ends with it.
+    /// An error that the interface has no way to report to the guest.
     #[error("{0}")]
     Unhandled(GuestError),
     #[error(transparent)]
     Corrupted(#[from] Corrupted),
     #[error(transparent)]
     Store(#[from] everstep_store::Error),
-    /// Another host has taken the execution, or may.
+    /// Another host has taken the execution, or may have.
     #[error("the execution was taken away from this host")]
     Lost,
     /// The guest broke the contract of `everstep:host/guest`.
@@ -44,20 +44,20 @@ pub(crate) enum Stop {
     Trap(wasmtime::Error),
     #[error("the execution was canceled")]
     Canceled,
-    /// A replay has come to where it was to end.
+    /// A replay has reached its end.
     #[error("the guest has repeated what is recorded")]
     Replayed,
     #[error("the execution waits for promises")]
     Suspended,
-    /// The guest computes on although it was interrupted.
+    /// The guest keeps computing although it was interrupted.
     #[error("the guest is taken back to its last recorded call")]
     TakenBack,
 }
 
-/// The replayed guest did something else than what is recorded.
+/// The replayed guest did something other than what is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Divergence {
-    /// The step at which they part.
+    /// The step at which they differ.
     pub(crate) step: u64,
     /// What the journal holds.
     pub(crate) recorded: String,

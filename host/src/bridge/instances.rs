@@ -1,9 +1,10 @@
-//! The instances of the pool, and the memory that all of them may have: who waits for some, and who gives its own up.
+//! The instances of the pool and the memory that they share: which executions wait for either, and which release
+//! theirs.
 //!
-//! An execution that computes has room for all that its policy allows; one that waits keeps what its instance has taken, and gives the
-//! rest back. So nobody who computes is stopped for want of memory: others wait for their turn, and those that have waited for longest
-//! give up their instance first. Where nobody computes and nobody can give up its instance, because effects of this host are under way in
-//! each, the next one has its turn in any case, and the budget is exceeded by that one.
+//! An execution that computes has room for all the memory that its policy allows; one that waits keeps what its instance has taken, and
+//! returns the rest. So no computing execution is stopped for want of memory: others wait for their turn, and those that have waited
+//! longest for promises release their instance first. If no execution computes and none can release its instance, because effects of this
+//! host are under way in each, the next one gets its turn anyway and exceeds the budget.
 
 use crate::engine::{Footprint, Held};
 use std::collections::BTreeMap;
@@ -11,49 +12,49 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// The grain in which memory is given out, in bytes.
+/// The unit in which memory is given out, in bytes.
 const PAGE: u64 = 64 << 10;
 
 /// See the module.
 pub(crate) struct Instances {
-    /// What all instances may have together, in pages.
+    /// The memory of all instances together, in pages.
     pages: u64,
     held: Arc<Held>,
     keep_warm: Duration,
     turns: Mutex<Turns>,
 }
 
-/// Who has room, and who waits for some.
+/// The rooms in use, and the executions that wait for one.
 struct Turns {
     next: u64,
-    /// Instances of the pool that nobody has.
+    /// Free instances of the pool.
     seats: usize,
-    /// Those who wait for one.
+    /// The executions that wait for an instance.
     wanting: BTreeMap<u64, oneshot::Sender<()>>,
-    /// Pages that nobody has; fewer than none while one has its turn in any case.
+    /// Free pages; negative while an execution exceeds the budget.
     free: i64,
     rooms: BTreeMap<u64, Entry>,
-    /// How many of them wait for their turn.
+    /// How many of the rooms wait for their turn.
     queued: usize,
 }
 
-/// A room.
+/// The state of a room.
 struct Entry {
-    /// The pages that it needs to compute.
+    /// The pages that its execution needs to compute.
     full: u64,
     held: u64,
     computes: bool,
-    /// Since when it waits for its turn, and what tells it.
+    /// Since when it waits for its turn, and the sender that announces the turn.
     queued: Option<(u64, oneshot::Sender<()>)>,
     rest: Option<Rest>,
 }
 
-/// That an execution only waits.
+/// An execution that only waits.
 struct Rest {
     since: u64,
-    /// What asks it to give up its instance; none once it was asked.
+    /// Asks the execution to release its instance; `None` once it was asked.
     ask: Option<oneshot::Sender<()>>,
-    /// It cannot.
+    /// The execution cannot release its instance.
     stays: bool,
 }
 
@@ -62,19 +63,19 @@ impl Entry {
         pages(self.full.saturating_sub(self.held))
     }
 
-    /// Since when it rests, if it can be asked to give up its instance.
+    /// Since when it rests, if it can be asked to release its instance.
     fn may_be_asked(&self) -> Option<u64> {
         self.rest.as_ref().filter(|rest| !self.computes && !rest.stays && rest.ask.is_some()).map(|rest| rest.since)
     }
 
-    /// Whether it is about to give up its instance.
+    /// Whether it is about to release its instance.
     fn leaves(&self) -> bool {
         !self.computes && self.rest.as_ref().is_some_and(|rest| rest.ask.is_none() && !rest.stays)
     }
 }
 
 impl Instances {
-    /// `memory` is what all instances may have together, in bytes.
+    /// A pool of `count` instances; `memory` is for all of them together, in bytes.
     pub(crate) fn new(count: u32, memory: u64, keep_warm: Duration) -> Self {
         let all = (memory / PAGE).max(1);
         let turns = Turns {
@@ -88,7 +89,7 @@ impl Instances {
         Self { pages: all, held: Arc::default(), keep_warm, turns: Mutex::new(turns) }
     }
 
-    /// An instance of the pool; when there is none, executions that only wait give up theirs.
+    /// Waits for an instance of the pool; if none is free, executions that only wait release theirs.
     pub(crate) async fn seat(self: &Arc<Self>) -> Seat {
         let (sender, turn) = oneshot::channel();
         let number = {
@@ -105,7 +106,8 @@ impl Instances {
         Seat(Arc::clone(self))
     }
 
-    /// Room for an instance that may have so many bytes; when there is none, executions that only wait give up theirs.
+    /// Waits for room for an instance of so many bytes; if there is none, executions that only wait release their
+    /// instances.
     pub(crate) async fn room(self: &Arc<Self>, bytes: u64) -> Room {
         let entry = Entry { full: self.pages_of(bytes), held: 0, computes: false, queued: None, rest: None };
         let number = {
@@ -119,22 +121,22 @@ impl Instances {
         room
     }
 
-    /// The most bytes that one instance may have of those that its policy allows.
+    /// The most bytes that one instance may have, given that its policy allows `bytes`.
     pub(crate) fn most(&self, bytes: u64) -> u64 {
         bytes.min(self.pages * PAGE)
     }
 
-    /// What a new instance takes is counted here.
+    /// A counter of the memory that a new instance takes.
     pub(crate) fn footprint(&self) -> Arc<Footprint> {
         Arc::new(Footprint::new(Arc::clone(&self.held)))
     }
 
-    /// How many have room.
+    /// How many instances hold memory.
     pub(crate) fn in_use(&self) -> usize {
         self.turns().rooms.values().filter(|room| room.held > 0).count()
     }
 
-    /// What instances have taken.
+    /// The memory that all instances have taken.
     pub(crate) fn held(&self) -> &Held {
         &self.held
     }
@@ -147,15 +149,15 @@ impl Instances {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives turns to those who have waited for longest, and asks those that have rested for longest to give up their instance, as many as
-    /// the next one needs.
+    /// Gives turns to those that have queued longest, and asks those that have rested longest to release their instances, as many as the
+    /// next one needs.
     fn serve(&self, turns: &mut Turns) {
         while turns.queued > 0 || !turns.wanting.is_empty() {
             if turns.seats > 0
                 && let Some((_, turn)) = turns.wanting.pop_first()
             {
                 turns.seats -= 1;
-                // Whoever gives up takes itself off first.
+                // An execution that stops waiting removes its sender first.
                 let _ = turn.send(());
                 continue;
             }
@@ -177,7 +179,7 @@ impl Instances {
             let oldest =
                 others.filter_map(|(_, room)| Some((room.may_be_asked()?, room))).min_by_key(|(since, _)| *since);
             if let Some(ask) = oldest.and_then(|(_, room)| room.rest.as_mut()?.ask.take()) {
-                // One that goes on at this moment has its turn first.
+                // An execution that resumes at this moment gets its turn first.
                 let _ = ask.send(());
                 continue;
             }
@@ -195,20 +197,20 @@ impl Turns {
         self.next
     }
 
-    /// Lets one compute.
+    /// Lets the execution of a room compute.
     fn begin(&mut self, number: u64) {
         let Some(room) = self.rooms.get_mut(&number) else { return };
         self.free -= room.missing();
         (room.held, room.computes) = (room.full, true);
         if let Some((_, turn)) = room.queued.take() {
             self.queued -= 1;
-            // Whoever waited may have given up.
+            // The execution may have stopped waiting.
             let _ = turn.send(());
         }
     }
 }
 
-/// An instance of the pool, for as long as somebody has it.
+/// An instance of the pool, for as long as it is held.
 pub(crate) struct Seat(Arc<Instances>);
 
 impl Drop for Seat {
@@ -219,14 +221,14 @@ impl Drop for Seat {
     }
 }
 
-/// What an instance may take, for as long as it lives.
+/// The memory that an instance may take, for as long as the instance lives.
 pub(crate) struct Room {
     instances: Arc<Instances>,
     number: u64,
 }
 
 impl Room {
-    /// Waits until it may take all that its policy allows. Nothing is lost when that is given up.
+    /// Waits until the instance may take all the memory that its policy allows. Cancel-safe.
     pub(crate) async fn turn(&self) {
         let waits = self.entry(|turns, number| {
             let since = turns.number();
@@ -248,8 +250,8 @@ impl Room {
         }
     }
 
-    /// Its execution waits: keeps so many bytes, which the instance has taken, and gives the others back. The future completes when it
-    /// should give up the instance: it has waited for long enough, or others need one.
+    /// Marks the execution as waiting: keeps so many bytes, which the instance has taken, and returns the others. The future completes
+    /// when the instance should be released: it has rested long enough, or others need one.
     pub(crate) fn rest(&self, bytes: u64) -> impl Future<Output = ()> + Send + use<> {
         let (sender, asked) = oneshot::channel();
         self.entry(|turns, number| {
@@ -259,7 +261,7 @@ impl Room {
             Some(())
         });
         self.shrink(bytes);
-        // Longer than a timer can be set is forever.
+        // A longer time than a timer can be set to counts as forever.
         let grace = self.instances.keep_warm.min(Duration::from_secs(u64::from(u32::MAX)));
         async move {
             tokio::select! {
@@ -269,7 +271,7 @@ impl Room {
         }
     }
 
-    /// Its execution waits on.
+    /// Keeps so many bytes of the room, and returns the others, while the execution keeps waiting.
     pub(crate) fn shrink(&self, bytes: u64) {
         let kept = self.instances.pages_of(bytes);
         self.entry(|turns, number| {
@@ -281,7 +283,7 @@ impl Room {
         });
     }
 
-    /// It cannot give up its instance now: another one has to.
+    /// Notes that the instance cannot be released now: another one has to be.
     pub(crate) fn stay(&self) {
         self.entry(|turns, number| {
             turns.rooms.get_mut(&number)?.rest.as_mut()?.stays = true;
@@ -289,7 +291,7 @@ impl Room {
         });
     }
 
-    /// Its execution waits no more: it goes on if it has its turn, and gives up its instance otherwise.
+    /// Ends the rest: the execution continues if it has its turn, and releases its instance otherwise.
     pub(crate) fn end_rest(&self) {
         self.entry(|turns, number| {
             let room = turns.rooms.get_mut(&number)?;
@@ -302,7 +304,7 @@ impl Room {
         });
     }
 
-    /// Changes something, and serves whom that helps.
+    /// Applies a change, and gives out what it has freed.
     fn entry<T>(&self, change: impl FnOnce(&mut Turns, u64) -> Option<T>) -> Option<T> {
         let mut turns = self.instances.turns();
         let changed = change(&mut turns, self.number);
@@ -322,7 +324,7 @@ impl Drop for Room {
     }
 }
 
-/// That a room waits for its turn, for as long as somebody does.
+/// A room's place in the queue, left when dropped.
 struct Queued<'r>(&'r Room);
 
 impl Drop for Queued<'_> {
@@ -335,7 +337,7 @@ impl Drop for Queued<'_> {
     }
 }
 
-/// One who waits for an instance of the pool, until it has one.
+/// An execution's place among those that wait for an instance, left when dropped.
 struct Wanting<'i> {
     instances: &'i Instances,
     number: u64,
@@ -345,7 +347,7 @@ impl Drop for Wanting<'_> {
     fn drop(&mut self) {
         let mut turns = self.instances.turns();
         if turns.wanting.remove(&self.number).is_none() {
-            // It was given one at this moment.
+            // It was given an instance at this moment.
             turns.seats += 1;
             self.instances.serve(&mut turns);
         }
@@ -446,7 +448,7 @@ mod tests {
         rooms.iter_mut().for_each(|room| assert!(room.as_mut().now_or_never().is_none()));
         drop((seats.remove(0), rooms.remove(0)));
         drop((seat, room));
-        // Given their turn, and never told.
+        // Given their turn, but not polled since.
         drop((seats.remove(0), rooms.remove(0)));
         now(seats.remove(0));
         now(rooms.remove(0));

@@ -1,8 +1,8 @@
-//! Interruptions: a guest is told that nobody wants to see the end of what it does, at a point that a replay finds again.
+//! Interruptions: a guest is asked to stop its current work, at a point that a replay finds again.
 //!
-//! A guest that waits is woken with an empty delivery; one that asks after its calls gets a yes, which is a step. One that computes and
-//! calls nothing is taken back: its instance is discarded, another one repeats what is recorded, and the question behind the last
-//! recorded call is answered with yes.
+//! A guest that waits is woken with an empty delivery; one that asks between its calls gets a yes, which is a step. One that keeps
+//! computing without a call is taken back: its instance is discarded, another one repeats what is recorded, and its first question
+//! after the last recorded call is answered with yes.
 
 use super::{Bridge, Fault, State, Step, Stop};
 use everstep_store::journal::Record;
@@ -10,21 +10,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a guest may compute on before it is taken back.
+/// How long a guest may keep computing before it is taken back.
 const GRACE: Duration = Duration::from_millis(500);
 
 const KIND: &str = "context.interrupted";
 
-/// Whether a guest is to be interrupted.
+/// A pending interruption of a guest.
 #[derive(Default)]
 pub(super) struct Interruption {
     asked: AtomicBool,
-    /// The guest was taken back for it, which helps once.
+    /// The guest was taken back for this interruption, which helps only once.
     taken_back: AtomicBool,
 }
 
 impl Interruption {
-    /// Whether the guest is to be told now; then it counts as told.
+    /// Whether the guest is to be told now. Clears the flag.
     fn take(&self) -> bool {
         let asked = self.asked.swap(false, Ordering::SeqCst);
         if asked {
@@ -41,13 +41,13 @@ impl Bridge {
         self.changed.notify_waiters();
     }
 
-    /// The same for a guest that was taken back for it.
+    /// Interrupts a guest that was taken back for it.
     pub(crate) fn interrupt_taken_back(&self) {
         self.interruption.taken_back.store(true, Ordering::SeqCst);
         self.interrupt();
     }
 
-    /// Completes once the guest should be taken back: it was interrupted, and does not notice.
+    /// Completes once the guest should be taken back: it was interrupted, and has not noticed.
     pub(crate) async fn deaf(&self) {
         loop {
             let changed = self.changed.notified();
@@ -91,7 +91,7 @@ impl Bridge {
         Ok(true)
     }
 
-    /// Whether a guest that waits is to be woken without a delivery, which is recorded.
+    /// Whether to wake a waiting guest without a delivery; if so, records it.
     pub(super) fn wakes_interrupted(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
         let told = self.may_tell(state)?;
         if told {
@@ -101,7 +101,7 @@ impl Bridge {
         Ok(told)
     }
 
-    /// Whether an interruption is to be told here: the guest has repeated what is recorded.
+    /// Whether to tell the guest of an interruption here: it must have repeated what is recorded.
     fn may_tell(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
         if !self.interruption.asked.load(Ordering::SeqCst) || state.steps.peek()?.is_some() {
             return Ok(false);

@@ -1,7 +1,8 @@
-//! What a root and all that belongs to it use together: whatever it has called or detached, directly or not.
+//! The budget that a root shares with everything it has called or detached, directly or not.
 //!
-//! The store says what they have made and computed, so that neither a crash nor a resume refills a budget; a host counts on from there.
-//! A child is known by its id; what was detached, and what that calls, carries the root and its distance from it in the tags of its promise.
+//! The store says how many executions and promises they have made and how long they have computed, so that neither a crash nor a resume
+//! refills a budget; a host counts on from there. A child is known by its id; a detached execution, and what it calls, carries the root and
+//! its distance from it in the tags of its promise.
 
 use super::Stop;
 use crate::guest_error::{ErrorCode, GuestError};
@@ -25,9 +26,9 @@ pub(crate) struct Descent {
 }
 
 impl Account {
-    /// The account of a lineage that has used so much.
+    /// The account of a lineage that has used `used`.
     pub(crate) fn new(root: ExecutionId, used: Used) -> Self {
-        // The root itself may be about to be written.
+        // The root itself may not be written yet, but counts.
         let used = Used { executions: used.executions.max(1), ..used };
         Self { root, used: Mutex::new(used) }
     }
@@ -42,13 +43,13 @@ impl Descent {
         Self { account, kinship }
     }
 
-    /// That of an execution nothing is kept of.
+    /// The descent of an execution that the store holds nothing about.
     pub(crate) fn alone(id: &ExecutionId) -> Self {
         let kinship = Kinship::of(id, &BTreeMap::new());
         Self { account: Arc::new(Account::new(kinship.root.clone(), Used::default())), kinship }
     }
 
-    /// Counts a promise that others are to settle, and the execution that it is if it `calls`.
+    /// Counts a promise that others are to settle, and the execution behind it if it `calls`.
     ///
     /// # Errors
     /// The budget has no room for it; nothing is counted then.
@@ -74,10 +75,10 @@ impl Descent {
         Ok(())
     }
 
-    /// Adds CPU time.
+    /// Adds CPU time to the account.
     ///
     /// # Errors
-    /// There is no more.
+    /// The budget is used up.
     pub(crate) fn charge(&self, limits: &policy::Lineage, used_us: u64) -> Result<(), Stop> {
         let mut used = self.account.used();
         used.cpu_us = used.cpu_us.saturating_add(used_us);
@@ -97,7 +98,7 @@ impl Descent {
         }
     }
 
-    /// Marks the promise of an execution that is nobody's child.
+    /// Marks the promise of a detached execution.
     pub(crate) fn mark_detached(&self, tags: &mut BTreeMap<String, String>) {
         tags.extend(self.kinship.below().tags());
     }

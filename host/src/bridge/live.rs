@@ -1,5 +1,5 @@
-//! From replay to live: a guest that has repeated everything that is recorded goes on where it was, and what a crash has lost of its effects
-//! is done again, given up, or settled as it says.
+//! From replay to live: a guest that has repeated everything recorded continues where it was. Effects whose outcome a crash has lost are
+//! repeated or settled, as each of them says.
 
 use super::asking::Asking;
 use super::effect::{Effect, Lost};
@@ -11,7 +11,7 @@ use everstep_store::journal::{Record, Role};
 use std::sync::Arc;
 
 impl Bridge {
-    /// A replayed guest has made the call that created a promise.
+    /// Reopens the promise of a call that a replayed guest has made.
     pub(super) fn reopen(&self, state: &mut State, number: u64, step: &Step<'_>, new: NewPromise) {
         let approved_ms = state.promises.approved_ms(number);
         let rule = state.promises.get(number).and_then(|promise| promise.rule.clone()).unwrap_or_default();
@@ -38,11 +38,12 @@ impl Bridge {
         }
     }
 
-    /// The guest has repeated everything: requests whose response was lost are sent again or given up, but for those whose time
-    /// is over.
+    /// Makes the execution live, once the guest has repeated everything: requests whose response was lost are sent again or
+    /// settled, unless their deadline has passed.
     ///
     /// # Errors
-    /// [`Stop::InDoubt`] when this host lacks the capability that was asked: it cannot tell whether it may be asked again.
+    /// [`Stop::InDoubt`] when this host lacks the capability of a request: it cannot tell whether the request may be sent
+    /// again.
     pub(super) fn go_live(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
         if state.steps.is_live() {
             return Ok(());
@@ -88,13 +89,13 @@ impl Bridge {
         }
     }
 
-    /// An effect that was approved is repeated by the execution that it was approved for.
+    /// Checks that an approved effect is repeated by the execution that it was approved for, not by a fork.
     fn not_inherited(&self, state: &State, number: u64) -> Result<(), GuestError> {
         let approval = state.promises.get(number).and_then(|promise| promise.approved_by);
         approval.map_or(Ok(()), |approval| self.decided(state, approval, "the call").map(drop))
     }
 
-    /// Promises that the store should know of and does not, as in the fork of an execution, are created there.
+    /// Creates the promises that the store should know and does not, as in the fork of an execution.
     fn keep_missing(&self, state: &mut State) {
         let pending: Vec<u64> = state.open().collect();
         let missing = pending.into_iter().filter_map(|number| {

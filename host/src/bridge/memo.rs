@@ -1,5 +1,5 @@
 //! Computations that a guest remembers across a crash. The step number is taken before the computation, which may make calls
-//! of its own; the record follows it.
+//! of its own; the record comes after it.
 
 use super::replay::diverged;
 use super::step::{Arg, Step};
@@ -8,30 +8,30 @@ use crate::guest_error::{ErrorCode, GuestError};
 use everstep_store::journal::Record;
 use std::sync::Arc;
 
-/// What is known of a computation.
+/// What the journal knows of a computation.
 pub(crate) enum Recollection {
     /// Its value.
     Remembered(String),
-    /// Nothing; its value goes to `remember` with this number.
+    /// Nothing; pass its value to `remember` with this number.
     Compute(u64),
 }
 
 const KIND: &str = "memo.remember";
 
-/// Longest name of a computation, in bytes: it is kept until the value comes.
+/// Longest name of a computation, in bytes: it is kept until the value is known.
 const LONGEST_NAME: usize = 512;
 
 fn step<'a>(name: &'a str, args: &'a [Arg<'a>]) -> Step<'a> {
     Step::ungranted(KIND, name, args)
 }
 
-/// Bytes that an open computation takes.
+/// Bytes that an open computation takes beside the journal.
 fn kept(name: &str) -> u64 {
     name.len() as u64 + 64
 }
 
 impl Bridge {
-    /// Takes a step for the computation `name` and says whether its value is known.
+    /// Takes a step for the computation `name` and returns its value, if it is known.
     pub(crate) fn recall(self: &Arc<Self>, name: &str) -> Result<Recollection, Fault> {
         if name.len() > LONGEST_NAME {
             let message = format!("the name of a computation has {} bytes, more than {LONGEST_NAME}", name.len());
@@ -64,8 +64,8 @@ impl Bridge {
         Ok(Recollection::Remembered(value))
     }
 
-    /// Takes the step of a computation that is not known. A replay cannot be over the limits by what is recorded, but by
-    /// computations that it begins and never ends.
+    /// Takes the step of a computation whose value is not known. In a replay, recorded steps cannot exceed the limits,
+    /// but computations that it begins and never ends can.
     fn prepare(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
         state.steps.take();
         if state.steps.peek()?.is_none() {
@@ -86,7 +86,7 @@ impl Bridge {
             return Err(error.into());
         }
         if let Some(inner) = state.steps.memo_after(number) {
-            // A replay that remembers this one would not come to the inner one, and count other steps.
+            // A replay that remembers this one would not reach the inner one, and would count other steps.
             let message = format!("the computation {inner}, begun inside of {number}, is not remembered yet");
             return Err(GuestError::new(ErrorCode::Invalid, message).into());
         }

@@ -1,10 +1,11 @@
 //! The only road from a guest to an effect: replay, policy, barrier, effect, record.
 //!
-//! [`Bridge`] is one execution seen from its guest. `pipeline` is the road itself, written once for the four classes of
-//! step: internal, external, output and promise. `replay` compares the guest with the journal, `promises` settles and delivers,
-//! `wait` is how a guest waits, `effect` performs what
-//! settles a promise, `approval` asks a person first, `memo` remembers computations, `checkpoint` is where a guest goes on that has trapped, `interrupt` stops what a guest does but not the guest, `state` is what they share, `fault` is how a call can end. What a step means is known to the capability
-//! alone (`crate::capability`); the journal and the policy know only its kind, its digest and its grant.
+//! [`Bridge`] is one execution seen from its guest. `pipeline` is the road itself, written once for the four classes of step: internal,
+//! external, output and promise. `replay` compares the guest with the journal, `promises` settles and delivers, `wait` is how a guest
+//! waits, `effect` performs what settles a promise, `approval` asks a person first, `memo` remembers computations, `checkpoint` is where a
+//! trapped guest resumes, `interrupt` stops the guest's current work but not the guest, `state` is what they share, `fault` is how a call
+//! can end. Only the capability (`crate::capability`) knows what a step means; the journal and the policy know its kind, its digest and its
+//! grant.
 
 mod approval;
 mod asking;
@@ -74,45 +75,45 @@ pub(crate) struct Bridge {
     pub(crate) grants: Arc<Grants>,
     pub(crate) capabilities: Arc<Registry>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// All that the run writes goes through it.
+    /// Receives everything that the run writes.
     pub(crate) ledger: Arc<dyn Ledger>,
-    /// For reading.
+    /// For reading only.
     store: Arc<dyn Store>,
-    /// What it belongs to, and shares a budget with.
+    /// The lineage of the execution, whose members share a budget.
     pub(crate) descent: Descent,
-    /// What it runs as: for the executions that it calls, and for its end.
+    /// The terms of the run: for the executions that it calls, and for its end.
     pub(crate) terms: Terms,
     instances: Arc<Instances>,
-    /// What its instance has taken of the memory of the host.
+    /// Memory of the host that the instance has taken.
     footprint: Arc<Footprint>,
-    /// What it may take.
+    /// Memory that the instance may take.
     room: Mutex<Option<Arc<Room>>>,
-    /// How long it waits for promises.
+    /// How long the run waits for promises.
     pub(crate) patience: Patience,
-    /// How long the guest has run; waiting for promises does not count.
+    /// How long the guest has run, not counting waits for promises.
     pub(crate) stopwatch: Stopwatch,
     state: Mutex<State>,
-    /// What capabilities keep of what the guest has done; as the state it goes with the run, and is rebuilt by repeating it.
+    /// Data that capabilities keep about this run; like the state, it is dropped with the run and rebuilt by replay.
     of_run: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    /// What the store says of promises of this execution, until the guest looks.
+    /// Settlements that the store has reported, until the guest takes them in.
     inbox: Mutex<Vec<Notice>>,
-    /// The execution has ended in the store: somebody canceled it, or its deadline passed.
+    /// The execution has ended in the store: it was canceled, or its deadline passed.
     canceled: AtomicBool,
-    /// Somebody does not want to see the end of what the guest does.
+    /// Whether the guest is to be interrupted.
     interruption: Interruption,
-    /// The run is over, and its execution about to be let go.
+    /// The run is over, and its execution about to be released.
     over: AtomicBool,
-    /// The function returned, and the store is about to be told.
+    /// The function returned, and the outcome is about to be written to the store.
     returned: AtomicBool,
-    /// Something was settled or canceled.
+    /// Signals that a promise was settled or the run canceled.
     changed: Notify,
-    /// What the effects of this run hold on to, by the promise that made it; it goes with the run.
+    /// Values that the effects of this run keep, by the promise that made them; dropped with the run.
     kept: Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>,
-    /// Held by an effect that the guest blocks on, also when the run has been stopped meanwhile.
+    /// Held by an effect that the guest blocks on, even after the run was stopped.
     blocking: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// What a run runs as, and until when.
+/// The component, task and deadline of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     /// The component that runs.
@@ -128,18 +129,18 @@ pub(crate) struct Terms {
 /// A promise that was settled in the store.
 #[derive(Debug)]
 pub(crate) struct Notice {
-    /// Its number.
+    /// The number of the promise.
     pub(crate) number: u64,
-    /// How.
+    /// Its outcome.
     pub(crate) outcome: Result<String, GuestError>,
-    /// When, in milliseconds since the Unix epoch.
+    /// When it was settled, in milliseconds since the Unix epoch.
     pub(crate) at_ms: u64,
-    /// What the answer must fit, of a question; a child execution has none.
+    /// The question that the answer must fit; a child execution has none.
     question: Option<PendingPromise>,
 }
 
 impl State {
-    /// Takes in what the store says of a promise.
+    /// Marks a promise as settled as the store reports it.
     pub(crate) fn take_in(&mut self, notice: Notice, limits: &Limits) {
         let (number, at_ms) = (notice.number, notice.at_ms);
         let outcome = notice.checked(limits);
@@ -152,7 +153,7 @@ impl State {
 }
 
 impl Notice {
-    /// How a promise was settled, as the guest of its execution learns it; none while it is pending.
+    /// The settlement of a promise, as the guest of its execution learns it; `None` while it is pending.
     pub(crate) fn of(number: u64, promise: &everstep_store::record::Promise) -> Option<Self> {
         let outcome = everstep_store::outcome_of(promise)?;
         let of_child =
@@ -162,7 +163,8 @@ impl Notice {
         Some(Self { number, outcome, at_ms: promise.settled_at.unwrap_or(promise.timeout_at), question })
     }
 
-    /// The outcome as the guest may have it: whoever settles a promise past the hosts was not held to its schema there.
+    /// The outcome, checked against the schema: a client that settles a promise directly in the store bypasses the
+    /// host's check.
     fn checked(self, limits: &Limits) -> Result<String, GuestError> {
         let Self { outcome, question, .. } = self;
         let fits = match &question {
@@ -175,7 +177,7 @@ impl Notice {
     }
 }
 
-/// What a bridge is made of.
+/// The parts that a bridge is made of.
 pub(crate) struct Parts {
     pub(crate) id: ExecutionId,
     pub(crate) function: String,
@@ -189,11 +191,11 @@ pub(crate) struct Parts {
     pub(crate) descent: Descent,
     pub(crate) instances: Arc<Instances>,
     pub(crate) patience: Patience,
-    /// When what was written of it before is durable.
+    /// The ticket of what was written of the execution before.
     pub(crate) since: Ticket,
 }
 
-/// How long a canceled guest may clean up that asked for it.
+/// How long a canceled guest may clean up if it asked to.
 const CLEANUP: Duration = Duration::from_secs(5);
 
 impl Bridge {
@@ -238,64 +240,64 @@ impl Bridge {
         *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(room));
     }
 
-    /// The instance is gone.
+    /// Releases the room: the instance is gone.
     pub(crate) fn leave_room(&self) {
         *self.room.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What its instance may take; none while no instance runs that goes on.
+    /// The room of the instance; `None` while no instance runs.
     fn room(&self) -> Option<Arc<Room>> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The most bytes that an instance of it may take, as far as the host goes.
+    /// The most bytes that an instance of this execution may take within the host's memory.
     pub(crate) fn most_memory(&self) -> u64 {
         self.instances.most(self.grants.policy.limits.memory)
     }
 
-    /// Where what its instance takes is counted.
+    /// Counts the memory that the instance takes.
     pub(crate) fn footprint(&self) -> Arc<Footprint> {
         Arc::clone(&self.footprint)
     }
 
-    /// Tells the guest of a promise that was settled in the store. Does not wait for the state.
+    /// Queues the settlement of a promise for the guest. Does not wait for the state.
     pub(crate) fn notice(&self, notice: Notice) {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
         self.changed.notify_waiters();
     }
 
-    /// Takes in what the store has said since the last look.
+    /// Applies the settlements that were queued since the last call.
     fn take_notices_into(&self, state: &mut State) {
         let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
         notices.into_iter().for_each(|notice| state.take_in(notice, &self.grants.policy.limits));
     }
 
-    /// Holds on to something for as long as this run lasts.
+    /// Keeps a value for as long as this run lasts.
     pub(crate) fn keep_for_run(&self, number: u64, thing: Arc<dyn Any + Send + Sync>) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(number, thing);
     }
 
-    /// What this run holds on to under that number.
+    /// The value that this run keeps under that number.
     pub(crate) fn kept_for_run<T: Send + Sync + 'static>(&self, number: u64) -> Option<Arc<T>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(kept.get(&number)?).downcast().ok()
     }
 
-    /// The rule that grants a promise which the guest has made, and whether it has resolved.
+    /// The rule that grants a promise made by the guest, and whether the promise has resolved.
     pub(crate) fn granted_by(&self, number: u64) -> Option<(String, bool)> {
         let state = self.state();
         let promise = state.promises.of_guest(number)?;
         Some((promise.rule.clone()?, promise.delivered && matches!(promise.outcome, Some(Ok(_)))))
     }
 
-    /// A connection, or the like, counts as open under its rule, and keeps the execution warm.
+    /// Counts a connection or the like as open under its rule; it keeps the execution warm.
     pub(crate) fn note_open(&self, rule: &str) {
         let mut state = self.state();
         state.budget.opened(rule);
         state.budget.note_open_end();
     }
 
-    /// It is over.
+    /// Counts it as closed.
     pub(crate) fn note_closed(&self, rule: &str) {
         let mut state = self.state();
         state.budget.closed(rule);
@@ -304,18 +306,18 @@ impl Bridge {
         self.changed.notify_waiters();
     }
 
-    /// The right to an effect that cannot be given up half way, after the one before it. Whoever ends a run, or takes the
-    /// execution up again, waits for it too.
+    /// Waits for the right to an effect that must not be interrupted half way, after the one before it. Ending the run,
+    /// and resuming the execution, wait for it too.
     pub(crate) async fn block(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.blocking).lock_owned().await
     }
 
-    /// What the bridge knows; its data is valid at every moment, so that a panic elsewhere does not matter.
+    /// The state of the bridge. It is valid at every moment, so a poisoned lock is ignored.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a capability keeps of this run, under its own type; made by the first look.
+    /// The value of this type that a capability keeps for this run; created on first use.
     pub(crate) fn of_run<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
         let mut of_run = self.of_run.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = of_run.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default());
@@ -333,7 +335,7 @@ impl Bridge {
         state.steps.next().max(state.budget.steps())
     }
 
-    /// The guest asks for a chance to clean up.
+    /// Notes that the guest asks for time to clean up.
     pub(crate) fn note_clean_up(&self) {
         self.state().clean_up();
     }
@@ -343,12 +345,12 @@ impl Bridge {
         self.submit(&mut self.state())
     }
 
-    /// The same with the state at hand.
+    /// Like [`submit_all`](Self::submit_all), with the state already locked.
     fn submit(&self, state: &mut State) -> Ticket {
         self.submit_with(state, Entry::default())
     }
 
-    /// The same together with what else is to be written; an entry without records.
+    /// Like [`submit`](Self::submit), together with `entry`, which must not carry records.
     fn submit_with(&self, state: &mut State, entry: Entry) -> Ticket {
         let mut entry = entry;
         let writes = !entry.changes_nothing() || state.steps.unsubmitted() > 0;
@@ -365,7 +367,7 @@ impl Bridge {
         state.unsent.submitted()
     }
 
-    /// CPU time that may be lost in a crash: a twentieth of the limit.
+    /// The CPU time that a crash may lose: a twentieth of the limit.
     fn cpu_grain_us(&self) -> u64 {
         u64::try_from(self.grants.policy.limits.cpu.as_micros() / 20).unwrap_or(u64::MAX)
     }
@@ -386,7 +388,7 @@ impl Bridge {
         self.ledger.may_begin(ticket).await
     }
 
-    /// Ends the run from outside: the store says that the execution has ended. Does not wait for the state.
+    /// Ends the run from outside: the execution has ended in the store. Does not wait for the state.
     pub(crate) fn cancel(&self) {
         self.canceled.store(true, Ordering::SeqCst);
         self.changed.notify_waiters();
@@ -397,12 +399,12 @@ impl Bridge {
         self.canceled.load(Ordering::SeqCst)
     }
 
-    /// Whether the run is over, and its execution about to be let go.
+    /// Whether the run is over, and its execution about to be released.
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// Whether the function has returned, and the store is about to be told.
+    /// Whether the function has returned, and its outcome is about to be written to the store.
     pub(crate) fn returned(&self) -> bool {
         self.returned.load(Ordering::SeqCst)
     }
@@ -412,7 +414,7 @@ impl Bridge {
         self.returned.store(true, Ordering::SeqCst);
     }
 
-    /// Ends the run: nothing is recorded any more but its end. Returns what was submitted last.
+    /// Ends the run: nothing is recorded after this but its end. Returns the last submission.
     pub(crate) fn conclude(&self) -> Ticket {
         let mut state = self.state();
         self.conclude_in(&mut state);
@@ -425,8 +427,8 @@ impl Bridge {
         state.promises.stop_effects();
     }
 
-    /// Completes once the run has to end: the execution was ended from outside, and the time to clean up is over for a guest that
-    /// asked for it.
+    /// Completes once the run has to end: the execution was ended from outside and, if the guest asked for time to clean up, that
+    /// time is over.
     pub(crate) async fn canceled(&self) {
         loop {
             let changed = self.changed.notified();

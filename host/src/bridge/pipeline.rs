@@ -1,8 +1,9 @@
 //! The road of every call, written once: replay, policy, audit, barrier, effect, record.
 //!
-//! [`Bridge::internal`]: the outcome is recorded and becomes durable with the next barrier. [`Bridge::read`]: the same for an
-//! effect that takes time. [`Bridge::change`]: the same for one that a replay has to repeat in memory. [`Bridge::external`]: a barrier makes everything earlier durable, then the effect runs.
-//! [`Bridge::output`]: shown once its record is durable. [`Bridge::promise`]: the outcome comes later, by itself.
+//! [`Bridge::internal`]: the outcome is recorded and becomes durable with the next barrier. [`Bridge::read`]: the same for an effect that
+//! takes time. [`Bridge::change`]: the same for an effect that a replay has to repeat in memory. [`Bridge::external`]: a barrier makes
+//! everything earlier durable, then the effect runs. [`Bridge::output`]: shown once its record is durable. [`Bridge::promise`]: the outcome
+//! comes later.
 
 use super::approval::{Decided, describe};
 use super::promises::{self, NewPromise};
@@ -18,22 +19,22 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
-/// Recorded bytes beyond which they are handed to the group commit although nobody waits.
+/// Recorded bytes above which they are handed to the group commit even if nothing waits for them.
 const SEGMENT: usize = 64 << 10;
 
-/// What the first half of the road came to.
+/// The result of the first half of the road.
 pub(super) enum Begun<'p, T> {
-    /// The step is over: its outcome is recorded, a denial among others.
+    /// The step is over: its outcome is recorded; a denial is one, too.
     Recorded(Result<T, GuestError>),
-    /// The step was begun before; its outcome, if any, is a settlement.
+    /// The step has begun before; its outcome, if any, is a settlement.
     Called(u64),
-    /// A person has to approve it, with the promise of that number.
+    /// An approver has to decide on it; the number is that of the approval promise.
     Asked(u64),
     /// The step is new and granted.
     Live(Admitted<'p>),
 }
 
-/// What the audit says of a call.
+/// The facts of a call that go into an audit line.
 pub(super) struct Line<'a> {
     pub(super) step: u64,
     pub(super) rule: &'a str,
@@ -42,13 +43,13 @@ pub(super) struct Line<'a> {
     pub(super) bytes: u64,
 }
 
-/// What an effect may know of its execution.
+/// The facts that an effect may know about its execution.
 pub(crate) struct Now {
     /// The number of the step.
     pub(crate) number: u64,
     /// The time, never before that of an earlier step, in milliseconds since the Unix epoch.
     pub(crate) now_ms: u64,
-    /// How often a host has taken the execution up.
+    /// How often a host has run the execution.
     pub(crate) attempts: u64,
 }
 
@@ -69,7 +70,7 @@ impl Bridge {
         self.immediate(step, |state, number| effect(Now { number, now_ms: state.steps.now_ms(), attempts }))
     }
 
-    /// The same where the effect is one on the execution itself.
+    /// Like [`internal`](Self::internal), for an effect on the execution itself.
     pub(super) fn immediate<T: Value>(
         self: &Arc<Self>,
         step: &Step<'_>,
@@ -98,8 +99,8 @@ impl Bridge {
         self.change(step, effect, |_| {}).await
     }
 
-    /// An internal step whose effect takes time and changes what the run holds in memory. When the guest repeats a call that went
-    /// well, `again` makes the same change, from the arguments and the outcome alone: the run that made it before is gone.
+    /// An internal step whose effect takes time and changes what the run holds in memory. When the guest repeats a call that
+    /// succeeded, `again` makes the same change from the outcome alone, because the run that made it before is gone.
     pub(crate) async fn change<T: Value, F>(
         self: &Arc<Self>,
         step: &Step<'_>,
@@ -123,8 +124,8 @@ impl Bridge {
         }
     }
 
-    /// An external step that the guest blocks on. `effect` learns whether an earlier attempt may have run, and must be
-    /// idempotent.
+    /// An external step that the guest blocks on. `effect` is told whether an earlier attempt may have run, and must
+    /// be idempotent.
     pub(crate) async fn external<T: Value, F>(
         self: &Arc<Self>,
         step: &Step<'_>,
@@ -143,7 +144,7 @@ impl Bridge {
                     Some(outcome) => return Ok(outcome?),
                     None if state.steps.is_replay() => return Err(Stop::Replayed.into()),
                     None => {
-                        // The last of what is recorded: the guest was blocked on it.
+                        // The last recorded step: the guest was blocked on it.
                         self.go_live(&mut state)?;
                         (number, true, self.submit(&mut state))
                     }
@@ -163,20 +164,20 @@ impl Bridge {
         Ok(outcome?)
     }
 
-    /// A step that shows something. Beyond the limit one marker is shown and the rest is dropped.
+    /// A step that shows output. Beyond the limit one marker is shown and the rest is dropped.
     pub(crate) fn output(self: &Arc<Self>, step: &Step<'_>, content: Content) -> Result<(), Fault> {
         let mut state = self.state();
         let begun = self.begin::<()>(&mut state, step)?;
         if let Begun::Recorded(Err(error)) = begun {
             return Err(error.into());
         }
-        // Counted in a replay as well, so that the limit ends at the same step.
+        // Counted in a replay as well, so that the limit is reached at the same step.
         let before = state.budget.shown();
         let mut shown = before;
         let content = content.capped(&mut shown, self.grants.policy.limits.output);
         state.budget.note_shown(shown);
         if let Begun::Live(admitted) = begun {
-            // What no journal could hold was not shown, and does not count.
+            // Output that does not fit a journal was not shown, and does not count.
             self.record(&mut state, step, &admitted, Ok(Kept(content.clone())))?
                 .inspect_err(|_| state.budget.note_shown(before))?;
             if let Some(content) = content {
@@ -204,7 +205,7 @@ impl Bridge {
             }
             Begun::Live(admitted) => admitted,
         };
-        // After the replay: what was taken in once stays so.
+        // Checked after the replay, so that a call accepted once stays accepted.
         let refused = new.check_depth().err();
         let role = self.role_of(&new.about);
         let refused = refused.or_else(|| self.no_room_for_promise(&state, admitted.number, role));
@@ -215,7 +216,7 @@ impl Bridge {
         }
         self.check_room(&state, new.bytes())?;
         let new = NewPromise { timeout_ms: self.bounded_by_rule(step, admitted.rule, new.timeout_ms), ..new };
-        // The time of a step that waits for an approval begins with its effect.
+        // For a step that waits for an approval, the timeout starts when its effect begins.
         let deadline_ms = match approval {
             None => promises::deadline(self.clock.now_ms(), role, new.timeout_ms, self.terms.deadline_ms),
             Some(_) => None,
@@ -228,14 +229,14 @@ impl Bridge {
         Ok(admitted.number)
     }
 
-    /// The time that a promise may take: what the guest asks for, within what the rule allows.
+    /// Returns the timeout of a promise: what the guest asks for, within what the rule allows.
     pub(super) fn bounded_by_rule(&self, step: &Step<'_>, rule: &str, asked_ms: Option<u64>) -> Option<u64> {
         let bound = step.grant.time_allowed(&self.grants.policy, rule);
         let bound_ms = bound.map(|bound| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
         asked_ms.into_iter().chain(bound_ms).min()
     }
 
-    /// What comes before every effect: replay, limits, policy, audit.
+    /// Runs everything that comes before an effect: replay, limits, policy, audit.
     fn begin<T: Value>(self: &Arc<Self>, state: &mut State, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
         match state.take_step(step)? {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
@@ -251,7 +252,7 @@ impl Bridge {
         }
     }
 
-    /// The same for a step that the guest blocks on: it waits for the approval, if one is needed.
+    /// Like [`begin`](Self::begin), for a step that the guest blocks on: waits for the approval, if one is needed.
     async fn begin_blocking<T: Value>(self: &Arc<Self>, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
         let approval = {
             let mut state = self.state();
@@ -279,7 +280,7 @@ impl Bridge {
         }
     }
 
-    /// The step behind its approval, whose effect begins later.
+    /// Begins a step after its approval was asked for; its effect begins later.
     fn begin_gated(self: &Arc<Self>, state: &mut State, step: &Step<'_>, approval: u64) -> Result<Begun<'_, ()>, Stop> {
         match state.take_step(step)? {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
@@ -307,7 +308,8 @@ impl Bridge {
         self.grants.policy.decide(&step.grant, state.budget.usage(), now_ms)
     }
 
-    /// The policy's word on a new step, written down. `decided` is what somebody has decided on it, who was asked.
+    /// Applies the policy to a new step and writes the audit line. `decided` is the approver's answer, if one was
+    /// asked for.
     fn judge<T: Value>(
         self: &Arc<Self>,
         state: &mut State,
@@ -343,13 +345,13 @@ impl Bridge {
         }
     }
 
-    /// What no rule of the policy decides on: the ceiling of the host, and the floor of the step.
+    /// Checks what no rule of the policy decides: the host's ceiling and the step's floor.
     fn permitted(&self, step: &Step<'_>, approved: bool) -> Result<(), GuestError> {
         self.grants.ceiling(&step.grant, approved)?;
         step.floor.map_or(Ok(()), Floor::check)
     }
 
-    /// Denies a step: in the audit, and in the journal.
+    /// Denies a step, in the audit and in the journal.
     pub(super) fn refuse<T>(
         &self,
         state: &mut State,
@@ -377,7 +379,7 @@ impl Bridge {
         Ok(Begun::Recorded(Err(error)))
     }
 
-    /// Records the outcome of a step that no rule decides on.
+    /// Records the outcome of a step that needs no grant.
     pub(super) fn record_ungranted(
         &self,
         state: &mut State,
@@ -389,7 +391,7 @@ impl Bridge {
         Ok(())
     }
 
-    /// A run that has used up its steps or its journal ends here.
+    /// Ends a run that has used up its steps or its journal.
     pub(super) fn check_limits(&self, state: &State) -> Result<(), Stop> {
         self.check_steps(state)?;
         self.check_room(state, 0)
@@ -403,13 +405,14 @@ impl Bridge {
         Err(Stop::Limit(format!("the limit of {limit} steps is reached (limits.steps)")))
     }
 
-    /// Whether the execution may keep so many bytes more.
+    /// Checks that the execution may keep that many more bytes.
     pub(super) fn check_room(&self, state: &State, bytes: u64) -> Result<(), Stop> {
         let fits = state.kept_bytes().saturating_add(bytes) <= self.grants.policy.limits.journal;
         if fits { Ok(()) } else { Err(self.no_room()) }
     }
 
-    /// Why a call fails that carries or brings more than a whole journal may hold: whatever the execution has done before.
+    /// Returns an error if a call carries or returns more than a whole journal may hold, whatever the execution has
+    /// recorded so far.
     pub(super) fn more_than_a_journal(&self, what: &str, bytes: u64) -> Option<GuestError> {
         let limit = self.grants.policy.limits.journal;
         let message = || format!("{what} has {bytes} bytes, limits.journal = {limit}");
@@ -421,7 +424,7 @@ impl Bridge {
         Stop::Limit(format!("the limit of {limit} bytes of journal is reached (limits.journal)"))
     }
 
-    /// Writes the decision down before anything happens; a decision that cannot be written is a denial.
+    /// Writes the decision to the audit before anything happens; if that fails, the call is denied.
     fn audit(
         &self,
         state: &State,
@@ -442,7 +445,7 @@ impl Bridge {
         self.audit_line(state, &line, decided)
     }
 
-    /// The same for a call that is not at hand as a step.
+    /// Like [`audit`](Self::audit), for a call that is not available as a step.
     pub(super) fn audit_line(&self, state: &State, line: &Line<'_>, decided: Decided) -> Result<(), GuestError> {
         let (decision, approver) = match &decided {
             Ok(approver) => (audit::Decision::Allow, approver.as_deref()),
@@ -493,8 +496,8 @@ impl Bridge {
         self.record_as(state, step, admitted, true, outcome)
     }
 
-    /// Records a step that is over and gives its outcome: an error in place of one that no journal could hold. When this journal
-    /// has no room left, the run ends, as if it had stopped before.
+    /// Records a finished step and returns its outcome; an outcome that exceeds any journal is replaced by an error. If this
+    /// journal has no room left, the run ends as if it had stopped before the step.
     fn record_as<T: Value>(
         &self,
         state: &mut State,
@@ -533,20 +536,20 @@ impl Bridge {
         deadline_ms: Option<u64>,
     ) {
         let digest = step.digest();
-        // The time of the decision: rates are counted with it, here and in a replay.
+        // The time of the decision: rates are counted by it, here and in a replay.
         let call = step.call(admitted, state.steps.now_ms(), &digest);
         state.steps.append(&Record::Called { call, role, deadline_ms });
     }
 }
 
 impl State {
-    /// A granted call counts under its rule.
+    /// Counts a granted call under its rule.
     fn count(&mut self, rule: &str, step: &Step<'_>) {
         self.budget.count(rule, &step.grant, self.steps.now_ms());
     }
 }
 
-/// What is kept of a step that shows something: the content as JSON, or nothing.
+/// What a journal keeps of an output step: the content as JSON, or nothing.
 struct Kept(Option<Content>);
 
 impl Value for Kept {

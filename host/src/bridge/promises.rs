@@ -1,7 +1,7 @@
-//! Promises: opened by a step, settled once by whoever is first.
+//! Promises: opened by a step, settled once, by the first settlement.
 //!
-//! Timers, and requests to capabilities of this host, live with the run and in the journal. What others settle is a promise of the
-//! store from the commit on that records its step: a question, and the execution of a function that is called.
+//! Timers, and requests to capabilities of this host, live with the run and in the journal. A promise that others settle (a
+//! question, the execution of a called function) is in the store from the commit that records its step.
 
 use super::asking::Asking;
 use super::calls::Called;
@@ -19,18 +19,18 @@ use everstep_store::seam::Entry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a promise is opened with.
+/// The parameters of a new promise.
 pub(crate) struct NewPromise {
-    /// Milliseconds until a timer resolves, or anything else is rejected as timed out.
+    /// Milliseconds until a timer resolves, or any other promise is rejected as timed out.
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) about: About,
 }
 
-/// What whoever settles a promise is told.
+/// What a promise is about: the information for the one who settles it.
 pub(crate) enum About {
-    /// Nothing: the clock settles it.
+    /// Nothing: the clock settles the promise.
     Time,
-    /// A question or an external promise, for whoever may answer from outside.
+    /// A question or an external promise, answered from outside.
     Shown(Asked),
     /// A request: the capability and the message.
     Request(String, String),
@@ -41,7 +41,7 @@ pub(crate) enum About {
 }
 
 impl NewPromise {
-    /// Bytes that are kept for it beside the journal while it is pending.
+    /// Bytes that are kept beside the journal while the promise is pending.
     pub(super) fn bytes(&self) -> u64 {
         let bytes = match &self.about {
             About::Time | About::Effect(_) => 0,
@@ -54,7 +54,7 @@ impl NewPromise {
         bytes as u64
     }
 
-    /// Whether others may be shown what it is about: a JSON text of it that is nested too deeply is not taken in.
+    /// Refuses JSON texts that are nested too deeply to be shown to others.
     pub(super) fn check_depth(&self) -> Result<(), GuestError> {
         let texts = match &self.about {
             About::Time | About::Effect(_) => return Ok(()),
@@ -66,7 +66,7 @@ impl NewPromise {
         deep.map_or(Ok(()), |(what, _)| Err(too_deep(what)))
     }
 
-    /// Whether the guest itself may settle it.
+    /// Whether the guest itself may settle the promise.
     pub(super) fn own(&self) -> bool {
         matches!(&self.about, About::Shown(asked) if asked.kind == "promise")
     }
@@ -87,7 +87,7 @@ impl Bridge {
         self.begin_effect(state, admitted.number, new.about, deadline_ms);
     }
 
-    /// Opens a promise that was just recorded, and whose effect waits for an approval.
+    /// Opens a promise that was just recorded and whose effect waits for an approval.
     pub(super) fn open_gated(
         self: &Arc<Self>,
         state: &mut State,
@@ -103,7 +103,7 @@ impl Bridge {
         self.show_if_first(state, approval);
     }
 
-    /// Adds a promise, which counts as open under its rule until it is settled.
+    /// Adds a promise; it counts as open under its rule until it is settled.
     fn count_open(&self, state: &mut State, number: u64, rule: &str, step: &Step<'_>, mut promise: Promise) {
         promise.rule = Some(rule.to_owned());
         if step.grant.stays_open() {
@@ -113,8 +113,9 @@ impl Bridge {
         state.insert(number, promise);
     }
 
-    /// Who will settle a promise; a request: a capability of this host, or else a client, who finds it among the open promises. That
-    /// is decided once and recorded, so that no other host has it served again by somebody else.
+    /// Who will settle a promise. A request goes to a capability of this host or, if it has none of that name, to a client, which
+    /// finds it among the open promises. The choice is made once and recorded, so that no other host serves the request again
+    /// differently.
     pub(super) fn role_of(&self, about: &About) -> Role {
         match about {
             About::Time => Role::Timer,
@@ -126,7 +127,7 @@ impl Bridge {
         }
     }
 
-    /// Begins what a promise is about.
+    /// Begins the effect of a promise, or asks the one who is to settle it.
     pub(super) fn begin_effect(
         self: &Arc<Self>,
         state: &mut State,
@@ -152,8 +153,8 @@ impl Bridge {
         self.keep(state, number, &asked, deadline_ms);
     }
 
-    /// Creates a promise of the store, in one commit with the record of the call: whoever is to settle it finds it, whatever becomes of
-    /// this host.
+    /// Creates a promise in the store, in the commit that records the call, so that it can be found and settled even if this host is
+    /// lost.
     pub(super) fn keep(&self, state: &mut State, number: u64, asked: &Asked, deadline_ms: Option<u64>) {
         state.promises.note_asked();
         let create = self.creation(number, asked.param(), asked.tags(), deadline_ms);
@@ -174,7 +175,7 @@ impl Bridge {
         Operation::PromiseCreate(new)
     }
 
-    /// Whether another promise would be one too many; if it is not, it counts.
+    /// Returns an error if another promise would exceed a limit; otherwise counts it.
     pub(super) fn no_room_for_promise(&self, state: &State, number: u64, role: Role) -> Option<GuestError> {
         if self.is_canceled() && state.cleans_up() {
             return Some(GuestError::new(ErrorCode::Canceled, "the execution is canceled, and waits for nothing new"));
@@ -194,19 +195,19 @@ impl Bridge {
         if role == Role::External && state.promises.waiting_outside() as u64 >= limits.pending_promises {
             return full("limits.pending_promises", limits.pending_promises);
         }
-        // Last, because it counts.
+        // Last, because it counts the promise.
         matches!(role, Role::External | Role::Child)
             .then(|| self.descent.take(&self.grants.lineage(), role == Role::Child).err())
             .flatten()
     }
 
-    /// What was delivered for a promise.
+    /// The outcome that was delivered for a promise.
     pub(crate) fn outcome(&self, number: u64) -> Option<Result<String, GuestError>> {
         let state = self.state();
         state.promises.of_guest(number).filter(|promise| promise.delivered)?.outcome.clone()
     }
 
-    /// Those of `wanted` that were delivered before; an error when one is no promise of this guest.
+    /// Those of `wanted` that were delivered before; an error if one is not a promise of this guest.
     pub(crate) fn delivered(&self, wanted: &[u64]) -> Result<Vec<u64>, Fault> {
         let state = self.state();
         let unknown = |number: &&u64| state.promises.of_guest(**number).is_none();
@@ -235,13 +236,13 @@ impl About {
 }
 
 impl Promise {
-    /// A promise that a live guest has made.
+    /// A promise made by a live guest.
     fn opened(role: Role, new: &NewPromise, deadline_ms: Option<u64>) -> Self {
         Self { called: true, own: new.own(), bytes: new.bytes(), ..Self::new(role, deadline_ms) }
     }
 }
 
-/// The deadline of a new promise: for what others settle not later than that of the execution.
+/// The deadline of a new promise; if others settle it, not later than that of the execution.
 pub(super) fn deadline(now_ms: u64, role: Role, timeout_ms: Option<u64>, bound_ms: Option<u64>) -> Option<u64> {
     let asked = timeout_ms.map(|timeout| now_ms.saturating_add(timeout)).filter(|deadline| *deadline < NEVER);
     let bound = bound_ms.filter(|_| matches!(role, Role::External | Role::Child));

@@ -1,4 +1,4 @@
-//! The capabilities of the embedder, by name: who answers a request that a guest sends over the bridge.
+//! The capabilities of the embedder, by name: they answer the requests that a guest sends over the bridge.
 
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::PromiseId;
@@ -53,7 +53,7 @@ impl Registry {
     }
 }
 
-/// Asks a capability; one that panics has failed, and its guest learns so.
+/// Calls a capability; if it panics, the request fails with an error for the guest.
 pub(crate) async fn answer(capability: &dyn Capability, request: Request) -> Result<String, GuestError> {
     let panicked = |_| GuestError::new(ErrorCode::Failed, "the capability panicked");
     let mut call = catch_unwind(AssertUnwindSafe(|| capability.call(request))).map_err(panicked)?;

@@ -1,4 +1,4 @@
-//! The guest compared with its journal, record by record.
+//! Compares the guest with its journal, record by record.
 
 use super::approval::APPROVAL;
 use super::{Divergence, State, Step, Stop, Value};
@@ -6,13 +6,13 @@ use crate::guest_error::GuestError;
 use everstep_store::journal::{Call, Corrupted, Record};
 use std::fmt::Write as _;
 
-/// What a journal says about the step that a guest begins.
+/// The journal's entry for the step that a guest begins.
 pub(super) enum Found<T> {
     /// It is over: the outcome is known.
     Recorded(Result<T, GuestError>),
-    /// It was begun; its outcome, if any, is a settlement.
+    /// It has begun; its outcome, if any, is a settlement.
     Called(u64),
-    /// A person was asked about it; the step itself comes next.
+    /// An approval was asked for; the step itself comes next.
     Approval(u64),
     /// Nothing: it is new.
     Nothing(u64),
@@ -53,7 +53,7 @@ impl State {
         Ok(begun)
     }
 
-    /// The recorded outcome of a step that a guest blocked on; none when it was lost.
+    /// The recorded outcome of a step that a guest blocked on; `None` if it was lost.
     pub(super) fn recorded_outcome<T: Value>(
         &self,
         number: u64,
@@ -66,7 +66,8 @@ impl State {
         }
     }
 
-    /// The next recorded delivery, of promises that the guest waits for; none when it has repeated everything.
+    /// The next recorded delivery of promises that the guest waits for; `None` when the guest has repeated
+    /// everything.
     pub(super) fn take_delivery(
         &mut self,
         attempted: impl Fn() -> String,
@@ -91,7 +92,7 @@ impl State {
         Ok(Some(numbers))
     }
 
-    /// Checks that nothing recorded is left when the guest ends in the way that `attempted` describes.
+    /// Checks that no record is left when the guest ends in the way that `attempted` describes.
     pub(super) fn expect_end(&mut self, attempted: &str) -> Result<(), Stop> {
         let step = self.steps.next();
         match self.steps.peek()? {
@@ -100,7 +101,7 @@ impl State {
         }
     }
 
-    /// The same when it returns; a return that is recorded must be that one.
+    /// The same for a return; a recorded return must be the same one.
     pub(super) fn expect_return(&mut self, returned: &Result<String, GuestError>) -> Result<(), Stop> {
         let step = self.steps.next();
         let returned = returned.as_ref().map(String::as_bytes);
@@ -118,7 +119,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether the journal goes on with this return of the function.
+    /// Whether the journal continues with this return of the function.
     pub(super) fn goes_on_with(&mut self, returned: &Result<String, GuestError>) -> bool {
         let returned = returned.as_ref().map(String::as_bytes);
         let next = self.steps.peek();

@@ -1,4 +1,4 @@
-//! Promises that the guest itself settles, or gives up.
+//! Promises that the guest itself settles or cancels.
 
 use super::promises::too_deep;
 use super::state::Promise;
@@ -12,13 +12,13 @@ use everstep_store::operation::{Operation, Reply, Settlement as Settle};
 use std::sync::Arc;
 
 impl Bridge {
-    /// Records a settlement; the caller knows that the promise is pending.
+    /// Records a settlement; the caller has checked that the promise is pending.
     pub(super) fn settle_in(&self, state: &mut State, number: u64, outcome: Result<String, GuestError>) {
         state.promises.stop_effect(number);
         state.record_settlement(number, outcome, self.clock.now_ms());
     }
 
-    /// Settles a promise of kind `promise` for the guest itself.
+    /// Settles a promise of kind `promise` on behalf of the guest.
     pub(crate) async fn settle_own(
         self: &Arc<Self>,
         step: &Step<'_>,
@@ -28,7 +28,7 @@ impl Bridge {
         let own = |promise: &Promise| promise.called && promise.own;
         let (is_own, fits) = {
             let mut state = self.state();
-            // The outcome goes into the journal with its delivery. A replay does what is recorded.
+            // The outcome enters the journal with its delivery. A replay follows the record.
             let recorded = state.steps.peek()?.is_some();
             let fits = match &outcome {
                 _ if recorded => Ok(()),
@@ -58,14 +58,14 @@ impl Bridge {
         Ok(())
     }
 
-    /// Records the settlement that the guest itself has brought about, next to its step: a fork behind that step has it too.
+    /// Records a settlement that the guest itself caused next to its step, so that a fork after that step has it too.
     fn record_settled(&self, number: u64) {
         let mut state = self.state();
         self.take_notices_into(&mut state);
         state.record_outcome(number);
     }
 
-    /// Gives up on a promise of any kind; one that is settled stays as it is.
+    /// Cancels a promise of any kind; a settled one stays as it is.
     pub(crate) async fn cancel_promise(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
         let (role, approval) = {
             let state = self.state();
@@ -91,7 +91,7 @@ impl Bridge {
         Ok(())
     }
 
-    /// Records that the guest has given up a call that waits, or waited, for an approval.
+    /// Records that the guest has canceled a call that waits, or waited, for an approval.
     fn record_withdrawn(self: &Arc<Self>, approval: u64, number: u64) {
         self.record_settled(approval);
         let mut state = self.state();
@@ -103,7 +103,7 @@ impl Bridge {
         }
     }
 
-    /// Gives up on a promise that this host settles itself.
+    /// Cancels a promise that this host settles itself.
     pub(crate) fn give_up(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
         self.immediate(step, |state, _| {
             let Some(promise) = state.promises.of_guest(number) else {
@@ -118,10 +118,11 @@ impl Bridge {
     }
 }
 
-/// Whether an outcome fits the schema of its promise; an error fits any. Without a schema a value fits that everybody reads alike.
+/// Checks an outcome against the schema of its promise; an error fits any. Without a schema, the value must be one that all JSON
+/// readers read alike.
 ///
 /// # Errors
-/// What does not fit, in words.
+/// A description of what does not fit.
 pub(crate) fn check_fit(schema: Option<&str>, outcome: &Result<String, GuestError>) -> Result<(), String> {
     match (schema, outcome) {
         (Some(schema), Ok(json)) => Schema::parse(schema)?.check(json),
@@ -130,10 +131,10 @@ pub(crate) fn check_fit(schema: Option<&str>, outcome: &Result<String, GuestErro
     }
 }
 
-/// Whether an outcome is not larger than a call may carry.
+/// Checks that an outcome is not larger than a call may carry.
 ///
 /// # Errors
-/// What is too large, in words.
+/// A description of what is too large.
 pub(crate) fn check_size(outcome: &Result<String, GuestError>, limit: u64) -> Result<(), String> {
     let size = size(outcome);
     if size <= limit { Ok(()) } else { Err(format!("it has {size} bytes, limits.bytes_per_call is {limit}")) }
@@ -147,7 +148,7 @@ fn size(outcome: &Result<String, GuestError>) -> u64 {
     }
 }
 
-/// One and the same for a promise that is unknown, somebody else's, or settled otherwise.
+/// The same error whether a promise is unknown, belongs to another execution, or is settled otherwise.
 fn no_such(number: u64) -> GuestError {
     GuestError::new(ErrorCode::Invalid, format!("{number} is no open promise that this execution made with create"))
 }
@@ -157,7 +158,7 @@ fn no_room(number: u64) -> GuestError {
     GuestError::new(ErrorCode::LimitExceeded, message)
 }
 
-/// The store failed in the middle of an effect: the run ends at its next barrier, and the guest does not go on.
+/// The store failed in the middle of an effect: the run ends at its next barrier, so the guest does not continue.
 pub(super) fn unavailable(_: impl std::error::Error) -> GuestError {
     GuestError::new(ErrorCode::Failed, "the store failed")
 }

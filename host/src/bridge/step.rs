@@ -24,18 +24,18 @@ pub(crate) struct Step<'a> {
     pub(crate) floor: Option<&'a dyn Floor>,
 }
 
-/// An argument, for the digest of its step and for whoever has to approve that.
+/// An argument, for the digest of its step and for an approver.
 #[derive(Clone, Copy)]
 pub(crate) struct Arg<'a> {
     pub(super) name: &'static str,
     pub(super) value: &'a [u8],
-    /// Whether a person is shown it first and whole.
+    /// Whether approvers see it first and in full.
     pub(super) decides: bool,
 }
 
-/// What no policy can allow, as things are at the time of the call: looked at when the policy has let it through.
+/// A condition that no policy can lift, checked when the policy has allowed the call.
 pub(crate) trait Floor: Sync {
-    /// Whether the call may go on.
+    /// Checks that the call may proceed.
     ///
     /// # Errors
     /// A denial for the guest.
@@ -58,24 +58,24 @@ impl<'a> Step<'a> {
 }
 
 impl<'a> Arg<'a> {
-    /// An argument that a person is shown after those that decide, cut where it is long.
+    /// An argument that an approver sees after the deciding ones, cut if it is long.
     pub(crate) fn of(name: &'static str, value: &'a [u8]) -> Self {
         Self { name, value, decides: false }
     }
 
-    /// An argument by which a person decides.
+    /// An argument by which an approver decides.
     pub(crate) fn deciding(name: &'static str, value: &'a [u8]) -> Self {
         Self { name, value, decides: true }
     }
 }
 
 impl Step<'_> {
-    /// The step in words, for a divergence.
+    /// The step in words, for a divergence message.
     pub(super) fn describe(&self, number: u64) -> String {
         describe_parts(number, self.kind, &capped(self.subject), self.digest().as_slice())
     }
 
-    /// The digest of the arguments: BLAKE3 over each one and its length, 16 bytes of it.
+    /// The digest of the arguments: the first 16 bytes of BLAKE3 over the length and value of each.
     pub(super) fn digest(&self) -> ArgsDigest {
         if self.args.is_empty() {
             return ArgsDigest(None);

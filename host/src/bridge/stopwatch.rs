@@ -18,7 +18,7 @@ struct Time {
 }
 
 impl Stopwatch {
-    /// A stopwatch that stands still until [`resume`](Self::resume).
+    /// A stopwatch that is paused until [`resume`](Self::resume).
     pub(super) fn new(limit: Duration) -> Self {
         let time = Time { used: Duration::ZERO, running_since: None };
         Self { limit, time: Mutex::new(time), changed: Notify::new() }
@@ -36,14 +36,14 @@ impl Stopwatch {
         self.changed.notify_waiters();
     }
 
-    /// Counts from now on.
+    /// Counts from zero again.
     pub(super) fn restart(&self) {
         let mut time = self.time();
         time.used = Duration::ZERO;
         time.running_since = time.running_since.map(|_| clock::instant());
     }
 
-    /// Completes once the running time has reached the limit.
+    /// Completes once the running time has reached the limit; returns the message.
     pub(super) async fn expired(&self) -> String {
         loop {
             let resumed = self.changed.notified();
@@ -57,7 +57,7 @@ impl Stopwatch {
         }
     }
 
-    /// Running time that is left; none while paused.
+    /// Running time that is left; `None` while paused.
     fn left(&self) -> Option<Duration> {
         let time = self.time();
         let since = time.running_since?;

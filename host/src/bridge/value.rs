@@ -9,7 +9,7 @@ pub(crate) trait Value: Sized {
     /// The bytes to keep.
     fn to_bytes(&self) -> Cow<'_, [u8]>;
 
-    /// The value that the bytes were made from; none when they were not made by `to_bytes` of this type.
+    /// The value that the bytes were made from; `None` if `to_bytes` of this type did not make them.
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
 
@@ -21,7 +21,7 @@ impl Value for () {
         Cow::Borrowed(&[])
     }
 
-    /// Whatever is kept: a step whose guest gets nothing back may keep something for people.
+    /// Ignores the bytes: a step that returns nothing to its guest may keep something for people to read.
     fn from_bytes(_: &[u8]) -> Option<Self> {
         Some(())
     }

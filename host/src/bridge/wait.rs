@@ -1,7 +1,7 @@
-//! How a guest waits: what is settled is delivered, timers fire, and an instance that only waits is given up.
+//! How a guest waits: settled promises are delivered, timers fire, and an instance that only waits is released.
 //!
 //! *Settled* is a fact of the store or of the host, *delivered* one of the guest; only the second steers it. Timers fire where the guest
-//! waits, in the order of their times, so that a resumed execution sees them as an undisturbed one does.
+//! waits, in the order of their deadlines, so that a resumed execution sees them as an undisturbed one does.
 
 use super::promises::timed_out;
 use super::{Bridge, Notice, Room, State, Stop};
@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// How long to wait before the store is asked again for a deadline that has not passed there.
+/// First pause before the store is queried again for a deadline that has not passed there.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -25,16 +25,17 @@ const SHOWN: usize = 16;
 /// How long a run waits for promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// As long as it takes. An execution that only waits gives up its instance after a while, and goes on with another one.
+    /// As long as it takes. An execution that only waits releases its instance after a while, and resumes with another one.
     Forever,
-    /// Not at all: it suspends, and so does what it calls. It goes on as long as what it has called settles what it waits for.
+    /// Not at all: it suspends, and so does what it calls. It continues as long as what it has called settles what it waits
+    /// for.
     None,
 }
 
-/// The rest of an execution that waits, for as long as it does.
+/// The rest of an execution, for as long as it waits.
 struct Resting {
     room: Option<Arc<Room>>,
-    /// Completes when it should give up its instance.
+    /// Completes when the execution should release its instance.
     over: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -48,7 +49,7 @@ impl Resting {
         Self { room, over }
     }
 
-    /// It cannot give up its instance.
+    /// Notes that the instance cannot be released now.
     fn stay(&self) {
         self.room.iter().for_each(|room| room.stay());
     }
@@ -61,16 +62,17 @@ impl Drop for Resting {
 }
 
 impl Bridge {
-    /// Waits until a promise is settled, one of `wanted` or any, and delivers what is; with nothing if the guest is interrupted first.
+    /// Waits until a promise is settled, one of `wanted` or any, and delivers those that are; delivers none if the guest is
+    /// interrupted first.
     ///
     /// # Errors
-    /// [`Stop::Suspended`] when the instance is given up; a divergence when the journal holds another step here; [`Stop::Store`] when
-    /// the store fails, because nothing that is waited for could be recorded any more.
+    /// [`Stop::Suspended`] when the instance is released; a divergence when the journal holds another step here; [`Stop::Store`] when
+    /// the store fails, because no settlement could be recorded any more.
     pub(crate) async fn wait(self: &Arc<Self>, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
         self.wait_for(wanted, true).await
     }
 
-    /// The same where nobody can be told of an interruption.
+    /// Like [`wait`](Self::wait), but not ended by an interruption.
     pub(crate) async fn wait_through(self: &Arc<Self>, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
         self.wait_for(Some(wanted), false).await
     }
@@ -106,7 +108,7 @@ impl Bridge {
                 (self.next_deadline(&mut state), state.is_busy(self.patience), asked)
             };
             if let Some(ticket) = asked {
-                // Whoever is asked, and a function that is called, should not wait for what else may be written with it.
+                // Questions and called functions should not be delayed by what else may be written with them.
                 self.durable(ticket).await?;
                 continue;
             }
@@ -139,11 +141,11 @@ impl Bridge {
         }
     }
 
-    /// Waits until the guest may take all that its policy allows, before it is told of anything: until then it can still be suspended, and
-    /// learns it when it goes on.
+    /// Waits until the guest may take all the memory that its policy allows. Nothing is delivered before that: until then the execution
+    /// can still be suspended, and gets its deliveries when it resumes.
     ///
     /// # Errors
-    /// [`Stop::Suspended`] when others need what it has; [`Stop::Canceled`].
+    /// [`Stop::Suspended`] when others need its memory; [`Stop::Canceled`].
     async fn await_turn(&self, resting: &mut Resting, cold: &mut bool) -> Result<(), Stop> {
         let Some(room) = resting.room.clone() else { return Ok(()) };
         let turn = room.turn();
@@ -173,7 +175,7 @@ impl Bridge {
         }
     }
 
-    /// Takes in what happened outside. A guest that cleans up learns that everything it waits for is canceled.
+    /// Applies what happened outside. For a guest that cleans up, everything it waits for is canceled.
     fn take_in(&self, state: &mut State) -> Result<(), Stop> {
         self.take_notices_into(state);
         if !self.is_canceled() {
@@ -195,7 +197,7 @@ impl Bridge {
         Ok(())
     }
 
-    /// One look at the promises: a recorded delivery, or a live one, or none yet.
+    /// Looks at the promises once: returns a recorded delivery, a live one, or `None`.
     fn deliver(self: &Arc<Self>, state: &mut State, wanted: Option<&[u64]>) -> Result<Option<Vec<u64>>, Stop> {
         let attempted = || match wanted {
             None => "a wait for any promise".to_owned(),
@@ -221,14 +223,14 @@ impl Bridge {
         if state.promises.in_flight() == 0 {
             return Err(Stop::Contract("the guest waits although it has no pending promise".into()));
         }
-        // While nothing happens, nothing stays undurable.
+        // What is recorded so far becomes durable while the guest waits.
         self.submit_soon(state, Entry::default());
         Ok(None)
     }
 
-    /// Settles the timers and requests that are due, in the order of the deadlines, up to what the guest would have seen first had
-    /// it waited all the time: what settled before a deadline is delivered before that deadline fires. The deadlines of promises
-    /// that the store keeps are the store's; later ones wait for its word.
+    /// Settles the timers and requests that are due, in the order of their deadlines, up to what the guest would have seen first
+    /// had it waited all the time: what settled before a deadline is delivered before that deadline fires. The store decides on
+    /// the deadlines of its promises; later deadlines wait for its decision.
     fn fire_timers(&self, state: &mut State, is_wanted: impl Fn(&u64) -> bool) {
         let now_ms = self.clock.now_ms();
         while let Some((deadline, number)) = state.promises.first_deadline() {
@@ -246,8 +248,8 @@ impl Bridge {
         }
     }
 
-    /// What a guest that had waited all the time would have been told first: what settled, in the order of the times, up to the
-    /// first deadline that has passed, be it fired or not.
+    /// What a guest that had waited all the time would have seen first: settled promises, in the order of their times, up to
+    /// the first deadline that has passed, whether it has fired or not.
     fn first_settled(&self, state: &State, is_wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
         let promises = &state.promises;
         let mut numbers: Vec<u64> = promises.undelivered().filter(&is_wanted).collect();
@@ -265,8 +267,8 @@ impl Bridge {
 }
 
 impl Bridge {
-    /// The next deadline to look at. What comes behind one that has passed and is the store's waits for the word of the store, which is
-    /// asked for it.
+    /// Returns the next deadline to sleep until. If the earliest deadline has passed but belongs to a promise of the store, the store
+    /// decides: it is queried, and this returns `None`.
     fn next_deadline(self: &Arc<Self>, state: &mut State) -> Option<u64> {
         let (deadline, number) = state.promises.first_deadline()?;
         let now_ms = self.clock.now_ms();
@@ -282,13 +284,13 @@ impl Bridge {
     }
 }
 
-/// Asks the store what became of a promise whose deadline has passed by the clock of this host, until it has passed by that of the store.
+/// Queries the store for a promise whose deadline has passed by this host's clock, until it has passed by the store's clock.
 async fn ask_at_deadline(run: Weak<Bridge>, number: u64) {
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(bridge) = run.upgrade() else { return };
         let look = Operation::PromiseGet { id: bridge.id.promise(number).to_string() };
-        // A store that fails, or a claim that is lost, is reported to the guest that waits.
+        // The waiting guest learns of a failing store or a lost claim by itself.
         let Ok(Applied { answer: Ok(Reply::Promise(promise)), .. }) = bridge.ledger.operate(look).await else { return };
         if let Some(notice) = Notice::of(number, &promise) {
             return bridge.notice(notice);
@@ -300,8 +302,8 @@ async fn ask_at_deadline(run: Weak<Bridge>, number: u64) {
 }
 
 impl State {
-    /// Whether a capability of this host works on a request, whose answer would be lost with the run; or, for one that has time, holds
-    /// a connection that would be.
+    /// Whether a capability of this host works on a request, whose answer would be lost with the run; or, with [`Patience::Forever`],
+    /// whether a connection is open that would be lost.
     fn is_busy(&self, patience: Patience) -> bool {
         let connected = patience == Patience::Forever && self.budget.has_open_ends();
         connected || self.promises.pending().any(|(_, promise)| promise.effect.is_some())

@@ -1,4 +1,4 @@
-//! `everstep:host/context`: what an execution knows about itself.
+//! `everstep:host/context`: information of an execution about itself.
 
 use crate::bindings::everstep::host::context;
 use crate::bridge::{Fault, Json, Step};
@@ -59,10 +59,10 @@ impl context::Host for Ctx {
     }
 }
 
-/// The step with which a guest asks for a chance to clean up.
+/// The step with which a guest asks for time to clean up.
 pub(crate) const CLEAN_UP: &str = "context.clean-up-on-cancel";
 
-/// How much of what a guest says about its end is kept, in characters.
+/// The length to which a guest's panic message is cut, in characters.
 const LONGEST_PANIC: usize = 2_000;
 
 /// Named capabilities that have an interface of their own.

@@ -8,7 +8,7 @@ use crate::id::group_address;
 use crate::policy;
 use crate::turns::Ctx;
 
-/// The step by which a caller wants a child to fail that halts; its subject is the number of the call.
+/// The step by which a caller asks that a child fails when it halts; its subject is the number of the call.
 pub(crate) const FAIL_ON_HALT: &str = "functions.fail-on-halt";
 
 impl functions::Host for Ctx {
@@ -47,7 +47,7 @@ impl functions::Host for Ctx {
     }
 }
 
-/// A call as the guest asks for it.
+/// A call as the guest requests it.
 struct Call<'a> {
     name: &'a str,
     args: &'a str,
@@ -61,7 +61,7 @@ impl<'a> Call<'a> {
         Self { name, args, target: options.target.as_deref(), timeout }
     }
 
-    /// What the outcome depends on.
+    /// The arguments that the outcome depends on.
     fn arguments(&self) -> [Arg<'_>; 4] {
         [
             Arg::deciding("function", self.name.as_bytes()),

@@ -1,4 +1,4 @@
-//! `everstep:host/promises`: promises that somebody outside settles, and waiting for any kind.
+//! `everstep:host/promises`: promises that are settled from outside, and waiting for promises of any kind.
 
 use crate::bindings::everstep::host::{promises, types};
 use crate::bridge::{About, Arg, Fault, NewPromise, Step};
@@ -15,7 +15,7 @@ impl promises::Host for Ctx {
         let promises::Options { data, timeout_ms, schema } = options;
         let timeout = timeout_ms.map(u64::to_le_bytes).unwrap_or_default();
         let shown_data = data.as_deref().unwrap_or_default();
-        // Without the schema: another version of what derives it must not make another call of it.
+        // Without the schema: a new version of the code that derives it must not make a different call of this.
         let args = [Arg::of("data", shown_data.as_bytes()), Arg::of("timeout", &timeout)];
         let grant =
             policy::Call::Capability(policy::CapabilityCall { name: "promise", bytes: shown_data.len() as u64 });
@@ -72,13 +72,13 @@ impl promises::Host for Ctx {
 }
 
 impl Ctx {
-    /// Waits for timers of a guest that cannot be told of an interruption here.
+    /// Waits for timers, for a guest that cannot be told of an interruption here.
     pub(crate) async fn wait_for_timers(&mut self, timers: &[u64]) -> Result<Vec<u64>, Fault> {
         let delivered = self.bridge.delivered(timers)?;
         if delivered.is_empty() { Ok(Arc::clone(&self.bridge).wait_through(timers).await?) } else { Ok(delivered) }
     }
 
-    /// The same for a timer, at once.
+    /// Cancels a timer, without waiting.
     pub(crate) fn cancel_timer(&mut self, timer: u64) -> Result<(), Fault> {
         let (number, subject) = (timer.to_le_bytes(), timer.to_string());
         let args = [Arg::of("promise", &number)];
@@ -97,7 +97,7 @@ pub(super) fn check_json(text: &str) -> Result<(), GuestError> {
     }
 }
 
-/// A schema that can be used; without one every answer fits.
+/// Checks that a schema can be used; without one every answer fits.
 pub(super) fn check_schema(schema: Option<&str>) -> Result<(), GuestError> {
     match schema.map(Schema::parse) {
         None | Some(Ok(_)) => Ok(()),

@@ -5,7 +5,7 @@ use crate::bridge::{About, Arg, Fault, NewPromise, Step};
 use crate::policy::{Call, ClockCall, ClockGrant};
 use crate::turns::Ctx;
 
-/// Reads the time, or waits for one.
+/// The call of a step that reads the time, or waits for one.
 const TIME: Call<'_> = Call::Clock(ClockCall);
 
 impl timers::Host for Ctx {

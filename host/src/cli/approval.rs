@@ -1,5 +1,5 @@
-//! A call that waits for approval, as a person reads it: what decides first, and whole; then the rest, with the number of bytes that a cut
-//! leaves out.
+//! A call that waits for approval, as a person reads it: first the deciding arguments, in full; then the rest, with the number of bytes
+//! that were cut.
 
 use super::text;
 use everstep::store::PendingPromise;
@@ -7,23 +7,23 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Characters of each of the other arguments, unless all is asked for.
+/// The most characters of each of the other arguments, unless all of the call is shown.
 const LONGEST: usize = 1_000;
 
-/// What is asked about.
+/// The call to be approved.
 pub(super) struct Call {
-    /// Capability, method, URL, path or function.
+    /// The deciding arguments: capability, method, URL, path or function.
     decides: String,
     /// The other arguments, each with its name.
     rest: Vec<(String, String)>,
 }
 
-/// What the host keeps of it.
+/// The call as the host stores it.
 #[derive(Deserialize)]
 struct Data {
     capability: String,
-    /// The arguments that decide, in this order; they have bounds of their own, and are never cut. Where an older host has not said
-    /// which they are, all do.
+    /// The names of the deciding arguments, in this order; these are bounded and never cut. If an older host has not named them,
+    /// all arguments decide.
     decides: Option<Vec<String>>,
     arguments: BTreeMap<String, Value>,
     #[serde(default)]
@@ -35,7 +35,7 @@ impl Call {
         Self::read(&promise.subject, promise.data.as_deref().unwrap_or_default())
     }
 
-    /// What the store has written by another host may be of another form; then it is shown as it is.
+    /// Reads a stored call. One that another host has stored in a different form is shown as it is.
     pub(super) fn read(subject: &str, data: &str) -> Self {
         let Ok(Data { capability, decides, mut arguments, digest }) = serde_json::from_str::<Data>(data) else {
             return Self { decides: whole(subject), rest: vec![("data".to_owned(), data.to_owned())] };
@@ -49,18 +49,18 @@ impl Call {
         Self { decides: whole(&decides.join(" ")), rest: rest.collect() }
     }
 
-    /// What decides, in one line.
+    /// The deciding arguments, in one line.
     pub(super) fn decides(&self) -> &str {
         &self.decides
     }
 
-    /// The other arguments in one line of at most `longest` characters, and how many bytes that leaves out.
+    /// The other arguments in one line of at most `longest` characters, and how many bytes were cut.
     pub(super) fn rest(&self, longest: usize) -> (String, usize) {
         let rest: Vec<_> = self.rest.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         text::cut(&rest.join("; "), longest)
     }
 
-    /// A line for what decides and for each other argument. `all` says where to read what is cut.
+    /// A line for the deciding arguments and one for each other argument. `all` says where to read what was cut.
     pub(super) fn shown(&self, all: &str) -> String {
         let mut shown = format!("  {}", self.decides);
         let mut missing = 0;
@@ -76,14 +76,14 @@ impl Call {
         shown
     }
 
-    /// All of it.
+    /// The whole call.
     pub(super) fn all(&self) -> String {
         let rest = self.rest.iter().map(|(name, value)| format!("\n  {}: {}", whole(name), whole(value)));
         std::iter::once(format!("  {}", self.decides)).chain(rest).collect()
     }
 }
 
-/// A value that decides: in quotes where it could pass for two.
+/// A deciding value; in quotes if it could be taken for two.
 fn word(value: &Value) -> String {
     match value {
         Value::String(text) if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"') => text.clone(),

@@ -1,7 +1,7 @@
-//! Questions on a terminal: asked one after the other, and answered through the same promises as from anywhere else.
+//! Questions on a terminal: asked one by one, and answered through the same promises as from anywhere else.
 //!
-//! An answer counts only if it was typed after its question was shown: what was typed before, for a sentence of the guest or for the
-//! question before, is thrown away once the question stands there, and before its last line, the prompt, does.
+//! An answer counts only if it was typed after its question was shown: earlier input, typed for output of the guest or for another
+//! question, is thrown away after the question is shown and before its last line, the prompt.
 
 use super::approval::Call;
 use super::console::Console;
@@ -12,27 +12,27 @@ use everstep::{Answer, Error, Everstep};
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
 
-/// Asks whoever sits at the terminal.
+/// Asks the person at the terminal.
 pub(crate) struct Asker {
-    /// The open questions; the first one was put.
+    /// The open questions; the first one is being asked.
     questions: VecDeque<PendingPromise>,
     terminal: Terminal,
     console: Console,
-    /// What is told of the store in commands.
+    /// The store option for the commands that are shown.
     option: String,
-    /// Whether what was typed before the first question is gone, and the prompt of that question stands on the terminal.
+    /// Whether earlier input was thrown away, and the prompt of the first question is on the terminal.
     is_prompted: bool,
 }
 
 impl Asker {
-    /// Reads what is typed; none when nobody sits there.
+    /// Starts reading the terminal; `None` if there is none.
     pub(crate) fn start(console: &Console, place: &Place) -> Option<Self> {
         let terminal = Terminal::open()?;
         let (console, option) = (console.clone(), place.option());
         Some(Self { questions: VecDeque::new(), terminal, console, option, is_prompted: false })
     }
 
-    /// Adds a question, and puts it if it is the only one.
+    /// Adds a question, and asks it if it is the only one.
     pub(crate) fn add(&mut self, question: &PendingPromise) {
         self.questions.push_back(question.clone());
         if self.questions.len() == 1 {
@@ -40,7 +40,7 @@ impl Asker {
         }
     }
 
-    /// Forgets questions that were answered elsewhere; puts the next one if the one that was put is among them.
+    /// Forgets questions that were answered elsewhere; asks the next one if the current one is among them.
     pub(crate) fn keep(&mut self, pending: &[PendingPromise]) {
         let Some(first) = self.questions.front().map(|question| question.id.clone()) else { return };
         self.questions.retain(|question| pending.iter().any(|open| open.id == question.id));
@@ -49,7 +49,7 @@ impl Asker {
         }
     }
 
-    /// What was typed next, while there is a question.
+    /// The next line that is typed, while there is a question.
     pub(crate) async fn line(asker: &mut Option<Self>) -> String {
         match asker.as_mut().filter(|asker| !asker.questions.is_empty()) {
             Some(asker) => asker.typed().await,
@@ -69,7 +69,7 @@ impl Asker {
         self.terminal.line().await
     }
 
-    /// Takes a line as the answer: as JSON if it is JSON that fits, else as a text.
+    /// Takes a line as the answer: as JSON if it is JSON that fits, otherwise as text.
     pub(crate) async fn answer(&mut self, host: &Everstep, line: &str) {
         let Some(question) = self.questions.front() else { return };
         let line = line.trim();
@@ -91,7 +91,7 @@ impl Asker {
         self.console.note(format!("{}; try again", text::line(&refused, 400)));
     }
 
-    /// Takes a line as the decision on a call: `yes`, or `no`, and why.
+    /// Takes a line as the decision on a call: `yes` or `no`, and a reason.
     async fn decide(&mut self, host: &Everstep, line: &str) {
         let Some(question) = self.questions.front() else { return };
         if line == SHOW {
@@ -111,7 +111,7 @@ impl Asker {
         self.put();
     }
 
-    /// Puts the first question, if there is one.
+    /// Asks the first question, if there is one.
     fn put(&mut self) {
         self.is_prompted = false;
         match self.questions.front() {
@@ -123,19 +123,19 @@ impl Asker {
     }
 }
 
-/// What the answer is typed below.
+/// The prompt below which the answer is typed.
 fn prompt(question: &PendingPromise) -> String {
     if question.kind == APPROVAL { may_it(&question.id.to_string()) } else { put(question) }
 }
 
 /// The kind of the promises that a person decides on.
 pub(super) const APPROVAL: &str = "approval";
-/// What shows all of a call.
+/// The input that shows the whole call.
 pub(super) const SHOW: &str = "show";
-/// What to say to a line that is no decision.
+/// The reply to a line that is not a decision.
 pub(super) const YES_OR_NO: &str = "type yes or no, and why if you like; show prints all of the call";
 
-/// The decision on a call that a line is: `yes`, or `no`, and why.
+/// Reads a line as a decision on a call: `yes` or `no`, and a reason.
 pub(super) fn decision(line: &str) -> Option<Answer> {
     let line = line.trim();
     let (word, reason) = line.split_once(char::is_whitespace).unwrap_or((line, ""));

@@ -57,7 +57,7 @@ pub(super) fn changing(place: &Place, cache: &CacheArg) -> Result<Everstep, Fail
     changing_or_new(place, cache)
 }
 
-/// The same over a store that is created if it is not there.
+/// The same over a store that is created if it does not exist.
 pub(super) fn changing_or_new(place: &Place, cache: &CacheArg) -> Result<Everstep, Failure> {
     place.folder()?;
     let builder = place.host().scope(Scope::Nothing).on_compile(compiling::show);

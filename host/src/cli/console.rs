@@ -1,8 +1,8 @@
-//! Everything that `run` and `resume` write, through one thread: whoever has something to show never waits for the reader.
+//! All output of `run` and `resume`, written by one thread, so that callers never wait for the reader.
 //!
-//! The thread knows what stands on the terminal, so that a line of its own never ends up behind half a line of a guest, and erases the
-//! progress line before anything else is shown. What a guest has set, colours and what conceals, ends before every line of the host. While
-//! a person decides on a call, nothing of a guest is shown below the question.
+//! The thread knows what is on the terminal: a line of the host never follows half a line of a guest, and the progress line is erased
+//! before anything else is shown. What a guest has set, such as colours or concealment, ends before every line of the host. While a person
+//! decides on a call, no output of a guest is shown below the question.
 
 use super::text;
 use everstep::ExecutionId;
@@ -17,18 +17,18 @@ use tokio::sync::oneshot;
 /// How the output of guests is shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Style {
-    /// All of it goes to standard error; standard output is for one JSON object.
+    /// All output goes to standard error; standard output is for one JSON object.
     pub(crate) json: bool,
-    /// Several executions at once: whole lines, each with the id in front.
+    /// Several executions at once: whole lines, each prefixed with the id.
     pub(crate) several: bool,
 }
 
-/// Lines without an end that are kept, of executions of which more may come.
+/// The most unfinished lines that are kept for executions that may print more.
 const MAX_HALVES: usize = 256;
-/// Bytes of output that are kept while a person decides; the journal has them all.
+/// Bytes of output that are held back while a person decides; the journal has all of it.
 const HELD: usize = 1 << 20;
 
-/// A handle of the writing thread.
+/// A handle to the writing thread.
 #[derive(Clone)]
 pub(crate) struct Console {
     sender: Sender<Message>,
@@ -38,13 +38,13 @@ enum Message {
     Output(Output),
     /// A line of the command itself.
     Line(Stream, String),
-    /// A call that a person decides on: what guests show is kept back.
+    /// A call that a person decides on: output of guests is held back.
     Call(String),
-    /// Nobody decides on a call any more.
+    /// The call has been decided.
     NoCall,
-    /// What the progress line says.
+    /// The text of the progress line.
     Progress(Option<String>),
-    /// Everything before it stands there.
+    /// Sent once everything before it is shown.
     Shown(oneshot::Sender<()>),
     Flush(Sender<Option<std::io::Error>>),
 }
@@ -68,32 +68,32 @@ impl Console {
         Ok(Self { sender })
     }
 
-    /// Shows what a guest shows.
+    /// Shows output of a guest.
     pub(crate) fn output(&self, output: Output) {
         self.send(Message::Output(output));
     }
 
-    /// A line on standard output.
+    /// Writes a line to standard output.
     pub(crate) fn say(&self, line: impl Into<String>) {
         self.send(Message::Line(Stream::Stdout, line.into()));
     }
 
-    /// A line on standard error.
+    /// Writes a line to standard error.
     pub(crate) fn note(&self, line: impl Into<String>) {
         self.send(Message::Line(Stream::Stderr, line.into()));
     }
 
-    /// A call that a person decides on, on standard error. Nothing that a guest shows comes below it until [`no_call`](Self::no_call).
+    /// Shows a call that a person decides on, on standard error. No output of a guest comes below it until [`no_call`](Self::no_call).
     pub(crate) fn call(&self, line: String) {
         self.send(Message::Call(line));
     }
 
-    /// Nobody decides on a call any more.
+    /// Ends the decision on a call.
     pub(crate) fn no_call(&self) {
         self.send(Message::NoCall);
     }
 
-    /// Completes once everything that was said before stands there.
+    /// Waits until everything before is shown.
     pub(crate) async fn shown(&self) {
         let (sender, shown) = oneshot::channel();
         self.send(Message::Shown(sender));
@@ -101,7 +101,7 @@ impl Console {
         let _ = shown.await;
     }
 
-    /// The progress line; nothing takes it away. Shown on a terminal only.
+    /// Sets the progress line; `None` removes it. Shown on a terminal only.
     pub(crate) fn progress(&self, line: Option<String>) {
         self.send(Message::Progress(line));
     }
@@ -109,7 +109,7 @@ impl Console {
     /// Returns once everything is written.
     ///
     /// # Errors
-    /// Standard output could not be written, for another reason than that its reader went away.
+    /// Standard output could not be written, except because its reader is gone.
     pub(crate) fn flush(&self) -> std::io::Result<()> {
         match self.ask_to_flush().recv() {
             Ok(Some(error)) => Err(error),
@@ -118,7 +118,8 @@ impl Console {
         }
     }
 
-    /// Returns once everything is written, or after `patience` if the reader is stuck; with why standard output could not be written.
+    /// Returns once everything is written, or after `patience` if the reader is stuck; returns the error if standard output could not
+    /// be written.
     pub(crate) fn flush_within(&self, patience: Duration) -> Option<std::io::Error> {
         self.ask_to_flush().recv_timeout(patience).ok().flatten()
     }
@@ -139,11 +140,11 @@ impl Console {
 struct Sheet {
     to: Box<dyn Write + Send>,
     terminal: bool,
-    /// Something stands in the last line.
+    /// The last line is not empty.
     in_line: bool,
     /// A guest may have set colours.
     dressed: bool,
-    /// Why nothing can be written any more.
+    /// The error that ended writing.
     broken: Option<std::io::Error>,
 }
 
@@ -157,13 +158,13 @@ impl Sheet {
             return;
         }
         self.in_line = !text.ends_with('\n');
-        // Output that nobody reads is no reason to stop the execution.
+        // A missing reader is no reason to stop the execution.
         if self.broken.is_none() {
             self.broken = self.to.write_all(text.as_bytes()).err();
         }
     }
 
-    /// Ends what a guest has set.
+    /// Resets what a guest has set.
     fn undress(&mut self) {
         if std::mem::take(&mut self.dressed) {
             let in_line = self.in_line;
@@ -178,7 +179,7 @@ impl Sheet {
         }
     }
 
-    /// What went wrong, told once; that a reader goes away is not wrong.
+    /// The error of the stream, returned once; a reader that is gone is not an error.
     fn error(&mut self) -> Option<std::io::Error> {
         let kind = self.broken.as_ref()?.kind();
         let told = self.broken.replace(kind.into());
@@ -192,11 +193,11 @@ struct Writer {
     stderr: Sheet,
     /// Lines that have not ended yet, of several executions.
     halves: BTreeMap<(ExecutionId, Stream), String>,
-    /// The progress line stands on the terminal.
+    /// The progress line is on the terminal.
     progress: bool,
-    /// Where something was written last.
+    /// The stream that was written last.
     last: Stream,
-    /// What guests have shown while a person decides on a call.
+    /// Output of guests that is held back while a person decides on a call.
     held: Option<Held>,
 }
 
@@ -205,7 +206,7 @@ struct Writer {
 struct Held {
     pieces: Vec<(ExecutionId, Stream, String)>,
     bytes: usize,
-    /// Bytes that were too many.
+    /// Bytes dropped because there were too many.
     dropped: usize,
 }
 
@@ -260,7 +261,7 @@ impl Writer {
             Message::Shown(done) => {
                 self.stdout.flush();
                 self.stderr.flush();
-                // Whoever asked may have given up.
+                // The receiver may be gone.
                 let _ = done.send(());
             }
             Message::Flush(done) => {
@@ -272,7 +273,7 @@ impl Writer {
                 self.stderr.undress();
                 self.stdout.flush();
                 self.stderr.flush();
-                // Whoever asked may have given up.
+                // The receiver may be gone.
                 let _ = done.send(self.stdout.error());
             }
         }
@@ -297,7 +298,7 @@ impl Writer {
         }
     }
 
-    /// Text of a guest.
+    /// Writes text of a guest.
     fn text(&mut self, stream: Stream, text: &str) {
         let sheet = self.sheet(if self.style.json { Stream::Stderr } else { stream });
         let text = if sheet.terminal { text::printed(text) } else { text.into() };
@@ -305,7 +306,7 @@ impl Writer {
         sheet.write(&text);
     }
 
-    /// A line of one of several guests; the id in front of it is the host's to write.
+    /// Writes a line of one of several guests, prefixed with its id.
     fn several(&mut self, stream: Stream, id: &ExecutionId, line: &str) {
         let sheet = self.sheet(if self.style.json { Stream::Stderr } else { stream });
         sheet.undress();
@@ -313,7 +314,7 @@ impl Writer {
         self.text(stream, &format!("{line}\n"));
     }
 
-    /// Text of one of several guests.
+    /// Writes text of one of several guests, line by line.
     fn lines(&mut self, id: ExecutionId, stream: Stream, text: &str) {
         let key = (id, stream);
         let all = self.halves.remove(&key).unwrap_or_default() + text;
@@ -322,7 +323,8 @@ impl Writer {
         if whole < all.len() {
             self.halves.insert(key, all[whole..].to_owned());
         }
-        // Most of those that are open so long will never end: nobody says here that a guest has.
+        // Most of those that are unfinished for so long will never end, since the end of a guest is not reported
+        // here.
         while self.halves.len() > MAX_HALVES
             && let Some(((id, stream), half)) = self.halves.pop_first()
         {
@@ -330,13 +332,13 @@ impl Writer {
         }
     }
 
-    /// A line of the command itself, never behind half a line.
+    /// Writes a line of the command itself, never after half a line.
     fn line(&mut self, stream: Stream, line: &str) {
         let one_terminal = self.stdout.terminal && self.stderr.terminal;
         let other_in_line = one_terminal && (self.stdout.in_line || self.stderr.in_line);
         let sheet = self.sheet(stream);
         let end = if sheet.in_line || other_in_line { "\n" } else { "" };
-        // Whoever wrote on the terminal before, in this process or in another.
+        // Resets what others have set on the terminal, in this process or another one.
         let reset = if sheet.terminal { text::RESET } else { "" };
         sheet.write(&format!("{reset}{end}{}\n", text::said(line)));
         sheet.dressed = false;
@@ -370,7 +372,7 @@ impl Writer {
         }
     }
 
-    /// The stream to write to. What the other one was given stands before it, where both are one terminal or one file.
+    /// The stream to write to. If both are one terminal or one file, the other one is flushed first.
     fn sheet(&mut self, stream: Stream) -> &mut Sheet {
         let (sheet, other) = match stream {
             Stream::Stdout => (&mut self.stdout, &mut self.stderr),
@@ -383,7 +385,7 @@ impl Writer {
     }
 }
 
-/// What is shown of a piece of output; a denial is the guest's to tell.
+/// The text of a piece of output; `None` for a denial, which the guest reports.
 fn render(content: Content) -> Option<(Stream, String)> {
     match content {
         Content::Stdout(text) => Some((Stream::Stdout, text)),
@@ -393,7 +395,7 @@ fn render(content: Content) -> Option<(Stream, String)> {
     }
 }
 
-/// A displayed value as text: its plain representation, or what there is of it.
+/// A displayed value as text: its plain representation, or a list of those it has.
 pub(crate) fn displayed(parts: &[MimePart]) -> String {
     match parts.iter().find(|part| part.mime == "text/plain") {
         Some(part) if part.data.ends_with('\n') => part.data.clone(),

@@ -1,4 +1,4 @@
-//! Executions that are watched here and run in another host of the store: what they print is read from their journals.
+//! Executions that are watched here but run in another host of the store: their output is read from their journals.
 
 use super::console::Console;
 use everstep::output::Output;
@@ -7,19 +7,20 @@ use everstep::{Everstep, ExecutionId, Following};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is read, look by look.
+/// The followed journals.
 #[derive(Default)]
 pub(super) struct Elsewhere {
     following: Vec<Following>,
     shown: Shown,
 }
 
-/// The last step of each of them whose output was shown: they may go on in this host, which shows that by itself.
+/// The last step of each execution whose output was shown: it may move to this host, which shows its further output
+/// itself.
 #[derive(Clone, Default)]
 pub(super) struct Shown(Arc<Mutex<HashMap<ExecutionId, u64>>>);
 
 impl Shown {
-    /// Whether output is to be shown.
+    /// Whether output was not shown yet. Marks it as shown.
     pub(super) fn is_new(&self, output: &Output) -> bool {
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shown
@@ -33,7 +34,7 @@ impl Elsewhere {
         Self { following: Vec::new(), shown }
     }
 
-    /// Follows an execution, if another host runs it, from here on.
+    /// Follows an execution from now on, if another host runs it.
     pub(super) async fn follow(&mut self, host: &Everstep, id: &ExecutionId) {
         let reader = host.reader();
         let runs_elsewhere = host.steps_so_far(id).is_none()
@@ -48,7 +49,7 @@ impl Elsewhere {
         }
     }
 
-    /// Shows what came since the last look.
+    /// Shows the output since the last look.
     pub(super) async fn look(&mut self, console: &Console) {
         for following in &mut self.following {
             let new = |output: Output| {

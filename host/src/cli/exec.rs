@@ -54,7 +54,7 @@ struct Program<'a> {
     filename: Cow<'a, str>,
 }
 
-/// What a program comes to: its last value, and the names that it leaves.
+/// The result of a program: its last value, and the names that it defines.
 #[derive(Deserialize)]
 #[allow(dead_code, reason = "the shape alone tells a program from another function of that name")]
 struct End<'a> {
@@ -66,7 +66,7 @@ struct End<'a> {
     namespace: &'a RawValue,
 }
 
-/// What a program or a session may do when no policy file is given: nothing that reaches a file or the network.
+/// The policy of a program or session without a policy file: it grants no file and no network.
 const POLICY: &str = "\
 version = 1
 name = \"python\"
@@ -95,7 +95,7 @@ pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     }
 }
 
-/// The component that holds CPython.
+/// The CPython component.
 pub(super) fn component(policy: &Policy, cache: &CacheArg) -> Result<Component, Failure> {
     cache.component(&run::component_file(&python()?, policy)?)
 }
@@ -106,11 +106,12 @@ pub(crate) fn run(args: Args) -> Outcome {
     how.store.check_out_of_reach(&policy)?;
     let args = json_line(&program(code, file.as_deref())?)?;
     let component = component(&policy, &how.cache)?;
-    // What a program has begun with is not what a later build of CPython would do: the order of a set is another.
+    // A program continues with the CPython build that it began with: a later build would differ, for example in the
+    // order of a set.
     how.run(Run::new(component, FUNCTION, args, policy).without_upgrading(), tell)
 }
 
-/// CPython asks for the time and for random numbers before the first line of a program.
+/// Checks that a policy grants the time and random numbers: CPython asks for both before the first line of a program.
 fn enough(policy: Policy, file: &Path) -> Result<Policy, Failure> {
     if policy.clock != ClockGrant::Deny && policy.random != RandomGrant::Deny {
         return Ok(policy);
@@ -121,7 +122,7 @@ fn enough(policy: Policy, file: &Path) -> Result<Policy, Failure> {
     )))
 }
 
-/// The same for a session, which is driven by requests.
+/// The policy of a session; it must grant the requests that drive the session.
 pub(super) fn policy_of_session(file: Option<&Path>) -> Result<Policy, Failure> {
     let policy = policy(file)?;
     match file.filter(|_| policy.capability("session").is_none()) {
@@ -133,7 +134,7 @@ pub(super) fn policy_of_session(file: Option<&Path>) -> Result<Policy, Failure> 
     }
 }
 
-/// The source and what tracebacks call it.
+/// The source, and the name that tracebacks use.
 fn program(code: Option<String>, file: Option<&Path>) -> Result<Program<'static>, Failure> {
     let program = |code: String, filename: String| Program { code: code.into(), filename: filename.into() };
     match (code, file) {
@@ -152,12 +153,12 @@ fn program(code: Option<String>, file: Option<&Path>) -> Result<Program<'static>
     }
 }
 
-/// What a program learns of its file, in tracebacks above all: not where it lies on this machine.
+/// The name of a program's file for the program, mainly for tracebacks, without its location on this machine.
 fn name(file: &Path) -> String {
     file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The component that holds CPython: `$EVERSTEP_PYTHON`, or `everstep-python.wasm` beside this program.
+/// The path of the CPython component: `$EVERSTEP_PYTHON`, or `everstep-python.wasm` beside this program.
 fn python() -> Result<PathBuf, Failure> {
     if let Some(file) = std::env::var_os("EVERSTEP_PYTHON") {
         return Ok(file.into());
@@ -173,7 +174,7 @@ fn python() -> Result<PathBuf, Failure> {
     )))
 }
 
-/// Says what an execution came to as the command that started it does, whoever resumes it.
+/// Reports the result of an execution as the command that started it does, whichever command resumes it.
 pub(super) async fn tell_as_started(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
     let program = session.host.reader().execution(&report.id).await.is_ok_and(|execution| is_program(&execution));
     if program { tell(session, report, json).await } else { run::tell(session, report, json).await }
@@ -186,7 +187,8 @@ fn is_program(execution: &Execution) -> bool {
     function == FUNCTION && serde_json::from_str::<Program<'_>>(args).is_ok() && result.as_deref().is_none_or(ended)
 }
 
-/// A traceback as Python prints it; the value of the last expression is for `--json`, as it is for `python FILE`.
+/// Reports the result of a program, with a traceback as Python prints it; the value of the last expression is printed
+/// with `--json` only, as with `python FILE`.
 async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
     if json {
         run::tell_unfinished(session, report).await;

@@ -1,4 +1,4 @@
-//! What a command says when it fails, and the exit codes.
+//! The errors of commands, and the exit codes.
 
 use everstep::store::{self, FailureKind, State};
 use everstep::{Error, ErrorCode, Report};
@@ -7,20 +7,20 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// The exit codes, from good to bad: of several executions the last one here counts.
+/// The exit codes, from good to bad: for several executions the last one here counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// 0: a result.
     Done,
-    /// 5: waits for a promise, and was told not to.
+    /// 5: it waits for a promise, and was told not to wait.
     Suspended,
     /// 1: the function returned an error, or trapped, or was canceled.
     Failed,
-    /// What a program at the prompt has said with `SystemExit`.
+    /// The exit code of `SystemExit` in a program at the prompt.
     Program(u8),
     /// 3: the function ended on a denial.
     Denied,
-    /// 4: halted: a divergence, a limit, something in doubt, a corrupted journal.
+    /// 4: halted: a divergence, a limit, an effect in doubt, a corrupted journal.
     Halted,
     /// 2: usage, configuration, load or store error.
     Usage,
@@ -32,10 +32,10 @@ pub(crate) enum Exit {
     Terminated,
 }
 
-/// Why a command failed.
+/// The error of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// A word for scripts.
+    /// The kind of error, for scripts.
     pub(crate) kind: Cow<'static, str>,
     /// What happened and what to do.
     pub(crate) message: String,
@@ -43,7 +43,7 @@ pub(crate) struct Failure {
 }
 
 impl Exit {
-    /// What an execution that stands there means for the exit code.
+    /// The exit code for an execution in this state.
     pub(crate) fn of(report: &Report) -> Self {
         match (report.state, report.error.as_ref().map(|error| error.kind)) {
             (State::Completed, _) => Self::Done,
@@ -58,7 +58,7 @@ impl Exit {
         }
     }
 
-    /// The word for a signal that has ended a command.
+    /// The word for a signal that ended a command.
     pub(crate) fn signal(self) -> &'static str {
         match self {
             Self::HungUp => "hung up",
@@ -90,12 +90,12 @@ impl From<Exit> for ExitCode {
 }
 
 impl Failure {
-    /// A command that cannot be carried out as it was given.
+    /// A usage error.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { kind: "usage".into(), message: message.into(), exit: Exit::Usage }
     }
 
-    /// A file or stream that cannot be used; `what` says what was tried, with the path.
+    /// The error of a file or stream; `what` says what was tried, with the path.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |error| Self { kind: "io".into(), message: format!("{what}: {error}"), exit: Exit::Usage }
@@ -167,7 +167,7 @@ fn kind(error: &Error) -> &'static str {
     }
 }
 
-/// The message and what caused it, unless the message says that itself.
+/// The message and its causes, except those that the message includes already.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();

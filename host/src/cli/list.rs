@@ -49,10 +49,10 @@ Examples:
   everstep list --limit 20 --before count-1
   everstep list --store /var/lib/everstep --function count --json";
 
-/// What a terminal shows.
+/// The number of executions that a terminal shows.
 const ON_TERMINAL: usize = 100;
 
-/// A time that is given as such, or by how long ago it is.
+/// A time, given as such or as a span before now.
 #[derive(Clone, Copy, Debug)]
 enum Since {
     Span(Span),
@@ -112,11 +112,11 @@ async fn list(args: Args) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What is listed, one by one.
+/// The listed executions, one by one.
 struct Listed {
     reader: Reader,
     executions: Executions,
-    /// How many are listed still.
+    /// How many are still to be listed.
     left: usize,
 }
 
@@ -131,8 +131,8 @@ impl Listed {
     }
 }
 
-/// What is stored with an execution may lag behind its journal, unless its own run has written how it stands. One whose journal cannot be
-/// read is listed all the same.
+/// The execution with its state updated from its journal: what is stored beside it may lag behind, unless its own run has written its
+/// end. If the journal cannot be read, it is listed as stored.
 async fn up_to_date(reader: &Reader, mut execution: Execution) -> Execution {
     let returned = |failure: &Failed| matches!(failure.kind, FailureKind::Returned(_));
     let own = match execution.state {
@@ -157,7 +157,7 @@ async fn as_json(listed: &mut Listed) -> Result<Option<ExecutionId>, Failure> {
     list.finish().map(|()| None)
 }
 
-/// Returns the last execution that was listed.
+/// Lists the executions as a table; returns the last one.
 async fn as_table(listed: &mut Listed) -> Result<Option<ExecutionId>, Failure> {
     let head = ["ID", "STATE", "FUNCTION", "STEPS", "STARTED", "UPDATED", "OUTCOME"];
     let (mut rows, mut last) = (Rows::start(Stream::start(), &head), None);

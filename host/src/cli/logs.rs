@@ -35,7 +35,7 @@ Examples:
   everstep logs count-1 2> errors.txt
   everstep logs count-1 --follow";
 
-/// How often a follower looks.
+/// How often `--follow` looks for output.
 const TICK: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -47,7 +47,7 @@ async fn show(args: &Args) -> Outcome {
     let mut output = reader.follow(&args.id).await?;
     if args.json {
         let mut list = JsonList::start(&json!({ "id": args.id }), "output")?;
-        // Once nobody reads it, the rest is read in vain; a journal has a limit.
+        // If the reader is gone, the rest is read in vain; a journal has a limit.
         let list_piece = |piece: Output| {
             let _ = list.element(&with_step(piece.step, &piece.content));
         };
@@ -57,7 +57,7 @@ async fn show(args: &Args) -> Outcome {
     }
     let console = Console::start(Style::default()).map_err(Failure::io("cannot start a thread"))?;
     loop {
-        // Before the output: what has ended has shown everything.
+        // Read before the output: an execution that has ended has written all its output.
         let has_ended = reader.execution(&args.id).await?.state.is_final();
         output.each(|piece| console.output(piece)).await?;
         console.flush().map_err(Failure::io("cannot write to standard output"))?;

@@ -1,8 +1,8 @@
 //! The command line: one file per subcommand, over the public face of the library.
 //!
-//! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a `terminal`, `piped` where none is,
-//! `approval` shows what a call is about, `console` writes what they show, `report` says what they came to, `stream` writes output of any length,
-//! `text` makes guest text harmless, `failure` holds errors and exit codes, `signals` what ends a command from outside.
+//! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a `terminal`, `piped` without one,
+//! `approval` shows a call, `console` writes what they show, `report` describes results, `stream` writes output of any length, `text` makes
+//! guest text harmless, `failure` holds errors and exit codes, `signals` end a command from outside.
 
 mod approval;
 mod ask;
@@ -103,10 +103,10 @@ enum Command {
     Version(version::Args),
 }
 
-/// What a command comes to.
+/// The result of a command.
 type Outcome = Result<Exit, Failure>;
 
-/// Parses the command line and does what it says.
+/// Parses the command line and runs the command.
 pub(crate) fn main() -> ExitCode {
     let json = std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == OsStr::new("--json"));
     let cli = match Cli::try_parse() {
@@ -118,7 +118,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if json {
-                // A reader that has gone away needs no error either.
+                // A reader that is gone does not need the error either.
                 let _ = print(&format!("{}\n", failure.json()));
             }
             complain(&format!("error: {}", failure.message));
@@ -127,7 +127,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// What is written to a standard output that is open for reading only would be lost in silence: the standard library takes it for closed.
+/// Checks that standard output can be written: the standard library takes one that is open for reading only as closed, and drops the
+/// output silently.
 fn check_stdout() -> Result<(), Failure> {
     match fcntl_getfl(std::io::stdout()) {
         Ok(flags) if flags & OFlags::RWMODE == OFlags::RDONLY => Err(unwritten(rustix::io::Errno::BADF.into())),
@@ -160,7 +161,7 @@ fn dispatch(command: Command) -> Outcome {
     }
 }
 
-/// What clap says: a help text, or what is wrong with the command line.
+/// Reports clap's message: a help text, or an error in the command line.
 fn refuse(error: &clap::Error, json: bool) -> ExitCode {
     if json && error.use_stderr() {
         let text = error.render().to_string();
@@ -182,7 +183,7 @@ fn start_log() {
     let filter = filter.with_default_directive(tracing::level_filters::LevelFilter::WARN.into()).from_env_lossy();
     let coloured = std::io::stderr().is_terminal() && takes_colours(var_os("NO_COLOR"), var_os("TERM"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(log);
-    // A line that cannot be written is lost; telling that in its place would panic.
+    // A line that cannot be written is lost; reporting that in its place would panic.
     lines.log_internal_errors(false).init();
 }
 
@@ -191,17 +192,17 @@ fn takes_colours(no_color: Option<OsString>, terminal: Option<OsString>) -> bool
     no_color.is_none_or(|value| value.is_empty()) && terminal.is_none_or(|terminal| terminal != "dumb")
 }
 
-/// Where a line of the log goes; what a guest has set on the terminal ends before it.
+/// The stream of the log; resets what a guest has set on the terminal.
 fn log() -> std::io::Stderr {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        // Nothing is left to tell an error to.
+        // There is no place to report an error.
         let _ = stderr.write_all(text::RESET.as_bytes());
     }
     stderr
 }
 
-/// Writes to standard output. A reader that goes away ends a command quietly.
+/// Writes to standard output. A reader that is gone ends a command quietly.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     let reset = if stdout.is_terminal() { text::RESET } else { "" };
@@ -212,27 +213,27 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Standard output cannot be written, for another reason than that its reader went away.
+/// The error that standard output could not be written, except because its reader is gone.
 fn unwritten(error: std::io::Error) -> Failure {
     Failure::io("cannot write to standard output")(error)
 }
 
-/// One JSON object on standard output.
+/// Prints one JSON object on standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print(&format!("{}\n", json_line(value)?))
 }
 
-/// One JSON object in one line.
+/// A JSON object in one line.
 fn json_line(value: &impl serde::Serialize) -> Result<String, Failure> {
     let json = serde_json::to_string(value).map_err(|error| Failure::io("cannot write JSON")(error.into()))?;
     Ok(text::json(&json).into_owned())
 }
 
-/// A line on standard error.
+/// Writes a line to standard error.
 fn complain(line: &str) {
     let mut stderr = std::io::stderr().lock();
     let reset = if stderr.is_terminal() { text::RESET } else { "" };
-    // Nothing is left to tell an error to.
+    // There is no place to report an error.
     let _ = writeln!(stderr, "{reset}{}", text::said(line));
 }
 

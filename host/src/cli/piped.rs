@@ -1,4 +1,4 @@
-//! Questions where standard input is no terminal: its lines answer them, one after the other, and its end is an error at once.
+//! Questions when standard input is not a terminal: its lines answer them, one by one, and its end is an error at once.
 
 use everstep::store::PendingPromise;
 use everstep::{Error, ErrorCode, Everstep, GuestError};
@@ -12,25 +12,25 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 #[derive(Default)]
 pub(crate) struct Piped {
     questions: VecDeque<PendingPromise>,
-    /// Nothing is read before something is asked, and one line more than what was asked.
+    /// Reads nothing before a question is asked, and at most one line more than there were questions.
     lines: Option<Receiver<Line>>,
-    /// A line whose question was answered by somebody else.
+    /// A line whose question was answered elsewhere.
     left: Option<Line>,
 }
 
-/// What a line is worth; where there is none any more, input has ended.
+/// A line, or the error for an answer; if there is no line, input has ended.
 pub(crate) type Line = Result<String, GuestError>;
 
-/// The longest line that is read.
+/// The longest line that is read, in bytes.
 const LONGEST: usize = 8 << 20;
 
 impl Piped {
-    /// Answers from standard input, unless somebody sits there.
+    /// Answers from standard input, unless that is a terminal.
     pub(crate) fn start() -> Option<Self> {
         (!std::io::stdin().is_terminal()).then(Self::default)
     }
 
-    /// Whether a promise is answered here: a person's decision on a call is typed when it is seen, and never in advance.
+    /// Whether a promise is answered here: a decision on a call must be typed after the call was seen, never in advance.
     pub(crate) fn answers(promise: &PendingPromise) -> bool {
         promise.kind == "input"
     }
@@ -44,7 +44,7 @@ impl Piped {
         self.questions.retain(|question| pending.iter().any(|open| open.id == question.id));
     }
 
-    /// The next line, while there is a question; none where input has ended.
+    /// The next line, while there is a question; `None` after the end of input.
     pub(crate) async fn line(piped: &mut Option<Self>) -> Option<Line> {
         match piped.as_mut().filter(|piped| !piped.questions.is_empty()) {
             Some(Self { left: Some(line), .. }) => Some(line.clone()),
@@ -53,7 +53,7 @@ impl Piped {
         }
     }
 
-    /// Answers the first question; returns what to say.
+    /// Answers the first question; returns a message to print, if any.
     pub(crate) async fn answer(&mut self, host: &Everstep, line: Option<Line>) -> Option<String> {
         self.left = None;
         let question = self.questions.front()?;
@@ -85,7 +85,7 @@ impl Piped {
     }
 }
 
-/// What a line may mean: JSON where the question has a schema, and the text itself.
+/// The possible meanings of a line: JSON if the question has a schema, and the text itself.
 fn answers(line: &str, has_schema: bool) -> Vec<String> {
     let json = serde_json::from_str::<&RawValue>(line).ok().filter(|_| has_schema);
     json.map(|json| json.get().to_owned()).into_iter().chain([Value::String(line.to_owned()).to_string()]).collect()
@@ -93,7 +93,7 @@ fn answers(line: &str, has_schema: bool) -> Vec<String> {
 
 fn read() -> Receiver<Line> {
     let (sender, lines) = channel(1);
-    // It ends with the process, or with standard input.
+    // The thread ends with the process, or with standard input.
     std::thread::spawn(move || pass_on(std::io::stdin().lock(), &sender));
     lines
 }
@@ -104,7 +104,7 @@ fn pass_on(mut input: impl BufRead, lines: &Sender<Line>) {
     {}
 }
 
-/// The next line, without what ends it; of one that is too long not more than an answer may have is kept.
+/// The next line, without its end; of a line that is too long, only as much is kept as an answer may have.
 fn next(input: &mut impl BufRead) -> std::io::Result<Option<Line>> {
     let (mut line, mut length) = (Vec::new(), 0);
     loop {

@@ -111,7 +111,7 @@ impl NetworkArg {
         options.with_authorities(&self.ca).map_err(|error| Failure::usage(error.to_string()))
     }
 
-    /// The ceiling as its file says now.
+    /// The ceiling as its file defines it now.
     pub(crate) fn ceiling(&self) -> Result<Option<Policy>, Failure> {
         Ok(self.ceiling.as_deref().map(Policy::load).transpose()?)
     }
@@ -119,7 +119,7 @@ impl NetworkArg {
 
 impl ValueParserFactory for Place {
     type Parser = clap::builder::ValueParser;
-    /// Any name of a folder, UTF-8 or not.
+    /// Accepts any folder name, UTF-8 or not.
     fn value_parser() -> Self::Parser {
         OsStringValueParser::new().try_map(Self::parse).into()
     }
@@ -145,7 +145,7 @@ impl Place {
     /// The folder.
     ///
     /// # Errors
-    /// Nothing is left of a memory store.
+    /// A memory store does not outlive its process.
     pub(crate) fn folder(&self) -> Result<&Path, Failure> {
         match self {
             Self::Memory => Err(everstep::Error::NothingSurvives.into()),
@@ -153,7 +153,7 @@ impl Place {
         }
     }
 
-    /// The folder of a store that must be there: opening it for writing would create it.
+    /// The folder of a store that must exist: opening it for writing would create it.
     ///
     /// # Errors
     /// There is no store.
@@ -162,12 +162,12 @@ impl Place {
         self.folder()
     }
 
-    /// The store, for reading, also while a host has it.
+    /// The store, for reading, even while a host has it open.
     pub(crate) fn reader(&self) -> Result<Reader, Failure> {
         Ok(Reader::open(self.folder()?)?)
     }
 
-    /// The rest of a command line that is to work on this store.
+    /// The option that makes a command work on this store.
     pub(crate) fn option(&self) -> String {
         match self {
             Self::Memory => " --store memory".to_owned(),
@@ -176,7 +176,7 @@ impl Place {
         }
     }
 
-    /// A guest must not be able to write to what steers its host.
+    /// Checks that a guest cannot write to the store.
     pub(crate) fn check_out_of_reach(&self, policy: &Policy) -> Result<(), Failure> {
         let Self::Folder(dir) = self else { return Ok(()) };
         match policy.writable_at(dir) {
@@ -191,7 +191,7 @@ impl Place {
 }
 
 impl CacheArg {
-    /// The folder; none when the user has no home.
+    /// The folder; `None` if the user has no home.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         let default = || user_folder("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("everstep/components"));
         self.cache.clone().or_else(default)
@@ -204,7 +204,7 @@ impl CacheArg {
     }
 }
 
-/// A folder of the user: what the variable says, or that one below the home; none when the user has no home.
+/// A folder of the user: from the variable, or below the home folder; `None` if the user has no home.
 pub(super) fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder(variable).or_else(|| folder("HOME").map(|home| home.join(below_home)))

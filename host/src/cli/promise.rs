@@ -181,7 +181,7 @@ fn settle(place: &Place, id: &PromiseId, outcome: Result<String, GuestError>, js
     Ok(Exit::Done)
 }
 
-/// What waits for somebody, oldest first.
+/// The promises that are settled from outside, oldest first.
 fn pending(place: &Place) -> Result<Vec<PendingPromise>, Failure> {
     let reader = place.reader()?;
     block_on(async { Ok(reader.promises().await?) })
@@ -216,7 +216,7 @@ fn list(place: &Place, json: bool) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What a promise is about and what is shown with it, in a row, and how many bytes that leaves out. What decides on a call is whole.
+/// What a promise is about and its data, in a row, and how many bytes were cut. The deciding arguments of a call are never cut.
 pub(super) fn brief(promise: &PendingPromise) -> (String, String, usize) {
     let PendingPromise { kind, subject, data, .. } = promise;
     let marked = |(line, missing): (String, usize)| match missing {

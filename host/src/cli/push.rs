@@ -1,4 +1,4 @@
-//! Messages of `serve` to URLs: which ones, and how they are posted.
+//! Messages of `serve` to URLs: which URLs are allowed, and how messages are posted.
 
 use super::Failure;
 use everstep::capability::http::{Bounds, Bytes, Client, Request};
@@ -11,28 +11,28 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How long one message may take: to connect, and until there is an answer.
+/// How long connecting may take, and how long the response to a message.
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(180);
-/// The first status that says that a message was not taken.
+/// The first status that means that a message was not accepted.
 const REFUSED: u16 = 400;
 
 /// Which URLs messages may be sent to.
 #[derive(Clone, Debug)]
 pub(super) enum Allowed {
-    /// Those at public addresses.
+    /// Any URL at a public address.
     Any,
-    /// Those that the pattern matches.
+    /// URLs that the pattern matches.
     Below(Pattern),
 }
 
-/// Posts messages to the URLs that are allowed.
+/// Posts messages to the allowed URLs.
 pub(super) struct Post {
     allowed: Vec<Allowed>,
     token: Option<String>,
-    /// For URLs that are named, wherever they lead.
+    /// For URLs that match a pattern, whatever their address.
     named: Client,
-    /// For the others: no address that is not public is connected to.
+    /// For the others: connects to public addresses only.
     public: Client,
 }
 
@@ -55,10 +55,10 @@ impl FromStr for Allowed {
 }
 
 impl Post {
-    /// `authorities` are PEM files of those that are trusted besides those of the system.
+    /// A poster; `authorities` are PEM files of certificate authorities that are trusted in addition to the system's.
     ///
     /// # Errors
-    /// One of them cannot be read.
+    /// A file cannot be read.
     pub(super) fn new(allowed: Vec<Allowed>, token: Option<String>, authorities: &[PathBuf]) -> Result<Self, Failure> {
         let options = Options::system().with_authorities(authorities);
         let options = options.map_err(|error| Failure::usage(error.to_string()))?;
@@ -67,10 +67,10 @@ impl Post {
         Ok(Self { allowed, token, named, public: Client::new(&options, Rules::default()) })
     }
 
-    /// The URL, and whether it is named.
+    /// The URL, and whether it matches a pattern.
     ///
     /// # Errors
-    /// It is no URL, or none that is allowed.
+    /// It is not a URL, or not an allowed one.
     fn target(&self, address: &str) -> Result<(Target, bool), String> {
         let target = Target::parse(address).map_err(|fault| fault.to_string())?;
         let origin = || format!("{}://{}", target.scheme(), target.authority());
@@ -99,7 +99,7 @@ impl Carrier for Post {
         Box::pin(async move {
             let (url, is_named) = target?;
             let origin = format!("{}://{}", url.scheme(), url.authority());
-            // Whoever may name a URL that is not named here would learn the token.
+            // A client that can choose any other URL would learn the token.
             let token = self.token.as_ref().filter(|_| is_named);
             let request = Request {
                 method: "POST".to_owned(),
@@ -115,7 +115,7 @@ impl Carrier for Post {
                 Ok(status) => Err(format!("it answers with status {status}")),
                 Err(failure) => Err(match failure.cause {
                     Cause::Refused(class) => not_public(&class.to_string(), &origin),
-                    // Another command has another name for it.
+                    // The option has another name in this command.
                     Cause::Connect(why) => why.replace("--ca ", "--push-ca "),
                     Cause::Interrupted(why) | Cause::BadResponse(why) => why,
                     Cause::NotFound => "its host name has no address".to_owned(),

@@ -51,7 +51,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         let (say, messages) = unbounded_channel();
         let (ask, mut requests) = unbounded_channel();
         let (mut signals, insistence) = (Signals::start(false)?, Insistence::default());
-        // A prompt that has gone away needs no messages.
+        // The messages are dropped if the prompt is gone.
         let opening = Session::open(host, feed, run, move |message| drop(say.send(message)));
         let mut session = tokio::select! {
             opened = Box::pin(opening) => opened?,
@@ -66,7 +66,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         };
         drop(session);
         if let Some(exit) = stopped {
-            // The editor is not waited for, so it puts nothing back.
+            // The editor is not waited for, so it does not restore the terminal.
             if let Some(modes) = modes {
                 let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &modes);
             }
@@ -84,7 +84,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     }))
 }
 
-/// The end by a signal, or by a person who insists: everything stays as the store has it, a cell that runs among it.
+/// The end by a signal, or by a person who insists: everything stays as the store has it, including a running cell.
 fn left(exit: Exit, id: &ExecutionId, place: &Place) -> Exit {
     let word = exit.signal();
     complain(&match place.folder() {
@@ -97,7 +97,7 @@ fn left(exit: Exit, id: &ExecutionId, place: &Place) -> Exit {
     exit
 }
 
-/// Completes when the session is to be left. Ctrl-C interrupts the cell that runs; at the prompt the editor has it.
+/// Completes when the session is to be left. Ctrl-C interrupts the running cell; at the prompt the editor handles it.
 async fn stopped(signals: &mut Signals, ask: &Asking, insistence: &Insistence) -> Exit {
     loop {
         let exit = signals.end().await;
@@ -109,12 +109,12 @@ async fn stopped(signals: &mut Signals, ask: &Asking, insistence: &Insistence) -
 
 type Asking = UnboundedSender<Result<Request, Refused>>;
 
-/// How often a person has interrupted a cell that goes on nevertheless.
+/// How often a person has interrupted a cell that keeps running.
 #[derive(Clone, Default)]
 struct Insistence(Arc<AtomicU32>);
 
 impl Insistence {
-    /// Interrupts the cell, or tells that the person wants to leave: a cell may catch whatever is raised in it.
+    /// Interrupts the cell; returns true if the person wants to leave, because a cell may catch every exception.
     fn interrupt(&self, ask: &Asking) -> bool {
         let before = self.0.fetch_add(1, Ordering::SeqCst);
         if before >= 2 {
@@ -128,7 +128,7 @@ impl Insistence {
         false
     }
 
-    /// Something new begins.
+    /// Resets the count for a new cell.
     fn forget(&self) {
         self.0.store(0, Ordering::SeqCst);
     }
@@ -138,24 +138,24 @@ fn fresh() -> String {
     ExecutionId::random().to_string()
 }
 
-/// The prompt, on a thread of its own: it blocks.
+/// The prompt, on a thread of its own because it blocks.
 struct Prompt {
     editor: Editor<(), FileHistory>,
     history: Option<PathBuf>,
     with: Prompting,
     /// Standard output is a terminal.
     terminal: bool,
-    /// Somebody sits there who sees a question before it is answered.
+    /// A person at a terminal sees a question before it is answered.
     attended: bool,
-    /// Half a line stands on the terminal.
+    /// There is half a line on the terminal.
     in_line: bool,
-    /// What is told is what was before: of a cell that has ended, its output is enough.
+    /// The messages repeat earlier cells, of which only the output is shown.
     looks_back: bool,
-    /// The last one that was answered, which is put again if the answer does not fit.
+    /// The last question that was answered; it is asked again if the answer does not fit.
     question: Option<Question>,
 }
 
-/// What a prompt works with.
+/// The resources of a prompt.
 struct Prompting {
     ask: Asking,
     messages: UnboundedReceiver<Message>,
@@ -163,19 +163,19 @@ struct Prompting {
     place: Place,
 }
 
-/// What the person is asked.
+/// A question to the person.
 struct Question {
-    /// What answers it.
+    /// The id of the message that asks it.
     id: String,
     kind: Kind,
-    /// Of a call that waits for approval.
+    /// The call, if it waits for approval.
     call: Option<Call>,
-    /// What stands in front of the answer.
+    /// The prompt of the answer.
     prompt: String,
     has_schema: bool,
 }
 
-/// What became of a cell.
+/// The outcome of a cell.
 enum Ran {
     Done,
     Incomplete,
@@ -183,7 +183,7 @@ enum Ran {
     Exit(u8),
     /// The person leaves the session as it is.
     Left,
-    /// The session runs no more.
+    /// The session has ended or halted.
     Over,
 }
 
@@ -194,7 +194,7 @@ impl Prompt {
         let mut editor = editor.map_err(|error| Failure::usage(format!("the terminal cannot be used: {error}")))?;
         let history = history_file();
         if let Some(file) = &history {
-            // There is none the first time.
+            // There is no history the first time.
             let _ = editor.load_history(file);
         }
         let (terminal, attended) = (std::io::stdout().is_terminal(), std::io::stdin().is_terminal());
@@ -205,7 +205,7 @@ impl Prompt {
     fn run(mut self) -> Outcome {
         let exit = self.cells();
         if let Some(file) = &self.history {
-            // Without a history the next session is as good.
+            // The history is not essential.
             let _ = file.parent().map(std::fs::create_dir_all);
             let _ = self.editor.save_history(file);
         }
@@ -222,7 +222,7 @@ impl Prompt {
                 return Ok(exit);
             }
             self.looks_back = false;
-            // The cell that ran before ends first.
+            // The cell that ran before has to end first.
             if let Some(exit) = self.cell("")?.exit() {
                 return Ok(exit);
             }
@@ -238,7 +238,7 @@ impl Prompt {
                     continue;
                 }
                 Err(ReadlineError::Eof) => {
-                    // What stands there without its empty line is meant to run.
+                    // A block is run even without its final empty line.
                     let ran = if code.is_empty() { Ran::Done } else { self.cell(&format!("{code}\n"))? };
                     return Ok(ran.exit().unwrap_or(Exit::Done));
                 }
@@ -259,14 +259,14 @@ impl Prompt {
 
     fn cell(&mut self, code: &str) -> Result<Ran, Failure> {
         let id = fresh();
-        // Without its last line end: an empty line is what completes a block.
+        // Without its last line end: an empty line completes a block.
         let code = code.strip_suffix('\n').unwrap_or(code).to_owned();
         self.with.insistence.forget();
         self.send(Request::Execute(Execute { id: id.clone(), code, interactive: true }));
         self.until_answered(&id)
     }
 
-    /// Shows what is told until a request is answered.
+    /// Shows messages until a request is answered.
     fn until_answered(&mut self, id: &str) -> Result<Ran, Failure> {
         while let Some(Message { id: asked, reply_to, body, .. }) = self.with.messages.blocking_recv() {
             let ours = reply_to.as_deref() == Some(id);
@@ -341,22 +341,22 @@ impl Prompt {
         written.map_err(Failure::io("cannot write what the session shows"))
     }
 
-    /// Ends half a line, and what a guest has set on the terminal.
+    /// Ends half a line, and resets what a guest has set on the terminal.
     fn begin_line(&mut self) {
         let end = if std::mem::take(&mut self.in_line) && self.terminal { "\n" } else { "" };
         let reset = if self.terminal { text::RESET } else { "" };
         let mut stdout = std::io::stdout().lock();
-        // What cannot be written is told when something is shown.
+        // An error in writing is reported when something is shown.
         let _ = write!(stdout, "{reset}{end}").and_then(|()| stdout.flush());
     }
 
-    /// A line of the host.
+    /// Writes a line of the host.
     fn say(&mut self, line: &str) {
         self.begin_line();
         complain(line);
     }
 
-    /// Has the person answer.
+    /// Asks the person for an answer.
     fn answer(&mut self, question: Question) -> Option<Ran> {
         if let Some(call) = &question.call {
             self.say(&asked(&question.id, call, &self.with.place.option()));
@@ -366,7 +366,7 @@ impl Prompt {
         }
         let value = loop {
             let Ok(line) = self.typed(&question.prompt) else {
-                // The question is given up, and the cell with it.
+                // The question is abandoned, and so is the cell.
                 return self.with.insistence.interrupt(&self.with.ask).then_some(Ran::Left);
             };
             match &question.call {
@@ -384,7 +384,7 @@ impl Prompt {
         None
     }
 
-    /// What stands in a file or comes through a pipe was written before the question, so it decides on no call.
+    /// Leaves a call undecided: what is in a file or comes through a pipe was written before the question was seen.
     fn leave_undecided(&mut self, id: &str) -> Option<Ran> {
         let option = self.with.place.option();
         if self.with.place.folder().is_ok() {
@@ -397,14 +397,14 @@ impl Prompt {
         self.with.insistence.interrupt(&self.with.ask).then_some(Ran::Left)
     }
 
-    /// What is typed at the prompt: what was typed before it stands there was for something else.
+    /// Reads a line at the prompt; what was typed before the prompt was shown is thrown away.
     fn typed(&mut self, prompt: &str) -> rustyline::Result<String> {
         self.begin_line();
         if !self.attended {
             return self.editor.readline(prompt);
         }
         forget_typed();
-        // An answer is no line of Python to be brought back.
+        // An answer is not a line of Python for the history.
         self.editor.set_auto_add_history(false);
         let line = self.editor.readline(prompt);
         self.editor.set_auto_add_history(true);
@@ -412,13 +412,13 @@ impl Prompt {
     }
 
     fn send(&self, request: Request) {
-        // A session that has ended says so by itself.
+        // A session that has ended reports that itself.
         let _ = self.with.ask.send(Ok(request));
     }
 }
 
 impl Ran {
-    /// The exit code if the prompt ends here.
+    /// The exit code, if the prompt ends here.
     fn exit(self) -> Option<Exit> {
         match self {
             Self::Done | Self::Incomplete => None,
@@ -429,13 +429,12 @@ impl Ran {
     }
 }
 
-/// What `SystemExit` means to whoever started the program, as Python has it: a number is the exit code, nothing is success, and everything
-/// else is told.
+/// The exit code of `SystemExit`, as in Python: a number is the code, nothing means success, and anything else is printed.
 fn exit_code(message: &str) -> u8 {
     match message {
         "" | "None" | "False" => 0,
         "True" => 1,
-        // The exit code of a process has eight bits.
+        // A process's exit code has eight bits.
         _ => message.parse::<i128>().map_or_else(
             |_| {
                 complain(message);
@@ -446,7 +445,7 @@ fn exit_code(message: &str) -> u8 {
     }
 }
 
-/// What a line answers, or why it does not.
+/// The answer in a line, or the reason that it is not one.
 fn answer_to(question: &Question, line: &str) -> Result<Json, String> {
     let written = |value: serde_json::Result<Box<RawValue>>| value.map(Json).map_err(|error| error.to_string());
     let json = |value: &str| {
@@ -455,13 +454,13 @@ fn answer_to(question: &Question, line: &str) -> Result<Json, String> {
     match question.kind {
         Kind::Approval => written(to_raw_value(&decision(line).ok_or(YES_OR_NO)?)),
         Kind::Promise => json(line),
-        // As JSON if it has to fit a schema, and is some.
+        // JSON if there is a schema and the line is JSON; otherwise text.
         Kind::Input if question.has_schema => json(line).or_else(|_| written(to_raw_value(line))),
         Kind::Input => written(to_raw_value(line)),
     }
 }
 
-/// Where lines are kept that were typed.
+/// The file with the lines that were typed.
 fn history_file() -> Option<PathBuf> {
     user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("everstep/python_history"))
 }

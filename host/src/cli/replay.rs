@@ -68,7 +68,7 @@ struct Repeated {
 }
 
 impl Repeated {
-    /// Visits them until told to stop, and returns how many there were.
+    /// Visits the steps until told to stop; returns how many there were.
     async fn each(&self, mut each: impl FnMut(StepView) -> ControlFlow<()>) -> Result<u64, everstep::Error> {
         let mut count = 0;
         let repeated = |step: StepView| {
@@ -93,7 +93,7 @@ impl Repeated {
         let mut rows = table(Stream::start());
         let steps = self.each(|step| rows.row(cells(&step))).await?;
         let mut stream = rows.end();
-        // Told by the stream when it is finished.
+        // An error is reported when the stream is finished.
         let _ = stream.write(&format!("\n{}\n", line(end, steps, other)));
         stream.finish()
     }

@@ -1,4 +1,4 @@
-//! What executions came to, for people and for scripts.
+//! Describes the results of executions, for people and for scripts.
 
 use super::{Exit, Failure, text};
 use everstep::store::{self, Execution, FailureKind, State};
@@ -55,8 +55,8 @@ impl Summary {
     }
 }
 
-/// Why parts of an object are missing in it, by their names: JSON texts that an earlier build took in, and that would keep a program from
-/// reading anything at all. They are null there.
+/// The reasons that parts of an object are null, by their names: JSON texts that an earlier build accepted, and that would keep a program
+/// from reading the object.
 #[derive(Default, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Unreadable(BTreeMap<&'static str, String>);
@@ -66,7 +66,7 @@ impl Unreadable {
         self.0.is_empty()
     }
 
-    /// A JSON text as it is, unless a program could not read it.
+    /// A JSON text as it is; `None`, with the reason noted, if programs could not read it.
     pub(crate) fn raw(&mut self, name: &'static str, text: Option<&str>) -> Option<Box<RawValue>> {
         let text = text::one_line(text?);
         let raw = json::check_depth(&text).and_then(|()| Ok(RawValue::from_string(text)?));
@@ -74,7 +74,7 @@ impl Unreadable {
     }
 }
 
-/// `{"kind": "trap", "message": ...}`, and for an error that the function returned its code.
+/// `{"kind": "trap", "message": ...}`; with its code for an error that the function returned.
 pub(crate) fn error(failure: &store::Failure) -> Value {
     match failure.kind {
         FailureKind::Returned(code) => json!({ "kind": "returned", "code": code, "message": failure.message }),
@@ -82,7 +82,7 @@ pub(crate) fn error(failure: &store::Failure) -> Value {
     }
 }
 
-/// The same in words; the message may be the guest's, so it is escaped.
+/// The same as text; the message may be the guest's, so it is escaped.
 pub(crate) fn error_text(failure: &store::Failure) -> String {
     let message = multiline(&failure.message);
     match failure.kind {
@@ -97,7 +97,7 @@ pub(crate) fn error_text(failure: &store::Failure) -> String {
     }
 }
 
-/// What an execution has called, and that has halted: it waits for that in vain, or has waited.
+/// A halted execution that another one has called, and waits for in vain, or has done so.
 #[derive(Serialize)]
 pub(crate) struct Halted {
     id: ExecutionId,
@@ -116,14 +116,14 @@ impl Halted {
     }
 }
 
-/// What has halted of what the execution `id` has called; nothing for one that has its result, or whose store cannot be read, which is
-/// said elsewhere.
+/// The halted executions that `id` has called; none if `id` has its result, or if the store cannot be read, which is reported
+/// elsewhere.
 pub(crate) async fn halted_below(reader: &Reader, id: &ExecutionId, state: State) -> Vec<Execution> {
     let asks = matches!(state, State::Suspended | State::Running | State::Failed | State::Canceled);
     if asks { reader.halted_below(id).await.unwrap_or_default() } else { Vec::new() }
 }
 
-/// One of them in words.
+/// A halted execution as text.
 pub(crate) fn halted_text(halted: &Execution) -> String {
     let error = halted.progress.error.as_ref().map(error_text).unwrap_or_default();
     match halted.state {
@@ -132,7 +132,7 @@ pub(crate) fn halted_text(halted: &Execution) -> String {
     }
 }
 
-/// What a caller is waiting for that has halted, and what can be done.
+/// A note that a caller waits for a halted execution, and what can be done.
 pub(crate) fn waits_in_vain(halted: &Execution, option: &str) -> String {
     let (id, text) = (&halted.id, halted_text(halted));
     let caller = id.parent().map_or_else(String::new, |call| call.execution.to_string());
@@ -141,13 +141,13 @@ pub(crate) fn waits_in_vain(halted: &Execution, option: &str) -> String {
     )
 }
 
-/// Several lines may say more than one; they are indented.
+/// A message of several lines, indented.
 fn multiline(message: &str) -> String {
     let lines: Vec<_> = message.trim_end().lines().map(|line| text::line(line, 4_000)).collect();
     lines.join("\n  ")
 }
 
-/// One line of `resume` about one of several executions.
+/// The line of `resume` for one of several executions.
 pub(crate) fn line(report: &Report) -> String {
     let told = match (&report.result, &report.error) {
         (Some(result), _) => text::line(&text::json(result), 200),
@@ -157,7 +157,7 @@ pub(crate) fn line(report: &Report) -> String {
     format!("{}  {}  {told}", report.id, report.state.name())
 }
 
-/// What `run` says about an execution without a result, and what to do next.
+/// The note of `run` on an execution without a result, with what to do next.
 pub(crate) fn unfinished(report: &Report, option: &str) -> Option<String> {
     let id = &report.id;
     let error = report.error.as_ref().map(error_text).unwrap_or_default();
@@ -174,7 +174,7 @@ pub(crate) fn unfinished(report: &Report, option: &str) -> Option<String> {
     }
 }
 
-/// The exit code of one execution, run or not.
+/// The exit code of one execution, whether it ran or not.
 pub(crate) fn exit(outcome: &Result<Report, Failure>) -> Exit {
     outcome.as_ref().map_or_else(|failure| failure.exit, Exit::of)
 }

@@ -96,7 +96,7 @@ async fn all(args: Args) -> Outcome {
         Some(serving) => Some(tokio::spawn(serving.start(&session.place).await?.run(stopped))),
         None => None,
     };
-    // Before any of them goes on: what they call in turn is none of these.
+    // Before any of them is resumed, so that executions which they call are not among them.
     let (mut listed, mut unfinished) = (session.host.reader().list(Query::unfinished()), Vec::new());
     while let Some(execution) = listed.next().await? {
         unfinished.push(execution.id);
@@ -119,7 +119,7 @@ async fn all(args: Args) -> Outcome {
     };
     drop(stop);
     if let Some(server) = server {
-        // It answers the requests that have begun; the store is fine.
+        // It still answers the requests that have begun; the store is fine.
         let _ = server.await;
     }
     if let Watched::Stopped(exit) = watched {
@@ -141,14 +141,14 @@ async fn failure(server: &mut Option<JoinHandle<Result<Stopped, String>>>) -> Fa
         None => std::future::pending().await,
         Some(server) => match server.await {
             Ok(Err(error)) => serve::failed(error),
-            // Nobody has stopped it.
+            // It was not stopped.
             Ok(Ok(_)) => serve::failed("the server has ended".to_owned()),
             Err(lost) => serve::failed(lost.to_string()),
         },
     }
 }
 
-/// What tells a server to end is gone.
+/// The sender that stops a server is gone.
 type Stopped = Result<(), oneshot::error::RecvError>;
 
 async fn end(

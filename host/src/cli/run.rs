@@ -74,7 +74,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 }
 
 impl How {
-    /// Runs it to its end; `tell` says what it came to.
+    /// Runs it to its end; `tell` reports the result.
     pub(super) fn run(
         self,
         mut run: Run,
@@ -97,7 +97,7 @@ impl How {
     }
 }
 
-/// Starts one execution, follows it to its end and tells what it came to.
+/// Starts one execution, follows it to its end and reports the result.
 pub(super) async fn follow(
     mut session: Session,
     id: ExecutionId,
@@ -129,7 +129,7 @@ pub(super) async fn follow(
     Ok(stopped.unwrap_or(Exit::of(&outcome?)))
 }
 
-/// What of a command line does not hold, because the execution was there before.
+/// The note on a part of the command line that is ignored, because the execution existed before.
 pub(super) fn told(id: &ExecutionId, disregarded: &Disregarded, option: &str) -> String {
     match disregarded {
         Disregarded::Timeout { deadline_ms: Some(deadline_ms) } => {
@@ -153,7 +153,7 @@ pub(super) fn told(id: &ExecutionId, disregarded: &Disregarded, option: &str) ->
     }
 }
 
-/// The result on standard output; everything else is a note.
+/// Prints the result on standard output; everything else is a note.
 pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
     tell_unfinished(session, report).await;
     if json {
@@ -164,7 +164,7 @@ pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> 
     Ok(())
 }
 
-/// A note on what has no result, and on how it goes on.
+/// Notes the state of an execution without a result, and how to continue it.
 pub(super) async fn tell_unfinished(session: &mut Session, report: &Report) {
     if report.state == State::Suspended {
         session.announce_promises(&report.id).await;
@@ -221,13 +221,13 @@ fn built(dir: &Path, policy: &Policy) -> Result<PathBuf, Failure> {
     if guest_build::is_stale(dir, &component) {
         complain(&format!("building {} ...", everstep::visible::path(dir)));
         guest_build::build(dir, None)?;
-        // The first build tells where the sources of path dependencies are.
+        // The first build shows where the sources of path dependencies are.
         check_inputs(dir, policy)?;
     }
     Ok(component)
 }
 
-/// A build runs build scripts and macros outside the sandbox, so a guest must not write what the next one reads.
+/// Checks that a guest cannot write what a build reads: build scripts and macros run outside the sandbox.
 fn check_inputs(dir: &Path, policy: &Policy) -> Result<(), Failure> {
     for input in guest_build::inputs(dir)? {
         let what = format!("lets the guest write what {} is built from:", everstep::visible::path(dir));

@@ -85,10 +85,10 @@ pub(super) struct Ready {
 }
 
 impl MannerArg {
-    /// Reads the files that it names.
+    /// Reads the named files.
     ///
     /// # Errors
-    /// One of them is not as it should be, or others than this machine could ask and need show nothing.
+    /// A file is not valid, or requests without a token could come from other machines.
     pub(super) fn check(self, listen: SocketAddr, debug: bool) -> Result<Ready, Failure> {
         let Self { dialect: manner, push, push_ca, .. } = &self;
         let token = self.token_file.as_deref().map(token).transpose()?;
@@ -116,10 +116,10 @@ impl MannerArg {
 }
 
 impl Ready {
-    /// Listens, and says where.
+    /// Starts listening, and prints the address.
     ///
     /// # Errors
-    /// The store cannot be opened, or the address cannot be had.
+    /// The store cannot be opened, or the address is not available.
     pub(super) async fn start(self, place: &Place) -> Result<Server, Failure> {
         let Self { listen, options } = self;
         let dialect = options.manner.dialect();
@@ -136,7 +136,7 @@ impl Ready {
     }
 }
 
-/// The store has failed under a server.
+/// The error of a server whose store has failed.
 pub(super) fn failed(error: String) -> Failure {
     Failure { kind: "store".into(), message: error, exit: Exit::Usage }
 }
@@ -148,7 +148,7 @@ fn name(place: &Place) -> String {
     }
 }
 
-/// The first line of a file.
+/// The token: the first line of a file.
 fn token(file: &Path) -> Result<String, Failure> {
     let shown = everstep::visible::path(file);
     let read = everstep::regular_file::read_text(file, 64 << 10)

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// How often it is looked whether the client is still there.
+/// How often to check that the client is still there.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Drive a Python session with JSON Lines on standard input and output
@@ -59,7 +59,7 @@ Examples:
   echo '{\"type\": \"execute\", \"id\": \"1\", \"code\": \"6 * 7\"}' | everstep session
   everstep session --schema > session.schema.json";
 
-/// What is needed to open a session.
+/// The parts needed to open a session.
 pub(super) struct Ready {
     pub(super) host: Everstep,
     pub(super) feed: session::Feed,
@@ -68,7 +68,7 @@ pub(super) struct Ready {
 }
 
 impl Placed {
-    /// A host for the session, and what it is started with.
+    /// A host for the session, and the run that starts it.
     pub(super) fn prepare(self) -> Result<Ready, Failure> {
         let Self { id, policy, store, warm, network, cache } = self;
         let policy = exec::policy_of_session(policy.as_deref())?;
@@ -94,7 +94,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         let Ready { host, feed, run, place } = args.place.prepare()?;
         let (id, most) = (run.id.clone(), longest_line(&run.policy));
         let (fail, mut failures) = unbounded_channel();
-        // Who ends the session with the first failure needs no other.
+        // The first failure ends the session, so later ones are dropped.
         let write = move |message| write(&message).unwrap_or_else(|failure| drop(fail.send(failure)));
         let mut session = Session::open(host, feed, run, write).await?;
         complain_of_disregarded(&session, &id, &place);
@@ -106,20 +106,20 @@ pub(crate) fn run(args: Args) -> Outcome {
             () = client_gone() => {}
             exit = signals.end() => return Ok(exit),
         }
-        // What was to be said at the end counts as well.
+        // A failure to write the last messages counts as well.
         failures.try_recv().map_or(Ok(Exit::Done), Err)
     }))
 }
 
-/// Says what of the command line does not hold for a session that was there before.
+/// Notes the parts of the command line that are ignored for a session that existed before.
 pub(super) fn complain_of_disregarded(session: &Session, id: &ExecutionId, place: &Place) {
     let option = place.option();
     session.disregarded().iter().for_each(|disregarded| complain(&told(id, disregarded, &option)));
 }
 
-/// What a line may have beside the value that it carries: names, ids and white space.
+/// The most bytes of a line besides its value: names, ids and white space.
 const ENVELOPE: u64 = 64 << 10;
-/// The longest line whatever the policy allows.
+/// The longest line, whatever the policy allows, in bytes.
 const LONGEST: u64 = 256 << 20;
 
 fn longest_line(policy: &Policy) -> usize {
@@ -127,12 +127,12 @@ fn longest_line(policy: &Policy) -> usize {
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
-/// One line.
+/// Writes a message as one line.
 fn write(message: &Message) -> Result<(), Failure> {
     print(&format!("{}\n", json_line(message)?))
 }
 
-/// Completes once nobody reads standard output any more.
+/// Completes once the reader of standard output is gone.
 async fn client_gone() {
     let mut tick = tokio::time::interval(TICK);
     loop {
@@ -145,10 +145,10 @@ async fn client_gone() {
     }
 }
 
-/// The requests on standard input; they end with it. A line of more than `most` bytes is refused without being kept.
+/// The requests on standard input, until it ends. A line of more than `most` bytes is refused without being kept.
 fn read(most: usize) -> UnboundedReceiver<Result<Request, Refused>> {
     let (sender, requests) = unbounded_channel();
-    // It ends with the process, or with standard input.
+    // The thread ends with the process, or with standard input.
     std::thread::spawn(move || {
         let mut lines = Lines { from: std::io::stdin().lock(), most };
         while let Ok(Some(line)) = lines.next() {
@@ -168,7 +168,7 @@ fn read(most: usize) -> UnboundedReceiver<Result<Request, Refused>> {
     requests
 }
 
-/// Lines, of which no more than so many bytes are kept.
+/// Lines, of which at most `most` bytes are kept.
 struct Lines<R> {
     from: R,
     most: usize,
@@ -177,12 +177,12 @@ struct Lines<R> {
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
     Fits(Vec<u8>),
-    /// Its length.
+    /// The length of the line, in bytes.
     TooLong(u64),
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line, with its end; none when there is no more.
+    /// The next line, with its end; `None` at the end of input.
     fn next(&mut self) -> std::io::Result<Option<Line>> {
         let (mut line, mut length) = (Vec::new(), 0_u64);
         loop {

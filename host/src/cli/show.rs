@@ -49,7 +49,7 @@ pub(super) struct Head<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline_ms: Option<u64>,
     updated_ms: u64,
-    /// How many; `show` lists them instead.
+    /// The number of steps; `show` lists them instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -59,7 +59,7 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// `halted`: what it has called and that has halted.
+    /// The head of an execution. `halted` are the halted executions that it has called.
     pub(super) fn of(execution: &'a Execution, halted: &[Execution]) -> Self {
         let Execution { id, component, policy, function, args, created_ms, deadline_ms, .. } = execution;
         let Execution { state, attempts, result, progress, .. } = execution;
@@ -138,7 +138,7 @@ fn head(execution: &Execution, halted: &[Execution]) -> String {
     head
 }
 
-/// A table of steps, each the [`cells`] of one.
+/// A table of steps; each row is the [`cells`] of one.
 pub(super) fn table(stream: Stream) -> Rows {
     Rows::start(stream, &["N", "KIND", "SUBJECT", "DECISION", "OUTCOME", "TIME", "TOOK"])
 }

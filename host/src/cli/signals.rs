@@ -1,28 +1,28 @@
-//! The signals that end a command, or have it read its ceiling again.
+//! The signals that end a command, or make it read its ceiling again.
 
 use super::failure::{Exit, Failure};
 use std::io::{IsTerminal, stderr, stdin, stdout};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Catches SIGINT, SIGTERM and SIGHUP as long as the process lives.
+/// Catches SIGINT, SIGTERM and SIGHUP for as long as the process lives.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// None where whoever started the process has it ignored, as `nohup` does.
+    /// `None` if SIGHUP was ignored when the process started, as with `nohup`.
     hangup: Option<Signal>,
-    /// Whether SIGHUP has the ceiling read again, while the terminal is there.
+    /// Whether SIGHUP reloads the ceiling, while there is a terminal.
     reloads: bool,
-    /// That came while nobody could do it.
+    /// A reload that came while it could not be done.
     reload_is_due: bool,
-    /// Whether a terminal was there at the start, which can go away.
+    /// Whether there was a terminal at the start, which may be closed.
     had_terminal: bool,
 }
 
-/// What a signal means.
+/// The meaning of a signal.
 pub(super) enum Came {
     /// The command ends; everything stays as the store has it.
     End(Exit),
-    /// The ceiling is to be read again.
+    /// The ceiling is to be reloaded.
     Reload,
 }
 
@@ -40,7 +40,7 @@ impl Signals {
         })
     }
 
-    /// What the next signal means. Nothing is lost when it is given up.
+    /// Waits for the next signal. Cancel-safe.
     pub(super) async fn next(&mut self) -> Came {
         if std::mem::take(&mut self.reload_is_due) {
             return Came::Reload;
@@ -48,7 +48,7 @@ impl Signals {
         self.signal().await
     }
 
-    /// Completes with the exit code of a signal that ends the command. What else came is for the next one who asks.
+    /// Completes with the exit code of a signal that ends the command. A reload is kept for the next call of `next`.
     pub(super) async fn end(&mut self) -> Exit {
         loop {
             match self.signal().await {
@@ -69,7 +69,7 @@ impl Signals {
             _ = self.interrupt.recv() => Came::End(Exit::Interrupted),
             _ = self.terminate.recv() => Came::End(Exit::Terminated),
             () = hangup => {
-                // A terminal that was closed asks for no ceiling.
+                // A closed terminal does not ask for a reload.
                 let closed = self.had_terminal && !has_terminal();
                 if self.reloads && !closed { Came::Reload } else { Came::End(Exit::HungUp) }
             }
@@ -81,10 +81,10 @@ fn has_terminal() -> bool {
     stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal()
 }
 
-/// Where that cannot be told, it is not.
+/// Whether SIGHUP is ignored; false if that cannot be determined.
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    // SIGHUP is the first.
+    // SIGHUP is signal 1.
     ignored.is_some_and(|ignored| ignored & 1 == 1)
 }

@@ -1,4 +1,4 @@
-//! Output of any length, written while it is made.
+//! Output of any length, written as it is made.
 
 use super::text::{self, Table};
 use super::{Failure, json_line};
@@ -6,17 +6,17 @@ use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, StdoutLock, Write};
 use std::ops::ControlFlow;
 
-/// Standard output, up to the moment in which nobody reads it any more, which is no error, or in which it cannot be written. A command
-/// that fails before it has written much has written nothing but its error.
+/// Standard output, until its reader is gone, which is not an error, or until it cannot be written. A command that fails early has
+/// written nothing but its error.
 pub(crate) struct Stream {
     stdout: StdoutLock<'static>,
-    /// What is not written yet.
+    /// Text that is not written yet.
     text: String,
-    /// Why nothing more is written.
+    /// The result, once nothing more is written.
     end: Option<Result<(), Failure>>,
 }
 
-/// A table whose rows are written a thousand at a time; its columns become wider as it goes on, and never narrower.
+/// A table whose rows are written a thousand at a time; its columns become wider as needed, never narrower.
 pub(crate) struct Rows {
     stream: Stream,
     table: Table,
@@ -28,7 +28,7 @@ pub(crate) struct JsonList {
     empty: bool,
 }
 
-/// Rows that are aligned with each other.
+/// The number of rows that are aligned with each other.
 const ROWS: usize = 1_000;
 
 /// Bytes that are written at once.
@@ -56,7 +56,7 @@ impl Stream {
         self.text.clear();
     }
 
-    /// Writes what is left.
+    /// Writes the rest.
     ///
     /// # Errors
     /// Standard output could not be written.
@@ -89,16 +89,16 @@ impl Rows {
         self.stream.write(&self.table.take())
     }
 
-    /// Writes the rows that are left.
+    /// Writes the remaining rows.
     pub(crate) fn end(mut self) -> Stream {
-        // Told by the stream when it is finished.
+        // An error is reported when the stream is finished.
         let _ = self.stream.write(&self.table.take());
         self.stream
     }
 }
 
 impl JsonList {
-    /// Begins with the members of an object, and opens the list.
+    /// Writes the members of an object, and opens the list.
     ///
     /// # Errors
     /// The object cannot be written as JSON.
@@ -106,7 +106,7 @@ impl JsonList {
         let (object, mut stream) = (json_line(object)?, Stream::start());
         let members = object.strip_suffix('}').unwrap_or(&object);
         let comma = if members.ends_with('{') { "" } else { "," };
-        // Told by the stream when it is finished.
+        // An error is reported when the stream is finished.
         let _ = stream.write(&format!("{members}{comma}\"{list}\":["));
         Ok(Self { stream, empty: true })
     }

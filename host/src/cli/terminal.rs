@@ -1,4 +1,4 @@
-//! The terminal that answers are typed on, read without a buffer: what is not read yet can be thrown away.
+//! The terminal for answers, read without a buffer, so that unread input can be thrown away.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{QueueSelector, tcflush};
@@ -7,17 +7,17 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// How long nothing may come until everything that was typed has come: a terminal hands its input on in parts.
+/// The pause after which all that was typed has arrived: a terminal delivers its input in parts.
 const QUIET: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-/// How often a reader looks whether its line is still wanted.
+/// How often a reader checks whether its line is still wanted.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// A line, and how often everything had been thrown away before it was read.
+/// A line, and how often input had been thrown away before it was read.
 type Line = (u64, String);
 
-/// Standard input, where it is a terminal, and so is standard error.
+/// Standard input, if it and standard error are terminals.
 pub(super) struct Terminal {
-    /// How often everything was thrown away. Held while something is read, or thrown away.
+    /// How often input was thrown away. Locked while input is read or thrown away.
     round: Arc<Mutex<u64>>,
     wanted: Sender<u64>,
     lines: UnboundedReceiver<Line>,
@@ -26,7 +26,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// None when nobody sits there.
+    /// `None` if standard input or standard error is not a terminal.
     pub(super) fn open() -> Option<Self> {
         if !stdin().is_terminal() || !stderr().is_terminal() {
             return None;
@@ -34,12 +34,12 @@ impl Terminal {
         let ((wanted, asked), (sender, lines)) = (channel(), unbounded_channel());
         let round = Arc::default();
         let reader = Reader { round: Arc::clone(&round), asked, sender };
-        // It ends with the process, or with the terminal.
+        // The thread ends with the process, or with the terminal.
         std::thread::Builder::new().name("everstep-terminal".into()).spawn(move || reader.work()).ok()?;
         Some(Self { round, wanted, lines, reads: false })
     }
 
-    /// Throws away what was typed until now.
+    /// Throws away what was typed so far.
     pub(super) fn forget(&mut self) {
         tokio::task::block_in_place(|| {
             let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ impl Terminal {
         self.reads = false;
     }
 
-    /// The next line that is typed; waits for ever once the terminal is gone. Nothing is lost when it is given up.
+    /// The next line that is typed; pends forever once the terminal is gone. Cancel-safe.
     pub(super) async fn line(&mut self) -> String {
         loop {
             let round = *self.round.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +61,7 @@ impl Terminal {
                     self.reads = false;
                     return line;
                 }
-                // Typed before what was asked last.
+                // Typed before input was last thrown away.
                 Some(_) => {}
                 None => std::future::pending().await,
             }
@@ -69,7 +69,7 @@ impl Terminal {
     }
 }
 
-/// Reads a line when one is wanted, and never beyond it.
+/// Reads a line when one is wanted, and nothing beyond it.
 struct Reader {
     round: Arc<Mutex<u64>>,
     asked: Receiver<u64>,
@@ -86,7 +86,7 @@ impl Reader {
         }
     }
 
-    /// The next line; what there is of it once it is wanted no more.
+    /// The next line; what there is of it once it is no longer wanted.
     fn line(&self, round: u64) -> std::io::Result<String> {
         let mut line = Vec::new();
         while !line.ends_with(b"\n") {
@@ -95,11 +95,11 @@ impl Reader {
             if *now != round {
                 break;
             }
-            // Only what is there: a read that waits could not be told that its line is wanted no more.
+            // Reads only what is there: a blocking read could not be told that its line is no longer wanted.
             if waits(&Timespec::default())? {
                 let mut bytes = [0; 4096];
                 let length = rustix::io::retry_on_intr(|| rustix::io::read(stdin(), &mut bytes))?;
-                // Ctrl-D is no answer.
+                // Ctrl-D is not an answer.
                 if length == 0 && !stdin().is_terminal() {
                     return Err(std::io::ErrorKind::UnexpectedEof.into());
                 }
@@ -110,7 +110,7 @@ impl Reader {
     }
 }
 
-/// Throws away what was typed on standard input until now.
+/// Throws away what was typed on standard input so far.
 pub(super) fn forget_typed() {
     loop {
         if tcflush(stdin(), QueueSelector::IFlush).is_err() || !waits(&QUIET).unwrap_or_default() {
@@ -119,7 +119,7 @@ pub(super) fn forget_typed() {
     }
 }
 
-/// Whether something can be read before the time is over.
+/// Waits until something can be read; false if the time is over first.
 fn waits(time: &Timespec) -> std::io::Result<bool> {
     let stdin = stdin();
     let mut polled = [PollFd::new(&stdin, PollFlags::IN)];

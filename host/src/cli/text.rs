@@ -1,4 +1,4 @@
-//! Text for people: somebody else's text made harmless, times, sizes, and aligned tables.
+//! Text for people: makes guest text harmless; formats times, sizes and aligned tables.
 
 pub(crate) use everstep::visible::json;
 use everstep::visible::{Sight, is_seen, sights};
@@ -6,26 +6,26 @@ use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Takes back what a guest has set with [`printed`]: colours, and what conceals. Written before every line of the host on a terminal.
+/// Resets what a guest has set with [`printed`], such as colours or concealment. Written before every line of the host on a terminal.
 pub(crate) const RESET: &str = "\x1b[0m";
 
-/// A JSON text on one line: between its tokens a line end is as good as a space, and within a string there is none.
+/// Puts a JSON text on one line: between tokens a line end equals a space, and strings contain none.
 pub(crate) fn one_line(json: &str) -> String {
     json.replace(['\n', '\r'], " ")
 }
 
-/// Guest text on a terminal, as it was printed but for what acts on the terminal or is not seen, which appears as escapes. Line ends, tabs
-/// and colours (`ESC [ numbers m`) stay, as do blanks of every width.
+/// Guest text for a terminal. What acts on the terminal or is invisible appears as escapes; line ends, tabs, blanks of every width and
+/// colours (`ESC [ numbers m`) stay.
 pub(crate) fn printed(text: &str) -> Cow<'_, str> {
     kept(text, colour)
 }
 
-/// Lines of the host on a terminal: what somebody else wrote in them cannot colour, conceal or move anything.
+/// A line of the host for a terminal: text of others in it cannot colour, conceal or move anything.
 pub(crate) fn said(text: &str) -> Cow<'_, str> {
     kept(text, |_| None)
 }
 
-/// Line ends, tabs, blanks, and sequences that `length` knows stay.
+/// Escapes hidden characters, except for line ends, tabs, and sequences that `length` recognises.
 fn kept(text: &str, length: impl Fn(&str) -> Option<usize>) -> Cow<'_, str> {
     let stays = |(one, sight)| sight != Sight::Hidden || one == '\n' || one == '\t';
     if sights(text).all(stays) {
@@ -46,20 +46,20 @@ fn kept(text: &str, length: impl Fn(&str) -> Option<usize>) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// The length of the colour sequence that the text begins with.
+/// The length of the colour sequence at the start of the text.
 fn colour(text: &str) -> Option<usize> {
     let numbers = text.strip_prefix("\x1b[")?;
     let end = numbers.find(|one: char| !(one.is_ascii_digit() || one == ';'))?;
     numbers[end..].starts_with('m').then_some("\x1b[".len() + end + 1)
 }
 
-/// Somebody else's text in one line of at most `longest` characters, and how much of it that leaves out.
+/// Untrusted text in one line of at most `longest` characters, with the number of bytes that were cut.
 pub(crate) fn line(text: &str, longest: usize) -> String {
     let (line, missing) = cut(text, longest);
     if missing == 0 { line } else { format!("{line}... ({missing} bytes more)") }
 }
 
-/// The same, with the number of bytes that are left out beside it.
+/// The same, returning that number separately.
 pub(crate) fn cut(text: &str, longest: usize) -> (String, usize) {
     let (mut line, mut length, mut at) = (String::new(), 0, 0);
     for (one, sight) in sights(text) {
@@ -72,7 +72,7 @@ pub(crate) fn cut(text: &str, longest: usize) -> (String, usize) {
         length += line[start..].chars().count();
         if length > longest {
             line.truncate(start);
-            // What joins needs something to join.
+            // A joining character needs one to join.
             while let Some(last) = line.chars().next_back().filter(|_| !is_seen(&line)) {
                 line.truncate(line.len() - last.len_utf8());
                 at -= last.len_utf8();
@@ -101,7 +101,7 @@ pub(crate) fn span(ms: u64) -> String {
     }
 }
 
-/// A word for a shell, quoted where it must be.
+/// A word quoted for a shell if necessary.
 pub(crate) fn shell(word: &str) -> Cow<'_, str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
@@ -110,7 +110,7 @@ pub(crate) fn shell(word: &str) -> Cow<'_, str> {
     Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
 }
 
-/// A path as a word for a shell, which no command takes for an option; a name that a terminal cannot show as it is, byte by byte.
+/// A path as a word for a shell that no command takes for an option; a name that a terminal cannot show is written byte by byte.
 pub(crate) fn shell_path(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     let here = if bytes.starts_with(b"-") { "./" } else { "" };
@@ -130,7 +130,7 @@ pub(crate) fn shell_path(path: &Path) -> String {
 /// Rows under a head, each column as wide as its longest cell so far.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
-    /// How wide the columns of the rows were that were taken.
+    /// The column widths of the rows that were taken.
     widths: Vec<usize>,
 }
 
@@ -143,7 +143,7 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Rows that were not taken yet.
+    /// The number of rows that were not taken yet.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -152,7 +152,7 @@ impl Table {
         self.take()
     }
 
-    /// The rows so far; what comes next goes under them.
+    /// Takes the rows so far; later rows continue the table.
     pub(crate) fn take(&mut self) -> String {
         for row in &self.rows {
             self.widths.resize(self.widths.len().max(row.len()), 0);

@@ -1,4 +1,4 @@
-//! Follows executions to their end: says what they wait for, how far they are, and stops at a signal.
+//! Follows executions to their end: reports what they wait for and their progress, and stops at a signal.
 
 use super::approval::Call;
 use super::ask::{APPROVAL, Asker, put};
@@ -17,42 +17,42 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::MissedTickBehavior;
 
-/// How often the store is asked for new promises, and the progress line is drawn.
+/// How often the store is queried for new promises, and the progress line is drawn.
 const TICK: Duration = Duration::from_millis(200);
-/// What takes less time than this shows no progress.
+/// How long an execution may run without a progress line.
 const QUIET: Duration = Duration::from_secs(1);
-/// How long the end by a signal waits for a reader that is stuck.
+/// How long the end by a signal waits for a stuck reader.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A host for the time of a command.
+/// A host for the duration of a command.
 pub(crate) struct Session {
     pub(crate) host: Everstep,
     pub(crate) console: Console,
     pub(crate) place: Place,
-    /// Who answers questions here, if somebody sits at a terminal.
+    /// Asks questions, if there is a terminal.
     asker: Option<Asker>,
-    /// What answers questions instead, where standard input is no terminal.
+    /// Answers questions from standard input, if that is not a terminal.
     piped: Option<Piped>,
-    /// What is asked, as soon as it is.
+    /// New questions.
     asked: UnboundedReceiver<PendingPromise>,
-    /// Whether watching goes on when everything has ended.
+    /// Whether watching continues when everything has ended.
     pub(crate) stays: bool,
     json: bool,
     started: Instant,
-    /// The promises that were told, so that none is told twice.
+    /// The promises that were announced, so that none is announced twice.
     announced: HashSet<PromiseId>,
-    /// Those that the store had at the last look: what was shown before them may come a moment later.
+    /// The promises of the store at the last look: output before them may come a moment later.
     seen: HashSet<PromiseId>,
-    /// The same of what has halted.
+    /// The halted executions that were announced.
     halted: HashSet<ExecutionId>,
     signals: Signals,
-    /// Where the ceiling is read.
+    /// The location of the ceiling.
     network: NetworkArg,
-    /// What other hosts run.
+    /// Output of executions in other hosts.
     elsewhere: Elsewhere,
 }
 
-/// How watching ended.
+/// The end of watching.
 pub(crate) enum Watched {
     /// Everything ended.
     Ended,
@@ -72,7 +72,7 @@ impl Session {
                 sink.output(output);
             }
         });
-        // A session that has ended asks nobody.
+        // Questions after the end of the session are dropped.
         let host = builder.on_question(move |promise| drop(ask.send(promise))).build()?;
         let signals = Signals::start(settings.network.ceiling.is_some())?;
         let network = settings.network;
@@ -99,7 +99,7 @@ impl Session {
         })
     }
 
-    /// Has standard input answer what is asked, if it is no terminal.
+    /// Answers questions from standard input, if that is not a terminal.
     pub(crate) fn answering(self, patience: Patience) -> Self {
         let piped = if patience == Patience::None { None } else { Piped::start() };
         Self { piped, ..self }
@@ -143,19 +143,20 @@ impl Session {
         }
     }
 
-    /// The promises that an execution waits for, each with the command that settles it; those that were told are left out.
+    /// Announces the promises that an execution waits for, each with the command that settles it, except those announced
+    /// before.
     pub(crate) async fn announce_promises(&mut self, of: &ExecutionId) {
         let promises = self.host.reader().promises().await.unwrap_or_default();
         promises.iter().filter(|promise| promise.id.execution.is_within(of)).for_each(|promise| self.announce(promise));
     }
 
-    /// What has halted of what an execution that stands there has called.
+    /// Announces the halted executions that an execution in this state has called.
     pub(crate) async fn announce_halted(&mut self, of: &ExecutionId, state: State) {
         let halted = report::halted_below(&self.host.reader(), of, state).await;
         halted.iter().for_each(|halted| self.tell_halted(of, halted));
     }
 
-    /// Says once that an execution has halted that another one waits for, or has waited.
+    /// Announces, once, that an execution has halted that another one waits for, or has waited for.
     fn tell_halted(&mut self, of: &ExecutionId, halted: &Execution) {
         if !self.halted.insert(halted.id.clone()) {
             return;
@@ -181,7 +182,7 @@ impl Session {
         }
     }
 
-    /// Reads the ceiling again; one that cannot be read leaves the old one.
+    /// Reloads the ceiling; if it cannot be read, the old one stays.
     fn read_ceiling(&self) {
         match self.network.ceiling() {
             Ok(policy) => {
@@ -192,7 +193,7 @@ impl Session {
         }
     }
 
-    /// Answers the question that was put.
+    /// Answers the question that is being asked.
     async fn take_answer(&mut self, line: &str) {
         if let Some(asker) = &mut self.asker {
             asker.answer(&self.host, line).await;
@@ -206,7 +207,7 @@ impl Session {
         said.into_iter().for_each(|why| self.console.note(why));
     }
 
-    /// Does some work, unless a signal comes first; the command ends with that exit code then.
+    /// Waits for some work, unless a signal comes first; then returns the command's exit code.
     pub(crate) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Exit> {
         tokio::select! {
             done = work => Ok(done),
@@ -214,8 +215,8 @@ impl Session {
         }
     }
 
-    /// Writes everything that is to be shown. Returns the exit code of a signal if
-    /// one came first, because the reader is stuck.
+    /// Writes everything that is to be shown. Returns the exit code of a signal if one came first, because the reader
+    /// is stuck.
     ///
     /// # Errors
     /// Standard output cannot be written.
@@ -229,7 +230,7 @@ impl Session {
         }
     }
 
-    /// The end by a signal: everything stays as the store has it.
+    /// Reports the end by a signal: everything stays as the store has it.
     pub(crate) fn stopped(self, exit: Exit, resume: &str) -> Exit {
         let kind = exit.signal();
         let message = match self.place {
@@ -297,7 +298,7 @@ impl Session {
     }
 }
 
-/// Whether a promise is one of these executions, or of what they have called.
+/// Whether a promise belongs to one of these executions, or to one that they have called.
 fn concerns(running: &HashSet<ExecutionId>, promise: &PendingPromise) -> bool {
     running.iter().any(|id| promise.id.execution.is_within(id))
 }
@@ -306,7 +307,7 @@ async fn wait(handle: Handle) -> (ExecutionId, Result<Report, Failure>) {
     (handle.id().clone(), handle.wait().await.map_err(Failure::from))
 }
 
-/// What is waited for, and how to answer.
+/// Describes a pending promise, and how to answer it.
 pub(super) fn waiting(promise: &PendingPromise, place: &Place) -> String {
     let PendingPromise { id, kind, subject, data, .. } = promise;
     let option = place.option();
@@ -332,7 +333,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A runtime for the time of a command; what still runs at its end is given up.
+/// Runs a command on a new runtime; what still runs at its end is dropped.
 pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::io("cannot start the runtime"))?;

@@ -1,18 +1,19 @@
-//! Which lineages something is done for in this host, so that who does not wait learns when nothing more can be done.
+//! Counts the work that this host does for each lineage, so that an execution that does not wait can tell when its
+//! lineage is at rest.
 
 use crate::id::ExecutionId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// How many are busy with the executions of each lineage.
+/// The number of pieces of work under way for each lineage.
 #[derive(Default)]
 pub(super) struct Activity {
     busy: Mutex<HashMap<String, usize>>,
     rests: Notify,
 }
 
-/// Somebody is busy with an execution, or about to be, for as long as this lives.
+/// Work for an execution, under way or about to begin, for as long as this lives.
 pub(super) struct Busy {
     activity: Arc<Activity>,
     root: String,
@@ -25,7 +26,7 @@ impl Activity {
         Busy { activity: Arc::clone(self), root }
     }
 
-    /// Waits until nobody is busy with the lineage of an execution.
+    /// Waits until no work is under way for the lineage of an execution.
     pub(super) async fn at_rest(&self, id: &ExecutionId) {
         loop {
             let rests = self.rests.notified();
@@ -38,7 +39,7 @@ impl Activity {
         }
     }
 
-    /// The counts are right at every moment, so that a panic elsewhere does not matter.
+    /// Locks the counts. They are right at every moment, so a poisoned lock is ignored.
     fn busy(&self) -> std::sync::MutexGuard<'_, HashMap<String, usize>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }

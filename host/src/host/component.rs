@@ -1,4 +1,4 @@
-//! Components as they are given to a host: bytes, or a file whose bytes are read only if nobody knows what they are.
+//! Components as they are given to a host: bytes, or a file whose bytes are read only if its digest is not known.
 
 use crate::engine::{Cache, wall_clock};
 use crate::id::Digest;
@@ -17,12 +17,12 @@ pub struct Component {
     pub(super) content: Blob,
 }
 
-/// A file below this is read as fast as its digest is looked up.
+/// Below this size a file is read as fast as its digest is looked up, in bytes.
 const WORTH_NOTING: u64 = 1 << 20;
 
 impl Component {
-    /// The component in a file. Where `cache`, the folder that is given to [`Builder::cache`](crate::Builder::cache), knows
-    /// the digest of the unchanged file, nothing of it is read before somebody needs it.
+    /// The component in a file. If `cache`, the folder given to [`Builder::cache`](crate::Builder::cache), knows the digest
+    /// of the unchanged file, the file is read only when its bytes are needed.
     ///
     /// # Errors
     /// The file cannot be read, is no regular file, or has more than 512 MiB.

@@ -1,4 +1,4 @@
-//! How a run ended, written down: the outcome of its promise, or what its task waits for.
+//! Writes down how a run ended: the outcome of its promise, or what its task waits for.
 
 use super::{Error, Everstep, Report};
 use crate::bridge::{Bridge, Parted, Parting, Stop, failing_halted};
@@ -10,15 +10,15 @@ use everstep_store::seam::{Left, Lost};
 use everstep_store::{Failure, FailureKind, State};
 use std::sync::Arc;
 
-/// What is left to do after a run.
+/// The next action after a run.
 pub(super) enum Concluded {
-    /// Nothing: this is what it came to.
+    /// None: this is the report.
     Over(Report),
-    /// What it waits for is there by now, or it goes on at a checkpoint.
+    /// Resume the execution: what it waits for has settled by now, or it resumes at a checkpoint.
     GoOn,
-    /// It goes on at its last recorded call, interrupted.
+    /// Resume it at its last recorded call, interrupted.
     TakenBack,
-    /// Whoever has taken the execution from this host.
+    /// None: another host has taken the execution.
     Lost,
 }
 
@@ -50,23 +50,23 @@ impl Everstep {
         if let Parting::Halted(_) = parting {
             self.inner.live.note_halted(&bridge.id);
         }
-        // The wish may have come while it halted.
+        // The caller's wish may have come while the execution halted.
         let failed = matches!(parting, Parting::Halted(_)) && self.fail_halted(&bridge.id).await?;
         if let (Some(ours), Left::AsSaid, false) = (report(&parting, bridge, steps), left, failed) {
             return Ok(Concluded::Over(Report { replayed, ..ours }));
         }
-        // Somebody else has ended it.
+        // The execution was ended otherwise.
         let stored = self.inner.store.execution(&bridge.id).await?;
         let execution = stored.ok_or_else(|| Error::UnknownExecution(bridge.id.clone()))?;
         Ok(Concluded::Over(Report { replayed, ..Report::stored(&execution) }))
     }
 
-    /// Whether the caller of an execution wants it to fail when it halts: its journal says so.
+    /// Whether the caller of an execution wants it to fail when it halts, according to the caller's journal.
     async fn fails_on_halt(&self, id: &ExecutionId) -> Result<bool, Error> {
         let Some(PromiseId { execution: caller, number }) = id.parent() else { return Ok(false) };
         let store = &self.inner.store;
         let Some(caller) = store.execution(&caller).await? else { return Ok(false) };
-        // A journal that is damaged is told of when its execution is taken up.
+        // A damaged journal is reported when its execution is resumed.
         let journal = match store.journal(&caller).await {
             Err(everstep_store::Error::Foreign { .. }) => return Ok(false),
             journal => journal?.0,
@@ -80,7 +80,7 @@ impl Everstep {
         }))
     }
 
-    /// Has an execution fail that has halted, if its caller wants that; returns whether it has.
+    /// Makes a halted execution fail, if its caller wants that; returns whether it has.
     pub(super) async fn fail_halted(&self, id: &ExecutionId) -> Result<bool, Error> {
         if !self.fails_on_halt(id).await? {
             return Ok(false);
@@ -93,7 +93,7 @@ impl Everstep {
     }
 }
 
-/// How a run that ended so leaves its execution.
+/// How a run with this ending leaves its execution.
 fn parting(ending: Ending) -> Result<Parting, Error> {
     let halted = |kind, message| Ok(Parting::Halted(Failure { kind, message }));
     Ok(match ending {
@@ -121,7 +121,7 @@ fn parting(ending: Ending) -> Result<Parting, Error> {
     })
 }
 
-/// What it comes to if nobody has ended it otherwise; none if somebody has.
+/// The report of a run, if the execution was not ended otherwise; `None` if it was, or if it resumes.
 fn report(parting: &Parting, bridge: &Bridge, steps: u64) -> Option<Report> {
     let (state, result, error) = match parting {
         Parting::Ended(Ok(result)) => (State::Completed, Some(result.clone()), None),

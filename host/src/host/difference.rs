@@ -1,4 +1,4 @@
-//! Where the arguments of two calls under one id part, in words: a program may have thousands of lines.
+//! Describes where the arguments of two calls under one id differ: a program may have thousands of lines.
 
 use serde_json::Value;
 
@@ -6,14 +6,14 @@ use serde_json::Value;
 const SHOWN: usize = 60;
 const BEFORE: usize = 20;
 
-/// The first place at which two JSON texts differ, and what stands there in each.
+/// The first place where two JSON texts differ, and what each has there.
 pub(super) fn first(recorded: &str, given: &str) -> String {
     let parse = |text| serde_json::from_str::<Value>(text);
     let found = match (parse(recorded), parse(given)) {
         (Ok(recorded), Ok(given)) => of_values(String::new(), &recorded, &given),
         _ => None,
     };
-    // What a value does not keep: how a number is written, a name that occurs twice.
+    // A difference that parsed values do not show: how a number is written, a name that occurs twice.
     let Difference { at, recorded, given } = found.unwrap_or_else(|| of_texts(String::new(), recorded, given));
     let at = if at.is_empty() { String::new() } else { format!("at {at}: ") };
     format!("{at}recorded {recorded}, given {given}")
@@ -50,7 +50,7 @@ fn of_members(at: String, recorded: Option<&Value>, given: Option<&Value>) -> Op
     Some(Difference { at, recorded: there(recorded), given: there(given) })
 }
 
-/// Of a text with several lines the line is named.
+/// The difference of two texts; if they have several lines, the line is named.
 fn of_texts(at: String, recorded: &str, given: &str) -> Difference {
     let same: usize =
         recorded.chars().zip(given.chars()).take_while(|(a, b)| a == b).map(|(one, _)| one.len_utf8()).sum();
@@ -64,11 +64,11 @@ fn of_texts(at: String, recorded: &str, given: &str) -> Difference {
     Difference { at, recorded: around(recorded, same), given: around(given, same) }
 }
 
-/// The line of a text in which a place lies, quoted, or the part of it around that place.
+/// The line of a text that contains `place`, quoted; of a long line, the part around that place.
 fn around(text: &str, place: usize) -> String {
     let start = text[..place].rfind('\n').map_or(0, |end| end + 1);
     let Some(line) = text[start..].split_inclusive('\n').next() else { return "the end".to_owned() };
-    // Its end is shown where that is the difference.
+    // The line's end is shown if it is the difference.
     let line = if place - start < line.trim_end_matches('\n').len() { line.trim_end_matches('\n') } else { line };
     let length = line.chars().count();
     let before = line[..place - start].chars().count();
@@ -79,7 +79,7 @@ fn around(text: &str, place: usize) -> String {
     format!("{front}{part:?}{back}")
 }
 
-/// A JSON text, or its beginning, with everything escaped that is no plain character.
+/// A JSON text, or its beginning, with all special characters escaped.
 fn shown(json: &str) -> String {
     let mut text = String::new();
     for one in json.chars().take(SHOWN) {

@@ -1,4 +1,4 @@
-//! What can go wrong for an embedder, apart from what a function returns.
+//! Errors for an embedder, apart from those that a function returns.
 
 use super::difference;
 use crate::engine;
@@ -6,7 +6,7 @@ use crate::id::{Digest, ExecutionId, PromiseId};
 use crate::policy;
 use everstep_store::journal::Corrupted;
 
-/// Why the host could not do what it was asked.
+/// The reason that the host could not carry out a request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,13 +25,13 @@ pub enum Error {
     /// The journal of an execution cannot be read.
     #[error("execution {id}: {source}")]
     Corrupted {
-        /// Whose journal.
+        /// The execution.
         id: ExecutionId,
-        /// What is wrong with it.
+        /// The damage.
         #[source]
         source: Corrupted,
     },
-    /// The component did not name its functions.
+    /// The component failed to list its functions.
     #[error("the component does not describe its functions: {reason}")]
     Describe {
         /// What happened instead.
@@ -40,19 +40,19 @@ pub enum Error {
     /// The component has no such function.
     #[error("the component has no function {function:?}; it has {}", crate::engine::list(available))]
     UnknownFunction {
-        /// What was asked for.
+        /// The function that was requested.
         function: String,
-        /// What there is.
+        /// The functions of the component.
         available: Vec<String>,
     },
     /// The arguments are not JSON, or are nested too deeply.
     #[error("the arguments are {source}")]
     Arguments {
-        /// What is wrong with them.
+        /// The error in them.
         #[from]
         source: crate::json::Error,
     },
-    /// The id belongs to another run.
+    /// The id belongs to a different run.
     #[error(
         "the id {id} is in use: it runs {}; choose another id for this, or go on from a step of that: everstep fork {id} --at N --id NEW",
         parted([recorded_function, function], [recorded_args, args])
@@ -60,22 +60,22 @@ pub enum Error {
     IdInUse {
         /// The id.
         id: ExecutionId,
-        /// The function it was started with.
+        /// The function that the execution was started with.
         recorded_function: String,
-        /// The arguments it was started with.
+        /// The arguments that the execution was started with.
         recorded_args: String,
         /// The function of this call.
         function: String,
         /// The arguments of this call.
         args: String,
     },
-    /// The id belongs to another execution or promise, or it is that of a child.
+    /// The id belongs to another execution or promise, or has the form of a child's id.
     #[error("the id {0} is taken, or it is that of a child execution; choose another id, without a dot")]
     IdTaken(ExecutionId),
     /// A worker group without a proper name.
     #[error("{group:?} is no worker group: use 1 to 64 of the characters a-z, A-Z, 0-9, '-' and '_'")]
     Group {
-        /// What was given.
+        /// The name that was given.
         group: String,
     },
     /// The execution is pinned to another policy.
@@ -101,26 +101,26 @@ pub enum Error {
         /// How it ended.
         state: &'static str,
     },
-    /// The component does not do what is recorded.
+    /// The component does not repeat what is recorded.
     #[error(
         "the component cannot take over execution {id}: at step {step} recorded {recorded}, attempted {attempted}; nothing was changed"
     )]
     Incompatible {
         /// The execution.
         id: ExecutionId,
-        /// The step at which they part.
+        /// The step at which they differ.
         step: u64,
         /// What the journal holds.
         recorded: String,
         /// What the component did.
         attempted: String,
     },
-    /// A replay came to no end.
+    /// A replay did not reach its end.
     #[error("execution {id} cannot be repeated: {reason}")]
     NotRepeated {
         /// The execution.
         id: ExecutionId,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// The execution has fewer steps.
@@ -128,29 +128,29 @@ pub enum Error {
     NoSuchStep {
         /// The execution.
         id: ExecutionId,
-        /// How many were asked for.
+        /// The step that was requested.
         at: u64,
-        /// How many it has.
+        /// The number of steps that the execution has.
         steps: u64,
     },
-    /// A schedule that cannot be created.
+    /// The schedule cannot be created.
     #[error("the schedule {id:?} was not created: {reason}")]
     Schedule {
         /// Its id.
         id: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// There is no such schedule.
     #[error("there is no schedule {0:?} in this store")]
     UnknownSchedule(String),
-    /// Somebody runs it.
+    /// The execution is running.
     #[error("execution {0} runs at the moment; cancel it, or stop its host, first")]
     Runs(ExecutionId),
-    /// Nobody waits for that promise.
+    /// The execution has no such promise.
     #[error("nobody waits for {0}: its execution has no such promise; nothing was changed")]
     UnknownPromise(PromiseId),
-    /// Somebody else was first.
+    /// The promise was settled before, with another outcome.
     #[error("{0} is settled already, with another outcome; nothing was changed")]
     AlreadySettled(PromiseId),
     /// The promise is settled by the host itself.
@@ -158,7 +158,7 @@ pub enum Error {
         "{0} is a timer, a request to the host or a child execution, which nobody settles from outside; nothing was changed"
     )]
     NotSettledFromOutside(PromiseId),
-    /// Its time is over.
+    /// The deadline of the promise has passed.
     #[error("the deadline of {0} has passed; nothing was changed")]
     DeadlinePassed(PromiseId),
     /// The outcome is not acceptable.
@@ -166,7 +166,7 @@ pub enum Error {
     InvalidOutcome {
         /// The promise.
         id: PromiseId,
-        /// What is wrong with the outcome.
+        /// The error in the outcome.
         reason: String,
     },
     /// The store lacks something it should hold.
@@ -176,13 +176,13 @@ pub enum Error {
         what: &'static str,
         /// Its digest.
         digest: Digest,
-        /// Who needs it.
+        /// The execution that needs it.
         id: ExecutionId,
     },
     /// The journal of an execution was not written for it.
     #[error(transparent)]
     Foreign(everstep_store::Error),
-    /// The store forgets with its process.
+    /// A memory store loses everything when its process ends.
     #[error(
         "the memory store ends with its process, so there is nothing to resume; use --store DIR to survive a crash"
     )]
@@ -190,13 +190,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it is the journal of an execution that cannot be used.
+    /// Whether the error is that the journal of an execution cannot be used.
     pub(super) fn is_of_the_journal(&self) -> bool {
         matches!(self, Self::Corrupted { .. } | Self::Foreign(_))
     }
 }
 
-/// What an id runs, and how what was asked for under it differs from that.
+/// Describes what an id runs, and how the new call under it differs from that.
 fn parted([recorded, given]: [&str; 2], [recorded_args, args]: [&str; 2]) -> String {
     if recorded != given {
         return format!("{recorded:?}, not {given:?}");

@@ -1,4 +1,4 @@
-//! Who holds an execution, at most one task of this host at a time, and who waits for its end.
+//! The executions held in this host, each by at most one task at a time, and the callers that wait for their end.
 
 use super::Report;
 use super::activity::{Activity, Busy};
@@ -13,15 +13,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
 
-/// What an execution came to, for all who wait for it; none until then.
+/// The report of an execution, for all that wait for it; `None` until then.
 pub(super) type Outcome = Option<Result<Report, Arc<super::Error>>>;
 
-/// What the store says that this host may have to act on.
+/// An event in the store that this host may have to act on.
 #[derive(Debug)]
 pub(super) enum Note {
     /// A task may be acquired.
     Execute(ExecutionId, Busy),
-    /// An execution that somebody waits for has ended although nobody ran it.
+    /// An execution with waiting callers has ended, although this host did not run it.
     Ended(ExecutionId),
 }
 
@@ -29,16 +29,17 @@ pub(super) enum Note {
 pub(super) struct Live {
     held: Mutex<HashMap<ExecutionId, Held>>,
     freed: Notify,
-    /// Who waits for the end of an execution, also while nobody holds it.
+    /// Where the callers are told that wait for the end of an execution, even while it is not held.
     outcomes: Mutex<HashMap<ExecutionId, watch::Sender<Outcome>>>,
-    /// The roots of the executions that were started or resumed here, and how long these wait; until they end.
+    /// The roots of the executions that were started or resumed here, and how long they wait for promises; removed
+    /// when they end.
     roots: Mutex<HashMap<String, Patience>>,
     activity: Arc<Activity>,
-    /// Executions that go on interrupted.
+    /// Executions to be resumed interrupted, because their instance was discarded.
     taken_back: Mutex<HashSet<ExecutionId>>,
-    /// The last step that this has left of each, until somebody has asked.
+    /// The last step that each of them has kept; removed when read.
     left: Mutex<HashMap<ExecutionId, u64>>,
-    /// Executions that others have called, and that have halted here and not been resumed since.
+    /// Child executions that have halted here and not been resumed since.
     halted: Mutex<BTreeSet<ExecutionId>>,
     /// The address of the worker group of this host.
     target: Arc<str>,
@@ -46,7 +47,7 @@ pub(super) struct Live {
 }
 
 enum Held {
-    /// Somebody is about to run it; what was settled since then, for its run.
+    /// A task is about to run it; settlements since then are queued for its run.
     Reserved(Vec<Notice>),
     /// It runs.
     Running(Running),
@@ -56,22 +57,22 @@ enum Held {
 #[derive(Clone)]
 pub(super) struct Running {
     pub(super) bridge: Arc<Bridge>,
-    /// What it was started with, for those who want to run something under the same id.
+    /// The arguments of the execution, to compare with those of another run under the same id.
     pub(super) args: Arc<str>,
 }
 
-/// The right to run an execution in this host; given back on drop.
+/// The right to run an execution in this host; returned on drop.
 pub(super) struct Hold {
     live: Arc<Live>,
     id: ExecutionId,
     _busy: Busy,
 }
 
-/// Who holds an execution.
+/// The result of trying to hold an execution.
 pub(super) enum Holding {
     /// It runs in this host.
     Running(Running),
-    /// Nobody else touches it now.
+    /// It is held by the caller alone.
     Free(Hold),
 }
 
@@ -83,13 +84,13 @@ impl Live {
         Self { held, freed, outcomes, roots, activity, taken_back, left, halted, target, notes }
     }
 
-    /// How many entries there are of executions, of whatever kind: a host that stays keeps none of what has ended.
+    /// The number of entries about executions, of any kind: a long-lived host keeps none for those that have ended.
     pub(super) fn entries(&self) -> usize {
         let (held, outcomes, roots) = (lock(&self.held).len(), lock(&self.outcomes).len(), lock(&self.roots).len());
         held + outcomes + roots + lock(&self.taken_back).len() + lock(&self.halted).len()
     }
 
-    /// Holds an execution, after whoever is about to run it, or to let go of it.
+    /// Holds an execution, once no other task is about to run or release it.
     pub(super) async fn hold(self: &Arc<Self>, id: &ExecutionId) -> Holding {
         self.once(|held| match held.get(id) {
             Some(Held::Running(running)) if !running.bridge.is_over() => Some(Holding::Running(running.clone())),
@@ -102,7 +103,7 @@ impl Live {
         .await
     }
 
-    /// Waits until nobody holds an execution, or it runs and goes on. Returns whether it runs.
+    /// Waits until an execution is not held, or runs and will continue. Returns whether it runs.
     pub(super) async fn settled_down(&self, id: &ExecutionId) -> bool {
         self.once(|held| match held.get(id) {
             None => Some(false),
@@ -112,12 +113,12 @@ impl Live {
         .await
     }
 
-    /// Waits until nobody runs an execution.
+    /// Waits until an execution is not held.
     pub(super) async fn let_go(&self, id: &ExecutionId) {
         self.once(|held| (!held.contains_key(id)).then_some(())).await;
     }
 
-    /// Looks at what is held until there is what is looked for.
+    /// Calls `look` at each change of what is held, until it finds something.
     async fn once<T>(&self, mut look: impl FnMut(&mut HashMap<ExecutionId, Held>) -> Option<T>) -> T {
         loop {
             let freed = self.freed.notified();
@@ -130,7 +131,7 @@ impl Live {
         }
     }
 
-    /// The run of one execution.
+    /// The run of an execution, if this host runs it.
     pub(super) fn run_of(&self, id: &ExecutionId) -> Option<Running> {
         match lock(&self.held).get(id) {
             Some(Held::Running(running)) => Some(running.clone()),
@@ -138,8 +139,8 @@ impl Live {
         }
     }
 
-    /// Notes that an execution was started or resumed here, and how long it waits: what it calls does so, too.
-    /// False when it was noted before.
+    /// Notes that an execution was started or resumed here, and how long it and what it calls wait for promises.
+    /// Returns false if it was noted before.
     pub(super) fn note_root(&self, id: &ExecutionId, patience: Patience) -> bool {
         match lock(&self.roots).entry(id.root().to_owned()) {
             Entry::Occupied(mut known) => {
@@ -153,66 +154,66 @@ impl Live {
         }
     }
 
-    /// Forgets a root: it has ended, and all that it called with it.
+    /// Forgets a root: it has ended, and so has everything that it called.
     pub(super) fn forget_root(&self, root: &str) {
         lock(&self.roots).remove(root);
     }
 
-    /// Whether an execution is, or was called by, one that was started or resumed here.
+    /// Whether an execution was started or resumed here, or called by one that was.
     pub(super) fn is_ours(&self, id: &ExecutionId) -> bool {
         lock(&self.roots).contains_key(id.root())
     }
 
-    /// How long an execution waits that is taken up here.
+    /// How long an execution that is resumed here waits for promises.
     pub(super) fn patience(&self, id: &ExecutionId) -> Patience {
         lock(&self.roots).get(id.root()).copied().unwrap_or(Patience::Forever)
     }
 
-    /// Somebody is about to do something for an execution.
+    /// Marks work for an execution as under way.
     pub(super) fn busy(&self, id: &ExecutionId) -> Busy {
         self.activity.begin(id)
     }
 
-    /// Waits until nothing is done any more for an execution, for what it was called by, or for what was called there.
+    /// Waits until no work is under way for the lineage of an execution.
     pub(super) async fn at_rest(&self, id: &ExecutionId) {
         self.activity.at_rest(id).await;
     }
 
-    /// Notes that an execution has halted: its caller waits for it.
+    /// Notes that an execution has halted, if a caller waits for it.
     pub(super) fn note_halted(&self, id: &ExecutionId) {
         if id.parent().is_some() {
             lock(&self.halted).insert(id.clone());
         }
     }
 
-    /// The executions that have halted, of those that were called by `id`, directly or not.
+    /// The halted executions among those that `id` has called, directly or not.
     pub(super) fn halted_below(&self, id: &ExecutionId) -> Vec<ExecutionId> {
         lock(&self.halted).iter().filter(|halted| *halted != id && halted.is_within(id)).cloned().collect()
     }
 
-    /// Notes that an execution goes on interrupted, after this step.
+    /// Notes that an execution is to be resumed interrupted, after this step.
     pub(super) fn note_taken_back(&self, id: &ExecutionId, step: u64) {
         lock(&self.taken_back).insert(id.clone());
         lock(&self.left).insert(id.clone(), step);
     }
 
-    /// The last step that this has left; told once.
+    /// The last step that was kept when the instance of an execution was discarded. Clears it.
     pub(super) fn taken_back_to(&self, id: &ExecutionId) -> Option<u64> {
         lock(&self.left).remove(id)
     }
 
-    /// Whether it does; said once.
+    /// Whether the execution was interrupted by discarding its instance. Clears the flag.
     pub(super) fn was_taken_back(&self, id: &ExecutionId) -> bool {
         lock(&self.taken_back).remove(id)
     }
 
-    /// Will get the outcome of an execution.
+    /// Subscribes to the outcome of an execution.
     pub(super) fn watch(&self, id: &ExecutionId) -> watch::Receiver<Outcome> {
         let mut outcomes = lock(&self.outcomes);
         outcomes.entry(id.clone()).or_insert_with(|| watch::Sender::new(None)).subscribe()
     }
 
-    /// Tells whoever waits what an execution came to.
+    /// Reports the outcome of an execution to all that wait for it.
     pub(super) fn tell(&self, id: &ExecutionId, outcome: Result<Report, Arc<super::Error>>) {
         lock(&self.left).remove(id);
         if let Some(sender) = lock(&self.outcomes).remove(id) {
@@ -220,7 +221,7 @@ impl Live {
         }
     }
 
-    /// Tells everybody that nothing is known any more.
+    /// Reports to all that wait that the store has failed.
     pub(super) fn tell_all(&self, error: &everstep_store::Error) {
         for (_, sender) in lock(&self.outcomes).drain() {
             let gone = everstep_store::Error::Poisoned(error.to_string());
@@ -228,7 +229,7 @@ impl Live {
         }
     }
 
-    /// Forgets those who have gone away.
+    /// Removes the entry of an execution if its waiting callers are gone.
     pub(super) fn forget(&self, id: &ExecutionId) {
         let mut outcomes = lock(&self.outcomes);
         if outcomes.get(id).is_some_and(|sender| sender.receiver_count() == 0) {
@@ -236,7 +237,7 @@ impl Live {
         }
     }
 
-    /// Passes on what happened in the store: to the runs that it concerns, and to the host.
+    /// Passes on events of the store, to the runs that they concern and to the host.
     pub(super) fn observe(&self, applied: &[Applied]) {
         for event in applied.iter().flat_map(|applied| &applied.events) {
             match event {
@@ -276,7 +277,7 @@ impl Live {
     }
 
     fn note(&self, note: Note) {
-        // A host that ends does not act any more.
+        // A host that is ending does not act on it any more.
         let _ = self.notes.send(note);
     }
 }
@@ -301,7 +302,7 @@ impl Drop for Hold {
     }
 }
 
-/// Locks a mutex whose data is valid at every moment, so that a panic elsewhere does not matter.
+/// Locks a mutex. Its data is valid at every moment, so a poisoned lock is ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What executions need to run: components and policies, from the store or from the caller.
+//! Loads what executions need to run: components and policies, from the store or from the caller.
 
 use super::component::Component;
 use super::{Error, Inner};
@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// CPU time that a component may take to name its functions.
+/// CPU time that a component may take to list its functions.
 const TO_DESCRIBE: Duration = Duration::from_secs(1);
 
-/// The parts of a bridge whose execution changes nothing.
+/// The parts of a bridge for an execution that changes nothing.
 pub(super) fn scratch_parts(
     inner: &Inner,
     id: ExecutionId,
@@ -48,10 +48,11 @@ pub(super) fn scratch_parts(
     }
 }
 
-/// Lineages whose accounts are kept although none of their executions runs: reading one costs a look at all of them.
+/// The number of lineages whose accounts are kept although none of their executions runs: reading one costs a scan of
+/// all of them.
 const MAX_ACCOUNTS: usize = 1024;
 
-/// Components kept linked although nobody may run them again.
+/// The number of components kept linked in case they run again.
 const MAX_LINKED: usize = 64;
 
 impl Inner {
@@ -93,7 +94,7 @@ impl Inner {
         Err(Error::UnknownFunction { function: function.to_owned(), available })
     }
 
-    /// The functions of a component, which it names outside of any execution and without any grant.
+    /// The functions of a component. It lists them outside of any execution and without any grant.
     pub(super) async fn describe<'l>(&self, loaded: &'l Loaded, grants: &Grants) -> Result<&'l [FunctionInfo], Error> {
         if let Some(functions) = loaded.known_functions() {
             return Ok(functions);
@@ -115,7 +116,7 @@ impl Inner {
         Ok(functions)
     }
 
-    /// The place in its lineage of an execution that the store has; what is used of the budget is read there when nobody here knows it.
+    /// The place of a stored execution in its lineage; reads the used budget from the store if this host does not know it.
     pub(super) async fn descent(&self, id: &ExecutionId) -> Result<Descent, Error> {
         let tags = self.store.promise(id.as_str()).await?.map(|(promise, _)| promise.tags).unwrap_or_default();
         let kinship = Kinship::of(id, &tags);
@@ -123,7 +124,7 @@ impl Inner {
         Ok(Descent::new(account, kinship))
     }
 
-    /// That of an execution that is about to be created: it is a root.
+    /// The place of an execution that is about to be created: it is a root.
     pub(super) async fn root(&self, id: &ExecutionId) -> Result<Descent, Error> {
         let account = self.account(id, async || Ok(Lineage::default())).await?;
         Ok(Descent::new(account, Kinship::of(id, &BTreeMap::new())))
@@ -133,7 +134,7 @@ impl Inner {
     where
         F: Future<Output = Result<Lineage, everstep_store::Error>>,
     {
-        // Locked while the store is read: two executions of one lineage have one account.
+        // Locked while the store is read, so that two executions of one lineage get one account.
         let mut accounts = self.accounts.lock().await;
         if let Some(account) = accounts.get(root) {
             return Ok(Arc::clone(account));
@@ -162,7 +163,7 @@ impl Inner {
         Ok(Policy::from_canonical(&String::from_utf8_lossy(&policy))?)
     }
 
-    /// The policy that an execution is pinned to, opened; one that is open is not read again.
+    /// The policy that an execution is pinned to, opened; an open one is not read again.
     pub(super) async fn stored_grants(&self, execution: &Execution) -> Result<Arc<Grants>, Error> {
         let digest = execution.policy;
         let missing = || Error::Missing { what: "policy", digest, id: execution.id.clone() };
@@ -172,7 +173,7 @@ impl Inner {
         }
     }
 
-    /// The state of a stored execution, as its journal tells it, and where that goes on.
+    /// The state of a stored execution, rebuilt from its journal, and where the journal continues.
     pub(super) async fn state(&self, execution: &Execution) -> Result<(State, Tail), Error> {
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
         let (journal, tail) = self.store.journal(execution).await.map_err(|error| match error {

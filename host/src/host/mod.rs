@@ -1,8 +1,9 @@
 //! The public face: a host that starts, resumes, settles and cancels executions over one store.
 //!
-//! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `load` finds what that needs, `see_through` runs it to its end, `conclude` writes down how that was,
-//! `schedule` starts at given times, `work` takes up what is offered and lets time pass, `settle` lets people and clients answer, `travel` replays and forks, `live` says who holds an execution, `activity` whether anything is done for it, `view`
-//! reads a store for people, `error` is what can go wrong.
+//! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `load` finds what that needs, `see_through` runs an execution to its
+//! end, `conclude` writes that end down, `schedule` starts at given times, `work` resumes what the store offers and lets time pass,
+//! `settle` lets people and clients answer, `travel` replays and forks, `live` knows which executions are held, `activity` whether work is
+//! under way for them, `view` reads a store for people, `error` lists what can go wrong.
 
 mod activity;
 mod component;
@@ -54,7 +55,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// A host: durable functions run in it. Cheap to clone; it ends with the last clone, once what it still runs has ended.
+/// A host that runs durable functions. Cheap to clone; it ends with the last clone, once what it still runs has ended.
 ///
 /// ```no_run
 /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
@@ -71,7 +72,7 @@ pub struct Everstep {
     inner: Arc<Inner>,
 }
 
-/// What a host is built from.
+/// The settings that a host is built from.
 pub struct Builder {
     place: Place,
     registry: Registry,
@@ -89,20 +90,21 @@ pub struct Builder {
     ceiling: Option<Policy>,
 }
 
-/// What a host holds at one moment.
+/// Resources that a host holds at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Gauge {
-    /// What it keeps in memory of executions: those that run, those that somebody waits for, and those whose calls it takes up.
+    /// Entries that it keeps in memory about executions: those that run, those with waiting callers, and those whose calls it
+    /// resumes.
     pub entries: usize,
     /// Instances that executions hold.
     pub instances: usize,
-    /// What instances have taken, in bytes of linear memory.
+    /// Linear memory that instances have taken, in bytes.
     pub memory: u64,
-    /// The most that they had taken at any moment so far.
+    /// The most that they have taken at any moment so far.
     pub most_memory: u64,
 }
 
-/// What instances may take where nothing says how much memory there is.
+/// Memory for all instances if the memory of the machine is unknown, in bytes.
 const MEMORY: u64 = 1 << 30;
 
 /// How long an execution that only waits keeps its instance, unless the builder says otherwise.
@@ -116,21 +118,21 @@ enum Place {
 
 struct Inner {
     store: Arc<dyn Store>,
-    /// The same for those who only read, and may do so when the host has ended.
+    /// The store for readers, which may outlive the host.
     view: Arc<dyn View>,
     engines: Engines,
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
     grants: GrantsCache,
     components: Mutex<HashMap<(Digest, u64), Arc<Loaded>>>,
-    /// What lineages have used, by their roots.
+    /// The budgets that lineages have used, by their roots.
     accounts: tokio::sync::Mutex<HashMap<ExecutionId, Arc<Account>>>,
     live: Arc<Live>,
     instances: Arc<Instances>,
     /// The address of the worker group of this host.
     target: Arc<str>,
     scope: Scope,
-    /// What the store says, until the host begins to work.
+    /// Events of the store, until the host begins to work.
     notes: Mutex<Option<UnboundedReceiver<Note>>>,
     /// One permit per spare instance, for components that describe themselves.
     describing: Semaphore,
@@ -138,12 +140,12 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Whoever opens the store next must not find it held by a thread that is about to end.
+        // The next one to open the store must not find it held by a thread that is about to end.
         self.store.stop();
     }
 }
 
-/// Passes on what happens in the store.
+/// Passes on events of the store.
 struct Watching {
     live: Arc<Live>,
     asks: Arc<dyn Fn(PendingPromise) + Send + Sync>,
@@ -164,7 +166,7 @@ impl Listener for Watching {
     }
 }
 
-/// The promise that an operation has created, or looked up, if somebody outside is to settle it.
+/// The promise that an operation has created or looked up, if it is to be settled from outside.
 fn asked(applied: &Applied) -> Option<PendingPromise> {
     match &applied.answer {
         Ok(Reply::Promise(promise)) if promise.state == PromiseState::Pending => PendingPromise::of(promise),
@@ -183,17 +185,17 @@ impl Everstep {
         Builder::new(Place::Folder(dir.into()))
     }
 
-    /// A host over tables of the embedder's own, which it has for itself.
+    /// A host over the embedder's own tables, for its exclusive use.
     pub fn over(backend: Arc<dyn Backend>) -> Builder {
         Builder::new(Place::Given(backend))
     }
 
-    /// How many steps an execution has recorded so far; none unless this host runs it.
+    /// How many steps an execution has recorded so far; `None` unless this host runs it.
     pub fn steps_so_far(&self, id: &ExecutionId) -> Option<u64> {
         Some(self.inner.live.run_of(id)?.bridge.steps_so_far())
     }
 
-    /// The component in a file; nothing of it is read if the cache of this host knows the unchanged file.
+    /// The component in a file; the file is not read if the cache of this host knows it unchanged.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -201,26 +203,26 @@ impl Everstep {
         Component::open(path, self.inner.engines.cache_folder())
     }
 
-    /// What has halted of what an execution has called, directly or not, in this host, and was not resumed since: the execution may wait
-    /// for it in vain. [`Reader::halted_below`] looks into the store instead.
+    /// The executions called by `id`, directly or not, that have halted in this host and were not resumed since: `id` may wait for them
+    /// in vain. [`Reader::halted_below`] looks into the store instead.
     pub fn halted_so_far(&self, id: &ExecutionId) -> Vec<ExecutionId> {
         self.inner.live.halted_below(id)
     }
 
-    /// What this host holds at this moment, for those who watch over it.
+    /// The resources that this host holds at this moment, for monitoring.
     pub fn gauge(&self) -> Gauge {
         let (entries, instances) = (self.inner.live.entries(), &self.inner.instances);
         let (memory, most_memory) = (instances.held().bytes(), instances.held().most());
         Gauge { entries, instances: instances.in_use(), memory, most_memory }
     }
 
-    /// Replaces the ceiling, or lifts it: from the next decision on, every call of every execution needs this policy's grant, too. What was
-    /// decided stays decided, and connections that are open stay open.
+    /// Replaces the ceiling, or removes it: from the next decision on, every call of every execution needs this policy's grant, too.
+    /// Earlier decisions stand, and open connections stay open.
     pub fn set_ceiling(&self, policy: Option<Policy>) {
         self.inner.grants.set_ceiling(policy);
     }
 
-    /// Whether no other host is known to share the store.
+    /// Whether this host knows of no other host that shares the store.
     pub fn is_alone(&self) -> bool {
         self.inner.store.is_alone()
     }
@@ -265,82 +267,82 @@ impl Builder {
         self
     }
 
-    /// Hands every promise that waits for somebody outside to `read` once it is durable, after the output before it; one that was open
-    /// before again when its execution is taken up. `read` must not wait for the host.
+    /// Hands every promise that is to be settled from outside to `read` once it is durable, after the output before it; a pending one
+    /// again when its execution is resumed. `read` must not wait for the host.
     #[must_use]
     pub fn on_question(mut self, read: impl Fn(PendingPromise) + Send + Sync + 'static) -> Self {
         self.asks = Arc::new(read);
         self
     }
 
-    /// Another clock, for tests.
+    /// Sets another clock, for tests.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// A folder for precompiled components. Without one every process compiles anew.
+    /// Sets a folder for precompiled components. Without one every process compiles anew.
     #[must_use]
     pub fn cache(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cache = Some(dir.into());
         self
     }
 
-    /// Tells `read` of every component that is compiled, on the thread that compiles it: it takes seconds for a large one.
+    /// Calls `read` for every component that is compiled, on the thread that compiles it: a large one takes seconds.
     #[must_use]
     pub fn on_compile(mut self, read: fn(Compiling)) -> Self {
         self.compiling = read;
         self
     }
 
-    /// How many executions may hold an instance at once; others wait for their turn.
+    /// Sets how many executions may hold an instance at once; others wait for their turn.
     #[must_use]
     pub fn instances(mut self, instances: u32) -> Self {
         self.instances = instances;
         self
     }
 
-    /// How long an execution that only waits keeps its instance, unless others need it: five seconds if nothing is said. After that it
-    /// costs a row in the store, and goes on with another instance, which repeats what is recorded.
+    /// Sets how long an execution that only waits keeps its instance, unless others need it; five seconds by default. After that it
+    /// only occupies a row in the store, and resumes with another instance, which repeats what is recorded.
     #[must_use]
     pub fn keep_warm(mut self, keep_warm: Duration) -> Self {
         self.keep_warm = keep_warm;
         self
     }
 
-    /// What all instances may take together, in bytes of linear memory: half of what the machine has, or of what its control group
-    /// allows, unless something else is said. Under pressure those that have waited for longest give up their instance, and what has yet
-    /// to run waits for its turn. No single instance gets more, whatever its policy allows.
+    /// Sets the linear memory of all instances together, in bytes; by default half of what the machine has, or its control group allows.
+    /// Under pressure, executions that have waited longest release their instance, and those yet to run wait for their turn. No single
+    /// instance gets more, whatever its policy allows.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
         self
     }
 
-    /// The worker group of this host, `default` if nothing is said. It takes up what is called for its group.
+    /// Sets the worker group of this host, `default` if not set. The host runs what is called for its group.
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = group.into();
         self
     }
 
-    /// Which executions the host takes up by itself: those that are called, and those that were suspended and whose promise is settled.
+    /// Sets which executions the host runs by itself: those that are called, and suspended ones whose promise is settled.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
 
-    /// Other name servers, or more certificate authorities, than those of the system.
+    /// Sets other name servers, or more certificate authorities, than those of the system.
     #[must_use]
     pub fn network(mut self, options: network::Options) -> Self {
         self.network = options;
         self
     }
 
-    /// A policy that no execution of this host exceeds, whatever it was started with: a call is granted if both grant it. Quotas are
-    /// those of the execution's own policy. [`Everstep::set_ceiling`] replaces it.
+    /// Sets a policy that no execution of this host exceeds, whatever it was started with: a call is granted if both grant it.
+    /// Quotas are those of the execution's own policy. [`Everstep::set_ceiling`] replaces it.
     #[must_use]
     pub fn ceiling(mut self, policy: Policy) -> Self {
         self.ceiling = Some(policy);

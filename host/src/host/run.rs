@@ -1,4 +1,4 @@
-//! Starting and resuming: from what is asked, or what is stored, to a run.
+//! Starts and resumes executions, from a request or from what is stored.
 
 use super::component::Component;
 use super::live::{Hold, Holding, Live, Outcome, Running};
@@ -18,38 +18,39 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// What to run.
+/// A request to run a function.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The id, and idempotency key, of the execution.
+    /// The id of the execution, and its idempotency key.
     pub id: ExecutionId,
-    /// What holds the function.
+    /// The component that exports the function.
     pub component: Component,
     /// The durable function.
     pub function: String,
     /// Its arguments, a JSON text.
     pub args: String,
-    /// What it is granted.
+    /// The policy.
     pub policy: Policy,
     /// How long to wait for promises.
     pub patience: Patience,
-    /// How long it may take, waiting included, before it fails as timed out; none: forever. What it calls ends with it.
+    /// How long the execution may take, waiting included, before it fails as timed out; `None`: forever. What it calls
+    /// ends with it.
     pub timeout: Option<Duration>,
-    /// Whether the component takes over an execution of that id that has begun with another, if it repeats what is recorded; else that
-    /// goes on with its own.
+    /// Whether the component takes over an execution of that id that began with another one, if it repeats what is recorded; otherwise
+    /// the execution continues with its own component.
     pub upgrades: bool,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The execution.
     pub id: ExecutionId,
-    /// Where it stands.
+    /// Its state.
     pub state: everstep_store::State,
-    /// What the function returned, a JSON text.
+    /// The result of the function, a JSON text.
     pub result: Option<String>,
-    /// Why it failed or halted.
+    /// The reason that it failed or halted.
     pub error: Option<Failure>,
     /// Steps recorded in all.
     pub steps: u64,
@@ -59,17 +60,17 @@ pub struct Report {
     pub wall: Duration,
 }
 
-/// An execution that this host runs, or will run once what it waits for is there.
+/// An execution that this host runs, or will run once what it waits for has settled.
 pub struct Handle {
     id: ExecutionId,
-    /// None once nobody listens any more.
+    /// `None` once this handle has stopped listening.
     outcome: Option<watch::Receiver<Outcome>>,
     live: Weak<Live>,
-    /// What of the call does not hold for it, because it was there before.
+    /// The parts of the call that were ignored, because the execution existed before.
     disregarded: Vec<Disregarded>,
 }
 
-/// What of a [`Run`] does not hold, because an execution of that id was there before.
+/// A part of a [`Run`] that was ignored, because an execution of that id existed before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disregarded {
@@ -78,16 +79,16 @@ pub enum Disregarded {
         /// In milliseconds since the Unix epoch.
         deadline_ms: Option<u64>,
     },
-    /// The component: the execution ended with another one, or goes on with it.
+    /// The component: the execution ended with another one, or continues with it.
     Component {
-        /// That one.
+        /// The other component.
         began: Digest,
         /// Whether it has ended.
         ended: bool,
     },
-    /// That the execution begins with this component: it began with another one, and this one takes it over.
+    /// The component is not the first: the execution began with another one, and this one takes over.
     Beginning {
-        /// That one.
+        /// The other component.
         began: Digest,
     },
 }
@@ -105,28 +106,29 @@ impl Run {
         Self { id, component, function, args, policy, patience, timeout, upgrades: true }
     }
 
-    /// The same under a given id.
+    /// Sets the id.
     #[must_use]
     pub fn with_id(mut self, id: ExecutionId) -> Self {
         self.id = id;
         self
     }
 
-    /// The same, failed as timed out unless it ends within `timeout`, waiting included.
+    /// Makes the execution fail as timed out unless it ends within `timeout`, waiting included.
     #[must_use]
     pub fn within(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The same; an execution of that id that has begun goes on with its own component.
+    /// Lets an execution of that id that has begun continue with its own component.
     #[must_use]
     pub fn without_upgrading(mut self) -> Self {
         self.upgrades = false;
         self
     }
 
-    /// The same, suspended as soon as it would wait for a promise that neither it nor what it calls can go on to settle.
+    /// Makes the execution suspend as soon as it would wait for a promise that neither it nor what it calls can settle
+    /// by continuing.
     #[must_use]
     pub fn without_waiting(mut self) -> Self {
         self.patience = Patience::None;
@@ -135,20 +137,20 @@ impl Run {
 }
 
 impl Handle {
-    /// The execution.
+    /// The id of the execution.
     pub fn id(&self) -> &ExecutionId {
         &self.id
     }
 
-    /// What of the call does not hold, because the execution was there before.
+    /// The parts of the call that were ignored, because the execution existed before.
     pub fn disregarded(&self) -> &[Disregarded] {
         &self.disregarded
     }
 
-    /// Waits until the execution ends or halts, or suspends when it was told not to wait; that is durable then.
+    /// Waits until the execution has durably ended or halted, or has suspended if it was started without waiting.
     ///
     /// # Errors
-    /// The store failed: nothing is known of the outcome.
+    /// The store failed: the outcome is unknown.
     pub async fn wait(mut self) -> Result<Report, Arc<Error>> {
         while let Some(outcome) = &mut self.outcome {
             if let Some(outcome) = outcome.borrow_and_update().clone() {
@@ -165,7 +167,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // First, so that the last one to go is known as such.
+        // First, so that the last handle of an execution is recognised as such.
         self.outcome = None;
         if let Some(live) = self.live.upgrade() {
             live.forget(&self.id);
@@ -175,7 +177,7 @@ impl Drop for Handle {
 
 impl Everstep {
     /// Starts an execution, or attaches to the one with that id: a finished one reports its stored outcome, an unfinished one
-    /// goes on. Acknowledged once the start is durable.
+    /// resumes. Returns once the start is durable.
     ///
     /// # Errors
     /// The id is in use for something else, the component or the policy cannot be used, the store failed.
@@ -184,7 +186,7 @@ impl Everstep {
         if let Some(running) = self.inner.live.run_of(handle.id()) {
             let submitted = running.bridge.submit_all();
             match running.bridge.durable(submitted).await {
-                // Whoever has taken it has it durable.
+                // The host that has taken the execution has made it durable.
                 Ok(()) | Err(Lost::Claim) => {}
                 Err(lost) => return Err(Error::Store(lost.into())),
             }
@@ -200,7 +202,7 @@ impl Everstep {
         self.begin(run).await.map_err(Arc::new)?.wait().await
     }
 
-    /// Takes up an unfinished execution with what the store holds of it: component, policy, arguments and journal.
+    /// Resumes an unfinished execution with what the store holds of it: component, policy, arguments and journal.
     ///
     /// # Errors
     /// There is no such execution, or something it needs is missing.
@@ -208,8 +210,8 @@ impl Everstep {
         self.resume_with(id, None, patience).await
     }
 
-    /// Takes up an unfinished execution with another component, which must repeat everything that is recorded; from
-    /// there on the execution is its own.
+    /// Resumes an unfinished execution with another component, which must repeat everything that is recorded; from
+    /// then on the execution belongs to that component.
     ///
     /// # Errors
     /// As [`resume`](Self::resume).
@@ -243,7 +245,7 @@ impl Everstep {
         self.inner.describe(&loaded, &grants).await.map(<[_]>::to_vec)
     }
 
-    /// Waits for an execution of the store without taking it up.
+    /// A handle that waits for a stored execution without resuming it.
     fn handle(&self, id: &ExecutionId) -> Handle {
         let outcome = Some(self.inner.live.watch(id));
         Handle { id: id.clone(), outcome, live: Arc::downgrade(&self.inner.live), disregarded: Vec::new() }
@@ -258,7 +260,7 @@ impl Everstep {
                 check_same(&run, &bridge.function, &args)?;
                 self.check_policy(&run, bridge.grants.digest)?;
                 let Terms { component, deadline_ms, .. } = &bridge.terms;
-                // It has its instance: no component takes over now.
+                // It has its instance already: no component takes over now.
                 handle.disregarded = disregarded(&run.without_upgrading(), *component, *deadline_ms, false);
                 return Ok(handle);
             }
@@ -269,7 +271,7 @@ impl Everstep {
             None => {
                 let again = run.clone();
                 if !Box::pin(self.create(hold, run)).await? {
-                    // Another host was faster: there is one now.
+                    // Another host was faster: the execution exists now.
                     let found = store.promise(again.id.as_str()).await?;
                     found.ok_or_else(|| Error::IdTaken(again.id.clone()))?;
                     return Box::pin(self.begin(again)).await;
@@ -297,7 +299,7 @@ impl Everstep {
         if given == pinned { Ok(()) } else { Err(Error::PolicyChanged { id: run.id.clone(), pinned, given }) }
     }
 
-    /// Creates an execution and begins to run it. False if there is one of its id by now.
+    /// Creates an execution and begins to run it. Returns false if its id exists by now.
     async fn create(&self, hold: Hold, run: Run) -> Result<bool, Error> {
         let inner = &self.inner;
         if run.id.parent().is_some() {
@@ -323,7 +325,7 @@ impl Everstep {
         let execution = new_execution(run.id, invocation, now_ms, deadline_ms);
         let (state, birth) = born(&execution);
         let descent = inner.root(&execution.id).await?;
-        // Before it can end: its end is what forgets it.
+        // Before the execution can end, because its end removes the note.
         self.tend(&execution.id, run.patience);
         let policy = grants.policy.canonical().into_bytes().into();
         let blobs = vec![(execution.component, run.component.content), (grants.digest, policy)];
@@ -362,7 +364,7 @@ fn deadline(now_ms: u64, timeout: Duration) -> Option<u64> {
 }
 
 impl Report {
-    /// What is stored of an execution.
+    /// The report of a stored execution.
     pub(super) fn stored(execution: &Execution) -> Self {
         let Execution { id, state, result, progress, .. } = execution.clone();
         let Progress { error, steps, .. } = progress;
@@ -383,14 +385,14 @@ fn check_same(run: &Run, function: &str, args: &str) -> Result<(), Error> {
     })
 }
 
-/// Whether two JSON texts say the same. Numbers are compared as they are written, and names that occur twice count, because a
-/// parsed value keeps neither; what is too deep or too large to be parsed must be the same text.
+/// Whether two JSON texts mean the same. Numbers are compared as they are written, and repeated names count, because a parsed
+/// value keeps neither; texts too deep or too large to be parsed must be identical.
 fn same_json(a: &str, b: &str) -> bool {
     let parse = |text| serde_json::from_str::<serde_json::Value>(text);
     a == b || matches!((parse(a), parse(b)), (Ok(x), Ok(y)) if x == y && scalars(a) == scalars(b))
 }
 
-/// The numbers of a JSON text as they are written, sorted, and how many strings it has.
+/// The numbers of a JSON text as written, sorted, and how many strings it has.
 fn scalars(json: &str) -> (Vec<&str>, usize) {
     let (mut numbers, mut strings, mut rest) = (Vec::new(), 0, json);
     while let Some(start) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
@@ -409,7 +411,7 @@ fn scalars(json: &str) -> (Vec<&str>, usize) {
     (numbers, strings)
 }
 
-/// Bytes of the JSON string at the start of a text, with its quotes.
+/// The length of the JSON string at the start of a text, quotes included, in bytes.
 fn string_length(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
@@ -420,7 +422,7 @@ fn string_length(text: &str) -> usize {
     end.map_or(text.len(), |end| end + 2)
 }
 
-/// What of a run does not hold for the execution of its id that was there before.
+/// The parts of a run that are ignored for an existing execution of its id.
 fn disregarded(run: &Run, began: Digest, deadline_ms: Option<u64>, ended: bool) -> Vec<Disregarded> {
     let timeout = run.timeout.map(|_| Disregarded::Timeout { deadline_ms });
     let other = (run.component.digest != began).then_some(if run.upgrades && !ended {
@@ -431,7 +433,7 @@ fn disregarded(run: &Run, began: Digest, deadline_ms: Option<u64>, ended: bool) 
     timeout.into_iter().chain(other).collect()
 }
 
-/// Randomness for a new execution, from the operating system.
+/// A random seed for a new execution, from the operating system.
 #[allow(clippy::disallowed_methods, reason = "a seed is made before the execution starts")]
 pub(super) fn fresh_seed() -> [u8; 32] {
     let mut seed = [0; 32];

@@ -7,13 +7,13 @@ use everstep_store::Invocation;
 use everstep_store::operation::{NewSchedule, Operation, Reply};
 use everstep_store::record::{NEVER, Schedule};
 
-/// What becomes the id of the execution that a firing starts: the same whoever fires it.
+/// Template of the id of the execution that a firing starts: the same whichever host fires it.
 const FIRING: &str = "{{.id}}:{{.timestamp}}";
 
 impl Everstep {
-    /// Creates a schedule: at each time of `cron` (five fields, or six or seven with leading seconds, in UTC) what `run` says is started
-    /// as `{id}:{milliseconds since the Unix epoch}`. With `catches_up` firings that were missed while no host ran are made up for, one by
-    /// one; without, those that would come more than a minute late are passed over. The same schedule again changes nothing.
+    /// Creates a schedule: at each time of `cron` (five fields, or six or seven with leading seconds, in UTC) the function of `run` is
+    /// started as `{id}:{milliseconds since the Unix epoch}`. With `catches_up`, firings that were missed while no host ran are made up
+    /// for, one by one; without, those more than a minute late are skipped. Creating the same schedule again changes nothing.
     ///
     /// # Errors
     /// The id or the expression cannot be used, a schedule of that id does something else, or the run cannot be started.
@@ -48,7 +48,7 @@ impl Everstep {
         }
     }
 
-    /// Deletes a schedule; what it has started goes on.
+    /// Deletes a schedule; executions that it has started continue.
     ///
     /// # Errors
     /// There is no such schedule, or the store failed.
@@ -60,7 +60,8 @@ impl Everstep {
     }
 }
 
-/// The id of a firing adds a colon and a time, so that no two schedules can mean the same execution.
+/// Checks the id of a schedule. A firing adds a colon and a time, so that no two schedules can mean the same
+/// execution.
 fn check_id(id: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let longest = ExecutionId::LONGEST - format!(":{NEVER}").len();

@@ -1,4 +1,4 @@
-//! One run, from its instance to what is told of it.
+//! One run, from its instance to its report.
 
 use super::conclude::Concluded;
 use super::live::Hold;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Everstep {
-    /// Runs an execution until it ends, or has nothing to do but wait, and tells whoever waits for that.
+    /// Runs an execution until it ends, or has nothing to do but wait, and reports that to all that wait for it.
     pub(super) async fn see_through(self, hold: Hold, job: Job, seat: Option<Seat>) {
         let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.bridge.patience);
         let ended = AssertUnwindSafe(self.drive_and_conclude(job, seat, started)).catch_unwind().await;
@@ -37,7 +37,8 @@ impl Everstep {
             Err(error) => Err(Arc::new(error)),
         };
         let rests = matches!(&outcome, Ok(report) if report.state == everstep_store::State::Suspended);
-        // Its hold on the execution, and on the store, ends before the outcome is known: whoever saw it may resume at once.
+        // The hold on the execution, and on the store, ends before the outcome is known: a caller that sees it may resume
+        // at once.
         drop(hold);
         let told = match patience {
             _ if !rests => true,
@@ -50,25 +51,25 @@ impl Everstep {
         }
     }
 
-    /// Whether an execution is still suspended once everything that it has called has gone as far as it can, or nobody here takes it up
-    /// again. If not, another run of it tells what it came to.
+    /// Whether an execution is still suspended once everything that it has called has gone as far as it can, or will not be resumed
+    /// here. If not, another run reports its outcome.
     async fn is_left_suspended(&self, id: &ExecutionId, version: u64) -> bool {
         self.inner.live.at_rest(id).await;
-        // A store that fails is told to everybody.
+        // A failing store is reported to all that wait.
         let task = self.inner.store.promise(id.as_str()).await.ok().flatten().and_then(|(_, task)| task);
         let takes_up = self.inner.scope != Scope::Nothing;
         !takes_up || task.is_some_and(|task| (task.state, task.version) == (TaskState::Suspended, version))
     }
 
-    /// What an execution waited for has come in the moment in which it was suspended.
+    /// Resumes an execution: what it waited for settled in the moment in which it was suspended.
     fn go_on(self, hold: Hold, id: ExecutionId, patience: Patience) {
         let busy = self.inner.live.busy(&id);
         drop(hold);
         tokio::spawn(async move {
-            // Until it is held again.
+            // Until the execution is held again.
             let _busy = busy;
             let resumed = self.resume(&id, patience).await;
-            // One that had ended is not run again, and does not ask.
+            // An execution that had ended is not run again, and does not ask.
             self.inner.live.was_taken_back(&id);
             if let Err(error) = resumed {
                 self.inner.live.tell(&id, Err(Arc::new(error)));
@@ -76,7 +77,8 @@ impl Everstep {
         });
     }
 
-    /// Somebody has taken an execution from this host: whoever waits for it here goes on waiting, and it is taken up again if it is offered.
+    /// Handles an execution that another host has taken: callers that wait for it here keep waiting, and it is resumed if it is offered
+    /// again.
     fn goes_elsewhere(self, hold: Hold, id: ExecutionId, patience: Patience) {
         tracing::warn!(%id, "the execution was taken away from this host");
         let busy = self.inner.live.busy(&id);
@@ -112,7 +114,7 @@ impl Everstep {
             bridge.leave_room();
             ending
         };
-        // An effect that could not be given up ends before anybody learns that the run is over.
+        // An effect that must not be interrupted ends before the end of the run is reported.
         drop(bridge.block().await);
         Ok(match self.conclude(&bridge, ending).await? {
             Concluded::Over(report) => Concluded::Over(Report { wall: started.elapsed(), ..report }),

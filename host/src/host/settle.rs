@@ -1,4 +1,4 @@
-//! Answers from outside, and the end from outside.
+//! Settles, cancels and interrupts from outside.
 
 use super::{Error, Everstep};
 use crate::bridge::{Patience, check_fit, check_size};
@@ -11,24 +11,24 @@ use everstep_store::record::{NEVER, Promise, PromiseState, Value};
 use everstep_store::{Execution, PendingPromise, State};
 use std::collections::BTreeMap;
 
-/// What became of a cancellation.
+/// The result of a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancellation {
-    /// The execution, and what it had called, ended by it.
+    /// The execution, and what it had called, was canceled.
     Canceled,
-    /// The same, but these had asked for a chance to clean up and could not be run for it any more; each with the cause.
+    /// The same, but these had asked for time to clean up and could not be run for it; each with the cause.
     Uncleaned(Vec<(ExecutionId, String)>),
-    /// It had ended before, in that state; nothing was changed.
+    /// The execution had ended before, in that state; nothing was changed.
     HadEnded(State),
 }
 
 impl Everstep {
-    /// Settles a promise that waits for somebody outside: an input, an external promise, or a request that a client serves.
-    /// Returns once that is durable. The same outcome again changes nothing and is no error.
+    /// Settles a promise from outside: an input, an external promise, or a request that a client serves. Returns once that
+    /// is durable. Repeating the same outcome changes nothing and is no error.
     ///
     /// # Errors
-    /// Nobody waits for it, somebody settled it otherwise, its deadline has passed, its execution has ended, or the outcome is
-    /// not JSON, too large, or not what the schema of the promise asks for. Nothing is changed then.
+    /// There is no such open promise, it was settled otherwise, its deadline has passed, its execution has ended, or the
+    /// outcome is not JSON, too large, or does not fit the schema of the promise. Nothing is changed then.
     pub async fn settle(&self, id: &PromiseId, outcome: Result<String, GuestError>) -> Result<(), Error> {
         self.work();
         let store = &self.inner.store;
@@ -40,7 +40,7 @@ impl Everstep {
         let schema = match store.promise(&id.to_string()).await? {
             Some((promise, _)) => {
                 let asked = check_open(&execution, id, &promise)?;
-                // Whatever is wrong with the outcome, it does not stay pending.
+                // A settled promise is reported as such, whatever is wrong with the outcome.
                 match promise.state {
                     PromiseState::Pending if promise.is_due(now_ms) => return Err(Error::DeadlinePassed(id.clone())),
                     PromiseState::Pending => asked.schema,
@@ -70,8 +70,8 @@ impl Everstep {
         }
     }
 
-    /// A request to a capability of a host that is gone has no promise in the store yet; an operator may answer in its place while
-    /// nobody runs the execution.
+    /// Finds a request to a capability of a host that is gone. It has no promise in the store yet; an operator may answer it while
+    /// the execution is not running.
     async fn lost_request(&self, execution: &Execution, id: &PromiseId) -> Result<Operation, Error> {
         let unknown = || Error::UnknownPromise(id.clone());
         let (bytes, _) = self.inner.store.journal(execution).await?;
@@ -87,7 +87,7 @@ impl Everstep {
         }
         let settled = history.settlement(id.number).map_err(corrupted)?.is_some();
         match role {
-            // What the store keeps comes there with the record of its step: it was not yet there a moment ago.
+            // A promise that the store keeps is written with the record of its step: it was not there a moment ago.
             None | Some(Role::Effect | Role::External | Role::Child) => Err(unknown()),
             Some(Role::Request) if settled => Err(Error::AlreadySettled(id.clone())),
             Some(Role::Request) if execution.state == State::Halted => Ok(Operation::PromiseCreate(NewPromise {
@@ -100,7 +100,7 @@ impl Everstep {
         }
     }
 
-    /// Why somebody who wanted to settle a promise could not.
+    /// The reason that a promise could not be settled.
     async fn too_late(&self, id: &PromiseId, promise: &Promise) -> Result<Error, Error> {
         Ok(match promise.state {
             PromiseState::RejectedTimedout => Error::DeadlinePassed(id.clone()),
@@ -114,12 +114,12 @@ impl Everstep {
         })
     }
 
-    /// Interrupts the guest of an execution: it is told that nobody wants to see the end of what it does. What that means is the guest's
-    /// business; a Python program gets a `KeyboardInterrupt`. Returns at once. A guest that computes is taken back to its last recorded
-    /// call, which takes half a second and the time of a replay; as after a crash, what was under way beside it may be in doubt.
+    /// Asks the guest of an execution to stop its current work; what that means is up to the guest (a Python program gets a
+    /// `KeyboardInterrupt`). Returns at once. A guest that computes is taken back to its last recorded call, which takes half a second
+    /// and the time of a replay; as after a crash, effects that were under way may be in doubt.
     ///
     /// # Errors
-    /// There is no such execution, it has ended, or it cannot be taken up.
+    /// There is no such execution, it has ended, or it cannot be resumed.
     pub async fn interrupt(&self, id: &ExecutionId) -> Result<(), Error> {
         let execution = self.inner.store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         if execution.state.is_final() {
@@ -132,13 +132,13 @@ impl Everstep {
         Ok(())
     }
 
-    /// The last step that an interruption has left of what a guest had done, if it was taken back since this was asked last.
+    /// The last step that was kept when a guest was taken back, if it was since the last call of this function.
     pub(crate) fn taken_back_to(&self, id: &ExecutionId) -> Option<u64> {
         self.inner.live.taken_back_to(id)
     }
 
-    /// Ends an execution and everything that it has called. Returns once that is durable, and nothing of it runs any more in this host:
-    /// effects that have begun are over or dropped, and a guest that asked for it has had its time to clean up, if it can still be run.
+    /// Ends an execution and everything that it has called. Returns once that is durable and none of it runs in this host: effects that
+    /// have begun are over or dropped, and a guest that asked for it has had its time to clean up, if it can still be run.
     ///
     /// # Errors
     /// There is no such execution, or the store failed.
@@ -163,7 +163,7 @@ impl Everstep {
             match self.clean_up(id).await {
                 Ok(()) => {}
                 Err(error @ Error::Store(_)) => return Err(error),
-                // It has ended all the same, and so have the others.
+                // This one has ended all the same, and so have the others.
                 Err(error) => uncleaned.push((id.clone(), cause(&error))),
             }
         }
@@ -175,7 +175,7 @@ impl Everstep {
     }
 }
 
-/// Why an execution could not clean up. Its policy is what it is: nobody can correct that any more.
+/// The reason that an execution could not clean up. Its policy is fixed, so no remedy is named.
 fn cause(error: &Error) -> String {
     match error {
         Error::Policy(policy::Error::Folder { rule, path, source }) => {
@@ -185,7 +185,7 @@ fn cause(error: &Error) -> String {
     }
 }
 
-/// A promise that somebody outside may settle, or may have settled in the same way.
+/// Checks that a promise may be settled from outside, or was and may be settled in the same way again.
 fn check_open(execution: &Execution, id: &PromiseId, promise: &Promise) -> Result<PendingPromise, Error> {
     let asked = PendingPromise::of(promise);
     if execution.state.is_final() {
@@ -193,7 +193,7 @@ fn check_open(execution: &Execution, id: &PromiseId, promise: &Promise) -> Resul
     }
     match asked {
         Some(asked) => Ok(asked),
-        // Made for an answer in place of a capability.
+        // Created for an answer in place of a capability.
         None if promise.tags.is_empty() => Ok(PendingPromise {
             id: id.clone(),
             kind: "request".to_owned(),

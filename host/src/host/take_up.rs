@@ -1,4 +1,4 @@
-//! From a stored execution to a run of it; and what becomes of one that cannot run.
+//! From a stored execution to a run of it, or to a halt if it cannot run.
 
 use super::component::Component;
 use super::live::{Hold, Holding};
@@ -28,7 +28,7 @@ pub(super) struct Activation {
 }
 
 impl Everstep {
-    /// Takes up what is stored of an execution, unless it has ended.
+    /// Runs a stored execution, unless it has ended.
     pub(super) async fn take_up(
         &self,
         hold: Hold,
@@ -98,12 +98,12 @@ impl Everstep {
         Ok(())
     }
 
-    /// Gives an execution that was canceled while nobody ran it the chance to clean up that it has asked for, if it has.
+    /// Gives an execution that was canceled while it was not running its time to clean up, if it has asked for that.
     pub(super) async fn clean_up(&self, id: &ExecutionId) -> Result<(), Error> {
         let Holding::Free(hold) = self.inner.live.hold(id).await else { return Ok(()) };
         let Some(execution) = self.inner.store.execution(id).await? else { return Ok(()) };
         let asked = |step: &StepView| step.kind == CLEAN_UP && matches!(step.outcome, StepOutcome::Ok { .. });
-        // A journal that cannot be read is what the execution was canceled for.
+        // An unreadable journal may be the reason that the execution was canceled.
         if execution.key.is_none() || !self.reader().steps(id).await.is_ok_and(|steps| steps.iter().any(asked)) {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Everstep {
         let component = inner.load(&inner.stored_component(&execution).await?, &grants).await?;
         let (mut state, tail) = inner.state(&execution).await?;
         state.clean_up();
-        // Nobody else can hold what has ended.
+        // An ended execution cannot be held by another host.
         let ledger = inner.store.reopen(&execution, tail);
         let claimed = Claimed { ledger, version: execution.attempts, since: Ticket::default(), promises: Vec::new() };
         let (patience, seat, descent) = (Patience::None, None, inner.descent(id).await?);
@@ -146,7 +146,7 @@ impl Everstep {
         };
         let bridge = Bridge::new(parts, state);
         if has_ended {
-            // Before it runs: it has no patience, and would only wait for what it learns now.
+            // Before it runs: it does not wait for promises, and would suspend before it learns of the cancellation.
             bridge.cancel();
         }
         if inner.live.was_taken_back(&bridge.id) {
@@ -158,13 +158,13 @@ impl Everstep {
         tokio::spawn(async move { host.see_through(hold, job, seat).await });
     }
 
-    /// An execution that cannot be run says why from now on; its journal stays as it is.
+    /// Halts an execution that cannot be run, with the cause; its journal stays as it is.
     pub(super) async fn halt(&self, mut execution: Execution, error: Error) -> Error {
         let kind = if error.is_of_the_journal() { FailureKind::Corrupted } else { FailureKind::Load };
         execution.progress.error = Some(Failure { kind, message: error.to_string() });
         let id = execution.id.clone();
         let birth = execution.key.is_none().then(|| {
-            // Nobody has run it yet, so there is nothing that could hold the cause.
+            // It has not been run yet, so there is nothing yet that could hold the cause.
             execution.seed = fresh_seed();
             born(&execution).1
         });
@@ -179,7 +179,7 @@ impl Everstep {
     }
 }
 
-/// An execution that nobody has run yet, and what is kept of it beside its promise.
+/// An execution that has not been run yet, and what is kept of it beside its promise.
 pub(super) fn born(execution: &Execution) -> (State, Birth) {
     let Execution { id, component, policy, seed, progress, .. } = execution.clone();
     let mut state = State::empty(Journal::starting(execution), progress);

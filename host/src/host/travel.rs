@@ -17,50 +17,50 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Another execution that shares the first steps of one, and goes on from there.
+/// A new execution that shares the first steps of another one, and continues from there.
 #[derive(Clone, Debug)]
 pub struct Fork {
-    /// The execution that it comes from.
+    /// The execution that it is forked from.
     pub source: ExecutionId,
-    /// How many of its steps are shared.
+    /// The number of shared steps.
     pub at: u64,
     /// The id of the new execution.
     pub id: ExecutionId,
-    /// What it goes on with; none: the component of the source.
+    /// The component that it continues with; `None`: that of the source.
     pub component: Option<Component>,
-    /// How long it may take, counted from the fork, waiting included; none: as long as its source was given, if that had a deadline.
+    /// How long it may take, counted from the fork, waiting included; `None`: as long as the source was given, if it had a deadline.
     pub timeout: Option<Duration>,
 }
 
 impl Fork {
-    /// A fork that goes on with the same component, and has as much time as its source was given.
+    /// A fork that continues with the same component, and has as much time as its source was given.
     pub fn new(source: &ExecutionId, at: u64, id: &ExecutionId) -> Self {
         Self { source: source.clone(), at, id: id.clone(), component: None, timeout: None }
     }
 
-    /// The same with another component, which must repeat the shared steps.
+    /// Sets another component, which must repeat the shared steps.
     #[must_use]
     pub fn with_component(mut self, component: Component) -> Self {
         self.component = Some(component);
         self
     }
 
-    /// The same, failed as timed out unless it ends within `timeout`, waiting included.
+    /// Makes the fork fail as timed out unless it ends within `timeout`, waiting included.
     #[must_use]
     pub fn within(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// When it has to have ended.
+    /// The deadline of the fork, in milliseconds since the Unix epoch.
     fn deadline(&self, source: &Execution, now_ms: u64) -> u64 {
         let given = || source.deadline_ms.map(|deadline| deadline.saturating_sub(source.created_ms));
         let asked = self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         asked.or_else(given).map_or(NEVER, |span| now_ms.saturating_add(span).min(NEVER))
     }
 
-    /// Where its randomness comes from behind the shared steps: another source for each id, so that no two forks, and no fork and its
-    /// source, draw the same.
+    /// The seed for randomness after the shared steps, different for each id, so that no two forks, and no fork and its source, draw
+    /// the same.
     fn seed(&self, source: &[u8; 32]) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_keyed(source);
         hasher.update(b"everstep fork ").update(self.id.as_str().as_bytes());
@@ -68,7 +68,7 @@ impl Fork {
     }
 }
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Replay {
     /// The steps that the guest has repeated, in program order.
@@ -81,24 +81,24 @@ pub struct Replay {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReplayEnd {
-    /// The guest has repeated what is recorded, up to the step that was asked for.
+    /// The guest has repeated what is recorded, up to the requested step.
     Repeated,
-    /// It did something else.
+    /// The guest did something else.
     Diverged {
-        /// The step at which they part.
+        /// The step at which they differ.
         step: u64,
         /// What the journal holds.
         recorded: String,
         /// What the guest did.
         attempted: String,
     },
-    /// It could not be driven to the end: a limit.
+    /// The replay could not reach its end: a limit.
     Stopped(String),
 }
 
 impl Everstep {
-    /// Executes what is stored of an execution again, against its journal: every effect is disabled, and nothing is written. With another
-    /// component it says whether that one could take over. `to` is the number of steps to repeat; all if nothing is said.
+    /// Runs a stored execution again, against its journal, with every effect disabled; nothing is written. With another component it says
+    /// whether that one could take over. `to` is the number of steps to repeat; `None`: all.
     ///
     /// # Errors
     /// There is no such execution, or something it needs is missing.
@@ -113,7 +113,8 @@ impl Everstep {
         Ok(Replay { steps: steps.collect(), end })
     }
 
-    /// The same for an execution of any length: how many steps the guest has repeated, and how that ended.
+    /// Like [`replay`](Self::replay), for an execution of any length: how many steps the guest has repeated, and how
+    /// that ended.
     ///
     /// # Errors
     /// As [`replay`](Self::replay).
@@ -149,8 +150,8 @@ impl Everstep {
         Ok((repeated, end))
     }
 
-    /// Starts another execution that shares the first steps of one, and goes on from there, live: what was pending at that
-    /// point is asked and called again under the new id, and what is random is drawn anew.
+    /// Starts a new execution that shares the first steps of another one and continues from there, live: what was pending
+    /// at that point is asked and called again under the new id, and random values are drawn anew.
     ///
     /// # Errors
     /// There is no such execution or it has fewer steps, the new id is taken, or the component does not repeat those steps.
@@ -183,7 +184,7 @@ impl Everstep {
         planted.then_some(()).ok_or_else(|| Error::IdTaken(new.clone()))
     }
 
-    /// The journal up to what belongs to step `at` and those behind it, as one that begins with this seed.
+    /// The journal up to what belongs to step `at` and the later ones, as one that begins with this seed.
     async fn shared(
         &self,
         execution: &Execution,
@@ -197,7 +198,7 @@ impl Everstep {
         for record in history.records_with_offsets() {
             let (_, record) = record.map_err(corrupted)?;
             let behind = match &record {
-                // What nobody was asked about yet is asked about anew.
+                // An approval that the shared steps do not include is asked for anew.
                 Record::Called { call, .. } if call.kind == APPROVAL => call.number + 1 >= at,
                 Record::Step { call, .. } | Record::Called { call, .. } => call.number >= at,
                 Record::Returned { .. } => true,
@@ -218,7 +219,7 @@ impl Everstep {
                     Record::Started(Started { format: FORMAT, seed, component: &component.0, ..started })
                         .encode(&mut shared);
                 }
-                // These are the source's.
+                // These belong to the source.
                 Record::TakenOver { .. } | Record::Halted { .. } | Record::Used { .. } => {}
                 record => record.encode(&mut shared),
             }
@@ -226,7 +227,8 @@ impl Everstep {
         Ok(shared)
     }
 
-    /// Moves an unfinished execution that nobody runs to another component, after a check that it repeats everything that is recorded.
+    /// Moves an unfinished execution that is not running to another component, after a check that it repeats everything that is
+    /// recorded.
     ///
     /// # Errors
     /// There is no such execution, it runs or has ended, or the component does something else.
@@ -269,7 +271,7 @@ fn check_repeated(id: &ExecutionId, replay: &Replay) -> Result<(), Error> {
 impl ReplayEnd {
     fn of(ending: Ending) -> Result<Self, Error> {
         match ending {
-            // A return or a trap at the end of the journal is what is recorded, or what an upgrade would do next.
+            // A return or a trap at the end of the journal is recorded, or is what an upgrade would do next.
             Ending::Returned(_) | Ending::Trapped { .. } | Ending::SetBack { .. } | Ending::Stopped(Stop::Replayed) => {
                 Ok(Self::Repeated)
             }

@@ -1,4 +1,4 @@
-//! A store, read for people: executions, steps, output and open promises.
+//! Reads a store for people: executions, steps, output and open promises.
 
 use super::Error;
 use crate::guest_error::{ErrorCode, GuestError};
@@ -15,16 +15,16 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads a store; for a store in a folder also while a host has it.
+/// Reads a store; one in a folder also while a host has it open.
 #[derive(Clone)]
 pub struct Reader {
     store: Arc<dyn View>,
 }
 
-/// A list of executions that is read as it is taken.
+/// A list of executions that is read page by page.
 pub struct Executions {
     store: Arc<dyn View>,
-    /// What is still to be read; none at the end.
+    /// The rest of the query; `None` at the end.
     query: Option<Query>,
     page: std::vec::IntoIter<Execution>,
 }
@@ -32,20 +32,20 @@ pub struct Executions {
 /// Executions read at once.
 const PAGE: usize = 256;
 
-/// What an execution shows, read from its journal as far as that goes, and then what is new.
+/// The output of an execution, read from its journal as far as that goes, and then as it grows.
 pub struct Following(Records);
 
 /// The journal of an execution, read part by part.
 struct Records {
     store: Arc<dyn View>,
-    /// Read anew with each look, until a host has taken it up.
+    /// Read anew with each look until it has a journal, which it gets when a host first runs it.
     execution: Execution,
     at: JournalPlace,
     /// The beginning of a record that goes on there.
     begun: Vec<u8>,
 }
 
-/// What the journal says of a step after the record of its call.
+/// The journal's entries for a step after the record of its call.
 #[derive(Default)]
 struct Later {
     settled: Option<(u64, StepOutcome)>,
@@ -59,27 +59,27 @@ pub struct StepView {
     pub n: u64,
     /// The interface and function.
     pub kind: String,
-    /// What it was about.
+    /// Its subject.
     pub subject: String,
     /// `allow` or `deny`.
     pub decision: &'static str,
     /// The rule that decided; empty for a step that needs no grant.
     pub rule: String,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: StepOutcome,
     /// When it was made, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// When its outcome was known, in milliseconds since the Unix epoch.
     pub settled_ms: Option<u64>,
-    /// Attempts that failed before anything was sent, and were followed by another.
+    /// Attempts that failed before anything was sent, and were followed by another one.
     pub retries: u32,
 }
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum StepOutcome {
-    /// Nothing yet.
+    /// None yet.
     Pending,
     /// A value of that many bytes.
     Ok {
@@ -107,13 +107,12 @@ impl Reader {
         Self { store }
     }
 
-    /// The executions that a query asks for. They are read as they are taken, a few hundred at a time, so that a list of any length
-    /// needs little memory.
+    /// The executions that match a query. They are read a few hundred at a time, so that a list of any length needs little memory.
     pub fn list(&self, query: Query) -> Executions {
         Executions { store: Arc::clone(&self.store), query: Some(query), page: Vec::new().into_iter() }
     }
 
-    /// All executions, oldest first, in one list. [`list`](Self::list) is the way through a store of any size.
+    /// All executions, oldest first, in one list. For a store of any size, use [`list`](Self::list).
     ///
     /// # Errors
     /// The store failed.
@@ -125,8 +124,8 @@ impl Reader {
         Ok(all)
     }
 
-    /// The executions that one has called, directly or not, and that have halted and were not resumed since: what it waits for in vain, or
-    /// has waited for. At most the first hundred of them, by their ids.
+    /// The executions called by `id`, directly or not, that have halted and were not resumed since: `id` waits for them in vain, or has
+    /// done so. At most the first hundred, ordered by id.
     ///
     /// # Errors
     /// The store failed.
@@ -137,12 +136,12 @@ impl Reader {
     /// One execution.
     ///
     /// # Errors
-    /// There is none of that id, or the store failed.
+    /// There is no execution of that id, or the store failed.
     pub async fn execution(&self, id: &ExecutionId) -> Result<Execution, Error> {
         self.store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))
     }
 
-    /// The promises that wait for somebody outside, oldest first.
+    /// The promises to be settled from outside, oldest first.
     ///
     /// # Errors
     /// The store failed.
@@ -150,7 +149,7 @@ impl Reader {
         Ok(self.store.promises().await?)
     }
 
-    /// How a promise of the store was settled; none while it is pending, or if there is none.
+    /// The outcome of a promise of the store; `None` while it is pending, or if there is none.
     pub(crate) async fn outcome(&self, id: &PromiseId) -> Result<Option<Result<String, GuestError>>, Error> {
         let found = self.store.promise(&id.to_string()).await?;
         Ok(found.and_then(|(promise, _)| everstep_store::outcome_of(&promise)))
@@ -190,7 +189,8 @@ impl Reader {
         }
     }
 
-    /// An execution as its promise and its journal alone tell it, without what the store keeps beside them: for a store in which that is lost.
+    /// An execution as its promise and its journal alone describe it, without what the store keeps beside them: for a store that has lost
+    /// that.
     ///
     /// # Errors
     /// There is no such execution, or its journal is corrupted or of a format that does not say enough.
@@ -201,7 +201,7 @@ impl Reader {
         let Some(standing) = Standing::of(&history).map_err(corrupted)? else { return Ok(stored) };
         let Standing { component, policy, seed, mut progress } = standing;
         if stored.state == everstep_store::State::Failed && progress.error.is_none() {
-            // It is the outcome of its promise.
+            // The error is the outcome of its promise.
             progress.error.clone_from(&stored.progress.error);
         }
         let component = component.unwrap_or(stored.component);
@@ -222,8 +222,8 @@ impl Reader {
         Ok(steps)
     }
 
-    /// Visits the steps of an execution in program order, until told to stop. Neither the steps nor the journal are held in memory, but what
-    /// came of steps that were settled after other records.
+    /// Visits the steps of an execution in program order, until told to stop. Neither the steps nor the journal are held in memory, only
+    /// the outcomes of steps that were settled after other records.
     ///
     /// # Errors
     /// There is no such execution, or its journal is corrupted.
@@ -292,7 +292,7 @@ impl Reader {
         Ok(steps)
     }
 
-    /// Everything that an execution has shown, in order.
+    /// All the output of an execution, in order.
     ///
     /// # Errors
     /// There is no such execution, or its journal is corrupted.
@@ -302,7 +302,7 @@ impl Reader {
         Ok(output)
     }
 
-    /// Reads what an execution shows, from the start on.
+    /// Follows the output of an execution, from the start on.
     ///
     /// # Errors
     /// There is no such execution, or the store failed.
@@ -317,7 +317,7 @@ impl Reader {
 }
 
 impl Executions {
-    /// The next one; none at the end.
+    /// The next execution; `None` at the end.
     ///
     /// # Errors
     /// The store failed.
@@ -338,7 +338,7 @@ impl Executions {
 }
 
 impl Following {
-    /// Visits what was shown since the last look, in order.
+    /// Visits the output since the last look, in order.
     ///
     /// # Errors
     /// The journal is corrupted, or the store failed.
@@ -363,7 +363,7 @@ impl Records {
         if self.execution.key.is_none()
             && let Some(execution) = self.store.execution(&self.execution.id).await?
         {
-            // A host may have taken it up meanwhile.
+            // A host may have run it meanwhile.
             self.execution = execution;
         }
         loop {

@@ -1,4 +1,4 @@
-//! What a host does by itself: it takes up what the store offers.
+//! The work that a host does by itself: it runs what the store offers.
 
 use super::activity::Busy;
 use super::live::Note;
@@ -13,10 +13,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Which executions a host takes up by itself once what they wait for is there, or once they are called.
+/// Which executions a host runs by itself once they are called, or once what they wait for has settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// All of its store.
+    /// All executions of its store.
     #[default]
     Everything,
     /// Those that were started or resumed through it, and what they call.
@@ -25,7 +25,7 @@ pub enum Scope {
     Nothing,
 }
 
-/// How long to wait for another host to let go of an execution, and how often to look.
+/// How long to wait for another host to release an execution, and how often to look.
 const FREEING: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -42,13 +42,14 @@ impl Everstep {
         }
     }
 
-    /// Takes up what is offered of the calls of an execution that is resumed here; they wait as long as it does.
+    /// Runs what the store offers of the calls of an execution that is resumed here; they wait for promises as long
+    /// as it does.
     pub(super) async fn take_up_calls(&self, id: &ExecutionId, patience: Patience) -> Result<(), Error> {
         let (live, store) = (&self.inner.live, &self.inner.store);
         if !self.tend(id, patience) {
             return Ok(());
         }
-        // Looked at once it is noted: what ends from here on is forgotten when that is told.
+        // Read after it was noted: what ends from here on is removed when that is reported.
         if store.promise(id.root()).await?.is_none_or(|(root, _)| root.state != PromiseState::Pending) {
             live.forget_root(id.root());
             store.tend(id.root(), false);
@@ -63,21 +64,22 @@ impl Everstep {
         Ok(())
     }
 
-    /// Notes that an execution was started or resumed here: other hosts leave it, and what belongs to it, to this one. False when that was
+    /// Notes that an execution was started or resumed here, so that other hosts leave its lineage to this one. Returns false if it was
     /// noted before.
     pub(super) fn tend(&self, id: &ExecutionId, patience: Patience) -> bool {
         let is_new = self.inner.live.note_root(id, patience);
-        // Who takes up everything lets others have what they want.
+        // A host that runs everything lets others have what they want.
         if is_new && self.inner.scope == Scope::Started {
             self.inner.store.tend(id.root(), true);
         }
         is_new
     }
 
-    /// Waits until no other host holds an execution that it does not tend: one that only waits lets go of it after a while.
+    /// Waits until no other host holds an execution that it does not tend: a host that only waits with it releases it after
+    /// a while.
     ///
     /// # Errors
-    /// Another host goes on with it, or tends it.
+    /// Another host continues with it, or tends it.
     pub(crate) async fn wait_until_free(&self, id: &ExecutionId) -> Result<(), Error> {
         let store = &self.inner.store;
         for _ in 0..FREEING.as_millis() / LOOK.as_millis() {
@@ -92,22 +94,22 @@ impl Everstep {
         Err(Error::Runs(id.clone()))
     }
 
-    /// Whether this host takes up an execution by itself once it is offered.
+    /// Whether this host runs an execution by itself once it is offered.
     pub(super) fn covers(&self, id: &ExecutionId) -> bool {
         match self.inner.scope {
-            // What is tended elsewhere goes on there, where its folders and secrets are.
+            // What another host tends continues there, where its folders and secrets are.
             Scope::Everything => !self.inner.store.is_tended(id.root()),
             Scope::Started => self.inner.live.is_ours(id),
             Scope::Nothing => false,
         }
     }
 
-    /// `busy`: of who offers it.
+    /// Runs an offered execution later; `busy` is the work of the event that offers it, if any.
     fn take_up_later(&self, id: ExecutionId, busy: Option<Busy>) {
         if self.covers(&id) {
             let (host, busy) = (self.clone(), busy.unwrap_or_else(|| self.inner.live.busy(&id)));
             tokio::spawn(async move {
-                // Until it is held.
+                // Until the execution is held.
                 let _busy = busy;
                 if let Err(error) = host.take_up_offered(&id).await {
                     tracing::error!(%id, %error, "the execution cannot be taken up");
@@ -117,7 +119,7 @@ impl Everstep {
         }
     }
 
-    /// Takes up an execution that is offered, unless it runs, or somebody else was faster.
+    /// Runs an offered execution, unless it runs already, or another host was faster.
     async fn take_up_offered(&self, id: &ExecutionId) -> Result<(), Error> {
         if self.inner.live.settled_down(id).await {
             return Ok(());
@@ -138,7 +140,7 @@ impl Everstep {
         }
     }
 
-    /// An execution that cannot be run: the caller of a function that does not exist learns so, anything else waits for an operator.
+    /// Handles an execution that cannot be run: a call of a function that does not exist fails, anything else halts for an operator.
     async fn refuse(&self, execution: Execution, error: Error) -> Result<(), Error> {
         let id = execution.id.clone();
         if let (Error::UnknownFunction { .. }, State::Pending, 0) = (&error, execution.state, execution.attempts) {
@@ -155,7 +157,8 @@ impl Everstep {
         self.tell_stored(&id).await
     }
 
-    /// Looks again at an execution that was taken away: whoever waits is told of its end, and what is offered is taken up.
+    /// Looks again at an execution that another host has taken: reports its end to those who wait, and runs it if it is
+    /// offered.
     pub(super) async fn look_again(&self, id: &ExecutionId, patience: Patience) -> Result<(), Error> {
         self.tell_stored(id).await?;
         let stored = self.inner.store.execution(id).await?;
@@ -166,7 +169,7 @@ impl Everstep {
         Ok(())
     }
 
-    /// Tells whoever waits for an execution what the store says of it.
+    /// Reports the stored end or halt of an execution to all that wait for it.
     pub(super) async fn tell_stored(&self, id: &ExecutionId) -> Result<(), Error> {
         if let Some(execution) = self.inner.store.execution(id).await?
             && (execution.state.is_final() || execution.state == State::Halted)
@@ -177,7 +180,7 @@ impl Everstep {
     }
 }
 
-/// Acts on what the store says, until the host ends.
+/// Acts on events of the store, until the host ends.
 async fn take_notes(host: Weak<Inner>, mut notes: UnboundedReceiver<Note>) {
     while let Some(note) = notes.recv().await {
         let Some(inner) = host.upgrade() else { return };

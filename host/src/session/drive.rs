@@ -18,10 +18,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// The capability that cells come from.
+/// The capability that requests cells.
 const CAPABILITY: &str = "session";
 
-/// What a host tells a session.
+/// Events of the host for a session.
 pub struct Feed(UnboundedReceiver<Event>);
 
 enum Event {
@@ -29,11 +29,11 @@ enum Event {
     Question(PendingPromise),
 }
 
-/// Has the host that a builder builds tell a session what happens.
+/// Makes the host that a builder builds report its events to a session.
 pub fn listen(builder: Builder) -> (Builder, Feed) {
     let (sender, feed) = unbounded_channel();
     let questions = sender.clone();
-    // A session that has ended needs no telling.
+    // Events after the end of the session are dropped.
     let builder = builder.on_output(move |output| drop(sender.send(Event::Output(output))));
     let builder = builder.on_question(move |promise| drop(questions.send(Event::Question(promise))));
     (builder, Feed(feed))
@@ -45,41 +45,42 @@ pub struct Session {
     id: ExecutionId,
     feed: UnboundedReceiver<Event>,
     say: Box<dyn FnMut(Message) + Send>,
-    /// What of the call does not hold, because the session was there before.
+    /// The parts of the run that were ignored, because the session existed before.
     disregarded: Vec<Disregarded>,
-    /// The end of the execution; none once it is known.
+    /// Resolves at the end of the execution; `None` once that is known.
     end: Option<BoxFuture<'static, Result<Report, Arc<Error>>>>,
-    /// The requests for the next cell, while the session is idle: one, unless a cell has made others, which are answered alike.
+    /// The requests for the next cell, while the session is idle: one, unless a cell has made others, which get the same
+    /// answer.
     prompts: Vec<PromiseId>,
     /// The number of the last such request.
     prompted: Option<u64>,
-    /// The cell that was handed to the guest and is not answered.
+    /// The cell that was handed to the guest and has no result yet.
     running: Option<Execute>,
     queue: VecDeque<Execute>,
     cells: u64,
-    /// What waits for an answer of the client, as far as it was told.
+    /// The messages that wait for a client's answer, as far as they were sent.
     open: HashMap<PromiseId, Asked>,
-    /// The last step of each execution whose output was told.
+    /// The last step of each execution whose output was sent.
     told: HashMap<ExecutionId, u64>,
-    /// Messages that are of no step.
+    /// The number of messages sent that belong to no step.
     said: u64,
 }
 
-/// Which response answers a message.
+/// The kind of a message that waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Input,
     Capability,
 }
 
-/// What the guest says with its request for a cell.
+/// The guest's request for a cell.
 #[derive(Deserialize)]
 struct Prompt {
     cells: u64,
     answer: Option<Answer>,
 }
 
-/// What became of a cell.
+/// The outcome of a cell.
 #[derive(Deserialize)]
 struct Answer {
     id: Option<String>,
@@ -101,7 +102,7 @@ struct Raised {
 }
 
 impl Session {
-    /// Starts a session, or takes up the one with that id. `say` is called with each message, in order, `ready` first.
+    /// Starts a session, or resumes the one with that id. `say` is called with each message, in order, `ready` first.
     ///
     /// # Errors
     /// As [`Everstep::start`]; [`Error::Runs`] while another host drives it.
@@ -139,7 +140,7 @@ impl Session {
         Ok(session)
     }
 
-    /// What of the run that it was opened with does not hold, because the session was there before.
+    /// The parts of the run that were ignored, because the session existed before.
     pub fn disregarded(&self) -> &[Disregarded] {
         &self.disregarded
     }
@@ -152,7 +153,7 @@ impl Session {
     pub async fn serve(&mut self, requests: &mut UnboundedReceiver<Result<Request, Refused>>) -> Result<(), Error> {
         let mut ends = false;
         while !(ends && self.has_nothing_to_do()) {
-            // Fairly: a flood of output must not keep an interruption waiting.
+            // Fair, so that a flood of output does not delay an interruption.
             tokio::select! {
                 // The host lives as long as the session.
                 Some(event) = self.feed.recv() => self.take(event).await,
@@ -179,7 +180,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether nothing happens any more unless a client says something.
+    /// Whether nothing will happen before the client sends a request.
     fn has_nothing_to_do(&self) -> bool {
         let idle = !self.prompts.is_empty() && self.queue.is_empty();
         idle || self.end.is_none() || !self.open.is_empty()
@@ -224,7 +225,7 @@ impl Session {
         }
     }
 
-    /// Hands the next cell to a guest that asks for one.
+    /// Hands the next cell to a guest that has asked for one.
     async fn next_cell(&mut self) {
         while !self.prompts.is_empty()
             && let Some(cell) = self.queue.pop_front()
@@ -241,7 +242,7 @@ impl Session {
                     if matches!(error, Error::InvalidOutcome { .. } | Error::Store(_)) {
                         self.refuse(Some(cell.id), name(&error), error.to_string());
                     } else {
-                        // What asked was ended by a trap; it asks again.
+                        // The request was ended by a trap; the guest asks again.
                         self.prompts.clear();
                         self.queue.push_front(cell);
                     }
@@ -255,7 +256,7 @@ impl Session {
         self.host.settle(prompt, Ok(Json::from(cell).text().to_owned())).await
     }
 
-    /// Takes the answer of a client to something that was asked.
+    /// Takes a client's answer to a message.
     async fn respond(&mut self, response: Response, asked: Asked) {
         let Response { id, request_id, value, error } = response;
         let promise = request_id.parse::<PromiseId>().ok().filter(|promise| self.open.get(promise) == Some(&asked));
@@ -273,7 +274,7 @@ impl Session {
                 self.done(id);
             }
             Err(error) => {
-                // What does not fit leaves it open.
+                // An answer that does not fit leaves the message open.
                 if !matches!(error, Error::InvalidOutcome { .. }) {
                     self.open.remove(&promise);
                 }
@@ -303,7 +304,7 @@ impl Session {
 
     async fn standing(&self) -> Result<Standing, Error> {
         let reader = self.host.reader();
-        // The store knows what was settled elsewhere, or given up.
+        // The store knows what was settled or canceled elsewhere.
         let open =
             reader.promises().await?.into_iter().map(|promise| promise.id).filter(|id| self.open.contains_key(id));
         let open = open.map(|id| id.to_string()).collect();
@@ -317,7 +318,7 @@ impl Session {
         })
     }
 
-    /// Ends the session for good; true when it has ended.
+    /// Ends the session for good; returns whether it has ended.
     async fn finish(&mut self, shutdown: Shutdown) -> Result<bool, Error> {
         if self.prompts.is_empty() {
             self.refuse(Some(shutdown.id), "busy", "a cell runs; interrupt it first, or leave the session as it is");
@@ -361,7 +362,7 @@ impl Session {
         (self.say)(Message { id, execution_id: execution.to_string(), reply_to, body });
     }
 
-    /// Passes on what somebody outside is asked for, once.
+    /// Sends a message for a pending promise, once.
     async fn ask(&mut self, promise: PendingPromise) {
         let id = promise.id.clone();
         if !id.execution.is_within(&self.id) || self.open.contains_key(&id) {
@@ -398,7 +399,8 @@ impl Session {
         (self.say)(Message { id: id.to_string(), execution_id: id.execution.to_string(), reply_to, body });
     }
 
-    /// What an interruption has undone of a cell that computed and called nothing; it began with step `began`.
+    /// Reports what an interruption has undone of a cell that computed without calls; the cell began with step
+    /// `began`.
     fn tell_what_was_taken_back(&mut self, began: Option<u64>) {
         let Some(step) = self.host.taken_back_to(&self.id) else { return };
         let to = if began.is_some_and(|began| step <= began) {
@@ -411,8 +413,9 @@ impl Session {
         self.tell(cell, Body::Notice { message });
     }
 
-    /// The guest asks for a cell, and tells what became of the last one. Of a cell that was not handed to it, it can tell nothing; and who
-    /// asks while a cell runs is not who runs it, or has not got it: that one gets the same cell, which is run once.
+    /// Takes the guest's request for a cell, with the outcome of the last one. The guest cannot report on a cell that it was not handed. A
+    /// request while a cell runs comes from other code of the guest, or from a guest that has not received that cell: it gets the same
+    /// cell, which is run once.
     async fn prompt_for(&mut self, prompt: PromiseId, data: &str) {
         let asked = serde_json::from_str::<Prompt>(data);
         let told = asked.as_ref().ok().and_then(|prompt| prompt.answer.as_ref()?.id.clone());
@@ -440,9 +443,9 @@ impl Session {
         self.next_cell().await;
     }
 
-    /// The execution has ended, or stands still.
+    /// Handles the end or the halt of the execution.
     async fn ended(&mut self, ended: Result<Report, Arc<Error>>) -> Result<(), Error> {
-        // What came before it comes first.
+        // Events before the end are handled first.
         while let Ok(event) = self.feed.try_recv() {
             self.take(event).await;
         }
@@ -477,7 +480,7 @@ impl Session {
         self.tell(reply_to, Body::Error { name, message, traceback: None, cell: None });
     }
 
-    /// A message that is of no step: it is told once.
+    /// Sends a message that belongs to no step.
     fn tell(&mut self, reply_to: Option<String>, body: Body) {
         self.said += 1;
         let (id, execution_id) = (format!("{}:{}", self.id, self.said), self.id.to_string());
@@ -498,7 +501,7 @@ impl Answer {
     }
 }
 
-/// The cell that was handed to a session last.
+/// The last cell that was handed to a session.
 async fn last_cell(host: &Everstep, id: &ExecutionId) -> Result<Option<Execute>, Error> {
     let (reader, mut asked) = (host.reader(), Vec::new());
     let note = |step: StepView| {
@@ -520,7 +523,7 @@ fn end(handle: Handle) -> BoxFuture<'static, Result<Report, Arc<Error>>> {
     handle.wait().boxed()
 }
 
-/// A word for programs.
+/// The error name for programs.
 fn name(error: &Error) -> &'static str {
     match error {
         Error::InvalidOutcome { .. } => "invalid-answer",

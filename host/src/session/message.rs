@@ -285,13 +285,13 @@ impl JsonSchema for Json {
     }
 }
 
-/// A line that is no request.
+/// A line that is not a request.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
-    /// Its id, if it has one.
+    /// The id of the request, if it has one.
     pub id: Option<String>,
-    /// What is wrong.
+    /// The error.
     pub message: String,
 }
 
@@ -299,10 +299,10 @@ impl Request {
     /// Reads a request.
     ///
     /// # Errors
-    /// What is wrong with it, by name.
+    /// The error in it, with the name of the field.
     pub fn parse(line: &[u8]) -> Result<Self, Refused> {
         let unknown = |error: serde_json::Error| Refused { id: None, message: format!("not a JSON object: {error}") };
-        // As they are written, so that no number changes.
+        // Kept as written, so that no number changes.
         let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(line).map_err(unknown)?;
         let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
         let id = fields.get("id").and_then(|id| text(id));
@@ -342,7 +342,7 @@ fn read<T: DeserializeOwned>(fields: &str) -> serde_json::Result<T> {
     serde_json::from_str(fields)
 }
 
-/// A field that is there, be it null.
+/// A field that is present, even if null.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }

@@ -1,10 +1,10 @@
 //! Sessions: an execution of a function `session` that another program drives, message by message.
 //!
-//! The guest asks the capability `session` for a cell, which a client serves; what became of it is the message of the next request. All
-//! else that a client answers, be it a question or a request to a capability, is a durable promise as well: what is open stays open when the host or the
-//! client dies, and is delivered again under the same id.
+//! The guest asks the capability `session` for a cell, which a client serves; its next request carries the outcome of that cell. Everything
+//! else that a client answers, a question or a request to a capability, is a durable promise as well: what is open stays open when the host
+//! or the client dies, and is delivered again under the same id.
 //!
-//! `message` is the protocol, `drive` the host's side of it. JSON Lines around it is the business of the command line.
+//! `message` is the protocol, `drive` the host's side of it. The command line adds JSON Lines.
 
 mod drive;
 mod message;

@@ -25,8 +25,8 @@ pub struct FunctionInfo {
 }
 
 impl Loaded {
-    /// Links a component: our interfaces, and the virtual WASI if it imports WASI.
-    /// `functions` is what is known of it from before.
+    /// Links a component: our interfaces, and the virtual WASI if it imports WASI. `functions` are its functions, if
+    /// they are already known.
     pub(crate) fn link(
         component: engine::Component,
         functions: Option<Vec<FunctionInfo>>,
@@ -48,10 +48,10 @@ impl Loaded {
         self.functions.get().map(Vec::as_slice)
     }
 
-    /// The durable functions. `scratch` makes the bridge of an execution that nothing is kept of.
+    /// The durable functions. `scratch` makes the bridge of an execution that is not stored.
     ///
     /// # Errors
-    /// Why the component cannot name them.
+    /// The reason that the component cannot list them.
     pub(crate) async fn functions(&self, scratch: impl FnOnce() -> Arc<Bridge>) -> Result<&[FunctionInfo], String> {
         let functions = self.functions.get_or_try_init(|| async { drive::describe(self, scratch()).await }).await?;
         Ok(functions)

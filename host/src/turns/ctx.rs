@@ -1,17 +1,18 @@
-//! What the store of an instance holds: everything that host functions need.
+//! The contents of an instance's store: everything that host functions need.
 
 use crate::bridge::Bridge;
 use crate::engine::{Limiter, Limits, wasi};
 use crate::policy;
 use std::sync::Arc;
 
-/// See the module. All that the guest must not lose is in the bridge and its journal; this is rebuilt with every instance.
+/// See the module. State that the guest must not lose is in the bridge and its journal; this is rebuilt with every
+/// instance.
 pub(crate) struct Ctx {
     pub(crate) bridge: Arc<Bridge>,
     pub(crate) limiter: Limiter,
-    /// Made by the first call of a guest that imports WASI.
+    /// Created by the first WASI call of a guest.
     pub(crate) wasi: Option<wasi::VirtualWasi>,
-    /// What the guest said before it trapped.
+    /// The guest's panic message, if it left one before it trapped.
     pub(crate) panic: Option<String>,
 }
 
@@ -26,7 +27,7 @@ impl Ctx {
 /// Core instances, memories and tables of one component: more than the largest known guests use.
 const MAX_ITEMS: usize = 100;
 
-/// `most` is what the host has for one instance.
+/// The limits of an instance; `most` is the memory that the host has for one.
 fn store_limits(limits: &policy::Limits, most: u64) -> Limits {
     Limits {
         memory: limits.memory.min(most),

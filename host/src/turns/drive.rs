@@ -27,18 +27,18 @@ pub(crate) enum Ending {
         /// Whether a limit explains the trap.
         limit: bool,
     },
-    /// The same after a checkpoint that it goes on from.
+    /// The guest trapped after a checkpoint that it resumes from.
     SetBack {
         /// The number of the checkpoint.
         checkpoint: u64,
-        /// Why it trapped.
+        /// The message of the trap.
         cause: String,
     },
     /// The run was stopped.
     Stopped(Stop),
 }
 
-/// Runs an execution in an instance of its own, which is discarded at the end whatever the end is.
+/// Runs an execution in an instance of its own, which is discarded at the end in any case.
 pub(crate) async fn drive(job: Job) -> Ending {
     let bridge = Arc::clone(&job.bridge);
     let mut store = new_store(&job.component, Arc::clone(&bridge));
@@ -67,7 +67,7 @@ pub(crate) async fn drive(job: Job) -> Ending {
     }
 }
 
-/// What a trap comes to.
+/// The ending of a run whose guest has trapped.
 fn trapped(bridge: &Bridge, message: String, limit: bool) -> Ending {
     match bridge.take_trap(&message, limit) {
         Err(stop) => Ending::Stopped(stop),
@@ -101,8 +101,8 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
     }
 }
 
-/// The result, if it is JSON and not too large. One that is too large is an error of the function, and not of the run: all that the function
-/// did is done, and it would come to the same result again.
+/// The result, if it is JSON and not too large. One that is too large is an error of the function, not of the run: the effects of the
+/// function have happened, and it would return the same result again.
 fn checked_result(bridge: &Bridge, result: String) -> Result<Result<String, GuestError>, Stop> {
     if result.len() as u64 > bridge.grants.policy.limits.result {
         return Ok(Err(too_large(bridge, result.len())));
@@ -121,7 +121,7 @@ fn too_large(bridge: &Bridge, bytes: usize) -> GuestError {
     GuestError::new(ErrorCode::LimitExceeded, message)
 }
 
-/// The error of a function; of a message that is too large, its beginning.
+/// The error of a function; a message that is too large is cut.
 fn cut_error(bridge: &Bridge, mut error: GuestError) -> GuestError {
     let limit = usize::try_from(bridge.grants.policy.limits.result).unwrap_or(usize::MAX);
     let bytes = error.message.len();
@@ -133,7 +133,7 @@ fn cut_error(bridge: &Bridge, mut error: GuestError) -> GuestError {
     error
 }
 
-/// What the words behind a message that was cut take at most.
+/// The most bytes that the note after a cut message takes.
 const ROOM_TO_TELL: usize = 80;
 
 fn stopped(error: wasmtime::Error) -> Stop {
@@ -166,11 +166,11 @@ fn explain(error: &wasmtime::Error, ctx: &Ctx) -> (String, bool) {
     }
 }
 
-/// What the engine says when a guest hands over more than its store allows; the type of the error is private.
+/// The engine's message when a guest hands over more than its store allows; the type of the error is private.
 const OUT_OF_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// What the engine lets a guest hand over in one call: all that its memory can hold, so that a payload that is larger than the
-/// policy allows is an error that the guest can handle, however large it is. More than that is the same bytes more than once.
+/// Bytes that a guest may hand over in one call: all that its memory can hold, so that a payload that is larger than the
+/// policy allows is an error the guest can handle, however large it is. Beyond that, the same bytes are passed more than once.
 fn hostcall_fuel(limits: &Limits) -> usize {
     let most = limits.bytes_per_call.max(limits.memory);
     usize::try_from(most.saturating_add(most / 16).saturating_add(64 << 10)).unwrap_or(usize::MAX)
@@ -186,10 +186,10 @@ fn new_store(component: &Loaded, bridge: Arc<Bridge>) -> Store<Ctx> {
     store
 }
 
-/// Asks a component for its functions, in an execution that nothing is kept of.
+/// Asks a component for its functions, in an execution that is not stored.
 ///
 /// # Errors
-/// Why it cannot name them.
+/// The reason that it cannot list them.
 pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<Vec<FunctionInfo>, String> {
     let mut store = new_store(component, Arc::clone(&bridge));
     bridge.stopwatch.resume();

@@ -1,4 +1,4 @@
-//! How much CPU time an execution has used: that of the thread while its guest is polled.
+//! Measures the CPU time of an execution: that of the thread while its guest is polled.
 
 use crate::bridge::{Bridge, Stop};
 use crate::clock;
@@ -7,8 +7,8 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Runs guest code and charges the CPU time to the execution. The engine yields at every tick of its epoch, so a guest that never
-/// calls the host is looked at just as often.
+/// Runs guest code and charges its CPU time to the execution. The engine yields at every tick of its epoch, so a guest that never
+/// calls the host is charged just as often.
 pub(super) async fn metered<T>(bridge: &Bridge, guest: impl Future<Output = T>) -> Result<T, Stop> {
     let mut guest = pin!(guest);
     poll_fn(move |context| {

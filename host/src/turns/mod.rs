@@ -1,7 +1,7 @@
 //! Drives one execution: an instance, turn by turn, until it returns, traps, is stopped or suspends.
 //!
-//! `ctx` is what an instance's store holds, `component` a component with everything linked, `meter` the CPU and wall time, `drive`
-//! the turns. What becomes of the ending is the host's business (`crate::host`).
+//! `ctx` is the contents of an instance's store, `component` a component with everything linked, `meter` the CPU and wall time,
+//! `drive` the turns. The host (`crate::host`) acts on the ending.
 
 mod component;
 mod ctx;

@@ -1,4 +1,4 @@
-//! The virtual WASI over the bridge: what a WASI guest does is the same steps as those of our own interfaces.
+//! The virtual WASI over the bridge: calls of a WASI guest are the same steps as those of our own interfaces.
 
 use super::Ctx;
 use crate::bindings::everstep::host::{console, random, timers};
@@ -50,7 +50,7 @@ impl WasiHost for Ctx {
     }
 }
 
-/// WASI has no error for a denial here: the guest ends with it, and the message says what to grant.
+/// WASI has no error for a denial here, so the guest ends with it; the message says what to grant.
 fn without_error<T>(outcome: Result<T, Fault>) -> wasmtime::Result<T> {
     outcome.map_err(|fault| match fault {
         Fault::Stop(stop) => wasmtime::Error::new(stop),

@@ -1,4 +1,4 @@
-//! What an embedded store stands on: one atomic, durable `commit` and a few reads.
+//! The basis of an embedded store: one atomic, durable `commit` and a few reads.
 
 use super::operation::{self, Answer, Event, Operation, Refusal, Status};
 use super::peers::Peers;
@@ -7,13 +7,14 @@ use super::{Blob, Error, Execution, Lineage, Part, PendingPromise, Progress, Que
 use bytes::Bytes;
 use everstep_words::id::{Digest, ExecutionId};
 
-/// Tables that one host has for itself, or shares with its [`peers`](Self::peers). All methods block: for those in a folder up to the time of a disk sync.
+/// Tables that one host owns, or shares with its [`peers`](Self::peers). All methods block: those of a store in a folder for up to the time
+/// of a disk sync.
 pub trait Backend: Send + Sync + 'static {
-    /// Applies all changes, in order, or none of them; when it returns they are durable. What the operations among them came to
-    /// is returned in their order.
+    /// Applies all changes, in order, or none of them; when it returns they are durable. Returns the results of the operations
+    /// among them, in their order.
     ///
-    /// After `Error::Refused` none of them happened and the next commit may be another. After any other error nothing is known about
-    /// the disk but that a reader will find all of the changes or none, and every later commit is `Error::Poisoned`.
+    /// After `Error::Refused` none of them was applied and further commits are possible. After any other error the state of the disk
+    /// is unknown, except that a reader will find all of the changes or none; every later commit is `Error::Poisoned`.
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error>;
 
     /// A key that no execution has, for `Change::Create`.
@@ -22,7 +23,7 @@ pub trait Backend: Send + Sync + 'static {
     /// The tables cannot be read.
     fn fresh_key(&self) -> Result<ExecutionKey, Error>;
 
-    /// The other hosts of these tables; none if one has them for itself.
+    /// The other hosts of these tables; `None` if they cannot be shared.
     fn peers(&self) -> Option<&dyn Peers> {
         None
     }
@@ -30,17 +31,17 @@ pub trait Backend: Send + Sync + 'static {
     /// One execution by its id.
     fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error>;
 
-    /// All executions at once, oldest first. [`list`](Self::list) is the way through a store of any size.
+    /// All executions at once, oldest first. For a store of any size, use [`list`](Self::list).
     fn executions(&self) -> Result<Vec<Execution>, Error>;
 
-    /// The next executions of a list, at most `limit`, at least one. Both stores of this library find them by an index, and look at no
-    /// other execution; with [`Query::function`] at those before them.
+    /// The next executions of a list, at most `limit`, at least one. Both stores of this library find them by an index, and read no
+    /// other execution; with [`Query::function`] they read those before them, too.
     fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
         Ok(Part::among(self.executions()?, query, limit))
     }
 
-    /// The first hundred executions, ordered by id, that one has called, directly or not, and that have halted and were not resumed since:
-    /// they stand still, or failed or were canceled that way.
+    /// The first hundred executions, ordered by id, that `id` has called, directly or not, and that have halted and were not resumed
+    /// since, including those that failed or were canceled after they had halted.
     fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error>;
 
     /// The journal of an execution and the number of segments that hold it: what `Change::Append` appended, in order.
@@ -49,7 +50,8 @@ pub trait Backend: Send + Sync + 'static {
     /// The same with its seal.
     fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error>;
 
-    /// A secret of these tables, always the same; none if these are opened for reading and it cannot be read.
+    /// The secret of these tables, always the same; `None` if they are open for reading only and the secret cannot be
+    /// read.
     fn secret(&self) -> Option<[u8; 32]>;
 
     /// The next part of a journal, whole segments of about a MiB, and where the part after it begins. An empty part is the end for now.
@@ -63,22 +65,22 @@ pub trait Backend: Send + Sync + 'static {
     /// A promise as it is stored, and its task. A deadline that has passed shows once an operation has applied it.
     fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error>;
 
-    /// Whether a task is held in that version: it is acquired, or its promise was settled while it was.
+    /// Whether a task is held in that version: it is acquired, or was when its promise was settled.
     fn holds(&self, id: &str, version: u64) -> Result<bool, Error> {
         let task = self.promise(id)?.and_then(|(_, task)| task);
         Ok(task.is_some_and(|task| embedded::holds(task.state, task.version, version)))
     }
 
-    /// All pending promises that somebody outside may settle, oldest first.
+    /// All pending promises that are settled from outside, oldest first.
     fn promises(&self) -> Result<Vec<PendingPromise>, Error>;
 
-    /// What a root and all that belongs to it have made and computed.
+    /// What a root and its lineage have created and computed.
     fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error>;
 
     /// The ids of the pending tasks, in order.
     fn offers(&self) -> Result<Vec<String>, Error>;
 
-    /// The ids of the pending tasks among an execution and all that it has called, in order.
+    /// The ids of the pending tasks, among `id` and everything that it has called, in order.
     fn offers_within(&self, id: &ExecutionId) -> Result<Vec<String>, Error> {
         let within = |offer: &String| offer.parse().is_ok_and(|offer: ExecutionId| offer.is_within(id));
         Ok(self.offers()?.into_iter().filter(within).collect())
@@ -96,13 +98,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Content-addressed bytes.
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error>;
 
-    /// Whether there are bytes of that digest, without a look at them.
+    /// Whether there are bytes of that digest, without reading them.
     fn has_blob(&self, digest: &Digest) -> Result<bool, Error>;
 
     /// Whether a new process that opens this store finds what was committed.
     fn survives_the_process(&self) -> bool;
 
-    /// One operation in a commit of its own, at a time in milliseconds since the Unix epoch.
+    /// Does one operation in a commit of its own, at a time in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// As [`commit`](Self::commit). A refusal is an answer.
@@ -124,7 +126,7 @@ pub struct SealedJournal {
     pub bytes: Vec<u8>,
     /// How many segments hold it.
     pub segments: u32,
-    /// What the last [`Change::Seal`] said; none in one that was written before journals were sealed.
+    /// The value of the last [`Change::Seal`]; `None` for a journal that was written before journals were sealed.
     pub seal: Option<[u8; 32]>,
 }
 
@@ -144,14 +146,15 @@ pub enum Change {
     Operation {
         /// When it happens, in milliseconds since the Unix epoch.
         now_ms: u64,
-        /// What is asked.
+        /// The operation.
         operation: Box<Operation>,
-        /// Changes that happen only if it is not refused, and, if it claims a task, only if the caller holds the task then. No
-        /// operations.
+        /// Changes that are applied only if the operation is not refused and, if it claims a task, only if the caller then
+        /// holds the task. No operations.
         then: Vec<Change>,
     },
-    /// Changes of whoever holds a task: they happen only if it is held in that version. Counts as an operation, before those among
-    /// them, whose answer is `Reply::Done`, or a conflict; then none of them happens, and each operation is answered alike.
+    /// Changes of the holder of a task: applied only if the task is held in that version. Counts as an operation, before those
+    /// among the changes; its answer is `Reply::Done`, or a conflict, in which case nothing is applied and each operation has the
+    /// same answer.
     Fenced {
         /// The task.
         id: String,
@@ -160,33 +163,34 @@ pub enum Change {
         /// The changes.
         changes: Vec<Change>,
     },
-    /// What is kept of an execution beside the promise with its id, which has a task. Its id and its key must be free.
+    /// What is kept of an execution beside its promise, which has the same id and a task. The id and the key must be
+    /// free.
     Create(Box<NewExecution>),
     /// The next segment of a journal; `segment` counts from 0 without a gap.
     Append {
-        /// Whose journal.
+        /// The execution.
         key: ExecutionKey,
         /// The number of the segment.
         segment: u32,
         /// Whole records.
         bytes: Vec<u8>,
     },
-    /// How far an execution is.
+    /// The progress of an execution.
     Progress(ExecutionKey, Box<Progress>),
     /// Another component takes over an execution.
     Component(ExecutionKey, Digest),
-    /// What binds a journal, as far as it goes, to its execution.
+    /// The seal that binds a journal, as far as it goes, to its execution.
     Seal(ExecutionKey, [u8; 32]),
-    /// Content-addressed bytes; putting the same again changes nothing.
+    /// Content-addressed bytes; putting the same bytes again changes nothing.
     Blob(Digest, Blob),
 }
 
-/// What an operation came to.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// What the caller learns.
+    /// The answer for the caller.
     pub answer: Answer,
-    /// What happened beside that, in order.
+    /// Further effects, in order.
     pub events: Vec<Event>,
 }
 
@@ -201,19 +205,19 @@ pub struct NewExecution {
     pub component: Digest,
     /// The policy it runs under, pinned.
     pub policy: Digest,
-    /// Where its randomness comes from.
+    /// The seed of its randomness.
     pub seed: [u8; 32],
 }
 
 impl Change {
-    /// An operation that nothing depends on.
+    /// An operation without dependent changes.
     pub fn operation(now_ms: u64, operation: Operation) -> Self {
         Self::Operation { now_ms, operation: Box::new(operation), then: Vec::new() }
     }
 }
 
 impl Change {
-    /// How many operations it is.
+    /// The number of operations in this change.
     pub(super) fn operations(&self) -> usize {
         match self {
             Self::Operation { .. } => 1,
@@ -231,7 +235,7 @@ impl Applied {
         Self { answer, events: Vec::new() }
     }
 
-    /// Whether the changes that depend on the operation happen.
+    /// Whether the dependent changes are applied.
     pub(super) fn carries(&self) -> bool {
         match &self.answer {
             Ok(operation::Reply::Claimed { task, .. }) => task.state == record::TaskState::Acquired,

@@ -1,4 +1,4 @@
-//! An execution as it is stored, and how it stands.
+//! An execution as it is stored, and its state.
 
 use super::{ExecutionKey, Invocation};
 use everstep_words::guest_error::GuestError;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 /// One execution, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Execution {
-    /// The store's name for it; none until a host has taken it up for the first time.
+    /// The store's name for it; `None` until a host first runs it.
     #[serde(skip)]
     pub key: Option<ExecutionKey>,
     /// The caller's name for it.
@@ -22,28 +22,28 @@ pub struct Execution {
     pub function: String,
     /// Its arguments, a JSON text.
     pub args: String,
-    /// Where its randomness comes from.
+    /// The seed of its randomness.
     #[serde(skip)]
     pub seed: [u8; 32],
     /// When it was created, in milliseconds since the Unix epoch.
     pub created_ms: u64,
-    /// When it fails unless it has ended, in milliseconds since the Unix epoch.
+    /// When it fails unless it has ended before, in milliseconds since the Unix epoch.
     pub deadline_ms: Option<u64>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// How many times a host has taken it up; the version of its task.
+    /// How often a host has started or resumed it; the version of its task.
     pub attempts: u64,
-    /// What the function returned, a JSON text; set with `State::Completed`.
+    /// The result of the function, a JSON text; set with `State::Completed`.
     pub result: Option<String>,
-    /// How far it is.
+    /// Its progress.
     #[serde(flatten)]
     pub progress: Progress,
 }
 
-/// What changes while an execution runs.
+/// The part of an execution that changes while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Why it ended or halted; set with `State::Failed` and `State::Halted`.
+    /// The reason that it failed or halted; set with `State::Failed` and `State::Halted`.
     pub error: Option<Failure>,
     /// Steps recorded so far.
     pub steps: u64,
@@ -53,12 +53,13 @@ pub struct Progress {
     pub updated_ms: u64,
 }
 
-/// What a root and all that it has called or detached, directly or not, have made and computed so far.
+/// What a root and its lineage (all that it has called or detached, directly or not) have created and computed so
+/// far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lineage {
-    /// Executions, the root among them.
+    /// Executions, including the root.
     pub executions: u64,
-    /// Promises that they have made for others to settle: questions, and calls.
+    /// Questions and calls that they have made.
     pub promises: u64,
     /// CPU time, in microseconds.
     pub cpu_us: u64,
@@ -68,23 +69,23 @@ pub struct Lineage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// No host has it: it is new, or what it waited for is there.
+    /// No host has it: it is new, or what it waited for has settled.
     Pending,
     /// A host runs it, or ran it when it died.
     Running,
-    /// It waits for promises and no host needs to hold it.
+    /// It waits for promises, and no host needs to hold it.
     Suspended,
     /// The function returned a result. Final.
     Completed,
     /// The function returned an error or trapped. Final.
     Failed,
-    /// Somebody canceled it. Final.
+    /// It was canceled. Final.
     Canceled,
-    /// It cannot go on as it is (a divergence, a limit); `resume` tries again.
+    /// It cannot continue as it is (a divergence, a limit); `resume` tries again.
     Halted,
 }
 
-/// Why an execution failed or halted.
+/// The reason that an execution failed or halted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The class of the failure.
@@ -101,39 +102,39 @@ pub enum FailureKind {
     Returned(everstep_words::guest_error::ErrorCode),
     /// The guest trapped or panicked.
     Trap,
-    /// The replayed guest did something else than what is recorded.
+    /// The replayed guest did something other than what is recorded.
     Divergence,
     /// A limit of the policy ended it.
     Limit,
-    /// Whether something was done cannot be told by the host that took it up.
+    /// The host that resumed it cannot tell whether an effect happened.
     InDoubt,
     /// The journal cannot be read.
     Corrupted,
-    /// The host could not start it: something that it needs is missing.
+    /// The host could not start it: a component, policy or other requirement is missing.
     Load,
-    /// The deadline of the execution, or of one that it was called by, has passed.
+    /// The deadline of the execution, or of one of its callers, has passed.
     TimedOut,
 }
 
 impl Execution {
-    /// What it runs.
+    /// The call that it executes.
     pub fn invocation(&self) -> Invocation {
         let Self { function, args, component, policy, .. } = self;
         Invocation { function: function.clone(), args: args.clone(), component: *component, policy: *policy }
     }
 
-    /// Whether nobody runs it, and nobody will by himself.
+    /// Whether it has ended without a result, or is not running and will not resume by itself.
     pub fn stands_still_or_ended(&self) -> bool {
         self.state == State::Halted || self.state.is_final() && self.state != State::Completed
     }
 }
 
 impl State {
-    /// Every state, in the order in which an execution may pass them.
+    /// Every state, in the order in which an execution may go through them.
     pub const ALL: [Self; 7] =
         [Self::Pending, Self::Running, Self::Suspended, Self::Halted, Self::Completed, Self::Failed, Self::Canceled];
 
-    /// Whether nothing can happen any more.
+    /// Whether the state can no longer change.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Canceled)
     }

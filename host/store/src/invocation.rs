@@ -1,4 +1,4 @@
-//! What the promises of this host carry: calls of functions, and questions for somebody outside.
+//! The encoding of this host's promises: calls of functions, and questions that are answered from outside.
 
 use super::record::{NEVER, Promise, PromiseState, Task, TaskState, Value, tag};
 use super::{Error, Execution, ExecutionKey, Failure, FailureKind, Progress, State};
@@ -10,42 +10,42 @@ use std::collections::BTreeMap;
 
 /// The component that a function is called in.
 const COMPONENT: &str = "everstep:component";
-/// The policy that it is called under.
+/// The policy that a function is called under.
 const POLICY: &str = "everstep:policy";
-/// What kind of question a promise is.
+/// The kind of question that a promise is.
 const KIND: &str = "everstep:kind";
-/// What is asked.
+/// The subject of the question.
 const SUBJECT: &str = "everstep:subject";
 /// The JSON Schema of the answer.
 const SCHEMA: &str = "everstep:schema";
-/// The root of the lineage of an execution that is nobody's child, of what that calls, and of what these ask.
+/// The root of the lineage of a detached execution, of what it calls, and of their questions.
 const LINEAGE: &str = "everstep:lineage";
-/// How many calls such an execution is away from that root.
+/// How many calls such an execution is away from the root.
 const DEPTH: &str = "everstep:depth";
-/// The code of an error, beside the shape that workers in other languages know.
+/// The code of an error, in addition to the shape that workers in other languages know.
 const CODE: &str = "everstep:code";
 
-/// A call of a durable function: what the promise of an execution carries.
+/// A call of a durable function, as the promise of an execution carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
     /// The durable function.
     pub function: String,
     /// Its arguments, a JSON text.
     pub args: String,
-    /// The component that has it.
+    /// The component that exports the function.
     pub component: Digest,
     /// The policy that it runs under.
     pub policy: Digest,
 }
 
-/// The place of an execution among those that belong together.
+/// The place of an execution in its lineage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kinship {
-    /// The execution from which all of them come.
+    /// The execution that the lineage starts from.
     pub root: ExecutionId,
-    /// How many calls it is away from the root.
+    /// The number of calls between the root and this execution.
     pub depth: u64,
-    /// Whether it was detached, or comes from one that was, so that its id does not tell the root.
+    /// Whether it was detached, or descends from one that was, so that its id does not name the root.
     pub is_detached: bool,
 }
 
@@ -65,29 +65,29 @@ struct ErrorValue {
     message: String,
 }
 
-/// What somebody outside is asked.
+/// A question that is answered from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// `input`, `promise` or `request`.
     pub kind: &'static str,
     /// The prompt, or the capability.
     pub subject: String,
-    /// The JSON text shown to whoever answers.
+    /// The JSON text that is shown with it.
     pub data: Option<String>,
     /// The JSON Schema that the answer must fit.
     pub schema: Option<String>,
 }
 
-/// A pending promise that somebody outside may settle.
+/// A pending promise that may be settled from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingPromise {
     /// Its durable id.
     pub id: PromiseId,
     /// What kind of promise it is: `input`, `promise` or `request`.
     pub kind: String,
-    /// What is asked: the prompt, the data, or the capability.
+    /// The prompt, the data, or the capability.
     pub subject: String,
-    /// The JSON text shown to whoever settles it.
+    /// The JSON text that is shown with it.
     pub data: Option<String>,
     /// The JSON Schema that a value must fit.
     pub schema: Option<String>,
@@ -98,7 +98,7 @@ pub struct PendingPromise {
 }
 
 impl Invocation {
-    /// What a promise carries to call the function.
+    /// The parameter of a promise that calls the function.
     pub fn param(&self) -> Value {
         let data = match serde_json::from_str::<&RawValue>(&self.args) {
             Ok(args) => serde_json::to_string(&Parameter { func: self.function.clone(), args, version: 1 }).ok(),
@@ -107,7 +107,7 @@ impl Invocation {
         Value { headers: BTreeMap::new(), data }
     }
 
-    /// The tags of such a promise, to be run by the workers of the group at `target`.
+    /// The tags of such a promise, for the workers of the group at `target`.
     pub fn tags(&self, target: &str) -> BTreeMap<String, String> {
         let tags = [
             (tag::TARGET, target.to_owned()),
@@ -117,12 +117,12 @@ impl Invocation {
         tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// What a promise calls; none when it is not a call that this host understands.
+    /// The call that a promise carries; `None` if it is not a call that this host understands.
     pub fn of(promise: &Promise) -> Option<Self> {
         Self::of_parts(&promise.param, &promise.tags)
     }
 
-    /// The same of what a promise is made of.
+    /// The same, from the parts of a promise.
     pub fn of_parts(param: &Value, tags: &BTreeMap<String, String>) -> Option<Self> {
         let digest = |name: &str| tags.get(name)?.parse().ok();
         let parameter: Parameter<'_> = serde_json::from_str(param.data.as_deref()?).ok()?;
@@ -148,20 +148,20 @@ impl Kinship {
         }
     }
 
-    /// The place of what an execution here calls or detaches.
+    /// The place of an execution that this one calls or detaches.
     #[must_use]
     pub fn below(&self) -> Self {
         Self { depth: self.depth.saturating_add(1), ..self.clone() }
     }
 
-    /// The tags of a promise in this place, for one whose id does not tell it.
+    /// The tags of a promise in this place, for one whose id does not name it.
     pub fn tags(&self) -> [(String, String); 2] {
         [(LINEAGE, self.root.to_string()), (DEPTH, self.depth.to_string())]
             .map(|(name, value)| (name.to_owned(), value))
     }
 
-    /// The ids among which those of a lineage are: of the children of the root, and of what was detached, which are told by their tags
-    /// from others there.
+    /// The ranges of ids that contain a lineage: the children of the root, and detached executions, whose tags distinguish them from
+    /// others in the range.
     pub(super) fn ranges(root: &ExecutionId) -> [(String, String); 2] {
         let root = root.as_str();
         let cut = &root[..root.len().min(ExecutionId::LONGEST - DETACHED)];
@@ -169,11 +169,11 @@ impl Kinship {
     }
 }
 
-/// What the id of a detached execution has behind a part of the id of the root that detached it.
+/// The bytes that the id of a detached execution adds to the root's id, which may be cut.
 pub const DETACHED: usize = 18;
 
 impl Asked {
-    /// What a promise carries to ask it.
+    /// The parameter of a promise that asks the question.
     pub fn param(&self) -> Value {
         let headers = [(SUBJECT, Some(&self.subject)), (SCHEMA, self.schema.as_ref())];
         let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
@@ -187,12 +187,12 @@ impl Asked {
 }
 
 impl PendingPromise {
-    /// Whether a promise is for somebody outside.
+    /// Whether a promise is a question that is answered from outside.
     pub(super) fn is_asked(promise: &Promise) -> bool {
         promise.tags.contains_key(KIND)
     }
 
-    /// What is asked by a promise; none when it is not for somebody outside.
+    /// The question of a promise; `None` if it is not one that is answered from outside.
     pub fn of(promise: &Promise) -> Option<Self> {
         let Promise { id, param, tags, timeout_at, created_at, .. } = promise;
         let header = |name: &str| param.headers.get(name).cloned();
@@ -208,7 +208,7 @@ impl PendingPromise {
     }
 }
 
-/// An outcome as a promise carries it.
+/// The state and value of a promise with this outcome.
 pub fn value_of(outcome: &Result<String, GuestError>) -> (PromiseState, Value) {
     match outcome {
         Ok(json) => (PromiseState::Resolved, Value { headers: BTreeMap::new(), data: Some(json.clone()) }),
@@ -220,7 +220,7 @@ pub fn value_of(outcome: &Result<String, GuestError>) -> (PromiseState, Value) {
     }
 }
 
-/// How a promise was settled, as a guest sees it; none while it is pending.
+/// The outcome of a promise, as a guest sees it; `None` while it is pending.
 pub fn outcome_of(promise: &Promise) -> Option<Result<String, GuestError>> {
     let data = promise.value.data.as_deref();
     Some(match promise.state {
@@ -250,7 +250,7 @@ pub(super) struct Beside {
     pub(super) progress: Progress,
 }
 
-/// The execution that a promise with a task is; none when it is not one of this host.
+/// The execution of a promise with a task; `None` if it is not one of this host.
 pub(super) fn execution(promise: &Promise, task: &Task, beside: Option<Beside>) -> Result<Option<Execution>, Error> {
     let Some(invocation) = Invocation::of(promise) else { return Ok(None) };
     let Ok(id) = promise.id.parse::<ExecutionId>() else { return Ok(None) };
@@ -264,7 +264,7 @@ pub(super) fn execution(promise: &Promise, task: &Task, beside: Option<Beside>) 
     };
     progress.updated_ms = progress.updated_ms.max(updated_ms);
     let state = State::of(promise.state, task.state);
-    // What is kept beside it is why it has halted; that stays known, whatever ends it later.
+    // The error that is kept is the cause of its halt, and stays known however it ends later.
     progress.error = match (state, progress.error) {
         (State::Halted | State::Canceled, halted) => halted,
         (State::Failed, Some(halted)) if promise.state == PromiseState::RejectedTimedout => {
@@ -292,7 +292,7 @@ pub(super) fn execution(promise: &Promise, task: &Task, beside: Option<Beside>) 
 }
 
 impl State {
-    /// Where an execution stands whose promise and task stand so.
+    /// The state of an execution, given those of its promise and its task.
     pub(super) fn of(promise: PromiseState, task: TaskState) -> Self {
         match (promise, task) {
             (PromiseState::Pending, TaskState::Pending | TaskState::Fulfilled) => Self::Pending,
@@ -305,7 +305,8 @@ impl State {
         }
     }
 
-    /// How promise and task of an execution in this state may stand; a task is fulfilled as soon as its promise is settled.
+    /// The states that promise and task of an execution in this state may have; a task is fulfilled as soon as its promise
+    /// is settled.
     pub(super) fn standings(self) -> &'static [(PromiseState, TaskState)] {
         match self {
             Self::Pending => &[(PromiseState::Pending, TaskState::Pending)],
@@ -322,7 +323,7 @@ impl State {
     }
 }
 
-/// Why an execution failed that no host has said it of.
+/// The failure of an execution for which no host recorded a cause.
 fn failure(promise: &Promise) -> Option<Failure> {
     match promise.state {
         PromiseState::Rejected => Some(error_of(&promise.value).into()),

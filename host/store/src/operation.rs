@@ -1,7 +1,7 @@
-//! What can be asked of the promises, tasks and schedules of a store, and what it answers.
+//! The operations on the promises, tasks and schedules of a store, and their answers.
 //!
 //! The operations of the Resonate protocol (version `2026-04-01`), sections 4 to 7, typed; [`Operation::CancelTree`] and
-//! [`Operation::Sweep`] are ours: a call tree that ends as a whole, and what the passage of time does.
+//! [`Operation::Sweep`] are ours: they cancel a call tree as a whole, and apply the passage of time.
 
 use super::record::{NEVER, Promise, PromiseState, Schedule, Task, TaskState, Value};
 use std::collections::BTreeMap;
@@ -12,39 +12,39 @@ use std::fmt;
 pub enum Operation {
     /// Creates a promise, or finds the one with that id.
     PromiseCreate(NewPromise),
-    /// One promise.
+    /// Returns a promise.
     PromiseGet {
-        /// Which.
+        /// Its id.
         id: String,
     },
-    /// Settles a promise unless it is settled; answers with what is stored then.
+    /// Settles a promise if it is pending; returns the stored promise.
     PromiseSettle(Settlement),
-    /// Promises in the order of their ids.
+    /// Returns promises in the order of their ids.
     PromiseSearch {
         /// Only those in this state.
         state: Option<PromiseState>,
         /// Only those with all these tags.
         tags: BTreeMap<String, String>,
-        /// Which part of the result.
+        /// The requested part of the result.
         page: Page,
     },
-    /// Has the task of `awaiter` resumed once `awaited` settles.
+    /// Resumes the task of `awaiter` once `awaited` settles.
     RegisterCallback {
-        /// The promise that is waited for.
+        /// The awaited promise.
         awaited: String,
         /// The promise whose task waits.
         awaiter: String,
     },
-    /// Has a message sent to an address once a promise settles.
+    /// Sends a message to an address once a promise settles.
     RegisterListener {
-        /// The promise that is waited for.
+        /// The awaited promise.
         awaited: String,
-        /// Where the message goes.
+        /// The address.
         address: String,
     },
     /// Creates a promise with a task and acquires it, or acquires the pending task of the one with that id.
     TaskCreate {
-        /// Who works on it.
+        /// The process that works on it.
         pid: String,
         /// The lease, in milliseconds.
         ttl: u64,
@@ -53,27 +53,27 @@ pub enum Operation {
     },
     /// Claims a pending task.
     TaskAcquire {
-        /// Which.
+        /// The task.
         id: String,
         /// The version that the caller knows.
         version: u64,
-        /// Who works on it.
+        /// The process that works on it.
         pid: String,
         /// The lease, in milliseconds.
         ttl: u64,
     },
     /// Creates or settles a promise if the caller holds the task.
     TaskFence {
-        /// Which task.
+        /// The task.
         id: String,
         /// The version that the caller holds.
         version: u64,
-        /// What to do.
+        /// The action.
         action: FenceAction,
     },
-    /// Gives a task up until one of some promises settles.
+    /// Suspends a task until one of some promises settles.
     TaskSuspend {
-        /// Which.
+        /// The task.
         id: String,
         /// The version that the caller holds.
         version: u64,
@@ -87,9 +87,9 @@ pub enum Operation {
         /// The promise and its outcome.
         settlement: Settlement,
     },
-    /// Gives a task back, for somebody else to acquire.
+    /// Releases a task, for another process to acquire.
     TaskRelease {
-        /// Which.
+        /// The task.
         id: String,
         /// The version that the caller holds.
         version: u64,
@@ -103,43 +103,43 @@ pub enum Operation {
     },
     /// Parks a task that is not fulfilled.
     TaskHalt {
-        /// Which.
+        /// The task.
         id: String,
     },
     /// Makes a halted task pending.
     TaskContinue {
-        /// Which.
+        /// The task.
         id: String,
     },
-    /// One task.
+    /// Returns a task.
     TaskGet {
-        /// Which.
+        /// Its id.
         id: String,
     },
-    /// Tasks in the order of their ids.
+    /// Returns tasks in the order of their ids.
     TaskSearch {
         /// Only those in this state.
         state: Option<TaskState>,
-        /// Which part of the result.
+        /// The requested part of the result.
         page: Page,
     },
     /// Creates a schedule, or finds the one with that id.
     ScheduleCreate(NewSchedule),
-    /// One schedule.
+    /// Returns a schedule.
     ScheduleGet {
-        /// Which.
+        /// Its id.
         id: String,
     },
-    /// Removes a schedule; what it has created stays.
+    /// Removes a schedule; the promises that it has created stay.
     ScheduleDelete {
-        /// Which.
+        /// Its id.
         id: String,
     },
-    /// Schedules in the order of their ids.
+    /// Returns schedules in the order of their ids.
     ScheduleSearch {
         /// Only those with all these tags.
         tags: BTreeMap<String, String>,
-        /// Which part of the result.
+        /// The requested part of the result.
         page: Page,
     },
     /// Cancels a pending promise and every pending one whose id begins with its id and a dot.
@@ -147,8 +147,8 @@ pub enum Operation {
         /// The root.
         id: String,
     },
-    /// Lets pass what is due: deadlines, leases and schedules. One firing per schedule, so that those that were missed are caught up
-    /// one by one.
+    /// Applies what is due: deadlines, leases and schedules. Each schedule fires once, so that missed firings are caught up one by
+    /// one.
     Sweep,
 }
 
@@ -159,13 +159,13 @@ pub struct NewPromise {
     pub id: String,
     /// Its deadline.
     pub timeout_at: u64,
-    /// What it carries.
+    /// Its parameter.
     pub param: Value,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
 
-/// A promise and how it ends.
+/// A promise and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// The promise.
@@ -176,7 +176,7 @@ pub struct Settlement {
     pub value: Value,
 }
 
-/// What a fence protects.
+/// The action that a fence protects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FenceAction {
     /// Creates a promise.
@@ -190,31 +190,31 @@ pub enum FenceAction {
 pub struct NewSchedule {
     /// Its id.
     pub id: String,
-    /// When.
+    /// The cron expression.
     pub cron: String,
     /// The id of a created promise.
     pub promise_id: String,
     /// How long a created promise may stay pending, in milliseconds.
     pub promise_timeout: u64,
-    /// What it is created with.
+    /// The parameter of a created promise.
     pub promise_param: Value,
-    /// Its tags.
+    /// The tags of a created promise.
     pub promise_tags: BTreeMap<String, String>,
 }
 
-/// A part of what a search finds.
+/// A part of the result of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// At most so many, from 1 to 1,000; none: 100, for schedules 10.
+    /// The largest number of entries, from 1 to 1,000; `None`: 100, for schedules 10.
     pub limit: Option<u64>,
-    /// The last id of the part before.
+    /// The last id of the previous part.
     pub cursor: Option<String>,
 }
 
-/// What a store answers.
+/// The answer of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Done, and nothing to tell.
+    /// Done, with nothing to return.
     Done,
     /// A promise.
     Promise(Promise),
@@ -230,17 +230,17 @@ pub enum Reply {
         task: Task,
         /// Its promise.
         promise: Promise,
-        /// The promises of its branch, but for its own.
+        /// The promises of its branch, without its own.
         preload: Vec<Promise>,
     },
-    /// The answer of what a fence protected, and the promises of the task's branch.
+    /// The answer of the action that a fence protected, and the promises of the task's branch.
     Fenced {
         /// The answer.
         answer: Box<Answer>,
-        /// The promises of the task's branch, but for its own.
+        /// The promises of the task's branch, without its own.
         preload: Vec<Promise>,
     },
-    /// The caller holds the task still: one of the promises is settled. With the promises of its branch.
+    /// The caller still holds the task, because one of the promises has settled. With the promises of its branch.
     GoOn(Vec<Promise>),
     /// A schedule.
     Schedule(Schedule),
@@ -248,13 +248,13 @@ pub enum Reply {
     Schedules(Vec<Schedule>, Option<String>),
 }
 
-/// Why a store did not do it; nothing was changed but by deadlines that had passed.
+/// The reason that a store refused an operation; nothing has changed except deadlines that had passed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
     /// The class.
     pub status: Status,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
 }
 
@@ -265,19 +265,19 @@ pub enum Status {
     Invalid,
     /// 404: there is no such promise, task or schedule.
     NotFound,
-    /// 409: somebody else was first.
+    /// 409: another caller was first.
     Conflict,
-    /// 422: these two do not go together.
+    /// 422: the two promises do not go together.
     Unprocessable,
 }
 
-/// What comes of an operation.
+/// The result of an operation.
 pub type Answer = Result<Reply, Refusal>;
 
-/// What happened beside the answer.
+/// An effect of an operation beside its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A pending promise was settled, by whomever or by its deadline.
+    /// A pending promise was settled, by a caller or by its deadline.
     Settled(Promise),
     /// A task may be acquired.
     Execute {
@@ -285,7 +285,7 @@ pub enum Event {
         id: String,
         /// Its version.
         version: u64,
-        /// The address of the group that may.
+        /// The address of the group that may acquire it.
         target: String,
     },
     /// A promise that an address listens to was settled.
@@ -300,12 +300,13 @@ pub enum Event {
 /// The rules in which servers of the same protocol version differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// Of server 0.9.8: ids are free, every deadline fires by itself.
+    /// Server 0.9.8: ids are free, and every deadline fires by itself.
     #[default]
     A,
-    /// Of its development in June 2026: `.` ends the origin of an id, only deadlines of promises with a target fire by themselves.
+    /// Its development version of June 2026: `.` ends the origin of an id, and only deadlines of promises with a target fire by
+    /// themselves.
     B,
-    /// Of the server from August 2026 on: `:` ends the origin, and what nobody can settle cannot be awaited.
+    /// The server from August 2026 on: `:` ends the origin, and a promise that nothing can settle cannot be awaited.
     C,
 }
 
@@ -317,7 +318,7 @@ impl Dialect {
 }
 
 impl Operation {
-    /// The earliest moment at which the operation, done at `now`, may give the store something to do, in milliseconds since the
+    /// The earliest time at which the operation, done at `now`, may make something due in the store, in milliseconds since the
     /// Unix epoch.
     pub fn due(&self, now: u64) -> Option<u64> {
         let at = match self {

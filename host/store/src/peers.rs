@@ -1,7 +1,7 @@
-//! Several hosts over the same tables: what they tell each other, and how one learns that another is gone.
+//! Several hosts over the same tables: the messages between them, and how a host detects that another one is gone.
 //!
-//! The tables alone say what holds: every change is fenced there. What a host hears from another only makes it look, at once and not
-//! later.
+//! Only the tables decide what holds: every change is fenced there. A message from another host only makes this host look at once,
+//! not later.
 
 use super::operation::Event;
 use super::record::PromiseState;
@@ -10,42 +10,43 @@ use std::sync::Weak;
 
 /// The other hosts of the same tables.
 pub trait Peers: Send + Sync {
-    /// The name of this host, unlike that of every other one: it holds its tasks by it.
+    /// The name of this host, different from that of every other one: its tasks are held under it.
     fn name(&self) -> &str;
 
-    /// From now on the others know of this host, and `ear` hears from them, in place of one that joined before. Whatever they committed
-    /// until then is in the tables.
+    /// Makes this host known to the others; `ear` receives their messages from now on, in place of one that joined before. What they
+    /// committed earlier is in the tables.
     ///
     /// # Errors
-    /// It cannot be reached by others, or cannot reach one that is there.
+    /// Others cannot reach this host, or it cannot reach one that is running.
     fn join(&self, ear: Weak<dyn Ear>) -> Result<(), Error>;
 
-    /// Whether a host of that name is there.
+    /// Whether a host of that name is running.
     fn is_there(&self, name: &str) -> bool;
 
-    /// Whether no other host is known to be there.
+    /// Whether no other host is known to be running.
     fn is_alone(&self) -> bool;
 
     /// Tells the others what this host has committed.
     fn tell(&self, applied: &[Applied]);
 
-    /// This host tends a root and all that belongs to it, or leaves it to the others; one that has ended is forgotten.
+    /// Sets whether this host tends a root and its lineage, or leaves them to the others; a root that has ended is
+    /// forgotten.
     fn tend(&self, root: &str, tends: bool);
 
     /// Whether another host tends a root.
     fn is_tended(&self, root: &str) -> bool;
 }
 
-/// Learns what other hosts do. Called on threads of its own, in the order of each host.
+/// Receives the messages of other hosts. Called on threads of its own, in the order of each host.
 pub trait Ear: Send + Sync {
-    /// Another host has committed that.
+    /// Another host has committed this.
     fn heard(&self, heard: Heard);
 
-    /// A host of that name was there, and is no more.
+    /// A host of that name was running, and is gone.
     fn gone(&self, name: &str);
 }
 
-/// What another host has committed; the tables have the rest.
+/// A message about what another host has committed; the tables have the rest.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Heard {
@@ -57,7 +58,7 @@ pub enum Heard {
         id: String,
         /// Its version.
         version: u64,
-        /// The address of the group that may.
+        /// The address of the group that may acquire it.
         target: String,
     },
     /// A promise that an address listens to was settled.
@@ -70,7 +71,7 @@ pub enum Heard {
 }
 
 impl Heard {
-    /// What another host needs to hear of an event.
+    /// The message about an event.
     pub fn of(event: &Event) -> Self {
         match event {
             Event::Settled(promise) => Self::Settled(promise.id.clone()),
@@ -83,10 +84,10 @@ impl Heard {
         }
     }
 
-    /// The event, with what the tables say; none if they say otherwise by now.
+    /// The event, with what the tables say; `None` if they say otherwise by now.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// The tables cannot be read.
     pub fn event(self, backend: &dyn Backend) -> Result<Option<Event>, Error> {
         let settled = |id: &str| {
             let found = backend.promise(id)?.map(|(promise, _)| promise);

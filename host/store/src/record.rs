@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// The deadline of what has none: as late as every store can keep.
+/// The deadline of a promise without one: the latest that every store can keep.
 pub const NEVER: u64 = i64::MAX as u64;
 
 /// Names of tags that mean something to a store.
 pub mod tag {
-    /// The group address whose workers may run the promise; makes a task of it.
+    /// The address of the worker group that may run the promise; gives it a task.
     pub const TARGET: &str = "resonate:target";
     /// `true`: the deadline resolves the promise instead of rejecting it.
     pub const TIMER: &str = "resonate:timer";
     /// The root of the call tree.
     pub const ORIGIN: &str = "resonate:origin";
-    /// What a task gets to see with its promise.
+    /// Groups the promises that a task gets to see with its own.
     pub const BRANCH: &str = "resonate:branch";
     /// The execution that made the promise.
     pub const PARENT: &str = "resonate:parent";
     /// The prefix of detached promises.
     pub const PREFIX: &str = "resonate:prefix";
-    /// `true`: somebody outside settles it.
+    /// `true`: the promise is settled from outside.
     pub const EXTERNAL: &str = "resonate:external";
-    /// The time before which nobody should be told of the task; checked in dialects B and C, and not acted upon.
+    /// The time before which the task should not be offered; checked in dialects B and C, but not acted upon.
     pub const DELAY: &str = "resonate:delay";
     /// The schedule that made the promise.
     pub const SCHEDULE: &str = "resonate:schedule";
 }
 
-/// What a promise carries in or out. A store never looks inside `data`.
+/// The parameter or the value of a promise. A store never looks inside `data`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Value {
@@ -48,21 +48,21 @@ pub struct Value {
 /// A durable promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promise {
-    /// Its id, chosen by whoever created it.
+    /// Its id, chosen by its creator.
     pub id: String,
     /// Whether and how it is settled.
     pub state: PromiseState,
-    /// What it was created with.
+    /// Its parameter.
     pub param: Value,
-    /// What it was settled with.
+    /// Its outcome.
     pub value: Value,
-    /// Names and texts; those of [`tag`] mean something.
+    /// Names and texts; a store knows those of [`tag`].
     pub tags: BTreeMap<String, String>,
     /// Its deadline.
     pub timeout_at: u64,
     /// When it was created.
     pub created_at: u64,
-    /// When it was settled; none while it is pending.
+    /// When it was settled; `None` while it is pending.
     pub settled_at: Option<u64>,
 }
 
@@ -70,26 +70,26 @@ pub struct Promise {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromiseState {
-    /// Nobody has settled it.
+    /// It is not settled.
     Pending,
     /// It has a value.
     Resolved,
     /// It has an error.
     Rejected,
-    /// Somebody canceled it.
+    /// It was canceled.
     RejectedCanceled,
-    /// Its deadline came first.
+    /// Its deadline passed first.
     RejectedTimedout,
 }
 
-/// A claim on the work behind a promise with a target; it has the promise's id.
+/// A claim on the work for a promise with a target; it has the promise's id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// The id of its promise.
     pub id: String,
-    /// Whether somebody works on it.
+    /// Its state.
     pub state: TaskState,
-    /// How often it was acquired; whoever holds an older version is refused.
+    /// How often it was acquired; a holder of an older version is refused.
     pub version: u64,
     /// Awaited promises that settled since it was last acquired.
     pub resumes: u64,
@@ -97,12 +97,12 @@ pub struct Task {
     pub lease: Option<Lease>,
 }
 
-/// Who works on a task, and for how long unless it says otherwise.
+/// The process that works on a task, and until when unless it renews the lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The process.
     pub pid: String,
-    /// How long it lasts from the last sign of life, in milliseconds.
+    /// How long it lasts from the last heartbeat, in milliseconds.
     pub ttl: u64,
     /// When it ends.
     pub expires_at: u64,
@@ -112,9 +112,9 @@ pub struct Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskState {
-    /// Somebody may acquire it.
+    /// It may be acquired.
     Pending,
-    /// Somebody works on it.
+    /// A process works on it.
     Acquired,
     /// It waits for promises.
     Suspended,
@@ -135,9 +135,9 @@ pub struct Schedule {
     pub promise_id: String,
     /// How long a created promise may stay pending.
     pub promise_timeout: u64,
-    /// What it is created with.
+    /// The parameter of a created promise.
     pub promise_param: Value,
-    /// Its tags.
+    /// The tags of a created promise.
     pub promise_tags: BTreeMap<String, String>,
     /// When the schedule was created.
     pub created_at: u64,
@@ -148,7 +148,7 @@ pub struct Schedule {
 }
 
 impl Promise {
-    /// Whether it is settled by its deadline at `now`.
+    /// Whether its deadline has settled it at `now`.
     pub fn is_due(&self, now: u64) -> bool {
         self.state == PromiseState::Pending && now >= self.timeout_at
     }
@@ -158,7 +158,7 @@ impl Promise {
         self.tags.get(tag::TIMER).is_some_and(|timer| timer == "true")
     }
 
-    /// What its deadline makes of it.
+    /// The state that its deadline puts it into.
     pub fn expired(&self) -> PromiseState {
         if self.is_timer() { PromiseState::Resolved } else { PromiseState::RejectedTimedout }
     }
@@ -170,12 +170,12 @@ impl Promise {
 }
 
 impl Schedule {
-    /// The tag of a schedule that passes over firings which come more than a minute late.
+    /// The tag of a schedule that skips firings which come more than a minute late.
     pub fn skipping() -> (String, String) {
         ("everstep:missed".to_owned(), "skip".to_owned())
     }
 
-    /// Whether firings that come more than a minute late are passed over; otherwise they are made up for.
+    /// Whether firings that come more than a minute late are skipped; otherwise they are made up for.
     pub fn skips_missed(&self) -> bool {
         let (name, value) = Self::skipping();
         self.promise_tags.get(&name) == Some(&value)

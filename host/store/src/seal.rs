@@ -1,8 +1,8 @@
-//! What binds a journal to its execution and its store: a keyed hash over the id, the function, its arguments, its policy and every record.
+//! Binds a journal to its execution and its store: a keyed hash over the id, the function, its arguments, its policy and every record.
 //!
-//! Renewed with each write of the journal, in the same commit. Records of another execution, a journal exchanged, cut off or put
-//! together from parts, other arguments or another policy do not fit it. Whoever owns the folder has the key and can forge it: it
-//! tells of mistakes and of restores that bring back only a part.
+//! Renewed with each write of the journal, in the same commit. It does not fit records of another execution, a journal that was
+//! exchanged, cut off or put together from parts, other arguments or another policy. The owner of the folder has the key and can
+//! forge it: it detects mistakes and incomplete restores.
 
 use super::journal::segments;
 use super::{Backend, Change, Error, Execution, ExecutionKey, Invocation, SealedJournal};
@@ -12,7 +12,7 @@ use everstep_words::id::ExecutionId;
 pub struct Seal(blake3::Hasher);
 
 impl Seal {
-    /// That of an empty journal.
+    /// The seal of an empty journal.
     pub(super) fn new(secret: &[u8; 32], id: &ExecutionId, invocation: &Invocation) -> Self {
         let Invocation { function, args, policy, component: _ } = invocation;
         let mut hasher = blake3::Hasher::new_keyed(secret);
@@ -22,14 +22,14 @@ impl Seal {
         Self(hasher)
     }
 
-    /// The same with more records at the end.
+    /// Adds records; returns the new hash.
     pub(super) fn append(&mut self, records: &[u8]) -> [u8; 32] {
         self.0.update(records);
         *self.0.finalize().as_bytes()
     }
 }
 
-/// Where a journal goes on.
+/// Where a journal continues.
 pub struct Tail {
     /// The number of the next segment.
     pub(super) segment: u32,
@@ -52,14 +52,14 @@ impl Tail {
 /// The journal of a stored execution.
 ///
 /// # Errors
-/// It is not the one that was sealed, or the backend failed.
+/// The journal is not the one that was sealed, or the backend failed.
 pub(super) fn journal(backend: &dyn Backend, execution: &Execution) -> Result<(Vec<u8>, Tail), Error> {
     let secret = backend.secret();
     let mut seal = Seal::new(&secret.unwrap_or_default(), &execution.id, &execution.invocation());
     let Some(key) = execution.key else { return Ok((Vec::new(), Tail { segment: 0, seal })) };
     let SealedJournal { bytes: journal, segments: segment, seal: sealed } = backend.sealed_journal(key)?;
     let actual = seal.append(&journal);
-    // One that was written before journals were sealed has none.
+    // A journal that was written before journals were sealed has no seal.
     if secret.is_some() && sealed.is_some_and(|sealed| sealed != actual) {
         return Err(Error::Foreign { id: execution.id.clone() });
     }

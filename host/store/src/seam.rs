@@ -1,8 +1,8 @@
-//! The seam between a host and the place where its executions live.
+//! The seam between a host and the store that holds its executions.
 //!
-//! A [`View`] is what can be read of a store, a [`Store`] works per operation, a [`Ledger`] per claimed execution. All that a run writes
-//! goes through its ledger, and counts only while the claim holds: a run that has lost its claim writes nothing more. What is atomic,
-//! what is merged into one write and when time passes is the store's own business; see `embedded` for that of the hosts of one machine.
+//! A [`View`] reads a store, a [`Store`] works per operation, a [`Ledger`] per claimed execution. Everything that a run writes goes
+//! through its ledger, and counts only while the claim holds: a run that has lost its claim writes nothing more. What is atomic, what is
+//! merged into one write and when time passes is up to the store; see `embedded` for the store of the hosts of one machine.
 
 use super::operation::{NewPromise, Operation};
 use super::record::{Promise, PromiseState, Schedule, Task, Value};
@@ -15,7 +15,7 @@ use everstep_words::id::{Digest, ExecutionId};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// What can be read of a store, with a host over it or without.
+/// Reads a store, with or without a host over it.
 #[async_trait]
 pub trait View: Send + Sync + 'static {
     /// One execution by its id.
@@ -27,27 +27,28 @@ pub trait View: Send + Sync + 'static {
     /// The next executions of a list, at most `limit`, at least one.
     async fn list(&self, query: &Query, limit: usize) -> Result<Part, Error>;
 
-    /// The first hundred executions, ordered by id, that one has called, directly or not, and that have halted and were not resumed since.
+    /// The first hundred executions, ordered by id, that `id` has called, directly or not, and that have halted and were not resumed
+    /// since.
     async fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error>;
 
     /// A promise as it is stored, and its task. A deadline that has passed shows once an operation has applied it.
     async fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error>;
 
-    /// All pending promises that somebody outside may settle, oldest first.
+    /// All pending promises that are settled from outside, oldest first.
     async fn promises(&self) -> Result<Vec<PendingPromise>, Error>;
 
     /// All schedules, ordered by id.
     async fn schedules(&self) -> Result<Vec<Schedule>, Error>;
 
     /// The next part of the journal of an execution, whole segments of about a MiB, and where the part after it begins. An empty part is
-    /// the end for now, and all there is of an execution that nobody had claimed when it was read.
+    /// the end for now; an execution that had never been claimed when it was read has no other part.
     async fn journal_part(&self, execution: &Execution, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error>;
 }
 
-/// Where executions live, as a host sees it.
+/// The store of executions, as a host sees it.
 #[async_trait]
 pub trait Store: View {
-    /// One operation, at the store's time; durable when it returns.
+    /// Does one operation, at the store's time; durable when it returns.
     ///
     /// # Errors
     /// The store failed. A refusal is an answer.
@@ -59,13 +60,14 @@ pub trait Store: View {
     /// The store failed.
     async fn create(&self, new: NewRun) -> Result<Taken, Error>;
 
-    /// Creates an execution that begins with a journal, for whoever takes it up. False if there is a promise of its id.
+    /// Creates an execution that begins with a journal, for any host to run. Returns false if a promise of its id
+    /// exists.
     ///
     /// # Errors
     /// The store failed.
     async fn plant(&self, new: NewRun) -> Result<bool, Error>;
 
-    /// Claims an execution that nobody holds.
+    /// Claims an execution that is not held.
     ///
     /// # Errors
     /// The store failed.
@@ -74,20 +76,20 @@ pub trait Store: View {
     /// The ledger of an execution that has ended, for its guest to clean up.
     fn reopen(&self, execution: &Execution, tail: Tail) -> Arc<dyn Ledger>;
 
-    /// Halts an execution that nobody holds, with the cause that its progress names; `birth`: of one that nobody has claimed before. The cause
-    /// is durable before it halts.
+    /// Halts an execution that is not held, with the cause in its progress; `birth` is for one that was never claimed. The cause is durable
+    /// before the execution halts.
     ///
     /// # Errors
     /// The store failed.
     async fn halt(&self, execution: Execution, birth: Option<Birth>) -> Result<(), Error>;
 
-    /// Keeps content-addressed bytes. Whatever is written later finds them.
+    /// Keeps content-addressed bytes. They are there before anything that is written later.
     ///
     /// # Errors
     /// The store failed.
     async fn keep(&self, blobs: Vec<(Digest, Blob)>) -> Result<(), Error>;
 
-    /// Moves an execution that nobody holds to another component; the records say so.
+    /// Moves an execution that is not held to another component, and appends the records that say so.
     ///
     /// # Errors
     /// The store failed.
@@ -99,51 +101,53 @@ pub trait Store: View {
         records: Vec<u8>,
     ) -> Result<(), Error>;
 
-    /// Begins to tell what happens, and lets time pass. If it `takes_over`, what an earlier host has left is offered again. Returns what
-    /// is offered already.
+    /// Begins to report events, and lets time pass. If it `takes_over`, tasks that an earlier host has left are offered again. Returns
+    /// the executions that are offered already.
     ///
     /// # Errors
     /// The store failed.
     fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error>;
 
-    /// Whether no other host is known to share the store.
+    /// Whether this host knows of no other host that shares the store.
     fn is_alone(&self) -> bool;
 
-    /// This host tends a root and all that belongs to it: other hosts of the store leave them to it, as long as it does and is there.
+    /// Sets whether this host tends a root and its lineage: other hosts of the store leave them to it for as long as it does so and
+    /// is running.
     fn tend(&self, root: &str, tends: bool);
 
     /// Whether another host tends a root.
     fn is_tended(&self, root: &str) -> bool;
 
-    /// What other hosts hold, of an execution and all that it has called.
+    /// The executions that other hosts hold, among `id` and everything that it has called.
     ///
     /// # Errors
     /// The store failed.
     async fn held_elsewhere(&self, id: &ExecutionId) -> Result<Vec<ExecutionId>, Error>;
 
-    /// The journal of an execution, and where it goes on.
+    /// The journal of an execution, and where it continues.
     ///
     /// # Errors
-    /// It is not the one that was written for that execution, or the store failed.
+    /// The journal is not the one that was written for that execution, or the store failed.
     async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error>;
 
-    /// The offered tasks among an execution and all that it has called.
+    /// The offered tasks, among `id` and everything that it has called.
     async fn offers_within(&self, id: &ExecutionId) -> Result<Vec<ExecutionId>, Error>;
 
-    /// What a root and all that belongs to it have made and computed.
+    /// What a root and its lineage have created and computed.
     async fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error>;
 
     /// Content-addressed bytes.
     async fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error>;
 
-    /// The same, to be read later; none if there are none of that digest.
+    /// The same, to be read later; `None` if there are no bytes of that digest.
     async fn blob_later(&self, digest: &Digest) -> Result<Option<Blob>, Error>;
 
-    /// Ends what it does by itself, and lets go of what it holds. What was handed to it is written.
+    /// Ends its background work, and releases what it holds. What was handed to it is written.
     fn stop(&self);
 }
 
-/// Learns what happens in a store, once it is durable and before whoever caused it. Must not wait for the store.
+/// Receives the events of a store, once they are durable and before the caller gets its answer. Must not wait for the
+/// store.
 pub trait Listener: Send + Sync + 'static {
     /// Operations that were done, by this host or another, in order.
     fn applied(&self, applied: &[Applied]);
@@ -156,13 +160,13 @@ pub trait Listener: Send + Sync + 'static {
 pub struct NewRun {
     /// Its promise, with a target and so with a task.
     pub promise: NewPromise,
-    /// What is kept beside it.
+    /// What is kept beside the promise.
     pub birth: Birth,
-    /// What it refers to.
+    /// The component and the policy that it refers to.
     pub blobs: Vec<(Digest, Blob)>,
 }
 
-/// What is kept of an execution beside its promise, once it is claimed for the first time.
+/// What is kept of an execution beside its promise, from its first claim on.
 pub struct Birth {
     /// The execution.
     pub id: ExecutionId,
@@ -170,54 +174,54 @@ pub struct Birth {
     pub component: Digest,
     /// The policy that it is bound to.
     pub policy: Digest,
-    /// What its random numbers are drawn from.
+    /// The seed of its random numbers.
     pub seed: [u8; 32],
     /// Its first records.
     pub records: Vec<u8>,
-    /// How far it has come, where the records say so.
+    /// Its progress, if the records imply any.
     pub progress: Option<Progress>,
 }
 
 /// An execution that is about to be claimed.
 pub struct TakeUp {
-    /// As it was read, before its journal.
+    /// The execution, as read before its journal was.
     pub execution: Execution,
-    /// Where its journal went on, if it has one.
+    /// Where its journal continues, if it has one.
     pub tail: Option<Tail>,
-    /// For one that nobody has claimed before.
+    /// For an execution that was never claimed.
     pub birth: Option<Birth>,
-    /// Promises that it needs to know of.
+    /// The numbers of promises that the run needs to know of.
     pub looks_at: Vec<u64>,
 }
 
-/// What a claim came to.
+/// The result of a claim.
 pub enum Taken {
-    /// The execution is the caller's. A store that nobody else writes to may say so before that is durable: the first barrier is that of
-    /// the claim, too.
+    /// The execution is the caller's. A store with a single writer may say so before that is durable: the first barrier covers the
+    /// claim, too.
     Claimed(Claimed),
-    /// Somebody else has it, or it has ended.
+    /// Another host has it, or it has ended.
     Elsewhere,
 }
 
 /// A claimed execution.
 pub struct Claimed {
-    /// What it writes to.
+    /// The ledger that the run writes to.
     pub ledger: Arc<dyn Ledger>,
     /// The version of its task.
     pub version: u64,
-    /// When the claim is durable.
+    /// The claim is durable once this ticket is.
     pub since: Ticket,
-    /// The promises that were asked for, in that order; none where the store has none.
+    /// The requested promises, in that order; `None` where the store has none.
     pub promises: Vec<Option<Promise>>,
 }
 
 /// One execution under one version of its task.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Hands over what is to be written together, with the next barrier at the latest.
+    /// Hands over an entry, to be written as a whole with the next barrier at the latest.
     fn append(&self, entry: Entry) -> Ticket;
 
-    /// The same; says what the operations came to, once they are durable.
+    /// Like [`append`](Self::append); returns the answers of the operations, once they are durable.
     fn ask(&self, entry: Entry) -> (Ticket, Asked);
 
     /// The barrier: returns once everything up to `ticket` is durable.
@@ -230,7 +234,7 @@ pub trait Ledger: Send + Sync {
     fn soon(&self);
 
     /// The barrier before an external effect, and before each further attempt: everything up to `ticket` is durable, and the claim was
-    /// found to hold since this was asked.
+    /// checked after this call and holds.
     ///
     /// # Errors
     /// The claim is lost, or the store failed.
@@ -239,13 +243,13 @@ pub trait Ledger: Send + Sync {
     /// Completes once the claim is lost or the store failed.
     async fn lost(&self) -> Lost;
 
-    /// Writes what there is and gives the claim back, or keeps it for the next run in this host.
+    /// Writes the last entry and returns the claim, or keeps it for the next run in this host.
     ///
     /// # Errors
     /// The claim was lost before, or the store failed.
     async fn leave(&self, entry: Entry, how: Leave) -> Result<Left, Lost>;
 
-    /// One operation of the run, durable when it returns.
+    /// Does one operation of the run; durable when it returns.
     ///
     /// # Errors
     /// The claim is lost, or the store failed. A refusal is an answer.
@@ -256,18 +260,18 @@ pub trait Ledger: Send + Sync {
     }
 }
 
-/// What a run writes: all of it or nothing, in this order.
+/// A write of a run: applied as a whole or not at all, in this order.
 #[derive(Default)]
 pub struct Entry {
     /// Bytes that the rest refers to.
     pub blobs: Vec<(Digest, Blob)>,
     /// Whole records of the journal.
     pub records: Vec<u8>,
-    /// Another component that goes on with the execution.
+    /// The component that takes over the execution.
     pub component: Option<Digest>,
-    /// How far the execution has come.
+    /// The progress of the execution.
     pub progress: Option<Box<Progress>>,
-    /// What becomes of promises.
+    /// Operations on promises, tasks and schedules.
     pub operations: Vec<Operation>,
     /// Shown once all of this is durable.
     pub output: Vec<Output>,
@@ -275,34 +279,34 @@ pub struct Entry {
 
 /// How a run leaves its execution.
 pub enum Leave {
-    /// It has come to an end.
+    /// The execution has ended with this outcome.
     Fulfill(PromiseState, Value),
     /// It waits for one of these promises.
     Suspend(Vec<String>),
-    /// It cannot go on; the entry holds the cause.
+    /// It cannot continue; the entry holds the cause.
     Halt,
-    /// This host goes on with it, or it has ended.
+    /// This host continues with it, or it has ended.
     Stay,
 }
 
-/// What became of an execution that a run has left.
+/// The state of an execution after its run has left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// That.
+    /// As the run has left it.
     AsSaid,
-    /// What it waits for is there: the claim holds still.
+    /// What it waits for has settled: the claim still holds.
     GoOn,
-    /// Somebody has ended it before.
+    /// It had been ended before.
     Ended,
 }
 
-/// Why a run cannot write any more.
+/// The reason that a run cannot write any more.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Lost {
-    /// The claim: somebody else has the execution, or may take it.
+    /// The claim is lost: another host has the execution, or may take it.
     #[error("the execution was taken away from this host")]
     Claim,
-    /// What the run wrote does not fit what is stored. The store goes on.
+    /// A write of the run does not fit what is stored. The store remains usable.
     #[error("the store refused {change}: {reason}")]
     Refused {
         /// The change.
@@ -310,25 +314,25 @@ pub enum Lost {
         /// Why it does not fit.
         reason: &'static str,
     },
-    /// The store.
+    /// The store failed.
     #[error("{0}")]
     Store(String),
 }
 
-/// A point in the order of what was handed over.
+/// A position in the order of entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub(super) u64);
 
-/// What the operations of an entry came to.
+/// The answers of an entry's operations, once they are known.
 pub struct Asked(pub(super) oneshot::Receiver<Result<Vec<Applied>, Lost>>);
 
 impl Asked {
-    /// All of them, in order; what was asked must be durable, or the write has failed.
+    /// All of them, in order. The entry must be durable, or its write have failed.
     pub async fn all(self) -> Result<Vec<Applied>, Lost> {
         self.0.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
-    /// The last one.
+    /// The last answer.
     pub async fn last(self) -> Result<Applied, Lost> {
         self.all().await?.pop().ok_or_else(unanswered)
     }
@@ -339,7 +343,7 @@ fn unanswered() -> Lost {
 }
 
 impl Entry {
-    /// An operation alone.
+    /// An entry with one operation.
     pub fn of(operation: Operation) -> Self {
         Self { operations: vec![operation], ..Self::default() }
     }
@@ -357,7 +361,7 @@ impl Entry {
 }
 
 impl Lost {
-    /// The error of a store that does not go on, or of a change that it refused.
+    /// The error of a store that has failed, or of a change that it refused.
     pub(super) fn of(error: &Error) -> Self {
         match error {
             Error::Refused { change, reason } => Self::Refused { change: change.clone(), reason },
@@ -377,7 +381,7 @@ impl From<Lost> for Error {
     }
 }
 
-/// The ledger of a run that changes nothing: a replay, or a component that names its functions.
+/// The ledger of a run that changes nothing: a replay, or a component that lists its functions.
 pub struct NoLedger;
 
 #[async_trait]
@@ -396,7 +400,7 @@ impl Ledger for NoLedger {
 
     fn soon(&self) {}
 
-    /// It has no claim.
+    /// There is no claim.
     async fn may_begin(&self, _: Ticket) -> Result<(), Lost> {
         Err(Lost::Claim)
     }

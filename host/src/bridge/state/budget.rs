@@ -1,4 +1,4 @@
-//! What an execution has used of what its policy allows: quotas, CPU time, output, and bytes that are kept beside the journal.
+//! How much of its policy's limits an execution has used: quotas, CPU time, output, and bytes kept beside the journal.
 
 use super::super::Stop;
 use crate::policy::{self, Limits, Usage};
@@ -9,31 +9,31 @@ use std::time::Duration;
 pub(in crate::bridge) struct Budget {
     /// Quotas used, counted from the steps themselves, so that a crash does not refill them.
     usage: Usage,
-    /// Bytes that are kept beside the journal: names of open computations, and what pending promises show and send.
+    /// Bytes kept beside the journal: names of open computations, and what pending promises show and send.
     beside: u64,
     /// Bytes shown so far, up to the limit.
     shown: u64,
-    /// Connections, and the like, that would be lost with the run.
+    /// Connections and the like that would be lost with the run.
     open_ends: usize,
     progress: Progress,
     /// CPU time of this run, a replay included, in microseconds.
     cpu_us: u64,
-    /// CPU time of this run until it had repeated what is recorded.
+    /// CPU time that this run took to repeat what is recorded.
     repeating_us: u64,
-    /// CPU time that the store has been told of.
+    /// CPU time that the store knows of.
     kept_cpu_us: u64,
-    /// The last checkpoint, and what has been used since.
+    /// The last checkpoint, and the use since.
     part: Part,
 }
 
-/// What a guest does from one checkpoint to the next.
+/// The work of a guest since its last checkpoint.
 #[derive(Default)]
 pub(in crate::bridge) struct Part {
-    /// The number of the checkpoint; none where the guest cannot go on from it.
+    /// The number of the checkpoint; `None` if the guest cannot resume there.
     pub(in crate::bridge) checkpoint: Option<u64>,
-    /// Whether limits are counted from there.
+    /// Whether limits are counted from the checkpoint.
     pub(in crate::bridge) renews: bool,
-    /// CPU time since then, in microseconds.
+    /// CPU time since the checkpoint, in microseconds.
     pub(in crate::bridge) cpu_us: u64,
 }
 
@@ -52,32 +52,32 @@ impl Budget {
         }
     }
 
-    /// The quotas used.
+    /// The quotas used so far.
     pub(in crate::bridge) fn usage(&self) -> &Usage {
         &self.usage
     }
 
-    /// A granted call counts under its rule.
+    /// Counts a granted call under its rule.
     pub(in crate::bridge) fn count(&mut self, rule: &str, call: &policy::Call<'_>, at_ms: u64) {
         self.usage.count(rule, call, at_ms);
     }
 
-    /// Something counts as open under a rule.
+    /// Counts something as open under a rule.
     pub(in crate::bridge) fn opened(&mut self, rule: &str) {
         self.usage.opened(rule);
     }
 
-    /// It does no more.
+    /// Counts it as closed.
     pub(in crate::bridge) fn closed(&mut self, rule: &str) {
         self.usage.closed(rule);
     }
 
-    /// A connection, or the like, keeps the execution warm.
+    /// Counts a connection or the like, which keeps the execution warm.
     pub(in crate::bridge) fn note_open_end(&mut self) {
         self.open_ends += 1;
     }
 
-    /// It is over.
+    /// Counts it as closed.
     pub(in crate::bridge) fn note_closed_end(&mut self) {
         self.open_ends -= 1;
     }
@@ -86,17 +86,17 @@ impl Budget {
         self.open_ends > 0
     }
 
-    /// Bytes are kept beside the journal.
+    /// Counts bytes as kept beside the journal.
     pub(in crate::bridge) fn keep(&mut self, bytes: u64) {
         self.beside += bytes;
     }
 
-    /// They are no more.
+    /// Counts them as freed.
     pub(in crate::bridge) fn free(&mut self, bytes: u64) {
         self.beside -= bytes;
     }
 
-    /// Bytes that are kept beside the journal.
+    /// Bytes kept beside the journal.
     pub(in crate::bridge) fn beside(&self) -> u64 {
         self.beside
     }
@@ -106,12 +106,12 @@ impl Budget {
         self.shown
     }
 
-    /// So many were shown.
+    /// Sets the bytes shown so far.
     pub(in crate::bridge) fn note_shown(&mut self, shown: u64) {
         self.shown = shown;
     }
 
-    /// Goes on with what was used when a guest trapped.
+    /// Sets the use to what it was when a guest trapped.
     pub(in crate::bridge) fn catch_up(&mut self, shown: u64, usage: Usage) {
         self.shown = shown;
         self.usage.catch_up(usage);
@@ -122,13 +122,13 @@ impl Budget {
         self.cpu_us.max(self.progress.cpu_us)
     }
 
-    /// CPU time that the store has not been told of, in microseconds.
+    /// CPU time that the store does not know of yet, in microseconds.
     pub(in crate::bridge) fn untold_us(&self) -> u64 {
         self.progress.cpu_us - self.kept_cpu_us
     }
 
-    /// Adds CPU time to what the execution has used; returns what of it is new. What earlier runs have used counts from the end of the
-    /// journal on: a replay repeats it up to there.
+    /// Adds CPU time to what the execution has used; returns the part that is new. What earlier runs have used is counted from the end
+    /// of the journal on: up to there a replay repeats it.
     pub(in crate::bridge) fn charge(&mut self, used_us: u64, has_caught_up: bool) -> u64 {
         self.cpu_us += used_us;
         if !has_caught_up {
@@ -142,10 +142,10 @@ impl Budget {
         self.cpu_us - before_us
     }
 
-    /// Whether CPU time is left, since the last checkpoint and in all.
+    /// Checks that CPU time is left, since the last checkpoint and in all.
     ///
     /// # Errors
-    /// A limit is reached.
+    /// A limit was reached.
     pub(in crate::bridge) fn check_cpu(&self, limits: &Limits, has_caught_up: bool) -> Result<(), Stop> {
         let Part { checkpoint, renews, cpu_us } = self.part;
         let over = |used_us: u64, limit: Duration| u128::from(used_us) > limit.as_micros();
@@ -161,34 +161,34 @@ impl Budget {
         &self.part
     }
 
-    /// The guest has come to a checkpoint, that it can go on from if it has not trapped after it; CPU time up to it was `before_us`.
-    /// What an earlier host has used of what follows counts.
+    /// Begins a part at a checkpoint; `None` if the guest has trapped after it and cannot resume there. CPU time up to it was
+    /// `before_us`; what an earlier host has used after it counts.
     pub(in crate::bridge) fn begin_part(&mut self, checkpoint: Option<u64>, renews: bool, before_us: u64) {
         let cpu_us = checkpoint.map_or(0, |_| self.progress.cpu_us.saturating_sub(before_us));
         self.part = Part { checkpoint, renews, cpu_us };
     }
 
-    /// A guest that traps again and again pays for what is repeated each time.
+    /// Charges the CPU time of the replay, so that a guest that traps again and again pays for each one.
     pub(in crate::bridge) fn charge_repeating(&mut self) {
         self.progress.cpu_us = self.progress.cpu_us.saturating_add(self.repeating_us);
     }
 
-    /// CPU time as a record says it, if that was not recorded yet.
+    /// CPU time to be recorded, if it has changed since it was last.
     pub(in crate::bridge) fn unrecorded_us(&self) -> Option<u64> {
         (self.kept_cpu_us != self.progress.cpu_us).then_some(self.progress.cpu_us)
     }
 
-    /// Steps that the store knows of, or will.
+    /// Steps that the store knows of, or soon will.
     pub(in crate::bridge) fn steps(&self) -> u64 {
         self.progress.steps
     }
 
-    /// Why the execution has halted, if it has.
+    /// Sets the failure that halted the execution, if any.
     pub(in crate::bridge) fn note_error(&mut self, error: Option<Failure>) {
         self.progress.error = error;
     }
 
-    /// The progress as it is now, for the store.
+    /// The current progress, for the store.
     pub(super) fn keep_progress(&mut self, steps: u64, now_ms: u64) -> Box<Progress> {
         self.progress.steps = self.progress.steps.max(steps);
         self.progress.updated_ms = now_ms;

@@ -1,8 +1,9 @@
-//! What a bridge knows about its execution; rebuilt from the journal whenever a host takes the execution up.
+//! Everything a bridge knows about its execution; rebuilt from the journal whenever a host starts or resumes the
+//! execution.
 //!
-//! Each part has its fields for itself: `steps` is the journal and how far the guest has come in it, `promises` what is pending and what is
-//! next, each a `promise`; `approvals` is by what calls they are bound to, `budget` what was used of the limits, and `unsent` what is still
-//! to be handed to the store. Here is what touches more than one.
+//! Each part owns its fields: `steps` the journal and the guest's position in it; `promises` the pending ones and the next deadline, each a
+//! `promise`; `approvals` are found by the calls that they are bound to; `budget` is the use of the limits; `unsent` is what is still to be
+//! handed to the store. This file holds what concerns more than one of them.
 
 mod approvals;
 mod budget;
@@ -32,13 +33,13 @@ pub(crate) struct State {
     pub(super) approvals: Approvals,
     pub(super) budget: Budget,
     pub(super) unsent: Unsent,
-    /// The guest asked for a chance to clean up.
+    /// The guest asked for time to clean up.
     cleans_up: bool,
 }
 
 impl State {
-    /// The state of an execution before its guest has done anything; the journal says which promises exist and
-    /// which of them are settled.
+    /// The state of an execution before its guest has done anything; the journal says which promises exist and which
+    /// of them are settled.
     pub(crate) fn new(journal: Journal, progress: Progress) -> Result<Self, Corrupted> {
         let mut state = Self::empty(journal, progress);
         state.scan()?;
@@ -57,37 +58,37 @@ impl State {
         }
     }
 
-    /// Nothing is to be done but to repeat what is recorded, up to this step.
+    /// Only repeats what is recorded, up to this step.
     pub(crate) fn repeat_up_to(&mut self, number: u64) {
         self.steps.repeat_up_to(number);
     }
 
-    /// Has something written once the guest has repeated everything that is recorded.
+    /// Sets an entry to be written once the guest has repeated everything that is recorded.
     pub(crate) fn write_when_live(&mut self, entry: Entry) {
         self.unsent.write_when_live(entry);
     }
 
-    /// What was written of the execution so far.
+    /// Notes the last submission for the execution.
     pub(super) fn note_submitted(&mut self, since: Ticket) {
         self.unsent.note_submitted(since);
     }
 
-    /// Takes the records that no store was asked to keep.
+    /// Takes the records that were not submitted to a store.
     pub(crate) fn take_records(&mut self) -> Vec<u8> {
         self.steps.take_tail()
     }
 
-    /// The guest asks for a chance to clean up.
+    /// Notes that the guest asks for time to clean up.
     pub(crate) fn clean_up(&mut self) {
         self.cleans_up = true;
     }
 
-    /// Whether it has asked for one.
+    /// Whether the guest has asked for it.
     pub(super) fn cleans_up(&self) -> bool {
         self.cleans_up
     }
 
-    /// Walks through the promises of the journal once, and passes the record of the start.
+    /// Reads the promises of the journal once, and passes the record of the start.
     fn scan(&mut self) -> Result<(), Corrupted> {
         self.steps.pass_start()?;
         let mut found = Vec::new();
@@ -117,7 +118,7 @@ impl State {
                 }
             }
         }
-        // The calls of these have been told, or have begun.
+        // The calls of these approvals have begun, or have been refused.
         while let Some(number) = self.approvals.next_decided() {
             let gated = self.promises.get(number).and_then(|promise| promise.approval.as_ref()?.gates);
             if let Some(gated) = gated.and_then(|gated| self.promises.get_mut(gated)) {
@@ -128,7 +129,7 @@ impl State {
         Ok(())
     }
 
-    /// Of identical approvals that wait, the first is the one that is shown.
+    /// Of identical approvals that wait, shows only the first.
     fn show_first_of_each(&mut self) {
         for numbers in self.approvals.of_each_call() {
             let mut shown: Vec<String> = Vec::new();
@@ -144,7 +145,8 @@ impl State {
         }
     }
 
-    /// Notes that the effect of `gated` waits for an approval, if `approval` is one. It is nothing that the guest waits for.
+    /// Notes that the effect of `gated` waits for an approval, if `approval` is one. The guest does not wait for the
+    /// approval itself.
     pub(super) fn gate(&mut self, approval: u64, gated: u64) {
         let Some(Approval { gates, .. }) =
             self.promises.get_mut(approval).and_then(|promise| promise.approval.as_mut())
@@ -175,18 +177,18 @@ impl State {
         self.approvals.alike(&approval.key).filter(move |number| self.promises.get(*number).is_some_and(waits))
     }
 
-    /// The approvals that the journal has an answer to.
+    /// The approvals that have an answer in the journal.
     pub(crate) fn answered_approvals(&self) -> impl Iterator<Item = u64> {
         let answered = |number: &u64| self.promises.get(*number).is_some_and(|one| matches!(one.outcome, Some(Ok(_))));
         self.approvals.of_each_call().flatten().copied().filter(answered)
     }
 
-    /// Pending promises of every kind: the store may know how they are settled.
+    /// Pending promises of every kind, whose outcome the store may know.
     pub(crate) fn open(&self) -> impl Iterator<Item = u64> {
         self.promises.open()
     }
 
-    /// Notes that the store does not know of a promise whose outcome it should decide.
+    /// Notes that a promise whose outcome the store should decide is missing there.
     pub(crate) fn mark_missing(&mut self, number: u64) {
         self.promises.mark_missing(number);
     }
@@ -200,7 +202,7 @@ impl State {
         self.promises.insert(number, promise);
     }
 
-    /// Notes the outcome of a promise; false when it has one, or there is no such promise.
+    /// Sets the outcome of a promise; returns false if it has one, or there is no such promise.
     pub(super) fn mark_settled(&mut self, number: u64, outcome: Result<String, GuestError>, at_ms: u64) -> bool {
         let Some(promise) = self.promises.settle(number, outcome, at_ms) else { return false };
         self.budget.free(promise.bytes);
@@ -215,14 +217,14 @@ impl State {
         true
     }
 
-    /// Settles a promise that is pending, in the journal.
+    /// Settles a pending promise, in the journal too.
     pub(super) fn record_settlement(&mut self, number: u64, outcome: Result<String, GuestError>, now_ms: u64) {
         let at_ms = self.steps.tick(now_ms);
         self.mark_settled(number, outcome, at_ms);
         self.record_outcome(number);
     }
 
-    /// Appends the settlement of a promise that is settled, unless the journal has it.
+    /// Appends the settlement of a settled promise, unless the journal has it.
     pub(super) fn record_outcome(&mut self, number: u64) {
         let Some(promise) = self.promises.get_mut(number).filter(|promise| !promise.recorded) else { return };
         let Some(outcome) = &promise.outcome else { return };
@@ -231,7 +233,7 @@ impl State {
         self.steps.append(&Record::Settled { number, at_ms: promise.settled_ms, outcome });
     }
 
-    /// Gives up promises that the guest does not know of, at the time of the journal.
+    /// Settles promises that the guest does not know of with `why`, at the time of the journal.
     pub(super) fn give_up(&mut self, numbers: Range<u64>, why: &GuestError) {
         let made = self.promises.among(numbers.clone());
         for number in &made {
@@ -241,7 +243,7 @@ impl State {
         self.approvals.forget(&numbers);
     }
 
-    /// Records the CPU time that was used since that was recorded last.
+    /// Records the CPU time, if it has changed since it was last recorded.
     pub(super) fn record_use(&mut self, now_ms: u64) {
         if let Some(cpu_us) = self.budget.unrecorded_us() {
             let at_ms = self.steps.tick(now_ms);
@@ -249,13 +251,13 @@ impl State {
         }
     }
 
-    /// The progress as it is now, for the store.
+    /// The current progress, for the store.
     pub(super) fn keep_progress(&mut self, now_ms: u64) -> Box<Progress> {
         let now_ms = self.steps.tick(now_ms);
         self.budget.keep_progress(self.steps.next(), now_ms)
     }
 
-    /// Bytes that are kept for the execution, in the journal and beside it.
+    /// Bytes kept for the execution, in the journal and beside it.
     pub(super) fn kept_bytes(&self) -> u64 {
         self.budget.beside().saturating_add(self.steps.length() as u64)
     }

@@ -11,22 +11,23 @@ pub(in crate::bridge) struct Promise {
     pub(in crate::bridge) role: Role,
     pub(in crate::bridge) deadline_ms: Option<u64>,
     pub(in crate::bridge) outcome: Option<Result<String, GuestError>>,
-    /// When it settled; 0 while it has not.
+    /// When it settled; 0 while pending.
     pub(in crate::bridge) settled_ms: u64,
-    /// The store holds the answer under the id of this execution: it is no fork that has it from its source.
+    /// The store holds the answer under the id of this execution; false for a fork that has the answer from its
+    /// source.
     pub(in crate::bridge) answered_here: bool,
     pub(in crate::bridge) delivered: bool,
     /// Whether the journal has its settlement.
     pub(in crate::bridge) recorded: bool,
-    /// Whether the guest has made the call that created it; before that it is known from the journal only.
+    /// Whether the guest has made the call that created it; before that only the journal knows it.
     pub(in crate::bridge) called: bool,
     /// Whether the guest itself may settle it.
     pub(in crate::bridge) own: bool,
-    /// Bytes that are kept for it beside the journal while it is pending.
+    /// Bytes kept for it beside the journal while it is pending.
     pub(in crate::bridge) bytes: u64,
-    /// What it is about, kept in a replay while the promise is pending: what was lost is sent, or kept in the store, again.
+    /// What it is about. In a replay kept while it is pending, so that a lost request or store promise can be made again.
     pub(in crate::bridge) about: Option<About>,
-    /// The store was asked what became of it at its deadline.
+    /// The store was queried for it at its deadline.
     pub(in crate::bridge) asked: bool,
     /// The store should know of it, and does not.
     pub(in crate::bridge) missing: bool,
@@ -34,15 +35,15 @@ pub(in crate::bridge) struct Promise {
     pub(in crate::bridge) effect: Option<AbortHandle>,
     /// The further attempts of the effect.
     pub(in crate::bridge) retries: Retries,
-    /// It is an approval.
+    /// The approval, if the promise is one.
     pub(in crate::bridge) approval: Option<Approval>,
-    /// It is an approval, and waits behind an identical one.
+    /// It is an approval, and waits for an identical one to be decided.
     pub(in crate::bridge) queued: bool,
-    /// The approval that it was made with.
+    /// The approval that the call needed.
     pub(in crate::bridge) approved_by: Option<u64>,
-    /// That approval, while its effect must not begin.
+    /// The same approval, while the effect must not begin.
     pub(in crate::bridge) gated_by: Option<u64>,
-    /// What begins then.
+    /// The call that begins after the approval.
     pub(in crate::bridge) held: Option<Box<Held>>,
     /// The rule that grants it.
     pub(in crate::bridge) rule: Option<String>,
@@ -50,14 +51,14 @@ pub(in crate::bridge) struct Promise {
     pub(in crate::bridge) open_by: Option<String>,
 }
 
-/// A question whether a call may happen.
+/// The question whether a call may happen.
 #[derive(Clone)]
 pub(in crate::bridge) struct Approval {
     /// The `[[ask]]` rule.
     pub(in crate::bridge) rule: String,
     /// The digest of the call.
     pub(in crate::bridge) key: [u8; 16],
-    /// The promise whose effect waits for it; none when the guest itself does.
+    /// The promise whose effect waits for it; `None` when the guest itself does.
     pub(in crate::bridge) gates: Option<u64>,
 }
 
@@ -103,7 +104,7 @@ impl Promise {
         }
     }
 
-    /// A promise as its call is recorded.
+    /// A pending promise, from the record of its call.
     pub(super) fn recorded(call: &Call<'_>, role: Role, deadline_ms: Option<u64>) -> Self {
         let approval = match <[u8; 16]>::try_from(call.args) {
             Ok(key) if call.kind == APPROVAL => Some(Approval { rule: call.rule.to_owned(), key, gates: None }),
@@ -121,12 +122,12 @@ impl Promise {
         matches!(self.role, Role::External | Role::Child) && !self.queued && self.gated_by.is_none()
     }
 
-    /// Whether the guest has made it, and may use its number. It knows nothing of approvals.
+    /// Whether the guest has made it, and may use its number. Approvals are hidden from the guest.
     pub(in crate::bridge) fn is_of_guest(&self) -> bool {
         self.called && self.approval.is_none()
     }
 
-    /// Whether it is an approval that this rule asks for.
+    /// Whether it is an approval required by this rule.
     pub(in crate::bridge) fn asks_by(&self, rule: &str) -> bool {
         self.approval.as_ref().is_some_and(|approval| approval.rule == rule)
     }

@@ -1,4 +1,4 @@
-//! The promises of an execution: which are pending, which settled and were not delivered, and whose deadline is next.
+//! The promises of an execution: the pending ones, those settled but not delivered, and the next deadline.
 
 use super::promise::Promise;
 use crate::guest_error::GuestError;
@@ -10,17 +10,17 @@ use std::ops::RangeFrom;
 #[derive(Default)]
 pub(in crate::bridge) struct Promises {
     all: BTreeMap<u64, Promise>,
-    /// Those of them that are pending.
+    /// The numbers of those that are pending.
     pending: BTreeSet<u64>,
     /// Pending promises with a deadline, nearest first; a timer is one of them.
     deadlines: BTreeSet<(u64, u64)>,
     /// Promises that settled and were not delivered, in the order in which they settled.
     undelivered: VecDeque<u64>,
-    /// Promises that the guest could be told of and that have not settled.
+    /// Pending promises that the guest can wait for.
     in_flight: usize,
-    /// Somebody outside was asked, or a function was called, since the guest last waited: what it waits for begins with the next write.
+    /// A question was asked or a function called since the guest last waited; either begins with the next write.
     asks: bool,
-    /// The promises that the guest waits for; none: any.
+    /// The promises that the guest waits for; `None`: any.
     waits_for: Option<Vec<u64>>,
 }
 
@@ -33,7 +33,7 @@ impl Promises {
         self.all.get_mut(&number)
     }
 
-    /// One that the guest has made, and may use the number of.
+    /// A promise that the guest has made, and whose number it may use.
     pub(in crate::bridge) fn of_guest(&self, number: u64) -> Option<&Promise> {
         self.get(number).filter(|promise| promise.is_of_guest())
     }
@@ -48,7 +48,7 @@ impl Promises {
         self.all.insert(number, promise);
     }
 
-    /// One that is pending is settled; none if it is not pending.
+    /// Settles a promise; `None` if it is not pending.
     pub(super) fn settle(
         &mut self,
         number: u64,
@@ -68,18 +68,18 @@ impl Promises {
         Some(promise)
     }
 
-    /// One that has settled is to be delivered.
+    /// Queues a settled promise for delivery.
     pub(super) fn note_undelivered(&mut self, number: u64) {
         self.in_flight -= 1;
         self.undelivered.push_back(number);
     }
 
-    /// One is nothing that the guest could be told of.
+    /// Notes that the guest cannot wait for one of the promises.
     pub(super) fn note_unseen(&mut self) {
         self.in_flight -= 1;
     }
 
-    /// Gives a pending promise a deadline; an earlier one stays.
+    /// Gives a pending promise a deadline, unless it has an earlier one.
     pub(in crate::bridge) fn set_deadline(&mut self, number: u64, deadline_ms: Option<u64>) -> Option<u64> {
         let promise = self.all.get_mut(&number)?;
         let earlier = promise.deadline_ms.into_iter().chain(deadline_ms).min()?;
@@ -90,27 +90,27 @@ impl Promises {
         Some(earlier)
     }
 
-    /// Deadlines of pending promises, in milliseconds since the Unix epoch, and whose they are; nearest first.
+    /// Deadlines of pending promises, in milliseconds since the Unix epoch, with the promise's number; nearest first.
     pub(in crate::bridge) fn deadlines(&self) -> impl Iterator<Item = (u64, u64)> {
         self.deadlines.iter().copied()
     }
 
-    /// The nearest of them.
+    /// The nearest deadline.
     pub(in crate::bridge) fn first_deadline(&self) -> Option<(u64, u64)> {
         self.deadlines.first().copied()
     }
 
-    /// How many the guest could be told of and have not settled.
+    /// The number of pending promises that the guest can wait for.
     pub(in crate::bridge) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Those that settled and were not delivered, in the order in which they settled.
+    /// Promises that settled and were not delivered, in the order in which they settled.
     pub(in crate::bridge) fn undelivered(&self) -> impl Iterator<Item = u64> {
         self.undelivered.iter().copied()
     }
 
-    /// Notes that the guest is told about these promises.
+    /// Marks these promises as delivered to the guest.
     pub(in crate::bridge) fn mark_delivered(&mut self, numbers: &[u64]) {
         for number in numbers {
             if let Some(promise) = self.all.get_mut(number) {
@@ -120,7 +120,7 @@ impl Promises {
         self.undelivered.retain(|number| !self.all.get(number).is_some_and(|promise| promise.delivered));
     }
 
-    /// Notes that the store does not know of a promise whose outcome it should decide.
+    /// Notes that a promise whose outcome the store should decide is missing there.
     pub(super) fn mark_missing(&mut self, number: u64) {
         if let Some(promise) = self.all.get_mut(&number) {
             promise.missing = promise.is_stored();
@@ -144,37 +144,37 @@ impl Promises {
         self.get(approval).filter(|approval| !approval.is_pending()).map(|approval| approval.settled_ms)
     }
 
-    /// Pending promises of every kind: the store may know how they are settled.
+    /// Pending promises of every kind, whose outcome the store may know.
     pub(in crate::bridge) fn open(&self) -> impl Iterator<Item = u64> {
         self.pending.iter().copied()
     }
 
-    /// The same from a step on.
+    /// The same, from a step on.
     pub(in crate::bridge) fn open_from(&self, numbers: RangeFrom<u64>) -> impl Iterator<Item = u64> {
         self.pending.range(numbers).copied()
     }
 
-    /// The same with what is known of them.
+    /// The same, with the promises themselves.
     pub(in crate::bridge) fn pending(&self) -> impl Iterator<Item = (u64, &Promise)> {
         self.pending.iter().filter_map(|number| Some((*number, self.get(*number)?)))
     }
 
-    /// All that have one of these numbers.
+    /// All promises with a number in this range.
     pub(in crate::bridge) fn among(&self, numbers: std::ops::Range<u64>) -> Vec<u64> {
         self.all.range(numbers).map(|(number, _)| *number).collect()
     }
 
-    /// Pending promises that the store knows of, where others settle them.
+    /// Pending promises in the store, which others settle.
     pub(in crate::bridge) fn stored(&self) -> impl Iterator<Item = u64> {
         self.pending().filter(|(_, promise)| promise.is_stored()).map(|(number, _)| number)
     }
 
-    /// Promises that wait for somebody outside.
+    /// The number of pending promises that are settled from outside.
     pub(in crate::bridge) fn waiting_outside(&self) -> usize {
         self.pending().filter(|(_, promise)| promise.role == Role::External).count()
     }
 
-    /// Drops the effects that still run: nobody will read their outcome.
+    /// Aborts the effects that still run: their outcome will not be read.
     pub(in crate::bridge) fn stop_effects(&mut self) {
         for number in &self.pending {
             let effect = self.all.get_mut(number).and_then(|promise| promise.effect.take());
@@ -182,23 +182,23 @@ impl Promises {
         }
     }
 
-    /// Drops the effect of one.
+    /// Aborts the effect of one promise.
     pub(in crate::bridge) fn stop_effect(&mut self, number: u64) {
         let effect = self.get_mut(number).and_then(|promise| promise.effect.take());
         effect.into_iter().for_each(|effect| effect.abort());
     }
 
-    /// Somebody outside is asked, or a function called.
+    /// Notes that a question is asked or a function called.
     pub(in crate::bridge) fn note_asked(&mut self) {
         self.asks = true;
     }
 
-    /// Whether somebody was since the last look.
+    /// Whether there was one since the last look. Clears the flag.
     pub(in crate::bridge) fn take_asked(&mut self) -> bool {
         std::mem::take(&mut self.asks)
     }
 
-    /// The guest waits for these; none: for any.
+    /// Sets the promises that the guest waits for; `None`: any.
     pub(in crate::bridge) fn wait_for(&mut self, wanted: Option<&[u64]>) {
         self.waits_for = wanted.map(<[u64]>::to_vec);
     }

@@ -1,4 +1,4 @@
-//! The steps of an execution: its journal, how far the guest has come in it, and what the journal goes on with.
+//! The steps of an execution: its journal, and the guest's position in it.
 
 use super::super::Stop;
 use everstep_store::journal::{Corrupted, Journal, Next, Outcome, Record, Retries, Trapped};
@@ -11,17 +11,17 @@ pub(in crate::bridge) struct Steps {
     next: u64,
     /// Whether the guest has repeated everything that is recorded.
     live: bool,
-    /// Nothing is to be done but to repeat what is recorded, up to this step.
+    /// Only repeats what is recorded, up to this step.
     only_up_to: Option<u64>,
     /// Steps that were answered from the journal.
     replayed: u64,
     /// The latest time that the guest or the journal has seen, in milliseconds since the Unix epoch.
     now_ms: u64,
-    /// Computations that `recall` handed out: number and name.
+    /// Open computations that `recall` handed out: number and name.
     memos: BTreeMap<u64, String>,
     /// The journal holds the return of the function.
     returned: bool,
-    /// The run is over: nothing is recorded any more.
+    /// The run is over: nothing more is recorded.
     concluded: bool,
 }
 
@@ -52,32 +52,32 @@ impl Steps {
         number
     }
 
-    /// Gives back the number that was taken last: its step is not made.
+    /// Returns the number that was taken last: its step is not made.
     pub(in crate::bridge) fn give_back(&mut self, number: u64) {
         self.next = number;
     }
 
-    /// Whether the guest has repeated everything, and what it does is new.
+    /// Whether the guest has repeated everything, so that what it does is new.
     pub(in crate::bridge) fn is_live(&self) -> bool {
         self.live
     }
 
-    /// The guest has repeated everything.
+    /// Notes that the guest has repeated everything.
     pub(in crate::bridge) fn note_live(&mut self) {
         self.live = true;
     }
 
-    /// Nothing is to be done but to repeat what is recorded, up to this step.
+    /// Only repeats what is recorded, up to this step.
     pub(super) fn repeat_up_to(&mut self, number: u64) {
         self.only_up_to = Some(number);
     }
 
-    /// Whether nothing is to be done but to repeat what is recorded.
+    /// Whether the run only repeats what is recorded.
     pub(in crate::bridge) fn is_replay(&self) -> bool {
         self.only_up_to.is_some()
     }
 
-    /// Ends a replay that has come to where it was to end.
+    /// Ends a replay that has reached its last step.
     ///
     /// # Errors
     /// [`Stop::Replayed`].
@@ -90,12 +90,12 @@ impl Steps {
         self.replayed
     }
 
-    /// The next recorded record; none once the guest has repeated everything.
+    /// The next record; `None` once the guest has repeated everything.
     pub(in crate::bridge) fn peek(&mut self) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
         self.journal.history.peek()
     }
 
-    /// The same if it is the record of the step with that number.
+    /// The next record, if it is that of the step with this number.
     pub(in crate::bridge) fn peek_step(&mut self, number: u64) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
         let next = self.peek()?;
         Ok(next.filter(|(record, _)| matches!(record, Record::Step { call, .. } if call.number == number)))
@@ -106,7 +106,7 @@ impl Steps {
         Ok(self.live || self.peek()?.is_none())
     }
 
-    /// Passes a record that is no step.
+    /// Passes a record that is not a step.
     pub(in crate::bridge) fn pass(&mut self, next: Next) {
         self.journal.history.advance(next);
     }
@@ -117,14 +117,14 @@ impl Steps {
         self.replayed += 1;
     }
 
-    /// Passes the record of the next step, which was made at that time.
+    /// Passes the record of the next step, which was made at `at_ms`.
     pub(in crate::bridge) fn pass_step(&mut self, next: Next, at_ms: u64) {
         self.pass_taken(next);
         self.take();
         self.tick(at_ms);
     }
 
-    /// Passes over all steps before that one, and the record behind them, of that time.
+    /// Skips all steps before `to`, and the record after them, made at `at_ms`.
     pub(in crate::bridge) fn pass_over(&mut self, to: u64, next: Next, at_ms: u64) {
         self.pass(next);
         self.replayed += to - self.next;
@@ -142,17 +142,17 @@ impl Steps {
         self.journal.history.called()
     }
 
-    /// Which promises the journal has a settlement of, in order.
+    /// The numbers of the promises whose settlement the journal has, in order.
     pub(super) fn settlements(&self) -> Vec<u64> {
         self.journal.history.settlements().to_vec()
     }
 
-    /// When a promise settled and how, if that is recorded.
+    /// When and how a promise settled, if that is recorded.
     pub(in crate::bridge) fn settlement(&self, number: u64) -> Result<Option<(u64, Outcome<'_>)>, Corrupted> {
         self.journal.history.settlement(number)
     }
 
-    /// The further attempts of an effect.
+    /// The retries of an effect.
     pub(super) fn retries(&self, number: u64) -> Retries {
         self.journal.history.retries(number)
     }
@@ -167,27 +167,27 @@ impl Steps {
         self.journal.append(record);
     }
 
-    /// Takes back what was added behind the first `length` bytes.
+    /// Truncates the journal to `length` bytes.
     pub(in crate::bridge) fn take_back(&mut self, length: usize) {
         self.journal.take_back(length);
     }
 
-    /// Bytes of the journal.
+    /// The length of the journal, in bytes.
     pub(in crate::bridge) fn length(&self) -> usize {
         self.journal.length()
     }
 
-    /// Bytes that no store was asked to keep yet.
+    /// Bytes that were not submitted to a store yet.
     pub(in crate::bridge) fn unsubmitted(&self) -> usize {
         self.journal.unsubmitted()
     }
 
-    /// Takes them.
+    /// Takes the bytes that were not submitted.
     pub(in crate::bridge) fn take_tail(&mut self) -> Vec<u8> {
         self.journal.take_tail()
     }
 
-    /// Time for a record: never before the time of an earlier one.
+    /// Returns a time for a record: `now_ms`, but never before that of an earlier record.
     pub(in crate::bridge) fn tick(&mut self, now_ms: u64) -> u64 {
         self.now_ms = self.now_ms.max(now_ms);
         self.now_ms
@@ -198,22 +198,22 @@ impl Steps {
         self.now_ms
     }
 
-    /// Hands out a computation that is not known.
+    /// Notes that a computation whose value is unknown was handed out.
     pub(in crate::bridge) fn open_memo(&mut self, number: u64, name: &str) {
         self.memos.insert(number, name.to_owned());
     }
 
-    /// Takes back a computation that was handed out.
+    /// Closes a computation; returns its name, if it was open.
     pub(in crate::bridge) fn close_memo(&mut self, number: u64) -> Option<String> {
         self.memos.remove(&number)
     }
 
-    /// The first computation that was begun after this one, and is open.
+    /// The first open computation that began after this one.
     pub(in crate::bridge) fn memo_after(&self, number: u64) -> Option<u64> {
         self.memos.range(number..).nth(1).map(|(inner, _)| *inner)
     }
 
-    /// The journal holds the return of the function.
+    /// Notes that the journal holds the return of the function.
     pub(in crate::bridge) fn note_return(&mut self) {
         self.returned = true;
     }
@@ -222,7 +222,7 @@ impl Steps {
         self.returned
     }
 
-    /// The run is over.
+    /// Notes that the run is over.
     pub(in crate::bridge) fn conclude(&mut self) {
         self.concluded = true;
     }

@@ -1,4 +1,4 @@
-//! What is still to be handed to the store, beside the records of the journal.
+//! Data still to be handed to the store, beside the records of the journal.
 
 use crate::output::Output;
 use everstep_store::seam::{Entry, Ticket};
@@ -6,7 +6,7 @@ use everstep_store::seam::{Entry, Ticket};
 /// See the module.
 #[derive(Default)]
 pub(in crate::bridge) struct Unsent {
-    /// Output of records that are not submitted yet.
+    /// Output of records that were not submitted yet.
     output: Vec<Output>,
     /// The last submission.
     submitted: Ticket,
@@ -15,17 +15,17 @@ pub(in crate::bridge) struct Unsent {
 }
 
 impl Unsent {
-    /// Shows something once its record is durable.
+    /// Queues output to be shown once its record is durable.
     pub(in crate::bridge) fn show(&mut self, output: Output) {
         self.output.push(output);
     }
 
-    /// Takes what is to be shown.
+    /// Takes the queued output.
     pub(in crate::bridge) fn take_output(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.output)
     }
 
-    /// Something was submitted.
+    /// Notes the last submission.
     pub(in crate::bridge) fn note_submitted(&mut self, ticket: Ticket) {
         self.submitted = ticket;
     }
@@ -35,12 +35,12 @@ impl Unsent {
         self.submitted
     }
 
-    /// Has something written once the guest has repeated everything.
+    /// Sets an entry to be written once the guest has repeated everything.
     pub(super) fn write_when_live(&mut self, entry: Entry) {
         self.when_live = entry;
     }
 
-    /// Takes that.
+    /// Takes that entry.
     pub(in crate::bridge) fn take_when_live(&mut self) -> Entry {
         std::mem::take(&mut self.when_live)
     }

@@ -40,7 +40,7 @@ impl files::Host for Ctx {
     async fn replace(&mut self, path: String, before: Option<Vec<u8>>, content: Vec<u8>) -> Result<bool, Fault> {
         let bridge = Arc::clone(&self.bridge);
         let content = Arc::new(content);
-        // No file is another thing than an empty one.
+        // A missing file is different from an empty one.
         let presence: &[u8] = if before.is_some() { b"file" } else { b"" };
         let place = Place::new(&bridge, FileOperation::Write, &path);
         let args = [
@@ -117,16 +117,16 @@ impl files::Host for Ctx {
     }
 }
 
-/// What is done, and where.
+/// An operation and its place.
 struct Place<'a> {
     bridge: &'a Arc<Bridge>,
     operation: FileOperation,
     path: &'a str,
-    /// The index of the grant that covers it, and the path below its folder.
+    /// The index of the grant that covers the path, and the path below its folder.
     found: Option<(usize, &'a str)>,
 }
 
-/// What the guest has changed in memory under overlay grants.
+/// The guest's changes in memory under overlay grants.
 #[derive(Default)]
 struct Changes(Mutex<Overlays>);
 
@@ -153,15 +153,15 @@ impl<'a> Place<'a> {
         self.found.and_then(|(grant, _)| files.get(grant)).is_some_and(|grant| grant.access == Access::Overlay)
     }
 
-    /// Makes a change in memory that an earlier run has made.
+    /// Repeats a change in memory that an earlier run has made.
     fn again(&self, change: impl FnOnce(&mut Overlay, &str)) {
         if let Some((grant, relative)) = self.found {
             change(self.bridge.of_run::<Changes>().lock().of(grant), relative);
         }
     }
 
-    /// Runs an effect where it may block, on the folder of the grant. It goes on when the run is stopped, and the bridge stays blocked until
-    /// it is over.
+    /// Runs a blocking effect on the folder of the grant, on a thread for that. It continues when the run is stopped, and the bridge stays
+    /// blocked until it is over.
     fn on_disk<T, E>(&self, effect: E) -> impl Future<Output = Result<T, GuestError>> + Send + use<T, E>
     where
         T: Send + 'static,
@@ -184,7 +184,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Links and special files, as the disk shows them now where the run has not changed it in memory.
+/// Denies links and special files, as the disk shows them now, unless the run has changed them in memory.
 impl Floor for Place<'_> {
     fn check(&self) -> Result<(), GuestError> {
         let Some((grant, path)) = self.found else { return Ok(()) };
@@ -193,7 +193,7 @@ impl Floor for Place<'_> {
     }
 }
 
-/// How much one read may bring.
+/// The most bytes that one read may return.
 fn room(grants: &Grants, grant: usize) -> u64 {
     let max_file = grants.policy.files.get(grant).map_or(0, |grant| grant.max_file);
     max_file.min(grants.policy.limits.bytes_per_call)

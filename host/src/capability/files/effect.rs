@@ -1,4 +1,4 @@
-//! The effect: reading, writing, listing and removing below folders that were opened once.
+//! The effect: reads, writes, lists and removes below folders that were opened once.
 //!
 //! All methods block. Errors name the path that the guest sees, never one of the host.
 
@@ -26,10 +26,10 @@ pub struct Folders {
 
 #[derive(Debug)]
 struct Root {
-    /// Where the guest sees the folder; for messages.
+    /// The folder's path as the guest sees it; for messages.
     guest: String,
     folder: OwnedFd,
-    /// Whether the guest may write, here or in memory: then files with names elsewhere are left alone.
+    /// Whether the guest may write, on disk or in memory: files that have names elsewhere are refused then.
     is_written: bool,
 }
 
@@ -38,24 +38,24 @@ struct Root {
 pub struct Entry {
     /// The last component of its path.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: FileKind,
     /// Bytes; 0 for anything but a file.
     pub size: u64,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum FileKind {
     /// A regular file.
     File,
     /// A folder.
     Directory,
-    /// Anything else, and whatever no guest path can name: it can be seen in a list, and not be used.
+    /// Anything else, or an entry whose name no guest path can have: it is listed, but cannot be used.
     Other,
 }
 
-/// What an entry of a list is taken to cost beside its name, in bytes.
+/// The assumed cost of an entry of a list besides its name, in bytes.
 const ENTRY_BYTES: u64 = 32;
 
 /// Opens the folders that a policy grants.
@@ -84,8 +84,8 @@ impl Folders {
         Ok(Self { roots })
     }
 
-    /// Denies what no rule can allow: a link or a special file, at `path` or on the way to it. A look before the effect, so that
-    /// the decision is right in the audit log; the effect does not rely on it.
+    /// Denies what no rule can allow: a link or a special file, at `path` or on the way to it. Checked before the effect, so
+    /// that the decision is right in the audit log; the effect does not rely on it.
     pub fn floor(&self, operation: FileOperation, grant: usize, path: &str) -> Result<(), GuestError> {
         let refused = |refusal| self.refused(operation.name(), grant, path, refusal, 0);
         let root = self.root(grant).map_err(refused)?;
@@ -111,8 +111,8 @@ impl Folders {
         write(root, path, content, |_, _| Ok(true)).map(drop).map_err(refused)
     }
 
-    /// The same, but only if the content is still `before` (none: there is no file); whether it was. When a crash may have lost the
-    /// outcome (`repeated`), a file that is `content` already counts as replaced.
+    /// Replaces a file only if its content is still `before` (`None`: if it does not exist); returns whether it was. When a crash
+    /// may have lost the outcome (`repeated`), a file that has `content` already counts as replaced.
     pub fn replace(
         &self,
         grant: usize,
@@ -139,7 +139,7 @@ impl Folders {
         Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    /// The same, of the entries with such names, each with its name as it is.
+    /// The entries whose names `is_wanted` accepts, each with its raw name.
     pub(super) fn list_where(
         &self,
         grant: usize,
@@ -150,7 +150,7 @@ impl Folders {
         list(self.root(grant)?.fd(), path, max, is_wanted)
     }
 
-    /// Whether a folder holds an entry with such a name, apart from what crashed writes left.
+    /// Whether a folder has an entry whose name `is_wanted` accepts, apart from leftovers of crashed writes.
     pub(super) fn holds_any(
         &self,
         grant: usize,
@@ -162,7 +162,7 @@ impl Folders {
         Ok(holds_any(names, is_wanted)?)
     }
 
-    /// Whether there is a file or a folder; the path is not empty.
+    /// The kind of the file or folder at a path, which is not empty.
     pub(super) fn kind(&self, grant: usize, path: &str) -> Result<FileType, Refusal> {
         let root = self.root(grant)?;
         let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
@@ -180,7 +180,7 @@ impl Folders {
         Ok(entry(name.rsplit('/').next().unwrap_or_default().to_owned(), &stat))
     }
 
-    /// Removes a file or an empty folder. When a crash may have lost the outcome (`repeated`), what is missing counts as
+    /// Removes a file or an empty folder. When a crash may have lost the outcome (`repeated`), a missing entry counts as
     /// removed.
     pub fn remove(&self, grant: usize, path: &str, repeated: bool) -> Result<(), GuestError> {
         let refused = |refusal| self.refused("remove", grant, path, refusal, 0);
@@ -219,14 +219,14 @@ impl Folders {
 }
 
 impl Entry {
-    /// What an entry of a list is taken to cost, in bytes.
+    /// The assumed cost of an entry of a list, in bytes.
     pub(super) fn cost(name: &[u8]) -> u64 {
         name.len() as u64 + ENTRY_BYTES
     }
 }
 
 impl Root {
-    /// The only place where a path of the host is opened.
+    /// Opens the folder of a grant. No other code opens a path of the host.
     fn open(grant: &FilesGrant) -> Result<Self, Error> {
         let folder = Dir::open_ambient_dir(&grant.host, ambient_authority());
         let folder =
@@ -234,7 +234,8 @@ impl Root {
         if system::shows_itself_in(&grant.host) {
             return Err(Error::SystemFolder { rule: grant.id.clone(), path: grant.host.clone() });
         }
-        // A handle of cap-std leads to entries only; listing and syncing the folder itself take one that can be read.
+        // A handle of cap-std can only lead to entries; listing and syncing the folder itself need one that can be
+        // read.
         let folder = openat(&folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let folder = folder.map_err(|errno| folder_error(grant, errno))?;
         Ok(Self { guest: grant.guest.clone(), folder, is_written: grant.access != Access::Read })
@@ -244,7 +245,7 @@ impl Root {
         self.folder.as_fd()
     }
 
-    /// Refuses a file that is somebody else's as well, where the guest may write.
+    /// Refuses a file that has names elsewhere, if the guest may write.
     fn check(&self, stat: &Stat) -> Result<(), Refusal> {
         if self.is_written { links::check(self.fd(), stat) } else { Ok(()) }
     }
@@ -281,13 +282,14 @@ fn read(root: &Root, path: &str, max: u64) -> Result<Vec<u8>, Refusal> {
     if size > max {
         return Err(Refusal::TooLarge);
     }
-    // One byte more than it has, to see its end without another allocation; the file may grow meanwhile.
+    // One byte more than its size, to reach the end without another allocation; the file may grow meanwhile.
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
     File::from(file).take(max.saturating_add(1)).read_to_end(&mut content).map_err(refusal)?;
     if content.len() as u64 > max { Err(Refusal::TooLarge) } else { Ok(content) }
 }
 
-/// Writes a file if a condition holds, which nobody of us changes until the file has its name. Whether it was written.
+/// Writes a file if a condition holds, which no other writer of this kind changes before the file has its name.
+/// Returns whether it was written.
 fn write(
     root: &Root,
     path: &str,
@@ -301,7 +303,7 @@ fn write(
     let folder = folder.as_fd();
     let mode = replaceable(root, folder, name)?;
     let temporary = temporary::name(name);
-    // Held open, and with it locked, until the name is taken.
+    // Held open, and so locked, until the file has its name.
     let mut file = File::from(temporary::create(folder, &temporary)?);
     let written = condition(folder, name).and_then(|holds| {
         if holds {
@@ -317,7 +319,7 @@ fn write(
     written
 }
 
-/// Whether a file has this content; none: whether there is no file.
+/// Whether a file has this content; `None`: whether there is no file.
 fn holds(folder: BorrowedFd<'_>, name: &str, content: Option<&[u8]>) -> Result<bool, Refusal> {
     let (file, stat) = match folder::open_file(folder, name) {
         Ok(opened) => opened,
@@ -332,8 +334,8 @@ fn holds(folder: BorrowedFd<'_>, name: &str, content: Option<&[u8]>) -> Result<b
     Ok(found == content)
 }
 
-/// The permissions of the file that is about to be replaced, if there is one; anything but a file is refused. The owner
-/// keeps the right to open what a crash may leave.
+/// The permissions of the file to be replaced, if there is one; anything but a file is refused. The owner can always
+/// open a leftover of a crash.
 fn replaceable(root: &Root, folder: BorrowedFd<'_>, name: &str) -> Result<Option<Mode>, Refusal> {
     let stat = match folder::stat(folder, name) {
         Ok(stat) => stat,
@@ -430,7 +432,7 @@ fn remove(root: &Root, path: &str) -> Result<(), Refusal> {
     let folder = folder.as_fd();
     let stat = folder::stat(folder, name)?;
     root.check(&stat)?;
-    // A link that is put here after the look is removed itself, not what it leads to.
+    // A link that is put here after the check is removed itself, not its target.
     match folder::plain(&stat)? {
         FileType::Directory => remove_folder(folder, name)?,
         _ => unlinkat(folder, name, AtFlags::empty())?,
@@ -438,7 +440,7 @@ fn remove(root: &Root, path: &str) -> Result<(), Refusal> {
     Ok(fsync(folder)?)
 }
 
-/// Removes an empty folder; what crashed writes left in it does not count.
+/// Removes an empty folder; leftovers of crashed writes in it do not count.
 fn remove_folder(parent: BorrowedFd<'_>, name: &str) -> Result<(), Refusal> {
     let remove = || unlinkat(parent, name, AtFlags::REMOVEDIR);
     match remove() {
@@ -458,8 +460,8 @@ fn remove_folder(parent: BorrowedFd<'_>, name: &str) -> Result<(), Refusal> {
     Ok(remove()?)
 }
 
-/// Whether one of the names is wanted, apart from what crashed writes left. Reads no further than the first: a folder may hold any
-/// number of them.
+/// Whether one of the names is wanted, apart from leftovers of crashed writes. Reads no further than the first match: a folder may
+/// have any number of entries.
 fn holds_any(
     names: impl IntoIterator<Item = Result<CString, Errno>>,
     is_wanted: impl Fn(&[u8]) -> bool,

@@ -1,23 +1,23 @@
-//! From an open folder to an entry below it, one component at a time, following no link.
+//! Walks from an open folder to an entry below it, one component at a time, following no link.
 //!
-//! Whatever happens on the disk meanwhile, a step leads from an open folder to an entry of that folder or fails: there is
-//! no path for anybody to swap. What an entry is, is read from its open handle.
+//! Whatever happens on disk meanwhile, a step leads from an open folder to an entry of that folder, or fails: there is no
+//! path that could be swapped. The kind of an entry is read from its open handle.
 
 use super::temporary;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, fsync, mkdirat, openat, statat};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Why an entry cannot be used.
+/// The reason that an entry cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// There is none.
+    /// There is no such entry.
     Missing,
     /// A symbolic link, here or on the way.
     Link,
     /// A FIFO, socket or device.
     Special,
-    /// A name that the host keeps for itself.
+    /// A name reserved for the host.
     Reserved,
     /// A folder where a file was expected.
     Folder,
@@ -27,9 +27,9 @@ pub(super) enum Refusal {
     TooLarge,
     /// More entries than the caller may change.
     TooMany,
-    /// A file with names outside of the folder, in which the guest may write.
+    /// A file with names outside the folder, in a folder where the guest may write.
     NamedElsewhere,
-    /// What the system said.
+    /// An error of the system.
     System(Errno),
 }
 
@@ -65,7 +65,7 @@ impl AsFd for Folder<'_> {
     }
 }
 
-/// Whether missing folders on the way are made.
+/// Whether missing folders on the way are created.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnTheWay {
     Exists,
@@ -81,7 +81,7 @@ pub(super) fn open<'a>(root: BorrowedFd<'a>, path: &str, way: OnTheWay) -> Resul
     Ok(folder)
 }
 
-/// Opens the folder that holds the entry at `path`, which is not empty, and gives the name of the entry.
+/// Opens the folder that has the entry at `path`, which is not empty; also returns the name of the entry.
 pub(super) fn open_parent<'a, 'p>(
     root: BorrowedFd<'a>,
     path: &'p str,
@@ -92,9 +92,9 @@ pub(super) fn open_parent<'a, 'p>(
     Ok((open(root, parent, way)?, name))
 }
 
-/// The file `name` of `folder`, open for reading: a regular file, and no link.
+/// Opens `name` in `folder` for reading; it must be a regular file, not a link.
 pub(super) fn open_file(folder: BorrowedFd<'_>, name: &str) -> Result<(OwnedFd, Stat), Refusal> {
-    // Opening a device can have an effect; this keeps the host away from those that stay where they are.
+    // Opening a device can have an effect; this check avoids those that are not swapped in meanwhile.
     regular(&stat(folder, name)?)?;
     let file = openat(folder, name, FILE | OFlags::RDONLY, Mode::empty())?;
     let stat = fstat(&file)?;
@@ -102,12 +102,12 @@ pub(super) fn open_file(folder: BorrowedFd<'_>, name: &str) -> Result<(OwnedFd, 
     Ok((file, stat))
 }
 
-/// What `name` of `folder` is, following no link.
+/// The metadata of `name` in `folder`, following no link.
 pub(super) fn stat(folder: BorrowedFd<'_>, name: &str) -> Result<Stat, Refusal> {
     Ok(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-/// Refuses whatever is neither file nor folder.
+/// Refuses anything but files and folders.
 pub(super) fn plain(stat: &Stat) -> Result<FileType, Refusal> {
     match FileType::from_raw_mode(stat.st_mode) {
         kind @ (FileType::RegularFile | FileType::Directory) => Ok(kind),
@@ -138,14 +138,14 @@ fn enter(folder: BorrowedFd<'_>, name: &str, way: OnTheWay) -> Result<OwnedFd, R
         opened => opened,
     };
     match opened {
-        // A link is no folder either; this only tells what it was.
+        // The same error is returned for a link; this finds out which it was.
         Err(Errno::NOTDIR) => Err(stat(folder, name).and_then(|stat| plain(&stat)).err().unwrap_or(Refusal::NoFolder)),
         opened => Ok(opened?),
     }
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {
-    // The policy decides on paths before; a mistake there must not lead out of the folder.
+    // The policy has checked paths before; a mistake there must not lead out of the folder.
     if matches!(name, "" | "." | "..") {
         return Err(Refusal::System(Errno::INVAL));
     }

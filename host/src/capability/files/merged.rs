@@ -1,4 +1,4 @@
-//! A folder as the guest sees it: what its run has changed in memory, if anything, over what the host has.
+//! A folder as the guest sees it: its run's changes in memory, if any, over the host's folder.
 //!
 //! The host's folder is read as `effect` reads it, following no link; nothing here writes to it.
 
@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::sync::Arc;
 
-/// One grant, its folder and its overlay, which is empty for any but an overlay grant.
+/// A grant, its folder, and its overlay, which is empty except for an overlay grant.
 pub(crate) struct Merged<'a> {
     pub(super) folders: &'a Folders,
     pub(super) grant: usize,
@@ -24,7 +24,7 @@ impl<'a> Merged<'a> {
         Self { folders, grant, overlay: overlays.of(grant) }
     }
 
-    /// Denies what no rule can allow, as far as the host's folder counts. See [`Folders::floor`].
+    /// Denies what no rule can allow, as far as the host's folder is concerned. See [`Folders::floor`].
     pub(crate) fn floor(&self, operation: FileOperation, path: &str) -> Result<(), GuestError> {
         match self.overlay.look(path) {
             Ok(Seen::Host) => self.folders.floor(operation, self.grant, path),
@@ -71,7 +71,8 @@ impl<'a> Merged<'a> {
         Ok(())
     }
 
-    /// Replaces a file in memory if its content is still `before`, or makes one where there is none. Whether it did.
+    /// Replaces a file in memory if its content is still `before`, or creates it if there must be none. Returns
+    /// whether it did.
     pub(super) fn replace(
         &mut self,
         path: &str,
@@ -80,7 +81,7 @@ impl<'a> Merged<'a> {
     ) -> Result<bool, GuestError> {
         let found = match self.kind(path) {
             Err(Refusal::Missing) => None,
-            // A longer one is another.
+            // A longer file is different.
             _ => match self.read(path, before.map_or(0, |before| before.len() as u64)) {
                 Err(error) if error.code == ErrorCode::LimitExceeded => return Ok(false),
                 found => Some(found?),
@@ -92,7 +93,7 @@ impl<'a> Merged<'a> {
         self.write(path, content).map(|()| true)
     }
 
-    /// Removes a file or an empty folder in memory; of those that were not written before at most `max`.
+    /// Removes a file or an empty folder in memory; at most `max` of those that were not written before.
     pub(super) fn remove(&mut self, path: &str, max: u64) -> Result<(), GuestError> {
         self.check_remove(path, max).map_err(|refusal| self.refused("remove", path, refusal, max))?;
         self.overlay.remove(path);
@@ -120,7 +121,7 @@ impl<'a> Merged<'a> {
         if self.overlay.may_remove(path, max) { Ok(()) } else { Err(Refusal::TooMany) }
     }
 
-    /// A file or a folder.
+    /// The kind of the file or folder at a path.
     fn kind(&self, path: &str) -> Result<FileType, Refusal> {
         match self.overlay.look(path)? {
             Seen::Host => self.folders.kind(self.grant, path),
@@ -147,7 +148,7 @@ impl<'a> Merged<'a> {
         Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    /// What the host's folder adds to a folder.
+    /// The host's part of a folder.
     fn of_host<T: Default>(&self, path: &str, read: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
         match self.overlay.look(path)? {
             Seen::Host => read(),

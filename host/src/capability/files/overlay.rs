@@ -1,8 +1,8 @@
-//! What a run has written and removed below an overlay grant: kept in memory, laid over a folder that stays as it is.
+//! The writes and removals of a run below an overlay grant: kept in memory, over a folder that stays as it is.
 //!
-//! Nothing here touches a disk. The content follows from the calls that went well and from nothing else, so that a guest that
-//! repeats them after a crash sees the same files. How much it may become is up to the quotas of the grant: a file and its
-//! folders count as they do for a write, and a removal of what was not written before counts by itself.
+//! Nothing here touches a disk. The content follows only from the calls that succeeded, so that a guest that repeats them
+//! after a crash sees the same files. The quotas of the grant limit its size: a file and its folders count as for a write,
+//! and each removal of an entry that was not written before counts.
 
 use super::folder::Refusal;
 use super::temporary;
@@ -17,49 +17,49 @@ pub(crate) struct Overlays(BTreeMap<usize, Overlay>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Overlay {
     changes: BTreeMap<String, Change>,
-    /// Removals of what was not written before: each keeps a name of the host in memory.
+    /// Removals of entries that were not written before: each keeps a name of the host in memory.
     removed: u64,
 }
 
-/// What became of a path.
+/// The change of a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
-    /// Whatever the host has here, and below, does not count.
+    /// Whether the host's entry here, and everything below it, is hidden.
     hides: bool,
-    /// What stands here instead, or on top; none: nothing.
+    /// The entry in its place, or on top of it; `None`: no entry.
     pub(super) made: Option<Made>,
 }
 
-/// What a guest has made.
+/// An entry that a guest has created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Made {
     File(Arc<Vec<u8>>),
-    /// Made for a file in it, or the host's own that holds such a file.
+    /// Created for a file in it, or a folder of the host that has such a file.
     Folder,
 }
 
-/// What a path stands for.
+/// The entry that a path leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seen<'a> {
-    /// Whatever the host has there.
+    /// The host's entry, if any.
     Host,
     File(&'a Arc<Vec<u8>>),
     Folder {
-        /// Whether what the host has in it counts as well.
+        /// Whether the host's entries in it are visible as well.
         is_merged: bool,
     },
     Missing,
 }
 
 impl Overlays {
-    /// The overlay of a grant, empty at first.
+    /// The overlay of a grant; empty at first.
     pub(super) fn of(&mut self, grant: usize) -> &mut Overlay {
         self.0.entry(grant).or_default()
     }
 }
 
 impl Overlay {
-    /// What stands at `path`; the root itself for an empty one.
+    /// The entry at `path`; the root itself for an empty path.
     pub(super) fn look(&self, path: &str) -> Result<Seen<'_>, Refusal> {
         if path.split('/').any(|name| temporary::is_name(name.as_bytes())) {
             return Err(Refusal::Reserved);
@@ -82,7 +82,7 @@ impl Overlay {
         })
     }
 
-    /// What was changed in a folder, by name.
+    /// The changes in a folder, by name.
     pub(super) fn changes_in<'a>(&'a self, folder: &str) -> impl Iterator<Item = (&'a str, &'a Change)> {
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let length = prefix.len();
@@ -91,7 +91,7 @@ impl Overlay {
         named.filter(|(name, _)| !name.contains('/'))
     }
 
-    /// Whether a path itself was changed: what the host has there does not count.
+    /// Whether a path itself was changed, so that the host's entry there does not count.
     pub(super) fn is_changed(&self, path: &str) -> bool {
         self.changes.contains_key(path)
     }
@@ -101,7 +101,7 @@ impl Overlay {
         self.is_changed(path) || self.removed < max
     }
 
-    /// Makes a file, and the folders that it needs. Whether it may be made is decided before.
+    /// Creates a file, and the folders that it needs. The caller has checked that it may.
     pub(super) fn write(&mut self, path: &str, content: Arc<Vec<u8>>) {
         for folder in folders(path) {
             self.change_mut(folder).made.get_or_insert(Made::Folder);
@@ -109,13 +109,13 @@ impl Overlay {
         *self.change_mut(path) = Change { hides: true, made: Some(Made::File(content)) };
     }
 
-    /// Removes a file or an empty folder. Whether it may be removed is decided before.
+    /// Removes a file or an empty folder. The caller has checked that it may.
     pub(super) fn remove(&mut self, path: &str) {
         if !self.is_changed(path) {
             self.removed += 1;
         }
         *self.change_mut(path) = Change { hides: true, made: None };
-        // All that is below is removed already, and hidden from now on.
+        // Everything below is removed already, and hidden from now on.
         let below = format!("{path}/");
         let hidden = self.changes.range(below.clone()..).take_while(|(path, _)| path.starts_with(&below));
         let hidden: Vec<String> = hidden.map(|(path, _)| path.clone()).collect();
@@ -127,7 +127,7 @@ impl Overlay {
     }
 }
 
-/// The folders above `path` but the root, outermost first.
+/// The folders above `path` except the root, outermost first.
 fn folders(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(end, _)| &path[..end])
 }

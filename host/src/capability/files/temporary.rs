@@ -1,7 +1,7 @@
-//! The file that a write fills before it takes the name of its target.
+//! The file that a write fills before the file takes the name of its target.
 //!
-//! Its name follows from the target's, so that a write that is repeated after a crash finds what the crash left, and fills
-//! it anew. A lock keeps two writers to one target apart, in one process or in several; the system releases it when the
+//! Its name follows from the target's, so that a write that is repeated after a crash finds the leftover, and fills it
+//! anew. A lock keeps two writers to one target apart, in one process or in several; the system releases it when the
 //! process ends.
 
 use super::folder::{self, Refusal};
@@ -13,7 +13,7 @@ const PREFIX: &str = ".everstep-";
 const SUFFIX: &str = ".tmp";
 const DIGITS: usize = 16;
 
-/// How often a writer tries again when others were faster, each time after waiting for its turn.
+/// How often a writer tries again after others were faster, each time after waiting for its turn.
 const ATTEMPTS: usize = 10_000;
 
 /// The name of the temporary file for `target`.
@@ -30,7 +30,7 @@ pub(super) fn is_name(name: &[u8]) -> bool {
     })
 }
 
-/// An empty, locked temporary file of `folder`. The lock lasts until the file is closed.
+/// Creates an empty, locked temporary file in `folder`. The lock lasts until the file is closed.
 pub(super) fn create(folder: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Refusal> {
     for _ in 0..ATTEMPTS {
         if let Some(file) = try_create(folder, name)? {
@@ -41,7 +41,7 @@ pub(super) fn create(folder: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Refu
     Err(Refusal::System(Errno::BUSY))
 }
 
-/// None when the name stands for another file by now, or for something that is no file of ours and was removed.
+/// `None` if the name belongs to another file by now, or belonged to something that is not our file and was removed.
 fn try_create(folder: BorrowedFd<'_>, name: &str) -> Result<Option<OwnedFd>, Refusal> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match openat(folder, name, flags, Mode::from_raw_mode(0o666)) {
@@ -59,7 +59,7 @@ fn try_create(folder: BorrowedFd<'_>, name: &str) -> Result<Option<OwnedFd>, Ref
         Ok(_) | Err(Refusal::Missing) => return Ok(None),
         Err(refusal) => return Err(refusal),
     }
-    // Another name of the file, or something else than a file, is somebody else's: it is not written to.
+    // A file with another name, or anything but a file, belongs to others: it is not written to.
     if FileType::from_raw_mode(held.st_mode) != FileType::RegularFile || held.st_nlink != 1 {
         remove(folder, name)?;
         return Ok(None);

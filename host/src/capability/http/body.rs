@@ -1,4 +1,4 @@
-//! The body of a response: read while it arrives, decoded, and never longer than allowed.
+//! Reads the body of a response as it arrives, decodes it, and limits its length.
 
 use super::headers::folded;
 use crate::network::Cause;
@@ -19,27 +19,27 @@ use tokio_util::io::StreamReader;
 /// The codings that are offered to servers.
 pub(super) const ACCEPTED: &str = "gzip, br, zstd, deflate";
 
-/// How many codings may be laid over each other.
+/// The most codings that may be applied to a body.
 const MOST_CODINGS: usize = 2;
 
-/// Largest window of zstd, as a power of two: what RFC 8878 asks of every decoder, and no more.
+/// Largest window of zstd, as a power of two: the size that RFC 8878 requires of every decoder.
 const LARGEST_WINDOW: u32 = 23;
 
-/// How much is decoded at once.
+/// How much is decoded at once, in bytes.
 const PIECE: usize = 16 << 10;
 
 /// How a body is read.
 #[derive(Clone, Copy)]
 pub(super) struct Reading {
-    /// Most bytes, counted after decoding.
+    /// The most bytes, counted after decoding.
     pub(super) max: u64,
-    /// Whether a body is refused that cannot be decoded: it may hold a secret.
+    /// Whether to refuse a body that cannot be decoded, because it may hold a secret.
     pub(super) guarded: bool,
 }
 
 /// A body that was read to its end.
 pub(super) struct Read {
-    /// Decoded.
+    /// The body, decoded.
     pub(super) body: Vec<u8>,
     /// Bytes that arrived.
     pub(super) received: u64,
@@ -53,8 +53,8 @@ enum Coding {
     Zstd,
 }
 
-/// Reads and decodes a body; `headers` lose what only the encoded body had. What follows the end of an encoded body is read and
-/// ignored. A body in a coding that the host never asked for is the guest's as it is, unless the reading is guarded.
+/// Reads and decodes a body; removes those `headers` that only apply to the encoded body. Data after the end of an encoded body
+/// is read and ignored. A body in a coding that the host did not ask for is passed on as it is, unless the reading is guarded.
 pub(super) async fn read(headers: &mut HeaderMap, body: Incoming, reading: Reading) -> Result<Read, Cause> {
     let Reading { max, guarded } = reading;
     let codings = match codings(headers)? {
@@ -62,7 +62,7 @@ pub(super) async fn read(headers: &mut HeaderMap, body: Incoming, reading: Readi
         None if guarded => return Err(Cause::Unsearchable("its body is in a coding that the host cannot decode")),
         None => Vec::new(),
     };
-    // What is compressed may be a little longer than what it holds, and it may hold nothing at all.
+    // A compressed body may be a little longer than its content, and may even have none.
     let most = if codings.is_empty() { max } else { max.saturating_add(max / 8).saturating_add(PIECE as u64) };
     let mut arriving = Arriving { body, received: 0, most, max };
     let body = match arriving.next().await.transpose().map_err(cause)? {
@@ -77,7 +77,8 @@ pub(super) async fn read(headers: &mut HeaderMap, body: Incoming, reading: Readi
     Ok(Read { body, received: arriving.received })
 }
 
-/// Reads a body of at most `max` bytes to its end, so that its connection can be used again. Whether it had an end.
+/// Reads a body of at most `max` bytes to its end, so that its connection can be used again. Returns whether it
+/// ended.
 pub(super) async fn skip(body: Incoming, max: u64) -> bool {
     let mut arriving = Arriving { body, received: 0, most: max, max };
     while let Some(piece) = arriving.next().await {
@@ -131,7 +132,7 @@ fn decoder<'a>(coding: Coding, reader: Pin<Box<dyn AsyncBufRead + Send + 'a>>) -
     }
 }
 
-/// The codings in the order in which they were applied; none when there is one that the host cannot decode.
+/// The codings in the order in which they were applied; `None` if the host cannot decode one of them.
 fn codings(headers: &HeaderMap) -> Result<Option<Vec<Coding>>, Cause> {
     let mut codings = Vec::new();
     let mut known =
@@ -162,7 +163,7 @@ struct Arriving {
     body: Incoming,
     received: u64,
     most: u64,
-    /// What the guest is told that it may receive.
+    /// The limit that the guest's error names.
     max: u64,
 }
 
@@ -176,7 +177,7 @@ impl Stream for Arriving {
                 Some(Ok(frame)) => frame.into_data(),
                 Some(Err(error)) => return Poll::Ready(Some(Err(io::Error::other(Carried(interrupted(&error)))))),
             };
-            // What is no data are trailers, and a piece may be empty.
+            // A frame that is not data holds trailers, and a piece may be empty.
             let Some(piece) = piece.ok().filter(|piece| !piece.is_empty()) else { continue };
             self.received = self.received.saturating_add(piece.len() as u64);
             if self.received > self.most {
@@ -210,7 +211,7 @@ impl fmt::Display for Carried {
 
 impl Error for Carried {}
 
-/// The cause that was carried, or that of a decoder.
+/// The cause that was carried, or one for an error of a decoder.
 fn cause(error: io::Error) -> Cause {
     match error.downcast::<Carried>() {
         Ok(Carried(cause)) => cause,

@@ -1,4 +1,4 @@
-//! The effect: one request, over all its redirects, until its response was read.
+//! The effect: one request with all its redirects, until its response is read.
 //!
 //! Errors name no address, no secret and no path of the host.
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use url::Position;
 
-/// An HTTP client for one policy: no connection that its address rules did not permit is ever used.
+/// An HTTP client for one policy: it only uses connections that the policy's address rules permit.
 #[derive(Debug)]
 pub struct Client {
     dialer: Dialer,
@@ -31,7 +31,7 @@ pub struct Client {
 pub struct Request {
     /// In upper case.
     pub method: String,
-    /// Where it goes: `http` or `https`.
+    /// The target: `http` or `https`.
     pub url: Target,
     /// Names and values.
     pub headers: Vec<(String, String)>,
@@ -41,25 +41,25 @@ pub struct Request {
     pub secret: Option<(String, String)>,
 }
 
-/// What one request may cost.
+/// The limits of one request.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// From now until the whole body was read, over all redirects.
+    /// From now until the whole body is read, including redirects.
     pub timeout: Duration,
-    /// For making one connection: name, address and TLS.
+    /// For one connection: name, address and TLS.
     pub connect: Duration,
     /// Bytes of the body after decoding.
     pub max_response: u64,
-    /// How many redirects are followed. With 0, a redirect is a response like any other.
+    /// The most redirects that are followed. With 0, a redirect is a response like any other.
     pub redirects: u32,
 }
 
-/// Decides on redirects, and on what may come back.
+/// Decides on redirects, and on which responses may be returned.
 pub trait Hops {
-    /// Called before a redirect is followed, with the method and the URL that it would have; must be quick.
+    /// Called before a redirect is followed, with its method and URL; must be quick.
     fn decide(&mut self, method: &str, url: &Target) -> Result<(), GuestError>;
 
-    /// Whether a response from there may hold a secret, so that only one that can be searched may come back.
+    /// Whether a response from that URL may hold a secret, so that it is only returned if it can be searched.
     fn may_know_a_secret(&self, _url: &Target) -> bool {
         false
     }
@@ -74,7 +74,7 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body, decoded.
     pub body: Vec<u8>,
-    /// Where it came from, after redirects; canonical.
+    /// Its URL after redirects; canonical.
     pub url: String,
     /// The address that sent it.
     pub address: Option<SocketAddr>,
@@ -84,7 +84,8 @@ pub struct Response {
     pub received: u64,
 }
 
-/// Bytes of the body of a redirect that are read for the sake of its connection, and how long that may take.
+/// How much of a redirect's body is read so that its connection can be used again, in bytes, and how long that may
+/// take.
 const SKIPPED: u64 = 64 << 10;
 const SKIPPED_WITHIN: Duration = Duration::from_millis(200);
 
@@ -94,7 +95,7 @@ impl Client {
         Self { dialer: Dialer::new(options, rules, &["h2", "http/1.1"]), pool: Pool::default() }
     }
 
-    /// Sends a request, follows its redirects as far as `hops` and `bounds` let it, and reads the response.
+    /// Sends a request, follows its redirects as far as `hops` and `bounds` permit, and reads the response.
     pub async fn send(
         &self,
         request: Request,
@@ -107,7 +108,7 @@ impl Client {
         followed.map_err(|cause| Failure { cause, address: seen.address, sent: seen.sent })
     }
 
-    /// Sends a request, and reads no more of its response than the status; a redirect is one like any other.
+    /// Sends a request, and reads only the status of its response; a redirect is a response like any other.
     pub async fn tell(&self, request: Request, bounds: &Bounds) -> Result<u16, Failure> {
         let mut seen = Seen::default();
         let told = timeout(bounds.timeout, Box::pin(self.told(request, bounds, &mut seen))).await;
@@ -159,8 +160,8 @@ impl Client {
         }
     }
 
-    /// The head of the response to one hop. A connection that turns out to be closed before anything was sent over it is
-    /// replaced.
+    /// Returns the head of the response to one hop. A reused connection that turns out to be closed before anything was
+    /// sent over it is replaced.
     async fn exchange<'a>(
         &'a self,
         hop: &Hop,
@@ -201,7 +202,7 @@ struct Seen {
     sent: bool,
 }
 
-/// One of the requests that a request with redirects is.
+/// One request of a chain of redirects.
 struct Hop {
     method: Method,
     url: Target,
@@ -253,7 +254,7 @@ impl Hop {
             request.headers_mut().insert(header::HOST, host);
         }
         request.headers_mut().extend(self.headers.clone());
-        // Where a body is expected, its absence is said.
+        // Where a body is expected, an empty one is declared.
         if self.body.is_empty() && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
             request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
@@ -263,7 +264,7 @@ impl Hop {
         Ok(request)
     }
 
-    /// The request that a redirect asks for; none when the response is none.
+    /// The request that a redirect asks for; `None` if the response is not a redirect.
     fn next(&self, status: StatusCode, response: &HeaderMap) -> Result<Option<Self>, Cause> {
         let Some(location) = response.get(header::LOCATION) else { return Ok(None) };
         let keeps_method = match status {
@@ -301,10 +302,10 @@ impl Hop {
         headers::remove(&mut self.headers, &about_content);
     }
 
-    /// For good: they do not come back when a later redirect leads to where they came from.
+    /// Removes the credentials for good: a later redirect back to their origin does not restore them.
     fn drop_credentials(&mut self) {
         headers::remove(&mut self.headers, &["authorization", "cookie"]);
-        // None of the guest's has this name, or one that could be taken for it.
+        // None of the guest's headers has this name, or one that could be taken for it.
         self.secret = None;
     }
 }

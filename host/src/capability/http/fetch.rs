@@ -1,4 +1,4 @@
-//! One request of a guest as a durable effect: the bounds and the secret of its rule, redirects decided anew, what the audit learns.
+//! One request of a guest as a durable effect: the limits and the secret of its rule, decisions on redirects, and audit lines.
 
 use super::effect::{Bounds, Client, Hops, Request, Response, is_idempotent};
 use super::headers::folded;
@@ -21,10 +21,10 @@ pub(super) struct Fetch {
     request: Request,
 }
 
-/// Within this time a connection is made, or it is none.
+/// How long making a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// The header by which a server recognises a request that it has seen.
+/// The header by which a server recognises a repeated request.
 const KEY: &str = "idempotency-key";
 
 impl Fetch {
@@ -122,7 +122,7 @@ fn failed(grants: &Grants, failure: Failure, again: bool, subject: &str) -> Perf
     if again { Performed::Again(error) } else { Performed::Done(Err(error)) }
 }
 
-/// The policy's word on each redirect, written down before it is followed.
+/// Applies the policy to each redirect, and writes the decision before the redirect is followed.
 struct Redirects<'a> {
     grants: &'a Grants,
     run: &'a Performing,

@@ -1,4 +1,4 @@
-//! A connection of HTTP/2 on which no stream gets more than a few informational answers: whoever speaks the protocol keeps them all
+//! An HTTP/2 connection that limits the informational responses of each stream, because the protocol library keeps all of them
 //! until the response comes.
 
 use super::pool::MOST_INTERIM;
@@ -15,15 +15,15 @@ pub(super) struct Guarded {
     frames: Frames,
 }
 
-/// What is known of the frames that arrived (RFC 9113, section 4.1).
+/// The state of the frames that arrived (RFC 9113, section 4.1).
 #[derive(Default)]
 struct Frames {
-    /// The header of the next frame, as far as it arrived.
+    /// The header of the next frame, as far as it has arrived.
     header: [u8; HEADER],
     arrived: usize,
     /// Bytes of its payload that are still to come.
     payload: usize,
-    /// How many headers each stream has got.
+    /// The number of header frames that each stream has received.
     heads: HashMap<u32, usize>,
 }
 
@@ -33,7 +33,7 @@ const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 const END_STREAM: u8 = 1;
 
-/// The response and its trailers beside what is informational.
+/// The response and its trailers, besides informational responses.
 const MOST_HEADS: usize = MOST_INTERIM + 2;
 
 /// More streams than a client opens.
@@ -46,7 +46,7 @@ impl Guarded {
 }
 
 impl Frames {
-    /// Follows what arrives. None when a stream got too much.
+    /// Follows the frames in `bytes`. `None` if a stream has received too many.
     fn follow(&mut self, mut bytes: &[u8]) -> Option<()> {
         while !bytes.is_empty() {
             if self.payload > 0 {
@@ -68,7 +68,7 @@ impl Frames {
         Some(())
     }
 
-    /// The header of a frame is complete.
+    /// Begins a frame whose header is complete.
     fn begin(&mut self) -> Option<()> {
         let [a, b, c, kind, flags, d, e, f, g] = self.header;
         self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
@@ -140,7 +140,7 @@ mod tests {
                 for _ in 0..MOST_HEADS - 1 {
                     assert!(frames.follow(&frame(HEADERS, 4, stream, b"xy")).is_some());
                 }
-                // Data that look like a head are none.
+                // Data that look like a header frame are not one.
                 assert!(frames.follow(&frame(DATA, 0, stream, &frame(HEADERS, 4, stream, b"").repeat(20))).is_some());
             }
             frames.follow(&frame(DATA, END_STREAM, 1, b"")).unwrap();

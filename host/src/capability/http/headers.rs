@@ -1,7 +1,8 @@
-//! Headers and methods: what a guest may send, how header values become text, and which framing of a response is believed.
+//! Headers and methods: which ones a guest may send, how header values become text, and which framing of a response is
+//! accepted.
 //!
-//! Text and bytes of a header value map to each other one to one (ISO 8859-1), as in the Fetch standard. Servers that hand headers
-//! on as variables take `a_b` for `a-b`; so names are compared as those servers see them ([`folded`]).
+//! Text and bytes of a header value map to each other one to one (ISO 8859-1), as in the Fetch standard. Servers that pass headers
+//! on as variables take `a_b` for `a-b`, so names are compared as those servers see them ([`folded`]).
 
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::quoted;
@@ -9,20 +10,20 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use std::borrow::Cow;
 
-/// Most headers of a request of a guest.
+/// The most headers of a guest's request.
 const MOST_HEADERS: usize = 100;
 
-/// Most bytes of their names and values.
+/// The most bytes of their names and values.
 const MOST_BYTES: usize = 64 << 10;
 
-/// What a request carries when the guest does not say who it is.
+/// The user agent of a request, unless the guest sets one.
 pub(crate) const USER_AGENT: &str = concat!("everstep/", env!("CARGO_PKG_VERSION"));
 
 /// Longest method.
 const LONGEST_METHOD: usize = 32;
 
-/// What the host decides: where a message goes, where it ends, how its connection is used, how its body is encoded, and which
-/// method and URL the server takes it for.
+/// Headers that only the host sets: where a message goes, where it ends, how its connection is used, how its body is encoded,
+/// and which method and URL the server takes it for.
 const FORBIDDEN: [&str; 18] = [
     "accept-encoding",
     "connection",
@@ -64,7 +65,7 @@ pub fn check(headers: &[(String, String)]) -> Result<(), GuestError> {
     Ok(())
 }
 
-/// Refuses what is no method, and methods that a guest may not use. Methods are case-sensitive; the standard ones are upper case.
+/// Refuses malformed methods, and methods that a guest may not use. Methods are case-sensitive; the standard ones are upper case.
 pub fn check_method(method: &str) -> Result<(), GuestError> {
     let token = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     if method.is_empty() || method.len() > LONGEST_METHOD || !method.bytes().all(token) {
@@ -76,7 +77,7 @@ pub fn check_method(method: &str) -> Result<(), GuestError> {
     Ok(())
 }
 
-/// A name as servers see it that turn headers into variables: in lower case, with `-` for whatever is no letter and no digit.
+/// A name as seen by servers that turn headers into variables: in lower case, with `-` for anything but letters and digits.
 pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.bytes().all(is_plain) {
@@ -86,7 +87,7 @@ pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(fold).collect())
 }
 
-/// Whether the host alone sets this header.
+/// Whether only the host may set this header.
 fn is_forbidden(name: &str) -> bool {
     let name = folded(name);
     FORBIDDEN.contains(&&*name) || name.starts_with("proxy-") || name.starts_with("sec-")
@@ -101,7 +102,8 @@ pub(super) fn remove(headers: &mut HeaderMap, names: &[&str]) {
     }
 }
 
-/// Refuses a response whose headers leave open where it ends: two parties on the way could see two different ones.
+/// Refuses a response whose headers leave its end ambiguous: two parties on the way could see two different
+/// responses.
 pub(super) fn check_framing(status: StatusCode, headers: &HeaderMap) -> Result<(), &'static str> {
     let (lengths, codings) = (framing(headers, &CONTENT_LENGTH)?, framing(headers, &TRANSFER_ENCODING)?);
     match (lengths, codings) {
@@ -117,7 +119,7 @@ pub(super) fn check_framing(status: StatusCode, headers: &HeaderMap) -> Result<(
     }
 }
 
-/// Refuses the answer to an upgrade that says more than once what it agrees to, or that has a body.
+/// Refuses the response to an upgrade if it has a body, or repeats a header of the handshake.
 pub(crate) fn check_upgrade(headers: &HeaderMap) -> Result<(), &'static str> {
     if framing(headers, &CONTENT_LENGTH)?.is_some() || framing(headers, &TRANSFER_ENCODING)?.is_some() {
         return Err("the server's handshake has a body");
@@ -154,7 +156,7 @@ pub(super) fn is_a_part(status: StatusCode, headers: &HeaderMap) -> bool {
         || headers.get_all(CONTENT_TYPE).iter().any(in_ranges)
 }
 
-/// The value of a header that says where a message ends, which may be there once and under its own name.
+/// The value of a header that defines where a message ends; it may occur only once, and only under its own name.
 fn framing<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, &'static str> {
     if headers.keys().any(|key| key != name && folded(key.as_str()) == name.as_str()) {
         return Err("it has a header whose name can be taken for Content-Length or Transfer-Encoding");
@@ -166,19 +168,19 @@ fn framing<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h H
     }
 }
 
-/// The header as it is sent; none when it is forbidden or malformed.
+/// The header as it is sent; `None` if it is forbidden or malformed.
 pub(crate) fn parse(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !is_forbidden(name.as_str()))?;
     Some((name, encode(value)?))
 }
 
-/// The value as it is sent; none when there is no such value. White space around it means nothing and is left out.
+/// The value as it is sent; `None` if it cannot be. White space around it has no meaning and is removed.
 fn encode(value: &str) -> Option<HeaderValue> {
     let bytes: Option<Vec<u8>> = value.chars().map(|character| u8::try_from(character).ok()).collect();
     HeaderValue::from_bytes(bytes?.trim_ascii()).ok()
 }
 
-/// The headers of a response as text, names in lower case. What is about one connection is left out.
+/// The headers of a response as text, names in lower case. Those of the connection are removed.
 pub(super) fn decode(headers: &HeaderMap) -> Vec<(String, String)> {
     let of_message = |name: &HeaderName| {
         !matches!(name.as_str(), "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade")

@@ -1,6 +1,6 @@
-//! `everstep:host/http`: `effect` is the client, one request over all its redirects; `pool` keeps its connections and `flood` guards
-//! those of HTTP/2, `body` reads and decodes what a server sends, `headers` says which headers and methods a guest may use, and none of
-//! them knows WIT, decisions or the journal. `fetch` is a request of a guest, durably, `stored` a response in the journal; here is the adapter.
+//! `everstep:host/http`: `effect` is the client, one request over all its redirects; `pool` keeps its connections and `flood` guards those
+//! of HTTP/2, `body` reads and decodes responses, `headers` defines which headers and methods a guest may use; none of them knows WIT,
+//! decisions or the journal. `fetch` is a guest's request as a durable effect, `stored` a response in the journal; the adapter is here.
 
 mod body;
 mod effect;
@@ -26,7 +26,7 @@ use fetch::Fetch;
 use std::sync::Arc;
 use stored::Stored;
 
-/// Opens the client of those that reach the network under one policy: connections are not shared with those under another.
+/// Opens the HTTP client of a policy that reaches the network: connections are not shared with other policies.
 pub(crate) fn open(policy: &Policy, options: &network::Options, opened: &mut Opened) -> Result<(), policy::Error> {
     if policy.reaches_the_network() {
         opened.insert(Client::new(options, policy.network.clone()));
@@ -77,7 +77,7 @@ impl http::Host for Ctx {
     }
 }
 
-/// The headers as a request carries them, for the digest and for people.
+/// The headers of a request as text, for the digest and for people.
 fn listed(headers: &[(String, String)]) -> String {
     let line = |(name, value): &(String, String)| format!("{}: {value}\n", name.to_ascii_lowercase());
     headers.iter().map(line).collect()

@@ -1,4 +1,4 @@
-//! The connections of one client: made when needed, kept while they are healthy, used by nobody else.
+//! The connections of one client: made when needed, kept while they are healthy, not shared with other clients.
 
 use super::flood::Guarded;
 use crate::network::{Cause, Io};
@@ -17,19 +17,19 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-/// Most headers of a response.
+/// The most headers of a response.
 const MOST_HEADERS: usize = 256;
 
-/// Most bytes of the headers of a response.
+/// The most bytes of the headers of a response.
 const MOST_HEADER_BYTES: usize = 64 << 10;
 
-/// Most informational answers (1xx) before a response.
+/// The most informational responses (1xx) before a response.
 pub(super) const MOST_INTERIM: usize = 16;
 
-/// How much a connection reads ahead.
+/// How much a connection reads ahead, in bytes.
 const READ_AHEAD: usize = 256 << 10;
 
-/// Most idle connections to one origin, and in all.
+/// The most idle connections to one origin, and in all.
 const MOST_IDLE: usize = 32;
 const MOST_IDLE_IN_ALL: usize = 128;
 
@@ -51,14 +51,14 @@ struct Connection {
 
 enum Sender {
     Http1(http1::SendRequest<Full<Bytes>>),
-    /// Many requests share one.
+    /// Shared by many requests.
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
-/// Ends its task, and with it the connection, when nobody uses the connection any more.
+/// Ends its task, and with it the connection, when the connection is not used any more.
 struct Driver(AbortHandle);
 
-/// The use of a connection for one request. The connection is used again only when it was given back.
+/// The use of a connection for one request. The connection is used again only if it is given back.
 pub(super) struct Lease<'a> {
     pool: &'a Pool,
     origin: &'a str,
@@ -66,16 +66,16 @@ pub(super) struct Lease<'a> {
     reused: bool,
 }
 
-/// Why a request has no response.
+/// The reason that a request has no response.
 pub(super) enum Unanswered {
-    /// It was not sent.
+    /// The request was not sent.
     NotSent,
-    /// It may have been.
+    /// It may have been sent.
     Sent(Cause),
 }
 
 impl Pool {
-    /// A connection to the origin that is ready, or a new one.
+    /// A ready connection to the origin, or a new one.
     pub(super) async fn lease<'a>(
         &'a self,
         origin: &'a str,
@@ -128,7 +128,7 @@ impl Pool {
 }
 
 impl Lease<'_> {
-    /// Where the connection leads.
+    /// The address of the other end.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.connection.as_ref().map(|connection| connection.address)
     }
@@ -143,7 +143,7 @@ impl Lease<'_> {
         self.connection.as_ref().is_some_and(|connection| matches!(connection.sender, Sender::Http2(_)))
     }
 
-    /// Sends a request and waits for the head of its response, past a few informational answers.
+    /// Sends a request and waits for the head of its response, skipping a few informational responses.
     pub(super) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
         let flooded = flooded(&mut request);
         let answered = async {
@@ -186,7 +186,7 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// Tells when a request has got more informational answers than it may.
+/// Signals when a request has received more informational responses than it may.
 fn flooded(request: &mut Request<Full<Bytes>>) -> Arc<Notify> {
     let (seen, flooded) = (AtomicUsize::new(0), Arc::new(Notify::new()));
     let told = Arc::clone(&flooded);
@@ -224,7 +224,7 @@ async fn http1_connection(io: TokioIo<Io>) -> Result<(Sender, AbortHandle), Caus
     let mut builder = http1::Builder::new();
     builder.max_headers(MOST_HEADERS).max_header_size(MOST_HEADER_BYTES).max_buf_size(READ_AHEAD);
     let (sender, connection) = builder.handshake(io).await.map_err(|error| cause(&error))?;
-    // How it ends shows in the requests.
+    // A failure of the connection shows in its requests.
     let driver = tokio::spawn(async move { drop(connection.await) });
     Ok((Sender::Http1(sender), driver.abort_handle()))
 }

@@ -31,7 +31,7 @@ impl Stored {
         serde_json::to_string(&shape).unwrap_or_default()
     }
 
-    /// None for a text that no response was written as.
+    /// Reads a stored response; `None` for any other text.
     pub(super) fn read(json: &str) -> Option<Self> {
         let Shape { status, url, headers, body } = serde_json::from_str(json).ok()?;
         Some(Self { status, headers, body: STANDARD.decode(body).ok()?, url })

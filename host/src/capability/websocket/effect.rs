@@ -1,7 +1,7 @@
-//! The effect: a connection that any number of tasks may use, and the task that keeps it.
+//! The effect: a connection that any number of tasks may use, and the task that keeps it open.
 //!
-//! The task reads one message ahead of what is asked for, answers control frames, and closes the connection when it is idle. It
-//! ends with the connection, and the connection ends when nobody holds it.
+//! The task reads one message ahead, answers control frames, and closes the connection when it is idle. It ends with the
+//! connection, and the connection ends when it is dropped.
 
 use crate::capability::http::headers;
 use crate::guest_error::{ErrorCode, GuestError};
@@ -31,10 +31,10 @@ pub struct Client {
     dialer: Dialer,
 }
 
-/// What is asked of a server.
+/// The parameters of a connection.
 #[derive(Clone, Debug)]
 pub struct Opening {
-    /// Where it goes: `ws` or `wss`.
+    /// The target: `ws` or `wss`.
     pub url: Target,
     /// Names and values, checked with [`crate::capability::http::check_headers`].
     pub headers: Vec<(String, String)>,
@@ -42,14 +42,14 @@ pub struct Opening {
     pub subprotocols: Vec<String>,
 }
 
-/// What one connection may cost.
+/// The limits of one connection.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     /// For the connection: name, address, TLS and handshake.
     pub connect: Duration,
     /// Bytes of one message, in either direction.
     pub max_message: u64,
-    /// How long no message may pass before the connection is closed.
+    /// How long the connection may be without messages before it is closed.
     pub idle: Duration,
 }
 
@@ -74,19 +74,19 @@ pub enum Message {
     Binary(Vec<u8>),
 }
 
-/// What a connection has to tell.
+/// An event of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A message arrived.
     Message(Message),
-    /// No message will.
+    /// The connection has ended; no further message will arrive.
     Closed(Closed),
 }
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// Who or what ended it.
+    /// The cause.
     pub by: ClosedBy,
     /// The code (RFC 6455, 7.4.1); 1005 when the server gave none, 1006 when it vanished.
     pub code: u16,
@@ -94,30 +94,30 @@ pub struct Closed {
     pub reason: String,
 }
 
-/// Who or what ended a connection.
+/// The cause of the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClosedBy {
-    /// The server said so.
+    /// The server closed it.
     Server,
-    /// The guest did.
+    /// The guest closed it.
     Guest,
-    /// No message passed for too long.
+    /// There was no message for too long.
     Idle,
     /// The server sent a message that is longer than allowed.
     TooLarge,
-    /// The server does not keep to the protocol.
+    /// The server violated the protocol.
     Violation,
     /// The connection broke.
     Lost,
 }
 
-/// Why a message was not sent.
+/// The reason that a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unsent {
     /// It is longer than allowed.
     TooLarge {
-        /// How many bytes are allowed.
+        /// The most bytes that are allowed.
         max: u64,
     },
     /// The connection has ended. Part of the message may have been sent.
@@ -130,23 +130,23 @@ enum Command {
     Close(CloseFrame),
 }
 
-/// How long a server has to take a close frame, and to answer one.
+/// How long a server may take to accept a close frame, and to answer one.
 const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 
-/// What is read from the socket at once.
+/// How much is read from the socket at once, in bytes.
 const READ_AHEAD: usize = 4 << 10;
 
-/// What may wait for the socket beside one message: control frames.
+/// Bytes that may wait for the socket in addition to one message: control frames.
 const CONTROL_FRAMES: usize = 4 << 10;
 
-/// Most subprotocols, and longest reason of a close frame (RFC 6455, 5.5).
+/// The most subprotocols, and the longest reason of a close frame (RFC 6455, 5.5).
 const MOST_SUBPROTOCOLS: usize = 16;
 const LONGEST_REASON: usize = 123;
 
 impl Client {
-    /// A client under these rules.
+    /// A client under these address rules.
     pub fn new(options: &Options, rules: Rules) -> Self {
-        // Over HTTP/2 there is no upgrade.
+        // HTTP/2 has no upgrade.
         Self { dialer: Dialer::new(options, rules, &["http/1.1"]) }
     }
 
@@ -234,7 +234,7 @@ impl Connection {
         let idle = bounds.idle;
         let keeper = tokio::spawn(async move {
             let closed = keep(socket, asked, &arrived, idle).await;
-            // Before the inbox ends: whoever finds it empty asks how the connection ended.
+            // Before the inbox ends: a receiver that finds it empty asks how the connection ended.
             ended.send_replace(Some(closed));
             drop(arrived);
         });
@@ -249,7 +249,7 @@ impl Connection {
         }
     }
 
-    /// The address that the connection leads to. For the audit log only.
+    /// The address of the other end. For the audit log only.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -275,7 +275,7 @@ impl Connection {
         Err(Unsent::Closed(self.ended().await))
     }
 
-    /// Waits for the next message, or for the end; what arrived before the end comes first. May be canceled without loss.
+    /// Waits for the next message, or for the end; messages that arrived before the end come first. Cancel-safe.
     pub async fn receive(&self) -> Event {
         let message = self.inbox.lock().await.recv().await;
         match message {
@@ -284,8 +284,8 @@ impl Connection {
         }
     }
 
-    /// Closes the connection, waiting a moment for the server to agree; how it had ended when it was closed before. The code and
-    /// the reason were checked with [`check_close`].
+    /// Closes the connection, waiting a moment for the server to agree; returns how it ended, which may have been earlier. The
+    /// caller has checked the code and the reason with [`check_close`].
     pub async fn close(&self, code: u16, reason: &str) -> Closed {
         let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
         let closed = timeout(CLOSED_WITHIN * 3, async {
@@ -294,13 +294,13 @@ impl Connection {
             self.ended().await
         });
         closed.await.unwrap_or_else(|_| {
-            // A server that takes no bytes takes no close frame.
+            // A server that reads nothing does not read a close frame.
             self.keeper.abort();
             Closed::new(ClosedBy::Guest, CloseCode::from(code), reason)
         })
     }
 
-    /// Waits until the connection has ended, and says how; messages that arrived before may still be received.
+    /// Waits until the connection has ended, and returns how; messages that arrived before may still be received.
     pub async fn ended(&self) -> Closed {
         let mut closed = self.closed.clone();
         let ended = closed.wait_for(Option::is_some).await;
@@ -314,7 +314,7 @@ impl Drop for Connection {
     }
 }
 
-/// Keeps a connection until it ends.
+/// Keeps a connection open until it ends.
 async fn keep(
     socket: WebSocketStream<Io>,
     mut asked: mpsc::Receiver<Command>,
@@ -333,13 +333,13 @@ async fn keep(
     }
     if matches!(closed.by, ClosedBy::Idle | ClosedBy::TooLarge | ClosedBy::Violation) {
         let frame = CloseFrame { code: closed.code.into(), reason: closed.reason.as_str().into() };
-        // The connection ends anyhow; telling why is a courtesy.
+        // The connection ends in any case; the close frame is a courtesy.
         let _ = timeout(CLOSED_WITHIN, sink.send(Frame::Close(Some(frame)))).await;
     }
     closed
 }
 
-/// Sends what is asked for, up to a close frame and the time that the server has to answer it.
+/// Sends what is queued, up to a close frame, and then waits for the time that the server has to answer it.
 async fn write(
     sink: &mut SplitSink<WebSocketStream<Io>, Frame>,
     asked: &mut mpsc::Receiver<Command>,
@@ -350,12 +350,12 @@ async fn write(
         match command {
             Command::Send(frame, done) => {
                 if sink.send(frame).await.is_err() {
-                    // The other direction may know better: it reads what the server had to say.
+                    // The reading side may know the cause: it reads what the server sent.
                     sleep(CLOSED_WITHIN).await;
                     return Closed::lost();
                 }
                 activity.notify_one();
-                // Nobody waits any more when the send was canceled.
+                // The receiver is gone if the send was canceled.
                 let _ = done.send(());
             }
             Command::Close(frame) => {
@@ -366,7 +366,7 @@ async fn write(
             }
         }
     }
-    // Nobody holds the connection, and the task is about to be ended.
+    // The connection was dropped, and the task is about to be ended.
     std::future::pending().await
 }
 
@@ -394,7 +394,7 @@ async fn read(
     }
 }
 
-/// Answers the close frame of a server: reading on does that.
+/// Answers the close frame of a server, by reading on.
 async fn server_closed(source: &mut SplitStream<WebSocketStream<Io>>, frame: Option<CloseFrame>) -> Closed {
     let _ = timeout(CLOSED_WITHIN, async { while let Some(Ok(_)) = source.next().await {} }).await;
     match frame {
@@ -405,7 +405,7 @@ async fn server_closed(source: &mut SplitStream<WebSocketStream<Io>>, frame: Opt
     }
 }
 
-/// Returns once nothing happened for as long as `limit`.
+/// Returns once nothing has happened for `limit`.
 async fn silence(activity: &Notify, limit: Duration) {
     while timeout(limit, activity.notified()).await.is_ok() {}
 }

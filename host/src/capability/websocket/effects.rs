@@ -1,4 +1,4 @@
-//! What a guest does with a connection, as durable effects.
+//! A guest's operations on a connection, as durable effects.
 
 use super::effect::{Bounds, Client, Closed, ClosedBy, Connection, Event, Message, Opening, Unsent};
 use super::stored::{Cause, Stored};
@@ -14,25 +14,25 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Within this time a connection is open, or it is none.
+/// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A connection that a run has made. It is closed when the run lets go of it.
+/// A connection that a run has made. It is closed when the run drops it.
 pub(super) struct Open {
     connection: Arc<Connection>,
-    /// Who waits for the next messages, in the order of their steps.
+    /// The receivers of the next messages, in the order of their steps.
     wanted: mpsc::UnboundedSender<oneshot::Sender<Event>>,
-    /// The tasks that serve them end with this.
+    /// The task that serves them ends when this is dropped.
     _alive: oneshot::Sender<()>,
 }
 
-/// Making a connection.
+/// The effect that makes a connection.
 pub(super) struct Connect {
     pub(super) grants: Arc<Grants>,
     pub(super) opening: Opening,
 }
 
-/// Waiting for a message.
+/// The effect that waits for a message.
 pub(super) struct Receive {
     pub(super) connection: u64,
 }
@@ -73,16 +73,16 @@ impl Open {
         self.connection.close(code, reason).await;
     }
 
-    /// Asks for the next message behind those that others have asked for.
+    /// Requests the next message after those that were requested before.
     fn want(&self) -> oneshot::Receiver<Event> {
         let (reply, event) = oneshot::channel();
-        // An error shows as a reply that never comes.
+        // On an error the receiver gets no reply.
         let _ = self.wanted.send(reply);
         event
     }
 }
 
-/// What a guest is told that sends over a connection which is gone with its host.
+/// The error for a guest that sends over a connection which is gone with its host.
 pub(super) fn lost() -> GuestError {
     not_open(&Stored::recovered())
 }
@@ -95,7 +95,7 @@ fn not_open(closed: &Stored) -> GuestError {
     GuestError::new(ErrorCode::Failed, format!("the connection is closed ({why})"))
 }
 
-/// Hands messages to whoever waits for them, in their order; one that somebody has given up on goes to the next.
+/// Hands messages to the receivers in their order; if a receiver is gone, its message goes to the next one.
 async fn serve(connection: &Connection, mut wants: mpsc::UnboundedReceiver<oneshot::Sender<Event>>) {
     let mut left = None;
     while let Some(mut reply) = wants.recv().await {
@@ -162,7 +162,7 @@ impl Effect for Receive {
         let bridge = run.bridge.upgrade();
         let open = bridge.as_ref().and_then(|bridge| bridge.kept_for_run::<Open>(self.connection));
         let grants = bridge.map(|bridge| Arc::clone(&bridge.grants));
-        // Asked for here, where the steps are in order.
+        // Requested here, where the steps are in order.
         let event = open.map(|open| open.want());
         Box::pin(async move {
             let received = match event {

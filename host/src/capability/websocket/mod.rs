@@ -1,5 +1,5 @@
-//! `everstep:host/websocket`: `effect` opens a connection and keeps it, `effects` is what a guest does with it, durably, `stored` a message
-//! in the journal; here is the adapter.
+//! `everstep:host/websocket`: `effect` opens a connection and keeps it, `effects` are a guest's operations on it as durable effects,
+//! `stored` a message in the journal; the adapter is here.
 
 mod effect;
 mod effects;
@@ -22,7 +22,7 @@ use effects::{Connect, Open, Receive};
 use std::sync::Arc;
 use stored::Stored;
 
-/// Opens the client of those that reach the network under one policy: connections are not shared with those under another.
+/// Opens the client of a policy that reaches the network: connections are not shared with other policies.
 pub(crate) fn open(policy: &Policy, options: &network::Options, opened: &mut Opened) -> Result<(), policy::Error> {
     if policy.reaches_the_network() {
         opened.insert(Client::new(options, policy.network.clone()));

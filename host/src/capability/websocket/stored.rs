@@ -19,7 +19,7 @@ pub(super) enum Stored {
     Closed { cause: Cause, code: u16, reason: String },
 }
 
-/// Why a connection is closed.
+/// The cause of the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Cause {
@@ -51,7 +51,7 @@ impl Stored {
         }
     }
 
-    /// None for a text that no message was written as.
+    /// Reads a stored message; `None` for any other text.
     pub(super) fn read(json: &str) -> Option<websocket::Event> {
         Some(match serde_json::from_str(json).ok()? {
             Self::Text(text) => websocket::Event::Text(text),

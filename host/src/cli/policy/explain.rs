@@ -73,7 +73,7 @@ fn recorded(args: &Args, policy: &Policy) -> Outcome {
     let found = found.ok_or_else(|| Failure::usage(format!("the audit log {path} holds no decision {id}")))?;
     let line = &found.decision;
     let function = args.function.clone().or_else(|| function_of(policy, &line.policy));
-    // A text that was escaped or cut when it was recorded is not the one that was decided on.
+    // A subject that was escaped or cut in the log is not the one that was decided on.
     let whole = !line.subject.contains('\\') && !line.subject.ends_with("...");
     let now = whole.then(|| explain(policy, function.as_deref(), &line.capability, &line.subject).ok()).flatten();
     if args.json {

@@ -53,7 +53,7 @@ fn object(suggestions: &Suggestions) -> serde_json::Value {
     json!({ "rules": rules, "skipped": skipped })
 }
 
-/// A text that a policy file could hold.
+/// The suggestions in the syntax of a policy file.
 fn describe(suggestions: &Suggestions) -> String {
     let mut text = String::new();
     for rule in &suggestions.rules {

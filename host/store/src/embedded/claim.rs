@@ -23,7 +23,7 @@ impl Claim {
         Change::Fenced { id: self.id.clone(), version: self.version, changes }
     }
 
-    /// From now on nothing is written under it.
+    /// Ends the claim: nothing is written under it any more.
     pub(super) fn lose(&self, lost: Lost) {
         // Only the first cause counts.
         let _ = self.lost.set(lost);
@@ -34,7 +34,7 @@ impl Claim {
         self.lost.get().map_or(Ok(()), |lost| Err(lost.clone()))
     }
 
-    /// Completes once it is lost.
+    /// Completes once the claim is lost.
     pub(super) async fn lost(&self) -> Lost {
         loop {
             let gone = self.gone.notified();

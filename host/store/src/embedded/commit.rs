@@ -1,11 +1,12 @@
-//! Group commit: one durable write for everything that all executions have submitted by then.
+//! Group commit: one durable write for everything that all executions have submitted so far.
 //!
-//! Whoever needs a barrier while nobody writes does the write itself, without a change of thread; whoever comes meanwhile
-//! joins the next one, which a thread of its own makes. What nobody waits for is written a moment later, if no barrier comes
-//! first. Output is released only after the write, in the order of submission, and then the waiters are woken.
+//! A task that needs a barrier while no write is under way does the write itself, without a change of thread; tasks that
+//! come meanwhile join the next one, which a thread of its own makes. Changes that nothing waits for are written a moment
+//! later, if no barrier comes first. Output is released only after the write, in the order of submission, and then the
+//! waiters are woken.
 //!
-//! A submission of a run counts only while its claim holds. One that was refused is nobody's problem but its own. Every other
-//! failed write is the last: what the disk holds is unknown then, so every later barrier fails until the host is started again.
+//! A submission of a run counts only while its claim holds. A refused submission does not affect others. After any other failed
+//! write the state of the disk is unknown, so every later barrier fails until the host is restarted.
 
 use super::claim::Claim;
 use crate::clock;
@@ -20,31 +21,32 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
-/// Submitted changes beyond which the submitter helps writing.
+/// Bytes of submitted changes above which the submitter helps writing.
 const BACKLOG: usize = 8 << 20;
 
-/// How long a write that nobody waits for may be put off, so that the next barrier covers it.
+/// How long a write that nothing waits for may be delayed, so that the next barrier covers it.
 const PAUSE: Duration = Duration::from_millis(2);
 
 thread_local! {
     static WRITING_US: Cell<u64> = const { Cell::new(0) };
 }
 
-/// CPU time that this thread has spent on writing since the last question, in microseconds.
+/// CPU time that this thread has spent on writing since the last call, in microseconds.
 pub fn take_writing_us() -> u64 {
     WRITING_US.take()
 }
 
-/// Told of the earliest moment, in milliseconds since the Unix epoch, at which what was written gives the store something to do.
+/// Called with the earliest time, in milliseconds since the Unix epoch, at which what was written makes something due in the
+/// store.
 pub(super) type Due = Box<dyn Fn(u64) + Send + Sync>;
 
-/// What is written together, or not at all.
+/// Changes that are written together, or not at all.
 #[derive(Default)]
 pub(super) struct Submission {
     pub(super) changes: Vec<Change>,
     /// Shown once the changes are durable.
     pub(super) output: Vec<Output>,
-    /// The claim on which they depend.
+    /// The claim that they depend on.
     pub(super) claim: Option<Arc<Claim>>,
 }
 
@@ -55,18 +57,18 @@ pub(super) struct Committer {
     listener: Arc<dyn Listener>,
     due: Due,
     queue: Mutex<Queue>,
-    /// Held by whoever writes.
+    /// Held while writing.
     writing: Mutex<()>,
     /// Everything submitted up to this ticket is durable, or was refused.
     durable: AtomicU64,
     failed: OnceLock<String>,
-    /// Wakes those who wait for something else than a write when a write fails.
+    /// Wakes tasks that wait for something other than a write when a write fails.
     failure: Notify,
     writer: OnceLock<Thread>,
-    /// Taken by whoever stops the thread.
+    /// Taken by the first call of `stop`.
     running: Mutex<Option<JoinHandle<()>>>,
     stopping: AtomicBool,
-    /// The thread knows that there is something to write soon.
+    /// The thread has been asked to write soon.
     requested: AtomicBool,
 }
 
@@ -75,10 +77,10 @@ struct Queue {
     submissions: Vec<Queued>,
     bytes: usize,
     waiters: Vec<oneshot::Sender<()>>,
-    /// The earliest moment at which the operations give the store something to do.
+    /// The earliest time at which the operations make something due in the store.
     due_ms: Option<u64>,
     submitted: u64,
-    /// Since when something has been waiting here.
+    /// Since when the queue has not been empty.
     since: Option<Instant>,
 }
 
@@ -112,7 +114,7 @@ impl Committer {
         });
         let weak = Arc::downgrade(&committer);
         let writer = thread::Builder::new().name("everstep-commit".into()).spawn(move || write_on_request(&weak))?;
-        // Nobody else sets it.
+        // It is set only here.
         let _ = committer.writer.set(writer.thread().clone());
         *lock(&committer.running) = Some(writer);
         Ok(committer)
@@ -123,13 +125,13 @@ impl Committer {
         self.enqueue(submission, None)
     }
 
-    /// Queues changes and does not wait; the receiver gets what their operations came to, once that is durable.
+    /// Queues changes without waiting; the receiver gets the results of their operations, once they are durable.
     pub(super) fn ask(&self, submission: Submission) -> (Ticket, Asked) {
         let (sender, receiver) = oneshot::channel();
         (self.enqueue(submission, Some(sender)), Asked(receiver))
     }
 
-    /// Changes that depend on no claim, durably; what their operations came to.
+    /// Writes changes that depend on no claim, durably; returns the results of their operations.
     pub(super) async fn write_now(&self, changes: Vec<Change>) -> Result<Vec<Applied>, Error> {
         let (ticket, asked) = self.ask(Submission { changes, ..Submission::default() });
         self.durable(ticket).await?;
@@ -192,7 +194,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Completes once a write has failed, so that nobody waits for what cannot become durable any more.
+    /// Completes once a write has failed, so that no task waits for what can no longer become durable.
     pub(super) async fn failure(&self) -> Error {
         loop {
             let failure = self.failure.notified();
@@ -203,7 +205,7 @@ impl Committer {
         }
     }
 
-    /// Ends the thread and waits for it, so that it does not hold the store any more. What is queued is written.
+    /// Ends the thread and waits for it, so that it no longer holds the store. What is queued is written.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.wake();
@@ -227,14 +229,15 @@ impl Committer {
         self.look_again();
     }
 
-    /// Whoever queued something during a write found the writer busy and relies on this look after it.
+    /// Wakes the thread if changes were queued during a write: their submitter found the writer busy and relies on
+    /// this.
     fn look_again(&self) {
         if !lock(&self.queue).waiters.is_empty() {
             self.wake();
         }
     }
 
-    /// Writes what is queued; the guard proves that nobody else does.
+    /// Writes what is queued; the guard proves that no other thread does.
     fn write<'a>(&self, writing: MutexGuard<'a, ()>) -> MutexGuard<'a, ()> {
         let batch = {
             let mut queue = lock(&self.queue);
@@ -253,7 +256,7 @@ impl Committer {
             self.listener.failed(&error);
             return writing;
         }
-        // Released before anybody can see that it is durable: whoever has passed a barrier finds its output shown.
+        // Released before the write is seen as durable: a task that has passed a barrier finds its output shown.
         let released = answered.iter_mut().filter(|one| one.outcome.is_ok());
         released.flat_map(|one| std::mem::take(&mut one.output)).for_each(|output| self.release(output));
         let applied: Vec<&[Applied]> = answered.iter().filter_map(|one| one.outcome.as_deref().ok()).collect();
@@ -264,7 +267,7 @@ impl Committer {
         batch.due_ms.into_iter().for_each(|due_ms| (self.due)(due_ms));
         for Answered { asker, outcome, .. } in answered {
             if let Some(asker) = asker {
-                // Whoever asked may have gone away.
+                // The receiver may be gone.
                 let _ = asker.send(outcome);
             }
         }
@@ -276,8 +279,8 @@ impl Committer {
         writing
     }
 
-    /// Writes all that was submitted at once; or, where something of it does not fit what is stored, one by one, so that it does not fail
-    /// for the others.
+    /// Writes all submissions in one commit or, if one of them does not fit what is stored, one by one, so that the others do not fail
+    /// with it.
     fn commit_each(&self, submissions: Vec<Queued>, answered: &mut Vec<Answered>) -> Result<(), Error> {
         let mut parts = Vec::with_capacity(submissions.len());
         let mut changes = Vec::new();
@@ -318,24 +321,24 @@ impl Committer {
         Ok(())
     }
 
-    /// One write of the store. Its time is not that of the guest whose thread makes it: the batch is everybody's.
+    /// Makes one commit. Its CPU time is not charged to the guest whose thread makes it: the batch belongs to all.
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
         let before = clock::thread_cpu_us();
         let done = catch_unwind(AssertUnwindSafe(|| self.backend.commit(changes)));
         let used = clock::thread_cpu_us().saturating_sub(before);
         WRITING_US.set(WRITING_US.get() + used);
-        // What the store holds is as unknown as after an error.
+        // The state of the store is as unknown as after an error.
         done.unwrap_or_else(|_| Err(Error::Poisoned("the store panicked".to_owned())))
     }
 
-    /// A reader that panics loses what it was given; the writer, and whoever waits for it, goes on.
+    /// Hands output to its reader. If the reader panics, that output is lost; the writer and its waiters continue.
     fn release(&self, output: Output) {
         if catch_unwind(AssertUnwindSafe(|| (self.sink)(output))).is_err() {
             tracing::error!("the reader of the output panicked");
         }
     }
 
-    /// How long the thread may leave the queue to the next barrier; none when there is nothing to write.
+    /// How long the thread may leave the queue to the next barrier; `None` if there is nothing to write.
     fn due_in(&self) -> Option<Duration> {
         let queue = lock(&self.queue);
         if !queue.waiters.is_empty() {
@@ -345,7 +348,7 @@ impl Committer {
     }
 }
 
-/// What became of a submission.
+/// The result of a submission.
 struct Answered {
     asker: Option<oneshot::Sender<Result<Vec<Applied>, Lost>>>,
     claim: Option<Arc<Claim>>,
@@ -354,7 +357,7 @@ struct Answered {
 }
 
 impl Answered {
-    /// What the operations came to; the first one is the fence, if there is a claim.
+    /// Sets the results of the operations; the first one is the fence, if there is a claim.
     fn take_in(&mut self, mut applied: Vec<Applied>) {
         let fence = self.claim.as_ref().filter(|_| !applied.is_empty()).map(|claim| (claim, applied.remove(0)));
         self.outcome = match fence {
@@ -392,7 +395,7 @@ fn write_on_request(committer: &Weak<Committer>) {
                 thread::park_timeout(due);
             }
             None => {
-                // What comes after this look at the queue wakes the thread again.
+                // Changes that are queued after this look wake the thread again.
                 committer.requested.store(false, Ordering::Release);
                 let idle = committer.due_in().is_none();
                 drop(committer);
@@ -414,7 +417,7 @@ fn weight(change: &Change) -> usize {
     }
 }
 
-/// Locks a mutex whose data is valid at every moment, so that a panic elsewhere does not matter.
+/// Locks a mutex. Its data is valid at every moment, so a poisoned lock is ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,7 +21,8 @@ pub(super) struct EmbeddedLedger {
 }
 
 impl EmbeddedLedger {
-    /// Numbered in the order in which they are handed over: nobody else writes this journal.
+    /// The changes of an entry. Segments are numbered in the order of the entries: only this ledger writes the
+    /// journal.
     fn changes(&self, entry: Entry) -> Submission {
         let Entry { blobs, records, component, progress, operations, output } = entry;
         let key = self.key;
@@ -62,7 +63,7 @@ impl Ledger for EmbeddedLedger {
         let is_written = self.committer.is_durable(ticket);
         self.durable(ticket).await?;
         if !is_written {
-            // With a fence, which has just been asked.
+            // The fence of that write has just checked the claim.
             return Ok(());
         }
         self.committer.check().map_err(|error| Lost::of(&error))?;
@@ -93,7 +94,7 @@ impl Ledger for EmbeddedLedger {
                 Some(Operation::TaskFulfill { version, settlement: Settlement { id, state, value } })
             }
             Leave::Suspend(awaited) => Some(Operation::TaskSuspend { id, version, awaited }),
-            // In one write with its cause.
+            // In one write with the cause.
             Leave::Halt => Some(Operation::TaskHalt { id }),
             Leave::Stay => None,
         });
@@ -109,7 +110,7 @@ impl Ledger for EmbeddedLedger {
     }
 }
 
-/// Whether a task is held in a version: it is acquired, or its promise was settled while it was. Nobody else can acquire it then.
+/// Whether a task is held in a version: it is acquired, or was when its promise was settled. Another host cannot acquire it then.
 pub(crate) fn holds(state: TaskState, held: u64, version: u64) -> bool {
     held == version && matches!(state, TaskState::Acquired | TaskState::Fulfilled)
 }

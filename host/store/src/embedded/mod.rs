@@ -1,8 +1,8 @@
 //! The store of the hosts of one machine: everything over a [`Backend`].
 //!
-//! `commit` writes what all executions hand over, together; `claim` and `ledger` are what a run holds; `time` lets deadlines pass; `others`
-//! is about hosts that share the backend; `view` reads. Whoever opens such a store after a crash finds tasks that nobody holds any more,
-//! and offers them again.
+//! `commit` writes together what all executions hand over; `claim` and `ledger` are what a run holds; `time` lets deadlines pass; `others`
+//! is about hosts that share the backend; `view` reads. A host that opens such a store after a crash finds tasks whose holder is gone, and
+//! offers them again.
 
 mod claim;
 mod commit;
@@ -37,24 +37,25 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use time::Alarm;
 
-/// Who holds the tasks of a host that shares its tables with none.
+/// The process id of a host that does not share its tables.
 const ALONE: &str = "everstep";
 
-/// Blobs that are noted as kept.
+/// The number of blobs that are remembered as kept.
 const MAX_KEPT: usize = 4096;
 
 /// See the module.
 pub struct Embedded {
     backend: Arc<dyn Backend>,
-    /// The same for those who only read.
+    /// The same, for reading.
     tables: Tables,
     committer: Arc<Committer>,
     clock: Arc<dyn Clock>,
     alarm: Arc<Alarm>,
     others: Arc<Others>,
-    /// Who holds the tasks of this host. Its leases never end: whoever is gone is known to be.
+    /// The process id under which this host holds tasks. Its leases never end, because other hosts detect when a host
+    /// is gone.
     pid: String,
-    /// Blobs that the backend is known to hold, or will before anything that is handed over later.
+    /// Blobs that the backend holds, or will hold before anything that is handed over later.
     kept: Mutex<HashSet<Digest>>,
 }
 
@@ -62,7 +63,7 @@ impl Embedded {
     /// Starts over a backend, and joins its other hosts.
     ///
     /// # Errors
-    /// The thread that writes cannot be started, or another host cannot be reached.
+    /// The writing thread cannot be started, or another host cannot be reached.
     pub fn start(
         backend: Arc<dyn Backend>,
         clock: Arc<dyn Clock>,
@@ -86,7 +87,7 @@ impl Embedded {
         Ok(Arc::new(Self { backend, tables, committer, clock, alarm, others, pid, kept: Mutex::default() }))
     }
 
-    /// Whether a lease is somebody else's who is there, or whose leases end by themselves.
+    /// Whether a lease belongs to another host that is running, or ends by itself.
     fn is_held_by_others(&self, lease: Option<&Lease>) -> bool {
         let Some(Lease { pid, ttl, .. }) = lease else { return false };
         let is_there = || self.backend.peers().is_some_and(|peers| peers.is_there(pid));
@@ -104,7 +105,7 @@ impl Embedded {
         Arc::new(EmbeddedLedger { backend, committer, clock, claim, key, tail: Mutex::new(tail) })
     }
 
-    /// What is kept of an execution from its first claim on, and where its journal goes on.
+    /// What is kept of an execution from its first claim on, and where its journal continues.
     fn born(
         &self,
         key: ExecutionKey,
@@ -112,7 +113,7 @@ impl Embedded {
         invocation: Option<Invocation>,
     ) -> Result<(Vec<Change>, Tail), Error> {
         let Birth { id, component, policy, seed, records, progress } = birth;
-        // As it will be read.
+        // As it will be read back.
         let invocation = invocation.ok_or_else(|| Error::Foreign { id: id.clone() })?;
         let seal = Seal::new(&self.backend.secret().unwrap_or_default(), &id, &invocation);
         let mut tail = Tail { segment: 0, seal };
@@ -123,8 +124,8 @@ impl Embedded {
         Ok((changes, tail))
     }
 
-    /// Blobs that are to be written, but for those that are known to be there. The lock is held until they are handed over: nobody may
-    /// rely on one that could come later than what needs it.
+    /// The blobs that are to be written, without those that are known to be there. The lock is held until they are handed over, so
+    /// that no submission relies on a blob that is written after it.
     fn missing(&self, blobs: Vec<(Digest, Blob)>) -> (Vec<Change>, MutexGuard<'_, HashSet<Digest>>) {
         let mut kept = self.kept();
         let new = blobs.into_iter().filter(|(digest, _)| note_kept(&mut kept, *digest));
@@ -167,8 +168,8 @@ impl Store for Embedded {
                 return Ok(Taken::Elsewhere);
             }
         }
-        // Where nobody else writes, the answer is known. Should it be another all the same, the first fence refuses what the run writes,
-        // before anything has left it.
+        // With a single writer the answer is known. Should it be different all the same, the first fence refuses what the run writes,
+        // before anything has left the run.
         let (version, promises) = (1, Vec::new());
         let ledger = self.claimed(id, version, key, tail);
         Ok(Taken::Claimed(Claimed { ledger, version, since, promises }))
@@ -195,7 +196,7 @@ impl Store for Embedded {
         let (now_ms, version) = (self.now_ms(), task.version);
         let mut changes: Vec<Change> = match task.state {
             TaskState::Acquired if self.is_held_by_others(task.lease.as_ref()) => return Ok(Taken::Elsewhere),
-            // A run of this host has died, or one of a host before it.
+            // A run of this host has died, or one of an earlier host.
             TaskState::Acquired => vec![Operation::TaskRelease { id: id.clone(), version }],
             TaskState::Suspended => {
                 vec![Operation::TaskHalt { id: id.clone() }, Operation::TaskContinue { id: id.clone() }]
@@ -380,7 +381,7 @@ impl Store for Embedded {
     }
 }
 
-/// Whether bytes are those that were kept under their digest.
+/// Checks that bytes match the digest that they were kept under.
 fn check(digest: Digest, bytes: &[u8]) -> Result<(), Error> {
     let found = Digest::of(bytes);
     if found == digest {
@@ -390,7 +391,7 @@ fn check(digest: Digest, bytes: &[u8]) -> Result<(), Error> {
     Err(Error::Corrupted { what, expected: digest.to_string(), found: found.to_string() })
 }
 
-/// Notes that the backend holds a blob; false when that is known. One that is forgotten is only looked for again.
+/// Notes that the backend holds a blob; returns false if that was known. A forgotten blob is only looked up again.
 fn note_kept(kept: &mut HashSet<Digest>, digest: Digest) -> bool {
     if kept.len() >= MAX_KEPT && !kept.contains(&digest) {
         kept.clear();

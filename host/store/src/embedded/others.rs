@@ -1,4 +1,5 @@
-//! Other hosts of the same tables: what they have committed is told as if this host had, and what they leave behind is offered again.
+//! Other hosts of the same tables: what they commit is reported like this host's own commits, and what they leave behind is offered
+//! again.
 
 use super::commit::{Committer, Submission};
 use super::time::Alarm;
@@ -32,7 +33,7 @@ impl Others {
         Arc::new(Self { backend, committer, listener, alarm, clock, takes_over: AtomicBool::new(false) })
     }
 
-    /// From now on what a host leaves behind that is gone is offered again.
+    /// From now on, offers again what a host leaves behind.
     pub(super) fn take_over(&self) {
         self.takes_over.store(true, Ordering::Release);
     }
@@ -43,7 +44,7 @@ impl Others {
         }
     }
 
-    /// Offers what a host held that is gone.
+    /// Releases the tasks of a host that is gone.
     fn release(&self, backend: &dyn Backend, name: &str) -> Result<(), Error> {
         let (now_ms, mut changes) = (self.clock.now_ms(), Vec::new());
         for (id, version) in backend.held()? {
@@ -71,12 +72,12 @@ impl Ear for Others {
 
     fn gone(&self, name: &str) {
         let Some(backend) = self.backend.upgrade() else { return };
-        // Nobody else may look at what it would have done next.
+        // Another host may not notice what it would have done next.
         self.alarm.look();
         if !self.takes_over.load(Ordering::Acquire) {
             return;
         }
-        // What it tended and nobody holds is offered already.
+        // What it tended without holding it is offered already.
         match self.release(&*backend, name).and_then(|()| offered(&*backend)) {
             Ok(events) => self.pass_on(events),
             Err(error) => tracing::error!(%error, "what another host has left behind cannot be read"),

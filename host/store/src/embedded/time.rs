@@ -1,4 +1,4 @@
-//! Time passes in a store when its host looks at it: at the moments at which something is due there.
+//! Lets time pass in a store: its host looks at it whenever something is due there.
 
 use super::commit::Committer;
 use crate::clock::Clock;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
 
-/// When the host looks at the store next.
+/// The time of the host's next look at the store.
 pub(super) struct Alarm {
     at_ms: AtomicU64,
     stopped: AtomicBool,
@@ -22,14 +22,14 @@ impl Default for Alarm {
 }
 
 impl Alarm {
-    /// Something is due at that moment; earlier than the next look, it brings that forward.
+    /// Announces that something is due at `at_ms`; if that is before the next look, the look is brought forward.
     pub(super) fn set(&self, at_ms: u64) {
         if at_ms < self.at_ms.load(Ordering::SeqCst) {
             self.changed.notify_one();
         }
     }
 
-    /// The store has to be looked at anew.
+    /// Requests a new look at the store.
     pub(super) fn look(&self) {
         self.changed.notify_one();
     }
@@ -40,7 +40,7 @@ impl Alarm {
     }
 }
 
-/// Lets time pass in the store until it is stopped, gone, or fails.
+/// Lets time pass in the store until it is stopped, dropped, or fails.
 pub(super) async fn pass(
     alarm: Arc<Alarm>,
     clock: Arc<dyn Clock>,
@@ -54,7 +54,7 @@ pub(super) async fn pass(
         if alarm.stopped.load(Ordering::SeqCst) {
             return;
         }
-        // Whatever becomes due from here on is noticed, be it earlier or later than what the store says now.
+        // Whatever becomes due from here on is noticed, earlier or later than what the store says now.
         alarm.at_ms.store(u64::MAX, Ordering::SeqCst);
         let next = {
             let Some(backend) = backend.upgrade() else { return };
@@ -68,7 +68,7 @@ pub(super) async fn pass(
             let Some(committer) = committer.upgrade() else { return };
             let sweep = Change::operation(clock.now_ms(), Operation::Sweep);
             if committer.write_now(vec![sweep]).await.is_err() {
-                // The failure is told to whoever needs the store.
+                // The failure is reported to all that need the store.
                 return;
             }
             continue;

@@ -1,4 +1,4 @@
-//! The tables of a backend, read for people and for the host over them.
+//! Reads the tables of a backend, for people and for the host.
 
 use super::Embedded;
 use crate::record::{Promise, Schedule, Task};
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use everstep_words::id::ExecutionId;
 use std::sync::Arc;
 
-/// A backend that is only read.
+/// A backend, for reading only.
 pub struct Tables(Arc<dyn Backend>);
 
 impl Tables {

@@ -1,4 +1,4 @@
-//! The keys of executions: each host takes some for itself, so that no two give out the same.
+//! The keys of executions: each host reserves some for itself, so that no two hosts give out the same one.
 
 use super::lock::cannot_open;
 use crate::{Error, ExecutionKey};
@@ -8,9 +8,9 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Holds the last key that a host has taken, as text.
+/// The file with the last key that a host has reserved, as text.
 const FILE: &str = "keys";
-/// How many a host takes at once.
+/// How many keys a host reserves at once.
 const SHARE: u32 = 64;
 
 /// The keys that a host gives out.
@@ -22,7 +22,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Those of the store in `dir`; none is taken yet.
+    /// The keys of the store in `dir`; none is reserved yet.
     pub(super) fn of(dir: &Path) -> Result<Self, Error> {
         let mut open = OpenOptions::new();
         let open = open.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -30,10 +30,11 @@ impl Keys {
         Ok(Self { file, last: 0, end: 0 })
     }
 
-    /// The next one. `used`: the greatest that an execution has.
+    /// The next key. `used` returns the greatest key that an execution has.
     pub(super) fn next(&mut self, used: impl FnOnce() -> Result<u32, Error>) -> Result<ExecutionKey, Error> {
         if self.last == self.end {
-            // What was taken and not used before the machine stopped may be taken again, so that the file need not be durable.
+            // Keys that were reserved and not used before the machine stopped may be reserved again, so the file need not be
+            // durable.
             self.last = self.take(used()?)?;
             self.end = self.last.saturating_add(SHARE);
         }
@@ -45,11 +46,11 @@ impl Keys {
         Ok(ExecutionKey(self.last))
     }
 
-    /// Takes a share behind all that were taken or used; the last key before it.
+    /// Reserves keys after all that were reserved or used; returns the last key before them.
     fn take(&self, used: u32) -> io::Result<u32> {
         flock(&self.file, FlockOperation::LockExclusive)?;
         let last = read(&self.file)?.max(used);
-        // Over the number before, at once: whoever dies here leaves the one or the other.
+        // Overwrites the number in one write: if the process dies here, the file has the old number or the new one.
         let written = self.file.write_all_at(&digits(last.saturating_add(SHARE)), 0);
         flock(&self.file, FlockOperation::Unlock)?;
         written.map(|()| last)
@@ -57,7 +58,7 @@ impl Keys {
 }
 
 impl Drop for Keys {
-    /// Gives back what is left, if nobody has taken more.
+    /// Returns the keys that are left, if no other host has reserved more.
     fn drop(&mut self) {
         let given_back = || {
             flock(&self.file, FlockOperation::LockExclusive)?;
@@ -66,7 +67,7 @@ impl Drop for Keys {
             }
             Ok::<_, io::Error>(())
         };
-        // Some numbers are left out then.
+        // On failure some numbers are skipped.
         let _ = given_back();
     }
 }
@@ -78,7 +79,7 @@ fn digits(key: u32) -> Vec<u8> {
 fn read(file: &File) -> io::Result<u32> {
     let mut digits = [0; 10];
     match file.read_exact_at(&mut digits, 0) {
-        // Nobody has taken any, or the machine stopped before that was on the disk.
+        // No host has reserved any, or the machine stopped before that was on disk.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
         read => read?,
     }

@@ -1,5 +1,5 @@
-//! Who may write: hosts share a `flock` on a file, which the kernel releases when they die. Whoever opens the store has it alone for a
-//! moment, if nobody else has it open.
+//! The right to write: hosts share a `flock` on a file, which the kernel releases when they die. A host that opens the store has it
+//! alone for a moment, if no other one has it open.
 
 use crate::Error;
 use rustix::fs::{FlockOperation, flock};
@@ -11,20 +11,21 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// The right to write a store; given back when dropped.
+/// The right to write a store; released on drop.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
-    /// Nobody else has the store open.
+    /// No other host has the store open.
     pub(super) is_alone: bool,
 }
 
-/// How often, and after what pause, to try again: who opens a store has it alone for a moment only, that of a few syncs.
+/// How often, and after what pause, to try again: a host that opens a store has it alone only for a moment, about a few
+/// syncs.
 const TRIES: u32 = 150;
 pub(super) const PAUSE: Duration = Duration::from_millis(30);
 
 impl Lock {
-    /// The right to write, for now alone if nobody else has the store open.
+    /// Waits for the right to write, alone for now if no other host has the store open.
     pub(super) fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("lock");
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -32,7 +33,7 @@ impl Lock {
         let mut tries = 0;
         loop {
             if try_lock(dir, &file, FlockOperation::NonBlockingLockExclusive)? {
-                // The number is for the message of a host that shares no store, so it need not be durable.
+                // The number is for the error message of a host that cannot share a store, so it need not be durable.
                 file.set_len(0)?;
                 writeln!(file, "{}", std::process::id())?;
                 return Ok(Self { file, is_alone: true });
@@ -50,7 +51,7 @@ impl Lock {
 
     /// Lets others open the store.
     pub(super) fn share(&self, dir: &Path) -> Result<(), Error> {
-        // Whoever has it alone between the one and the other gives it back.
+        // A host that gets it alone between the two calls releases it.
         flock(&self.file, FlockOperation::LockShared).map_err(|error| cannot_open(dir, "", &error.into()))
     }
 }
@@ -69,7 +70,7 @@ fn holder(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// Creates the folder, closed to other users, and makes its name durable.
+/// Creates the folder, inaccessible to other users, and makes its name durable.
 pub(super) fn create_dir(dir: &Path) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
@@ -91,7 +92,7 @@ fn create_durably(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// `what` of the folder cannot be used; what to do about it depends on why.
+/// The error that `what` of the folder cannot be used; the remedy depends on the cause.
 pub(super) fn cannot_open(dir: &Path, what: &str, error: &io::Error) -> Error {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => "; use it as the user whose store it is, or have it opened to you",

@@ -1,12 +1,12 @@
-//! A store in a folder: one SQLite database, and a lock that one host holds.
+//! A store in a folder: one SQLite database, and a lock that its hosts share.
 //!
 //! Reading order: `mod.rs` (opening, and which connection serves what), `lock.rs`, `keys.rs` and `peers.rs` (several hosts), `schema.rs` (the
 //! tables, the format version and the settings that durability rests on), `write.rs` (one commit), `tables.rs` (the machine of
 //! promises on SQLite), `read.rs` (what is read beside the commits), `rows.rs` (from rows to records), `secret.rs` (the key of its journals).
 //!
 //! Several hosts share a folder: SQLite lets one of them commit at a time, every change is fenced, and they tell each other what they
-//! did. A host has two connections: commits go through one, reads through the other, and the write-ahead log lets neither
-//! wait for the other. A process that only reads has the second alone and no lock.
+//! did. A host has two connections: one for commits, one for reads; the write-ahead log keeps either from waiting for the other. A
+//! process that only reads has the second one alone and no lock.
 
 mod keys;
 mod lock;
@@ -37,19 +37,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use write::Writer;
 
-/// A store in a folder; what was committed survives the process and the machine.
+/// A store in a folder; what was committed survives a crash of the process or the machine.
 #[derive(Debug)]
 pub struct FileStore {
     dir: PathBuf,
     dialect: Dialect,
-    /// Nothing in a store that was opened for reading.
+    /// `None` in a store that is open for reading only.
     keys: Option<Mutex<Keys>>,
-    /// What binds journals to this store.
+    /// The secret that binds journals to this store.
     secret: Option<[u8; 32]>,
     reader: Mutex<Reader>,
-    /// Nothing in a store that was opened for reading.
+    /// `None` in a store that is open for reading only.
     writer: Option<Mutex<Writer>>,
-    /// Nothing in a store that was opened for reading.
+    /// `None` in a store that is open for reading only.
     peers: Option<FilePeers>,
     /// Released last, when no connection is open any more.
     _lock: Option<Lock>,
@@ -59,10 +59,10 @@ impl FileStore {
     /// The format of the stores that this build reads and writes.
     pub const FORMAT: u32 = schema::FORMAT;
 
-    /// Opens the store in `dir` for a host, and creates folder and store if they are missing. Other hosts, of this process or another
-    /// one, may have it open, too.
+    /// Opens the store in `dir` for a host; creates the folder and the store if they are missing. Other hosts, of this process or
+    /// another one, may have it open, too.
     ///
-    /// Fails with `Error::InUse` while a host of a build has it open that shares no store.
+    /// Fails with `Error::InUse` while a host of a build that cannot share a store has it open.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with_dialect(dir, Dialect::default())
     }
@@ -93,7 +93,7 @@ impl FileStore {
         Ok(Self { dir, dialect, keys: None, secret, reader, writer: None, peers: None, _lock: None })
     }
 
-    /// A reader holds nothing that a panic could leave half done.
+    /// Locks the reader. A panic cannot leave it half changed.
     fn reader(&self) -> MutexGuard<'_, Reader> {
         self.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

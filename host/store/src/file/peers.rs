@@ -1,7 +1,7 @@
-//! The hosts of one folder: each has a socket in it, and a connection with every other one.
+//! The hosts of one folder: each has a socket in it, and a connection to every other one.
 //!
-//! A line of JSON is a word. A connection that ends means that the other host is gone, if nobody answers at its socket any more; the
-//! kernel sees to that, however a process ends.
+//! Each message is a line of JSON. When a connection ends and the socket of the other host no longer answers, that host is gone; the
+//! kernel closes both, however a process ends.
 
 use super::lock::cannot_open;
 use crate::peers::{Ear, Heard, Peers};
@@ -21,15 +21,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// The folder of the sockets, in that of the store.
+/// The folder of the sockets, in the folder of the store.
 const HOSTS: &str = "hosts";
-/// What the name of a host begins with.
+/// The prefix of a host's name.
 const PREFIX: &str = "everstep-";
-/// How long a host may take to answer that it is there; one that is stopped is there all the same.
+/// How long a host may take to answer a greeting; one that is stopped counts as running.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is looked at most whether a host that says nothing more is gone.
+/// The longest pause between checks whether a silent host is gone.
 const LOOK: Duration = Duration::from_millis(500);
-/// The longest word, in bytes, and how much of what happened is in one.
+/// The longest message, in bytes, and how many events are in one.
 const LONGEST: u64 = 64 << 20;
 const EVENTS: usize = 16;
 
@@ -43,18 +43,18 @@ struct Shared {
     name: String,
     dir: PathBuf,
     links: Mutex<HashMap<String, Link>>,
-    /// How many there are, for whoever has something to tell.
+    /// The number of links, checked before a message is built.
     count: AtomicUsize,
     /// The roots that this host tends.
     roots: Mutex<BTreeSet<String>>,
     ended: AtomicBool,
-    /// Who hears the others; the last that has joined.
+    /// Receives the messages of the others; the last one that joined.
     ear: Mutex<Option<Weak<dyn Ear>>>,
-    /// Where others connect; none before this host has joined them.
+    /// The socket that others connect to; `None` before this host has joined.
     socket: Mutex<Option<PathBuf>>,
 }
 
-/// A connection with another host.
+/// A connection to another host.
 struct Link {
     words: Sender<Arc<[u8]>>,
     says: JoinHandle<()>,
@@ -65,7 +65,7 @@ struct Link {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Word {
-    /// The first one.
+    /// The first message.
     Hello {
         name: String,
         roots: BTreeSet<String>,
@@ -76,7 +76,7 @@ enum Word {
 }
 
 impl FilePeers {
-    /// The peers of a host that has not joined them, of the store in `dir`.
+    /// The peers of a host of the store in `dir` that has not joined yet.
     pub(super) fn new(dir: &Path) -> Self {
         #[allow(clippy::disallowed_methods, reason = "the name of a host is no part of an execution")]
         let name = format!("{PREFIX}{}", uuid::Uuid::new_v4().simple());
@@ -109,7 +109,7 @@ impl Peers for FilePeers {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
             _ => {}
         }
-        // First, so that of two that come at once one finds the other.
+        // First, so that of two hosts that join at once, one finds the other.
         let listener = shared.listen().map_err(failed)?;
         {
             let shared = Arc::clone(shared);
@@ -122,7 +122,7 @@ impl Peers for FilePeers {
             };
             match connect(&shared.dir, name) {
                 Ok(stream) => shared.greet(name, stream).map_err(failed)?,
-                // A dead host leaves its socket.
+                // A dead host leaves its socket behind.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     let _ = fs::remove_file(shared.dir.join(name));
                 }
@@ -178,13 +178,13 @@ impl Drop for FilePeers {
         let shared = &self.shared;
         shared.ended.store(true, Ordering::Release);
         let Some(socket) = lock(&shared.socket).take() else { return };
-        // Wakes the thread that waits for others, which then finds the end.
+        // Wakes the thread that accepts connections, which then ends.
         let _ = connect(&shared.dir, &shared.name);
-        // One that stays is removed by the next host.
+        // A leftover socket is removed by the next host.
         let _ = fs::remove_file(socket);
         let links: Vec<Link> = lock(&shared.links).drain().map(|(_, link)| link).collect();
         for Link { words, says, stream, .. } in links {
-            // What was done is told, unless the other does not listen.
+            // Queued messages are still sent, unless the other host does not read.
             let _ = stream.set_write_timeout(Some(PATIENCE));
             drop(words);
             let _ = says.join();
@@ -194,7 +194,7 @@ impl Drop for FilePeers {
 }
 
 impl Shared {
-    /// The socket of this host.
+    /// Opens the socket of this host.
     fn listen(&self) -> io::Result<UnixListener> {
         let address = Address::of(&self.dir, &self.name)?;
         let listener = UnixListener::bind(&address.path)?;
@@ -204,7 +204,7 @@ impl Shared {
         Ok(listener)
     }
 
-    /// Waits for other hosts.
+    /// Accepts connections of other hosts.
     fn accept(self: &Arc<Self>, listener: &UnixListener) {
         while !self.ended.load(Ordering::Acquire) {
             match listener.accept() {
@@ -215,7 +215,7 @@ impl Shared {
                     }
                 }
                 Err(error) => {
-                    // Out of file handles, say: hosts that end give some back.
+                    // For example out of file handles: hosts that end free some.
                     tracing::warn!(%error, "cannot accept another host");
                     thread::sleep(Duration::from_millis(100));
                 }
@@ -227,7 +227,7 @@ impl Shared {
     fn welcome(&self, stream: &UnixStream) {
         let talked = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| {
             let mut words = Words::of(stream)?;
-            // One that only looks whether somebody is there says nothing.
+            // A host that only checks whether this one is running sends nothing.
             let Some(Word::Hello { name, roots }) = words.next()? else { return Ok(()) };
             self.link(&name, stream, roots, true)?;
             stream.set_read_timeout(None)?;
@@ -239,16 +239,16 @@ impl Shared {
         }
     }
 
-    /// Connects with a host that is there, and goes on once that knows of it.
+    /// Connects to a running host, and returns once that host knows of this one.
     fn greet(self: &Arc<Self>, name: &str, mut stream: UnixStream) -> io::Result<()> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut words = Words::of(&stream)?;
         let roots = match stream.write_all(&line(&self.hello())).and_then(|()| words.next()) {
             Ok(Some(Word::Hello { roots, .. })) => Some(roots),
-            // It ends.
+            // It is ending.
             Ok(_) => None,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
-            // It is stopped: whatever it does next, it looks into the tables first.
+            // It is stopped: whenever it continues, it reads the tables first.
             Err(error) if is_timeout(&error) => Some(BTreeSet::new()),
             Err(error) => return Err(error),
         };
@@ -261,7 +261,7 @@ impl Shared {
         spawn("everstep-host", move || shared.listen_to(&name, words)).map(drop)
     }
 
-    /// Has another host hear what is said from here on; first of all a greeting, if it waits for one.
+    /// Sends another host all further messages, after a greeting if it waits for one.
     fn link(&self, name: &str, stream: &UnixStream, roots: BTreeSet<String>, greets: bool) -> io::Result<()> {
         let (words, said) = channel::<Arc<[u8]>>();
         let mut writing = stream.try_clone()?;
@@ -275,7 +275,7 @@ impl Shared {
         let link = Link { words, says, stream: stream.try_clone()?, roots };
         let mut links = lock(&self.links);
         if greets {
-            // Nobody says anything in between.
+            // Nothing else is sent before it.
             let _ = link.words.send(line(&self.hello()).into());
         }
         links.insert(name.to_owned(), link);
@@ -283,7 +283,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Hears another host until it is gone.
+    /// Receives the messages of another host until it is gone.
     fn listen_to(&self, name: &str, mut words: Words) {
         loop {
             match words.next() {
@@ -306,9 +306,9 @@ impl Shared {
         self.see_off(name);
     }
 
-    /// Waits until a host is gone that says nothing any more, and tells of it.
+    /// Waits until a silent host is gone, and reports it.
     fn see_off(&self, name: &str) {
-        // A process that ends closes one connection after the other.
+        // A process that ends closes its connections one by one.
         let mut pause = Duration::from_millis(1);
         while !self.ended.load(Ordering::Acquire) && self.answers(name) {
             thread::sleep(pause);
@@ -332,13 +332,13 @@ impl Shared {
         lock(&self.ear).as_ref()?.upgrade()
     }
 
-    /// Whether somebody answers at the socket of a host.
+    /// Whether the socket of a host answers.
     fn answers(&self, name: &str) -> bool {
         let is_name = name.starts_with(PREFIX) && !name.contains('/');
         is_name && connect(&self.dir, name).is_ok()
     }
 
-    /// What has ended is tended by nobody.
+    /// Forgets roots that have ended: they need not be tended any more.
     fn forget(&self, heard: &[Heard]) {
         let settled = heard.iter().filter_map(|heard| match heard {
             Heard::Settled(id) => Some(id),
@@ -360,7 +360,7 @@ impl Shared {
             return;
         }
         let line: Arc<[u8]> = line(word).into();
-        // Whoever is gone hears nothing.
+        // A host that is gone receives nothing.
         links.values().for_each(|link| drop(link.words.send(Arc::clone(&line))));
     }
 
@@ -377,7 +377,7 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// The words of another host.
+/// The messages of another host.
 struct Words(BufReader<UnixStream>);
 
 impl Words {
@@ -385,7 +385,7 @@ impl Words {
         Ok(Self(BufReader::new(stream.try_clone()?)))
     }
 
-    /// The next one; none once it is gone.
+    /// The next message; `None` once the host is gone.
     fn next(&mut self) -> io::Result<Option<Word>> {
         let mut line = Vec::new();
         match self.0.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
@@ -393,7 +393,7 @@ impl Words {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
             Err(error) => return Err(error),
             Ok(_) if line.ends_with(b"\n") => {}
-            // What came in part is no word.
+            // An incomplete line is not a message.
             Ok(_) if line.len() as u64 == LONGEST => return Err(io::Error::other("a word that is too long")),
             Ok(_) => return Ok(None),
         }
@@ -401,8 +401,8 @@ impl Words {
     }
 }
 
-/// The address of a socket. Its path is limited to 108 bytes, so it leads through an open handle of the folder, which must live as long as
-/// the address is used.
+/// The address of a socket. A socket's path is limited to 108 bytes, so it leads through an open handle of the folder, which must live as
+/// long as the address is used.
 struct Address {
     path: PathBuf,
     _dir: File,
@@ -412,7 +412,7 @@ impl Address {
     fn of(dir: &Path, name: &str) -> io::Result<Self> {
         let file = File::open(dir)?;
         let handle = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        // Without /proc the path has to be short enough.
+        // Without `/proc` the path has to be short enough.
         let path = if handle.is_dir() { handle.join(name) } else { dir.join(name) };
         Ok(Self { path, _dir: file })
     }
@@ -437,7 +437,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-/// Locks a mutex whose data is valid at every moment, so that a panic elsewhere does not matter.
+/// Locks a mutex. Its data is valid at every moment, so a poisoned lock is ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

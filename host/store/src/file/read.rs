@@ -1,4 +1,4 @@
-//! What is stored, read back: every value that everstep cannot have written is `Error::Corrupted`.
+//! Reads what is stored: every value that everstep cannot have written is `Error::Corrupted`.
 
 use super::rows::{self, promise_columns, schedule_columns};
 use super::schema;
@@ -16,7 +16,7 @@ use everstep_words::id::{Digest, ExecutionId};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 const LAST_KEY: &str = "SELECT coalesce(max(key), 0) FROM executions";
-/// An execution has a promise, and the promise of one that no host has taken up has nothing beside it.
+/// An execution has a promise; one that no host has run yet has no row beside its promise.
 macro_rules! executions {
     ($join:literal, $which:literal) => {
         concat!(
@@ -33,7 +33,8 @@ macro_rules! executions {
 const EXECUTION: &str = executions!("LEFT", "p.id = ?1");
 const EXECUTIONS: &str = executions!("FULL", "p.task IS NOT NULL OR e.key IS NOT NULL ORDER BY p.created_at, p.id");
 const EXECUTION_AT: &str = executions!("LEFT", "p.rowid = ?1");
-/// Where a list goes on among the tasks that stand so; the function, a part of a JSON text, is looked at if it matters.
+/// The places from which a list continues among the tasks in one state; the function is part of a JSON text, and read
+/// only if the query names one.
 macro_rules! places {
     ($direction:literal) => {
         concat!(
@@ -50,7 +51,7 @@ macro_rules! places {
 }
 pub(super) const OLDEST_PLACES: &str = places!("ASC");
 pub(super) const NEWEST_PLACES: &str = places!("DESC");
-/// What is kept of an error is why an execution has halted.
+/// A kept error is the cause of a halt.
 pub(super) const HALTED_BELOW: &str =
     executions!("", "p.id >= ?1 || '.' AND p.id < ?1 || '/' AND e.error IS NOT NULL ORDER BY p.id LIMIT 100");
 const SEAL: &str = "SELECT bytes FROM segments WHERE id = ?1";
@@ -63,7 +64,7 @@ pub(super) const HELD: &str =
 pub(super) const OFFERS: &str = "SELECT id FROM promises WHERE state = 'pending' AND task = 'pending' ORDER BY id";
 pub(super) const OFFERS_WITHIN: &str = "SELECT id FROM promises WHERE id = ?1 AND +task = 'pending'
     UNION ALL SELECT id FROM promises WHERE id >= ?1 || '.' AND id < ?1 || '/' AND +task = 'pending' ORDER BY id";
-/// The first is the root, the second what it has called, the third what was detached and what that has called.
+/// Three queries: the root, what it has called, and what was detached with what that has called.
 macro_rules! lineage {
     ($which:literal) => {
         concat!(
@@ -97,7 +98,7 @@ pub(super) const HAS_BLOB: &str = "SELECT EXISTS (SELECT 1 FROM blobs WHERE dige
 #[derive(Debug)]
 pub(super) struct Reader {
     connection: Connection,
-    /// Whether tasks are found by how they stand. A store that no host has opened since there is that index lacks it.
+    /// Whether there is an index of tasks by state. A store that no newer host has opened lacks it.
     indexed: bool,
 }
 
@@ -125,10 +126,10 @@ impl Reader {
         all.filter_map(|(row, beside)| execution(row, beside).transpose()).collect()
     }
 
-    /// Without the index every part would cost a look at everything, so that one part has to hold all.
+    /// Without the index every part would cost a scan of all tasks, so one part has to hold everything.
     pub(super) fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
         let limit = if self.indexed { limit } else { usize::MAX };
-        // What is found stands so until it is read.
+        // In one transaction: what is found does not change until it is read.
         let snapshot = self.connection.unchecked_transaction()?;
         let mut found = Vec::new();
         for standing in query.standings() {
@@ -145,7 +146,7 @@ impl Reader {
         Ok(Part { executions, next: Part::next(&found, limit) })
     }
 
-    /// Where a list goes on among the tasks that stand so, and the rows that are there.
+    /// The places from which a list continues among the tasks in one state, and their rows.
     fn places(
         &self,
         (state, task): (PromiseState, TaskState),
@@ -179,7 +180,7 @@ impl Reader {
         self.segments(key, at, PART_BYTES)
     }
 
-    /// The segments from a place on, up to the one with which there are `enough` bytes.
+    /// The segments from a place on, up to the one that makes them at least `enough` bytes.
     fn segments(
         &self,
         key: ExecutionKey,
@@ -210,7 +211,7 @@ impl Reader {
     }
 
     pub(super) fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error> {
-        // What a host that goes on commits meanwhile is in neither.
+        // In one transaction: neither includes what a running host commits meanwhile.
         let moment = self.connection.unchecked_transaction()?;
         let (bytes, segments) = self.journal(key)?;
         let seal = moment.prepare_cached(SEAL)?.query_row([seal_id(key)], |row| row.get(0)).optional()?;
@@ -234,7 +235,7 @@ impl Reader {
         let found = params![root.as_str(), children, no_child, detached, not_detached];
         Ok(statement.query_row(found, |row| {
             let count = |column| row.get(column).map(i64::cast_unsigned);
-            // The promise of the root is nobody's among them.
+            // The promise of the root was not made by the lineage.
             Ok(Lineage { executions: count(0)?, promises: count(1)?.saturating_sub(1), cpu_us: count(2)? })
         })?)
     }
@@ -255,7 +256,7 @@ impl Reader {
         self.collect("schedules", SCHEDULES, [], rows::schedule)
     }
 
-    /// `all`: deadlines of promises without a target count.
+    /// `all`: deadlines of promises without a target count, too.
     pub(super) fn next_due(&self, all: bool) -> Result<Option<u64>, Error> {
         let mut statement = self.connection.prepare_cached(NEXT_DUE)?;
         Ok(statement.query_row([all], |row| rows::optional(row, 0))?)
@@ -299,7 +300,7 @@ impl Reader {
     }
 }
 
-/// A promise, and what is kept of an execution beside it.
+/// A promise, and what is kept beside it if it is an execution.
 fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Row, Option<Beside>)> {
     Ok((rows::promise(row)?, beside(row)?))
 }

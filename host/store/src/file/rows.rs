@@ -1,4 +1,4 @@
-//! Rows of promises and schedules, and what they are made of: every value that everstep cannot have written is an error.
+//! Rows of promises and schedules, and their columns: every value that everstep cannot have written is an error.
 
 use crate::machine;
 use crate::record::{Lease, Promise, PromiseState, Schedule, Task, TaskState, Value};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::str::FromStr;
 
-/// The columns of `promises p` that [`promise`] reads, from the first one on.
+/// The columns of `promises p` that [`promise`] reads, starting with the first.
 macro_rules! promise_columns {
     () => {
         "p.id, p.state, p.task, p.version, p.resumes, p.pid, p.ttl, p.expires_at, p.timeout_at, p.created_at, p.settled_at,
@@ -25,7 +25,7 @@ macro_rules! schedule_columns {
 
 pub(super) use {promise_columns, schedule_columns};
 
-/// How many columns a promise has.
+/// The number of columns of a promise.
 pub(super) const PROMISE_WIDTH: usize = 16;
 
 /// A promise and its task.
@@ -58,8 +58,8 @@ fn task(row: &Row<'_>, id: &str, state: &str) -> Result<Task> {
     Ok(Task { id: id.to_owned(), state, version: unsigned(row, 3)?, resumes: unsigned(row, 4)?, lease })
 }
 
-/// A promise has a time of settlement when it is settled, a task when it has a target; the task is fulfilled when the promise is
-/// settled, and has a lease when it is acquired.
+/// Checks that a promise has a settlement time exactly if it is settled, and a task exactly if it has a target; that the task is
+/// fulfilled exactly if the promise is settled, and has a lease exactly if it is acquired.
 fn check(row: &machine::Row) -> Result<()> {
     let machine::Row { promise, task } = row;
     let settled = promise.state != PromiseState::Pending;
@@ -106,7 +106,7 @@ fn json(column: usize, text: &str) -> Result<BTreeMap<String, String>> {
     serde_json::from_str(text).map_err(|error| malformed(column, error))
 }
 
-/// A number that is not negative.
+/// A number that must not be negative.
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
     checked(column, row.get(column)?)
 }
@@ -119,7 +119,7 @@ fn checked(column: usize, number: i64) -> Result<u64> {
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-/// A text of a closed set.
+/// A text out of a fixed set.
 pub(super) fn parsed<T: FromStr<Err: Error + Send + Sync + 'static>>(row: &Row<'_>, column: usize) -> Result<T> {
     row.get_ref(column)?.as_str()?.parse().map_err(|error| malformed(column, error))
 }

@@ -14,28 +14,29 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning counts it up.
+/// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning increments it.
 pub(super) const FORMAT: u32 = 3;
-/// Stores of this one become those of this build when a host opens them: their journals are not sealed yet.
+/// Stores of this format are converted when a host opens them: their journals are not sealed yet.
 const UNSEALED: u32 = 2;
 /// "EVST" in `PRAGMA application_id` marks an Everstep store.
 const APPLICATION: u32 = 0x4556_5354;
 const FILE: &str = "store.db";
-/// What was committed last, until it is copied into the database.
+/// The log with the last commits, until it is copied into the database.
 const LOG: &str = "store.db-wal";
 
 /// The log is copied into the tables after this many pages, and then overwritten from its start.
 const CHECKPOINT_PAGES: u32 = 1000;
-/// How often it is tried to copy all of the log.
+/// How often copying the whole log is tried.
 const TRIES: u32 = 10;
-/// How often, in about a minute, a commit looks whether that of another host is over.
+/// How often, in about a minute, a commit checks whether that of another host is over.
 const WAITS: i32 = 60_000;
-/// A log that grew beyond this, say by a large component, is cut back to it.
+/// A log that has grown beyond this, for example by a large component, is cut back to it.
 const LOG_LIMIT_BYTES: u64 = 16 << 20;
 
-/// One row is a promise and, if it is `targeted`, its task; `key` leads to what is kept of an execution beside it. `targeted`, `asked` and `branch` say of its tags what the indexes need.
-/// 9223372036854775807 is `record::NEVER`: what is never due is in no index. `segments.id` is `key << 32 | segment`, so that a journal
-/// lies together, in order, and an append touches one page; behind all segments of a journal, on that same page, lies its seal.
+/// One row is a promise and, if it is `targeted`, its task; `key` refers to what is kept of an execution beside it. `targeted`, `asked` and
+/// `branch` repeat those facts of its tags that the indexes need. 9223372036854775807 is `record::NEVER`: a row that is never due is in no
+/// index. `segments.id` is `key << 32 | segment`, so that the segments of a journal are adjacent, in order, and an append touches one page;
+/// after the segments of a journal, on the same page, comes its seal.
 const TABLES: &str = "
     CREATE TABLE promises (
         id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL, task TEXT, version INTEGER, resumes INTEGER,
@@ -72,19 +73,20 @@ const TABLES: &str = "
     CREATE TABLE blobs (digest BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT;
 ";
 
-/// The tasks by how they stand, and by age: what is unfinished, offered or held, and every list of executions, is found here.
+/// Tasks by state and age: used to find what is unfinished, offered or held, and every list of executions.
 pub(super) const TASKS: &str = "tasks";
-/// Indexes that stores of this format got later; a store without them answers alike, slower. `offers` and `held` were parts of `tasks`.
+/// Indexes that were added to this format later; without them a store gives the same answers, but slower. `offers` and `held` were
+/// parts of `tasks`.
 const LATER_INDEXES: &str = "
     CREATE INDEX tasks ON promises (state, task, created_at, id) WHERE task IS NOT NULL;
     DROP INDEX IF EXISTS offers;
     DROP INDEX IF EXISTS held;
 ";
 
-/// The connection that commits; the caller holds the lock, maybe alone.
+/// Opens the connection that commits; the caller holds the lock, perhaps alone.
 ///
-/// Who has it alone does this first: the log that an earlier host left is copied into the tables and synced first: after a failed sync the kernel may
-/// show bytes that never reached the disk, and nothing new may be written behind those.
+/// A host that has it alone first copies the log of an earlier host into the tables and syncs them: after a failed sync the kernel may show
+/// bytes that never reached the disk, and nothing new may be written after those.
 pub(super) fn open_for_writing(dir: &Path, is_alone: bool) -> Result<Connection, Error> {
     create_file(&dir.join(FILE)).map_err(|error| cannot_open(dir, "", &error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -108,13 +110,14 @@ pub(super) fn open_for_writing(dir: &Path, is_alone: bool) -> Result<Connection,
     Ok(connection)
 }
 
-/// Another host commits: that takes a moment, unless it was stopped in the middle. `tries`: how often this was asked before.
+/// Waits while another host commits: that takes a moment, unless the host was stopped in the middle. `tries` counts the
+/// earlier calls.
 fn wait_for_others(tries: i32) -> bool {
     sleep(Duration::from_micros(if tries < 20 { 50 } else { 1_000 }));
     tries < WAITS
 }
 
-/// Copies all of the log into the tables. A reader in the middle of a look keeps some of it back, for a moment.
+/// Copies the whole log into the tables. A reader in the middle of a query keeps some of it back for a moment.
 fn take_over_log(connection: &Connection, dir: &Path) -> Result<(), Error> {
     for _ in 0..TRIES {
         let counts = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
@@ -127,11 +130,11 @@ fn take_over_log(connection: &Connection, dir: &Path) -> Result<(), Error> {
     Err(refuse(dir, "a program that reads it holds on to its log; try again once that has ended".to_owned()))
 }
 
-/// A connection that only reads, and needs no lock.
+/// Opens a connection that only reads, and needs no lock.
 pub(super) fn open_for_reading(dir: &Path) -> Result<Connection, Error> {
     check_readable(dir)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // A host never takes it away, and SQLite makes an empty one.
+    // A host never removes it, and SQLite may create an empty one.
     let has_log = has_content(dir, LOG);
     let mut connection = connect(dir, &database(dir)?, flags)?;
     let mut blank = is_blank(&connection);
@@ -153,7 +156,7 @@ pub(super) fn open_for_reading(dir: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Says why there is nothing to read, in the words of the system.
+/// Reports why there is nothing to read, in the system's words.
 fn check_readable(dir: &Path) -> Result<(), Error> {
     let path = dir.join(FILE);
     match std::fs::metadata(&path) {
@@ -164,13 +167,13 @@ fn check_readable(dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// Asks and does not open: to close a file of a database gives up the locks that SQLite has on it in this process.
+/// Checks access without opening the file: closing a database file releases all of this process's SQLite locks on it.
 fn check_access(dir: &Path, file: &str) -> Result<(), Error> {
     let access = rustix::fs::access(dir.join(file), Access::READ_OK);
     access.map_err(|error| cannot_open(dir, &format!("its {file}: "), &error.into()))
 }
 
-/// What to say of a folder whose database is blank.
+/// The error text for a folder whose database is blank.
 fn nothing_in(dir: &Path) -> String {
     if !has_content(dir, FILE) {
         return "there is no store in it".to_owned();
@@ -182,7 +185,8 @@ fn has_content(dir: &Path, file: &str) -> bool {
     std::fs::metadata(dir.join(file)).is_ok_and(|found| found.len() > 0)
 }
 
-/// The name by which SQLite reads the tables alone: the log needs an index beside it, which cannot be made in this folder.
+/// The name by which SQLite reads the tables alone: the log needs an index beside it, which cannot be created in this
+/// folder.
 ///
 /// # Errors
 /// There is a log.
@@ -205,12 +209,12 @@ fn without_log(dir: &Path) -> Result<PathBuf, Error> {
             byte => uri.extend(format!("%{byte:02X}").bytes()),
         }
     }
-    // Nobody else may change it: where a host runs, there is a log.
+    // It cannot change meanwhile: a running host has a log.
     uri.extend(b"?immutable=1");
     Ok(OsString::from_vec(uri).into())
 }
 
-/// SQLite is built to read a name that begins with `file:` as a URI, whatever the flags say; an absolute path never does.
+/// SQLite is built to read a name that begins with `file:` as a URI, whatever the flags are; an absolute path never does.
 fn database(dir: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(dir.join(FILE)).map_err(|error| cannot_open(dir, "", &error))
 }
@@ -220,7 +224,7 @@ fn connect(dir: &Path, database: &Path, flags: OpenFlags) -> Result<Connection, 
     connection.set_prepared_statement_cache_capacity(64);
     // Closing leaves the log in place: the next host overwrites it, and a sync is cheaper when the file does not grow.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // Otherwise some statements are compiled again for every new parameter, in case that a partial index fits it.
+    // Otherwise some statements are compiled again for every new parameter, in case a partial index fits it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
@@ -263,7 +267,8 @@ fn configure_writer(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// SQLite ignores a setting that it cannot have (a log on some network file systems, say), so both are read back.
+/// Checks both settings by reading them back: SQLite ignores a setting that it cannot apply, such as a log on some
+/// network file systems.
 fn check_durability(connection: &Connection, dir: &Path) -> Result<(), Error> {
     let (journal_mode, synchronous) = durability(connection)?;
     if journal_mode != "wal" || synchronous != 2 {
@@ -283,7 +288,7 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 
-/// Creates the empty database closed to other users; SQLite gives its other files the same mode.
+/// Creates the empty database, inaccessible to other users; SQLite gives its other files the same mode.
 fn create_file(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),

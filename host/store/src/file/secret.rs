@@ -1,4 +1,4 @@
-//! The key that binds the journals of a store to it: a file beside the database, made with the store.
+//! The key that binds the journals of a store to it: a file beside the database, created with the store.
 
 use super::lock::cannot_open;
 use crate::Error;
@@ -8,13 +8,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 const FILE: &str = "journal.key";
-/// It becomes the other one once all of it is on the disk.
+/// Renamed to the key's file once all of it is on disk.
 const NEW: &str = "journal.key.new";
 
-/// The key of the store in `dir`, whose lock the caller holds; made if it is missing.
+/// Returns the key of the store in `dir`, whose lock the caller holds; creates it if it is missing.
 ///
 /// # Errors
-/// It cannot be read or made, or is no key.
+/// It cannot be read or created, or is not a key.
 pub(super) fn of(dir: &Path) -> Result<[u8; 32], Error> {
     match read(&dir.join(FILE)) {
         Ok(Some(secret)) => Ok(secret),
@@ -30,7 +30,7 @@ pub(super) fn of(dir: &Path) -> Result<[u8; 32], Error> {
     }
 }
 
-/// The same for a reader, who may not be allowed to read it, and finds none in a store that no host has opened since there is one.
+/// Returns the key for a reader; `None` if the reader may not read it, or no host that knows of keys has opened the store yet.
 pub(super) fn found(dir: &Path) -> Option<[u8; 32]> {
     read(&dir.join(FILE)).ok().flatten()
 }
@@ -44,7 +44,7 @@ fn read(path: &Path) -> io::Result<Option<[u8; 32]>> {
 fn make(dir: &Path) -> io::Result<[u8; 32]> {
     let secret = random();
     let new = dir.join(NEW);
-    // One that a crash has left.
+    // Left by a crash.
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -57,7 +57,7 @@ fn make(dir: &Path) -> io::Result<[u8; 32]> {
     Ok(secret)
 }
 
-/// From the operating system.
+/// A random key, from the operating system.
 #[allow(clippy::disallowed_methods, reason = "a key is no part of an execution")]
 fn random() -> [u8; 32] {
     let mut random = [0; 32];

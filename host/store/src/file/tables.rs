@@ -1,4 +1,4 @@
-//! Promises, tasks and schedules as the machine sees them: statements on the connection that commits, inside its transaction.
+//! Promises, tasks and schedules for the machine: statements on the connection that commits, inside its transaction.
 
 use super::rows::{self, promise_columns, schedule_columns};
 use crate::Error;
@@ -103,7 +103,7 @@ impl Tables<'_> {
         each: &mut dyn FnMut(T) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let mut statement = self.0.prepare_cached(sql)?;
-        // No id is empty.
+        // Ids are never empty.
         let mut rows = statement.query([after.unwrap_or_default()])?;
         while let Some(row) = rows.next()? {
             if each(read(row)?).is_break() {
@@ -264,7 +264,7 @@ impl machine::Tables for Tables<'_> {
     }
 }
 
-/// A task as the columns of its promise; nulls if there is none.
+/// A task as columns of its promise; nulls if there is none.
 #[derive(Default)]
 struct TaskColumns<'t> {
     state: Option<&'static str>,

@@ -1,4 +1,5 @@
-//! One commit: a transaction, in which the machine does the operations, and one statement each does the other changes.
+//! One commit: a transaction in which the machine does the operations, and one statement each applies the other
+//! changes.
 
 use super::read::HAS_BLOB;
 use super::tables::{self, Tables};
@@ -13,7 +14,7 @@ const TAKE_UP: &str = "UPDATE promises SET key = ?1 WHERE id = ?2 AND task IS NO
 const HAS_KEY: &str = "SELECT EXISTS (SELECT 1 FROM promises WHERE id = ?1 AND key IS NOT NULL)";
 const CREATE: &str = "INSERT INTO executions (key, component, policy, seed, steps, cpu_us, updated_ms)
     VALUES (?1, ?2, ?3, ?4, 0, 0, 0)";
-/// The first segment needs its execution, every other one its predecessor. `OR FAIL` spares SQLite the preparation to take back a
+/// The first segment needs its execution, every other one its predecessor. With `OR FAIL` SQLite need not prepare to undo a
 /// statement that changes one row.
 const APPEND_FIRST: &str = "INSERT OR FAIL INTO segments (id, bytes) SELECT ?1, ?2
     WHERE EXISTS (SELECT 1 FROM executions WHERE key = ?3)";
@@ -31,9 +32,9 @@ const BLOB: &str = "INSERT INTO blobs (digest, bytes) VALUES (?1, ?2)";
 pub(super) struct Writer {
     connection: Connection,
     dialect: Dialect,
-    /// Why this connection must not write again: after a failed sync the kernel may take its pages for clean, and a
-    /// second try would report success for bytes that never reached the disk (Rebello et al., "Can Applications Recover
-    /// from fsync Failures?", ATC 2020).
+    /// The reason that this connection must not write again: after a failed sync the kernel may mark its pages as
+    /// clean, and a second attempt would report success for bytes that never reached the disk (Rebello et al., "Can
+    /// Applications Recover from fsync Failures?", ATC 2020).
     failure: Option<String>,
 }
 
@@ -60,7 +61,7 @@ impl Writer {
         let mut applied = Vec::new();
         let done = changes.iter().try_for_each(|change| self.apply(change, &mut applied));
         let done = done.and_then(|()| self.run("COMMIT", []).map(drop).map_err(Error::from));
-        // SQLite ends the transaction itself after some errors.
+        // SQLite itself ends the transaction after some errors.
         if done.is_err() && !self.connection.is_autocommit() {
             self.run("ROLLBACK", [])?;
         }
@@ -107,7 +108,7 @@ impl Writer {
         self.fit(CREATE, params![key.0, component.0, policy.0, seed], || Error::taken(execution))
     }
 
-    /// Bytes that are there already are not read again.
+    /// Writes a blob; one that is there already is not read again.
     fn keep(&self, digest: Digest, blob: &Blob) -> Result<(), Error> {
         if self.connection.prepare_cached(HAS_BLOB)?.query_row([digest.0], |row| row.get(0))? {
             return Ok(());
@@ -133,7 +134,7 @@ impl Writer {
         self.fit(PROGRESS, row, || Error::unknown(key))
     }
 
-    /// Runs a statement that must change exactly one row; `misfit` says what it means that it cannot.
+    /// Runs a statement that must change exactly one row; `misfit` makes the error if it cannot.
     fn fit(&self, sql: &str, row: impl Params, misfit: impl FnOnce() -> Error) -> Result<(), Error> {
         match self.run(sql, row) {
             Ok(1) => Ok(()),
@@ -156,12 +157,12 @@ fn is_constraint(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
-/// The row of the seal of a journal, behind those of its segments, of which there are fewer.
+/// The row id of a journal's seal, after those of its segments, whose numbers are smaller.
 pub(super) fn seal_id(key: ExecutionKey) -> i64 {
     segment_id(key, u32::MAX)
 }
 
-/// The row of a segment; the rows of one journal are neighbours, in order.
+/// The row id of a segment; the rows of one journal are adjacent, in order.
 pub(super) fn segment_id(key: ExecutionKey, segment: u32) -> i64 {
     i64::from(key.0) << 32 | i64::from(segment)
 }

@@ -1,10 +1,10 @@
-//! What an id, an address and the tags of a promise may look like.
+//! The rules for ids, addresses and tags of promises.
 
 use super::{Step, refuse};
 use crate::operation::{Dialect, NewPromise, Status};
 use crate::record::tag;
 
-/// The root of the call tree that an id belongs to, as far as the dialect knows one.
+/// The root of the call tree that an id belongs to; the id itself in dialects without origins.
 pub(super) fn origin(dialect: Dialect, id: &str) -> &str {
     let separator = match dialect {
         Dialect::A => return id,
@@ -14,7 +14,7 @@ pub(super) fn origin(dialect: Dialect, id: &str) -> &str {
     id.split(separator).next().unwrap_or(id)
 }
 
-/// Refuses awaited promises of another tree than the awaiter's, and the awaiter itself.
+/// Refuses awaited promises outside the awaiter's tree, and the awaiter itself.
 pub(super) fn check_same_tree(dialect: Dialect, awaiter: &str, awaited: &str) -> Step<()> {
     if dialect == Dialect::A {
         return Ok(());
@@ -35,7 +35,8 @@ pub(super) fn check_id(what: &str, id: &str) -> Step<()> {
     Ok(())
 }
 
-/// An address that messages can go to: `poll://any@GROUP`, `poll://any@GROUP/ID`, `poll://uni@GROUP/ID`, or a URL.
+/// Checks an address that messages can go to: `poll://any@GROUP`, `poll://any@GROUP/ID`, `poll://uni@GROUP/ID`, or a
+/// URL.
 pub(super) fn check_address(address: &str) -> Step<()> {
     let polled = |rest: &str| {
         let (cast, group) = rest.split_once('@')?;
@@ -68,7 +69,7 @@ pub(super) fn check_promise(dialect: Dialect, new: &NewPromise) -> Step<()> {
     }
 }
 
-/// A promise lies below the ancestors that its tags name.
+/// Checks that a promise is below the ancestors that its tags name.
 fn check_lineage(new: &NewPromise, root: char, nested: impl Fn(&str) -> char) -> Step<()> {
     let below = |ancestor: &str, separator: char| {
         let rest = new.id.strip_prefix(ancestor);

@@ -1,8 +1,8 @@
 //! The state machine of promises, tasks and schedules: written once, over the tables of any store.
 //!
-//! [`Machine::apply`] does one operation at one moment and says what happened beside the answer. `promises`, `tasks` and
-//! `schedules` hold the operations on each, `ids` the rules for ids and addresses, in which the dialects differ. [`Tables`] is all
-//! that a store has to provide. The rules are those of the Resonate protocol, version `2026-04-01`, sections 4 to 7.
+//! [`Machine::apply`] does one operation at one moment and returns its answer and further effects. `promises`, `tasks` and
+//! `schedules` hold the operations on each, `ids` the rules for ids and addresses, in which the dialects differ. A store only has
+//! to provide [`Tables`]. The rules are those of the Resonate protocol, version `2026-04-01`, sections 4 to 7.
 
 mod ids;
 mod promises;
@@ -21,17 +21,17 @@ pub(super) struct Row {
     pub(super) task: Option<Task>,
 }
 
-/// What a store keeps. Lists of ids are in the order of the ids unless something else is said.
+/// The tables of a store. Lists of ids are in the order of the ids unless stated otherwise.
 pub(super) trait Tables {
     /// The promise with that id, and its task.
     fn row(&mut self, id: &str) -> Result<Option<Row>, Error>;
-    /// Adds a row; its id is free.
+    /// Adds a row whose id is free.
     fn insert(&mut self, row: &Row) -> Result<(), Error>;
-    /// Replaces what can change of a row: state, value and time of settlement, and the task.
+    /// Replaces the parts of a row that can change: state, value and settlement time, and the task.
     fn update(&mut self, row: &Row) -> Result<(), Error>;
-    /// Visits the rows behind an id, until told to stop.
+    /// Visits the rows after an id, until told to stop.
     fn scan(&mut self, after: Option<&str>, each: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), Error>;
-    /// The pending promises with that id, or an id that begins with it and a dot.
+    /// The pending promises with that id, or an id that starts with it and a dot.
     fn pending_tree(&mut self, id: &str) -> Result<Vec<String>, Error>;
     /// The promises whose branch tag has that value.
     fn branch(&mut self, branch: &str) -> Result<Vec<Promise>, Error>;
@@ -40,9 +40,9 @@ pub(super) trait Tables {
     /// The acquired tasks whose lease ends at `now` or before it, by that time and id.
     fn due_leases(&mut self, now: u64) -> Result<Vec<String>, Error>;
 
-    /// Notes that a task waits for a promise, unless that is noted.
+    /// Notes that a task waits for a promise, if that is not noted yet.
     fn add_callback(&mut self, awaited: &str, awaiter: &str) -> Result<(), Error>;
-    /// Notes that a task waited for a promise that is settled; false when that was noted.
+    /// Notes that a task waited for a promise that is settled; returns false if that was noted.
     fn add_ready_callback(&mut self, awaited: &str, awaiter: &str) -> Result<bool, Error>;
     /// Marks the callbacks on a promise as ready, and returns the tasks of those that were not.
     fn make_callbacks_ready(&mut self, awaited: &str) -> Result<Vec<String>, Error>;
@@ -50,7 +50,7 @@ pub(super) trait Tables {
     fn drop_ready_callbacks(&mut self, awaiter: &str) -> Result<(), Error>;
     /// Forgets all callbacks of a task.
     fn drop_callbacks(&mut self, awaiter: &str) -> Result<(), Error>;
-    /// Notes that an address listens to a promise, unless that is noted.
+    /// Notes that an address listens to a promise, if that is not noted yet.
     fn add_listener(&mut self, awaited: &str, address: &str) -> Result<(), Error>;
     /// Forgets the listeners of a promise, and returns their addresses in order.
     fn take_listeners(&mut self, awaited: &str) -> Result<Vec<String>, Error>;
@@ -61,7 +61,7 @@ pub(super) trait Tables {
     fn put_schedule(&mut self, schedule: &Schedule) -> Result<(), Error>;
     /// Removes a schedule.
     fn remove_schedule(&mut self, id: &str) -> Result<(), Error>;
-    /// Visits the schedules behind an id, until told to stop.
+    /// Visits the schedules after an id, until told to stop.
     fn scan_schedules(
         &mut self,
         after: Option<&str>,
@@ -79,7 +79,7 @@ pub(super) struct Machine<'t, T> {
     events: Vec<Event>,
 }
 
-/// Why an operation ends early.
+/// The reason that an operation ends early.
 enum Stop {
     Refused(Refusal),
     Failed(Error),
@@ -88,7 +88,7 @@ enum Stop {
 type Step<T> = Result<T, Stop>;
 
 impl<'t, T: Tables> Machine<'t, T> {
-    /// Does one operation; `now` is in milliseconds since the Unix epoch. It first applies the deadlines of the promises that the
+    /// Does one operation; `now` is in milliseconds since the Unix epoch. First applies the deadlines of the promises that the
     /// operation names.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl<'t, T: Tables> Machine<'t, T> {
         now: u64,
         operation: &Operation,
     ) -> Result<(Answer, Vec<Event>), Error> {
-        // At the end of time, too, what is never due is not due.
+        // A promise that is never due is not due at the end of time, either.
         let mut machine = Self { tables, dialect, now: now.min(NEVER - 1), events: Vec::new() };
         let answer = match machine.dispatch(operation) {
             Ok(reply) => Ok(reply),
@@ -137,7 +137,8 @@ impl<'t, T: Tables> Machine<'t, T> {
         }
     }
 
-    /// The row with that id, its deadline applied: no operation sees a pending promise whose time is over.
+    /// The row with that id, with its deadline applied: no operation sees a pending promise whose deadline has
+    /// passed.
     fn row(&mut self, id: &str) -> Step<Option<Row>> {
         let Some(mut row) = self.tables.row(id)? else { return Ok(None) };
         if row.promise.is_due(self.now) {
@@ -163,8 +164,8 @@ impl<'t, T: Tables> Machine<'t, T> {
         self.settle(row, state, Value::default(), at)
     }
 
-    /// Settles a pending promise, and all that comes of it: its task is fulfilled, those that wait for it are resumed, those that
-    /// listen are told.
+    /// Settles a pending promise with all consequences: its task is fulfilled, tasks that wait for it are resumed, listeners are
+    /// notified.
     fn settle(&mut self, row: &mut Row, state: PromiseState, value: Value, at: u64) -> Step<()> {
         let Row { promise, task } = row;
         (promise.state, promise.value, promise.settled_at) = (state, value, Some(at));
@@ -186,7 +187,7 @@ impl<'t, T: Tables> Machine<'t, T> {
         Ok(())
     }
 
-    /// So many more promises that a task waits for are settled; a task that is suspended may be acquired.
+    /// Counts `more` settled promises that a task waits for; a suspended task may be acquired then.
     fn resume(&mut self, mut row: Row, more: u64) -> Step<()> {
         let Some(task) = &mut row.task else { return Ok(()) };
         let suspended = task.state == TaskState::Suspended;
@@ -201,7 +202,7 @@ impl<'t, T: Tables> Machine<'t, T> {
         Ok(self.tables.update(&row)?)
     }
 
-    /// Says that a task may be acquired.
+    /// Reports that a task may be acquired.
     fn offer(&mut self, row: &Row) {
         if let (Some(task), Some(target)) = (&row.task, row.promise.target()) {
             let (id, version, target) = (task.id.clone(), task.version, target.to_owned());
@@ -209,7 +210,7 @@ impl<'t, T: Tables> Machine<'t, T> {
         }
     }
 
-    /// What the passage of time does.
+    /// Applies the passage of time.
     fn sweep(&mut self) -> Step<Reply> {
         for id in self.tables.due_promises(self.now, self.dialect.fires_all())? {
             self.row(&id)?;
@@ -261,7 +262,7 @@ fn limit(asked: Option<u64>, default: usize) -> Step<usize> {
     }
 }
 
-/// The part of a page, and the cursor if there is more: the page was collected with one entry too many.
+/// Cuts a page to its limit, and returns the cursor if there is more: it was collected with one entry too many.
 fn paged<T>(mut found: Vec<T>, limit: usize, id: impl Fn(&T) -> &str) -> (Vec<T>, Option<String>) {
     let more = found.len() > limit;
     found.truncate(limit);

@@ -19,8 +19,8 @@ impl<T: Tables> Machine<'_, T> {
         Ok(row.promise)
     }
 
-    /// Adds a promise; one that has a target gets a task, which is pending unless somebody holds it from the start. A promise that
-    /// comes past its deadline is settled from the start.
+    /// Adds a promise. If it has a target it gets a task, which is pending, or acquired with the given lease. A promise created
+    /// after its deadline is settled from the start.
     pub(super) fn insert(&mut self, new: &NewPromise, lease: Option<Lease>) -> Step<Row> {
         let promise = self.new_promise(new);
         let (state, version) = match (promise.state, &lease) {
@@ -56,7 +56,7 @@ impl<T: Tables> Machine<'_, T> {
         Ok(Reply::Promise(self.settle_pending(row, settlement.state, settlement.value.clone())?))
     }
 
-    /// Settles a promise unless it is settled.
+    /// Settles a promise if it is pending.
     pub(super) fn settle_pending(&mut self, mut row: Row, state: PromiseState, value: Value) -> Step<Promise> {
         if row.promise.state == PromiseState::Pending {
             self.settle(&mut row, state, value, self.now)?;
@@ -64,7 +64,7 @@ impl<T: Tables> Machine<'_, T> {
         Ok(row.promise)
     }
 
-    /// Shows a promise as it is stored: a search applies no deadlines.
+    /// Finds promises as they are stored: a search applies no deadlines.
     pub(super) fn search_promises(
         &mut self,
         state: Option<PromiseState>,
@@ -110,7 +110,7 @@ impl<T: Tables> Machine<'_, T> {
         Ok(Reply::Promise(promise))
     }
 
-    /// In dialect C nobody may wait for what nobody can settle.
+    /// Refuses, in dialect C, to wait for a promise that nothing can settle.
     pub(super) fn check_awaitable(&self, promise: &Promise) -> Step<()> {
         let marked = |name: &str| promise.tags.get(name).is_some_and(|value| value == "true");
         if self.dialect != Dialect::C || promise.target().is_some() || marked(tag::TIMER) || marked(tag::EXTERNAL) {
@@ -129,7 +129,7 @@ impl<T: Tables> Machine<'_, T> {
         Ok(Reply::Promise(promise))
     }
 
-    /// The promises that the holder of a task gets to see with it.
+    /// The promises that the holder of a task gets with it.
     pub(super) fn preload(&mut self, promise: &Promise) -> Step<Vec<Promise>> {
         let Some(branch) = promise.tags.get(tag::BRANCH) else { return Ok(Vec::new()) };
         let mut promises = self.tables.branch(branch)?;

@@ -9,11 +9,11 @@ use crate::record::{NEVER, Schedule, tag};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-/// How late a firing may come that is not missed, in milliseconds.
+/// The latest that a firing may come without counting as missed, in milliseconds.
 const LATE_MS: u64 = 60_000;
-/// The longest id that a firing may make, in bytes: a template may name the id of its schedule many times.
+/// The longest id that a firing may create, in bytes: a template may repeat the id of its schedule many times.
 const LONGEST_ID: usize = 64 << 10;
-/// What a time needs, in bytes.
+/// The length of a timestamp, in bytes.
 const TIMESTAMP: usize = 20;
 
 impl<T: Tables> Machine<'_, T> {
@@ -87,8 +87,8 @@ impl<T: Tables> Machine<'_, T> {
         Ok(Reply::Schedules(schedules, cursor))
     }
 
-    /// One firing, at the time when it was due: its id and its deadline do not depend on when somebody noticed. A second one of the
-    /// same time finds the promise of the first.
+    /// Fires a schedule once, as of the time when it was due: id and deadline do not depend on when it was noticed. A second firing
+    /// of the same time finds the promise of the first.
     pub(super) fn fire(&mut self, id: &str) -> Step<()> {
         let Some(mut schedule) = self.tables.schedule(id)? else { return Ok(()) };
         let fired = schedule.next_run_at;
@@ -104,7 +104,7 @@ impl<T: Tables> Machine<'_, T> {
             }
             schedule.last_run_at = Some(fired);
         }
-        // What was missed is passed over at once, what is caught up comes one by one.
+        // Missed firings are skipped all at once; those to be caught up come one by one.
         let after = if missed { self.now - LATE_MS - 1 } else { fired };
         schedule.next_run_at = next(&stored_cron(&schedule)?, after);
         Ok(self.tables.put_schedule(&schedule)?)
@@ -127,7 +127,7 @@ fn next(cron: &Cron, after: u64) -> u64 {
     cron.next_after(after).unwrap_or(NEVER).min(NEVER)
 }
 
-/// It was checked when the schedule was created.
+/// The cron expression of a stored schedule, which was checked when the schedule was created.
 fn stored_cron(schedule: &Schedule) -> Step<Cron> {
     Cron::stored(&schedule.cron).map_err(|reason| {
         let what = format!("the schedule {:?}", schedule.id);

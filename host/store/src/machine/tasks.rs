@@ -44,7 +44,7 @@ impl<T: Tables> Machine<'_, T> {
 
     fn claim(&mut self, row: &mut Row, pid: &str, ttl: u64) -> Step<()> {
         if let Some(task) = &mut row.task {
-            // The callbacks that are ready are those that were counted.
+            // The ready callbacks are those that were counted.
             if task.resumes > 0 {
                 self.tables.drop_ready_callbacks(&task.id)?;
             }
@@ -66,7 +66,7 @@ impl<T: Tables> Machine<'_, T> {
     fn claimed(&mut self, row: Row) -> Step<Reply> {
         let Row { promise, task } = row;
         match task {
-            // There is nothing left to be done, so nothing to know for it.
+            // Nothing is left to be done, so no other promises are needed.
             Some(task) if task.state == TaskState::Fulfilled => {
                 Ok(Reply::Claimed { task, promise, preload: Vec::new() })
             }
@@ -158,7 +158,7 @@ impl<T: Tables> Machine<'_, T> {
         self.give_back(Row { promise, task: Some(task) })
     }
 
-    /// Makes a task pending, and says so.
+    /// Makes a task pending, and reports it.
     fn give_back(&mut self, mut row: Row) -> Step<Reply> {
         if let Some(task) = &mut row.task {
             (task.state, task.lease) = (TaskState::Pending, None);
@@ -168,7 +168,8 @@ impl<T: Tables> Machine<'_, T> {
         Ok(Reply::Done)
     }
 
-    /// Tasks that the process does not hold are passed over: a heartbeat never says that a lease was lost.
+    /// Renews leases. Tasks that the process does not hold are skipped: a heartbeat never reports that a lease was
+    /// lost.
     pub(super) fn heartbeat(&mut self, pid: &str, tasks: &[(String, u64)]) -> Step<Reply> {
         if pid.is_empty() {
             return refuse(Status::Invalid, "a process has a name");
@@ -187,7 +188,7 @@ impl<T: Tables> Machine<'_, T> {
         Ok(Reply::Done)
     }
 
-    /// A lease that has run out gives the task back.
+    /// Releases a task whose lease has run out.
     pub(super) fn lapse(&mut self, id: &str) -> Step<()> {
         let Some(row) = self.tables.row(id)? else { return Ok(()) };
         let lease = row.task.as_ref().and_then(|task| task.lease.as_ref());
