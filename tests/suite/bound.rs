@@ -193,12 +193,9 @@ fn a_journal_is_kept_in_segments_of_bounded_size_and_read_back_whole() {
             host.settle(&id("x").promise(1), Ok(answer.clone())).await.unwrap();
         });
         assert!(result(&outcome(place.host(), run())) == answer);
-        if let Place::Folder(dir) = &place {
-            let sql = "SELECT max(length(bytes)), count(*) FROM segments";
-            let tables = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
-            let [longest, count] = tables.query_row(sql, [], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?])).unwrap();
-            assert_eq!((longest, count >= 4), (1 << 20, true), "{count} segments");
-        }
+        let key = place.store().execution(&id("x")).unwrap().unwrap().key.unwrap();
+        let (journal, segments) = place.store().journal(key).unwrap();
+        assert!(segments as usize > journal.len() >> 20, "{segments} segments of {} bytes", journal.len());
         // What is shown behind it, and its steps, by parts and whole.
         life(async {
             let host = place.host().build().unwrap();
