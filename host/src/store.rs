@@ -2,6 +2,6 @@
 
 pub use everstep_store::{
     Applied, Asked, Backend, Blob, Change, Error, Execution, ExecutionKey, Failure, FailureKind, FileStore, Invocation,
-    JournalPlace, Kinship, Lineage, MemoryStore, NewExecution, Order, Part, PendingPromise, Place, Progress, Query,
-    SealedJournal, State, operation, record,
+    JournalPlace, Kinship, Lineage, MemoryStore, NewExecution, Order, Part, PendingPromise, Place, Progress,
+    PromiseKind, Query, SealedJournal, State, operation, record,
 };

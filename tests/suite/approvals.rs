@@ -57,7 +57,7 @@ pub(crate) fn a_call_that_is_asked_about_waits_for_a_person_who_sees_it_exactly(
         let report = outcome(place.host(), of.clone().without_waiting());
         assert_eq!((report.state, site.requests().len()), (State::Suspended, before));
         let asked = open(&place);
-        assert_eq!((asked.len(), asked[0].kind.as_str(), asked[0].id.to_string()), (1, "approval", "x.0".to_owned()));
+        assert_eq!((asked.len(), asked[0].kind.name(), asked[0].id.to_string()), (1, "approval", "x.0".to_owned()));
         let data: Value = serde_json::from_str(asked[0].data.as_deref().unwrap()).unwrap();
         assert_eq!(data["capability"], "http.fetch");
         let arguments = &data["arguments"];

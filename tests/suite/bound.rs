@@ -205,7 +205,7 @@ fn a_journal_is_kept_in_segments_of_bounded_size_and_read_back_whole() {
             let bytes = |outcome: &StepOutcome| if let StepOutcome::Ok { bytes } = outcome { *bytes } else { 0 };
             assert_eq!(bytes(&steps[1].outcome), answer.len() as u64);
             let shown: Vec<_> = reader.output(&id("x")).await.unwrap().iter().map(text).collect();
-            assert_eq!(shown, ["asking", "answered"]);
+            assert_eq!(shown, ["asking\n", "answered\n"]);
             assert_eq!(host.repeat(&id("x"), None, None).await.unwrap().0, steps.len() as u64);
         });
     }

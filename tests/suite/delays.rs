@@ -2,7 +2,7 @@
 
 use crate::python::PYTHON;
 use crate::support::{Place, id, life, outcome, parse, result, run};
-use everstep::store::{PendingPromise, State};
+use everstep::store::{PendingPromise, PromiseKind, State};
 use everstep::{Run, Scope};
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn the_longest_duration_waits_in_every_call_that_takes_one() {
             // The child may have asked by now, too.
             let ours = |promise: &PendingPromise| promise.id.execution == id("x");
             let open: Vec<_> = host.reader().promises().await.unwrap().into_iter().filter(ours).collect();
-            let mut kinds: Vec<&str> = open.iter().map(|promise| &*promise.kind).collect();
+            let mut kinds: Vec<&str> = open.iter().map(|promise| promise.kind.name()).collect();
             kinds.sort_unstable();
             assert_eq!(kinds, ["input", "input", "promise", "request"], "{open:?}");
             let gate = open.iter().find(|promise| promise.subject == "go on?").unwrap();
@@ -48,7 +48,7 @@ fn a_python_program_that_sleeps_for_ever_waits_beside_a_question() {
             let host = place.host().build().unwrap();
             let open = host.reader().promises().await.unwrap();
             assert_eq!(open.len(), 4, "{open:?}");
-            let asked = open.iter().find(|promise| promise.kind == "input").unwrap();
+            let asked = open.iter().find(|promise| promise.kind == PromiseKind::Input).unwrap();
             host.settle(&asked.id, Ok(json!("fine").to_string())).await.unwrap();
         });
         let done: Value = serde_json::from_str(result(&outcome(place.host(), new()))).unwrap();

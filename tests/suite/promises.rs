@@ -150,7 +150,7 @@ fn an_answer_given_while_the_guest_waits_resumes_it() {
             let host = place.host().build().unwrap();
             let handle = host.start(run("asks", "null")).await.unwrap();
             let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
-            assert_eq!((asked.kind.as_str(), asked.subject.as_str()), ("input", "shall we?"));
+            assert_eq!((asked.kind.name(), asked.subject.as_str()), ("input", "shall we?"));
             host.settle(&asked.id, Ok(r#"{"yes":true}"#.into())).await.unwrap();
             assert_eq!(open(&host).await, []);
             assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), r#"{"yes":true}"#);

@@ -84,7 +84,7 @@ fn a_request_nobody_serves_here_waits_for_a_client() {
         life(async {
             let host = place.host().build().unwrap();
             let open = host.reader().promises().await.unwrap();
-            assert_eq!((open.len(), open[0].kind.as_str(), open[0].subject.as_str()), (1, "request", "client"));
+            assert_eq!((open.len(), open[0].kind.name(), open[0].subject.as_str()), (1, "request", "client"));
             assert_eq!(open[0].data.as_deref(), Some(r#"{"n":1}"#));
             host.settle(&open[0].id, Ok(r#""served""#.into())).await.unwrap();
             let done = host.resume(&id("x"), Patience::None).await.unwrap().wait().await.unwrap();

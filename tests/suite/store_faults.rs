@@ -265,7 +265,8 @@ fn append(key: ExecutionKey, segment: u32, size: usize) -> Change {
 }
 
 fn ask(id: &str) -> Change {
-    let asked = Asked { kind: "input", subject: "go on?".to_owned(), data: None, schema: None };
+    let asked =
+        Asked { kind: everstep::store::PromiseKind::Input, subject: "go on?".to_owned(), data: None, schema: None };
     let new = NewPromise { id: id.to_owned(), timeout_at: 65_000, param: asked.param(), tags: asked.tags() };
     at(1, Operation::PromiseCreate(new))
 }

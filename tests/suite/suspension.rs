@@ -184,7 +184,7 @@ fn crowd(place: &Place, count: u32) {
             let (id, component, policy) = (id(&name), invocation.component, invocation.policy);
             let key = store.fresh_key().unwrap();
             let asked = everstep::store::Asked {
-                kind: "promise",
+                kind: everstep::store::PromiseKind::Promise,
                 subject: String::new(),
                 data: Some(r#""shown""#.into()),
                 schema: None,

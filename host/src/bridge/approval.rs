@@ -14,10 +14,10 @@ use super::{Bridge, State, Step, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{AskRule, Remember, audit, quoted};
 use crate::visible;
-use everstep_store::Asked;
 use everstep_store::journal::{Call, Record, Role};
 use everstep_store::operation::Operation;
 use everstep_store::seam::Entry;
+use everstep_store::{Asked, PromiseKind};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -158,7 +158,7 @@ impl Bridge {
                 let reason = reason.map(|reason| format!(": {}", quoted(&reason))).unwrap_or_default();
                 denied(&format!("rule \"{rule}\": denied by {by}{reason}"))
             }
-            Err(_) => denied(&format!("rule \"{rule}\": the answer is none")),
+            Err(_) => denied(&format!("rule \"{rule}\": the answer is not a decision")),
         }
     }
 
@@ -271,7 +271,12 @@ fn question(step: &Step<'_>) -> Result<Asked, GuestError> {
         let why = format!("it cannot be shown to whoever has to approve it: {} bytes, at most {LARGEST}", data.len());
         return Err(GuestError::new(ErrorCode::Denied, format!("{} ({why})", describe(step))));
     }
-    Ok(Asked { kind: APPROVAL, subject: describe(step), data: Some(data), schema: Some(ANSWER.to_owned()) })
+    Ok(Asked {
+        kind: PromiseKind::Approval,
+        subject: describe(step),
+        data: Some(data),
+        schema: Some(ANSWER.to_owned()),
+    })
 }
 
 /// The question as an approver sees it.

@@ -11,11 +11,11 @@ use super::state::Promise;
 use super::{Bridge, Fault, State, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
-use everstep_store::Asked;
 use everstep_store::journal::Role;
 use everstep_store::operation::{NewPromise as StoredPromise, Operation};
 use everstep_store::record::{NEVER, Value, tag};
 use everstep_store::seam::Entry;
+use everstep_store::{Asked, PromiseKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl NewPromise {
 
     /// Whether the guest itself may settle the promise.
     pub(super) fn own(&self) -> bool {
-        matches!(&self.about, About::Shown(asked) if asked.kind == "promise")
+        matches!(&self.about, About::Shown(asked) if asked.kind == PromiseKind::Promise)
     }
 }
 
@@ -222,7 +222,7 @@ impl Bridge {
 
 /// A request that a client serves.
 pub(super) fn for_client(capability: String, message: String) -> Asked {
-    Asked { kind: "request", subject: capability, data: Some(message), schema: None }
+    Asked { kind: PromiseKind::Request, subject: capability, data: Some(message), schema: None }
 }
 
 impl About {

@@ -7,7 +7,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::output::{Content, MimePart};
 use crate::policy::{Call, CapabilityCall};
 use crate::turns::Ctx;
-use everstep_store::Asked;
+use everstep_store::{Asked, PromiseKind};
 
 impl console::Host for Ctx {
     fn print(&mut self, to: console::OutputStream, text: String) -> Result<(), Fault> {
@@ -47,7 +47,7 @@ impl console::Host for Ctx {
             return self.bridge.internal(&step, |_| Err(error));
         }
         let timeout_ms = options.timeout_ms;
-        let asked = Asked { kind: "input", subject: prompt.clone(), data: None, schema: options.schema };
+        let asked = Asked { kind: PromiseKind::Input, subject: prompt.clone(), data: None, schema: options.schema };
         let about = About::Shown(asked);
         self.bridge.promise(&step, NewPromise { timeout_ms, about })
     }

@@ -6,7 +6,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy;
 use crate::schema::Schema;
 use crate::turns::Ctx;
-use everstep_store::Asked;
+use everstep_store::{Asked, PromiseKind};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ impl promises::Host for Ctx {
         if let Err(error) = valid {
             return self.bridge.internal(&step, |_| Err(error));
         }
-        let about = About::Shown(Asked { kind: "promise", subject: String::new(), data: data.clone(), schema });
+        let about =
+            About::Shown(Asked { kind: PromiseKind::Promise, subject: String::new(), data: data.clone(), schema });
         self.bridge.promise(&step, NewPromise { timeout_ms, about })
     }
 

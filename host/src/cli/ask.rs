@@ -7,7 +7,7 @@ use super::approval::Call;
 use super::console::Console;
 use super::terminal::Terminal;
 use super::{place::Place, text};
-use everstep::store::PendingPromise;
+use everstep::store::{PendingPromise, PromiseKind};
 use everstep::{Answer, Error, Everstep};
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
@@ -73,7 +73,7 @@ impl Asker {
     pub(crate) async fn answer(&mut self, host: &Everstep, line: &str) {
         let Some(question) = self.questions.front() else { return };
         let line = line.trim();
-        if question.kind == APPROVAL {
+        if question.kind == PromiseKind::Approval {
             return self.decide(host, line).await;
         }
         let json = serde_json::from_str::<&RawValue>(line).ok().map(|json| json.get().to_owned());
@@ -115,7 +115,7 @@ impl Asker {
     fn put(&mut self) {
         self.is_prompted = false;
         match self.questions.front() {
-            Some(question) if question.kind == APPROVAL => {
+            Some(question) if question.kind == PromiseKind::Approval => {
                 self.console.call(asked(&question.id.to_string(), &Call::of(question), &self.option));
             }
             _ => self.console.no_call(),
@@ -125,11 +125,9 @@ impl Asker {
 
 /// The prompt below which the answer is typed.
 fn prompt(question: &PendingPromise) -> String {
-    if question.kind == APPROVAL { may_it(&question.id.to_string()) } else { put(question) }
+    if question.kind == PromiseKind::Approval { may_it(&question.id.to_string()) } else { put(question) }
 }
 
-/// The kind of the promises that a person decides on.
-pub(super) const APPROVAL: &str = "approval";
 /// The input that shows the whole call.
 pub(super) const SHOW: &str = "show";
 /// The reply to a line that is not a decision.

@@ -5,7 +5,7 @@ use super::report::{self, Summary};
 use super::text::{self, Table};
 use super::{console, json_line, promise, show, watch};
 use everstep::output::MimePart;
-use everstep::store::{Failure, FailureKind, PendingPromise, State};
+use everstep::store::{Failure, FailureKind, PendingPromise, PromiseKind, State};
 use everstep::visible::{Sight, is_seen, sights};
 use everstep::{ErrorCode, ExecutionId, GuestError, Report, StepOutcome, StepView};
 use proptest::prelude::*;
@@ -34,8 +34,8 @@ fn data(text: &str) -> Vec<String> {
     ]
 }
 
-fn promise(text: &str, data: &str, kind: &str) -> PendingPromise {
-    let (kind, subject) = (kind.to_owned(), text.to_owned());
+fn promise(text: &str, data: &str, kind: PromiseKind) -> PendingPromise {
+    let subject = text.to_owned();
     let (data, schema) = (Some(data.to_owned()), Some(data.to_owned()));
     PendingPromise { id: id().promise(0), kind, subject, data, schema, created_ms: 1, deadline_ms: Some(2) }
 }
@@ -66,7 +66,7 @@ proptest! {
             prop_assert!(is_seen(&line), "{line}");
         }
         for data in data(&text) {
-            for kind in ["input", "approval", "promise", "request"] {
+            for kind in PromiseKind::ALL {
                 let promise = promise(&text, &data, kind);
                 let (subject, shown, _) = promise::brief(&promise);
                 prop_assert!(is_seen(&subject) && is_seen(&shown));

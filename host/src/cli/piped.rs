@@ -1,6 +1,6 @@
 //! Questions when standard input is not a terminal: its lines answer them, one by one, and its end is an error at once.
 
-use everstep::store::PendingPromise;
+use everstep::store::{PendingPromise, PromiseKind};
 use everstep::{Error, ErrorCode, Everstep, GuestError};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -32,7 +32,7 @@ impl Piped {
 
     /// Whether a promise is answered here: a decision on a call must be typed after the call was seen, never in advance.
     pub(crate) fn answers(promise: &PendingPromise) -> bool {
-        promise.kind == "input"
+        promise.kind == PromiseKind::Input
     }
 
     pub(crate) fn add(&mut self, question: &PendingPromise) {

@@ -1,7 +1,6 @@
 //! `everstep promise`.
 
 use super::approval::Call;
-use super::ask::APPROVAL;
 use super::cancel::changing;
 use super::place::{CacheArg, Place, StoreArg};
 use super::report::Unreadable;
@@ -9,7 +8,7 @@ use super::text::{self, Table};
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain, print, print_json};
 use everstep::clock::{Clock, SystemClock};
-use everstep::store::PendingPromise;
+use everstep::store::{PendingPromise, PromiseKind};
 use everstep::{Answer, ErrorCode, GuestError, PromiseId};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -152,7 +151,7 @@ pub(crate) fn run(command: Command) -> Outcome {
 fn decide(decision: Decision, approved: bool) -> Outcome {
     let Decision { id, reason, by, store, json } = decision;
     let promise = pending(&store.store)?.into_iter().find(|promise| promise.id == id);
-    if let Some(PendingPromise { kind, .. }) = promise.filter(|promise| promise.kind != APPROVAL) {
+    if let Some(PendingPromise { kind, .. }) = promise.filter(|promise| promise.kind != PromiseKind::Approval) {
         let how =
             format!("{id} is no approval but of the kind {kind}; answer with: everstep promise resolve {id} JSON");
         return Err(Failure::usage(how));
@@ -202,7 +201,7 @@ fn list(place: &Place, json: bool) -> Outcome {
         cut += missing;
         table.row([
             id.to_string(),
-            kind.clone(),
+            kind.to_string(),
             text::span(now_ms.saturating_sub(*created_ms)),
             deadline_ms.map(text::time).unwrap_or_default(),
             subject,
@@ -223,7 +222,7 @@ pub(super) fn brief(promise: &PendingPromise) -> (String, String, usize) {
         0 => (line, 0),
         _ => (format!("{line}... ({missing} bytes more)"), missing),
     };
-    if kind == APPROVAL {
+    if *kind == PromiseKind::Approval {
         let call = Call::of(promise);
         let (rest, missing) = marked(call.rest(100));
         return (call.decides().to_owned(), rest, missing);
@@ -250,7 +249,7 @@ fn show(place: &Place, id: &PromiseId, json: bool) -> Outcome {
         }
     };
     field("deadline", deadline_ms.map(text::time).as_deref());
-    if kind == APPROVAL {
+    if *kind == PromiseKind::Approval {
         shown.push_str(&format!("call\n{}\n", Call::of(promise).all()));
     } else {
         field("subject", Some(subject));
@@ -265,7 +264,7 @@ fn show(place: &Place, id: &PromiseId, json: bool) -> Outcome {
 #[derive(serde::Serialize)]
 struct Pending<'a> {
     id: &'a PromiseId,
-    kind: &'a str,
+    kind: PromiseKind,
     subject: &'a str,
     data: Option<Box<RawValue>>,
     schema: Option<Box<RawValue>>,
@@ -281,6 +280,6 @@ impl<'a> Pending<'a> {
         let mut unreadable = Unreadable::default();
         let data = unreadable.raw("data", data.as_deref());
         let schema = unreadable.raw("schema", schema.as_deref());
-        Self { id, kind, subject, data, schema, created_ms: *created_ms, deadline_ms: *deadline_ms, unreadable }
+        Self { id, kind: *kind, subject, data, schema, created_ms: *created_ms, deadline_ms: *deadline_ms, unreadable }
     }
 }

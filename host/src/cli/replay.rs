@@ -100,9 +100,10 @@ impl Repeated {
 }
 
 fn line(end: &ReplayEnd, steps: u64, other: bool) -> String {
+    let steps = if steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") };
     match end {
-        ReplayEnd::Repeated if other => format!("compatible: the component repeats all {steps} steps"),
-        ReplayEnd::Repeated => format!("repeated {steps} steps"),
+        ReplayEnd::Repeated if other => format!("compatible: the component repeats all {steps}"),
+        ReplayEnd::Repeated => format!("repeated {steps}"),
         ReplayEnd::Diverged { step, recorded, attempted } => {
             let (recorded, attempted) = (text::line(recorded, 400), text::line(attempted, 400));
             format!("not compatible: at step {step}\n  recorded   {recorded}\n  attempted  {attempted}")

@@ -1,14 +1,14 @@
 //! Follows executions to their end: reports what they wait for and their progress, and stops at a signal.
 
 use super::approval::Call;
-use super::ask::{APPROVAL, Asker, put};
+use super::ask::{Asker, put};
 use super::console::{Console, Style};
 use super::elsewhere::{Elsewhere, Shown};
 use super::piped::{Line, Piped};
 use super::place::{NetworkArg, Place, Settings};
 use super::signals::{Came, Signals};
 use super::{Exit, Failure, complain, report, text, unwritten};
-use everstep::store::{Execution, PendingPromise, State};
+use everstep::store::{Execution, PendingPromise, PromiseKind, State};
 use everstep::{Everstep, ExecutionId, Handle, Patience, PromiseId, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -176,7 +176,7 @@ impl Session {
             piped.add(promise);
             return self.console.note(put(promise));
         }
-        match self.asker.as_mut().filter(|_| matches!(promise.kind.as_str(), "input" | "approval")) {
+        match self.asker.as_mut().filter(|_| matches!(promise.kind, PromiseKind::Input | PromiseKind::Approval)) {
             Some(asker) => asker.add(promise),
             None => self.console.note(waiting(promise, &self.place)),
         }
@@ -311,7 +311,7 @@ async fn wait(handle: Handle) -> (ExecutionId, Result<Report, Failure>) {
 pub(super) fn waiting(promise: &PendingPromise, place: &Place) -> String {
     let PendingPromise { id, kind, subject, data, .. } = promise;
     let option = place.option();
-    let is_call = kind == APPROVAL;
+    let is_call = *kind == PromiseKind::Approval;
     let asked = if is_call {
         format!("\n{}", Call::of(promise).shown(&format!("everstep promise show {id}{option}")))
     } else {

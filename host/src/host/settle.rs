@@ -8,7 +8,7 @@ use crate::policy;
 use everstep_store::journal::{History, Record, Role};
 use everstep_store::operation::{Event, NewPromise, Operation, Reply, Settlement};
 use everstep_store::record::{NEVER, Promise, PromiseState, Value};
-use everstep_store::{Execution, PendingPromise, State};
+use everstep_store::{Execution, PendingPromise, PromiseKind, State};
 use std::collections::BTreeMap;
 
 /// The result of a cancellation.
@@ -196,7 +196,7 @@ fn check_open(execution: &Execution, id: &PromiseId, promise: &Promise) -> Resul
         // Created for an answer in place of a capability.
         None if promise.tags.is_empty() => Ok(PendingPromise {
             id: id.clone(),
-            kind: "request".to_owned(),
+            kind: PromiseKind::Request,
             subject: String::new(),
             data: None,
             schema: None,

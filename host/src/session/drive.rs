@@ -9,7 +9,7 @@ use crate::guest_error::GuestError;
 use crate::host::{Builder, Disregarded, Error, Everstep, Handle, Report, Run, StepView};
 use crate::id::{ExecutionId, PromiseId};
 use crate::output::{Content, Output};
-use everstep_store::PendingPromise;
+use everstep_store::{PendingPromise, PromiseKind};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -368,7 +368,7 @@ impl Session {
         if !id.execution.is_within(&self.id) || self.open.contains_key(&id) {
             return;
         }
-        if promise.kind == "request" && promise.subject == CAPABILITY && id.execution == self.id {
+        if promise.kind == PromiseKind::Request && promise.subject == CAPABILITY && id.execution == self.id {
             if self.prompted.is_none_or(|last| last < id.number) {
                 let began = self.prompted.replace(id.number);
                 self.tell_what_was_taken_back(began);
@@ -378,21 +378,22 @@ impl Session {
         }
         let deadline_ms = promise.deadline_ms;
         let json = |text: Option<String>| text.as_deref().map(Json::of);
-        let (asked, body) = if promise.kind == "request" {
-            let message = json(promise.data).unwrap_or(Json::of("null"));
-            (Asked::Capability, Body::CapabilityRequest { capability: promise.subject, message, deadline_ms })
-        } else {
-            let kind = match promise.kind.as_str() {
-                "input" => Kind::Input,
-                "approval" => Kind::Approval,
-                _ => Kind::Promise,
-            };
+        let kind = match promise.kind {
+            PromiseKind::Request => None,
+            PromiseKind::Input => Some(Kind::Input),
+            PromiseKind::Approval => Some(Kind::Approval),
+            PromiseKind::Promise => Some(Kind::Promise),
+        };
+        let (asked, body) = if let Some(kind) = kind {
             let (prompt, schema) = (promise.subject, json(promise.schema));
             let data = promise.data.map(|data| match kind {
                 Kind::Promise => Json::of(&data),
                 Kind::Input | Kind::Approval => Json::from(&data),
             });
             (Asked::Input, Body::InputRequest { kind, prompt, data, schema, deadline_ms })
+        } else {
+            let message = json(promise.data).unwrap_or(Json::of("null"));
+            (Asked::Capability, Body::CapabilityRequest { capability: promise.subject, message, deadline_ms })
         };
         self.open.insert(id.clone(), asked);
         let reply_to = self.running.as_ref().map(|cell| cell.id.clone());

@@ -7,6 +7,8 @@ use everstep_words::id::{Digest, ExecutionId, PromiseId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 /// The component that a function is called in.
 const COMPONENT: &str = "everstep:component";
@@ -65,11 +67,25 @@ struct ErrorValue {
     message: String,
 }
 
+/// The kinds of promises that are settled from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PromiseKind {
+    /// A prompt, for a person.
+    Input,
+    /// A promise that the guest made and handed out.
+    Promise,
+    /// A request to a capability that a client serves.
+    Request,
+    /// A call that a person has to approve.
+    Approval,
+}
+
 /// A question that is answered from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// `input`, `promise` or `request`.
-    pub kind: &'static str,
+    /// Who may answer it, and how it is shown.
+    pub kind: PromiseKind,
     /// The prompt, or the capability.
     pub subject: String,
     /// The JSON text that is shown with it.
@@ -83,8 +99,8 @@ pub struct Asked {
 pub struct PendingPromise {
     /// Its durable id.
     pub id: PromiseId,
-    /// What kind of promise it is: `input`, `promise` or `request`.
-    pub kind: String,
+    /// Who may answer it, and how it is shown.
+    pub kind: PromiseKind,
     /// The prompt, the data, or the capability.
     pub subject: String,
     /// The JSON text that is shown with it.
@@ -95,6 +111,35 @@ pub struct PendingPromise {
     pub created_ms: u64,
     /// When it is rejected as timed out, in milliseconds since the Unix epoch.
     pub deadline_ms: Option<u64>,
+}
+
+impl PromiseKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Input, Self::Promise, Self::Request, Self::Approval];
+
+    /// Its name, as tags, scripts and people have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Promise => "promise",
+            Self::Request => "request",
+            Self::Approval => "approval",
+        }
+    }
+}
+
+impl fmt::Display for PromiseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for PromiseKind {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(())
+    }
 }
 
 impl Invocation {
@@ -182,7 +227,9 @@ impl Asked {
 
     /// The tags of such a promise.
     pub fn tags(&self) -> BTreeMap<String, String> {
-        [(KIND, self.kind), (tag::EXTERNAL, "true")].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+        [(KIND, self.kind.name()), (tag::EXTERNAL, "true")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
     }
 }
 
@@ -198,7 +245,7 @@ impl PendingPromise {
         let header = |name: &str| param.headers.get(name).cloned();
         Some(Self {
             id: id.parse().ok()?,
-            kind: tags.get(KIND)?.clone(),
+            kind: tags.get(KIND)?.parse().ok()?,
             subject: header(SUBJECT).unwrap_or_default(),
             data: param.data.clone(),
             schema: header(SCHEMA),

@@ -37,7 +37,7 @@ pub use error::Error;
 pub use execution::{Execution, Failure, FailureKind, Lineage, Progress, State};
 pub use file::FileStore;
 pub use invocation::DETACHED;
-pub use invocation::{Asked, Invocation, Kinship, PendingPromise};
+pub use invocation::{Asked, Invocation, Kinship, PendingPromise, PromiseKind};
 pub use invocation::{outcome_of, value_of};
 pub use memory::MemoryStore;
 pub use query::{Order, Part, Place, Query};

@@ -209,8 +209,7 @@ fn test_names_each_case_that_comes_out_differently() {
     assert_eq!((held.code, &*held.stdout), (0, "2 of 2 cases hold\n"), "{held:?}");
     desk.write("wide.toml", &POLICY.replace("repos/acme/**", "**"));
     let failed = desk.policy(&["test", "cases.toml", "--policy", "wide.toml"]);
-    let line =
-        "cases.toml:7: fetch GET https://api.github.com:443/user: expected deny, but it is allow by rule \"gh-read\"\n";
+    let line = "cases.toml:7: fetch GET https://api.github.com:443/user: expected deny, got allow (rule \"gh-read\")\n";
     assert_eq!((failed.code, failed.stdout), (1, format!("{line}1 of 2 cases hold\n")));
     let object = desk.policy(&["test", "cases.toml", "--policy", "wide.toml", "--json"]).json();
     assert_eq!((&object["cases"], &object["failed"][0]["line"]), (&json!(2), &json!(7)));

@@ -173,7 +173,7 @@ impl fmt::Display for Failed {
         let ((file, line), Explanation { call, decision, rule, .. }) = (&self.place, &self.decided);
         write!(
             f,
-            "{}:{line}: {call}: expected {}, but it is {decision} by rule {rule:?}",
+            "{}:{line}: {call}: expected {}, got {decision} (rule {rule:?})",
             everstep_words::visible::path(file),
             self.expected
         )

@@ -303,9 +303,9 @@ rule = "print"
     assert_eq!(
         told,
         [
-            "cases.toml:7: fetch POST https://api.github.com:443/x: expected deny, but it is ask by rule \"ask.1\"",
-            "cases.toml:11: files read \"/data/x\": expected allow, but it is deny by rule \"default\"",
-            "cases.toml:16: capability \"print\": expected allow by rule \"print\", but it is allow by rule \"capability.print\"",
+            "cases.toml:7: fetch POST https://api.github.com:443/x: expected deny, got ask (rule \"ask.1\")",
+            "cases.toml:11: files read \"/data/x\": expected allow, got deny (rule \"default\")",
+            "cases.toml:16: capability \"print\": expected allow by rule \"print\", got allow (rule \"capability.print\")",
         ]
     );
     let wrong = [

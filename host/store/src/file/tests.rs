@@ -33,7 +33,7 @@ fn append(segment: u32) -> Change {
 /// A store with one execution of three segments that waits for a promise, a schedule and a blob, closed.
 fn closed_store() -> TempDir {
     let dir = scratch();
-    let asked = Asked { kind: "input", subject: String::new(), data: None, schema: None };
+    let asked = Asked { kind: crate::PromiseKind::Input, subject: String::new(), data: None, schema: None };
     let (id, param, tags) = ("a.1".to_owned(), asked.param(), asked.tags());
     let promise = NewPromise { id, timeout_at: 60_000, param, tags };
     let schedule = NewSchedule {

@@ -104,7 +104,7 @@ fn append(key: ExecutionKey, segment: u32, bytes: impl Into<Vec<u8>>) -> Change 
 
 fn asked(number: u64) -> Asked {
     Asked {
-        kind: "input",
+        kind: PromiseKind::Input,
         subject: "go on?".to_owned(),
         data: (number == 0).then(|| "null".to_owned()),
         schema: (number == 1).then(|| "{}".to_owned()),
@@ -115,7 +115,7 @@ fn pending(execution: &str, number: u64, created_ms: u64) -> PendingPromise {
     let Asked { kind, subject, data, schema } = asked(number);
     PendingPromise {
         id: ExecutionId::new(execution).unwrap().promise(number),
-        kind: kind.to_owned(),
+        kind,
         subject,
         data,
         schema,

@@ -97,7 +97,7 @@ impl Model {
         let asked = pending.filter_map(|promise| {
             Some(PendingPromise {
                 id: promise.id.parse().ok()?,
-                kind: promise.tags.get("everstep:kind")?.clone(),
+                kind: promise.tags.get("everstep:kind")?.parse().ok()?,
                 subject: promise.param.headers.get("everstep:subject").cloned().unwrap_or_default(),
                 data: promise.param.data.clone(),
                 schema: promise.param.headers.get("everstep:schema").cloned(),
