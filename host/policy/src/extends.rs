@@ -1,7 +1,7 @@
-//! `extends`: what a policy takes over from others, and that it allows nothing which one of them denies.
+//! `extends`: what a policy inherits from others, and the check that it allows nothing which one of them denies.
 //!
-//! A key or section that the file gives replaces the inherited one, and each section checks that it became no wider; `cover` compares
-//! lists of rules. With several bases it inherits what each of them grants.
+//! A key or section in the file replaces the inherited one, and each section checks that it became no wider; `cover` compares lists
+//! of rules. From several bases it inherits what all of them grant.
 
 mod cover;
 
