@@ -11,9 +11,9 @@ use crate::{Context, Error};
 impl Context {
     /// Computes a value once per execution: after a crash it is remembered, and `compute` does not run.
     ///
-    /// `compute` gets no context and must be pure; it may hold anything that takes long. A computation that can fail returns a `Result`, which is remembered like any
-    /// other value. The returned value has been through JSON, the first time as well, so that a value which JSON does not keep
-    /// is an error from the start (`NaN`), or the same in every run (a skipped field).
+    /// `compute` gets no context and must be pure; it may hold anything that takes long. A computation that can fail returns a `Result`,
+    /// which is remembered like any other value. The returned value has been through JSON, the first time as well, so that a value which
+    /// JSON does not keep is an error from the start (`NaN`), or the same in every run (a skipped field).
     pub fn step<T>(&self, name: &str, compute: impl FnOnce() -> T) -> Result<T, Error>
     where
         T: Serialize + DeserializeOwned,
