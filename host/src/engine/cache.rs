@@ -253,8 +253,8 @@ pub(super) fn deserialize(engine: &Engine, artefact: &[u8]) -> Result<Component,
 fn map(engine: &Engine, file: &File) -> Result<Component, Error> {
     #[allow(unsafe_code, reason = "see the comment inside")]
     // SAFETY: the file holds what `precompile_component` returned to a host of the same user that knew the key, as `is_authentic` has
-    // found, just now or since the file was last changed by anybody. It belongs to this user, in a folder that nobody else can write; every file there is renamed to its name when it is complete, and
-    // never written again, so that it stays what it was for as long as it is mapped.
+    // found, just now or since the file was last changed. It belongs to this user, in a folder that no other user can write; every file
+    // there is renamed to its name when it is complete, and never written again, so that it does not change while it is mapped.
     let component = unsafe { Component::deserialize_file(engine, same_file(file)) };
     component.map_err(|source| Error::DoesNotFit(source.into_boxed_dyn_error()))
 }

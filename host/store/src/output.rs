@@ -53,14 +53,15 @@ pub type Sink = Arc<dyn Fn(Output) + Send + Sync>;
 const MARKER: &str = "\n[everstep: limits.output is reached, the rest of the output is dropped]\n";
 
 impl Content {
-    /// What may still be shown of it: all, or a part and a marker, or nothing. `shown` counts the bytes so far.
+    /// The part of it that may still be shown: all, or a part and a marker, or nothing. `shown` counts the bytes so
+    /// far.
     pub fn capped(self, shown: &mut u64, limit: u64) -> Option<Self> {
         if *shown > limit {
             return None;
         }
         let room = limit - *shown;
         let size = self.size();
-        // The first output that does not fit brings the count beyond the limit, so that it is the last.
+        // The first output that does not fit raises the count above the limit, so that it is the last.
         *shown = shown.saturating_add(size);
         if size <= room {
             return Some(self);
