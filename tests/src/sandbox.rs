@@ -1,6 +1,7 @@
-//! A folder with a policy in it, and hosts over that policy.
+//! A folder with a policy in it, and hosts over a place for executions.
 
 use crate::guests;
+use crate::place::{Place, cached};
 use anyhow::{Context, Result};
 use everstep::store::State;
 use everstep::{Builder, Everstep, ExecutionId, Policy, Report, Run};
@@ -10,10 +11,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A temporary folder: `in` and `out` for guests, `secret` outside any grant, `audit.jsonl`, and `store`.
+/// A temporary folder: `in` and `out` for guests, `secret` outside any grant, and `audit.jsonl`; and a place for executions.
 #[derive(Debug)]
 pub struct Sandbox {
     dir: TempDir,
+    place: Place,
 }
 
 /// Grants what most tests need: `/in` to read, `/out` to write, and an audit log.
@@ -33,18 +35,31 @@ pub const FILES: &str = r#"
 "#;
 
 impl Sandbox {
-    /// A fresh one.
+    /// A fresh one for each place.
+    ///
+    /// # Panics
+    /// The temporary folder cannot be written.
+    pub fn each() -> impl Iterator<Item = Self> {
+        Place::each().map(|place| Self::over(place).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// A fresh one for this place.
     ///
     /// # Errors
     /// The temporary folder cannot be written.
-    pub fn new() -> Result<Self> {
-        let sandbox = Self { dir: TempDir::new()? };
+    pub fn over(place: Place) -> Result<Self> {
+        let sandbox = Self { dir: TempDir::new()?, place };
         for folder in ["in", "out"] {
             fs::create_dir(sandbox.path(folder))?;
         }
         fs::write(sandbox.path("in/a.txt"), "inside")?;
         fs::write(sandbox.path("secret"), "outside")?;
         Ok(sandbox)
+    }
+
+    /// Where its executions live.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// A path below it.
@@ -60,20 +75,17 @@ impl Sandbox {
         Ok(Policy::parse(&format!("version = 1\n{toml}"), &self.path("policy.toml"))?)
     }
 
-    /// A host that forgets.
-    ///
-    /// # Errors
-    /// The engine cannot be started.
-    pub fn host(&self) -> Result<Everstep> {
-        Ok(quick(Everstep::local()).build()?)
+    /// What the next host over its place is built from.
+    pub fn builder(&self) -> Builder {
+        cached(self.place.plain())
     }
 
-    /// A host over the store here.
+    /// A host over its place; it finds what the last one left.
     ///
     /// # Errors
-    /// The store cannot be opened.
-    pub fn open(&self) -> Result<Everstep> {
-        Ok(quick(Everstep::open(self.path("store"))).build()?)
+    /// The store cannot be opened, or the engine not started.
+    pub fn host(&self) -> Result<Everstep> {
+        Ok(self.builder().build()?)
     }
 
     /// What the audit log holds. Checks that each line holds the hash of the one before it.
@@ -93,7 +105,7 @@ impl Sandbox {
         Ok(lines)
     }
 
-    /// Every entry below it with its content, apart from the audit log and the store; to see that nothing has changed.
+    /// Every entry below it with its content, apart from the audit log; to see that nothing has changed.
     ///
     /// # Errors
     /// Something cannot be read.
@@ -109,7 +121,7 @@ fn inventory(dir: &Path, entries: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let found = fs::symlink_metadata(&path)?;
-        if path.ends_with("audit.jsonl") || path.ends_with("store") {
+        if path.ends_with("audit.jsonl") {
             continue;
         }
         let content = if found.is_file() && found.len() < 1 << 20 { fs::read(&path)? } else { Vec::new() };
@@ -119,11 +131,6 @@ fn inventory(dir: &Path, entries: &mut Vec<String>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A host that compiles each component once for all tests.
-pub fn quick(builder: Builder) -> Builder {
-    builder.instances(16).cache(guests::project().join("target/test-cache"))
 }
 
 /// Lets the guest `hostile` make these calls; what each came to.

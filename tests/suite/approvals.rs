@@ -196,34 +196,36 @@ pub(crate) fn the_guest_neither_sees_nor_settles_an_approval() {
 #[test]
 pub(crate) fn an_answer_that_is_none_leaves_the_question_open() {
     let site = Site::start(|_| ok("no"));
-    let place = Place::folder();
-    let of = Run { policy: asking(&site, ""), ..run("fetches", &post(&site, "x").to_string()) };
-    outcome(place.host(), of.without_waiting());
-    life(async {
-        let host = place.host().build().unwrap();
-        for text in ["true", "{}", r#"{"approved":"yes"}"#, r#"{"approved":true,"more":1}"#] {
-            let error = host.settle(&id("x").promise(0), Ok(text.into())).await.unwrap_err();
-            assert!(matches!(error, everstep::Error::InvalidOutcome { .. }), "{text}: {error}");
-        }
-    });
-    assert_eq!(open(&place).len(), 1);
+    for place in Place::each() {
+        let of = Run { policy: asking(&site, ""), ..run("fetches", &post(&site, "x").to_string()) };
+        outcome(place.host(), of.without_waiting());
+        life(async {
+            let host = place.host().build().unwrap();
+            for text in ["true", "{}", r#"{"approved":"yes"}"#, r#"{"approved":true,"more":1}"#] {
+                let error = host.settle(&id("x").promise(0), Ok(text.into())).await.unwrap_err();
+                assert!(matches!(error, everstep::Error::InvalidOutcome { .. }), "{text}: {error}");
+            }
+        });
+        assert_eq!(open(&place).len(), 1);
+    }
 }
 
 #[test]
 pub(crate) fn open_questions_are_capped() {
     let site = Site::start(|_| ok("no"));
-    let place = Place::memory();
-    let limits = "[limits]\npending_promises = 2\n";
-    let policy = parse(&format!(
-        "{limits}[network]\nblock = [\"non-global\"]\nallow = [\"127.0.0.1/32\"]\n[[ask]]\nwhen = \"fetch\"\nurl = \"{}\"\n",
-        site.url("/**")
-    ));
-    let report = outcome(place.host(), posts(&site, policy, "fetches_at_once", &["a", "b", "c"]).without_waiting());
-    assert_eq!((report.state, open(&place).len()), (State::Suspended, 2));
-    decide(&place, true);
-    let report = decide(&place, true);
-    let told: Vec<String> = serde_json::from_str(result(&report)).unwrap();
-    assert!(told[2].starts_with("limit-exceeded"), "{told:?}");
+    for place in Place::each() {
+        let limits = "[limits]\npending_promises = 2\n";
+        let policy = parse(&format!(
+            "{limits}[network]\nblock = [\"non-global\"]\nallow = [\"127.0.0.1/32\"]\n[[ask]]\nwhen = \"fetch\"\nurl = \"{}\"\n",
+            site.url("/**")
+        ));
+        let report = outcome(place.host(), posts(&site, policy, "fetches_at_once", &["a", "b", "c"]).without_waiting());
+        assert_eq!((report.state, open(&place).len()), (State::Suspended, 2));
+        decide(&place, true);
+        let report = decide(&place, true);
+        let told: Vec<String> = serde_json::from_str(result(&report)).unwrap();
+        assert!(told[2].starts_with("limit-exceeded"), "{told:?}");
+    }
 }
 
 #[test]
@@ -285,9 +287,9 @@ pub(crate) fn an_approval_can_be_given_up_with_its_call() {
 /// Two calls that are asked about: whichever commit fails, each is asked about once and made with the key of its step.
 #[test]
 pub(crate) fn a_crash_at_any_commit_neither_loses_nor_repeats_an_approval() {
-    for place in [Place::memory, Place::folder] {
+    for place in Place::each() {
         for fate in [Fate::Lost, Fate::Kept] {
-            let commits = (1..).take_while(|commit| survive(&place(), *commit, fate)).count();
+            let commits = (1..).take_while(|commit| survive(&place.another(), *commit, fate)).count();
             assert!(commits > 4, "only {commits} commits");
         }
     }

@@ -1,10 +1,10 @@
 //! Journals are bound to their execution and their store, and carry the execution whole.
 
 use crate::recovery::{World, workflow};
-use crate::support::{Place, id, life, outcome, parse, result, run};
+use crate::support::{Place, id, life, outcome, parse, result, run, text};
 use everstep::clock::SystemClock;
 use everstep::store::{Change, Execution, FailureKind, State};
-use everstep::{Digest, Error, Fork, Patience, Run, Scope};
+use everstep::{Digest, Error, Fork, Patience, Run, Scope, StepOutcome};
 use everstep_tests::guests;
 use std::path::Path;
 use std::sync::Arc;
@@ -78,15 +78,15 @@ fn a_journal_that_was_not_written_for_its_execution_is_quarantined() {
         ("another function", "UPDATE promises SET param = replace(param, 'asks', 'asks_bool') WHERE id = 'x'"),
         ("another component", &exchanged),
     ] {
+        // One place: it changes a file of the store.
         let place = Place::folder();
-        let Place::Folder(dir) = &place else { unreachable!() };
         let execution = asked(&place, "x", run("asks", "null"));
         asked(&place, "y", run("asks", "null"));
         let narrow = parse("[[capability]]\nname = \"print\"\n[[capability]]\nname = \"input\"");
         asked(&place, "p", Run { policy: narrow, ..run("asks", "null") });
         place.store().commit(&[Change::Blob(component, other.clone().into())]).unwrap();
         assert_eq!(execution.key.unwrap().0, 1);
-        tamper(dir.path(), sql);
+        tamper(place.path(), sql);
         quarantined(&place, what);
     }
 }
@@ -94,10 +94,10 @@ fn a_journal_that_was_not_written_for_its_execution_is_quarantined() {
 /// The key is what makes a journal one of this store.
 #[test]
 fn a_journal_that_another_store_wrote_is_quarantined() {
+    // One place: it changes a file of the store.
     let place = Place::folder();
-    let Place::Folder(dir) = &place else { unreachable!() };
     asked(&place, "x", run("asks", "null"));
-    let key = dir.path().join("journal.key");
+    let key = place.path().join("journal.key");
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&key).unwrap());
     assert_eq!(mode & 0o777, 0o600);
     let own = std::fs::read(&key).unwrap();
@@ -134,12 +134,12 @@ fn a_policy_or_a_component_that_was_exchanged_is_not_used() {
         ),
         ("component", "UPDATE blobs SET bytes = zeroblob(length(bytes)) WHERE length(bytes) >= 65536"),
     ] {
+        // One place: it changes a file of the store.
         let place = Place::folder();
-        let Place::Folder(dir) = &place else { unreachable!() };
         asked(&place, "x", run("asks", "null"));
-        tamper(dir.path(), sql);
+        tamper(place.path(), sql);
         life(async {
-            let host = everstep::Everstep::open(dir.path()).scope(Scope::Nothing).build().unwrap();
+            let host = place.plain().scope(Scope::Nothing).build().unwrap();
             let error = host.resume(&id("x"), Patience::Forever).await.map(drop).unwrap_err().to_string();
             assert!(
                 error.contains("the store is corrupted: ") && error.contains("expected sha256:"),
@@ -176,6 +176,37 @@ fn the_journal_of_an_execution_tells_all_that_is_kept_of_it() {
                 upgraded += u32::from(execution.component == other.digest());
             }
             assert_eq!(upgraded, 2, "the one and its fork");
+        });
+    }
+}
+
+/// One record that is longer than a segment of the store.
+#[test]
+fn a_journal_is_kept_in_segments_of_bounded_size_and_read_back_whole() {
+    let answer = format!("{:?}", "é".repeat(3 << 19));
+    let wide = "[limits]\nresult = \"8MiB\"\n[[capability]]\nname = \"print\"\n[[capability]]\nname = \"input\"\n";
+    let run = || Run { policy: parse(wide), ..run("asks", "null") };
+    for place in Place::each() {
+        asked(&place, "x", run());
+        life(async {
+            let host = place.host().build().unwrap();
+            host.settle(&id("x").promise(1), Ok(answer.clone())).await.unwrap();
+        });
+        assert!(result(&outcome(place.host(), run())) == answer);
+        let key = place.store().execution(&id("x")).unwrap().unwrap().key.unwrap();
+        let (journal, segments) = place.store().journal(key).unwrap();
+        assert!(segments as usize > journal.len() >> 20, "{segments} segments of {} bytes", journal.len());
+        // What is shown behind it, and its steps, by parts and whole.
+        life(async {
+            let host = place.host().build().unwrap();
+            let reader = host.reader();
+            assert!(reader.journal(&id("x")).await.unwrap().len() > answer.len());
+            let steps = reader.steps(&id("x")).await.unwrap();
+            let bytes = |outcome: &StepOutcome| if let StepOutcome::Ok { bytes } = outcome { *bytes } else { 0 };
+            assert_eq!(bytes(&steps[1].outcome), answer.len() as u64);
+            let shown: Vec<_> = reader.output(&id("x")).await.unwrap().iter().map(text).collect();
+            assert_eq!(shown, ["asking", "answered"]);
+            assert_eq!(host.repeat(&id("x"), None, None).await.unwrap().0, steps.len() as u64);
         });
     }
 }

@@ -8,7 +8,7 @@ use everstep::clock::TestClock;
 use everstep::policy::Limits;
 use everstep::store::operation::Operation;
 use everstep::store::record::tag;
-use everstep::store::{Change, FailureKind, MemoryStore, State};
+use everstep::store::{Change, FailureKind, State};
 use everstep::{Cancellation, ErrorCode, Everstep, Policy, ReplayEnd, Run, Scope};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -50,34 +50,36 @@ fn a_child_runs_under_the_id_of_its_step_and_returns_its_result() {
 /// What nobody waits for is put off, for another write to take along, by a thread of its own.
 #[test]
 fn a_call_that_the_guest_waits_for_is_not_put_off() {
-    let at_once = Arc::new(AtomicU32::new(0));
-    let observe = {
-        let at_once = Arc::clone(&at_once);
-        move |changes: &[Change]| {
-            let calls = |change: &Change| match change {
-                Change::Operation { operation, .. } => {
-                    matches!(&**operation, Operation::PromiseCreate(new) if new.tags.contains_key(tag::TARGET))
-                }
-                _ => false,
-            };
-            let calls = changes.iter().any(|change| match change {
-                Change::Fenced { changes, .. } => changes.iter().any(calls),
-                _ => false,
-            });
-            let put_off = std::thread::current().name() == Some("everstep-commit");
-            at_once.fetch_add(u32::from(calls && !put_off), Ordering::SeqCst);
-        }
-    };
-    life(async {
-        let store = CrashStore::observed(Arc::new(MemoryStore::new()), observe);
-        let host = quick(Everstep::over(store)).scope(Scope::Started).build().unwrap();
-        for number in 0..50 {
-            let run = call("adds", json!([3, 4])).with_id(id(&format!("x{number}")));
-            assert_eq!(result(&soon("the end", host.run(run)).await.unwrap()), "7");
-        }
-    });
-    // A guest that loses its turn for two milliseconds may find its call written already.
-    assert!(at_once.load(Ordering::SeqCst) > 0, "each call was put off");
+    for place in Place::each() {
+        let at_once = Arc::new(AtomicU32::new(0));
+        let observe = {
+            let at_once = Arc::clone(&at_once);
+            move |changes: &[Change]| {
+                let calls = |change: &Change| match change {
+                    Change::Operation { operation, .. } => {
+                        matches!(&**operation, Operation::PromiseCreate(new) if new.tags.contains_key(tag::TARGET))
+                    }
+                    _ => false,
+                };
+                let calls = changes.iter().any(|change| match change {
+                    Change::Fenced { changes, .. } => changes.iter().any(calls),
+                    _ => false,
+                });
+                let put_off = std::thread::current().name() == Some("everstep-commit");
+                at_once.fetch_add(u32::from(calls && !put_off), Ordering::SeqCst);
+            }
+        };
+        life(async {
+            let store = CrashStore::observed(place.store(), observe);
+            let host = quick(Everstep::over(store)).scope(Scope::Started).build().unwrap();
+            for number in 0..50 {
+                let run = call("adds", json!([3, 4])).with_id(id(&format!("x{number}")));
+                assert_eq!(result(&soon("the end", host.run(run)).await.unwrap()), "7");
+            }
+        });
+        // A guest that loses its turn for two milliseconds may find its call written already.
+        assert!(at_once.load(Ordering::SeqCst) > 0, "each call was put off");
+    }
 }
 
 #[test]
@@ -97,14 +99,15 @@ fn the_error_of_a_child_carries_its_id_and_message() {
 
 #[test]
 fn a_call_that_is_not_granted_is_denied() {
-    life(async {
-        let place = Place::memory();
-        let mut policy = policy();
-        policy.capabilities.retain(|grant| grant.name() != "call");
-        let report = host(&place).run(Run { policy, ..call("adds", json!([1, 2])) }).await.unwrap();
-        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied));
-        assert_eq!(host(&place).reader().executions().await.unwrap().len(), 1);
-    });
+    for place in Place::each() {
+        life(async {
+            let mut policy = policy();
+            policy.capabilities.retain(|grant| grant.name() != "call");
+            let report = host(&place).run(Run { policy, ..call("adds", json!([1, 2])) }).await.unwrap();
+            assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied));
+            assert_eq!(host(&place).reader().executions().await.unwrap().len(), 1);
+        });
+    }
 }
 
 #[test]
@@ -125,18 +128,19 @@ fn a_thousand_children_of_one_parent_end_once_each() {
 
 #[test]
 fn children_nest_until_their_ids_would_be_too_long() {
-    life(async {
-        let place = Place::memory();
-        let host = host(&place);
-        assert_eq!(result(&soon("the end", host.run(run("nests", "20"))).await.unwrap()), "20");
-        let deep = parse("[limits.lineage]\ndepth = \"unlimited\"").limits.lineage;
-        let limits = Limits { lineage: deep, ..policy().limits };
-        let nests = Run { policy: Policy { limits, ..policy() }, ..run("nests", "1000") };
-        let report = soon("the end", host.run(nests.with_id(id("y")))).await.unwrap();
-        let (kind, message) = failure(&report);
-        assert_eq!(kind, FailureKind::Returned(ErrorCode::LimitExceeded));
-        assert!(message.contains("would be too long"), "{message}");
-    });
+    for place in Place::each() {
+        life(async {
+            let host = host(&place);
+            assert_eq!(result(&soon("the end", host.run(run("nests", "20"))).await.unwrap()), "20");
+            let deep = parse("[limits.lineage]\ndepth = \"unlimited\"").limits.lineage;
+            let limits = Limits { lineage: deep, ..policy().limits };
+            let nests = Run { policy: Policy { limits, ..policy() }, ..run("nests", "1000") };
+            let report = soon("the end", host.run(nests.with_id(id("y")))).await.unwrap();
+            let (kind, message) = failure(&report);
+            assert_eq!(kind, FailureKind::Returned(ErrorCode::LimitExceeded));
+            assert!(message.contains("would be too long"), "{message}");
+        });
+    }
 }
 
 #[test]
@@ -351,14 +355,15 @@ fn a_canceled_guest_that_asked_for_it_cleans_up_with_its_instance_and_without() 
 
 #[test]
 fn a_guest_that_does_not_stop_cleaning_up_is_ended() {
-    life(async {
-        let place = Place::memory();
-        let host = warm(&place);
-        let handle = host.start(run("cleans_up_forever", "null")).await.unwrap();
-        eventually("the promise", async || host.reader().promises().await.unwrap().pop()).await;
-        assert_eq!(soon("the cancellation", host.cancel(&id("x"))).await.unwrap(), Cancellation::Canceled);
-        assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
-    });
+    for place in Place::each() {
+        life(async {
+            let host = warm(&place);
+            let handle = host.start(run("cleans_up_forever", "null")).await.unwrap();
+            eventually("the promise", async || host.reader().promises().await.unwrap().pop()).await;
+            assert_eq!(soon("the cancellation", host.cancel(&id("x"))).await.unwrap(), Cancellation::Canceled);
+            assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
+        });
+    }
 }
 
 #[test]
@@ -447,8 +452,10 @@ fn a_child_that_has_halted_fails_once_its_caller_wants_that() {
 
 #[test]
 fn what_is_no_call_cannot_fail_on_a_halt() {
-    let report = crate::support::outcome(Place::memory().host(), run("fails_a_timer_on_halt", "null"));
-    assert!(result(&report).contains("0 is no call of this execution"), "{report:?}");
+    for place in Place::each() {
+        let report = crate::support::outcome(place.host(), run("fails_a_timer_on_halt", "null"));
+        assert!(result(&report).contains("0 is no call of this execution"), "{report:?}");
+    }
 }
 
 #[test]

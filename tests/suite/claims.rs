@@ -7,7 +7,7 @@ use crate::support::{Place, eventually, failure, id, life, outcome, quick, resul
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::operation::{Operation, Settlement};
 use everstep::store::record::{PromiseState, Value};
-use everstep::store::{self, Backend, FailureKind, MemoryStore, State};
+use everstep::store::{self, Backend, FailureKind, State};
 use everstep::{Error, ErrorCode, Everstep, ReplayEnd};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use std::time::Duration;
 /// The host itself takes up again what was only given back.
 #[test]
 fn a_workflow_that_is_given_back_at_any_moment_ends_as_if_nothing_had_happened() {
-    for place in [Place::memory, Place::folder] {
+    for place in Place::each() {
         let strikes = (1..).take_while(|moment| {
             let world = World::new(Arc::new(SystemClock));
-            let place = place();
+            let place = place.another();
             let inner = place.store();
             let store = CrashStore::at(Arc::clone(&inner), *moment, Fate::Freed);
             let report = life(workflow(&world, Arc::clone(&store) as Arc<dyn Backend>)).unwrap();
@@ -33,8 +33,8 @@ fn a_workflow_that_is_given_back_at_any_moment_ends_as_if_nothing_had_happened()
 
 #[test]
 fn a_workflow_that_another_worker_takes_at_any_moment_is_left_alone_and_ended_by_the_next_host() {
-    for place in [Place::memory, Place::folder] {
-        let strikes = (1..).take_while(|moment| taken_away(&place(), *moment)).count();
+    for place in Place::each() {
+        let strikes = (1..).take_while(|moment| taken_away(&place.another(), *moment)).count();
         assert!(strikes > 15, "only {strikes} moments");
     }
 }
@@ -71,37 +71,47 @@ fn taken_away(place: &Place, moment: u32) -> bool {
 /// Where a barrier has nothing to write, nothing but the question before the effect tells that the claim is lost.
 #[test]
 fn no_effect_begins_under_a_lost_claim() {
-    let moments = (1..).take_while(|moment| {
-        let world = World::new(Arc::new(SystemClock));
-        let inner: Arc<dyn Backend> = Arc::new(MemoryStore::default());
-        let store = CrashStore::at(Arc::clone(&inner), *moment, Fate::Taken);
-        life(async {
-            let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>));
-            let ended = host.run(world.run("works"));
-            let left = async {
-                eventually("the theft", async || store.has_struck().then_some(())).await;
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            };
-            tokio::select! {
-                report = ended => assert!(!store.has_struck(), "taken at {moment}: {report:?}"),
-                () = left => {}
+    for place in Place::each() {
+        let moments = (1..).take_while(|moment| {
+            let world = World::new(Arc::new(SystemClock));
+            let place = place.another();
+            let inner = place.store();
+            let store = CrashStore::at(Arc::clone(&inner), *moment, Fate::Taken);
+            life(async {
+                let host = world.host(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>));
+                let ended = host.run(world.run("works"));
+                let left = async {
+                    eventually("the theft", async || store.has_struck().then_some(())).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                };
+                tokio::select! {
+                    report = ended => assert!(!store.has_struck(), "taken at {moment}: {report:?}"),
+                    () = left => {}
+                }
+            });
+            // Whatever was done is recorded as begun, and was before it was done.
+            let steps = life(async { world.host(Everstep::over(inner)).reader().steps(&id("x")).await.unwrap() });
+            for (step, _) in world.again.by_step().into_iter().chain(world.once.by_step()) {
+                assert!(
+                    steps.iter().any(|recorded| recorded.n == step),
+                    "taken at {moment}: {step} was done unrecorded"
+                );
             }
+            let writes = steps.iter().filter(|step| step.kind == "files.write").count();
+            assert!(
+                world.contents().len() <= writes,
+                "taken at {moment}: {:?} after {writes} writes",
+                world.contents()
+            );
+            let requests = world.again.total() + world.once.total();
+            let written = u32::try_from(world.contents().len()).unwrap();
+            assert!(requests + written <= store.checks(), "taken at {moment}: {requests} requests, {written} files");
+            assert!(store.has_struck() || requests == 6, "{requests}");
+            store.has_struck()
         });
-        // Whatever was done is recorded as begun, and was before it was done.
-        let steps = life(async { world.host(Everstep::over(inner)).reader().steps(&id("x")).await.unwrap() });
-        for (step, _) in world.again.by_step().into_iter().chain(world.once.by_step()) {
-            assert!(steps.iter().any(|recorded| recorded.n == step), "taken at {moment}: {step} was done unrecorded");
-        }
-        let writes = steps.iter().filter(|step| step.kind == "files.write").count();
-        assert!(world.contents().len() <= writes, "taken at {moment}: {:?} after {writes} writes", world.contents());
-        let requests = world.again.total() + world.once.total();
-        let written = u32::try_from(world.contents().len()).unwrap();
-        assert!(requests + written <= store.checks(), "taken at {moment}: {requests} requests, {written} files");
-        assert!(store.has_struck() || requests == 6, "{requests}");
-        store.has_struck()
-    });
-    let moments = moments.count();
-    assert!(moments > 8, "only {moments} moments");
+        let moments = moments.count();
+        assert!(moments > 8, "only {moments} moments");
+    }
 }
 
 /// Its journal is not what it takes it for: that is its own end, and nobody else's.
@@ -122,13 +132,15 @@ fn a_write_that_does_not_fit_ends_its_execution_alone() {
 
 #[test]
 fn a_deadline_that_has_passed_here_and_not_yet_in_the_store_is_asked_for_again() {
-    life(async {
-        let store = CrashStore::at(Arc::new(MemoryStore::default()), 1, Fate::Behind(150));
-        let host = quick(Everstep::over(store)).build().unwrap();
-        let call = r#"{"function": "adds", "args": [1, 2], "target": "nobody", "timeout_ms": 40}"#;
-        let report = soon("the deadline", host.run(run("calls", call))).await.unwrap();
-        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
-    });
+    for place in Place::each() {
+        life(async {
+            let store = CrashStore::at(place.store(), 1, Fate::Behind(150));
+            let host = quick(Everstep::over(store)).build().unwrap();
+            let call = r#"{"function": "adds", "args": [1, 2], "target": "nobody", "timeout_ms": 40}"#;
+            let report = soon("the deadline", host.run(run("calls", call))).await.unwrap();
+            assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
+        });
+    }
 }
 
 /// Another tool settles a promise past the hosts, which would not have taken these answers.
@@ -165,9 +177,11 @@ fn an_answer_that_does_not_fit_reaches_the_guest_as_invalid() {
 /// The same in the moment in which the execution is taken up.
 #[test]
 fn an_answer_that_comes_while_a_run_begins_is_checked_too() {
-    let inner: Arc<dyn Backend> = Arc::new(MemoryStore::default());
-    let ask = || run("asks_bool", "null");
-    outcome(quick(Everstep::over(Arc::clone(&inner))), ask().without_waiting());
-    let report = outcome(quick(Everstep::over(CrashStore::at(inner, u32::MAX, Fate::Answered("x.0")))), ask());
-    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Invalid));
+    for place in Place::each() {
+        let inner = place.store();
+        let ask = || run("asks_bool", "null");
+        outcome(quick(Everstep::over(Arc::clone(&inner))), ask().without_waiting());
+        let report = outcome(quick(Everstep::over(CrashStore::at(inner, u32::MAX, Fate::Answered("x.0")))), ask());
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Invalid));
+    }
 }

@@ -1,4 +1,6 @@
 //! The binary, as a person or a script uses it.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use crate::serve::Server;
 use base64::Engine;

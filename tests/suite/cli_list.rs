@@ -1,4 +1,6 @@
 //! `everstep list` over a store that holds more than a screen shows, as a person or a script uses it.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use everstep::store::operation::{NewPromise, Operation, Settlement};
 use everstep::store::record::{NEVER, PromiseState, Value};

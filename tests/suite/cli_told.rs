@@ -1,4 +1,6 @@
 //! What the commands tell: nothing that was asked for is dropped in silence, and nothing that is lost passes for done.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use crate::cli_travel::{Desk, binary};
 use serde_json::{Value, json};

@@ -1,4 +1,6 @@
 //! The commands for time travel, schedules and people at a terminal, as a person or a script uses them.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use everstep_tests::guests;
 use serde_json::{Value, json};

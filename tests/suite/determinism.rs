@@ -1,9 +1,9 @@
 //! A journal cut after any of its records leads to the same journal and the same result.
 
-use crate::support::{BEHAVIOUR, Place, boundaries, id, life, policy, quick, result, run, soon, stored, without_use};
+use crate::support::{BEHAVIOUR, Place, boundaries, id, life, policy, result, run, soon, stored, without_use};
 use everstep::clock::TestClock;
-use everstep::store::{Backend, Change, Execution, MemoryStore};
-use everstep::{Everstep, Patience, Run};
+use everstep::store::{Backend, Change, Execution};
+use everstep::{Patience, Run};
 use std::sync::Arc;
 
 const FUNCTIONS: [&str; 4] = ["depends_on_everything", "depends_on_the_host", "waits_for_any", "races_timers"];
@@ -26,17 +26,15 @@ fn undisturbed(place: &Place, function: &str) -> Undisturbed {
     })
 }
 
-/// A store that holds the execution as it was when its journal ended with these bytes.
-fn cut(undisturbed: &Undisturbed, component: &[u8], journal: &[u8]) -> Arc<MemoryStore> {
-    let store = Arc::new(MemoryStore::default());
+/// Stores the execution as it was when its journal ended with these bytes.
+fn cut(store: &dyn Backend, undisturbed: &Undisturbed, component: &[u8], journal: &[u8]) {
     let execution = &undisturbed.execution;
     let changes = [
         Change::Blob(execution.component, component.to_vec().into()),
         Change::Blob(execution.policy, policy().canonical().into_bytes().into()),
     ];
     store.commit(&changes).unwrap();
-    stored(&*store, execution, journal.to_vec());
-    store
+    stored(store, execution, journal.to_vec());
 }
 
 /// Skips a varint; returns it and the rest.
@@ -71,10 +69,11 @@ fn every_prefix_of_a_journal_leads_to_the_same_journal_and_result() {
                     continue;
                 }
                 let now_ms = time(&whole.journal[start + 8..end]);
-                let store = cut(&whole, &component, &whole.journal[..end]);
+                let place = place.another();
+                cut(&*place.store(), &whole, &component, &whole.journal[..end]);
                 life(async {
                     let clock = Arc::new(TestClock::at(now_ms));
-                    let host = quick(Everstep::over(store)).clock(clock).build().unwrap();
+                    let host = place.host().clock(clock).build().unwrap();
                     let handle = host.resume(&id("x"), Patience::Forever).await.unwrap();
                     let report = soon(&format!("{function} from byte {end}"), handle.wait()).await.unwrap();
                     assert_eq!(report.result, whole.execution.result, "{function} from byte {end}: {report:?}");
@@ -88,13 +87,15 @@ fn every_prefix_of_a_journal_leads_to_the_same_journal_and_result() {
 
 #[test]
 fn a_journal_and_its_seed_repeat_the_randomness_and_another_seed_does_not() {
-    let draws = |name: &str| {
-        life(async {
-            let host = quick(Everstep::local()).clock(Arc::new(TestClock::at(1))).build().unwrap();
-            let run = Run::new(BEHAVIOUR.clone(), "depends_on_everything", "null", policy()).with_id(id(name));
-            result(&host.run(run).await.unwrap()).to_owned()
-        })
-    };
-    let strip = |log: &str| log.split("uuid").next().unwrap().to_owned();
-    assert_ne!(strip(&draws("a")), strip(&draws("b")), "two executions drew the same");
+    for place in Place::each() {
+        let draws = |name: &str| {
+            life(async {
+                let host = place.host().clock(Arc::new(TestClock::at(1))).build().unwrap();
+                let run = Run::new(BEHAVIOUR.clone(), "depends_on_everything", "null", policy()).with_id(id(name));
+                result(&host.run(run).await.unwrap()).to_owned()
+            })
+        };
+        let strip = |log: &str| log.split("uuid").next().unwrap().to_owned();
+        assert_ne!(strip(&draws("a")), strip(&draws("b")), "two executions drew the same");
+    }
 }

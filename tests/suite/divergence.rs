@@ -184,20 +184,21 @@ fn a_remembered_value_is_kept_although_the_component_would_compute_another() {
 
 #[test]
 fn a_component_that_once_diverged_is_stored_with_the_next_execution_that_uses_it() {
-    let place = Place::folder();
-    let other = variant("more");
-    life(async {
-        let host = place.host().build().unwrap();
-        begin(&host, "varies").await;
-        assert_eq!(resume_with(&host, Some(&other)).await.state, State::Halted);
-        let second = Run { component: other.clone(), ..run("varies", "null") }.with_id(id("y")).without_waiting();
-        assert_eq!(host.run(second).await.unwrap().state, State::Suspended);
-    });
-    life(async {
-        let host = place.host().build().unwrap();
-        let resumed = host.resume(&id("y"), Patience::None).await.unwrap().wait().await.unwrap();
-        assert_eq!(resumed.state, State::Suspended);
-    });
+    for place in Place::each() {
+        let other = variant("more");
+        life(async {
+            let host = place.host().build().unwrap();
+            begin(&host, "varies").await;
+            assert_eq!(resume_with(&host, Some(&other)).await.state, State::Halted);
+            let second = Run { component: other.clone(), ..run("varies", "null") }.with_id(id("y")).without_waiting();
+            assert_eq!(host.run(second).await.unwrap().state, State::Suspended);
+        });
+        life(async {
+            let host = place.host().build().unwrap();
+            let resumed = host.resume(&id("y"), Patience::None).await.unwrap().wait().await.unwrap();
+            assert_eq!(resumed.state, State::Suspended);
+        });
+    }
 }
 
 #[test]

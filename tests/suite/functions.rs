@@ -1,16 +1,18 @@
 //! How a function ends, and what its id stands for.
 
 use crate::support::{
-    BEHAVIOUR, Calls, Place, Shown, eventually, failure, id, life, outcome, parse, policy, quick, result, run,
+    BEHAVIOUR, Calls, Place, Shown, eventually, failure, id, life, outcome, parse, policy, result, run,
 };
 use everstep::store::{Error as StoreError, FailureKind, State};
-use everstep::{Error, ErrorCode, Everstep, Patience, Policy, Run};
+use everstep::{Error, ErrorCode, Patience, Policy, Run};
 use everstep_tests::guests;
 
 #[test]
 fn hello_says_hello() {
-    let run = Run::new(guests::example("hello").unwrap(), "hello", r#""Ada""#, Policy::none());
-    assert_eq!(result(&outcome(quick(Everstep::local()), run)), r#""hello Ada""#);
+    for place in Place::each() {
+        let run = Run::new(guests::example("hello").unwrap(), "hello", r#""Ada""#, Policy::none());
+        assert_eq!(result(&outcome(place.host(), run)), r#""hello Ada""#);
+    }
 }
 
 #[test]
@@ -23,29 +25,35 @@ fn a_result_is_the_json_that_the_function_returned() {
 
 #[test]
 fn one_component_holds_several_functions() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let functions = host.functions(&BEHAVIOUR, &policy()).await.unwrap();
-        let add = functions.iter().find(|function| function.name == "add").unwrap();
-        assert_eq!(add.description, "Adds two numbers.");
-        assert!(functions.len() > 10, "{functions:?}");
-        for (id_, function, args) in [("a", "add", r#"{"a":1,"b":2}"#), ("b", "same", "3")] {
-            assert_eq!(result(&host.run(run(function, args).with_id(id(id_))).await.unwrap()), "3");
-        }
-    });
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let functions = host.functions(&BEHAVIOUR, &policy()).await.unwrap();
+            let add = functions.iter().find(|function| function.name == "add").unwrap();
+            assert_eq!(add.description, "Adds two numbers.");
+            assert!(functions.len() > 10, "{functions:?}");
+            for (id_, function, args) in [("a", "add", r#"{"a":1,"b":2}"#), ("b", "same", "3")] {
+                assert_eq!(result(&host.run(run(function, args).with_id(id(id_))).await.unwrap()), "3");
+            }
+        });
+    }
 }
 
 #[test]
 fn a_function_may_have_any_name() {
-    for (function, args) in [("start", "1"), ("args", "1"), ("ctx", "null")] {
-        assert_eq!(result(&outcome(quick(Everstep::local()), run(function, args))), "1", "{function}");
+    for place in Place::each() {
+        for (function, args) in [("start", "1"), ("args", "1"), ("ctx", "null")] {
+            assert_eq!(result(&outcome(place.another().host(), run(function, args))), "1", "{function}");
+        }
     }
 }
 
 #[test]
 fn a_step_returns_from_the_start_what_it_is_remembered_as() {
-    let report = outcome(quick(Everstep::local()), run("keeps_a_part", "null"));
-    assert_eq!(result(&report), r#"[{"kept":1,"skipped":0},"invalid"]"#);
+    for place in Place::each() {
+        let report = outcome(place.host(), run("keeps_a_part", "null"));
+        assert_eq!(result(&report), r#"[{"kept":1,"skipped":0},"invalid"]"#);
+    }
 }
 
 #[test]
@@ -60,50 +68,58 @@ fn an_error_keeps_its_code_and_message() {
         ErrorCode::InDoubt,
         ErrorCode::Failed,
     ];
-    let place = Place::folder();
-    life(async {
-        let host = place.host().build().unwrap();
-        for code in codes {
-            let run = run("fails", &format!(r#"{{"code":"{code}","message":"why {code}"}}"#)).with_id(id(code.name()));
-            let report = host.run(run).await.unwrap();
-            assert_eq!(report.state, State::Failed);
-            assert_eq!(failure(&report), (FailureKind::Returned(code), format!("why {code}").as_str()));
-        }
-    });
-    let stored =
-        outcome(place.host(), run("fails", r#"{"code":"denied","message":"why denied"}"#).with_id(id("denied")));
-    assert_eq!(failure(&stored), (FailureKind::Returned(ErrorCode::Denied), "why denied"));
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            for code in codes {
+                let run =
+                    run("fails", &format!(r#"{{"code":"{code}","message":"why {code}"}}"#)).with_id(id(code.name()));
+                let report = host.run(run).await.unwrap();
+                assert_eq!(report.state, State::Failed);
+                assert_eq!(failure(&report), (FailureKind::Returned(code), format!("why {code}").as_str()));
+            }
+        });
+        let stored =
+            outcome(place.host(), run("fails", r#"{"code":"denied","message":"why denied"}"#).with_id(id("denied")));
+        assert_eq!(failure(&stored), (FailureKind::Returned(ErrorCode::Denied), "why denied"));
+    }
 }
 
 #[test]
 fn an_error_that_is_a_text_is_a_failed_one() {
-    let report = outcome(quick(Everstep::local()), run("fails_plainly", "null"));
-    assert_eq!(failure(&report), (FailureKind::Returned(ErrorCode::Failed), "it broke"));
+    for place in Place::each() {
+        let report = outcome(place.host(), run("fails_plainly", "null"));
+        assert_eq!(failure(&report), (FailureKind::Returned(ErrorCode::Failed), "it broke"));
+    }
 }
 
 #[test]
 fn an_unknown_function_lists_what_there_is() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let error = host.run(run("nothing", "null")).await.unwrap_err();
-        assert!(matches!(&*error, Error::UnknownFunction { .. }), "{error}");
-        let text = error.to_string();
-        assert!(text.starts_with(r#"the component has no function "nothing"; it has add, "#), "{text}");
-        assert!(host.reader().executions().await.unwrap().is_empty());
-    });
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let error = host.run(run("nothing", "null")).await.unwrap_err();
+            assert!(matches!(&*error, Error::UnknownFunction { .. }), "{error}");
+            let text = error.to_string();
+            assert!(text.starts_with(r#"the component has no function "nothing"; it has add, "#), "{text}");
+            assert!(host.reader().executions().await.unwrap().is_empty());
+        });
+    }
 }
 
 #[test]
 fn arguments_must_be_json_of_the_right_shape() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let error = host.run(run("add", "{")).await.unwrap_err();
-        assert!(error.to_string().starts_with("the arguments are not JSON: "), "{error}");
-        let report = host.run(run("add", r#"{"a":1}"#)).await.unwrap();
-        let (kind, message) = failure(&report);
-        assert_eq!(kind, FailureKind::Returned(ErrorCode::Invalid));
-        assert!(message.starts_with("arguments of function `add`: missing field `b`"), "{message}");
-    });
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let error = host.run(run("add", "{")).await.unwrap_err();
+            assert!(error.to_string().starts_with("the arguments are not JSON: "), "{error}");
+            let report = host.run(run("add", r#"{"a":1}"#)).await.unwrap();
+            let (kind, message) = failure(&report);
+            assert_eq!(kind, FailureKind::Returned(ErrorCode::Invalid));
+            assert!(message.starts_with("arguments of function `add`: missing field `b`"), "{message}");
+        });
+    }
 }
 
 #[test]
@@ -135,30 +151,34 @@ fn the_same_id_again_gives_the_stored_result_and_runs_nothing_twice() {
 
 #[test]
 fn whoever_comes_with_the_id_of_a_run_in_progress_gets_its_result() {
-    life(async {
-        let calls = Calls::default();
-        let host = quick(Everstep::local()).capability("echo", calls.echo()).build().unwrap();
-        let runs: Vec<_> = (0..8)
-            .map(|_| {
-                let host = host.clone();
-                tokio::spawn(async move { host.run(run("requests_at_once", "5")).await.unwrap() })
-            })
-            .collect();
-        for run in runs {
-            assert_eq!(result(&run.await.unwrap()), "[10,0]");
-        }
-        assert_eq!(calls.total(), 5);
-    });
+    for place in Place::each() {
+        life(async {
+            let calls = Calls::default();
+            let host = place.host().capability("echo", calls.echo()).build().unwrap();
+            let runs: Vec<_> = (0..8)
+                .map(|_| {
+                    let host = host.clone();
+                    tokio::spawn(async move { host.run(run("requests_at_once", "5")).await.unwrap() })
+                })
+                .collect();
+            for run in runs {
+                assert_eq!(result(&run.await.unwrap()), "[10,0]");
+            }
+            assert_eq!(calls.total(), 5);
+        });
+    }
 }
 
 #[test]
 fn arguments_are_the_same_in_another_spelling() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        host.run(run("add", r#"{"a":1,"b":2}"#)).await.unwrap();
-        let report = host.run(run("add", r#" { "b": 2, "a": 1 } "#)).await.unwrap();
-        assert_eq!(result(&report), "3");
-    });
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            host.run(run("add", r#"{"a":1,"b":2}"#)).await.unwrap();
+            let report = host.run(run("add", r#" { "b": 2, "a": 1 } "#)).await.unwrap();
+            assert_eq!(result(&report), "3");
+        });
+    }
 }
 
 #[test]
@@ -181,18 +201,20 @@ fn an_id_in_use_shows_how_the_runs_differ() {
 
 #[test]
 fn an_id_in_use_by_a_run_in_progress_is_refused() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let handle = host.start(run("asks", "null")).await.unwrap();
-        let error = host.run(run("same", "1")).await.unwrap_err();
-        assert!(matches!(&*error, Error::IdInUse { .. }), "{error}");
-        let other = Run { policy: Policy::none(), ..run("asks", "null") };
-        let error = host.run(other).await.unwrap_err();
-        assert!(matches!(&*error, Error::PolicyChanged { .. }), "{error}");
-        let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
-        host.settle(&asked.id, Ok("true".into())).await.unwrap();
-        assert_eq!(result(&handle.wait().await.unwrap()), "true");
-    });
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let handle = host.start(run("asks", "null")).await.unwrap();
+            let error = host.run(run("same", "1")).await.unwrap_err();
+            assert!(matches!(&*error, Error::IdInUse { .. }), "{error}");
+            let other = Run { policy: Policy::none(), ..run("asks", "null") };
+            let error = host.run(other).await.unwrap_err();
+            assert!(matches!(&*error, Error::PolicyChanged { .. }), "{error}");
+            let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
+            host.settle(&asked.id, Ok("true".into())).await.unwrap();
+            assert_eq!(result(&handle.wait().await.unwrap()), "true");
+        });
+    }
 }
 
 #[test]
@@ -220,10 +242,10 @@ fn another_policy_is_refused_with_both_digests_until_the_execution_has_ended() {
 
 #[test]
 fn a_host_of_a_build_that_shares_no_store_keeps_others_out() {
+    // One place: it holds a file of the store.
     let place = Place::folder();
     drop(place.host().build().unwrap());
-    let Place::Folder(dir) = &place else { unreachable!() };
-    let lock = std::fs::File::open(dir.path().join("lock")).unwrap();
+    let lock = std::fs::File::open(place.path().join("lock")).unwrap();
     lock.try_lock().unwrap();
     let Err(Error::Store(error)) = place.host().build() else { panic!("two hosts on one store") };
     assert!(matches!(error, StoreError::InUse { pid: Some(_), .. }), "{error}");
@@ -231,23 +253,26 @@ fn a_host_of_a_build_that_shares_no_store_keeps_others_out() {
 
 #[test]
 fn the_end_of_a_host_frees_its_store_at_once() {
-    let place = Place::folder();
-    for number in 0..20 {
-        life(async {
-            let host = place.host().build().unwrap();
-            let run = run("chatters", "3").with_id(id(&number.to_string()));
-            host.run(run).await.unwrap();
-        });
+    for place in Place::each() {
+        for number in 0..20 {
+            life(async {
+                let host = place.host().build().unwrap();
+                let run = run("chatters", "3").with_id(id(&number.to_string()));
+                host.run(run).await.unwrap();
+            });
+        }
     }
 }
 
 #[test]
 fn an_execution_that_nobody_knows_cannot_be_resumed() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let Err(error) = host.resume(&id("nobody"), Patience::None).await else { panic!("resumed") };
-        assert_eq!(error.to_string(), "there is no execution nobody in this store");
-        let error = host.cancel(&id("nobody")).await.unwrap_err();
-        assert!(matches!(error, Error::UnknownExecution(_)), "{error}");
-    });
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let Err(error) = host.resume(&id("nobody"), Patience::None).await else { panic!("resumed") };
+            assert_eq!(error.to_string(), "there is no execution nobody in this store");
+            let error = host.cancel(&id("nobody")).await.unwrap_err();
+            assert!(matches!(error, Error::UnknownExecution(_)), "{error}");
+        });
+    }
 }

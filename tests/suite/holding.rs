@@ -116,17 +116,19 @@ fn the_instance_that_has_waited_for_longest_is_given_up_first() {
 
 #[test]
 fn one_instance_gets_no_more_than_the_host_has_for_all() {
-    let place = Place::memory();
-    life(async {
-        let host = warm(&place, 8 * MIB).build().unwrap();
-        let report = soon("the end", host.run(holds("x", 12))).await.unwrap();
-        let (kind, message) = failure(&report);
-        assert_eq!((kind, report.state), (FailureKind::Limit, State::Halted), "{message}");
-        assert!(message.starts_with("the host has 8MiB for all of its instances (--memory)"), "{message}");
-        // It has not taken the room with it.
-        let small = host.start(holds("y", 1)).await.unwrap();
-        eventually("it has asked", async || (host.reader().promises().await.unwrap().len() == 1).then_some(())).await;
-        host.settle(&id("y").promise(0), Ok("7".to_owned())).await.unwrap();
-        assert_eq!(result(&soon("the end", small.wait()).await.unwrap()), "[7,1]");
-    });
+    for place in Place::each() {
+        life(async {
+            let host = warm(&place, 8 * MIB).build().unwrap();
+            let report = soon("the end", host.run(holds("x", 12))).await.unwrap();
+            let (kind, message) = failure(&report);
+            assert_eq!((kind, report.state), (FailureKind::Limit, State::Halted), "{message}");
+            assert!(message.starts_with("the host has 8MiB for all of its instances (--memory)"), "{message}");
+            // It has not taken the room with it.
+            let small = host.start(holds("y", 1)).await.unwrap();
+            eventually("it has asked", async || (host.reader().promises().await.unwrap().len() == 1).then_some(()))
+                .await;
+            host.settle(&id("y").promise(0), Ok("7".to_owned())).await.unwrap();
+            assert_eq!(result(&soon("the end", small.wait()).await.unwrap()), "[7,1]");
+        });
+    }
 }

@@ -73,153 +73,164 @@ pub(crate) fn a_replayed_response_comes_from_the_journal() {
 
 #[test]
 pub(crate) fn what_no_rule_grants_is_denied_and_reaches_nobody() {
-    let site = Site::start(|_| ok("no"));
-    let other = json!({ "url": format!("http://127.0.0.1:{}/", site.port() ^ 1) });
-    let cases = [
-        (on(&site, READS), post(&site, "/", "x"), "POST"),
-        (on(&site, READS), other, "nearest rule"),
-        (
-            granting(&format!("[[fetch]]\nid = \"site\"\nurl = \"{}\"\n{READS}", site.url("/public/**"))),
-            get(&site, "/private"),
-            "nearest rule",
-        ),
-        (parse(""), get(&site, "/"), "fetch"),
-        (
-            parse(&format!("[[fetch]]\nid = \"site\"\nurl = \"{}\"\n{READS}", site.url("/**"))),
-            get(&site, "/"),
-            "network",
-        ),
-        (
-            parse(&format!(
-                "[network]\nblock = [\"non-global\", \"8.8.8.0/24\"]\n[[fetch]]\nid = \"site\"\nurl = \"http://8.8.8.8/**\"\n{READS}"
-            )),
-            json!({ "url": "http://8.8.8.8/", "timeout_ms": 500 }),
-            "network",
-        ),
-    ];
-    for (policy, args, named) in cases {
-        let report = outcome(quick(Everstep::local()), fetch(policy, &args));
-        let (kind, message) = failure(&report);
-        assert_eq!(kind, FailureKind::Returned(ErrorCode::Denied), "{message}");
-        assert!(message.contains(named) && !message.contains('?'), "{message}");
+    for place in Place::each() {
+        let site = Site::start(|_| ok("no"));
+        let other = json!({ "url": format!("http://127.0.0.1:{}/", site.port() ^ 1) });
+        let cases = [
+            (on(&site, READS), post(&site, "/", "x"), "POST"),
+            (on(&site, READS), other, "nearest rule"),
+            (
+                granting(&format!("[[fetch]]\nid = \"site\"\nurl = \"{}\"\n{READS}", site.url("/public/**"))),
+                get(&site, "/private"),
+                "nearest rule",
+            ),
+            (parse(""), get(&site, "/"), "fetch"),
+            (
+                parse(&format!("[[fetch]]\nid = \"site\"\nurl = \"{}\"\n{READS}", site.url("/**"))),
+                get(&site, "/"),
+                "network",
+            ),
+            (
+                parse(&format!(
+                    "[network]\nblock = [\"non-global\", \"8.8.8.0/24\"]\n[[fetch]]\nid = \"site\"\nurl = \"http://8.8.8.8/**\"\n{READS}"
+                )),
+                json!({ "url": "http://8.8.8.8/", "timeout_ms": 500 }),
+                "network",
+            ),
+        ];
+        for (policy, args, named) in cases {
+            let report = outcome(place.another().host(), fetch(policy, &args));
+            let (kind, message) = failure(&report);
+            assert_eq!(kind, FailureKind::Returned(ErrorCode::Denied), "{message}");
+            assert!(message.contains(named) && !message.contains('?'), "{message}");
+        }
+        assert_eq!(site.connections(), 0);
     }
-    assert_eq!(site.connections(), 0);
 }
 
 #[test]
 pub(crate) fn a_malformed_request_is_invalid_and_reaches_nobody() {
-    let site = Site::start(|_| ok("no"));
-    let url = site.url("/");
-    let cases = [
-        json!({ "url": "no url" }),
-        json!({ "url": format!("http://user:pw@127.0.0.1:{}/", site.port()) }),
-        json!({ "url": "file:///etc/passwd" }),
-        json!({ "url": url, "method": "get" }),
-        json!({ "url": url, "method": "CONNECT" }),
-        json!({ "url": url, "method": "GET\r\nx: y" }),
-        json!({ "url": url, "headers": [["host", "other"]] }),
-        json!({ "url": url, "headers": [["Content-Length", "1"]] }),
-        json!({ "url": url, "headers": [["transfer-encoding", "chunked"]] }),
-        json!({ "url": url, "headers": [["connection", "close"]] }),
-        json!({ "url": url, "headers": [["x", "a\r\nb: c"]] }),
-        json!({ "url": url, "headers": [["a b", "c"]] }),
-    ];
-    for args in cases {
-        let report = outcome(quick(Everstep::local()), fetch(on(&site, WRITES), &args));
-        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Invalid), "{args}: {report:?}");
+    for place in Place::each() {
+        let site = Site::start(|_| ok("no"));
+        let url = site.url("/");
+        let cases = [
+            json!({ "url": "no url" }),
+            json!({ "url": format!("http://user:pw@127.0.0.1:{}/", site.port()) }),
+            json!({ "url": "file:///etc/passwd" }),
+            json!({ "url": url, "method": "get" }),
+            json!({ "url": url, "method": "CONNECT" }),
+            json!({ "url": url, "method": "GET\r\nx: y" }),
+            json!({ "url": url, "headers": [["host", "other"]] }),
+            json!({ "url": url, "headers": [["Content-Length", "1"]] }),
+            json!({ "url": url, "headers": [["transfer-encoding", "chunked"]] }),
+            json!({ "url": url, "headers": [["connection", "close"]] }),
+            json!({ "url": url, "headers": [["x", "a\r\nb: c"]] }),
+            json!({ "url": url, "headers": [["a b", "c"]] }),
+        ];
+        for args in cases {
+            let report = outcome(place.another().host(), fetch(on(&site, WRITES), &args));
+            assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Invalid), "{args}: {report:?}");
+        }
+        assert_eq!(site.connections(), 0);
     }
-    assert_eq!(site.connections(), 0);
 }
 
 #[test]
 pub(crate) fn the_bounds_of_a_rule_hold() {
-    let site = Site::start(|received| match received.line() {
-        "GET /slow" => vec![Step::Stall],
-        "GET /large" => response("200 OK", &[], &[b'x'; 1001]),
-        "GET /away" => redirect(302, "/far"),
-        "GET /far" => redirect(302, "/farther"),
-        "GET /farther" => redirect(302, "/fine"),
-        _ => ok("fine"),
-    });
-    let cases = [
-        ("timeout = \"100ms\"", get(&site, "/slow"), ErrorCode::TimedOut),
-        ("max_response = \"1000B\"", get(&site, "/large"), ErrorCode::LimitExceeded),
-        ("redirects = 2", get(&site, "/away"), ErrorCode::LimitExceeded),
-        ("max_request = \"3B\"", post(&site, "/", "four"), ErrorCode::LimitExceeded),
-        ("max_calls = 0", get(&site, "/"), ErrorCode::LimitExceeded),
-    ];
-    for (bound, args, code) in cases {
-        let report = outcome(quick(Everstep::local()), fetch(on(&site, &format!("{WRITES}\n{bound}")), &args));
-        assert_eq!(failure(&report).0, FailureKind::Returned(code), "{bound}: {report:?}");
-        let wider = outcome(quick(Everstep::local()), fetch(on(&site, WRITES), &get(&site, "/fine")));
-        assert_eq!(wider.state, State::Completed, "{wider:?}");
+    for place in Place::each() {
+        let site = Site::start(|received| match received.line() {
+            "GET /slow" => vec![Step::Stall],
+            "GET /large" => response("200 OK", &[], &[b'x'; 1001]),
+            "GET /away" => redirect(302, "/far"),
+            "GET /far" => redirect(302, "/farther"),
+            "GET /farther" => redirect(302, "/fine"),
+            _ => ok("fine"),
+        });
+        let cases = [
+            ("timeout = \"100ms\"", get(&site, "/slow"), ErrorCode::TimedOut),
+            ("max_response = \"1000B\"", get(&site, "/large"), ErrorCode::LimitExceeded),
+            ("redirects = 2", get(&site, "/away"), ErrorCode::LimitExceeded),
+            ("max_request = \"3B\"", post(&site, "/", "four"), ErrorCode::LimitExceeded),
+            ("max_calls = 0", get(&site, "/"), ErrorCode::LimitExceeded),
+        ];
+        for (bound, args, code) in cases {
+            let report = outcome(place.another().host(), fetch(on(&site, &format!("{WRITES}\n{bound}")), &args));
+            assert_eq!(failure(&report).0, FailureKind::Returned(code), "{bound}: {report:?}");
+            let wider = outcome(place.another().host(), fetch(on(&site, WRITES), &get(&site, "/fine")));
+            assert_eq!(wider.state, State::Completed, "{wider:?}");
+        }
+        let far =
+            outcome(place.another().host(), fetch(on(&site, &format!("{READS}\nredirects = 3")), &get(&site, "/away")));
+        assert_eq!(far.state, State::Completed, "{far:?}");
+        let short = json!({ "url": site.url("/slow"), "timeout_ms": 100 });
+        let report = outcome(place.another().host(), fetch(on(&site, WRITES), &short));
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
     }
-    let far =
-        outcome(quick(Everstep::local()), fetch(on(&site, &format!("{READS}\nredirects = 3")), &get(&site, "/away")));
-    assert_eq!(far.state, State::Completed, "{far:?}");
-    let short = json!({ "url": site.url("/slow"), "timeout_ms": 100 });
-    let report = outcome(quick(Everstep::local()), fetch(on(&site, WRITES), &short));
-    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
 }
 
 #[test]
 pub(crate) fn calls_rates_and_concurrency_are_counted() {
-    // What is asked for at once is answered once all of it was asked for.
-    let all_asked = Arc::new(AtomicBool::new(false));
-    let site = {
-        let all_asked = Arc::clone(&all_asked);
-        Site::start(move |_| {
-            while !all_asked.load(Ordering::SeqCst) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            ok("fine")
-        })
-    };
-    let asks = |times: usize| Value::Array((0..times).map(|_| get(&site, "/")).collect()).to_string();
-    let told = |more: &str, function: &str, times: usize| {
-        let policy = on(&site, &format!("{READS}\n{more}"));
-        all_asked.store(function == "fetches_in_turn", Ordering::SeqCst);
-        let report = life(async {
-            let host = quick(Everstep::local()).clock(ManualClock::at(1_000_000)).build().unwrap();
-            let running = host.start(Run { policy, ..run(function, &asks(times)) }).await.unwrap();
-            if function == "fetches_at_once" {
-                let asked = async || host.steps_so_far(&id("x")).filter(|steps| *steps >= times as u64);
-                eventually("all that is asked for", asked).await;
-            }
-            all_asked.store(true, Ordering::SeqCst);
-            running.wait().await.unwrap()
-        });
-        serde_json::from_str::<Vec<String>>(result(&report)).unwrap()
-    };
-    let granted = |told: &[String]| told.iter().filter(|one| *one == "200").count();
-    for (more, function, times, expected) in [
-        ("max_calls = 3", "fetches_in_turn", 5, 3),
-        ("rate = \"2/s\"", "fetches_in_turn", 5, 2),
-        ("concurrent = 2", "fetches_at_once", 5, 2),
-        ("concurrent = 1", "fetches_in_turn", 5, 5),
-    ] {
-        let told = told(more, function, times);
-        assert_eq!(granted(&told), expected, "{more}: {told:?}");
-        let refused = told.iter().filter(|one| one.starts_with("limit-exceeded")).count();
-        assert_eq!(refused, times - expected, "{more}: {told:?}");
+    for place in Place::each() {
+        // What is asked for at once is answered once all of it was asked for.
+        let all_asked = Arc::new(AtomicBool::new(false));
+        let site = {
+            let all_asked = Arc::clone(&all_asked);
+            Site::start(move |_| {
+                while !all_asked.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                ok("fine")
+            })
+        };
+        let asks = |times: usize| Value::Array((0..times).map(|_| get(&site, "/")).collect()).to_string();
+        let told = |more: &str, function: &str, times: usize| {
+            let policy = on(&site, &format!("{READS}\n{more}"));
+            all_asked.store(function == "fetches_in_turn", Ordering::SeqCst);
+            let report = life(async {
+                let place = place.another();
+                let host = place.host().clock(ManualClock::at(1_000_000)).build().unwrap();
+                let running = host.start(Run { policy, ..run(function, &asks(times)) }).await.unwrap();
+                if function == "fetches_at_once" {
+                    let asked = async || host.steps_so_far(&id("x")).filter(|steps| *steps >= times as u64);
+                    eventually("all that is asked for", asked).await;
+                }
+                all_asked.store(true, Ordering::SeqCst);
+                running.wait().await.unwrap()
+            });
+            serde_json::from_str::<Vec<String>>(result(&report)).unwrap()
+        };
+        let granted = |told: &[String]| told.iter().filter(|one| *one == "200").count();
+        for (more, function, times, expected) in [
+            ("max_calls = 3", "fetches_in_turn", 5, 3),
+            ("rate = \"2/s\"", "fetches_in_turn", 5, 2),
+            ("concurrent = 2", "fetches_at_once", 5, 2),
+            ("concurrent = 1", "fetches_in_turn", 5, 5),
+        ] {
+            let told = told(more, function, times);
+            assert_eq!(granted(&told), expected, "{more}: {told:?}");
+            let refused = told.iter().filter(|one| one.starts_with("limit-exceeded")).count();
+            assert_eq!(refused, times - expected, "{more}: {told:?}");
+        }
     }
 }
 
 #[test]
 pub(crate) fn a_redirect_is_decided_anew() {
-    let other = Site::start(|_| ok("private"));
-    let away = other.url("/private");
-    let site = Site::start(move |received| match received.line() {
-        "GET /inside" => redirect(302, "/page"),
-        "GET /outside" => redirect(302, &away),
-        _ => ok("page"),
-    });
-    let policy = || on(&site, &format!("{READS}\nredirects = 3"));
-    let inside = outcome(quick(Everstep::local()), fetch(policy(), &get(&site, "/inside")));
-    assert!(result(&inside).contains("page"));
-    let outside = outcome(quick(Everstep::local()), fetch(policy(), &get(&site, "/outside")));
-    assert_eq!(failure(&outside).0, FailureKind::Returned(ErrorCode::Denied), "{outside:?}");
-    assert_eq!(other.connections(), 0);
+    for place in Place::each() {
+        let other = Site::start(|_| ok("private"));
+        let away = other.url("/private");
+        let site = Site::start(move |received| match received.line() {
+            "GET /inside" => redirect(302, "/page"),
+            "GET /outside" => redirect(302, &away),
+            _ => ok("page"),
+        });
+        let policy = || on(&site, &format!("{READS}\nredirects = 3"));
+        let inside = outcome(place.another().host(), fetch(policy(), &get(&site, "/inside")));
+        assert!(result(&inside).contains("page"));
+        let outside = outcome(place.another().host(), fetch(policy(), &get(&site, "/outside")));
+        assert_eq!(failure(&outside).0, FailureKind::Returned(ErrorCode::Denied), "{outside:?}");
+        assert_eq!(other.connections(), 0);
+    }
 }
 
 /// The secret of this test; no other test reads it.
@@ -271,29 +282,34 @@ pub(crate) fn a_secret_reaches_the_server_of_its_rule_and_nobody_else() {
 
 #[test]
 pub(crate) fn a_secret_that_is_not_there_is_named_before_anything_runs() {
-    let site = Site::start(|_| ok("no"));
-    for (from, named) in [("env:EVERSTEP_TEST_NOT_SET", "EVERSTEP_TEST_NOT_SET"), ("file:/nowhere/token", "token")] {
-        let policy = on(&site, &format!("{READS}\nsecret = {{ header = \"x-key\", from = \"{from}\" }}"));
-        let error =
-            life(async { quick(Everstep::local()).build().unwrap().run(fetch(policy, &get(&site, "/"))).await });
-        let message = error.unwrap_err().to_string();
-        assert!(message.contains("site") && message.contains(named), "{message}");
+    for place in Place::each() {
+        let site = Site::start(|_| ok("no"));
+        for (from, named) in [("env:EVERSTEP_TEST_NOT_SET", "EVERSTEP_TEST_NOT_SET"), ("file:/nowhere/token", "token")]
+        {
+            let policy = on(&site, &format!("{READS}\nsecret = {{ header = \"x-key\", from = \"{from}\" }}"));
+            let error =
+                life(async { place.another().host().build().unwrap().run(fetch(policy, &get(&site, "/"))).await });
+            let message = error.unwrap_err().to_string();
+            assert!(message.contains("site") && message.contains(named), "{message}");
+        }
     }
 }
 
 #[test]
 pub(crate) fn a_request_that_is_not_idempotent_carries_its_step() {
-    let site = Site::start(|_| ok("done"));
-    let own = json!({ "method": "POST", "url": site.url("/"), "headers": [["Idempotency-Key", "mine"]] });
-    let asks = json!([post(&site, "/", "a"), own, get(&site, "/")]).to_string();
-    let report = outcome(quick(Everstep::local()), Run { policy: on(&site, WRITES), ..run("fetches_in_turn", &asks) });
-    assert_eq!(result(&report), r#"["200","200","200"]"#);
-    let keys: Vec<Vec<String>> = site
-        .requests()
-        .iter()
-        .map(|one| one.header("idempotency-key").into_iter().map(str::to_owned).collect())
-        .collect();
-    assert_eq!(keys, [vec!["x.0".to_owned()], vec!["mine".to_owned()], vec![]]);
+    for place in Place::each() {
+        let site = Site::start(|_| ok("done"));
+        let own = json!({ "method": "POST", "url": site.url("/"), "headers": [["Idempotency-Key", "mine"]] });
+        let asks = json!([post(&site, "/", "a"), own, get(&site, "/")]).to_string();
+        let report = outcome(place.host(), Run { policy: on(&site, WRITES), ..run("fetches_in_turn", &asks) });
+        assert_eq!(result(&report), r#"["200","200","200"]"#);
+        let keys: Vec<Vec<String>> = site
+            .requests()
+            .iter()
+            .map(|one| one.header("idempotency-key").into_iter().map(str::to_owned).collect())
+            .collect();
+        assert_eq!(keys, [vec!["x.0".to_owned()], vec!["mine".to_owned()], vec![]]);
+    }
 }
 
 #[test]
@@ -315,12 +331,11 @@ pub(crate) fn an_idempotent_request_is_tried_again_when_no_connection_comes_abou
         let once = Run { policy: on(&site, WRITES), ..run("fetches", &post(&site, "/", "x").to_string()) };
         let report = outcome(place.host(), once.with_id(id("y")));
         assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Failed), "{report:?}");
+        let gone = Site::start(|_| vec![Step::Close]);
+        let report = outcome(place.another().host(), fetch(on(&gone, READS), &get(&gone, "/")));
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Failed), "{report:?}");
+        assert_eq!(gone.requests().len(), 4);
     }
-    turn.store(usize::MIN, Ordering::SeqCst);
-    let gone = Site::start(|_| vec![Step::Close]);
-    let report = outcome(quick(Everstep::local()), fetch(on(&gone, READS), &get(&gone, "/")));
-    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Failed), "{report:?}");
-    assert_eq!(gone.requests().len(), 4);
 }
 
 #[test]
@@ -337,9 +352,9 @@ pub(crate) fn a_request_that_is_given_up_is_canceled() {
 /// again, nothing is posted without the key of its step, and quotas are not refilled.
 #[test]
 pub(crate) fn a_crash_at_any_commit_repeats_nothing_that_is_recorded() {
-    for place in [Place::memory, Place::folder] {
+    for place in Place::each() {
         for fate in [Fate::Lost, Fate::Kept] {
-            let commits = (1..).take_while(|commit| survive(&place(), *commit, fate)).count();
+            let commits = (1..).take_while(|commit| survive(&place.another(), *commit, fate)).count();
             assert!(commits > 4, "only {commits} commits");
         }
     }
@@ -416,35 +431,39 @@ pub(crate) fn a_request_whose_outcome_a_crash_has_lost_is_sent_again_or_in_doubt
 
 #[test]
 pub(crate) fn a_ceiling_denies_what_the_policy_grants_from_the_next_call_on() {
-    let site = Site::start(|_| ok("fine"));
-    let host = quick(Everstep::local());
-    life(async {
-        let host = host.build().unwrap();
-        let run = |name: &str| fetch(on(&site, READS), &get(&site, "/")).with_id(id(name));
-        assert_eq!(host.run(run("a")).await.unwrap().state, State::Completed);
-        host.set_ceiling(Some(granting("")));
-        let report = host.run(run("b")).await.unwrap();
-        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied), "{report:?}");
-        assert!(failure(&report).1.contains("ceiling"), "{report:?}");
-        host.set_ceiling(Some(on(&site, READS)));
-        assert_eq!(host.run(run("c")).await.unwrap().state, State::Completed);
-    });
-    assert_eq!(site.requests().len(), 2);
+    for place in Place::each() {
+        let site = Site::start(|_| ok("fine"));
+        let host = place.host();
+        life(async {
+            let host = host.build().unwrap();
+            let run = |name: &str| fetch(on(&site, READS), &get(&site, "/")).with_id(id(name));
+            assert_eq!(host.run(run("a")).await.unwrap().state, State::Completed);
+            host.set_ceiling(Some(granting("")));
+            let report = host.run(run("b")).await.unwrap();
+            assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied), "{report:?}");
+            assert!(failure(&report).1.contains("ceiling"), "{report:?}");
+            host.set_ceiling(Some(on(&site, READS)));
+            assert_eq!(host.run(run("c")).await.unwrap().state, State::Completed);
+        });
+        assert_eq!(site.requests().len(), 2);
+    }
 }
 
 #[test]
 pub(crate) fn the_audit_holds_the_decision_before_and_the_outcome_after() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("audit.jsonl");
-    let site = Site::start(|_| ok("four"));
-    let policy = on(&site, &format!("{READS}\n[audit]\nfile = \"{}\"\n", log.display()));
-    let report = outcome(quick(Everstep::local()), fetch(policy, &get(&site, "/page?token=1")));
-    assert_eq!(report.state, State::Completed);
-    let lines: Vec<Value> =
-        std::fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 2, "{lines:?}");
-    assert_eq!((&lines[0]["decision"], &lines[0]["rule"]), (&json!("allow"), &json!("site")));
-    assert_eq!((&lines[1]["decision"], &lines[1]["bytes"]), (&json!("outcome"), &json!(4)));
-    assert_eq!(lines[1]["address"], json!(site.address().to_string()));
-    assert_eq!(lines[1]["step"], lines[0]["step"]);
+    for place in Place::each() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("audit.jsonl");
+        let site = Site::start(|_| ok("four"));
+        let policy = on(&site, &format!("{READS}\n[audit]\nfile = \"{}\"\n", log.display()));
+        let report = outcome(place.host(), fetch(policy, &get(&site, "/page?token=1")));
+        assert_eq!(report.state, State::Completed);
+        let lines: Vec<Value> =
+            std::fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!((&lines[0]["decision"], &lines[0]["rule"]), (&json!("allow"), &json!("site")));
+        assert_eq!((&lines[1]["decision"], &lines[1]["bytes"]), (&json!("outcome"), &json!(4)));
+        assert_eq!(lines[1]["address"], json!(site.address().to_string()));
+        assert_eq!(lines[1]["step"], lines[0]["step"]);
+    }
 }

@@ -1,5 +1,7 @@
 //! The real binary, killed with SIGKILL at points spread over its whole run: the execution ends as an undisturbed one does, and
 //! nothing that was recorded before a kill happens again.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use everstep_tests::guests;
 use serde_json::{Value, json};

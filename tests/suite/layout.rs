@@ -1,4 +1,6 @@
 //! How the code is laid out: who may import whom, and how long a file may be.
+//!
+//! One place: nothing runs.
 
 use everstep_tests::guests::project;
 use std::collections::BTreeMap;

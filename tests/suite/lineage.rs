@@ -145,16 +145,17 @@ pub(crate) fn children_do_not_multiply_the_computing_time_of_their_root() {
 
 #[test]
 fn the_ceiling_of_a_host_and_the_section_of_a_function_lower_the_budget_of_a_lineage() {
-    let place = Place::memory();
-    life(async {
-        let host = place.host().ceiling(budget("executions = 3")).build().unwrap();
-        let report = host.run(under("executions = 10", "spawns_itself", "5")).await.unwrap();
-        let refused: Vec<String> = serde_json::from_str(result(&report)).unwrap();
-        assert_eq!((refused.len(), executions(&host).await.len()), (3, 3), "{refused:?}");
-        host.set_ceiling(None);
-        let text = "[[capability]]\nname = \"call\"\n[functions.spawns_itself]\nlimits.lineage.executions = 2";
-        let narrowed = Run { policy: parse(text), ..run("spawns_itself", "5").with_id(id("y")) };
-        let refused: Vec<String> = serde_json::from_str(result(&host.run(narrowed).await.unwrap())).unwrap();
-        assert_eq!(refused.len(), 4, "{refused:?}");
-    });
+    for place in Place::each() {
+        life(async {
+            let host = place.host().ceiling(budget("executions = 3")).build().unwrap();
+            let report = host.run(under("executions = 10", "spawns_itself", "5")).await.unwrap();
+            let refused: Vec<String> = serde_json::from_str(result(&report)).unwrap();
+            assert_eq!((refused.len(), executions(&host).await.len()), (3, 3), "{refused:?}");
+            host.set_ceiling(None);
+            let text = "[[capability]]\nname = \"call\"\n[functions.spawns_itself]\nlimits.lineage.executions = 2";
+            let narrowed = Run { policy: parse(text), ..run("spawns_itself", "5").with_id(id("y")) };
+            let refused: Vec<String> = serde_json::from_str(result(&host.run(narrowed).await.unwrap())).unwrap();
+            assert_eq!(refused.len(), 4, "{refused:?}");
+        });
+    }
 }

@@ -27,6 +27,7 @@ mod network;
 mod oracle;
 mod people;
 mod piped;
+mod places;
 mod policy;
 mod promises;
 mod python;

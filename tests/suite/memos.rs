@@ -1,8 +1,7 @@
 //! Computations that a guest remembers.
 
 use crate::promises::open;
-use crate::support::{ManualClock, Place, eventually, id, life, outcome, quick, result, run};
-use everstep::Everstep;
+use crate::support::{ManualClock, Place, eventually, id, life, outcome, result, run};
 use everstep::store::State;
 
 #[test]
@@ -18,13 +17,15 @@ fn a_remembered_computation_is_not_repeated_after_a_restart() {
 
 #[test]
 fn without_a_restart_a_remembered_computation_runs_once() {
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let handle = host.start(run("remembers", "null")).await.unwrap();
-        let asked = eventually("the question", async || open(&host).await.pop()).await;
-        host.settle(&asked, Ok("1".into())).await.unwrap();
-        assert_eq!(result(&handle.wait().await.unwrap()), "[9,16,2]");
-    });
+    for place in Place::each() {
+        life(async {
+            let host = place.host().build().unwrap();
+            let handle = host.start(run("remembers", "null")).await.unwrap();
+            let asked = eventually("the question", async || open(&host).await.pop()).await;
+            host.settle(&asked, Ok("1".into())).await.unwrap();
+            assert_eq!(result(&handle.wait().await.unwrap()), "[9,16,2]");
+        });
+    }
 }
 
 /// A computation that makes calls is repeated, but its calls are answered from the journal.

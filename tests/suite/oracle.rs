@@ -3,6 +3,8 @@
 //!
 //! `model` is what ought to happen, `steps` what is done, `coverage` what must have come up in a run, `serve` the same over HTTP. A failure names its seed and the
 //! shortest steps that fail; `EVERSTEP_SEEDS=7..8` repeats one, and `EVERSTEP_SEEDS=0..100000` looks further than usual.
+//!
+//! One place: it compares the stores themselves.
 
 mod coverage;
 mod model;

@@ -1,4 +1,6 @@
 //! Questions where standard input is no terminal: its lines answer them, and nobody waits for an answer that cannot come.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use crate::python::beside;
 use everstep_tests::guests;

@@ -3,12 +3,12 @@
 use crate::determinism::time;
 use crate::network::servers::response;
 use crate::site::Site;
-use crate::support::{Calls, Place, Shown, boundaries, failure, id, life, outcome, parse, quick, result, soon, stored};
+use crate::support::{Calls, Place, Shown, boundaries, failure, id, life, outcome, parse, result, soon, stored};
 use crate::websocket::{self, Heard};
 use everstep::clock::TestClock;
 use everstep::output::Content;
-use everstep::store::{Backend, Change, FailureKind, MemoryStore, State};
-use everstep::{Component, ErrorCode, Everstep, Patience, Policy, Run, Scope};
+use everstep::store::{Change, FailureKind, State};
+use everstep::{Component, ErrorCode, Patience, Policy, Run, Scope};
 use everstep_tests::guests;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -77,161 +77,181 @@ fn expected(script: &str) -> String {
 
 #[test]
 fn a_program_learns_that_its_call_has_halted_if_it_wants_that() {
-    let mut desk = Desk::new();
-    let call = "[[capability]]\nname = \"call\"\n";
-    desk.policy = parse(&format!("{}{call}", policy(desk.folder.path())));
-    desk.policy.limits.steps = 60;
-    let run = desk.run(
-        "from everstep import call\n\
+    for place in Place::each() {
+        let mut desk = Desk::new();
+        let call = "[[capability]]\nname = \"call\"\n";
+        desk.policy = parse(&format!("{}{call}", policy(desk.folder.path())));
+        desk.policy.limits.steps = 60;
+        let run = desk.run(
+            "from everstep import call\n\
          try: await call('execute', {'code': 'import time\\nwhile True: time.time()'}, fail_on_halt=True)\n\
          except Exception as error: told = str(error)\n\
          told",
-    );
-    life(async {
-        let host = Place::memory().host().scope(Scope::Started).build().unwrap();
-        let report = soon("the end", host.run(run)).await.unwrap();
-        let told = "it halted: the limit of 60 steps is reached (limits.steps)";
-        assert!(result(&report).contains(told), "{report:?}");
-    });
+        );
+        life(async {
+            let host = place.host().scope(Scope::Started).build().unwrap();
+            let report = soon("the end", host.run(run)).await.unwrap();
+            let told = "it halted: the limit of 60 steps is reached (limits.steps)";
+            assert!(result(&report).contains(told), "{report:?}");
+        });
+    }
 }
 
 #[test]
 fn every_script_prints_what_it_says() {
-    let folder = guests::project().join("tests/python");
-    let mut scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    scripts.sort();
-    let mut wrong = Vec::new();
-    for path in &scripts {
-        let script = std::fs::read_to_string(path).unwrap();
-        let shown = Shown::default();
-        let report = outcome(quick(Everstep::local()).on_output(shown.sink()), Desk::new().run(&script));
-        if report.state != State::Completed || printed(&shown) != expected(&script) {
-            wrong.push(format!("{}: {report:?}\n{}", path.display(), printed(&shown)));
+    for place in Place::each() {
+        let folder = guests::project().join("tests/python");
+        let mut scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        scripts.sort();
+        let mut wrong = Vec::new();
+        for path in &scripts {
+            let script = std::fs::read_to_string(path).unwrap();
+            let shown = Shown::default();
+            let report = outcome(place.another().host().on_output(shown.sink()), Desk::new().run(&script));
+            if report.state != State::Completed || printed(&shown) != expected(&script) {
+                wrong.push(format!("{}: {report:?}\n{}", path.display(), printed(&shown)));
+            }
         }
+        assert!(scripts.len() >= 30 && wrong.is_empty(), "{}", wrong.join("\n\n"));
     }
-    assert!(scripts.len() >= 30 && wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[test]
 fn a_program_has_the_value_of_its_last_expression_and_the_names_that_are_json() {
-    let code = "import math\ncount, items, nested = 3, [1, 'two', None], {'k': {'deep': True}}\n\
+    for place in Place::each() {
+        let code = "import math\ncount, items, nested = 3, [1, 'two', None], {'k': {'deep': True}}\n\
                 _private, a_set, a_tuple, not_a_number = 1, {1}, (1, 2), float('nan')\ncount + 1";
-    let report = outcome(quick(Everstep::local()), Desk::new().run(code));
-    let got: Value = serde_json::from_str(result(&report)).unwrap();
-    let namespace = json!({ "count": 3, "items": [1, "two", null], "nested": { "k": { "deep": true } } });
-    assert_eq!(got, json!({ "value": 4, "repr": "4", "namespace": namespace }));
-    for (code, value, repr) in [
-        ("{1}", Value::Null, "{1}"),
-        ("1;", Value::Null, "None"),
-        ("1  # no;", json!(1), "1"),
-        ("x = 1", Value::Null, "None"),
-    ] {
-        let report = outcome(quick(Everstep::local()), Desk::new().run(code));
+        let report = outcome(place.another().host(), Desk::new().run(code));
         let got: Value = serde_json::from_str(result(&report)).unwrap();
-        assert_eq!((&got["value"], &got["repr"]), (&value, &json!(repr)), "{code}");
+        let namespace = json!({ "count": 3, "items": [1, "two", null], "nested": { "k": { "deep": true } } });
+        assert_eq!(got, json!({ "value": 4, "repr": "4", "namespace": namespace }));
+        for (code, value, repr) in [
+            ("{1}", Value::Null, "{1}"),
+            ("1;", Value::Null, "None"),
+            ("1  # no;", json!(1), "1"),
+            ("x = 1", Value::Null, "None"),
+        ] {
+            let report = outcome(place.another().host(), Desk::new().run(code));
+            let got: Value = serde_json::from_str(result(&report)).unwrap();
+            assert_eq!((&got["value"], &got["repr"]), (&value, &json!(repr)), "{code}");
+        }
     }
 }
 
 #[test]
 fn a_program_that_traps_has_failed_and_is_not_run_again() {
-    let desk = Desk::new();
-    for (code, cause) in [
-        ("print('begun')\nopen('/out/a', 'a').write('once ')\nimport os\nos.abort()", "unreachable"),
-        ("print('begun')\nopen('/out/a', 'a').write('twice ')\nimport os\nos._exit(3)", "exit(1)"),
-        ("print('begun')\ndeep = ()\nfor _ in range(10 ** 6): deep = (deep,)\nhash(deep)", "call stack exhausted"),
-    ] {
-        let shown = Shown::default();
-        let report = outcome(quick(Everstep::local()).on_output(shown.sink()), desk.run(code));
-        assert_eq!(report.state, State::Failed, "{report:?}");
-        let (kind, message) = failure(&report);
-        assert!(kind == FailureKind::Returned(ErrorCode::Failed) && message.contains(cause), "{kind:?} {message}");
-        assert_eq!(printed(&shown), "begun\n");
+    for place in Place::each() {
+        let desk = Desk::new();
+        for (code, cause) in [
+            ("print('begun')\nopen('/out/a', 'a').write('once ')\nimport os\nos.abort()", "unreachable"),
+            ("print('begun')\nopen('/out/a', 'a').write('twice ')\nimport os\nos._exit(3)", "exit(1)"),
+            ("print('begun')\ndeep = ()\nfor _ in range(10 ** 6): deep = (deep,)\nhash(deep)", "call stack exhausted"),
+        ] {
+            let shown = Shown::default();
+            let report = outcome(place.another().host().on_output(shown.sink()), desk.run(code));
+            assert_eq!(report.state, State::Failed, "{report:?}");
+            let (kind, message) = failure(&report);
+            assert!(kind == FailureKind::Returned(ErrorCode::Failed) && message.contains(cause), "{kind:?} {message}");
+            assert_eq!(printed(&shown), "begun\n");
+        }
+        assert_eq!(desk.out("a"), "once twice ");
     }
-    assert_eq!(desk.out("a"), "once twice ");
 }
 
 #[test]
 fn half_of_a_surrogate_pair_is_an_answer_like_any_other() {
-    for (code, told) in [
-        ("raise ValueError('\\ud83d')", "ValueError: \\ud83d"),
-        ("import sys\nsys.exit('\\ud83d')", "SystemExit: \\ud83d"),
-        ("print('\\ud83d')", "UnicodeEncodeError"),
-        ("input('\\ud83d')", "UnicodeEncodeError"),
-    ] {
-        let report = outcome(quick(Everstep::local()), Desk::new().run(code));
-        let (_, message) = failure(&report);
-        assert!(report.state == State::Failed && message.contains(told), "{code}: {report:?}");
+    for place in Place::each() {
+        for (code, told) in [
+            ("raise ValueError('\\ud83d')", "ValueError: \\ud83d"),
+            ("import sys\nsys.exit('\\ud83d')", "SystemExit: \\ud83d"),
+            ("print('\\ud83d')", "UnicodeEncodeError"),
+            ("input('\\ud83d')", "UnicodeEncodeError"),
+        ] {
+            let report = outcome(place.another().host(), Desk::new().run(code));
+            let (_, message) = failure(&report);
+            assert!(report.state == State::Failed && message.contains(told), "{code}: {report:?}");
+        }
+        let code = "half = '\\ud83d'\nkeyed = {half: 1}\nwhole = '\u{1f600}'\n[half]";
+        let report = outcome(place.another().host(), Desk::new().run(code));
+        let got: Value = serde_json::from_str(result(&report)).unwrap();
+        assert_eq!(got, json!({ "value": null, "repr": "['\\ud83d']", "namespace": { "whole": "\u{1f600}" } }));
     }
-    let code = "half = '\\ud83d'\nkeyed = {half: 1}\nwhole = '\u{1f600}'\n[half]";
-    let report = outcome(quick(Everstep::local()), Desk::new().run(code));
-    let got: Value = serde_json::from_str(result(&report)).unwrap();
-    assert_eq!(got, json!({ "value": null, "repr": "['\\ud83d']", "namespace": { "whole": "\u{1f600}" } }));
 }
 
 #[test]
 fn an_error_has_a_traceback_into_the_program_and_nothing_of_ours() {
-    let cases = [
-        (
-            "def f(n):\n    return 1 / n\n\nf(0)",
-            ErrorCode::Failed,
-            "line 4, in <module>",
-            "ZeroDivisionError: division by zero",
-        ),
-        ("await __import__('asyncio').sleep(0)\nf(", ErrorCode::Failed, "line 2", "SyntaxError: '(' was never closed"),
-        ("open('/etc/passwd')", ErrorCode::Denied, "line 1, in <module>", "PermissionError"),
-        ("import sys\nsys.exit('no')", ErrorCode::Failed, "line 2", "SystemExit: no"),
-        (
-            "import asyncio\nawait asyncio.Event().wait()",
-            ErrorCode::Failed,
-            "",
-            "RuntimeError: the program waits for something that nothing can make happen",
-        ),
-        (
-            "import asyncio\nasync def f():\n    raise SystemExit(4)\nasyncio.create_task(f())\nawait asyncio.sleep(1)",
-            ErrorCode::Failed,
-            "line 3, in f",
-            "SystemExit: 4",
-        ),
-        ("class Odd(BaseException): pass\nraise Odd('x')", ErrorCode::Failed, "line 2", "Odd: x"),
-        ("raise KeyboardInterrupt", ErrorCode::Failed, "line 1", "KeyboardInterrupt"),
-    ];
-    for (code, kind, place, end) in cases {
-        let report = outcome(quick(Everstep::local()), Desk::new().run(code));
-        let (found, message) = failure(&report);
-        assert_eq!(found, FailureKind::Returned(kind), "{message}");
-        assert!(message.contains(place) && (place.is_empty() || message.contains("File \"<program>\"")), "{message}");
-        assert!(message.lines().last().unwrap().starts_with(end), "{message}");
-        assert!(!message.contains("/everstep/") && !message.contains("app.py"), "{message}");
+    for place in Place::each() {
+        let cases = [
+            (
+                "def f(n):\n    return 1 / n\n\nf(0)",
+                ErrorCode::Failed,
+                "line 4, in <module>",
+                "ZeroDivisionError: division by zero",
+            ),
+            (
+                "await __import__('asyncio').sleep(0)\nf(",
+                ErrorCode::Failed,
+                "line 2",
+                "SyntaxError: '(' was never closed",
+            ),
+            ("open('/etc/passwd')", ErrorCode::Denied, "line 1, in <module>", "PermissionError"),
+            ("import sys\nsys.exit('no')", ErrorCode::Failed, "line 2", "SystemExit: no"),
+            (
+                "import asyncio\nawait asyncio.Event().wait()",
+                ErrorCode::Failed,
+                "",
+                "RuntimeError: the program waits for something that nothing can make happen",
+            ),
+            (
+                "import asyncio\nasync def f():\n    raise SystemExit(4)\nasyncio.create_task(f())\nawait asyncio.sleep(1)",
+                ErrorCode::Failed,
+                "line 3, in f",
+                "SystemExit: 4",
+            ),
+            ("class Odd(BaseException): pass\nraise Odd('x')", ErrorCode::Failed, "line 2", "Odd: x"),
+            ("raise KeyboardInterrupt", ErrorCode::Failed, "line 1", "KeyboardInterrupt"),
+        ];
+        for (code, kind, at, end) in cases {
+            let report = outcome(place.another().host(), Desk::new().run(code));
+            let (found, message) = failure(&report);
+            assert_eq!(found, FailureKind::Returned(kind), "{message}");
+            assert!(message.contains(at) && (at.is_empty() || message.contains("File \"<program>\"")), "{message}");
+            assert!(message.lines().last().unwrap().starts_with(end), "{message}");
+            assert!(!message.contains("/everstep/") && !message.contains("app.py"), "{message}");
+        }
     }
 }
 
 #[test]
 fn what_a_program_leaves_open_is_written_when_it_ends() {
-    let program = "import atexit\natexit.register(print, 'bye')\ntext = open('/out/text', 'w')\ntext.write('all of it')\n\
+    for place in Place::each() {
+        let program = "import atexit\natexit.register(print, 'bye')\ntext = open('/out/text', 'w')\ntext.write('all of it')\n\
                    raw = open('/out/bytes', 'wb')\nraw.write(b'and this')\n";
-    for end in ["", "raise SystemExit(1)", "1 / 0", "del text, raw"] {
-        let (desk, shown) = (Desk::new(), Shown::default());
-        outcome(quick(Everstep::local()).on_output(shown.sink()), desk.run(&format!("{program}{end}")));
-        assert_eq!((desk.out("text"), desk.out("bytes")), ("all of it".to_owned(), "and this".to_owned()), "{end}");
-        assert_eq!(printed(&shown), "bye\n", "{end}");
+        for end in ["", "raise SystemExit(1)", "1 / 0", "del text, raw"] {
+            let (desk, shown) = (Desk::new(), Shown::default());
+            outcome(place.another().host().on_output(shown.sink()), desk.run(&format!("{program}{end}")));
+            assert_eq!((desk.out("text"), desk.out("bytes")), ("all of it".to_owned(), "and this".to_owned()), "{end}");
+            assert_eq!(printed(&shown), "bye\n", "{end}");
+        }
     }
 }
 
 #[test]
 fn a_program_reaches_what_its_policy_grants_and_is_told_of_the_rest() {
-    let site = Site::start(|received| match received.line() {
-        "GET /data" => response("200 OK", &[("content-type", "application/json")], br#"{"a": 1}"#),
-        "POST /data" => response("201 Created", &[], received.header("content-type")[0].as_bytes()),
-        _ => response("404 Not Found", &[], b""),
-    });
-    let policy = format!(
-        "[network]\nblock = [\"non-global\"]\nallow = [\"127.0.0.1/32\"]\n\
+    for place in Place::each() {
+        let site = Site::start(|received| match received.line() {
+            "GET /data" => response("200 OK", &[("content-type", "application/json")], br#"{"a": 1}"#),
+            "POST /data" => response("201 Created", &[], received.header("content-type")[0].as_bytes()),
+            _ => response("404 Not Found", &[], b""),
+        });
+        let policy = format!(
+            "[network]\nblock = [\"non-global\"]\nallow = [\"127.0.0.1/32\"]\n\
          [[fetch]]\nid = \"s\"\nurl = \"{}\"\nmethods = [\"GET\", \"POST\"]\n{}",
-        site.url("/**"),
-        ["print", "display", "call", "echo"].map(|name| format!("[[capability]]\nname = \"{name}\"\n")).concat()
-    );
-    let policy = parse(&format!("[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{policy}"));
-    let code = r#"
+            site.url("/**"),
+            ["print", "display", "call", "echo"].map(|name| format!("[[capability]]\nname = \"{name}\"\n")).concat()
+        );
+        let policy = parse(&format!("[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{policy}"));
+        let code = r#"
 import asyncio, everstep
 class Rich:
     def _repr_html_(self): return "<b>rich</b>"
@@ -250,26 +270,27 @@ answers = [
     [await everstep.request("echo", {"k": 1}), (await call("execute", {"code": "20 + 1"}))["value"], everstep.execution_id()],
 ]
 answers"#;
-    let args = json!({ "code": code, "namespace": { "SITE": site.url("") } }).to_string();
-    let shown = Shown::default();
-    let host = quick(Everstep::local()).scope(Scope::Started).on_output(shown.sink());
-    let host = host.capability("echo", Calls::default().echo());
-    let report = outcome(host, Run::new(PYTHON.clone(), "execute", args, policy).with_id(id("x")));
-    let got: Value = serde_json::from_str(result(&report)).unwrap();
-    let denied = json!(["denied", true]);
-    let expected = json!([
-        [200, { "a": 1 }, 201, "application/json", [404, 404]],
-        [denied, ["invalid", false], denied],
-        [denied, denied, denied],
-        [{ "k": 1 }, 21, "x"],
-    ]);
-    assert_eq!(got["value"], expected);
-    let lines = shown.lines();
-    assert_eq!(lines[0], "text/html=<b>rich</b>;text/plain=plain;");
-    let denied: Vec<&str> = lines[1..].iter().map(|line| line.split(':').next().unwrap()).collect();
-    let calls = ["http.fetch", "websocket.connect", "bridge.send-request", "console.input", "promises.create"];
-    assert_eq!(denied, calls);
-    assert_eq!(site.requests().len(), 4);
+        let args = json!({ "code": code, "namespace": { "SITE": site.url("") } }).to_string();
+        let shown = Shown::default();
+        let host = place.host().scope(Scope::Started).on_output(shown.sink());
+        let host = host.capability("echo", Calls::default().echo());
+        let report = outcome(host, Run::new(PYTHON.clone(), "execute", args, policy).with_id(id("x")));
+        let got: Value = serde_json::from_str(result(&report)).unwrap();
+        let denied = json!(["denied", true]);
+        let expected = json!([
+            [200, { "a": 1 }, 201, "application/json", [404, 404]],
+            [denied, ["invalid", false], denied],
+            [denied, denied, denied],
+            [{ "k": 1 }, 21, "x"],
+        ]);
+        assert_eq!(got["value"], expected);
+        let lines = shown.lines();
+        assert_eq!(lines[0], "text/html=<b>rich</b>;text/plain=plain;");
+        let denied: Vec<&str> = lines[1..].iter().map(|line| line.split(':').next().unwrap()).collect();
+        let calls = ["http.fetch", "websocket.connect", "bridge.send-request", "console.input", "promises.create"];
+        assert_eq!(denied, calls);
+        assert_eq!(site.requests().len(), 4);
+    }
 }
 
 #[test]
@@ -344,38 +365,41 @@ fn a_program_cut_off_after_any_record_comes_to_the_same_end() {
                 with open('/out/sum.txt', 'w') as file:\n    print(sum(squares), random.random(), file=file)\n\
                 [lines, order, squares, open('/out/sum.txt').read()]";
     let desk = Desk::new();
-    let place = Place::memory();
-    let (execution, journal) = life(async {
-        let host = place.host().clock(Arc::new(TestClock::at(1_700_000_000_000))).build().unwrap();
-        assert_eq!(host.run(desk.run(code)).await.unwrap().state, State::Completed);
-        (host.reader().execution(&id("x")).await.unwrap(), host.reader().journal(&id("x")).await.unwrap())
-    });
-    let written = desk.out("sum.txt");
-    let component = std::fs::read(beside("everstep-python.wasm")).unwrap();
-    let ends = boundaries(&journal);
-    assert!(ends.len() > 10, "it records too little: {}", ends.len());
-    for (start, end) in [0].into_iter().chain(ends.iter().copied()).zip(ends.iter().copied()) {
-        // A crash takes no time here: with it, what sleeps after it would wake up in another order.
-        let clock = Arc::new(TestClock::at(time(&journal[start + 8..end])));
-        let store = Arc::new(MemoryStore::default());
-        let blobs = [
-            Change::Blob(execution.component, component.clone().into()),
-            Change::Blob(execution.policy, desk.policy.canonical().into_bytes().into()),
-        ];
-        store.commit(&blobs).unwrap();
-        stored(&*store, &execution, journal[..end].to_vec());
-        life(async {
-            let host = quick(Everstep::over(store)).clock(clock).build().unwrap();
-            let handle = host.resume(&id("x"), Patience::Forever).await.unwrap();
-            let report = soon(&format!("the end from byte {end}"), handle.wait()).await.unwrap();
-            assert_eq!(report.result, execution.result, "from byte {end}: {report:?}");
+    for place in Place::each() {
+        let (execution, journal) = life(async {
+            let host = place.host().clock(Arc::new(TestClock::at(1_700_000_000_000))).build().unwrap();
+            assert_eq!(host.run(desk.run(code)).await.unwrap().state, State::Completed);
+            (host.reader().execution(&id("x")).await.unwrap(), host.reader().journal(&id("x")).await.unwrap())
         });
-        assert_eq!(desk.out("sum.txt"), written);
+        let written = desk.out("sum.txt");
+        let component = std::fs::read(beside("everstep-python.wasm")).unwrap();
+        let ends = boundaries(&journal);
+        assert!(ends.len() > 10, "it records too little: {}", ends.len());
+        for (start, end) in [0].into_iter().chain(ends.iter().copied()).zip(ends.iter().copied()) {
+            // A crash takes no time here: with it, what sleeps after it would wake up in another order.
+            let clock = Arc::new(TestClock::at(time(&journal[start + 8..end])));
+            let place = place.another();
+            let store = place.store();
+            let blobs = [
+                Change::Blob(execution.component, component.clone().into()),
+                Change::Blob(execution.policy, desk.policy.canonical().into_bytes().into()),
+            ];
+            store.commit(&blobs).unwrap();
+            stored(&*store, &execution, journal[..end].to_vec());
+            life(async {
+                let host = place.host().clock(clock).build().unwrap();
+                let handle = host.resume(&id("x"), Patience::Forever).await.unwrap();
+                let report = soon(&format!("the end from byte {end}"), handle.wait()).await.unwrap();
+                assert_eq!(report.result, execution.result, "from byte {end}: {report:?}");
+            });
+            assert_eq!(desk.out("sum.txt"), written);
+        }
     }
 }
 
 #[test]
 fn a_program_goes_on_with_the_python_that_it_began_with() {
+    // One place: it drives the program, whose store is its own.
     let folder = tempfile::tempdir().unwrap();
     let everstep = |args: &[&str], python: Option<&Path>| {
         let mut command = Command::new(beside("everstep"));
@@ -399,6 +423,7 @@ fn a_program_goes_on_with_the_python_that_it_began_with() {
 
 #[test]
 fn exec_runs_a_file_a_text_and_standard_input() {
+    // One place: it drives the program, whose store is its own.
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("p.py"), "import sys\nprint('from a file', file=sys.stdout)\n1 + 1\n").unwrap();
     let exec = |args: &[&str], input: &str| {
@@ -440,24 +465,26 @@ fn exec_runs_a_file_a_text_and_standard_input() {
 
 #[test]
 fn two_programs_that_add_to_one_file_lose_no_line() {
-    const LINES: usize = 30;
-    let desk = Desk::new();
-    let program = |name: &str| {
-        let code = format!(
-            "log = open('/out/log', 'a')\nfor line in range({LINES}):\n    log.write(f'{name} {{line}}\\n')\n    log.flush()\n    await __import__('asyncio').sleep(0)\n"
-        );
-        desk.run(&code).with_id(id(name))
-    };
-    let (a, b) = life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let (a, b) = tokio::join!(host.run(program("a")), host.run(program("b")));
-        (a.unwrap(), b.unwrap())
-    });
-    assert_eq!((a.state, b.state), (State::Completed, State::Completed), "{a:?} {b:?}");
-    let log = desk.out("log");
-    for name in ["a", "b"] {
-        let own: Vec<_> = log.lines().filter(|line| line.starts_with(name)).collect();
-        assert_eq!(own, (0..LINES).map(|line| format!("{name} {line}")).collect::<Vec<_>>(), "{log}");
+    for place in Place::each() {
+        const LINES: usize = 30;
+        let desk = Desk::new();
+        let program = |name: &str| {
+            let code = format!(
+                "log = open('/out/log', 'a')\nfor line in range({LINES}):\n    log.write(f'{name} {{line}}\\n')\n    log.flush()\n    await __import__('asyncio').sleep(0)\n"
+            );
+            desk.run(&code).with_id(id(name))
+        };
+        let (a, b) = life(async {
+            let host = place.host().build().unwrap();
+            let (a, b) = tokio::join!(host.run(program("a")), host.run(program("b")));
+            (a.unwrap(), b.unwrap())
+        });
+        assert_eq!((a.state, b.state), (State::Completed, State::Completed), "{a:?} {b:?}");
+        let log = desk.out("log");
+        for name in ["a", "b"] {
+            let own: Vec<_> = log.lines().filter(|line| line.starts_with(name)).collect();
+            assert_eq!(own, (0..LINES).map(|line| format!("{name} {line}")).collect::<Vec<_>>(), "{log}");
+        }
+        assert_eq!(log.lines().count(), 2 * LINES);
     }
-    assert_eq!(log.lines().count(), 2 * LINES);
 }

@@ -1,13 +1,13 @@
 //! Requests to capabilities, and output in their company.
 
 use crate::support::{
-    Calls, ManualClock, Place, Shown, error, eventually, failure, id, life, outcome, parse, quick, result, run, soon,
+    Calls, ManualClock, Place, Shown, error, eventually, failure, id, life, outcome, parse, result, run, soon,
 };
 use everstep::capability::{Idempotent, Request};
 use everstep::clock::TestClock;
 use everstep::output::Content;
 use everstep::store::{FailureKind, State};
-use everstep::{Error, ErrorCode, Everstep, Patience, Run};
+use everstep::{Error, ErrorCode, Patience, Run};
 use futures::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,19 +29,23 @@ fn a_capability_answers_under_the_id_of_the_promise() {
 
 #[test]
 fn an_error_of_a_capability_reaches_the_guest_as_it_is() {
-    let fails = |_: Request| async { Err(error(ErrorCode::NotFound, "no such row")) };
-    let report = outcome(quick(Everstep::local()).capability("echo", fails), asking("echo", ""));
-    assert_eq!(failure(&report), (FailureKind::Returned(ErrorCode::NotFound), "no such row"));
+    for place in Place::each() {
+        let fails = |_: Request| async { Err(error(ErrorCode::NotFound, "no such row")) };
+        let report = outcome(place.host().capability("echo", fails), asking("echo", ""));
+        assert_eq!(failure(&report), (FailureKind::Returned(ErrorCode::NotFound), "no such row"));
+    }
 }
 
 #[test]
 fn an_answer_that_is_no_json_or_too_large_is_an_error() {
-    let no_json = |_: Request| async { Ok("oops".to_owned()) };
-    let report = outcome(quick(Everstep::local()).capability("echo", no_json), asking("echo", ""));
-    assert!(failure(&report).1.starts_with("the response is not JSON: "), "{report:?}");
-    let large = |_: Request| async { Ok(format!("\"{}\"", "x".repeat(9 << 20))) };
-    let report = outcome(quick(Everstep::local()).capability("echo", large), asking("echo", ""));
-    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::LimitExceeded));
+    for place in Place::each() {
+        let no_json = |_: Request| async { Ok("oops".to_owned()) };
+        let report = outcome(place.another().host().capability("echo", no_json), asking("echo", ""));
+        assert!(failure(&report).1.starts_with("the response is not JSON: "), "{report:?}");
+        let large = |_: Request| async { Ok(format!("\"{}\"", "x".repeat(9 << 20))) };
+        let report = outcome(place.another().host().capability("echo", large), asking("echo", ""));
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::LimitExceeded));
+    }
 }
 
 #[test]
@@ -55,18 +59,22 @@ fn a_capability_that_panics_has_failed() {
 
 #[test]
 fn what_the_policy_does_not_name_is_denied_and_never_asked() {
-    let calls = Calls::default();
-    let report = outcome(quick(Everstep::local()).capability("other", calls.echo()), asking("other", ""));
-    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied));
-    assert_eq!(calls.total(), 0);
+    for place in Place::each() {
+        let calls = Calls::default();
+        let report = outcome(place.host().capability("other", calls.echo()), asking("other", ""));
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied));
+        assert_eq!(calls.total(), 0);
+    }
 }
 
 #[test]
 fn a_guest_knows_its_dependencies() {
-    let names = "[[capability]]\nname = \"print\"\n[[capability]]\nname = \"b\"\n[[capability]]\nname = \"a\"\n";
-    let run = Run { policy: parse(names), ..run("depends", "null") };
-    let report = outcome(quick(Everstep::local()).capability("b", Calls::default().echo()), run);
-    assert_eq!(result(&report), r#"[["a",false],["b",true],["print",true]]"#);
+    for place in Place::each() {
+        let names = "[[capability]]\nname = \"print\"\n[[capability]]\nname = \"b\"\n[[capability]]\nname = \"a\"\n";
+        let run = Run { policy: parse(names), ..run("depends", "null") };
+        let report = outcome(place.host().capability("b", Calls::default().echo()), run);
+        assert_eq!(result(&report), r#"[["a",false],["b",true],["print",true]]"#);
+    }
 }
 
 #[test]
@@ -154,33 +162,35 @@ fn a_thousand_requests_at_once_are_all_answered_once() {
 
 #[test]
 fn requests_beyond_in_flight_are_refused_and_the_others_answered() {
-    let calls = Calls::default();
-    let limited = parse("[limits]\nin_flight = 10\n[[capability]]\nname = \"echo\"\n");
-    let gate = Arc::new(Notify::new());
-    let slow = {
-        let (calls, gate) = (calls.clone(), Arc::clone(&gate));
-        let answered = calls.echo();
-        move |request: Request| {
-            let answer = everstep::capability::Capability::call(&answered, request);
-            let gate = Arc::clone(&gate);
-            async move {
-                gate.notified().await;
-                answer.await
+    for place in Place::each() {
+        let calls = Calls::default();
+        let limited = parse("[limits]\nin_flight = 10\n[[capability]]\nname = \"echo\"\n");
+        let gate = Arc::new(Notify::new());
+        let slow = {
+            let (calls, gate) = (calls.clone(), Arc::clone(&gate));
+            let answered = calls.echo();
+            move |request: Request| {
+                let answer = everstep::capability::Capability::call(&answered, request);
+                let gate = Arc::clone(&gate);
+                async move {
+                    gate.notified().await;
+                    answer.await
+                }
             }
-        }
-    };
-    life(async {
-        let host = quick(Everstep::local()).capability("echo", slow).build().unwrap();
-        let handle = host.start(Run { policy: limited, ..run("requests_at_once", "25") }).await.unwrap();
-        eventually("ten requests", async || (calls.total() == 10).then_some(())).await;
-        gate.notify_waiters();
-        let done = eventually("all answers", async || {
+        };
+        life(async {
+            let host = place.host().capability("echo", slow).build().unwrap();
+            let handle = host.start(Run { policy: limited, ..run("requests_at_once", "25") }).await.unwrap();
+            eventually("ten requests", async || (calls.total() == 10).then_some(())).await;
             gate.notify_waiters();
-            (host.reader().execution(&id("x")).await.unwrap().state == State::Completed).then_some(())
+            let done = eventually("all answers", async || {
+                gate.notify_waiters();
+                (host.reader().execution(&id("x")).await.unwrap().state == State::Completed).then_some(())
+            });
+            done.await;
+            assert_eq!(result(&handle.wait().await.unwrap()), "[45,15]");
         });
-        done.await;
-        assert_eq!(result(&handle.wait().await.unwrap()), "[45,15]");
-    });
+    }
 }
 
 #[test]
@@ -266,20 +276,24 @@ fn a_request_whose_time_is_over_is_not_sent_again() {
 
 #[test]
 fn requests_for_clients_end_at_the_limit_of_pending_promises() {
-    let limited = parse("[limits]\npending_promises = 2\n[[capability]]\nname = \"echo\"\n");
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        let waits = Run { policy: limited, ..run("requests_at_once", "5") };
-        assert_eq!(host.run(waits.without_waiting()).await.unwrap().state, State::Suspended);
-        assert_eq!(host.reader().promises().await.unwrap().len(), 2);
-    });
+    for place in Place::each() {
+        let limited = parse("[limits]\npending_promises = 2\n[[capability]]\nname = \"echo\"\n");
+        life(async {
+            let host = place.host().build().unwrap();
+            let waits = Run { policy: limited, ..run("requests_at_once", "5") };
+            assert_eq!(host.run(waits.without_waiting()).await.unwrap().state, State::Suspended);
+            assert_eq!(host.reader().promises().await.unwrap().len(), 2);
+        });
+    }
 }
 
 #[test]
 fn a_run_without_patience_still_waits_for_capabilities_of_its_host() {
-    let calls = Calls::default();
-    let host = quick(Everstep::local()).capability("echo", calls.echo());
-    assert_eq!(result(&outcome(host, run("requests_at_once", "50").without_waiting())), "[1225,0]");
+    for place in Place::each() {
+        let calls = Calls::default();
+        let host = place.host().capability("echo", calls.echo());
+        assert_eq!(result(&outcome(host, run("requests_at_once", "50").without_waiting())), "[1225,0]");
+    }
 }
 
 #[test]

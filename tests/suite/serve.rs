@@ -1,4 +1,6 @@
 //! `everstep serve` as a worker and an operator see it: over HTTP.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use crate::python::beside;
 use everstep_tests::guests;

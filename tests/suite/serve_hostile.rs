@@ -1,5 +1,7 @@
 //! `everstep serve` and clients that do it wrong, on purpose or not: they are refused or left, others are served meanwhile, and memory
 //! has a bound.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use crate::python::beside;
 use crate::serve::{Client, Server, now};

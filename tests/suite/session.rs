@@ -1,5 +1,7 @@
 //! Python sessions, driven over standard input and output by the real binary: cells, questions, capabilities, interruptions, and hosts
 //! that are killed.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 pub(crate) mod failing;
 mod killed;

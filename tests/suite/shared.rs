@@ -1,5 +1,7 @@
 //! Several hosts over one folder, in one process: each holds its own, they hear each other, and what one leaves the others go on with.
 //! `shared_commands` does the same with real processes.
+//!
+//! One place: what hosts share is a store in a folder.
 
 use crate::support::{Calls, Place, Shown, eventually, id, life, result, run, soon};
 use everstep::store::operation::{Operation, Settlement};
@@ -79,8 +81,7 @@ fn ended(run: JoinHandle<Result<Report, Arc<Error>>>) -> Report {
 }
 
 fn folder(place: &Place) -> &Path {
-    let Place::Folder(dir) = place else { unreachable!() };
-    dir.path()
+    place.path()
 }
 
 /// What is in the folder of the sockets.

@@ -1,4 +1,6 @@
 //! Commands on one store at the same time, as processes that are killed and stopped.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use crate::cli_travel::Desk;
 use crate::support::{eventually, life};

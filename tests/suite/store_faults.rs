@@ -1,4 +1,6 @@
 //! The file store on a disk that fails at its write 1..N: nothing that was acknowledged is lost, nothing is half there.
+//!
+//! One place: the disk under a store in a folder fails.
 
 use everstep::id::{Digest, ExecutionId};
 use everstep::store::operation::{FenceAction, NewPromise, NewSchedule, Operation, Settlement};

@@ -2,23 +2,20 @@
 
 use everstep::store::operation::{Event, NewPromise, Operation, Reply, Settlement};
 use everstep::store::record::{NEVER, Promise, PromiseState, Value};
-use everstep::store::{Backend, Change, FileStore, MemoryStore};
+use everstep::store::{Backend, Change};
 use everstep_tests::faults;
+use everstep_tests::place::Place;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const RACES: usize = 10_000;
 
 #[test]
-fn two_resolvers_racing_for_a_promise_in_memory_have_one_winner() {
-    race(&MemoryStore::new());
-}
-
-#[test]
-fn two_resolvers_racing_for_a_promise_in_a_folder_have_one_winner() {
+fn two_resolvers_racing_for_a_promise_have_one_winner() {
     let _turn = faults::exclusive();
-    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    race(&FileStore::open(dir.path()).unwrap());
+    for place in Place::each() {
+        race(&*place.store());
+    }
 }
 
 /// How a resolver settles a promise.

@@ -1,71 +1,21 @@
-//! What the modules share: places for a store, hosts that live and die, clocks, capabilities that count their calls.
+//! What the modules share: places for executions, hosts that live and die, clocks, capabilities that count their calls.
 
 use everstep::capability::{Capability, Request};
 use everstep::clock::Clock;
 use everstep::output::{Content, Output};
 use everstep::store::operation::{NewPromise, Operation};
 use everstep::store::record::NEVER;
-use everstep::store::{
-    Backend, Change, Execution, FailureKind, FileStore, Invocation, MemoryStore, NewExecution, State,
-};
-use everstep::{
-    Builder, Component, ErrorCode, Everstep, ExecutionId, GuestError, Policy, PromiseId, Report, Run, Scope,
-};
+use everstep::store::{Backend, Change, Execution, FailureKind, Invocation, NewExecution, State};
+use everstep::{Builder, Component, ErrorCode, ExecutionId, GuestError, Policy, PromiseId, Report, Run};
 use everstep_tests::guests;
+pub(crate) use everstep_tests::place::{Place, quick};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::sync::watch;
-
-/// Where executions live: over each of these the product behaves alike.
-pub(crate) enum Place {
-    Memory(Arc<MemoryStore>),
-    Folder(TempDir),
-}
-
-impl Place {
-    /// A fresh one of each kind.
-    pub(crate) fn each() -> [Self; 2] {
-        [Self::memory(), Self::folder()]
-    }
-
-    pub(crate) fn memory() -> Self {
-        Self::Memory(Arc::default())
-    }
-
-    pub(crate) fn folder() -> Self {
-        Self::Folder(tempfile::tempdir().unwrap())
-    }
-
-    /// The store itself, for a test that stands between it and the host.
-    pub(crate) fn store(&self) -> Arc<dyn Backend> {
-        match self {
-            Self::Memory(store) => Arc::clone(store) as Arc<dyn Backend>,
-            Self::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
-        }
-    }
-
-    /// What the next host is built from; it finds what the last one left.
-    pub(crate) fn host(&self) -> Builder {
-        quick(match self {
-            Self::Memory(store) => Everstep::over(Arc::clone(store) as Arc<dyn Backend>),
-            Self::Folder(dir) => Everstep::open(dir.path()),
-        })
-    }
-}
-
-/// A host that compiles a component once for all tests, says what its guests print, and takes up nothing by itself.
-pub(crate) fn quick(builder: Builder) -> Builder {
-    builder
-        .scope(Scope::Nothing)
-        .instances(16)
-        .cache(guests::project().join("target/test-cache"))
-        .on_output(|output| eprint!("{output:?}"))
-}
 
 /// The life of a process: everything that it started ends with it, as in a crash.
 pub(crate) fn life<T>(body: impl Future<Output = T>) -> T {

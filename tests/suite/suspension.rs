@@ -1,10 +1,10 @@
 //! What an execution that only waits costs, and what wakes it: the settlement itself, once.
 
-use crate::support::{ManualClock, Place, Shown, eventually, id, life, quick, result, run, soon};
+use crate::support::{ManualClock, Place, Shown, eventually, id, life, result, run, soon};
 use everstep::clock::{Clock, TestClock};
 use everstep::store::operation::{NewPromise, Operation, Settlement};
 use everstep::store::record::{NEVER, PromiseState, TaskState, Value};
-use everstep::store::{Backend, Change, FileStore, MemoryStore, State};
+use everstep::store::{Change, State};
 use everstep::{Cancellation, Everstep, Patience, Scope};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,22 +53,24 @@ fn within_the_grace_the_same_instance_goes_on() {
 
 #[test]
 fn more_executions_wait_than_there_are_instances() {
-    life(async {
-        let host = quick(Everstep::local()).instances(2).scope(Scope::Everything).keep_warm(Duration::from_secs(3600));
-        let host = host.build().unwrap();
-        let mut handles = Vec::new();
-        for number in 0..40 {
-            handles.push(host.start(run("asks", "null").with_id(id(&format!("x{number}")))).await.unwrap());
-        }
-        eventually("forty questions", async || (host.reader().promises().await.unwrap().len() == 40).then_some(()))
-            .await;
-        for asked in host.reader().promises().await.unwrap() {
-            host.settle(&asked.id, Ok("1".into())).await.unwrap();
-        }
-        for handle in handles {
-            assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "1");
-        }
-    });
+    for place in Place::each() {
+        life(async {
+            let host = place.host().instances(2).scope(Scope::Everything).keep_warm(Duration::from_secs(3600));
+            let host = host.build().unwrap();
+            let mut handles = Vec::new();
+            for number in 0..40 {
+                handles.push(host.start(run("asks", "null").with_id(id(&format!("x{number}")))).await.unwrap());
+            }
+            eventually("forty questions", async || (host.reader().promises().await.unwrap().len() == 40).then_some(()))
+                .await;
+            for asked in host.reader().promises().await.unwrap() {
+                host.settle(&asked.id, Ok("1".into())).await.unwrap();
+            }
+            for handle in handles {
+                assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "1");
+            }
+        });
+    }
 }
 
 #[test]
@@ -157,7 +159,8 @@ fn a_clock_that_jumps_fires_what_is_due_by_it_and_nothing_twice() {
 }
 
 /// A store with so many executions that wait for a promise, as a host would have left them.
-fn crowd(store: &dyn Backend, count: u32) {
+fn crowd(place: &Place, count: u32) {
+    let store = place.store();
     let component = everstep_tests::guests::fixture("behaviour").unwrap();
     let policy = crate::support::policy();
     let invocation = everstep::store::Invocation {
@@ -168,7 +171,7 @@ fn crowd(store: &dyn Backend, count: u32) {
     };
     // One real journal, the same for all.
     let journal = life(async {
-        let host = quick(Everstep::local()).build().unwrap();
+        let host = place.another().host().build().unwrap();
         host.run(run("awaits", "null").without_waiting()).await.unwrap();
         host.reader().journal(&id("x")).await.unwrap()
     });
@@ -204,67 +207,76 @@ fn crowd(store: &dyn Backend, count: u32) {
 
 #[test]
 fn of_many_suspended_executions_the_answer_resumes_one() {
-    let place = Place::folder();
-    let Place::Folder(dir) = &place else { unreachable!() };
-    crowd(&FileStore::open(dir.path()).unwrap(), 5_000);
-    life(async {
-        let host = cold(&place).build().unwrap();
-        host.settle(&id("e4321").promise(0), Ok("7".into())).await.unwrap();
-        let ended = eventually("the end", async || {
-            host.reader().execution(&id("e4321")).await.ok().filter(|execution| execution.state.is_final())
+    for place in Place::each() {
+        crowd(&place, 5_000);
+        life(async {
+            let host = cold(&place).build().unwrap();
+            host.settle(&id("e4321").promise(0), Ok("7".into())).await.unwrap();
+            let ended = eventually("the end", async || {
+                host.reader().execution(&id("e4321")).await.ok().filter(|execution| execution.state.is_final())
+            });
+            assert_eq!(ended.await.result.as_deref(), Some("7"));
+            let woken =
+                host.reader().executions().await.unwrap().into_iter().filter(|execution| execution.attempts > 1);
+            assert_eq!(woken.map(|execution| execution.id).collect::<Vec<_>>(), [id("e4321")]);
         });
-        assert_eq!(ended.await.result.as_deref(), Some("7"));
-        let woken = host.reader().executions().await.unwrap().into_iter().filter(|execution| execution.attempts > 1);
-        assert_eq!(woken.map(|execution| execution.id).collect::<Vec<_>>(), [id("e4321")]);
-    });
+    }
 }
 
 #[test]
 fn two_resolvers_race_and_one_wins_each_time() {
-    life(async {
-        let store = Arc::new(MemoryStore::default());
-        for number in 0..10_000 {
-            let name = format!("p{number}");
-            let new =
-                NewPromise { id: name.clone(), timeout_at: NEVER, param: Value::default(), tags: Default::default() };
-            store.operate(1_000, Operation::PromiseCreate(new)).unwrap();
-            let settle = |value: &str| {
-                let value = Value { data: Some(value.to_owned()), ..Value::default() };
-                let settlement = Settlement { id: name.clone(), state: PromiseState::Resolved, value };
-                let store = Arc::clone(&store);
-                move || store.operate(1_001, Operation::PromiseSettle(settlement)).unwrap()
-            };
-            let (one, two) = (tokio::task::spawn_blocking(settle("1")), tokio::task::spawn_blocking(settle("2")));
-            let (one, two) = (one.await.unwrap(), two.await.unwrap());
-            assert_eq!(one.answer, two.answer, "both read the record of the winner");
-            assert_eq!(one.events.len() + two.events.len(), 1, "it is settled once");
-        }
-    });
+    for place in Place::each() {
+        life(async {
+            let store = place.store();
+            for number in 0..10_000 {
+                let name = format!("p{number}");
+                let new = NewPromise {
+                    id: name.clone(),
+                    timeout_at: NEVER,
+                    param: Value::default(),
+                    tags: Default::default(),
+                };
+                store.operate(1_000, Operation::PromiseCreate(new)).unwrap();
+                let settle = |value: &str| {
+                    let value = Value { data: Some(value.to_owned()), ..Value::default() };
+                    let settlement = Settlement { id: name.clone(), state: PromiseState::Resolved, value };
+                    let store = Arc::clone(&store);
+                    move || store.operate(1_001, Operation::PromiseSettle(settlement)).unwrap()
+                };
+                let (one, two) = (tokio::task::spawn_blocking(settle("1")), tokio::task::spawn_blocking(settle("2")));
+                let (one, two) = (one.await.unwrap(), two.await.unwrap());
+                assert_eq!(one.answer, two.answer, "both read the record of the winner");
+                assert_eq!(one.events.len() + two.events.len(), 1, "it is settled once");
+            }
+        });
+    }
 }
 
 /// The function returns at the moment in which it is canceled.
 #[test]
 fn cancel_races_completion_and_there_is_one_end_each_time() {
-    const RACES: u32 = 10_000;
-    let canceled = life(async {
-        let host = quick(Everstep::local()).instances(16).scope(Scope::Everything).build().unwrap();
-        let racers = (0..50).map(|racer| {
-            let host = host.clone();
-            tokio::spawn(async move {
-                let mut canceled = 0;
-                for number in (racer..RACES).step_by(50) {
-                    canceled += u32::from(race(&host, number).await == State::Canceled);
-                }
-                canceled
-            })
+    for place in Place::each() {
+        const RACES: u32 = 10_000;
+        let canceled = life(async {
+            let host = place.host().instances(16).scope(Scope::Everything).build().unwrap();
+            let racers = (0..50).map(|racer| {
+                let host = host.clone();
+                tokio::spawn(async move {
+                    let mut canceled = 0;
+                    for number in (racer..RACES).step_by(50) {
+                        canceled += u32::from(race(&host, number).await == State::Canceled);
+                    }
+                    canceled
+                })
+            });
+            let mut canceled = 0;
+            for racer in racers.collect::<Vec<_>>() {
+                canceled += racer.await.unwrap();
+            }
+            canceled
         });
-        let mut canceled = 0;
-        for racer in racers.collect::<Vec<_>>() {
-            canceled += racer.await.unwrap();
-        }
-        canceled
-    });
-    assert!(canceled > 0 && canceled < RACES, "one side won every time: {canceled} of {RACES}");
+        assert!(canceled > 0 && canceled < RACES, "one side won every time: {canceled} of {RACES}");
+    }
 }
 
 /// Cancels an execution about when it ends; returns how it ended, which all who can tell agree on.

@@ -1,4 +1,6 @@
 //! A person at a terminal: what counts as an answer, what a guest can do to what the host says, and how a command is left.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use crate::network::servers::ok;
 use crate::python::beside;

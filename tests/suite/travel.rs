@@ -1,10 +1,10 @@
 //! Time travel: replays without effects, forks at each step, upgrades after a check, and journals of this version that stay readable.
 
 use crate::support::{
-    BEHAVIOUR, Calls, ManualClock, Place, Shown, id, life, outcome, policy, quick, result, run, soon, stored,
+    BEHAVIOUR, Calls, ManualClock, Place, Shown, id, life, outcome, policy, result, run, soon, stored,
 };
 use everstep::clock::{Clock, TestClock};
-use everstep::store::{Backend, Change, Execution, FailureKind, MemoryStore, Progress, State};
+use everstep::store::{Backend, Change, Execution, FailureKind, Progress, State};
 use everstep::{Component, Error, Everstep, Fork, Patience, ReplayEnd, Report, Scope};
 use serde_json::Value;
 use std::sync::Arc;
@@ -209,44 +209,47 @@ fn a_trapped_execution_goes_on_after_a_fix() {
 /// another function in the format of this version, run the suite with `EVERSTEP_WRITE_GOLDEN=1`.
 #[test]
 fn golden_journals_are_repeated() {
-    let folder = everstep_tests::guests::project().join("tests/golden");
-    let functions =
-        [("twenty", "null"), ("depends_on_the_host", "null"), ("waits_for_any", "null"), ("sums_children", "3")];
-    for (function, args, format) in functions
-        .iter()
-        .flat_map(|(function, args)| (1..=everstep::JOURNAL_FORMAT).map(move |format| (*function, *args, format)))
-    {
-        let path = folder.join(format!("format-{format}/{function}.journal"));
-        if format == everstep::JOURNAL_FORMAT && std::env::var_os("EVERSTEP_WRITE_GOLDEN").is_some() {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, written(function, args)).unwrap();
+    for place in Place::each() {
+        let folder = everstep_tests::guests::project().join("tests/golden");
+        let functions =
+            [("twenty", "null"), ("depends_on_the_host", "null"), ("waits_for_any", "null"), ("sums_children", "3")];
+        for (function, args, format) in functions
+            .iter()
+            .flat_map(|(function, args)| (1..=everstep::JOURNAL_FORMAT).map(move |format| (*function, *args, format)))
+        {
+            let path = folder.join(format!("format-{format}/{function}.journal"));
+            if format == everstep::JOURNAL_FORMAT && std::env::var_os("EVERSTEP_WRITE_GOLDEN").is_some() {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, written(&place.another(), function, args)).unwrap();
+            }
+            let journal = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert_eq!(u64::from(journal[9]), format);
+            let place = place.another();
+            let store = place.store();
+            let blob = |bytes: Vec<u8>| Change::Blob(everstep::Digest::of(&bytes), bytes.into());
+            let component = everstep_tests::guests::fixture("behaviour").unwrap();
+            store.commit(&[blob(component), blob(policy().canonical().into_bytes())]).unwrap();
+            let started = golden(&*store, function, args, seed(&journal));
+            stored(&*store, &Execution { component: component_of(&journal), ..started }, journal);
+            life(async {
+                let host = place.host().build().unwrap();
+                let replay = host.replay(&id("x"), None, Some(&BEHAVIOUR)).await.unwrap();
+                assert_eq!(replay.end, ReplayEnd::Repeated, "{function}, format {format}");
+                assert!(!replay.steps.is_empty(), "{function}");
+            });
         }
-        let journal = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert_eq!(u64::from(journal[9]), format);
-        let store = Arc::new(MemoryStore::default());
-        let blob = |bytes: Vec<u8>| Change::Blob(everstep::Digest::of(&bytes), bytes.into());
-        let component = everstep_tests::guests::fixture("behaviour").unwrap();
-        store.commit(&[blob(component), blob(policy().canonical().into_bytes())]).unwrap();
-        let started = golden(&store, function, args, seed(&journal));
-        stored(&*store, &Execution { component: component_of(&journal), ..started }, journal);
-        life(async {
-            let host = quick(Everstep::over(store)).build().unwrap();
-            let replay = host.replay(&id("x"), None, Some(&BEHAVIOUR)).await.unwrap();
-            assert_eq!(replay.end, ReplayEnd::Repeated, "{function}, format {format}");
-            assert!(!replay.steps.is_empty(), "{function}");
-        });
     }
 }
 
-fn written(function: &str, args: &str) -> Vec<u8> {
+fn written(place: &Place, function: &str, args: &str) -> Vec<u8> {
     life(async {
-        let host = quick(Everstep::local()).clock(clock()).scope(Scope::Started).build().unwrap();
+        let host = place.host().clock(clock()).scope(Scope::Started).build().unwrap();
         soon("the end", host.run(run(function, args))).await.unwrap();
         host.reader().journal(&id("x")).await.unwrap()
     })
 }
 
-fn golden(store: &MemoryStore, function: &str, args: &str, seed: [u8; 32]) -> Execution {
+fn golden(store: &dyn Backend, function: &str, args: &str, seed: [u8; 32]) -> Execution {
     Execution {
         key: Some(store.fresh_key().unwrap()),
         id: id("x"),

@@ -73,18 +73,20 @@ fn a_guest_sees_the_environment_of_its_policy_and_neither_folders_nor_sockets() 
 
 #[test]
 fn a_clock_that_is_not_granted_ends_the_guest_with_the_remedy() {
-    let place = Place::memory();
-    let report = outcome(place.host(), run("naps", Policy::none()));
-    let (kind, message) = failure(&report);
-    assert_eq!((report.state, kind), (State::Failed, FailureKind::Returned(ErrorCode::Denied)));
-    assert!(message.contains("[clock]"), "{message}");
+    for place in Place::each() {
+        let report = outcome(place.host(), run("naps", Policy::none()));
+        let (kind, message) = failure(&report);
+        assert_eq!((report.state, kind), (State::Failed, FailureKind::Returned(ErrorCode::Denied)));
+        assert!(message.contains("[clock]"), "{message}");
+    }
 }
 
 #[test]
 fn a_guest_that_exits_has_trapped() {
-    let place = Place::memory();
-    let report = outcome(place.host(), run("exits", policy()));
-    let (kind, message) = failure(&report);
-    assert_eq!((report.state, kind), (State::Halted, FailureKind::Trap));
-    assert_eq!(message, "the guest called exit(1); a durable function ends by returning");
+    for place in Place::each() {
+        let report = outcome(place.host(), run("exits", policy()));
+        let (kind, message) = failure(&report);
+        assert_eq!((report.state, kind), (State::Halted, FailureKind::Trap));
+        assert_eq!(message, "the guest called exit(1); a durable function ends by returning");
+    }
 }

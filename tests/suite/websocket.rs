@@ -109,48 +109,52 @@ pub(crate) fn messages_go_to_the_calls_in_their_order() {
 
 #[test]
 pub(crate) fn the_bounds_of_a_rule_hold() {
-    let heard = Heard::default();
-    let site = echo(&heard);
-    let long = "x".repeat(101);
-    let say = |lines: &[&str]| json!({ "url": url(&site), "say": lines });
-    let report = outcome(quick(Everstep::local()), talk(&site, "max_message = \"100B\"", &say(&[&long])));
-    assert!(heard_by_guest(&report)[0].starts_with("limit-exceeded"), "{report:?}");
-    assert_eq!(heard.total(), 0);
-    let report = outcome(quick(Everstep::local()), talk(&site, "max_messages = 4", &say(&["a", "b", "c"])));
-    assert!(heard_by_guest(&report)[2].starts_with("limit-exceeded"), "{report:?}");
-    assert_eq!(heard.all().last().unwrap(), &["a", "b"]);
-    let report = outcome(quick(Everstep::local()), talk(&site, "idle = \"100ms\"", &say(&["silence"])));
-    assert!(heard_by_guest(&report)[0].starts_with("closed Idle"), "{report:?}");
-    let args = json!([url(&site), 3]).to_string();
-    let policy = on(&site, "max_open = 2");
-    let told = heard_by_guest(&outcome(quick(Everstep::local()), Run { policy, ..run("connects_at_once", &args) }));
-    let open = told.iter().filter(|one| *one == "open").count();
-    assert_eq!((open, told.iter().filter(|one| one.starts_with("limit-exceeded")).count()), (2, 1), "{told:?}");
+    for place in Place::each() {
+        let heard = Heard::default();
+        let site = echo(&heard);
+        let long = "x".repeat(101);
+        let say = |lines: &[&str]| json!({ "url": url(&site), "say": lines });
+        let report = outcome(place.another().host(), talk(&site, "max_message = \"100B\"", &say(&[&long])));
+        assert!(heard_by_guest(&report)[0].starts_with("limit-exceeded"), "{report:?}");
+        assert_eq!(heard.total(), 0);
+        let report = outcome(place.another().host(), talk(&site, "max_messages = 4", &say(&["a", "b", "c"])));
+        assert!(heard_by_guest(&report)[2].starts_with("limit-exceeded"), "{report:?}");
+        assert_eq!(heard.all().last().unwrap(), &["a", "b"]);
+        let report = outcome(place.another().host(), talk(&site, "idle = \"100ms\"", &say(&["silence"])));
+        assert!(heard_by_guest(&report)[0].starts_with("closed Idle"), "{report:?}");
+        let args = json!([url(&site), 3]).to_string();
+        let policy = on(&site, "max_open = 2");
+        let told = heard_by_guest(&outcome(place.another().host(), Run { policy, ..run("connects_at_once", &args) }));
+        let open = told.iter().filter(|one| *one == "open").count();
+        assert_eq!((open, told.iter().filter(|one| one.starts_with("limit-exceeded")).count()), (2, 1), "{told:?}");
+    }
 }
 
 #[test]
 pub(crate) fn what_no_rule_grants_is_not_connected_to() {
-    let site = echo(&Heard::default());
-    let other = json!({ "url": format!("ws://{}/other", site.address()), "say": [] });
-    let report = outcome(quick(Everstep::local()), talk(&site, "", &other));
-    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied), "{report:?}");
-    let blocked = parse(&format!("[[websocket]]\nid = \"chat\"\nurl = \"{}\"", url(&site)));
-    let args = json!({ "url": url(&site), "say": [] });
-    let report = outcome(quick(Everstep::local()), Run { policy: blocked, ..run("talks", &args.to_string()) });
-    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied), "{report:?}");
-    let injected = json!({ "url": url(&site), "protocols": ["a\r\nx: y"], "say": [] });
-    let report = outcome(quick(Everstep::local()), talk(&site, "", &injected));
-    assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Invalid), "{report:?}");
-    assert_eq!(site.connections(), 0);
+    for place in Place::each() {
+        let site = echo(&Heard::default());
+        let other = json!({ "url": format!("ws://{}/other", site.address()), "say": [] });
+        let report = outcome(place.another().host(), talk(&site, "", &other));
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied), "{report:?}");
+        let blocked = parse(&format!("[[websocket]]\nid = \"chat\"\nurl = \"{}\"", url(&site)));
+        let args = json!({ "url": url(&site), "say": [] });
+        let report = outcome(place.another().host(), Run { policy: blocked, ..run("talks", &args.to_string()) });
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied), "{report:?}");
+        let injected = json!({ "url": url(&site), "protocols": ["a\r\nx: y"], "say": [] });
+        let report = outcome(place.another().host(), talk(&site, "", &injected));
+        assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Invalid), "{report:?}");
+        assert_eq!(site.connections(), 0);
+    }
 }
 
 /// A conversation that a crash breaks off at any commit: the guest learns that its connection is gone, comes back, and says nothing twice
 /// that it does not say again itself. What it had heard, it hears again in the same order.
 #[test]
 pub(crate) fn a_connection_that_a_crash_has_ended_is_recovered_from() {
-    for place in [Place::memory, Place::folder] {
+    for place in Place::each() {
         for fate in [Fate::Lost, Fate::Kept] {
-            let commits = (1..).take_while(|commit| survive(&place(), *commit, fate)).count();
+            let commits = (1..).take_while(|commit| survive(&place.another(), *commit, fate)).count();
             assert!(commits > 4, "only {commits} commits");
         }
     }
@@ -187,22 +191,24 @@ fn survive(place: &Place, commit: u32, fate: Fate) -> bool {
 
 #[test]
 pub(crate) fn a_connection_is_closed_with_its_execution() {
-    let closed = Arc::new(Mutex::new(0));
-    let site = {
-        let closed = Arc::clone(&closed);
-        Site::with(move |stream: TcpStream| {
+    for place in Place::each() {
+        let closed = Arc::new(Mutex::new(0));
+        let site = {
             let closed = Arc::clone(&closed);
-            async move {
-                let Ok(mut socket) = accept_async(stream).await else { return };
-                while let Some(Ok(_)) = socket.next().await {}
-                *closed.lock().unwrap() += 1;
-            }
-        })
-    };
-    let args = json!([url(&site), 2]).to_string();
-    life(async {
-        let host = quick(Everstep::local()).build().unwrap();
-        host.run(Run { policy: on(&site, ""), ..run("connects_at_once", &args) }).await.unwrap();
-        eventually("both connections closed", async || (*closed.lock().unwrap() == 2).then_some(())).await;
-    });
+            Site::with(move |stream: TcpStream| {
+                let closed = Arc::clone(&closed);
+                async move {
+                    let Ok(mut socket) = accept_async(stream).await else { return };
+                    while let Some(Ok(_)) = socket.next().await {}
+                    *closed.lock().unwrap() += 1;
+                }
+            })
+        };
+        let args = json!([url(&site), 2]).to_string();
+        life(async {
+            let host = place.host().build().unwrap();
+            host.run(Run { policy: on(&site, ""), ..run("connects_at_once", &args) }).await.unwrap();
+            eventually("both connections closed", async || (*closed.lock().unwrap() == 2).then_some(())).await;
+        });
+    }
 }

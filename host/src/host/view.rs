@@ -5,7 +5,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{ExecutionId, PromiseId};
 use crate::output::{Content, Output};
 use everstep_store::embedded::Tables;
-use everstep_store::journal::{Call, Corrupted, History, Outcome, Record, Standing, Trapped, records};
+use everstep_store::journal::{Call, Corrupted, History, Outcome, Record, Standing, Trapped, records, whole_records};
 use everstep_store::record::{Schedule, Task};
 use everstep_store::seam::View;
 use everstep_store::{Execution, FileStore, JournalPlace, PendingPromise, Query};
@@ -41,6 +41,8 @@ struct Records {
     /// Read anew with each look until it has a journal, which it gets when a host first runs it.
     execution: Execution,
     at: JournalPlace,
+    /// The beginning of a record that goes on there.
+    begun: Vec<u8>,
 }
 
 /// The journal's entries for a step after the record of its call.
@@ -310,7 +312,7 @@ impl Reader {
 
     async fn records(&self, id: &ExecutionId) -> Result<Records, Error> {
         let (store, execution) = (Arc::clone(&self.store), self.execution(id).await?);
-        Ok(Records { store, execution, at: JournalPlace::default() })
+        Ok(Records { store, execution, at: JournalPlace::default(), begun: Vec::new() })
     }
 }
 
@@ -366,17 +368,31 @@ impl Records {
         }
         loop {
             let (part, next) = self.store.journal_part(&self.execution, self.at).await?;
-            if part.is_empty() {
+            let is_end = part.is_empty();
+            if is_end && self.begun.is_empty() {
                 return Ok(());
             }
-            let before = self.at.offset;
-            let corrupted = |mut source: Corrupted| {
-                source.offset += before;
-                Error::Corrupted { id: self.execution.id.clone(), source }
-            };
-            for record in records(&part) {
-                if each(record.map_err(corrupted)?).is_break() {
-                    return Ok(());
+            let (begun, before) = (self.begun.len(), self.at.offset - self.begun.len());
+            self.begun.extend(part);
+            // At the end nothing goes on: a record that is not whole is cut short.
+            let whole = if is_end { self.begun.len() } else { whole_records(&self.begun) };
+            let mut stopped = Ok(ControlFlow::Continue(()));
+            for record in records(&self.begun[..whole]) {
+                stopped = record.map(&mut each);
+                if !matches!(stopped, Ok(ControlFlow::Continue(()))) {
+                    break;
+                }
+            }
+            match stopped {
+                Ok(ControlFlow::Continue(())) => drop(self.begun.drain(..whole)),
+                // The next look begins here again.
+                stopped => {
+                    self.begun.truncate(begun);
+                    let id = self.execution.id.clone();
+                    return stopped.map(|_| ()).map_err(|Corrupted { offset, expected, found }| Error::Corrupted {
+                        id,
+                        source: Corrupted { offset: before + offset, expected, found },
+                    });
                 }
             }
             self.at = next;

@@ -4,7 +4,8 @@
 //! exchanged, cut off or put together from parts, other arguments or another policy. The owner of the folder has the key and can
 //! forge it: it detects mistakes and incomplete restores.
 
-use super::{Backend, Error, Execution, Invocation, SealedJournal};
+use super::journal::segments;
+use super::{Backend, Change, Error, Execution, ExecutionKey, Invocation, SealedJournal};
 use everstep_words::id::ExecutionId;
 
 /// The hash of a journal as far as it goes.
@@ -33,6 +34,19 @@ pub struct Tail {
     /// The number of the next segment.
     pub(super) segment: u32,
     pub(super) seal: Seal,
+}
+
+impl Tail {
+    /// The changes by which records are added to a journal.
+    pub(super) fn append(&mut self, key: ExecutionKey, records: Vec<u8>) -> Vec<Change> {
+        let sealed = Change::Seal(key, self.seal.append(&records));
+        let appended = segments(records).map(|bytes| {
+            let segment = self.segment;
+            self.segment += 1;
+            Change::Append { key, segment, bytes }
+        });
+        appended.chain([sealed]).collect()
+    }
 }
 
 /// The journal of a stored execution.

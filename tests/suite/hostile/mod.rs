@@ -16,6 +16,7 @@ pub(crate) mod time;
 use everstep::store::{FailureKind, State};
 use everstep::{Everstep, Policy, Report, Run};
 use everstep_tests::sandbox::{Sandbox, attack};
+use std::sync::OnceLock;
 
 /// Grants everything but files, within these limits.
 fn limits(sandbox: &Sandbox, limits: &str) -> Policy {
@@ -48,6 +49,12 @@ async fn lives(host: &Everstep, policy: &Policy) {
 /// Runs the function of a hand-made component.
 async fn run(host: &Everstep, policy: &Policy, component: &[u8]) -> Report {
     host.run(Run::new(component.to_vec(), "f", "null", policy.clone())).await.unwrap()
+}
+
+/// The most memory that this process had had when it was asked first, which is before anything was done over any place.
+fn baseline() -> Option<u64> {
+    static FIRST: OnceLock<Option<u64>> = OnceLock::new();
+    *FIRST.get_or_init(peak_memory)
 }
 
 /// The most memory that this process has had, in bytes. None where tests share a process.

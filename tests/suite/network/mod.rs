@@ -6,6 +6,8 @@
 //! - `smuggling` is about messages in which two parties can see two different ones.
 //! - `websocket` is about connections that stay.
 //! - `namespace` repeats what loopback addresses cannot show in a network namespace with real private and metadata addresses.
+//!
+//! One place: a client alone has none.
 
 mod addresses;
 mod connections;

@@ -3,6 +3,7 @@
 use everstep::Patience;
 use everstep::policy::audit;
 use everstep_tests::guests;
+use everstep_tests::place::Place;
 use everstep_tests::sandbox::{FILES, Sandbox, calls, hostile, id, outcomes};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,63 +12,70 @@ use std::process::{Command, Output};
 
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn a_decision_that_cannot_be_written_down_is_a_denial() {
-    let sandbox = Sandbox::new().unwrap();
-    let granted = format!("[clock]\nmode = 'recorded'\n[random]\nmode = 'seeded'\n{FILES}");
-    let policy = sandbox.policy(&granted.replace("audit.jsonl", "/dev/full")).unwrap();
-    let before = sandbox.inventory().unwrap();
-    let attempts = json!(["now", "uuid", { "read": "/in/a.txt" }, { "write": ["/out/x", "x"] }, { "read": "/secret" }]);
-    let outcomes = calls(&sandbox.host().unwrap(), &policy, attempts).await.unwrap();
-    for outcome in outcomes {
-        assert_eq!(outcome["error"], "denied");
-        assert!(outcome["message"].as_str().unwrap().ends_with("(the audit log cannot be written)"), "{outcome}");
+    for sandbox in Sandbox::each() {
+        let granted = format!("[clock]\nmode = 'recorded'\n[random]\nmode = 'seeded'\n{FILES}");
+        let policy = sandbox.policy(&granted.replace("audit.jsonl", "/dev/full")).unwrap();
+        let before = sandbox.inventory().unwrap();
+        let attempts =
+            json!(["now", "uuid", { "read": "/in/a.txt" }, { "write": ["/out/x", "x"] }, { "read": "/secret" }]);
+        let outcomes = calls(&sandbox.host().unwrap(), &policy, attempts).await.unwrap();
+        for outcome in outcomes {
+            assert_eq!(outcome["error"], "denied");
+            assert!(outcome["message"].as_str().unwrap().ends_with("(the audit log cannot be written)"), "{outcome}");
+        }
+        assert_eq!(sandbox.inventory().unwrap(), before);
     }
-    assert_eq!(sandbox.inventory().unwrap(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn a_replay_decides_nothing_and_writes_nothing() {
-    let sandbox = Sandbox::new().unwrap();
-    let policy = sandbox.policy(&format!("[[capability]]\nname = 'promise'\n{FILES}")).unwrap();
-    let calls = json!([{ "read": "/secret" }, { "read": "/in/a.txt" }, { "create": "null" }, { "wait": [2] }]);
-    let job = id("job").unwrap();
-    let run = hostile(&policy, "calls", &calls.to_string()).unwrap().with_id(job.clone()).without_waiting();
-    let before = sandbox.open().unwrap().run(run).await.unwrap();
-    let audit = sandbox.audit().unwrap();
-    assert_eq!((before.steps, audit.len()), (3, 3));
-    // What was denied stays denied, what was read stays read, and a link in its place is not looked at.
-    std::fs::remove_file(sandbox.path("in/a.txt")).unwrap();
-    std::os::unix::fs::symlink("../secret", sandbox.path("in/a.txt")).unwrap();
-    for attempt in 2..4 {
-        let host = sandbox.open().unwrap();
-        let report = host.resume(&job, Patience::None).await.unwrap().wait().await.unwrap();
-        assert_eq!((report.replayed, host.reader().execution(&job).await.unwrap().attempts), (3, attempt));
-        assert_eq!(sandbox.audit().unwrap(), audit);
+    for sandbox in Sandbox::each() {
+        let policy = sandbox.policy(&format!("[[capability]]\nname = 'promise'\n{FILES}")).unwrap();
+        let calls = json!([{ "read": "/secret" }, { "read": "/in/a.txt" }, { "create": "null" }, { "wait": [2] }]);
+        let job = id("job").unwrap();
+        let run = hostile(&policy, "calls", &calls.to_string()).unwrap().with_id(job.clone()).without_waiting();
+        let before = sandbox.host().unwrap().run(run).await.unwrap();
+        let audit = sandbox.audit().unwrap();
+        assert_eq!((before.steps, audit.len()), (3, 3));
+        // What was denied stays denied, what was read stays read, and a link in its place is not looked at.
+        std::fs::remove_file(sandbox.path("in/a.txt")).unwrap();
+        std::os::unix::fs::symlink("../secret", sandbox.path("in/a.txt")).unwrap();
+        for attempt in 2..4 {
+            let host = sandbox.host().unwrap();
+            let report = host.resume(&job, Patience::None).await.unwrap().wait().await.unwrap();
+            assert_eq!((report.replayed, host.reader().execution(&job).await.unwrap().attempts), (3, attempt));
+            assert_eq!(sandbox.audit().unwrap(), audit);
+        }
+        let host = sandbox.host().unwrap();
+        host.settle(&job.promise(2), Ok("null".into())).await.unwrap();
+        let report = host.resume(&job, Patience::Forever).await.unwrap().wait().await.unwrap();
+        let outcomes = outcomes(&report).unwrap();
+        assert_eq!((&outcomes[0]["error"], &outcomes[1]["ok"]), (&json!("denied"), &json!("inside")));
+        let next = hostile(&policy, "calls", &json!([{ "read": "/in/a.txt" }]).to_string()).unwrap();
+        host.run(next).await.unwrap();
+        assert_eq!(sandbox.audit().unwrap().len(), audit.len() + 1);
     }
-    let host = sandbox.open().unwrap();
-    host.settle(&job.promise(2), Ok("null".into())).await.unwrap();
-    let report = host.resume(&job, Patience::Forever).await.unwrap().wait().await.unwrap();
-    let outcomes = outcomes(&report).unwrap();
-    assert_eq!((&outcomes[0]["error"], &outcomes[1]["ok"]), (&json!("denied"), &json!("inside")));
-    let next = hostile(&policy, "calls", &json!([{ "read": "/in/a.txt" }]).to_string()).unwrap();
-    host.run(next).await.unwrap();
-    assert_eq!(sandbox.audit().unwrap().len(), audit.len() + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn a_step_shows_the_decision_that_was_made() {
-    let sandbox = Sandbox::new().unwrap();
-    let (host, policy) = (sandbox.host().unwrap(), sandbox.policy(FILES).unwrap());
-    std::os::unix::fs::symlink("../secret", sandbox.path("in/link")).unwrap();
-    let calls = json!([{ "read": "/in/link" }, { "read": "/in/a.txt" }, { "write": ["/in/x", ""] }]);
-    let run = hostile(&policy, "calls", &calls.to_string()).unwrap().with_id(id("job").unwrap());
-    host.run(run).await.unwrap();
-    let steps = host.reader().steps(&id("job").unwrap()).await.unwrap();
-    let shown = steps.iter().map(|step| (step.decision, step.rule.as_str())).collect::<Vec<_>>();
-    assert_eq!(shown, [("deny", "in"), ("allow", "in"), ("deny", "in")]);
-    let written = sandbox.audit().unwrap();
-    for (line, step) in written.iter().zip(&steps) {
-        assert_eq!((line["decision"].as_str(), line["rule"].as_str()), (Some(step.decision), Some(step.rule.as_str())));
-        assert_eq!((line["step"].as_u64(), line["subject"].as_str()), (Some(step.n), Some(step.subject.as_str())));
+    for sandbox in Sandbox::each() {
+        let (host, policy) = (sandbox.host().unwrap(), sandbox.policy(FILES).unwrap());
+        std::os::unix::fs::symlink("../secret", sandbox.path("in/link")).unwrap();
+        let calls = json!([{ "read": "/in/link" }, { "read": "/in/a.txt" }, { "write": ["/in/x", ""] }]);
+        let run = hostile(&policy, "calls", &calls.to_string()).unwrap().with_id(id("job").unwrap());
+        host.run(run).await.unwrap();
+        let steps = host.reader().steps(&id("job").unwrap()).await.unwrap();
+        let shown = steps.iter().map(|step| (step.decision, step.rule.as_str())).collect::<Vec<_>>();
+        assert_eq!(shown, [("deny", "in"), ("allow", "in"), ("deny", "in")]);
+        let written = sandbox.audit().unwrap();
+        for (line, step) in written.iter().zip(&steps) {
+            assert_eq!(
+                (line["decision"].as_str(), line["rule"].as_str()),
+                (Some(step.decision), Some(step.rule.as_str()))
+            );
+            assert_eq!((line["step"].as_u64(), line["subject"].as_str()), (Some(step.n), Some(step.subject.as_str())));
+        }
     }
 }
 
@@ -95,29 +103,36 @@ fn verified(sandbox: &Sandbox) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn the_command_proves_the_chain_or_names_the_first_bad_line() {
-    let sandbox = Sandbox::new().unwrap();
-    let (host, policy) = (sandbox.host().unwrap(), sandbox.policy(FILES).unwrap());
-    calls(&host, &policy, json!([{ "read": "/in/a.txt" }, { "read": "/secret" }, { "list": "/in" }])).await.unwrap();
-    let proof = verified(&sandbox);
-    assert_eq!((&proof["lines"], &proof["after"], &proof["torn"]["lines"]), (&json!(3), &Value::Null, &json!(0)));
-    let last = proof["last"].as_str().unwrap().to_owned();
-    let whole = std::fs::read_to_string(sandbox.path("audit.jsonl")).unwrap();
-    std::fs::write(sandbox.path("audit.jsonl"), whole.replacen("/secret", "/secure", 1)).unwrap();
-    let bad = everstep(&sandbox, &["audit", "verify", "audit.jsonl"]).output().unwrap();
-    assert_eq!((bad.status.code(), text(&bad.stdout)), (Some(1), ""));
-    assert_eq!(text(&bad.stderr), "error: audit.jsonl:2: its checksum is that of another line: it was changed\n");
-    let bad = everstep(&sandbox, &["audit", "verify", "audit.jsonl", "--json"]).output().unwrap();
-    let bad: Value = serde_json::from_slice(&bad.stdout).unwrap();
-    assert_eq!((&bad["verified"], &bad["file"], &bad["line"]), (&json!(false), &json!("audit.jsonl"), &json!(2)));
-    // Whole lines that are cut off show to who has kept the last one.
-    let two: String = whole.split_inclusive('\n').take(2).collect();
-    std::fs::write(sandbox.path("audit.jsonl"), two).unwrap();
-    assert_eq!(verified(&sandbox)["lines"], 2);
-    let cut = everstep(&sandbox, &["audit", "verify", "audit.jsonl", "--expect-last", &last]).output().unwrap();
-    assert_eq!(cut.status.code(), Some(1));
-    assert!(text(&cut.stderr).contains("line 2 of the log, which is to be there, is missing"), "{}", text(&cut.stderr));
-    for args in [&["audit", "verify", "nothing"][..], &["audit", "verify"], &["audit", "rotate", "nothing"]] {
-        assert_eq!(everstep(&sandbox, args).output().unwrap().status.code(), Some(2), "{args:?}");
+    for sandbox in Sandbox::each() {
+        let (host, policy) = (sandbox.host().unwrap(), sandbox.policy(FILES).unwrap());
+        calls(&host, &policy, json!([{ "read": "/in/a.txt" }, { "read": "/secret" }, { "list": "/in" }]))
+            .await
+            .unwrap();
+        let proof = verified(&sandbox);
+        assert_eq!((&proof["lines"], &proof["after"], &proof["torn"]["lines"]), (&json!(3), &Value::Null, &json!(0)));
+        let last = proof["last"].as_str().unwrap().to_owned();
+        let whole = std::fs::read_to_string(sandbox.path("audit.jsonl")).unwrap();
+        std::fs::write(sandbox.path("audit.jsonl"), whole.replacen("/secret", "/secure", 1)).unwrap();
+        let bad = everstep(&sandbox, &["audit", "verify", "audit.jsonl"]).output().unwrap();
+        assert_eq!((bad.status.code(), text(&bad.stdout)), (Some(1), ""));
+        assert_eq!(text(&bad.stderr), "error: audit.jsonl:2: its checksum is that of another line: it was changed\n");
+        let bad = everstep(&sandbox, &["audit", "verify", "audit.jsonl", "--json"]).output().unwrap();
+        let bad: Value = serde_json::from_slice(&bad.stdout).unwrap();
+        assert_eq!((&bad["verified"], &bad["file"], &bad["line"]), (&json!(false), &json!("audit.jsonl"), &json!(2)));
+        // Whole lines that are cut off show to who has kept the last one.
+        let two: String = whole.split_inclusive('\n').take(2).collect();
+        std::fs::write(sandbox.path("audit.jsonl"), two).unwrap();
+        assert_eq!(verified(&sandbox)["lines"], 2);
+        let cut = everstep(&sandbox, &["audit", "verify", "audit.jsonl", "--expect-last", &last]).output().unwrap();
+        assert_eq!(cut.status.code(), Some(1));
+        assert!(
+            text(&cut.stderr).contains("line 2 of the log, which is to be there, is missing"),
+            "{}",
+            text(&cut.stderr)
+        );
+        for args in [&["audit", "verify", "nothing"][..], &["audit", "verify"], &["audit", "rotate", "nothing"]] {
+            assert_eq!(everstep(&sandbox, args).output().unwrap().status.code(), Some(2), "{args:?}");
+        }
     }
 }
 
@@ -125,7 +140,8 @@ pub(super) async fn the_command_proves_the_chain_or_names_the_first_bad_line() {
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn two_hosts_lose_no_line_while_their_log_is_rotated() {
     const CALLS: u64 = 5_000;
-    let sandbox = Sandbox::new().unwrap();
+    // One place: it drives the program, whose store is its own.
+    let sandbox = Sandbox::over(Place::memory()).unwrap();
     std::fs::write(sandbox.path("policy.toml"), format!("version = 1\n{FILES}")).unwrap();
     std::fs::write(sandbox.path("hostile.wasm"), guests::fixture("hostile").unwrap()).unwrap();
     let args = json!([{ "repeat": [CALLS, { "stat": "/in/a.txt" }] }]).to_string();
@@ -178,13 +194,14 @@ pub(super) async fn two_hosts_lose_no_line_while_their_log_is_rotated() {
 
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn a_decision_of_a_step_is_found_in_the_log_by_the_id_that_its_denial_names() {
-    let sandbox = Sandbox::new().unwrap();
-    let (host, policy) = (sandbox.host().unwrap(), sandbox.policy(FILES).unwrap());
-    let made = calls(&host, &policy, json!([{ "read": "/in/a.txt" }, { "read": "/secret" }])).await.unwrap();
-    let id = made[1]["message"].as_str().unwrap().rsplit(' ').next().unwrap();
-    audit::rotate(&sandbox.path("audit.jsonl"), 0).unwrap();
-    let found = audit::find(&sandbox.path("audit.jsonl"), id).unwrap().unwrap();
-    assert_eq!((&*found.decision.subject, &*found.decision.decision, found.place.line), ("/secret", "deny", 2));
-    assert_eq!(found.place.file, sandbox.path("audit.jsonl.0"));
-    assert!(audit::find(&sandbox.path("audit.jsonl"), "00000000").unwrap().is_none());
+    for sandbox in Sandbox::each() {
+        let (host, policy) = (sandbox.host().unwrap(), sandbox.policy(FILES).unwrap());
+        let made = calls(&host, &policy, json!([{ "read": "/in/a.txt" }, { "read": "/secret" }])).await.unwrap();
+        let id = made[1]["message"].as_str().unwrap().rsplit(' ').next().unwrap();
+        audit::rotate(&sandbox.path("audit.jsonl"), 0).unwrap();
+        let found = audit::find(&sandbox.path("audit.jsonl"), id).unwrap().unwrap();
+        assert_eq!((&*found.decision.subject, &*found.decision.decision, found.place.line), ("/secret", "deny", 2));
+        assert_eq!(found.place.file, sandbox.path("audit.jsonl.0"));
+        assert!(audit::find(&sandbox.path("audit.jsonl"), "00000000").unwrap().is_none());
+    }
 }

@@ -1,4 +1,6 @@
 //! Every key of a policy, and the test that fails when nothing enforces it.
+//!
+//! One place: nothing runs.
 
 use super::{audit, files, grants, narrowed, quotas};
 use crate::hostile::{floods, memory, time};

@@ -67,38 +67,41 @@ async fn finish(sandbox: &Sandbox, host: &Everstep) {
 
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn a_quota_is_not_refilled_by_suspending() {
-    let sandbox = Sandbox::new().unwrap();
-    let host = sandbox.open().unwrap();
-    let suspended = host.run(run(&sandbox).without_waiting()).await.unwrap();
-    assert_eq!(suspended.state, everstep::store::State::Suspended);
-    drop(host);
-    finish(&sandbox, &sandbox.open().unwrap()).await;
+    for sandbox in Sandbox::each() {
+        let host = sandbox.host().unwrap();
+        let suspended = host.run(run(&sandbox).without_waiting()).await.unwrap();
+        assert_eq!(suspended.state, everstep::store::State::Suspended);
+        drop(host);
+        finish(&sandbox, &sandbox.host().unwrap()).await;
+    }
 }
 
 #[test]
 pub(super) fn a_quota_is_not_refilled_by_a_crash() {
-    let sandbox = Sandbox::new().unwrap();
-    let crashed = tokio::runtime::Runtime::new().unwrap();
-    crashed.block_on(async {
-        let host = sandbox.open().unwrap();
-        host.start(run(&sandbox)).await.unwrap();
-        while host.reader().promises().await.unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    });
-    // Everything that ran is gone, at whatever it was.
-    drop(crashed);
-    tokio::runtime::Runtime::new().unwrap().block_on(async { finish(&sandbox, &sandbox.open().unwrap()).await });
+    for sandbox in Sandbox::each() {
+        let crashed = tokio::runtime::Runtime::new().unwrap();
+        crashed.block_on(async {
+            let host = sandbox.host().unwrap();
+            host.start(run(&sandbox)).await.unwrap();
+            while host.reader().promises().await.unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        });
+        // Everything that ran is gone, at whatever it was.
+        drop(crashed);
+        tokio::runtime::Runtime::new().unwrap().block_on(async { finish(&sandbox, &sandbox.host().unwrap()).await });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn deep_folders_use_up_the_number_of_files() {
-    let sandbox = Sandbox::new().unwrap();
-    let policy = sandbox.policy(&FILES.replace("id = \"out\"", "id = \"out\"\nmax_files = 100")).unwrap();
-    let path = |first: &str| format!("/out/{first}{}", "/x".repeat(98));
-    let attempts = json!([{ "write": [path("a"), ""] }, { "write": [path("b"), ""] }, { "write": ["/out/c", ""] }]);
-    let outcomes = calls(&sandbox.host().unwrap(), &policy, attempts).await.unwrap();
-    assert!(outcomes[0]["error"].is_null(), "{outcomes:?}");
-    assert_eq!(outcomes[1]["error"], "limit-exceeded", "{outcomes:?}");
-    assert!(outcomes[2]["error"].is_null(), "{outcomes:?}");
+    for sandbox in Sandbox::each() {
+        let policy = sandbox.policy(&FILES.replace("id = \"out\"", "id = \"out\"\nmax_files = 100")).unwrap();
+        let path = |first: &str| format!("/out/{first}{}", "/x".repeat(98));
+        let attempts = json!([{ "write": [path("a"), ""] }, { "write": [path("b"), ""] }, { "write": ["/out/c", ""] }]);
+        let outcomes = calls(&sandbox.host().unwrap(), &policy, attempts).await.unwrap();
+        assert!(outcomes[0]["error"].is_null(), "{outcomes:?}");
+        assert_eq!(outcomes[1]["error"], "limit-exceeded", "{outcomes:?}");
+        assert!(outcomes[2]["error"].is_null(), "{outcomes:?}");
+    }
 }

@@ -1,4 +1,6 @@
 //! `everstep policy`, as a person or a script uses it. What the tools know is tested beside them.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use everstep::policy::audit::{Decision, Entry, Log, id as audit_id};
 use everstep::{ExecutionId, Policy};

@@ -28,10 +28,7 @@ impl EmbeddedLedger {
         let key = self.key;
         let mut changes: Vec<Change> = blobs.into_iter().map(|(digest, blob)| Change::Blob(digest, blob)).collect();
         if !records.is_empty() {
-            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-            let (segment, seal) = (tail.segment, tail.seal.append(&records));
-            tail.segment += 1;
-            changes.extend([Change::Append { key, segment, bytes: records }, Change::Seal(key, seal)]);
+            changes.extend(self.tail.lock().unwrap_or_else(PoisonError::into_inner).append(key, records));
         }
         changes.extend(component.map(|digest| Change::Component(key, digest)));
         changes.extend(progress.map(|progress| Change::Progress(key, progress)));

@@ -115,13 +115,13 @@ impl Embedded {
         let Birth { id, component, policy, seed, records, progress } = birth;
         // As it will be read back.
         let invocation = invocation.ok_or_else(|| Error::Foreign { id: id.clone() })?;
-        let mut seal = Seal::new(&self.backend.secret().unwrap_or_default(), &id, &invocation);
-        let sealed = Change::Seal(key, seal.append(&records));
-        let create = Change::Create(Box::new(NewExecution { key, id, component, policy, seed }));
+        let seal = Seal::new(&self.backend.secret().unwrap_or_default(), &id, &invocation);
+        let mut tail = Tail { segment: 0, seal };
+        let mut changes = vec![Change::Create(Box::new(NewExecution { key, id, component, policy, seed }))];
         // In one write with the record of the start, so that no execution is ever without it.
-        let append = Change::Append { key, segment: 0, bytes: records };
-        let progress = progress.map(|progress| Change::Progress(key, Box::new(progress)));
-        Ok(([create, append, sealed].into_iter().chain(progress).collect(), Tail { segment: 1, seal }))
+        changes.extend(tail.append(key, records));
+        changes.extend(progress.map(|progress| Change::Progress(key, Box::new(progress))));
+        Ok((changes, tail))
     }
 
     /// The blobs that are to be written, without those that are known to be there. The lock is held until they are handed over, so
@@ -274,10 +274,10 @@ impl Store for Embedded {
         records: Vec<u8>,
     ) -> Result<(), Error> {
         let Some(key) = execution.key else { return Ok(()) };
-        let (_, Tail { segment, mut seal }) = seal::journal(&*self.backend, execution)?;
-        let sealed = Change::Seal(key, seal.append(&records));
-        let appended = Change::Append { key, segment, bytes: records };
-        let changes = vec![Change::Blob(digest, component), appended, sealed, Change::Component(key, digest)];
+        let (_, mut tail) = seal::journal(&*self.backend, execution)?;
+        let mut changes = vec![Change::Blob(digest, component)];
+        changes.extend(tail.append(key, records));
+        changes.push(Change::Component(key, digest));
         self.committer.write_now(changes).await?;
         Ok(())
     }

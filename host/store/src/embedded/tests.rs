@@ -1,6 +1,7 @@
 use super::*;
 use crate::MemoryStore;
 use crate::clock::SystemClock;
+use crate::journal::SEGMENT;
 use crate::operation::NewPromise;
 use crate::record::NEVER;
 use crate::seam::{Entry, Leave, Lost};
@@ -61,4 +62,22 @@ async fn nothing_is_written_and_nothing_shown_under_a_lost_claim() {
     assert_eq!(backend.sealed_journal(ExecutionKey(1)).unwrap(), before);
     let (promise, task) = backend.promise("x").unwrap().unwrap();
     assert_eq!((promise.settled_at, task.unwrap().state), (None, TaskState::Pending));
+}
+
+#[tokio::test]
+async fn long_records_go_on_from_segment_to_segment() {
+    let (backend, Claimed { ledger, since, .. }) = claimed().await;
+    ledger.durable(since).await.unwrap();
+    let long: Vec<u8> = (0..3 * SEGMENT + 7).map(|at| (at / 1000) as u8).collect();
+    let before = backend.sealed_journal(ExecutionKey(1)).unwrap();
+    let ticket = ledger.append(Entry { records: long.clone(), ..Entry::default() });
+    ledger.durable(ticket).await.unwrap();
+    ledger.durable(ledger.append(entry())).await.unwrap();
+    let after = backend.sealed_journal(ExecutionKey(1)).unwrap();
+    assert_eq!(after.segments - before.segments, 5);
+    assert!(after.bytes == [&before.bytes[..], &long, &[2]].concat());
+    let execution = backend.execution(&ExecutionId::new("x").unwrap()).unwrap().unwrap();
+    let (journal, tail) = seal::journal(&*backend, &execution).unwrap();
+    assert!(journal == after.bytes);
+    assert_eq!(tail.segment, after.segments);
 }

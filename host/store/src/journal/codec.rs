@@ -55,6 +55,15 @@ pub(super) fn body(bytes: &[u8], offset: usize) -> Result<(&[u8], usize), Corrup
     Ok((&bytes[start..start + length], start + length))
 }
 
+/// How many bytes at the start of a part are whole frames.
+pub(super) fn whole(part: &[u8]) -> usize {
+    let mut end = 0;
+    while let Ok((_, next)) = body(part, end) {
+        end = next;
+    }
+    end
+}
+
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     bytes[offset..offset + 4].iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte))
 }

@@ -168,6 +168,11 @@ impl History {
     }
 }
 
+/// How many bytes at the start of a part are whole records; the record after them continues in the next part.
+pub fn whole_records(part: &[u8]) -> usize {
+    codec::whole(part)
+}
+
 /// Checks and decodes the records of a part of a journal that begins with a record, in order; for people.
 pub fn records(part: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Corrupted>> {
     let mut offset = 0;

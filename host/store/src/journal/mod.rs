@@ -12,12 +12,24 @@ mod standing;
 mod tests;
 
 pub use codec::Corrupted;
-pub use history::{History, Next, Retries, records};
+pub use history::{History, Next, Retries, records, whole_records};
 pub use record::{Call, FORMAT, Outcome, Record, Role, Started, Trapped};
 pub use standing::Standing;
 
 use crate::Execution;
 use everstep_words::id::Digest;
+
+/// The most bytes of a segment.
+pub const SEGMENT: usize = 1 << 20;
+
+/// Records as segments. One that is longer than a segment goes on in the next: its length says that more follows.
+pub(crate) fn segments(records: Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
+    let mut rest = records;
+    std::iter::from_fn(move || {
+        let next = rest.split_off(rest.len().min(SEGMENT));
+        Some(std::mem::replace(&mut rest, next)).filter(|segment| !segment.is_empty())
+    })
+}
 
 /// The journal of one execution that a host holds.
 #[derive(Debug)]
