@@ -6,5 +6,5 @@ wit_bindgen::generate!({ path: "../wit", world: "durable" });
 
 export!(Component with_types_in self);
 
-/// What the component exports; its implementation is in `guest`.
+/// The exports of the component, implemented in `guest`.
 pub(crate) struct Component;

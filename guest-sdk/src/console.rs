@@ -1,4 +1,4 @@
-//! Output to, and questions for, whoever watches the execution.
+//! Output and questions for the people who watch the execution.
 
 use std::time::Duration;
 
@@ -28,13 +28,13 @@ impl Context {
 
     /// Asks a human; resolves with the JSON that answers, read as `T` (a `String` for free text).
     ///
-    /// The question carries the JSON Schema of `T`: an answer that does not fit is refused and leaves the question open. How to derive
-    /// [`JsonSchema`] for a type of your own is said [there](crate::JsonSchema); `serde_json::Value` takes any answer.
+    /// The question carries the JSON Schema of `T`: an answer that does not fit is refused and leaves the question open. See
+    /// [`JsonSchema`](crate::JsonSchema) for how to derive it for a type of your own; `serde_json::Value` takes any answer.
     pub fn input<T: DeserializeOwned + JsonSchema>(&self, prompt: &str) -> Promise<T> {
         input(prompt, None)
     }
 
-    /// As [`input`](Self::input), but fails with `timed-out` when nobody has answered within `timeout`.
+    /// As [`input`](Self::input), but fails with `timed-out` if there is no answer within `timeout`.
     pub fn input_within<T: DeserializeOwned + JsonSchema>(&self, prompt: &str, timeout: Duration) -> Promise<T> {
         input(prompt, Some(millis(timeout)))
     }
@@ -60,7 +60,7 @@ fn input<T: JsonSchema>(prompt: &str, timeout_ms: Option<u64>) -> Promise<T> {
 pub struct MimeBundle(Vec<MimePart>);
 
 impl MimeBundle {
-    /// No representation yet; showing it is `invalid` until there is one.
+    /// A value without a representation; showing it is `invalid` until it has one.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! The first argument of every function, and what an execution knows about itself.
+//! The first argument of every function, and the information of an execution about itself.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,12 +31,12 @@ impl Context {
         context::execution_id()
     }
 
-    /// The durable function that runs.
+    /// The name of the durable function that runs.
     pub fn function_name(&self) -> String {
         context::function_name()
     }
 
-    /// How often a host has taken up this execution, counted from 1.
+    /// How often a host has started or resumed this execution, counted from 1.
     pub fn attempt(&self) -> Result<u32, Error> {
         Ok(context::attempt()?)
     }
@@ -57,9 +57,9 @@ impl Context {
         self.env().into_iter().find_map(|(key, value)| (key == name).then_some(value))
     }
 
-    /// Asks for a chance to clean up when somebody cancels this execution; without it, a canceled execution just ends.
+    /// Asks for time to clean up when this execution is canceled; without it, a canceled execution just ends.
     ///
-    /// From then on every pending promise fails with `canceled`, and the function has up to five seconds of time. It can still print
+    /// After a cancellation every pending promise fails with `canceled`, and the function has up to five seconds. It can still print
     /// and write files, but a call that would make a promise fails with `canceled`. Whatever it returns, it ends as canceled.
     ///
     /// ```no_run

@@ -77,7 +77,7 @@ impl Error {
         self.terminal
     }
 
-    /// The error that a function's own error stands for.
+    /// The [`Error`] for a function's own error.
     pub(crate) fn of<E: Serialize>(error: &E) -> Self {
         let value = match serde_json::to_value(error) {
             Ok(value) => value,

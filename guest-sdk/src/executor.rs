@@ -1,7 +1,7 @@
 //! Polls the one top-level future of an execution, turn by turn.
 //!
-//! A turn polls until nothing is ready. What is ready is decided by the deliveries alone, in their order, so that the same
-//! deliveries always make the same run: no threads, no clock, no randomness. All state lives in the guest's memory.
+//! A turn polls until nothing is ready. Only the deliveries, in their order, decide what is ready, so that the same
+//! deliveries always give the same run: no threads, no clock, no randomness. All state is in the guest's memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ impl<T> Executor<T> {
         Self { task, signal: Arc::new(Signal(AtomicBool::new(true))) }
     }
 
-    /// Marks `settled` as delivered, wakes who waits for them in that order, and runs a turn.
+    /// Marks `settled` as delivered, wakes the futures that wait for them in that order, and runs a turn.
     pub(crate) fn deliver(&mut self, settled: &[u64]) -> Poll<T> {
         for promise in settled {
             mark_delivered(*promise);
@@ -50,8 +50,8 @@ impl Wake for Signal {
     }
 }
 
-/// A promise that a future of this guest may wait for. Dropping it forgets the wish to be woken, nothing else: the promise
-/// itself stays as it is, and its delivery will be ignored.
+/// A promise that a future of this guest may wait for. Dropping it only cancels the wakeup: the promise itself stays as it
+/// is, and its delivery will be ignored.
 #[derive(Debug)]
 pub(crate) struct Delivery(u64);
 
@@ -100,7 +100,7 @@ fn mark_delivered(promise: u64) {
     }
 }
 
-/// The old entry is returned, so that it is woken or dropped after the borrow has ended: either may drop another `Delivery`.
+/// Returns the old entry, so that it is woken or dropped after the borrow has ended: either may drop another `Delivery`.
 fn replace(promise: u64, waiting: Waiting) -> Option<Waiting> {
     WAITING.with_borrow_mut(|all| all.insert(promise, waiting))
 }

@@ -47,8 +47,8 @@ impl Context {
         Ok(files::write(path.as_ref(), content.as_ref())?)
     }
 
-    /// Replaces a file like [`write_file`](Self::write_file), but only if its content is still `before` (`None`: there is no file); says
-    /// whether it was. Two executions that add to one file lose nothing when each reads it again after a `false`.
+    /// Replaces a file like [`write_file`](Self::write_file), but only if its content is still `before` (`None`: there is no file);
+    /// returns whether it was. Two executions that add to one file lose nothing if each reads it again after `false`.
     pub fn replace_file(
         &self,
         path: impl AsRef<str>,

@@ -1,4 +1,4 @@
-//! What `#[everstep_sdk::function]` registers, and the way from JSON arguments to a JSON result.
+//! The functions that `#[everstep_sdk::function]` registers, and the way from JSON arguments to a JSON result.
 
 use std::pin::Pin;
 
@@ -19,7 +19,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// Only the macro calls this. `place` is `file:line`, to tell two functions of one name apart.
+    /// Only the macro calls this. `place` is `file:line`, to distinguish two functions of one name.
     pub const fn new(
         name: &'static str,
         description: &'static str,
@@ -85,7 +85,7 @@ where
     })
 }
 
-/// Arguments that were left out arrive as `null`; a type that has no `null` but accepts `{}` gets that.
+/// Arguments that were left out arrive as `null`; a type that does not accept `null` but `{}` gets that.
 fn arguments<T: DeserializeOwned>(name: &str, args: &str) -> Result<T, Error> {
     let parsed = match serde_json::from_str(args) {
         Err(_) if args.trim() == "null" => serde_json::from_str("{}"),

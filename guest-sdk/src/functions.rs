@@ -23,7 +23,7 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    /// No time limit but the caller's and the policy's; in the worker group of the caller.
+    /// No time limit except the caller's and the policy's; in the worker group of the caller.
     pub fn new() -> Self {
         Self::default()
     }
@@ -42,12 +42,12 @@ impl CallOptions {
 }
 
 impl Context {
-    /// Runs a function of this component as a child execution, which starts with this call; resolves with what it returns, read as `R`.
+    /// Runs a function of this component as a child execution, which starts with this call; resolves with its result, read as `R`.
     ///
-    /// The child fails with an error of its own code, or with `not-found` if there is no such function; the call is refused as `denied`,
+    /// The child fails with the code of its own error, or with `not-found` if there is no such function; the call is refused as `denied`,
     /// `invalid` or `limit-exceeded` (`limits.in_flight`, `limits.bytes_per_call`, `max_calls`). When the caller is canceled or its
-    /// deadline passes, its children end with it; to end one alone, [`cancel`](Promise::cancel) the promise. A child that halts is waited
-    /// for until somebody has resumed or canceled it, unless it is to [`fail`](Promise::fail_on_halt) then.
+    /// deadline passes, its children end with it; to end one alone, [`cancel`](Promise::cancel) the promise. If a child halts, the caller
+    /// waits until it is resumed or canceled, unless the promise is set to [fail](Promise::fail_on_halt) then.
     ///
     /// ```no_run
     /// # use everstep_sdk::{Context, Error, futures};
@@ -73,8 +73,8 @@ impl Context {
         }
     }
 
-    /// Starts a function of this component as an execution that is nobody's child and outlives the caller. Returns its id, which is the
-    /// same after a crash, so that it is started once. Refused as [`call`](Self::call) is.
+    /// Starts a function of this component as a detached execution, which outlives the caller. Returns its id, which is the same after
+    /// a crash, so that it is started once. Refused as [`call`](Self::call) is.
     pub fn spawn_detached(&self, function: &str, args: impl Serialize) -> Result<String, Error> {
         self.spawn_detached_with(function, args, CallOptions::new())
     }

@@ -47,7 +47,7 @@ impl Guest for Component {
     }
 }
 
-/// Forgets a future that is done: polling it again would be a panic.
+/// Drops a future that is done: polling it again would panic.
 fn progress(turn: Poll<Result<String, Error>>) -> Progress {
     match turn {
         Poll::Ready(result) => {
@@ -62,7 +62,7 @@ fn info(function: &'static function::Function) -> FunctionInfo {
     FunctionInfo { name: function.name.into(), description: function.description.into() }
 }
 
-/// Tells the host what the trap that follows is about.
+/// Reports a panic to the host, before the trap that follows.
 fn report_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("a value that is no text");
     match panic.location() {

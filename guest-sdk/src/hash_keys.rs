@@ -1,19 +1,20 @@
-//! The keys of `HashMap` and `HashSet`, which decide in which order they are walked.
+//! The keys of `HashMap` and `HashSet`, which determine their iteration order.
 //!
-//! The standard library draws them once per thread, without a WASI from the addresses of a stack and a heap variable, and counts
-//! them up with every map. A replay makes the same maps in the same order, but for those of a computation that it skips.
+//! The standard library draws them once per thread, without WASI from the addresses of a stack and a heap variable, and
+//! increments them with every map. A replay makes the same maps in the same order, except for those of a computation that it
+//! skips.
 
 use std::hash::RandomState;
 
-/// Keys that are skipped at most: so many maps take longer to make than a step may run.
+/// The most maps that are skipped: more would take longer to make than a step may run.
 const MOST: u64 = 1 << 26;
 
-/// Draws the keys where every run of an execution is the same: at its start.
+/// Draws the keys at a point that is the same in every run of an execution: at its start.
 pub(crate) fn draw() {
     let _ = RandomState::new();
 }
 
-/// Computes something, and counts the maps that it makes.
+/// Runs a computation, and counts the maps that it makes.
 pub(crate) fn counted<T>(compute: impl FnOnce() -> T) -> (T, u64) {
     let before = sum(&RandomState::new());
     let value = compute();
@@ -21,12 +22,12 @@ pub(crate) fn counted<T>(compute: impl FnOnce() -> T) -> (T, u64) {
     (value, after.wrapping_sub(before).saturating_sub(1))
 }
 
-/// Goes on as if a computation that made so many maps had been `counted`.
+/// Advances the keys as if a computation that made so many maps had been `counted`.
 pub(crate) fn skip(maps: u64) {
     counted(|| (0..maps.min(MOST)).for_each(|_| draw()));
 }
 
-/// One of the two keys stays and the other counts up, so their sum does.
+/// One of the two keys stays and the other is incremented, and so is their sum.
 #[allow(unsafe_code, reason = "the standard library shows these keys in no other way")]
 fn sum(state: &RandomState) -> u64 {
     const { assert!(size_of::<RandomState>() == size_of::<[u64; 2]>()) };
@@ -41,7 +42,7 @@ mod tests {
     use std::collections::HashSet;
     use std::hash::BuildHasher;
 
-    /// The next map is walked in the order of this number.
+    /// A number that determines the iteration order of the next map.
     fn next_map() -> u64 {
         RandomState::new().hash_one("key")
     }
@@ -49,7 +50,7 @@ mod tests {
     #[test]
     fn a_skipped_computation_leaves_the_keys_as_it_had_left_them() {
         let compute = || drop((0..5).map(|_| HashSet::new()).collect::<Vec<HashSet<u8>>>());
-        // What stands between the two looks at the keys must count them up just as much.
+        // Whatever comes between the two looks at the keys must increment them equally.
         let distance = |between: &dyn Fn()| counted(between).1;
         let ((), maps) = counted(compute);
         assert_eq!(maps, 5);

@@ -20,20 +20,20 @@ pub struct Request {
     error: Option<Error>,
 }
 
-/// What a server answered, whatever its status.
+/// The response of a server, whatever its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
     /// Names in lower case; each byte of a value that is not ASCII is one character.
     pub headers: Vec<(String, String)>,
-    /// Decoded.
+    /// The body, decoded.
     pub body: Vec<u8>,
-    /// Where it came from, after redirects.
+    /// The URL that it came from, after redirects.
     pub url: String,
 }
 
-/// A response that is awaited. It is sent as soon as `send` returns.
+/// A pending response. The request is sent as soon as `send` returns.
 #[must_use = "the request is sent, but nobody waits for the response unless it is awaited"]
 pub struct Pending(Promise<()>);
 
@@ -81,7 +81,7 @@ impl Request {
         self
     }
 
-    /// Sends it.
+    /// Sends the request.
     pub fn send(self) -> Pending {
         Pending(match self.error {
             None => Promise::created(http::fetch(&self.request)),
@@ -91,12 +91,12 @@ impl Request {
 }
 
 impl Pending {
-    /// The durable id of the promise; the reason when the request was refused.
+    /// The durable id of the promise; an error if the request was refused.
     pub fn id(&self) -> Result<String, Error> {
         self.0.id()
     }
 
-    /// Gives up on it: awaiting it then fails with `canceled`, unless it is over.
+    /// Cancels the request: awaiting it then fails with `canceled`, unless it is over.
     pub fn cancel(&self) -> Result<(), Error> {
         self.0.cancel()
     }
@@ -137,7 +137,7 @@ impl Response {
         std::str::from_utf8(&self.body).map_err(|cause| Error::invalid(format!("{} is not UTF-8: {cause}", self.url)))
     }
 
-    /// The body read as JSON; `invalid` when it is none, or no `T`.
+    /// The body read as JSON; `invalid` if it is not JSON, or not a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|cause| Error::invalid(format!("body of {}: {cause}", self.url)))
     }

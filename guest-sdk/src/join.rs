@@ -9,11 +9,11 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Promise};
 
-/// The first `n` of `futures` in the order in which they completed, each with its place in the input. All of them if there are no more
-/// than `n`.
+/// The first `n` of `futures` in the order in which they completed, each with its position in the input; all of them if there are no
+/// more than `n`.
 ///
 /// The others are dropped, which for a [`Promise`] means that it stays pending and its outcome is ignored; [`first_of_cancel_rest`]
-/// cancels them. `futures` is walked by the call itself, so that what makes promises makes them at once.
+/// cancels them. The call itself iterates over `futures`, so promises that the iterator makes are made at once.
 ///
 /// ```no_run
 /// # use everstep_sdk::{Context, Error, first_of};
@@ -32,10 +32,9 @@ pub fn first_of<F: Future>(
     all(futures).take(n).collect()
 }
 
-/// As [`first_of`], and cancels the promises that are left over, children and questions among them. One that is settled by then stays as
-/// it is.
+/// As [`first_of`], and cancels the remaining promises, including children and questions. One that has settled meanwhile stays as it is.
 ///
-/// Fails if a promise cannot be canceled; what the first `n` came to stands in the list.
+/// Fails if a promise cannot be canceled; the list has the outcomes of the first `n`.
 pub async fn first_of_cancel_rest<T: DeserializeOwned>(
     n: usize,
     mut promises: Vec<Promise<T>>,
@@ -50,8 +49,8 @@ pub async fn first_of_cancel_rest<T: DeserializeOwned>(
 /// Calls `f` on every item, with up to `limit` of its futures under way at a time (0 counts as 1), and returns the results in the order
 /// of the items.
 ///
-/// The first error that comes is returned at once: no further item is started, and what is under way is dropped, as a loser of
-/// [`first_of`] is. Nothing starts before it is awaited.
+/// The first error is returned at once: no further item is started, and futures under way are dropped, as the losers of
+/// [`first_of`] are. Nothing starts before it is awaited.
 ///
 /// ```no_run
 /// # use everstep_sdk::{Context, Error, parallel_map};
@@ -74,7 +73,7 @@ where
     Ok(results.into_iter().map(|(_, result)| result).collect())
 }
 
-/// Yields in the order of completion, each with its place in the input.
+/// Yields in the order of completion, each with its position in the input.
 fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> FuturesUnordered<impl Future<Output = (usize, F::Output)>> {
     let placed = futures.into_iter().enumerate();
     placed.map(|(place, future)| future.map(move |output| (place, output))).collect()

@@ -12,10 +12,11 @@
 //! }
 //! ```
 //!
-//! [`Context`] is the way out: one file per capability adds its methods (`console`, `files`, `timers`, `random`, `promises`,
-//! `functions`, `http`, `websocket`, `bridge`, `memo`). What is immediate returns a `Result`; what can wait returns a [`Promise`], to be awaited alone, with
-//! [`futures::join!`] and [`futures::select!`], or with `join`'s [`first_of`] and [`parallel_map`]. `retry` tries again, durably.
-//! Inside: `function` holds what the macro registers, `guest` exports it, `executor` polls it, `schema` describes what promises take.
+//! [`Context`] is the only way out of the sandbox: one file per capability adds its methods (`console`, `files`, `timers`, `random`,
+//! `promises`, `functions`, `http`, `websocket`, `bridge`, `memo`). Immediate calls return a `Result`; those that can wait return a
+//! [`Promise`], to be awaited alone, with [`futures::join!`] and [`futures::select!`], or with `join`'s [`first_of`] and [`parallel_map`].
+//! `retry` repeats a call durably. Internally, `function` holds what the macro registers, `guest` exports it, `executor` polls it, `schema`
+//! describes the values that promises take.
 
 mod bindings;
 mod bridge;
@@ -66,12 +67,12 @@ pub use uuid::Uuid;
 /// }
 /// ```
 ///
-/// The `schemars(crate = ...)` line tells the macro where the crate is; it is not needed with a `schemars` 1 among your own
-/// dependencies. The schema follows serde's attributes and the doc comments of the type. It is sent anew with every promise, against
-/// `limits.bytes_per_call`.
+/// The `schemars(crate = ...)` line tells the macro where the crate is; it is not needed if `schemars` 1 is among your own
+/// dependencies. The schema follows serde's attributes and the doc comments of the type. It is sent with every promise, and counts
+/// against `limits.bytes_per_call`.
 pub use schemars::JsonSchema;
 
-/// What the expansion of [`macro@function`] names; not part of the API.
+/// The items that the expansion of [`macro@function`] uses; not part of the API.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::function::{Function, NoArguments, Task, task};

@@ -11,9 +11,9 @@ use crate::{Context, Error};
 impl Context {
     /// Computes a value once per execution: after a crash it is remembered, and `compute` does not run.
     ///
-    /// `compute` gets no context and must be pure; it may hold anything that takes long. A computation that can fail returns
-    /// a `Result`, which is remembered like any other value. What is returned has been through JSON, the first time as well, so
-    /// that a value which JSON does not keep is an error from the start (`NaN`), or the same in every run (a skipped field).
+    /// `compute` gets no context and must be pure; it may hold anything that takes long. A computation that can fail returns a `Result`,
+    /// which is remembered like any other value. The returned value has been through JSON, the first time as well, so that a value which
+    /// JSON does not keep is an error from the start (`NaN`), or the same in every run (a skipped field).
     pub fn step<T>(&self, name: &str, compute: impl FnOnce() -> T) -> Result<T, Error>
     where
         T: Serialize + DeserializeOwned,
@@ -37,10 +37,10 @@ impl Context {
     }
 }
 
-/// What is remembered of a computation.
+/// The remembered result of a computation.
 #[derive(Deserialize, Serialize)]
 struct Kept<'a> {
-    /// How many hash maps were made for the value: those that come later must be walked in the same order.
+    /// How many hash maps were made for the value: later ones must have the same iteration order.
     maps: u64,
     #[serde(borrow)]
     value: &'a RawValue,

@@ -1,4 +1,4 @@
-//! What can wait: durable promises, as futures.
+//! Durable promises, as futures.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -19,11 +19,11 @@ use crate::{Context, Error, schema};
 
 /// A durable promise of this execution. Awaiting it gives its value, or the error it was rejected with.
 ///
-/// It exists as soon as the call that made it returns; awaiting only waits. A call that was refused is a promise that fails
-/// at once with the reason. It is `Unpin` and fused, so that `futures::select!` takes `&mut promise` or the promise itself.
+/// It exists as soon as the call that made it returns; awaiting only waits. A refused call returns a promise that fails at
+/// once with the reason. It is `Unpin` and fused, so that `futures::select!` takes `&mut promise` or the promise itself.
 ///
 /// Dropping it, as `select!` does with a loser, changes nothing outside: the promise stays pending, counts against
-/// `limits.in_flight`, and its outcome is ignored when it comes. To give it up, call [`cancel`](Self::cancel).
+/// `limits.in_flight`, and its outcome is ignored. To end it, call [`cancel`](Self::cancel).
 #[must_use = "the promise is made, but nobody waits for it unless it is awaited"]
 pub struct Promise<T> {
     state: State,
@@ -37,15 +37,16 @@ enum State {
 }
 
 impl Context {
-    /// A promise that somebody outside settles: a human, a webhook, another system. `data` is shown to whoever is asked to.
+    /// A promise that is settled from outside: by a human, a webhook, another system. `data` is shown to the one who is
+    /// asked.
     ///
-    /// It carries the JSON Schema of `T`: a value that does not fit is refused and leaves it pending. How to derive [`JsonSchema`] for
-    /// a type of your own is said [there](crate::JsonSchema); `serde_json::Value` takes any value.
+    /// It carries the JSON Schema of `T`: a value that does not fit is refused and leaves it pending. See
+    /// [`JsonSchema`](crate::JsonSchema) for how to derive it for a type of your own; `serde_json::Value` takes any value.
     pub fn promise<T: DeserializeOwned + JsonSchema>(&self, data: impl Serialize) -> Promise<T> {
         create(&data, None)
     }
 
-    /// As [`promise`](Self::promise), but rejected as `timed-out` when it is not settled within `timeout`.
+    /// As [`promise`](Self::promise), but rejected as `timed-out` if it is not settled within `timeout`.
     pub fn promise_within<T: DeserializeOwned + JsonSchema>(
         &self,
         data: impl Serialize,
@@ -81,7 +82,7 @@ impl<T> Promise<T> {
         Self { state, seen: false, value: PhantomData }
     }
 
-    /// The durable id, to hand out; the reason when the promise could not be made.
+    /// The durable id, to hand out; an error if the promise could not be made.
     pub fn id(&self) -> Result<String, Error> {
         self.number().map(promises::id)
     }
@@ -97,13 +98,13 @@ impl<T> Promise<T> {
         Ok(promises::reject(self.number()?, &error.into().into())?)
     }
 
-    /// Gives up on a promise of any kind: awaiting it then fails with `canceled`. One that is settled stays as it is.
+    /// Cancels a promise of any kind: awaiting it then fails with `canceled`. A settled one stays as it is.
     pub fn cancel(&self) -> Result<(), Error> {
         Ok(promises::cancel(self.number()?)?)
     }
 
-    /// The same promise of a [`call`](Context::call), failed with the cause once the child halts: by a panic or another trap, by a limit, or
-    /// because it cannot be run. Without it the caller waits until somebody has resumed or canceled the child.
+    /// Makes the promise of a [`call`](Context::call) fail with the cause if the child halts: because of a panic or another trap, a limit,
+    /// or because it cannot be run. Without this the caller waits until the child is resumed or canceled.
     ///
     /// A promise of another kind fails with `invalid`.
     pub fn fail_on_halt(self) -> Self {
@@ -113,7 +114,7 @@ impl<T> Promise<T> {
         }
     }
 
-    /// Whether nobody has seen its outcome yet.
+    /// Whether its outcome was not read yet.
     pub(crate) fn is_pending(&self) -> bool {
         matches!(self.state, State::Created(_)) && !self.seen
     }
@@ -135,7 +136,7 @@ impl<T: DeserializeOwned> Future for Promise<T> {
 }
 
 impl<T> Promise<T> {
-    /// Polls for the delivery, and then reads the outcome in the way of its capability.
+    /// Polls for the delivery, and then reads the outcome with `read`.
     pub(crate) fn poll_with<V>(
         &mut self,
         context: &mut task::Context<'_>,

@@ -1,4 +1,4 @@
-//! Trying again, with pauses that survive a crash.
+//! Retries, with pauses that survive a crash.
 
 use std::iter;
 use std::rc::Rc;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::timers::millis;
 use crate::{Context, Error, ErrorCode};
 
-/// How often, for how long and for which errors [`Context::retry`] tries again.
+/// How often, for how long and after which errors [`Context::retry`] tries again.
 ///
-/// The pauses grow by a factor up to the longest one: 1, 2, 4, 8 ... 60 seconds unless said otherwise, each up to half as long again.
+/// The pauses grow by a factor up to the longest one: by default 1, 2, 4, 8 ... 60 seconds, each up to half as long again.
 ///
 /// ```
 /// use everstep_sdk::{ErrorCode, Retry};
@@ -28,7 +28,7 @@ pub struct Retry {
     retryable: Rc<dyn Fn(&Error) -> bool>,
 }
 
-/// How long to wait before the next attempt.
+/// The wait before the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pause {
     ms: u64,
@@ -49,15 +49,16 @@ impl Retry {
         }
     }
 
-    /// How many attempts there are at most, the first included; 0 counts as 1. `u32::MAX` is as good as no limit, but every attempt
+    /// The largest number of attempts, including the first; 0 counts as 1. `u32::MAX` is practically no limit, but every attempt
     /// counts against the policy's `max_calls`.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// Starts no attempt later than this after the first one started, and does not wait for one in vain; an attempt that runs is not
-    /// interrupted. With this limit [`Context::now`] is called before the first attempt and after each failure.
+    /// Starts no attempt later than this after the start of the first one, and does not pause for an attempt that would be too late;
+    /// a running attempt is not interrupted. With this limit [`Context::now`] is called before the first attempt and after each
+    /// failure.
     pub fn within(mut self, total: Duration) -> Self {
         self.within = Some(total);
         self
@@ -69,27 +70,27 @@ impl Retry {
         self
     }
 
-    /// What each delay is multiplied with to give the next one; less than 1 counts as 1.
+    /// The factor from each delay to the next; less than 1 counts as 1.
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor.clamp(1.0, f64::MAX).max(1.0); // `max` for a NaN
         self
     }
 
-    /// Where the delays stop growing, the jitter not counted.
+    /// The longest delay, not counting the jitter.
     pub fn longest_delay(mut self, delay: Duration) -> Self {
         self.longest_ms = millis(delay);
         self
     }
 
-    /// How much longer a delay may be, as a fraction of it, by chance: with 0.5, one of 10 s takes 10 to 15 s. The host draws it from
-    /// the recorded seed. With 0, or less, the delays are exact.
+    /// The largest random extension of a delay, as a fraction of it: with 0.5, a delay of 10 s takes 10 to 15 s. The host draws it
+    /// from the recorded seed. With 0, or less, the delays are exact.
     pub fn jitter(mut self, fraction: f64) -> Self {
         self.jitter = fraction.max(0.0);
         self
     }
 
-    /// Tries again after those errors for which `retryable` holds, in place of `failed` and `timed-out`. Errors that
-    /// [`Error::terminal`] marked are not asked about: they end it anyway.
+    /// Tries again after the errors for which `retryable` returns true, instead of `failed` and `timed-out`. It is
+    /// not called for errors that [`Error::terminal`] marked: they always end the retries.
     pub fn retry_if(mut self, retryable: impl Fn(&Error) -> bool + 'static) -> Self {
         self.retryable = Rc::new(retryable);
         self
@@ -100,7 +101,7 @@ impl Retry {
     }
 
     /// The pauses after the first attempt, the second and so on, without end. Fractions of a millisecond are kept until a pause is
-    /// taken, so that a small delay grows; what is too large for a `u64` is `u64::MAX`.
+    /// taken, so that a small delay grows; values too large for a `u64` become `u64::MAX`.
     fn pauses(&self) -> impl Iterator<Item = Pause> + use<> {
         let longest = self.longest_ms as f64;
         let first = (self.first_ms as f64).min(longest);
@@ -116,7 +117,8 @@ impl Default for Retry {
     }
 }
 
-/// `denied`, `invalid`, `not-found`, `canceled` and `limit-exceeded` would come again; after `in-doubt` it might happen twice.
+/// `denied`, `invalid`, `not-found`, `canceled` and `limit-exceeded` would occur again; after `in-doubt` the effect might
+/// happen twice.
 fn is_retryable(error: &Error) -> bool {
     match error.code {
         ErrorCode::Failed | ErrorCode::TimedOut => true,
@@ -130,12 +132,12 @@ fn is_retryable(error: &Error) -> bool {
 }
 
 impl Context {
-    /// Calls `attempt`, which gets its number from 1, until it succeeds; between two attempts it sleeps durably, so that neither the
-    /// number nor the delay is forgotten in a crash.
+    /// Calls `attempt`, with its number from 1, until it succeeds; between two attempts it sleeps durably, so that a crash loses
+    /// neither the number nor the delay.
     ///
-    /// By default `failed` and `timed-out` errors are tried again; see [`Retry::retry_if`] to choose others, and [`Error::terminal`] to
-    /// give up from inside. Returns the last error with its code and a message that begins with `after 3 attempts: `. Errors of the
-    /// timer and the clock (`denied`, `canceled`, `limit-exceeded`) are returned as they are.
+    /// By default it tries again after `failed` and `timed-out` errors; see [`Retry::retry_if`] to choose others, and
+    /// [`Error::terminal`] to stop from inside. Returns the last error with its code and a message that begins with `after 3 attempts:
+    /// `. Errors of the timer and the clock (`denied`, `canceled`, `limit-exceeded`) are returned as they are.
     ///
     /// ```no_run
     /// # use everstep_sdk::{Context, Error, Retry};
@@ -194,7 +196,7 @@ impl Pause {
     }
 }
 
-/// The error of the last attempt, saying which one that was.
+/// The error of the last attempt, with the number of attempts.
 fn last(mut error: Error, attempts: u32) -> Error {
     let plural = if attempts == 1 { "" } else { "s" };
     error.message = format!("after {attempts} attempt{plural}: {}", error.message);

@@ -18,7 +18,7 @@ const ANNOTATIONS: [&str; 10] = [
     "writeOnly",
 ];
 
-/// The schema of `T` in draft 2020-12; none if it admits every value, as that of `serde_json::Value` does.
+/// The schema of `T` in draft 2020-12; `None` if it admits every value, as that of `serde_json::Value` does.
 pub(crate) fn of<T: JsonSchema>() -> Option<String> {
     let schema = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
     let restricts = |keyword: &String| !ANNOTATIONS.contains(&keyword.as_str());

@@ -33,7 +33,7 @@ impl Context {
     }
 
     /// As [`sleep`](Self::sleep), but up to `spread` longer, by an amount that the host draws from the recorded seed: for executions
-    /// that would otherwise all come back at once. [`retry`](Self::retry) does this by itself.
+    /// that would otherwise all resume at once. [`retry`](Self::retry) does this by itself.
     pub fn sleep_about(&self, duration: Duration, spread: Duration) -> Promise<()> {
         Promise::created(timers::sleep_about(millis(duration), millis(spread)))
     }
@@ -50,7 +50,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The time that passed since `earlier`; zero when that is later.
+    /// The time since `earlier`; zero if that is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }

@@ -9,54 +9,54 @@ use serde::Deserialize;
 use crate::bindings::everstep::host::websocket::{self as host, ConnectOptions};
 use crate::{Context, Error, Promise};
 
-/// An open connection. It ends with the host that has it: after a crash [`receive`](Self::receive) says [`Cause::Recovered`], and the
-/// function may connect anew.
+/// An open connection. It ends with its host: after a crash [`receive`](Self::receive) returns [`Cause::Recovered`], and the function
+/// may connect anew.
 #[derive(Debug)]
 pub struct Socket {
     connection: u64,
     protocol: Option<String>,
 }
 
-/// What came over a connection.
+/// A message that was received over a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// Text.
     Text(String),
     /// Bytes.
     Binary(Vec<u8>),
-    /// The last one: nothing follows.
+    /// The end of the connection: nothing follows.
     Closed(Closed),
 }
 
-/// Why nothing follows.
+/// The end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closed {
-    /// Who or what closed the connection.
+    /// The cause.
     pub cause: Cause,
-    /// The status code of RFC 6455; 1005 when none was sent, 1006 when the connection broke.
+    /// The status code of RFC 6455; 1005 if none was sent, 1006 if the connection broke.
     pub code: u16,
     /// The reason that was sent with it.
     pub reason: String,
 }
 
-/// Who or what closed a connection.
+/// The cause of the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// The other side.
     Peer,
     /// This function.
     Guest,
-    /// Nothing came or went for as long as the policy says.
+    /// There was no message for as long as the policy permits.
     Idle,
     /// A message was larger than the policy allows, or broke the protocol.
     Refused,
     /// The connection broke.
     Failed,
-    /// The host that had it is gone.
+    /// The host of the connection is gone.
     Recovered,
 }
 
-/// A message that is awaited.
+/// A pending message.
 #[must_use = "nobody waits for the message unless it is awaited"]
 pub struct Receiving(Promise<()>);
 
@@ -88,7 +88,7 @@ struct Agreed {
 }
 
 impl Socket {
-    /// The subprotocol that was agreed on.
+    /// The agreed subprotocol, if any.
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
     }
@@ -103,7 +103,7 @@ impl Socket {
         Ok(host::send(self.connection, &host::Data::Binary(bytes.into()))?)
     }
 
-    /// Waits for the next message. Messages go to the calls in their order.
+    /// Waits for the next message. Messages go to the calls in the order of the calls.
     pub fn receive(&self) -> Receiving {
         Receiving(Promise::created(host::receive(self.connection)))
     }
@@ -115,7 +115,7 @@ impl Socket {
 }
 
 impl Receiving {
-    /// Gives up on it: the message goes to the next call.
+    /// Cancels the wait: the message goes to the next call.
     pub fn cancel(&self) -> Result<(), Error> {
         self.0.cancel()
     }

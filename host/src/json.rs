@@ -1,7 +1,7 @@
-//! JSON texts from outside: what is asked of each one, at whatever door it comes in.
+//! JSON texts from outside, and the requirements on them, wherever they come in.
 //!
-//! Whoever reads such a text later may be a program that runs out of stack on a deep one, so none is taken in that is: what a guest, an
-//! operator, a client or a capability hands over is checked here. What was taken in before that is read and shown as it is.
+//! A program that reads such a text later may run out of stack on a deeply nested one, so texts from guests, operators, clients and
+//! capabilities are checked here. What was accepted before is read and shown as it is.
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -12,11 +12,11 @@ use std::marker::PhantomData;
 /// How deep lists and objects may be nested.
 pub const DEEPEST: usize = 128;
 
-/// Why a text is not taken in.
+/// The reason that a text is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is no JSON text.
+    /// It is not JSON.
     #[error("not JSON: {0}")]
     Syntax(#[from] serde_json::Error),
     /// It is nested too deeply.
@@ -24,7 +24,7 @@ pub enum Error {
     TooDeep,
 }
 
-/// Whether a text is JSON that may be taken in.
+/// Checks that a text is JSON and not nested too deeply.
 ///
 /// # Errors
 /// It is not JSON, or it is nested too deeply.
@@ -34,7 +34,7 @@ pub fn check(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a text is nested as deeply as may be, if it is JSON.
+/// Checks that a text, assumed to be JSON, is not nested too deeply.
 ///
 /// # Errors
 /// It is nested too deeply.
@@ -61,7 +61,7 @@ fn check_to(text: &str, deepest: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Goes on after the quotation mark that ends a string.
+/// Skips to the end of a string, after its closing quotation mark.
 fn pass_string(bytes: &mut std::str::Bytes<'_>) {
     while let Some(byte) = bytes.next() {
         match byte {
@@ -72,14 +72,15 @@ fn pass_string(bytes: &mut std::str::Bytes<'_>) {
     }
 }
 
-/// The value of a text, if everybody reads the same in it.
+/// The value of a text, if all JSON readers read it alike.
 ///
 /// # Errors
-/// As [`check`]; or a name occurs twice in an object, a number is out of the range of a float, a text holds half a surrogate pair.
+/// As [`check`]; or a name occurs twice in an object, a number is out of the range of a float, or a text has half a surrogate
+/// pair.
 pub fn value(text: &str) -> Result<Value, Error> {
     check_depth(text)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    // The parser alone ends one level earlier.
+    // The parser by itself stops one level earlier.
     let value = match check_to(text, DEEPEST - 1) {
         Ok(()) => deserializer.deserialize_any(Whole::<Strict>(PhantomData)),
         Err(_) => deserializer.deserialize_any(Whole::<&RawValue>(PhantomData)),

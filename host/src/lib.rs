@@ -1,8 +1,8 @@
-//! Everstep runs code nobody trusts, durably.
+//! Everstep runs untrusted code durably.
 //!
-//! Reading order: `id`, `guest_error` and `visible` (words), `policy` (what is granted), `store` (where everything lives, and when it
-//! is durable), `journal` (records, cursor), `bridge` (the only road from guest to effect), `capability` (the effects), `engine`
-//! (components and instances), `turns` (drives an execution), `host` (the public face), `session` (executions that another program drives).
+//! Reading order: `id`, `guest_error` and `visible` (words), `policy` (what is granted), `store` (where everything is kept, and when it is
+//! durable), `journal` (records, cursor), `bridge` (the only road from guest to effect), `capability` (the effects), `engine` (components
+//! and instances), `turns` (drives an execution), `host` (the public face), `session` (executions that another program drives).
 
 mod bindings;
 mod bridge;

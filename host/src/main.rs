@@ -4,7 +4,7 @@ mod cli;
 
 use std::process::ExitCode;
 
-/// Executions are many small allocations that one thread makes and another one frees.
+/// Executions make many small allocations, often freed by another thread.
 #[cfg(feature = "allocator")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,9 +1,9 @@
 //! JSON Schemas that a guest attaches to a promise: what an operator answers must fit.
 //!
-//! The schema is hostile, and `jsonschema` alone would run out of stack, memory or time on some. So `outline` copies into a new
-//! schema only the keywords it knows, `work` refuses a schema that applies too much to one value, and simulates every check on a
-//! budget before the crate may do it; `explain` says what does not fit. Draft 2020-12, without `$dynamicRef`, references to
-//! other documents. Of `format` it knows what `form` lists: how the types of a guest are written.
+//! The schema is untrusted, and some would make `jsonschema` alone run out of stack, memory or time. So `outline` copies only
+//! the keywords it knows into a new schema, `work` refuses a schema that applies too much to one value, and simulates every
+//! check on a budget before the crate may do it; `explain` describes what does not fit. Draft 2020-12, without `$dynamicRef` and
+//! references to other documents. Of `format` it knows those in `form`: how the types of a guest are written.
 //!
 //! Read `outline.rs`, `form.rs`, `work.rs`, then `explain.rs`.
 
@@ -21,11 +21,11 @@ use outline::Shape;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use work::Work;
 
-/// A schema that can be checked against without harm.
+/// A schema that is safe to check values against.
 #[derive(Debug)]
 pub(crate) struct Schema {
     validator: Validator,
-    /// What it applies where, for the budget; the first one is the root.
+    /// The schemas that each schema applies, for the budget; the first one is the root.
     shapes: Vec<Shape>,
 }
 
@@ -39,7 +39,7 @@ impl Schema {
     /// Reads a schema: at most 64 KiB, nested at most 128 deep.
     ///
     /// # Errors
-    /// Says in plain words what is wrong with it, and where.
+    /// Describes in plain words the error, and where it is.
     pub(crate) fn parse(json: &str) -> Result<Self, String> {
         if json.len() > MAX_SCHEMA {
             return Err(format!("the schema has {} bytes; at most {MAX_SCHEMA} are allowed", json.len()));
@@ -54,10 +54,11 @@ impl Schema {
         read.map_err(|reason| capped(format_args!("the schema cannot be used: {reason}")))
     }
 
-    /// Whether a value fits.
+    /// Checks a value against the schema.
     ///
     /// # Errors
-    /// Says where it does not, what is there, and what should be; in at most about 500 characters, with bytes of the guest as they are.
+    /// Describes where the value does not fit, what is there, and what should be, in at most about 500 characters; text of the guest is
+    /// not escaped.
     pub(crate) fn check(&self, value_json: &str) -> Result<(), String> {
         if value_json.len() > MAX_VALUE {
             return Err(format!("the value has {} bytes; at most {MAX_VALUE} are allowed", value_json.len()));
@@ -76,7 +77,7 @@ impl Schema {
     }
 }
 
-/// How the crate is used: nothing is ever fetched, and patterns match in time linear in the text.
+/// The options for the crate: nothing is ever fetched, and patterns match in time linear in the text.
 fn options(pattern_size: usize) -> ValidationOptions<'static> {
     let patterns = PatternOptions::regex().size_limit(pattern_size).dfa_size_limit(64 << 10);
     jsonschema::options()
@@ -86,7 +87,7 @@ fn options(pattern_size: usize) -> ValidationOptions<'static> {
         .with_keyword(form::KEYWORD, form::keyword)
 }
 
-/// Turns a panic of the crate into an error: it is large, and what it reads comes from a guest.
+/// Turns a panic of the crate into an error: the crate is large, and its input comes from a guest.
 fn survive<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the validator failed on it".to_owned()))
 }

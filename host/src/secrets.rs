@@ -1,8 +1,8 @@
-//! Secrets that the host attaches to requests, and takes out of whatever comes back and of whatever is written down.
+//! Secrets that the host attaches to requests, and removes from everything that comes back or is written down.
 //!
-//! `decode` resolves the escapes of a text, `spellings` is how a value may be written apart from them, `finder` looks for the
-//! spellings in a text and in its decodings. A server that knows a secret can always write it in a way that nobody finds; this is
-//! about servers that give back what they were sent.
+//! `decode` resolves the escapes of a text, `spellings` lists the other ways of writing a value, `finder` looks for the spellings
+//! in a text and in its decodings. A server that knows a secret can always write it in an undetectable way; this is about servers
+//! that return what they were sent.
 
 mod decode;
 mod finder;
@@ -19,23 +19,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-/// The secrets of a policy, read once when it is opened. They are in no journal, no audit and no policy.
+/// The secrets of a policy, read once when it is opened. They are in no journal, audit log or policy.
 #[derive(Default)]
 pub(crate) struct Secrets {
-    /// Header and value, by the rule that names them.
+    /// Header and value, by the rule that names the secret.
     by_rule: BTreeMap<String, (String, String)>,
-    /// Finds them, if there are any.
+    /// Finds the secrets, if there are any.
     finder: Option<Finder>,
 }
 
-/// What stands where a secret was.
+/// Replaces a secret.
 const PLACEHOLDER: &str = "[secret]";
 
 impl Secrets {
     /// Reads the secrets that the rules of a policy name.
     ///
     /// # Errors
-    /// A variable or a file that does not exist, or a value that is no secret.
+    /// A variable or a file does not exist, or a value cannot be used as a secret.
     pub(crate) fn read(policy: &Policy) -> Result<Self, Error> {
         let mut by_rule = BTreeMap::new();
         for grant in policy.fetch.iter() {
@@ -61,19 +61,19 @@ impl Secrets {
         self.by_rule.get(rule).cloned()
     }
 
-    /// Whether the host of this URL may know a secret: some rule attaches one to requests to it.
+    /// Whether a response from this URL may contain a secret: some rule attaches one to requests to its host.
     pub(crate) fn may_come_from(&self, policy: &Policy, url: &Target) -> bool {
         self.finder.is_some()
             && policy.fetch.iter().any(|grant| grant.terms.secret.is_some() && grant.url.is_about_host_of(url))
     }
 
-    /// A text without secrets.
+    /// The text with secrets replaced.
     pub(crate) fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let found = self.find(text.as_bytes());
         if found.is_empty() {
             return Cow::Borrowed(text);
         }
-        // A secret is ASCII, and so is whatever stands for it.
+        // A secret is ASCII, and so are all its spellings.
         Cow::Owned(String::from_utf8_lossy(&without(text.as_bytes(), &found)).into_owned())
     }
 
@@ -105,7 +105,7 @@ fn without(bytes: &[u8], parts: &[Range<usize>]) -> Vec<u8> {
     left
 }
 
-/// Never shows a value.
+/// Never shows a secret.
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.by_rule.keys()).finish()

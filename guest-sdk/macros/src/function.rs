@@ -15,7 +15,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
         #function
 
         const _: () = {
-            // Names that the function itself does not have: it is called from in here.
+            // Names that the function itself cannot see: it is called from inside here.
             fn __everstep_start(__everstep_args: ::std::string::String) -> ::everstep_sdk::__private::Task {
                 #call
             }
@@ -32,7 +32,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
     })
 }
 
-/// Spanned at the name, so that a type that is not serde's is reported at its function.
+/// Spanned at the name, so that a type without serde's traits is reported at its function.
 fn call(name: &str, signature: &Signature) -> TokenStream {
     let ident = &signature.ident;
     let function = match signature.inputs.len() {

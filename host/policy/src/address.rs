@@ -1,7 +1,8 @@
-//! Which addresses may be connected to: a pure rule over IP addresses, the same for literals and for the answers of a resolver.
+//! Decides which addresses may be connected to: a pure rule over IP addresses, the same for literals and for the answers of a
+//! resolver.
 //!
 //! The ranges are those of the IANA special-purpose registries for IPv4 and IPv6, and the addresses at which clouds serve
-//! metadata. An address that carries another one (mapped, translated or tunnelled) is judged by what it carries, too.
+//! metadata. An address that carries another one (mapped, translated or tunnelled) is also judged by the carried one.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -18,7 +19,7 @@ pub struct Cidr {
     prefix: u8,
 }
 
-/// Why a text is no [`Cidr`].
+/// The reason that a text is not a [`Cidr`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CidrError {
@@ -49,13 +50,13 @@ pub enum CidrError {
 /// Which addresses may be connected to: everything global, minus `block`, plus `allow`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rules {
-    /// Refused in addition to everything that is not global; also where an address of the range is carried in another one.
+    /// Refused in addition to everything that is not global; also if another address carries one of the range.
     pub block: Vec<Cidr>,
-    /// Taken out of the block. Only for the address that is connected to: `127.0.0.1/32` does not open a tunnel to it.
+    /// Excepted from both. Only for the address that is connected to: `127.0.0.1/32` does not permit a tunnel to it.
     pub allow: Vec<Cidr>,
 }
 
-/// Why an address is refused.
+/// The reason that an address is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
@@ -63,7 +64,7 @@ pub enum Class {
     Loopback,
     /// A private network (RFC 1918), or the site-local addresses that IPv6 once had.
     Private,
-    /// The link that the host is on.
+    /// The local link of the host.
     LinkLocal,
     /// The space shared by carrier-grade NAT (RFC 6598).
     Shared,
@@ -71,9 +72,9 @@ pub enum Class {
     UniqueLocal,
     /// A group of hosts.
     Multicast,
-    /// Where a cloud serves credentials and configuration to its machines.
+    /// Addresses at which clouds serve credentials and configuration to their machines.
     Metadata,
-    /// No address, which systems take for the host itself.
+    /// The unspecified address, which systems take for the host itself.
     Unspecified,
     /// Every host of the link.
     Broadcast,
@@ -87,7 +88,8 @@ pub enum Class {
     Blocked,
 }
 
-/// Where clouds serve metadata: AWS, Azure, Google and most others; AWS containers; Alibaba; Oracle; Azure's wire server.
+/// The metadata addresses of clouds: AWS, Azure, Google and most others; AWS containers; Alibaba; Oracle; Azure's wire
+/// server.
 const METADATA_V4: [Ipv4Addr; 6] = [
     Ipv4Addr::new(169, 254, 169, 254),
     Ipv4Addr::new(169, 254, 170, 2),
@@ -106,7 +108,7 @@ const METADATA_V6: [Ipv6Addr; 4] = [
 ];
 
 impl Rules {
-    /// Whether a connection to `address` is permitted, or why not.
+    /// Checks that a connection to `address` is permitted.
     pub fn check(&self, address: IpAddr) -> Result<(), Class> {
         if self.allow.iter().any(|range| range.contains(address)) {
             return Ok(());
@@ -121,13 +123,13 @@ impl Rules {
 }
 
 impl Cidr {
-    /// Whether an address lies in the range; a v4-mapped one does where its v4 form does.
+    /// Whether an address is in the range; a v4-mapped one is if its v4 form is.
     pub fn contains(&self, address: IpAddr) -> bool {
         let (first, other) = (bits(self.first), bits(address.to_canonical()));
         first.1 == other.1 && (first.0 ^ other.0) & mask(self.prefix, first.1) == 0
     }
 
-    /// Whether every address of `other` lies in the range.
+    /// Whether every address of `other` is in the range.
     pub fn covers(&self, other: &Self) -> bool {
         self.prefix <= other.prefix && self.contains(other.first)
     }
@@ -142,7 +144,7 @@ impl Cidr {
     }
 }
 
-/// The bits of an address, and how many there are.
+/// The bits of an address, and their number.
 fn bits(address: IpAddr) -> (u128, u8) {
     match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
@@ -156,7 +158,7 @@ fn mask(prefix: u8, length: u8) -> u128 {
     all & !all.checked_shr(u32::from(prefix)).unwrap_or(0)
 }
 
-/// What kind of address it is, when it is not one that anybody on the internet can be reached at.
+/// The class of an address that is not globally reachable; `None` for one that is.
 fn class(address: IpAddr) -> Option<Class> {
     match address {
         IpAddr::V4(address) => class_v4(address),
@@ -194,7 +196,7 @@ fn class_v6(address: Ipv6Addr) -> Option<Class> {
     let class = match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => Class::Unspecified,
         [0, 0, 0, 0, 0, 0, 0, 1] => Class::Loopback,
-        // NAT64 through the prefix that is the same everywhere: as reachable as what it carries.
+        // NAT64 with the well-known prefix: as reachable as the address that it carries.
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => return carried_class(address),
         [0, 0, 0, 0, 0, 0, ..]
         | [0, 0, 0, 0, 0xffff, 0, ..]

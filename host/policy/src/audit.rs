@@ -1,14 +1,14 @@
 //! The audit log: one hash-chained JSON line per decision, written before the effect, and one per outcome, written after it.
 //!
-//! - [`Log`] appends lines; `chain` knows where the next one goes, `line` what it looks like.
-//! - `parts` finds what was rotated away, [`rotate`] does it, and the chain goes on in the new file.
-//! - [`verify`] proves the chain, [`find`] looks a decision up; `read` is how both walk through a log of any size.
+//! - [`Log`] appends lines; `chain` finds the position of the next one, `line` is their format.
+//! - `parts` finds rotated files, [`rotate`] rotates, and the chain continues in the new file.
+//! - [`verify`] proves the chain, [`find`] looks up a decision; both use `read` to walk through a log of any size.
 //!
-//! Each line holds the SHA-256 of the one before it (without its newline; 64 zeros in the first line of all), so that a line
-//! that is changed or taken out shows, and ends with a checksum of itself, so that damage to the last one shows too. A line that
-//! was torn by a crash is ended and stays: the next one holds the hash of the last whole line and of all that is torn behind it,
-//! line breaks between included. Several hosts may write to one log: every line is appended under a file lock, after a look at
-//! what others appended, and whether the log still stands where it was opened.
+//! Each line contains the SHA-256 of the one before it (without its newline; 64 zeros in the very first line), so that a changed
+//! or removed line is detected, and ends with a checksum of itself, so that damage to the last one is detected, too. A line that
+//! was torn by a crash is ended and stays: the next one contains the hash of the last whole line and of everything torn after
+//! it, including line breaks between. Several hosts may write to one log: every line is appended under a file lock, after
+//! reading what others have appended, and checking that the log is still the file at its path.
 
 mod chain;
 mod find;

@@ -1,9 +1,9 @@
-//! Why a policy cannot be loaded: for the person who wrote it.
+//! The reasons that a policy cannot be loaded, for its author.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// Why a policy cannot be loaded or put to use.
+/// The reason that a policy cannot be loaded or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,21 +15,21 @@ pub enum Error {
     Read {
         /// The policy file.
         path: PathBuf,
-        /// What the system said.
+        /// The error.
         #[source]
         source: std::io::Error,
     },
-    /// The file is no TOML, has an unknown key, lacks one, or holds a value of the wrong type.
+    /// The file is not TOML, has an unknown key, lacks one, or has a value of the wrong type.
     #[error("{}:{line}: {message}", everstep_words::visible::path(file))]
     Malformed {
         /// The policy file.
         file: PathBuf,
-        /// Where, from 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong, and what to do about it.
+        /// The error and the remedy.
         message: String,
     },
-    /// A key or rule that allows more than a policy which is extended.
+    /// A key or rule allows more than a policy that is extended.
     #[error(
         "{}:{line}: {what}, which {}:{base_line} does not allow; a policy may only narrow what it extends",
         everstep_words::visible::path(file),
@@ -38,13 +38,13 @@ pub enum Error {
     Widening {
         /// The policy file that is wider.
         file: PathBuf,
-        /// Where, from 1.
+        /// The line, from 1.
         line: usize,
         /// The policy file that it extends, or that this one extends.
         base: PathBuf,
-        /// Where, from 1; the first line when the base says nothing about it.
+        /// The line, from 1; the first one if the base does not mention it.
         base_line: usize,
-        /// What is wider.
+        /// The key or rule that is wider.
         what: String,
     },
     /// Two rules have the same id.
@@ -55,21 +55,21 @@ pub enum Error {
     Duplicate {
         /// The policy file.
         file: PathBuf,
-        /// Where, from 1.
+        /// The line, from 1.
         line: usize,
         /// The id that is taken.
         rule: String,
-        /// Where it is taken, from 1.
+        /// The line of the first use, from 1.
         first_line: usize,
     },
-    /// A value that cannot be.
+    /// A value is not valid.
     #[error("{}:{line}: {what}; {remedy}", everstep_words::visible::path(file))]
     Invalid {
         /// The policy file.
         file: PathBuf,
-        /// Where, from 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The error.
         what: String,
         /// What to write instead.
         remedy: Cow<'static, str>,
@@ -84,7 +84,7 @@ pub enum Error {
         rule: String,
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error.
         #[source]
         source: std::io::Error,
     },
@@ -98,7 +98,7 @@ pub enum Error {
         /// The id of the other.
         other: String,
     },
-    /// The folder of a `[[files]]` rule is, or holds, one in which the system shows itself.
+    /// The folder of a `[[files]]` rule is, or contains, one of the system's own, such as `/proc`.
     #[error(
         "the host folder {} of the [[files]] rule {rule:?} holds what the system shows of itself; grant one apart from /proc, /sys and /dev",
         path.display()
@@ -109,7 +109,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// A `[[files]]` rule lets the guest write where the host keeps what it trusts.
+    /// A `[[files]]` rule lets the guest write to files that the host trusts.
     #[error(
         "the [[files]] rule {rule:?} lets the guest write in {}, which is the host's own; grant a folder apart from it",
         everstep_words::visible::path(path)
@@ -120,7 +120,7 @@ pub enum Error {
         /// The store, or the cache of compiled components.
         path: PathBuf,
     },
-    /// A path that the recorded policy could not name.
+    /// A path cannot be recorded with the policy.
     #[error(
         "the path {} of {rule} is not UTF-8, so that the policy cannot be recorded; rename it",
         everstep_words::visible::path(path)
@@ -136,15 +136,15 @@ pub enum Error {
     Secret {
         /// The rule's id.
         rule: String,
-        /// Where it is read from.
+        /// The source of the secret.
         from: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The secrets of a policy are too many to be taken out of responses.
+    /// The secrets of a policy are too many to be searched for in responses.
     #[error("the secrets of the policy cannot be searched for: {reason}; use fewer or shorter ones")]
     Secrets {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The audit log cannot be opened.
@@ -152,14 +152,14 @@ pub enum Error {
     Audit {
         /// The log.
         path: PathBuf,
-        /// What the system said.
+        /// The error.
         #[source]
         source: std::io::Error,
     },
-    /// A stored policy that this build does not understand.
+    /// A stored policy cannot be read by this build.
     #[error("the stored policy cannot be read; resume with the version of everstep that started the execution")]
     Canonical {
-        /// What is wrong with it.
+        /// The error.
         #[source]
         source: serde_json::Error,
     },

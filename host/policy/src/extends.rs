@@ -1,7 +1,7 @@
-//! `extends`: what a policy takes over from others, and that it allows nothing which one of them denies.
+//! `extends`: what a policy inherits from others, and the check that it allows nothing which one of them denies.
 //!
-//! A key or section that the file gives replaces the inherited one, and each section checks that it became no wider; `cover` compares
-//! lists of rules. With several bases it inherits what each of them grants.
+//! A key or section in the file replaces the inherited one, and each section checks that it became no wider; `cover` compares lists
+//! of rules. From several bases it inherits what all of them grant.
 
 mod cover;
 
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Longest chain of policies that extend each other.
 const DEEPEST: usize = 8;
 
-/// A policy, and where its rules stand.
+/// A policy, and the places of its rules.
 pub(super) struct Checked {
     pub(super) policy: Policy,
     pub(super) places: Places,
@@ -33,12 +33,12 @@ pub(super) struct Checked {
 #[derive(Clone, Default)]
 pub(super) struct Places(BTreeMap<String, (PathBuf, usize)>);
 
-/// Reads a policy file and all that it extends.
+/// Reads a policy file and all policies that it extends.
 pub(super) fn load(file: &Path) -> Result<Policy, Error> {
     Ok(read(file, &mut Vec::new())?.policy)
 }
 
-/// Checks the text of a policy and reads all that it extends.
+/// Checks the text of a policy and reads all policies that it extends.
 pub(super) fn parse(text: &str, file: &Path, format: Format) -> Result<Policy, Error> {
     Ok(parsed(text, file, format, &mut vec![real(file)])?.policy)
 }
@@ -52,7 +52,7 @@ fn read(file: &Path, open: &mut Vec<PathBuf>) -> Result<Checked, Error> {
     checked
 }
 
-/// `open` holds the policies that are being read because of each other.
+/// Reads one policy; `open` lists the policies that are being read because of each other.
 fn parsed(text: &str, file: &Path, format: Format, open: &mut Vec<PathBuf>) -> Result<Checked, Error> {
     let source = Source::new(text, file);
     let shape = source.read(format)?;
@@ -82,7 +82,7 @@ fn real(file: &Path) -> PathBuf {
     file.canonicalize().or_else(|_| std::path::absolute(file)).unwrap_or_else(|_| file.to_owned())
 }
 
-/// What a file that says nothing takes over from its bases; without bases, nothing is granted.
+/// What a file inherits from its bases where it says nothing; without bases, nothing is granted.
 pub(super) fn inherited(bases: &[Checked]) -> Policy {
     let Some((first, others)) = bases.split_first() else { return Policy::default() };
     let mut policy = first.policy.clone();
@@ -102,7 +102,7 @@ pub(super) fn check(ours: &Checked, base: &Checked) -> Result<Covers, Error> {
     Ok(covers)
 }
 
-/// For each rule, but for capabilities, the rule of the base that it is a part of.
+/// For each rule except capabilities, the rule of the base that covers it.
 #[derive(Default)]
 pub(super) struct Covers(BTreeMap<String, String>);
 
@@ -112,12 +112,12 @@ impl Covers {
         self.0.get(id).map(String::as_str)
     }
 
-    /// Notes that a rule is a part of one of the base.
+    /// Notes that a rule is covered by one of the base.
     pub(super) fn note(&mut self, id: &str, base: &str) {
         self.0.insert(id.to_owned(), base.to_owned());
     }
 
-    /// Takes in what came of comparing the rules of a section.
+    /// Takes the result of comparing the rules of a section.
     ///
     /// # Errors
     /// [`Error::Widening`] for the first rule that is not covered.
@@ -137,7 +137,7 @@ impl Checked {
         Self { policy, places, file: source.path(), extended }
     }
 
-    /// Refuses an id that an inherited rule has as well.
+    /// Refuses an id that an inherited rule also has.
     pub(super) fn check_ids(&self, source: &Source<'_>) -> Result<(), Error> {
         let ids = SECTIONS.iter().flat_map(|section| section.rules(&self.policy));
         let mut seen = std::collections::BTreeSet::new();
@@ -152,7 +152,7 @@ impl Checked {
         Ok(())
     }
 
-    /// A key or rule that allows more than a base does.
+    /// The error for a key or rule that allows more than a base does.
     pub(super) fn widening(&self, key: &str, base: &Self, base_key: &str, what: String) -> Error {
         let (file, line) = self.places.of_key(key).unwrap_or((self.file.clone(), 1));
         let (base, base_line) = base.places.of_key(base_key).unwrap_or((base.file.clone(), 1));
@@ -170,7 +170,7 @@ impl Places {
         self.0.insert(key, (source.path(), source.line(span)));
     }
 
-    /// The line of a key, if it stands in this file.
+    /// The line of a key, if it is in this file.
     pub(super) fn at(&self, source: &Source<'_>, key: &str) -> Option<usize> {
         self.0.get(key).filter(|(file, _)| *file == source.file).map(|(_, line)| *line)
     }

@@ -1,4 +1,4 @@
-//! A policy as JSON: the same tables as TOML's, with the same places, so that everything behind it is shared.
+//! A policy as JSON: parsed into the same tables as TOML, with positions, so that all later code is shared.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 /// Deepest nesting; a policy needs 4.
 const DEEPEST: usize = 16;
 
-/// What is wrong, and at which byte.
+/// An error and its position, in bytes.
 pub(super) struct Fault {
     pub(super) place: usize,
     pub(super) message: String,
@@ -86,18 +86,18 @@ impl<'a> Reader<'a> {
         Fault { place: self.place(text), message: format!("{error}; correct the JSON") }
     }
 
-    /// Where a part of the text stands in it.
+    /// The position of a part of the text in it.
     fn place(&self, part: &str) -> usize {
         (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len())
     }
 }
 
-/// A string that borrows where it has no escapes.
+/// A string that is borrowed if it has no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The entries of an object in their order, repeated keys among them.
+/// The entries of an object in order, including repeated keys.
 struct Object<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {

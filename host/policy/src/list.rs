@@ -1,4 +1,4 @@
-//! Rules about URLs in the order of the file, with an index that finds the few which may match.
+//! Rules about URLs in the order of the file, with an index that finds the few that may match.
 
 use super::url::{Nearness, Pattern, Place, Target};
 use serde::de::Deserializer;
@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::cmp::Reverse;
 use std::ops::Deref;
 
-/// Rules in the order of the file. To change one, make a new list: the index would not follow.
+/// Rules in the order of the file. To change one, make a new list: the index is not updated.
 ///
-/// The index holds each rule under its host and the path up to the first wildcard. A URL is looked up under each part of its path
-/// that is as long as some rule's, so that a decision does not grow with the number of rules.
+/// The index holds each rule under its host and the path up to the first wildcard. A URL is looked up under each prefix of its
+/// path that is as long as some rule's, so that the cost of a decision does not grow with the number of rules.
 #[derive(Clone, Debug)]
 pub struct RuleList<T> {
     rules: Vec<T>,
-    /// Hashes of places and numbers of rules, sorted. Equal hashes of different places are told apart by matching.
+    /// Hashes of places and numbers of rules, sorted. Equal hashes of different places are resolved by matching.
     index: Vec<(u64, u32)>,
-    /// Segments in the longest place.
+    /// The number of segments in the longest place.
     depth: usize,
-    /// Suffixes in the longest one that stands before a wildcard: from two labels on.
+    /// The number of suffixes in the longest one before a wildcard: from two labels on.
     suffixes: usize,
-    /// Texts of places and numbers of rules, sorted: rules that have much in common stand together.
+    /// Texts of places and numbers of rules, sorted, so that similar rules are neighbours.
     neighbours: Vec<(String, u32)>,
 }
 
-/// A rule that may be about some URLs only.
+/// A rule that may be limited to some URLs.
 pub trait Addressed {
-    /// Which; none: about every URL.
+    /// The URLs; `None`: every URL.
     fn url(&self) -> Option<&Pattern>;
 }
 
 impl<T: Addressed> RuleList<T> {
-    /// The first rule whose pattern matches and for which `also` holds.
+    /// The first rule whose pattern matches and for which `also` returns true.
     pub fn first(&self, url: &Target, also: impl Fn(&T) -> bool) -> Option<&T> {
         let mut best = u32::MAX;
         for key in keys(url, self.depth, self.suffixes) {
@@ -46,8 +46,8 @@ impl<T: Addressed> RuleList<T> {
         self.rules.get(best as usize)
     }
 
-    /// The rule that comes nearest to a URL which no rule allows, the first of several: exact for a short list. Of a long one only those
-    /// are compared that match but for their methods, and those whose hosts and paths begin alike.
+    /// The nearest rule to a URL that no rule allows, the first if there are several: exact for a short list. In a long one only those
+    /// rules are compared that match except for their methods, and those with similar hosts and paths.
     pub(super) fn nearest(&self, url: &Target) -> Option<(&T, Nearness)> {
         let mut candidates = Vec::new();
         if self.rules.len() <= SHORT {
@@ -69,14 +69,14 @@ impl<T: Addressed> RuleList<T> {
     }
 }
 
-/// Rules that are all compared to find the nearest one.
+/// The longest list in which all rules are compared to find the nearest one.
 const SHORT: usize = 16;
-/// In a longer list, how many are compared on each side of the place where the URL would stand, and of each place that it is under.
+/// In a longer list, how many are compared on each side of the place of the URL, and of each place above it.
 const BESIDE: usize = 3;
 
-/// Where rules about nothing in particular are found.
+/// The place of rules for every URL.
 const ANYWHERE: u64 = 0;
-/// FNV-1a over 64 bits: fast for short texts, and collisions cost time only.
+/// FNV-1a over 64 bits: fast for short texts, and collisions only cost time.
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
 
@@ -86,7 +86,7 @@ fn hashed(hash: u64, text: &str) -> u64 {
     text.bytes().chain([0xff]).fold(hash, step)
 }
 
-/// A host with its labels from the last to the first, then the segments of a path.
+/// A host with its labels from last to first, then the segments of a path.
 fn place_text<'a>(host: &str, segments: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::with_capacity(64);
     for label in host.rsplit('.') {
@@ -100,7 +100,7 @@ fn place_text<'a>(host: &str, segments: impl IntoIterator<Item = &'a str>) -> St
     text
 }
 
-/// Every place under which a rule about this URL may stand.
+/// Every place at which a rule about this URL may be indexed.
 fn keys(url: &Target, depth: usize, suffixes: usize) -> impl Iterator<Item = u64> {
     let whole = hashed(OFFSET ^ 1, url.host());
     let ends = url.suffixes().take(suffixes).map(|suffix| hashed(OFFSET, suffix));

@@ -1,4 +1,4 @@
-//! What a guest path may look like, decided on its text alone.
+//! The rules for guest paths, decided on their text alone.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ const LONGEST_PATH: usize = 4096;
 /// Longest component, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Most components: a write makes the folders that are missing, and each of them costs a sync.
+/// Most components: a write creates the missing folders, and each of them costs a sync.
 const DEEPEST: usize = 128;
 
-/// Why a path is refused whatever the grants say.
+/// The reason that a path is refused regardless of the grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// No file can have this name.
+    /// No file can have this path.
     Invalid(&'static str),
-    /// There is a shorter way to say it.
+    /// There is a shorter way to write it.
     NotCanonical(&'static str),
 }
 
@@ -60,7 +60,7 @@ pub fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
-/// A canonical path and all folders above it but the root, outermost first.
+/// A canonical path and all folders above it except the root, outermost first.
 pub(super) fn with_folders(path: &str) -> impl Iterator<Item = &str> {
     let ends = path.match_indices('/').map(|(end, _)| end).filter(|end| *end > 0);
     ends.chain((path.len() > 1).then_some(path.len())).map(|end| &path[..end])

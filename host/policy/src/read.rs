@@ -1,5 +1,5 @@
-//! From a policy file to a [`Policy`]: section by section. What a file does not say it inherits from the policies that it extends;
-//! `extends` says what that is.
+//! From a policy file to a [`Policy`]: section by section. What a file does not set is inherited from the policies that it
+//! extends, as `extends` determines.
 
 use super::decide::DEFAULT;
 use super::extends::{self, Checked, Places};
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 /// Longest method, in bytes.
 const LONGEST_METHOD: usize = 32;
-/// Methods that are no requests for a resource.
+/// Methods that do not request a resource.
 const FORBIDDEN_METHODS: [&str; 2] = ["CONNECT", "TRACE"];
 
-/// Makes a policy of a file and of what it extends, or says what contradicts it.
+/// Makes a policy from a file and the policies that it extends, or reports a contradiction.
 pub(super) fn policy(file: &File, source: &Source<'_>, bases: &[Checked]) -> Result<Checked, Error> {
     if *file.version.get_ref() != 1 {
         let what = format!("version {} is not known to this build", file.version.get_ref());
@@ -47,10 +47,10 @@ pub(super) fn policy(file: &File, source: &Source<'_>, bases: &[Checked]) -> Res
     Ok(checked)
 }
 
-/// What the sections of one file are read with; keeps where their rules stand.
+/// The context in which the sections of one file are read; collects the places of their rules.
 pub(crate) struct Reader<'r> {
     pub(crate) source: &'r Source<'r>,
-    /// What a file that says nothing has.
+    /// The policy of a file that sets nothing.
     pub(crate) inherited: &'r Policy,
     /// Whether the file extends no other.
     pub(crate) is_root: bool,
@@ -61,7 +61,7 @@ pub(crate) struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// Notes where a key or a rule stands.
+    /// Notes the place of a key or a rule.
     pub(crate) fn place(&mut self, key: &str, span: &Range<usize>) {
         self.places.put(key.to_owned(), self.source, span);
     }
@@ -74,7 +74,7 @@ impl Reader<'_> {
         Ok(id.get_ref().clone())
     }
 
-    /// A path of the host, taken from the folder of the policy file.
+    /// A path of the host, resolved from the folder of the policy file.
     pub(crate) fn absolute(&self, text: &At<String>) -> Result<PathBuf, Error> {
         let invalid = |what: &str, remedy| {
             self.source.invalid(&text.span(), format!("{} {what}", quoted(text.get_ref())), remedy)
@@ -89,12 +89,12 @@ impl Reader<'_> {
         Ok(path)
     }
 
-    /// The same for a path that is known to be one.
+    /// The same for a path that is known to be valid.
     pub(crate) fn joined(&self, path: &str) -> PathBuf {
         std::path::absolute(self.folder.join(path)).unwrap_or_default()
     }
 
-    /// Reads the pattern of a rule that is about two of the schemes.
+    /// Reads the pattern of a rule, which has one of two schemes.
     pub(crate) fn pattern(&self, text: &At<String>, schemes: [&str; 2]) -> Result<Pattern, Error> {
         let invalid = |why: &str| {
             let what = format!("{} is no URL of this rule: {why}", quoted(text.get_ref()));
@@ -128,7 +128,7 @@ impl Reader<'_> {
         Ok(methods)
     }
 
-    /// A count that is not zero.
+    /// Reads a count that must not be zero.
     pub(crate) fn at_least_one(&self, key: &str, value: Option<&At<Count>>, default: u64) -> Result<u64, Error> {
         let Some(value) = value else { return Ok(default) };
         match value.get_ref().0 {
@@ -168,7 +168,7 @@ fn name(name: Option<&At<String>>, source: &Source<'_>) -> Result<String, Error>
     Ok(text.clone())
 }
 
-/// A length of time that is not zero.
+/// Reads a time that must not be zero.
 pub(crate) fn span(
     source: &Source<'_>,
     key: &str,
@@ -210,12 +210,12 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
     real
 }
 
-/// Ids in use, and where.
+/// Ids in use, with their lines.
 #[derive(Default)]
 pub(crate) struct Taken(BTreeMap<String, usize>);
 
 impl Taken {
-    /// Takes one, unless it is taken.
+    /// Takes an id, unless it is in use.
     pub(crate) fn take(&mut self, id: &At<String>, source: &Source<'_>) -> Result<(), Error> {
         let (rule, line) = (id.get_ref().clone(), source.line(&id.span()));
         match self.0.insert(rule.clone(), line) {

@@ -1,4 +1,4 @@
-//! The text of a policy file: read into keys and values, each with its place, so that an error can say where it is.
+//! The text of a policy file: read into keys and values, each with its position for error messages.
 
 use super::section::File;
 use super::{Error, json};
@@ -10,25 +10,25 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(transparent)]
 pub(super) struct At<T>(Spanned<T>);
 
-// Without a description in the schema: the keys that hold it have their own.
+// No doc comment, so that it has no description in the schema: the keys of this type have their own.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum OnFailure {
     Deny,
 }
 
-/// The text of a policy file, to say where something stands.
+/// The text of a policy file, to compute positions.
 pub(super) struct Source<'a> {
     pub(super) file: &'a Path,
     text: &'a str,
 }
 
-/// How a policy is written down.
+/// The format of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Toml,
@@ -36,7 +36,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The format of a file: JSON when it is called so.
+    /// The format of a file: JSON if its extension says so.
     pub(super) fn of(file: &Path) -> Self {
         if file.extension().is_some_and(|extension| extension == "json") { Self::Json } else { Self::Toml }
     }
@@ -65,7 +65,7 @@ impl<'a> Source<'a> {
         before.filter(|byte| **byte == b'\n').count() + 1
     }
 
-    /// A value that cannot be.
+    /// The error for an invalid value.
     pub(super) fn invalid(&self, span: &Range<usize>, what: String, remedy: impl Into<Cow<'static, str>>) -> Error {
         Error::Invalid { file: self.path(), line: self.line(span), what, remedy: remedy.into() }
     }
@@ -108,7 +108,7 @@ impl<T: JsonSchema> JsonSchema for At<T> {
     }
 }
 
-/// A message of the TOML reader in the words of the policy, with what to do about it.
+/// A message of the TOML reader in terms of policies, with a remedy.
 fn explained(message: &str) -> String {
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let rest =

@@ -1,10 +1,10 @@
-//! Folders in which the system shows itself: processes with their environment, kernel settings, devices. No rule grants them, nor a
-//! folder around one of them: a host folder `/` would hand out the variables with the host's secrets.
+//! Folders of the system itself: processes with their environment, kernel settings, devices. No rule grants them, nor a folder that
+//! contains one: a host folder `/` would expose the environment with the host's secrets.
 
 use super::read::real_path;
 use std::path::{Path, PathBuf};
 
-/// Where they are on every Linux.
+/// Their paths on every Linux.
 const FOLDERS: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// File systems that are such folders, wherever they are mounted.
@@ -25,20 +25,20 @@ const FILE_SYSTEMS: [&str; 14] = [
     "bpf",
 ];
 
-/// Whether a folder is one of them, lies in one or holds one, by whatever name it is called.
+/// Whether a folder is one of them, is inside one or contains one, under any name.
 pub fn shows_itself_in(folder: &Path) -> bool {
     let named = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let real = real_path(folder);
     let touches = |system: &Path| real.starts_with(system) || system.starts_with(&real);
     let known = FOLDERS.iter().any(|system| named.starts_with(system) || touches(Path::new(system)));
-    // Without that file there is no such mount to see.
+    // Without that file such mounts cannot be found.
     known
         || mounts(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
             .iter()
             .any(|system| touches(system))
 }
 
-/// Where such file systems are mounted, and where parts of `/dev` are mounted again; `table` is as proc(5) has it.
+/// The mount points of such file systems, and of parts of `/dev`; `table` is in the format of proc(5).
 fn mounts(table: &str) -> Vec<PathBuf> {
     let all: Vec<_> = table.lines().filter_map(mount).collect();
     let devices = all.iter().find(|mount| mount.place == Path::new("/dev")).map(|mount| mount.device);

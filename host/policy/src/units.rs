@@ -1,4 +1,4 @@
-//! Sizes, counts and durations: as people write them in a policy file, and as the canonical JSON holds them.
+//! Sizes, counts and durations: in the notation of a policy file, and in canonical JSON.
 
 use super::source::At;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -25,25 +25,25 @@ pub(super) struct Span(pub(super) Duration);
 const SIZE_UNITS: [(&str, u64); 5] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 const SPAN_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// A length of time as people write it in a policy file: a whole number with its unit (`ms`, `s`, `m`, `h` or `d`), such as `30s`.
+/// Reads a length of time as in a policy file: a whole number with its unit (`ms`, `s`, `m`, `h` or `d`), such as `30s`.
 ///
 /// # Errors
-/// It is none; the message says what one looks like.
+/// It is not valid; the message shows an example.
 pub fn span(text: &str) -> Result<Duration, String> {
     let ms = quantity(text, &SPAN_UNITS).ok_or("use a number with its unit (ms, s, m, h or d), such as 30s")?;
     Ok(duration(ms))
 }
 
-/// A number of bytes as people write it in a policy file: a whole number with its unit (`B`, `KiB`, `MiB`, `GiB` or `TiB`), such as `512MiB`.
+/// Reads a number of bytes as in a policy file: a whole number with its unit (`B`, `KiB`, `MiB`, `GiB` or `TiB`), such as `512MiB`.
 ///
 /// # Errors
-/// It is none; the message says what one looks like.
+/// It is not valid; the message shows an example.
 pub fn size(text: &str) -> Result<u64, String> {
     quantity(text, &SIZE_UNITS)
         .ok_or_else(|| "use a number with its unit (B, KiB, MiB, GiB or TiB), such as 512MiB".to_owned())
 }
 
-/// A whole number and one of `units`, without a space; `_` may group the digits.
+/// Reads a whole number and one of `units`, without a space; `_` may group the digits.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_')?;
     let (number, unit) = text.split_at(digits);
@@ -51,22 +51,22 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.replace('_', "").parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// A length of time as the policy file writes it.
+/// A length of time in the notation of a policy file.
 pub(super) fn span_text(time: Duration) -> String {
     shortest(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), &SPAN_UNITS)
 }
 
-/// A number of bytes as the policy file writes it.
+/// A number of bytes in the notation of a policy file.
 pub(super) fn size_text(bytes: u64) -> String {
     shortest(bytes, &SIZE_UNITS)
 }
 
-/// A count as the policy file writes it, without quotes.
+/// A count in the notation of a policy file, without quotes.
 pub(super) fn count_text(count: u64) -> String {
     if count == u64::MAX { UNLIMITED.to_owned() } else { count.to_string() }
 }
 
-/// A number in the greatest unit that divides it.
+/// A number in the largest unit that divides it.
 fn shortest(number: u64, units: &[(&str, u64)]) -> String {
     let fitting = units.iter().rev().find(|(_, unit)| number >= *unit && number.is_multiple_of(*unit));
     match (number, fitting.or(units.first())) {
@@ -80,7 +80,7 @@ pub(super) fn time_told(limit: Duration) -> String {
     if limit == Duration::MAX { UNLIMITED.to_owned() } else { format!("{limit:?}") }
 }
 
-/// Bytes in the greatest unit that divides them, for people.
+/// Bytes in the largest unit that divides them, for people.
 pub(super) fn size_told(bytes: u64) -> String {
     let text = size_text(bytes);
     match text.find(|one: char| one.is_ascii_alphabetic()) {
@@ -89,12 +89,12 @@ pub(super) fn size_told(bytes: u64) -> String {
     }
 }
 
-/// The largest of these sizes; one that is unlimited does not count.
+/// The largest of these sizes; an unlimited one does not count.
 pub(super) fn largest<'s>(sizes: impl Iterator<Item = &'s Option<At<Size>>>) -> Option<u64> {
     sizes.flatten().map(|size| size.get_ref().0).filter(|bytes| *bytes != u64::MAX).max()
 }
 
-/// A size that the file gives, or the default.
+/// A size in the file, or the default.
 pub(super) fn given(size: Option<&At<Size>>, default: u64) -> u64 {
     size.map_or(default, |size| size.get_ref().0)
 }
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// Reads a text by a rule; `"unlimited"` is the greatest number.
+/// Reads a text with `read`; `"unlimited"` is the largest number.
 struct Text {
     expected: &'static str,
     read: fn(&str) -> Option<u64>,
@@ -178,7 +178,7 @@ impl Visitor<'_> for Text {
     }
 }
 
-/// Reads a whole number; `"unlimited"` is the greatest one.
+/// Reads a whole number; `"unlimited"` is the largest one.
 struct Whole;
 
 impl Visitor<'_> for Whole {
@@ -231,7 +231,7 @@ pub(super) mod milliseconds {
     }
 }
 
-/// Canonical JSON of a duration that may be missing: `null` when it is.
+/// Canonical JSON of an optional duration: `null` if it is missing.
 pub(super) mod optional_milliseconds {
     use super::{Count, Deserialize, Deserializer, Duration, Serializer, milliseconds};
 

@@ -1,6 +1,7 @@
-//! URLs: what a guest wants to reach, and which of them a rule is about. Everything is decided on parsed parts.
+//! URLs: the targets of guests, and the patterns of rules. All decisions are made on parsed parts.
 //!
-//! - `target` parses the URL of a guest, or of a redirect, into the one canonical form that is decided on, audited and requested.
+//! - `target` parses the URL of a guest, or of a redirect, into the one canonical form that is used for decisions, audit lines
+//!   and requests.
 //! - `pattern` is the `url` of a rule: which targets it matches, and which other patterns it covers.
 //! - `parts` matches labels of a host and segments of a path.
 
@@ -12,12 +13,12 @@ pub use pattern::Pattern;
 pub(super) use pattern::{Nearness, Place};
 pub use target::{Fault, Target};
 
-/// Bytes that a percent encoding in a path must not stand for: they would separate segments, or end a text.
+/// Bytes that must not be percent-encoded in a path: they would separate segments, or end a text.
 fn is_unsafe(byte: u8) -> bool {
     byte.is_ascii_control() || b"/\\".contains(&byte)
 }
 
-/// A path with its percent encodings read, or why one of them is refused.
+/// Decodes a path, or returns the reason that one of its percent encodings is refused.
 fn decoded(path: &str) -> Result<String, Fault> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
@@ -29,7 +30,7 @@ fn decoded(path: &str) -> Result<String, Fault> {
     String::from_utf8(bytes).map_err(|_| Fault::Encoding("an encoded part of its path is not UTF-8"))
 }
 
-/// The byte whose two hex digits `tail` begins with, and what follows them.
+/// The byte of the two hex digits at the start of `tail`, and the rest.
 fn encoded(tail: &[u8]) -> Result<(u8, &[u8]), Fault> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let [high, low, after @ ..] = tail else { return Err(Fault::Encoding("a \"%\" in its path encodes nothing")) };
@@ -44,7 +45,7 @@ fn encoded(tail: &[u8]) -> Result<(u8, &[u8]), Fault> {
     }
 }
 
-/// Whether a segment, read, leads upwards on some server: `..`, and `..;x` where parameters are cut off.
+/// Whether a decoded segment leads upwards on some servers: `..`, and `..;x` where parameters are removed.
 fn is_dots(segment: &str) -> bool {
     matches!(segment.split(';').next(), Some("." | ".."))
 }

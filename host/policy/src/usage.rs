@@ -1,34 +1,34 @@
-//! What one execution has used of its quotas.
+//! How much of its quotas one execution has used.
 
 use super::section::Call;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
-/// Times of calls that are kept for a rule: as many as a rate may count.
+/// The most call times that are kept for a rule: as many as a rate may count.
 pub(super) const MOST_TIMES: usize = 10_000;
 
-/// What one execution has used of its quotas: rebuilt from the journal by counting every allowed call again, with its time, so that
-/// neither a crash nor a resume refills them.
+/// How much of its quotas one execution has used: rebuilt from the journal by counting every allowed call again, with its time, so
+/// that neither a crash nor a resume refills them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Usage {
     rules: BTreeMap<String, Used>,
 }
 
-/// What was used of one rule.
+/// The use of one rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Used {
     pub(super) calls: u64,
     pub(super) written: u64,
     /// Messages sent or awaited.
     pub(super) messages: u64,
-    /// Requests under way, or connections.
+    /// Requests under way, or open connections.
     #[serde(skip)]
     pub(super) open: u64,
     /// The files written and all folders above them.
     pub(super) paths: HashSet<String>,
-    /// When the last requests were made, in milliseconds; never falling, and no more than any rate asks for.
+    /// Times of the last requests, in milliseconds; never decreasing, and no more than any rate needs.
     times: VecDeque<u64>,
 }
 
@@ -39,17 +39,17 @@ impl Usage {
         call.as_decided().count(self, rule, at_ms);
     }
 
-    /// A request or a connection under the rule began.
+    /// Notes that a request or a connection under the rule has begun.
     pub fn opened(&mut self, rule: &str) {
         self.add(rule, |used| used.open += 1);
     }
 
-    /// A request or a connection under the rule is over.
+    /// Notes that a request or a connection under the rule is over.
     pub fn closed(&mut self, rule: &str) {
         self.add(rule, |used| used.open = used.open.saturating_sub(1));
     }
 
-    /// Takes over what was used by a later time; what is open now stays open.
+    /// Takes over the use at a later time; what is open now stays open.
     pub fn catch_up(&mut self, later: Self) {
         for (rule, used) in later.rules {
             let open = self.rules.get(&rule).map_or(0, |used| used.open);
@@ -61,7 +61,7 @@ impl Usage {
         self.rules.get(rule)
     }
 
-    /// Counts something under a rule.
+    /// Applies a change to the use of a rule.
     pub(super) fn add(&mut self, rule: &str, change: impl FnOnce(&mut Used)) {
         match self.rules.get_mut(rule) {
             Some(used) => change(used),
@@ -80,7 +80,7 @@ impl Used {
         self.times.push_back(self.times.back().map_or(at_ms, |last| at_ms.max(*last)));
     }
 
-    /// Whether a call now would be one too many: no window of this length, from one call on, holds more than so many calls.
+    /// Whether a call now would exceed a rate: no window of this length may contain more than `calls` calls.
     pub(super) fn is_over_rate(&self, calls: u32, window: Duration, now_ms: u64) -> bool {
         let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         let earliest = self.times.len().checked_sub(calls as usize).and_then(|index| self.times.get(index));

@@ -1,4 +1,5 @@
-//! Who asks, as their token says (section 11 of the protocol): a JSON web token that a public key checks, and the ids that it is for.
+//! Authenticates callers by their token (section 11 of the protocol): a JSON web token that a public key checks, and the ids that it
+//! permits.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -15,27 +16,27 @@ use std::borrow::Cow;
 
 /// The longest token, in bytes.
 const LONGEST: usize = 16 << 10;
-/// By how much the clocks of this machine and of whoever makes the tokens may differ, in seconds.
+/// The permitted difference between the clocks of this machine and the token issuer, in seconds.
 const LEEWAY: u64 = 60;
-/// The shortest RSA key that can be safe, 2048 bits, as its encoding has bytes.
+/// The shortest RSA key that is considered safe, 2048 bits, in bytes of its encoding.
 const SHORTEST_RSA: usize = 260;
 
-/// The names of the curves: prime256v1 and secp384r1.
+/// The object identifiers of the curves: prime256v1 and secp384r1.
 const P256: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 const P384: [u8; 7] = [6, 5, 0x2b, 0x81, 4, 0, 0x22];
 
-/// What tokens are checked with.
+/// The key that tokens are checked with.
 pub struct Keys {
     key: DecodingKey,
     rules: Validation,
 }
 
-/// What a token lets those who show it ask for.
+/// The permissions of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     /// Everything.
     Admin,
-    /// What is about ids that begin so.
+    /// Operations on ids with this prefix.
     Below(String),
     /// Nothing: the token names no ids.
     Nobody,
@@ -50,10 +51,10 @@ struct Claims {
 }
 
 impl Keys {
-    /// Reads a public key as a PEM file has it. Tokens have to name the issuer and the audience, if there are any.
+    /// Reads a public key from a PEM file. If an issuer or an audience is given, tokens must name it.
     ///
     /// # Errors
-    /// It is none that tokens can be checked with; the sentence says what to give instead.
+    /// The key cannot check tokens; the sentence says what to give instead.
     pub fn read(pem: &str, issuer: Option<&str>, audience: Option<&str>) -> Result<Self, String> {
         if pem.contains("PRIVATE KEY-----") {
             return Err(
@@ -64,7 +65,7 @@ impl Keys {
             return Err("has no public key in PEM, with a line -----BEGIN PUBLIC KEY-----".to_owned());
         }
         let (key, algorithms) = key(pem)?;
-        // Another one that is there already checks the same signatures.
+        // A provider that was installed before checks the same signatures.
         let _ = PROVIDER.install_default();
         let mut rules = Validation::new(Algorithm::RS256);
         (rules.algorithms, rules.leeway, rules.validate_nbf, rules.validate_aud) = (algorithms, LEEWAY, true, false);
@@ -80,10 +81,10 @@ impl Keys {
         Ok(Self { key, rules })
     }
 
-    /// Whose token it is.
+    /// The caller that a token belongs to.
     ///
     /// # Errors
-    /// It is not valid: why.
+    /// The reason that the token is not valid.
     pub(super) fn caller(&self, token: &str) -> Result<Caller, String> {
         if token.len() > LONGEST {
             return Err(format!("it is longer than {LONGEST} bytes"));
@@ -100,10 +101,10 @@ impl Keys {
 }
 
 impl Caller {
-    /// The operation, where it looks for something, looks among what this one may see.
+    /// Checks that this caller may do an operation; a search is narrowed to what the caller may see.
     ///
     /// # Errors
-    /// It may not be asked for: why.
+    /// The reason that it may not.
     pub(super) fn admit(&self, mut operation: Operation) -> Result<Operation, String> {
         match self {
             Self::Admin => Ok(operation),
@@ -123,7 +124,7 @@ impl Caller {
         }
     }
 
-    /// The part of a reply that this one may see.
+    /// The part of a reply that this caller may see.
     pub(super) fn narrow(&self, reply: Reply) -> Reply {
         let Self::Below(prefix) = self else { return reply };
         let is_seen = |id: &str| id.starts_with(prefix.as_str());
@@ -131,7 +132,7 @@ impl Caller {
             found.retain(|promise| is_seen(&promise.id));
             found
         };
-        // Nothing of theirs comes after it.
+        // Nothing with the prefix comes after that.
         let on = |cursor: Option<String>| cursor.filter(|at| is_seen(at) || at.as_str() < prefix.as_str());
         match reply {
             Reply::Promises(found, cursor) => Reply::Promises(promises(found), on(cursor)),
@@ -151,7 +152,7 @@ impl Caller {
     }
 }
 
-/// Has a search begin where ids begin with a prefix.
+/// Makes a search begin where ids have the prefix.
 fn start(page: &mut Page, prefix: &str) {
     let mut before = prefix.to_owned();
     let earlier = before.pop().and_then(|last| (0..u32::from(last)).rev().find_map(char::from_u32));
@@ -161,7 +162,7 @@ fn start(page: &mut Page, prefix: &str) {
     }
 }
 
-/// The ids that an operation names. One that is about all of them names the empty one.
+/// The ids that an operation names; one on all of them names the empty id.
 fn named(operation: &Operation) -> Vec<Cow<'_, str>> {
     let list: Vec<&String> = match operation {
         Operation::PromiseCreate(new) | Operation::TaskCreate { promise: new, .. } => vec![&new.id],
@@ -182,7 +183,7 @@ fn named(operation: &Operation) -> Vec<Cow<'_, str>> {
         Operation::TaskSuspend { id, awaited, .. } => std::iter::once(id).chain(awaited).collect(),
         Operation::TaskHeartbeat { tasks, .. } => tasks.iter().map(|(id, _)| id).collect(),
         Operation::ScheduleCreate(new) => {
-            // What it will create counts, too.
+            // The ids that it will create count, too.
             let template = new.promise_id.replace("{{.id}}", &new.id);
             return vec![Cow::Borrowed(&new.id), Cow::Owned(template)];
         }
@@ -192,7 +193,7 @@ fn named(operation: &Operation) -> Vec<Cow<'_, str>> {
     list.into_iter().map(|id| Cow::Borrowed(id.as_str())).collect()
 }
 
-/// A key, and the algorithms that it is for, which none but those of its kind and size are.
+/// Reads a key, and the algorithms that fit its kind and size.
 fn key(text: &str) -> Result<(DecodingKey, Vec<Algorithm>), String> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     let pem = text.as_bytes();
@@ -216,13 +217,13 @@ fn key(text: &str) -> Result<(DecodingKey, Vec<Algorithm>), String> {
     }
 }
 
-/// Whether an object is named within a PEM file.
+/// Whether an object identifier occurs in a PEM file.
 fn names(pem: &str, object: &[u8]) -> bool {
     let body: String = pem.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
     BASE64_STANDARD.decode(body).is_ok_and(|der| der.windows(object.len()).any(|window| window == object))
 }
 
-/// What is wrong with a token.
+/// Describes the fault of a token.
 fn fault(error: &Error) -> String {
     match error.kind() {
         ErrorKind::ExpiredSignature => "it has expired".to_owned(),
@@ -237,11 +238,11 @@ fn fault(error: &Error) -> String {
     }
 }
 
-/// Checks signatures as TLS does here.
+/// Checks signatures with the TLS library that is used here.
 static PROVIDER: CryptoProvider =
     CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
 
-/// Nothing is signed here.
+/// There is no signing here.
 fn signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn jsonwebtoken::crypto::JwtSigner>, Error> {
     Err(ErrorKind::UnsupportedAlgorithm.into())
 }

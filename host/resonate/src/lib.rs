@@ -1,9 +1,9 @@
 //! `everstep serve`: the Resonate protocol over the embedded store.
 //!
-//! `wire` reads requests and writes answers, `writer` applies operations in one commit for all that wait, `outbox` knows the workers that
-//! are connected and what they are to be told, `push` has the messages to URLs wait for their turn, `auth` reads who asks and says what they
-//! may ask for, `server` is the HTTP between them and the network, `socket` gives up on clients that do not read. The protocol is version
-//! `2026-04-01`; where servers of that version differ, this one follows the dialect that it was started with, or takes what any of them takes.
+//! `wire` reads requests and writes answers, `writer` applies waiting operations in one commit, `outbox` knows the connected workers and
+//! their messages, `push` queues the messages to URLs, `auth` identifies callers and their permissions, `server` is the HTTP between them
+//! and the network, `socket` drops clients that do not read. The protocol is version `2026-04-01`; where servers of that version differ,
+//! this one follows the dialect that it was started with, or accepts what any of them accepts.
 
 mod auth;
 mod outbox;
@@ -33,7 +33,7 @@ pub enum Manner {
 }
 
 impl Manner {
-    /// The rules for operations that it follows.
+    /// The dialect of its operations.
     pub fn dialect(self) -> Dialect {
         match self {
             Self::Permissive | Self::A => Dialect::A,

@@ -1,8 +1,8 @@
-//! Who is connected, and what they are to be told (section 8 of the protocol).
+//! The connected workers, and the messages for them (section 8 of the protocol).
 //!
-//! A message leaves at once if somebody is there to take it. That a task may be acquired is told again when a worker of its group connects
-//! that could not be told, and every 30 s until somebody acquires it; that a promise was settled is told once, or never. What a URL has
-//! not taken is told again sooner, at first.
+//! A message leaves at once if a worker can take it. The offer of a task is repeated when a worker of its group connects after none was
+//! there, and every 30 s until the task is acquired; the settlement of a promise is sent at most once. An offer that a URL has not
+//! accepted is repeated sooner at first.
 
 use super::push::{Letter, Message, Pushes};
 use super::wire;
@@ -21,28 +21,28 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
-/// Streams at once.
+/// The most streams at once.
 const STREAMS: usize = 1000;
-/// Messages that a stream may be behind.
+/// The most unread messages of a stream.
 const BEHIND: usize = 100;
-/// How often it is told that a task may be acquired, in milliseconds.
+/// How often the offer of a task is repeated, in milliseconds.
 const AGAIN_MS: u64 = 30_000;
-/// The same where whoever is there has too many messages to read.
+/// The same when all workers have too many unread messages.
 const SOON_MS: u64 = 100;
-/// The same where a URL has not taken it, at first; each time it is twice as long, up to [`AGAIN_MS`].
+/// The same when a URL has not accepted it; doubled each time, up to [`AGAIN_MS`].
 const REFUSED_MS: u64 = 1000;
-/// Not as long as it is on its way.
+/// The offer is not repeated while it is on its way.
 const NEVER_MS: u64 = u64::MAX;
 
 /// See the module.
 pub(super) struct Outbox {
-    /// The address of this server, which messages name.
+    /// The address of this server, as messages name it.
     url: String,
     store: Arc<dyn Backend>,
-    /// What goes to URLs; none: nothing does.
+    /// The messages to URLs; `None`: URLs get none.
     pub(super) pushes: Option<Pushes>,
     state: Mutex<State>,
-    /// Something is to be told earlier than was known.
+    /// Wakes `work`: something is due earlier than expected.
     earlier: Notify,
     pub(super) delivered: AtomicU64,
     pub(super) dropped: AtomicU64,
@@ -54,16 +54,16 @@ struct State {
     streams: usize,
     groups: HashMap<String, Group>,
     offers: HashMap<String, Offer>,
-    /// When which of them is told, in milliseconds since the Unix epoch.
+    /// When each offer is due, in milliseconds since the Unix epoch.
     due: BTreeSet<(u64, String)>,
     closed: bool,
 }
 
 #[derive(Default)]
 struct Group {
-    /// In the order in which they connected.
+    /// The workers, in the order in which they connected.
     streams: Vec<Stream>,
-    /// Who was told last, so that each has its turn.
+    /// The worker that got the last message, so that each has its turn.
     turn: usize,
 }
 
@@ -73,18 +73,18 @@ struct Stream {
     sender: Sender<Bytes>,
 }
 
-/// That a task may be acquired.
+/// The offer of a task that may be acquired.
 struct Offer {
     version: u64,
     target: String,
-    /// When it may be told first.
+    /// The earliest time at which it may be sent.
     from_ms: u64,
-    /// When it is told next, as [`State::due`] has it.
+    /// When it is sent next; the same as in [`State::due`].
     at_ms: u64,
     told: bool,
-    /// The message about it that is on its way to a URL, or was last.
+    /// The number of its message that is on its way to a URL, or was last.
     number: u64,
-    /// How often a URL has not taken it, one time after the other.
+    /// How often in a row a URL has not accepted it.
     refused: u32,
 }
 
@@ -94,7 +94,7 @@ impl Offer {
     }
 }
 
-/// A worker that is connected, until this is dropped.
+/// A connected worker, until this is dropped.
 pub(super) struct Connection {
     outbox: Arc<Outbox>,
     group: String,
@@ -102,21 +102,21 @@ pub(super) struct Connection {
     pub(super) messages: Receiver<Bytes>,
 }
 
-/// What became of a message.
+/// The result of sending a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Told {
     Yes,
-    /// Those who might have it are behind.
+    /// All workers that may have it have too many unread messages.
     Later,
     /// It is on its way to a URL.
     UnderWay,
-    /// Too many are on their way to URLs.
+    /// Too many messages are on their way to URLs.
     Full,
-    /// Nobody is there.
+    /// No worker is connected.
     Nobody,
 }
 
-/// Where a message goes: to the workers of a group, to one of them if it is there, or to that one alone.
+/// The recipient of a message: the workers of a group, preferably one of them, or only that one.
 struct Address<'a> {
     group: &'a str,
     id: Option<&'a str>,
@@ -124,7 +124,7 @@ struct Address<'a> {
 }
 
 impl<'a> Address<'a> {
-    /// None for what is no address of a worker that connects.
+    /// `None` if it is not the address of a worker that connects.
     fn parse(address: &'a str) -> Option<Self> {
         let (cast, rest) = address.strip_prefix("poll://")?.split_once('@')?;
         let (group, id) = rest.split_once('/').map_or((rest, None), |(group, id)| (group, Some(id)));
@@ -133,7 +133,7 @@ impl<'a> Address<'a> {
 }
 
 impl Group {
-    /// Gives a message to one of those that may have it, the one that is preferred first.
+    /// Sends a message to one of the workers that may have it, the preferred one first.
     fn tell(&mut self, address: &Address<'_>, message: &Bytes) -> Told {
         let preferred = self.streams.iter().filter(|stream| address.id.is_some_and(|id| stream.id == id));
         let count = self.streams.len().max(1);
@@ -156,13 +156,13 @@ impl Group {
 }
 
 impl Outbox {
-    /// With all that may be acquired in a store.
+    /// An outbox without offers; [`look`](Self::look) reads those of the store.
     pub(super) fn new(url: String, store: Arc<dyn Backend>, pushes: Option<Pushes>) -> Self {
         let (delivered, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { url, store, pushes, state: Mutex::default(), earlier: Notify::new(), delivered, dropped }
     }
 
-    /// Takes in what the store offers.
+    /// Reads the offers of the store.
     pub(super) fn look(&self) -> Result<(), Error> {
         let now_ms = SystemClock.now_ms();
         for id in self.store.offers()? {
@@ -179,13 +179,13 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether a task is an execution of Everstep, which the hosts of this store run and no worker that connects.
+    /// Whether a task is an execution of Everstep, which the hosts of this store run rather than a connected worker.
     fn runs_elsewhere(&self, id: &str) -> bool {
         let called = || Some(Invocation::of(&self.store.promise(id).ok()??.0).is_some());
         self.store.survives_the_process() && called().unwrap_or_default()
     }
 
-    /// Connects a worker; none when there are too many, or the server ends.
+    /// Connects a worker; `None` if there are too many, or the server is ending.
     pub(super) fn connect(self: &Arc<Self>, group: &str, id: &str) -> Option<Connection> {
         let mut state = self.state();
         if state.streams >= STREAMS || state.closed {
@@ -210,12 +210,12 @@ impl Outbox {
         Some(Connection { outbox: Arc::clone(self), group: group.to_owned(), number, messages })
     }
 
-    /// How many are connected.
+    /// The number of connected workers.
     pub(super) fn streams(&self) -> usize {
         self.state().streams
     }
 
-    /// How many tasks are offered.
+    /// The number of offered tasks.
     pub(super) fn offers(&self) -> usize {
         self.state().offers.len()
     }
@@ -227,7 +227,7 @@ impl Outbox {
         state.groups.clear();
     }
 
-    /// Tells what is due, for as long as the server runs.
+    /// Sends the messages that are due, for as long as the server runs.
     pub(super) async fn work(&self, writer: &Writer) {
         loop {
             let earlier = self.earlier.notified();
@@ -259,7 +259,7 @@ impl Outbox {
         }
     }
 
-    /// Tells of a task once more, unless it is not to be acquired any more.
+    /// Sends the offer of a task again, unless it can no longer be acquired.
     async fn tell_again(&self, id: &str, writer: &Writer) {
         let version = {
             let mut state = self.state();
@@ -278,7 +278,7 @@ impl Outbox {
             matches!(found, Some(Ok(Reply::Task(task))) if task.state == TaskState::Pending && task.version == version);
         let mut state = self.state();
         if state.offers.get(id).is_none_or(|offer| offer.version != version) {
-            // Acquired, or offered anew, meanwhile.
+            // It was acquired, or offered anew, meanwhile.
         } else if is_offered {
             self.tell(&mut state, id, SystemClock.now_ms());
         } else {
@@ -335,14 +335,14 @@ impl Outbox {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Completes when nothing is on its way to a URL.
+    /// Completes when no message is on its way to a URL.
     pub(super) async fn drained(&self) {
         if let Some(pushes) = &self.pushes {
             pushes.drained().await;
         }
     }
 
-    /// Sends what goes to URLs, for as long as the server runs.
+    /// Sends the messages to URLs, for as long as the server runs.
     pub(super) async fn post(self: Arc<Self>) {
         let Some(pushes) = &self.pushes else { return };
         let mut under_way = JoinSet::new();
@@ -363,7 +363,7 @@ impl Outbox {
             Message::Execute { id, version, number } => {
                 let is_offered = |offer: &Offer| offer.number == *number;
                 if !self.state().offers.get(id).is_some_and(is_offered) {
-                    // Acquired, or offered anew, meanwhile.
+                    // It was acquired, or offered anew, meanwhile.
                     return;
                 }
                 wire::execute(&self.url, id, *version).into()
@@ -378,7 +378,7 @@ impl Outbox {
         }
     }
 
-    /// Says when a task is told of again whose message a URL has taken, or has not.
+    /// Sets when an offer is repeated after a URL has, or has not, accepted its message.
     fn posted(&self, id: &str, number: u64, is_taken: bool) {
         let mut state = self.state();
         if state.offers.get(id).is_none_or(|offer| offer.number != number) {
@@ -455,12 +455,12 @@ impl Drop for Connection {
     }
 }
 
-/// How long a task is not told of whose message was not taken, after so many that were not either.
+/// How long to wait before an offer is repeated that a URL has not accepted, after `before` earlier failures.
 fn refused_ms(before: u32) -> u64 {
     REFUSED_MS.saturating_mul(1 << before.min(16)).min(AGAIN_MS)
 }
 
-/// Until when a promise that an operation creates is not to be told of.
+/// The time before which a promise that an operation creates must not be offered.
 fn delayed(operation: &Operation, id: &str) -> Option<u64> {
     let (Operation::PromiseCreate(new) | Operation::TaskFence { action: FenceAction::Create(new), .. }) = operation
     else {

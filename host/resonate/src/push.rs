@@ -1,7 +1,7 @@
-//! Messages to addresses that are URLs: who waits for how many, and whose turn it is.
+//! Messages to addresses that are URLs: queues, limits and turns.
 //!
-//! Each address has a line of its own, and those of one receiver (scheme, host and port) share what may be under way to it. Receivers take
-//! turns, and so do the addresses of each, so that one that is slow holds up nobody else for longer than there is room.
+//! Each address has a queue of its own, and the addresses of one receiver (scheme, host and port) share a limit of messages under way.
+//! Receivers take turns, and so do the addresses of each, so that a slow one does not hold up others while there is room.
 
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -10,44 +10,44 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
-/// Messages under way at once to one address, and to one receiver.
+/// The most messages under way to one address, and to one receiver.
 const PER_ADDRESS: usize = 64;
 const PER_RECEIVER: usize = 256;
-/// Messages that wait for their turn, for one address and in all, and how many bytes they have.
+/// The most messages that wait for one address and in all, and their bytes.
 const WAITING: usize = 1024;
 const WAITING_BYTES: usize = 8 << 20;
 const WAITING_IN_ALL: usize = 16 << 10;
 const WAITING_BYTES_IN_ALL: usize = 64 << 20;
-/// What a message takes up besides its texts.
+/// The assumed size of a message besides its texts, in bytes.
 const OVERHEAD: usize = 512;
-/// Receivers that are remembered for having failed last.
+/// The most receivers that are remembered as failing.
 const FAILING: usize = 1024;
 
 /// Sends messages to addresses that are URLs.
 pub trait Carrier: Send + Sync + 'static {
-    /// Who answers at an address, such as `https://example.org:443`.
+    /// The receiver at an address, such as `https://example.org:443`.
     ///
     /// # Errors
-    /// Nothing is sent there: why, and what to do about it.
+    /// The reason that nothing is sent there, and the remedy.
     fn receiver(&self, address: &str) -> Result<String, String>;
 
-    /// Posts a message, a JSON text, and waits until it is taken.
+    /// Posts a message, a JSON text, and waits until it is accepted.
     ///
     /// # Errors
-    /// It may not have been taken: why.
+    /// The reason that it may not have been accepted.
     fn post(&self, address: &str, message: Bytes) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
 }
 
-/// What is to be said to an address.
+/// A message to an address.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Message {
-    /// That a task may be acquired, if that is so still. `number` tells one such offer from another.
+    /// A task may be acquired, if that is still so. `number` distinguishes its offers.
     Execute { id: String, version: u64, number: u64 },
-    /// That a promise is settled, as it is sent.
+    /// A promise is settled; the message as it is sent.
     Unblock(Bytes),
 }
 
-/// A message that is about to leave. There is room for the next one once this is dropped.
+/// A message that is about to leave. Its place is free again once this is dropped.
 pub(super) struct Letter {
     pub(super) message: Message,
     pub(super) address: Arc<str>,
@@ -55,29 +55,29 @@ pub(super) struct Letter {
     lines: Arc<Lines>,
 }
 
-/// What waits and what is under way.
+/// The messages that wait or are under way.
 pub(super) struct Pushes {
     pub(super) carrier: Arc<dyn Carrier>,
     lines: Arc<Lines>,
-    /// Receivers that did not take the last message.
+    /// Receivers that did not accept the last message.
     failing: Mutex<HashSet<Arc<str>>>,
     pub(super) failed: AtomicU64,
 }
 
 struct Lines {
-    /// Messages under way at once.
+    /// The most messages under way at once.
     most: usize,
     state: Mutex<State>,
-    /// Something may leave.
+    /// A message may leave.
     more: Notify,
-    /// How many wait or are under way.
+    /// How many messages wait or are under way.
     busy: watch::Sender<usize>,
 }
 
 #[derive(Default)]
 struct State {
     receivers: HashMap<Arc<str>, Receiver>,
-    /// Receivers that something may leave for.
+    /// Receivers to which a message may leave.
     turns: VecDeque<Arc<str>>,
     waiting: usize,
     bytes: usize,
@@ -87,7 +87,7 @@ struct State {
 #[derive(Default)]
 struct Receiver {
     lines: HashMap<Arc<str>, Line>,
-    /// Addresses that something may leave for.
+    /// Addresses to which a message may leave.
     turns: VecDeque<Arc<str>>,
     under_way: usize,
     has_turn: bool,
@@ -102,7 +102,7 @@ struct Line {
 }
 
 impl Pushes {
-    /// With nothing to send; at most `most` messages are under way at once.
+    /// Empty queues; at most `most` messages are under way at once.
     pub(super) fn new(carrier: Arc<dyn Carrier>, most: usize) -> Self {
         let (state, more, busy) = (Mutex::default(), Notify::new(), watch::Sender::new(0));
         let lines = Arc::new(Lines { most, state, more, busy });
@@ -114,7 +114,7 @@ impl Pushes {
         self.carrier.receiver(address).is_ok()
     }
 
-    /// Takes a message that leaves when it is its turn; none comes back if there is no room for it, or if nothing is sent there.
+    /// Queues a message; `None` if there is no room for it, or if nothing is sent to that address.
     pub(super) fn put(&self, address: &str, message: Message) -> Option<()> {
         let receiver = self.carrier.receiver(address).ok()?;
         let size = message.size() + address.len() + OVERHEAD;
@@ -125,7 +125,7 @@ impl Pushes {
         let (address, receiver): (Arc<str>, Arc<str>) = (address.into(), receiver.into());
         let line = state.receivers.entry(Arc::clone(&receiver)).or_default().lines.entry(Arc::clone(&address));
         let line = line.or_default();
-        // One that is larger than a line may be leaves alone.
+        // A message larger than a queue may be is only queued alone.
         if line.waiting.len() >= WAITING || (line.bytes + size > WAITING_BYTES && !line.waiting.is_empty()) {
             return None;
         }
@@ -140,7 +140,7 @@ impl Pushes {
         Some(())
     }
 
-    /// The message whose turn it is; none as long as none may leave.
+    /// The next message; `None` while none may leave.
     pub(super) fn next(&self) -> Option<Letter> {
         let mut state = self.lines.state();
         if state.under_way >= self.lines.most {
@@ -150,14 +150,14 @@ impl Pushes {
         Some(Letter { message, address, receiver, lines: Arc::clone(&self.lines) })
     }
 
-    /// Completes when something may leave.
+    /// Completes when a message may leave.
     pub(super) async fn more(&self) {
         self.lines.more.notified().await;
     }
 
-    /// Completes when nothing waits and nothing is under way.
+    /// Completes when no message waits or is under way.
     pub(super) async fn drained(&self) {
-        // The sender is part of this.
+        // The sender is a field of this.
         let _ = self.lines.busy.subscribe().wait_for(|busy| *busy == 0).await;
     }
 
@@ -166,7 +166,7 @@ impl Pushes {
         self.lines.state().waiting
     }
 
-    /// Notes whether a message was taken, and says so when a receiver begins to fail.
+    /// Notes whether a message was accepted; logs when a receiver begins to fail.
     pub(super) fn note(&self, letter: &Letter, outcome: &Result<(), String>) {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
@@ -200,7 +200,7 @@ impl Lines {
 }
 
 impl State {
-    /// Gives an address its turn, and its receiver, where something may leave for them.
+    /// Queues an address, and its receiver, for a turn if a message may leave to them.
     fn line_up(&mut self, receiver: &Arc<str>, address: &Arc<str>) {
         let Some(to) = self.receivers.get_mut(receiver) else { return };
         if let Some(line) = to.lines.get_mut(address)
@@ -217,7 +217,7 @@ impl State {
         }
     }
 
-    /// The next message, under way from here on.
+    /// Takes the next message, which is under way from now on.
     fn next(&mut self) -> Option<(Arc<str>, Arc<str>, Message)> {
         let receiver = self.turns.pop_front()?;
         let to = self.receivers.get_mut(&receiver)?;
@@ -237,7 +237,7 @@ impl State {
         Some((receiver, address, message))
     }
 
-    /// One that was under way is so no more.
+    /// Ends a message that was under way.
     fn done(&mut self, receiver: &Arc<str>, address: &Arc<str>) {
         self.under_way -= 1;
         let Some(to) = self.receivers.get_mut(receiver) else { return };

@@ -1,4 +1,4 @@
-//! HTTP: requests to the root, streams of messages, and what operators look at.
+//! HTTP: requests to the root, streams of messages, and metrics for operators.
 
 use super::Manner;
 use super::auth::{Caller, Keys};
@@ -34,61 +34,61 @@ use tokio::task::JoinSet;
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 2 << 20;
-/// Bytes of all bodies at once, without those that fit into the part that each may have.
+/// The most bytes of all bodies at once, not counting the part of each that is always accepted.
 const BODIES: usize = 128 << 20;
-/// The part of a body that there is always room for.
+/// The part of a body that is always accepted, in bytes.
 const SMALL: usize = 16 << 10;
-/// Bytes of the head of a request.
+/// The most bytes of the head of a request.
 const HEAD: usize = 64 << 10;
-/// Connections at once, streams among them.
+/// The most connections at once, including streams.
 const CONNECTIONS: usize = 4096;
-/// File handles that are for other things than connections.
+/// File handles reserved for anything but connections.
 const HANDLES: usize = 64;
-/// Messages under way to URLs at once.
+/// The most messages under way to URLs at once.
 const PUSHES: usize = 1024;
-/// The part of the file handles that is for messages to URLs, each of which is a connection.
+/// The divisor of the file handles that gives the share of messages to URLs, each of which is a connection.
 const PUSHES_PART: usize = 4;
 /// How long a client may take for the head of a request, for its body, and before it reads on in an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the end waits for requests that have begun.
+/// How long the shutdown waits for requests that have begun.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a server is started with.
+/// The options of a server.
 pub struct Options {
-    /// Which server it resembles.
+    /// The server that it resembles.
     pub manner: Manner,
-    /// What clients may show to be let in.
+    /// The token that clients may present.
     pub token: Option<String>,
-    /// What the tokens of clients are checked with. Without either, clients show nothing.
+    /// The key that clients' tokens are checked with. Without either, clients need no token.
     pub keys: Option<Keys>,
-    /// What sends messages to URLs; none: nothing is sent there.
+    /// Sends messages to URLs; `None`: they get none.
     pub carrier: Option<Arc<dyn Carrier>>,
-    /// Whether time is what requests say it is.
+    /// Whether requests set the time.
     pub debug: bool,
 }
 
-/// A server that listens.
+/// A listening server.
 pub struct Server {
     listener: TcpListener,
     desk: Arc<Desk>,
-    /// How many there may be at once.
+    /// The most connections at once.
     connections: usize,
 }
 
-/// What every connection needs.
+/// The state that connections share.
 struct Desk {
     options: Options,
     writer: Writer,
     outbox: Arc<Outbox>,
-    /// For what is large in bodies, by the byte.
+    /// Room for large bodies, in bytes.
     room: Arc<Semaphore>,
-    /// Requests that were answered, by kind and status.
+    /// The number of answered requests, by kind and status.
     answered: Mutex<BTreeMap<(String, u16), u64>>,
-    /// Hears other hosts for as long as this lives.
+    /// Receives events of other hosts for as long as this lives.
     _others: Arc<Others>,
 }
 
-/// Passes on what other hosts of the store do.
+/// Passes on events of other hosts of the store.
 struct Others {
     store: Arc<dyn Backend>,
     outbox: Arc<Outbox>,
@@ -115,10 +115,10 @@ impl Ear for Others {
 }
 
 impl Server {
-    /// Serves a store on an address, beside the other hosts of it.
+    /// Serves a store on an address, beside its other hosts.
     ///
     /// # Errors
-    /// The store cannot be read, another host cannot be reached, or the address cannot be had.
+    /// The store cannot be read, another host cannot be reached, or the address is not available.
     pub async fn start(address: SocketAddr, store: Arc<dyn Backend>, options: Options) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -133,14 +133,14 @@ impl Server {
             let ear = Arc::downgrade(&others);
             peers.join(ear)?;
         }
-        // What was offered before it hears.
+        // Tasks that were offered before it joined the other hosts.
         outbox.look()?;
         let room = Arc::new(Semaphore::new(BODIES));
         let desk = Arc::new(Desk { options, writer, outbox, room, answered: Mutex::default(), _others: others });
         Ok(Self { listener, desk, connections: handles.connections })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -148,7 +148,7 @@ impl Server {
     /// Serves until `stop` completes, then answers the requests that have begun.
     ///
     /// # Errors
-    /// The store has failed; the message says how.
+    /// The store has failed; the message says why.
     pub async fn run<T>(self, stop: impl Future<Output = T>) -> Result<T, String> {
         let Self { listener, desk, connections } = self;
         let (end, ends) = watch::channel(false);
@@ -171,7 +171,7 @@ impl Server {
                 Some(_) = open.join_next() => {}
                 (place, accepted) = accepted => match accepted {
                     Ok((stream, _)) => {
-                        // Answers are short, and wait for nothing.
+                        // Answers are short and should leave at once.
                         let _ = stream.set_nodelay(true);
                         let (desk, ends) = (Arc::clone(&desk), ends.clone());
                         open.spawn(async move {
@@ -180,7 +180,7 @@ impl Server {
                         });
                     }
                     Err(error) => {
-                        // Out of file handles, say: clients that go away give some back.
+                        // For example out of file handles: clients that disconnect free some.
                         tracing::warn!(%error, "cannot accept a client");
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
@@ -188,7 +188,7 @@ impl Server {
             }
         };
         drop(listener);
-        // What has not been taken by now is offered when it starts again.
+        // Messages that were not accepted by now are sent again when the server restarts.
         told.abort();
         desk.outbox.close();
         end.send_replace(true);
@@ -196,20 +196,21 @@ impl Server {
             while open.join_next().await.is_some() {}
             desk.outbox.drained().await;
         };
-        // A client that does not read its answer does not keep the server, nor does a URL that does not take its message.
+        // A client that does not read its answer does not delay the shutdown, nor does a URL that does not accept its
+        // message.
         let _ = tokio::time::timeout(GRACE, drained).await;
         posted.abort();
         stopped
     }
 }
 
-/// What the file handles are for.
+/// The shares of the file handles.
 struct Handles {
     connections: usize,
     pushes: usize,
 }
 
-/// The system may allow few file handles, and says how many more if asked.
+/// Raises the limit of file handles, which may be low, as far as the system permits, and divides them.
 fn handles(pushes: bool) -> Handles {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -247,7 +248,7 @@ async fn connection(io: TokioIo<Socket>, desk: Arc<Desk>, mut ends: watch::Recei
     }
 }
 
-/// What has come of a body, in parts that take up little more memory than they hold.
+/// The body received so far, in parts that use little more memory than they contain.
 #[derive(Default)]
 struct Parts(Vec<Vec<u8>>);
 
@@ -270,7 +271,7 @@ impl Desk {
     async fn answer(self: Arc<Self>, request: hyper::Request<Incoming>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let segments: Vec<&str> = path.split('/').skip(1).collect();
-        // A page in a browser reaches this machine, too: what it posts says whose it is, and an image that it shows, that it is of a site.
+        // Pages in a browser can reach this machine, too: their posts name an origin, and the images that they load a site.
         let is_page = [ORIGIN.as_str(), "sec-fetch-site"].iter().any(|name| request.headers().contains_key(*name));
         if is_page && matches!(&*segments, [""] | ["poll", ..]) {
             return plain(StatusCode::FORBIDDEN, "pages do not ask here\n");
@@ -278,7 +279,7 @@ impl Desk {
         match (&method, &*segments) {
             (&Method::POST, [""]) => self.operate(request).await,
             (&Method::GET, ["poll", group, id]) if !group.is_empty() && !id.is_empty() => {
-                // What is sent there names no ids that could be looked at.
+                // These paths name no ids that could be checked.
                 let shown = bearer(&request);
                 if let Err(Rejection { reason, .. }) = self.caller(shown.as_deref(), shown.as_deref()) {
                     return plain(StatusCode::UNAUTHORIZED, format!("{reason}\n"));
@@ -320,7 +321,7 @@ impl Desk {
         json(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), response.body)
     }
 
-    /// A whole body, and the room that it takes up.
+    /// Reads a whole body, and reserves room for it.
     async fn body(&self, mut body: Incoming) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Answer> {
         let too_large = || plain(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has at most {BODY} bytes\n"));
         if body.size_hint().lower() > BODY as u64 {
@@ -329,14 +330,14 @@ impl Desk {
         let (mut parts, mut length, mut room) = (Parts::default(), 0, None::<OwnedSemaphorePermit>);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| plain(StatusCode::BAD_REQUEST, "the body is not whole\n"))?;
-            // Trailers say nothing here.
+            // Trailers are ignored.
             let Ok(data) = frame.into_data() else { continue };
             let before = length;
             length += data.len();
             if length > BODY {
                 return Err(too_large());
             }
-            // No more than a body has, which fits.
+            // At most the size of a body, which fits.
             let more = u32::try_from(length.saturating_sub(before.max(SMALL))).unwrap_or(u32::MAX);
             let full = |_| plain(StatusCode::SERVICE_UNAVAILABLE, "too much comes in at once; try again\n");
             let more = Arc::clone(&self.room).try_acquire_many_owned(more).map_err(full)?;
@@ -367,17 +368,17 @@ impl Desk {
                 None => envelope.reject(&Rejection { status: 500, reason: "the store has failed".to_owned() }),
             },
         };
-        // What a client calls its requests is no name of a series.
+        // The kind that a client makes up does not become a label.
         let kind = if known { envelope.kind() } else { "unknown" };
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         *answered.entry((kind.to_owned(), response.status)).or_default() += 1;
         response
     }
 
-    /// Who asks. `signed` may be a token that the keys check, `shown` the one that all share.
+    /// The caller. `signed` may be a token that the keys check, `shown` the shared one.
     fn caller(&self, signed: Option<&str>, shown: Option<&str>) -> Result<Caller, Rejection> {
         let Options { token, keys, .. } = &self.options;
-        // The time that it takes says nothing of the token.
+        // Compared as hashes, so that the time does not depend on the token.
         let is = |token: &String| {
             shown.is_some_and(|shown| blake3::hash(shown.as_bytes()) == blake3::hash(token.as_bytes()))
         };
@@ -415,7 +416,7 @@ impl Desk {
     fn metrics(&self) -> String {
         let mut text = String::new();
         let mut say = |name: &str, kind: &str, help: &str, lines: Vec<(String, u64)>| {
-            // A String takes everything.
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "# HELP everstep_{name} {help}\n# TYPE everstep_{name} {kind}");
             for (labels, value) in lines {
                 let _ = writeln!(text, "everstep_{name}{labels} {value}");
@@ -449,7 +450,7 @@ impl Desk {
     }
 }
 
-/// The address that an operation has messages sent to.
+/// The address to which an operation has messages sent.
 fn addressed(operation: &Operation) -> Option<&String> {
     match operation {
         Operation::PromiseCreate(new)
@@ -471,7 +472,7 @@ fn bearer(request: &hyper::Request<Incoming>) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-/// The text of a part of a path.
+/// Decodes a part of a path.
 fn decoded(part: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::new(), part.bytes());
     while let Some(byte) = rest.next() {

@@ -8,11 +8,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// Fails once nothing could be written for as long as the client may take.
+/// A stream that fails once nothing could be written for as long as the client may take.
 pub(super) struct Socket {
     stream: TcpStream,
     patience: Duration,
-    /// When the client has not read for too long; none while it does.
+    /// When the client will have stalled for too long; `None` while it reads.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -29,7 +29,7 @@ impl Socket {
         let patience = self.patience;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         ready!(stalled.as_mut().poll(context));
-        // What is on its way would stay with the system for as long as the client does not read.
+        // Otherwise the system would keep unsent data for as long as the client does not read.
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the client does not read")))
     }

@@ -1,7 +1,7 @@
-//! Requests and answers as they are on the wire: an envelope of JSON around an operation (sections 2, 3, 5, 6 and 7 of the protocol).
+//! Requests and answers on the wire: a JSON envelope around an operation (sections 2, 3, 5, 6 and 7 of the protocol).
 //!
-//! Values are base64 of a JSON text there and that text in the store. What is not base64 of UTF-8 is kept as it came, under a header that
-//! says so and that no client sees.
+//! Values are base64 of a JSON text on the wire and the text itself in the store. Data that is not base64 of UTF-8 is kept as received,
+//! under a header that marks it and that clients never see.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -19,33 +19,33 @@ const VERSION: &str = "2026-04-01";
 const CREATE: &str = "promise.create";
 const SETTLE: &str = "promise.settle";
 const CALLBACK: &str = "promise.register_callback";
-/// Lets time pass, on a server that takes it from its requests.
+/// Lets time pass, on a server whose requests set the time.
 const TICK: &str = "debug.tick";
-/// The header of a value whose data is kept as it came.
+/// The header of a value whose data is kept as received.
 const AS_IS: &str = "everstep:as-is";
 
-/// What was asked.
+/// A request.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) envelope: Echo,
-    /// A bearer token that came in the envelope.
+    /// A bearer token in the envelope.
     pub(super) auth: Option<String>,
-    /// What time it is, for a server that takes it from its requests.
+    /// The time, for a server whose requests set it.
     pub(super) named_ms: Option<u64>,
-    /// The operation, or why there is none.
+    /// The operation, or the reason that there is none.
     pub(super) operation: Result<Operation, Rejection>,
 }
 
-/// What an answer repeats of its request.
+/// The parts of a request that its answer repeats.
 #[derive(Debug)]
 pub(super) struct Echo {
     kind: String,
     corr_id: String,
-    /// What a fence protects, by its kind.
+    /// The kind of the action that a fence protects.
     action: &'static str,
 }
 
-/// An answer that says why nothing was done: an HTTP status and a sentence.
+/// An answer that nothing was done: an HTTP status and a sentence.
 #[derive(Debug)]
 pub(super) struct Rejection {
     pub(super) status: u16,
@@ -78,7 +78,7 @@ struct Head {
 }
 
 impl Request {
-    /// `debug`: with what is for tests alone.
+    /// Reads a request; with `debug`, including operations for tests.
     pub(super) fn read(body: &[u8], debug: bool) -> Self {
         match serde_json::from_slice::<Object<Envelope>>(body) {
             Ok(Object(Envelope { kind, head: Object(Head { corr_id, version, auth, debug_time }), data })) => {
@@ -100,7 +100,7 @@ impl Request {
                 Self { envelope: Echo { kind, corr_id, action }, auth, named_ms, operation }
             }
             Err(error) => {
-                // As much of it as can be repeated.
+                // As far as the parts to be repeated can be read.
                 let raw: Json = serde_json::from_slice(body).unwrap_or_default();
                 let text =
                     |at: &str, default: &str| raw.pointer(at).and_then(Json::as_str).unwrap_or(default).to_owned();
@@ -120,7 +120,7 @@ impl Echo {
         &self.kind
     }
 
-    /// The answer to the request. `hides_preload`: a fenced write does not tell the other promises of its branch.
+    /// The answer to the request. With `hides_preload`, a fenced write omits the other promises of its branch.
     pub(super) fn answer(&self, answer: Answer, hides_preload: bool) -> Response {
         match answer {
             Ok(reply) => {
@@ -196,7 +196,7 @@ pub(super) fn unblock(promise: &Promise) -> String {
     json!({ "kind": "unblock", "head": {}, "data": { "promise": written(promise) } }).to_string()
 }
 
-/// What is an object on the wire, where the reader that is derived takes a list of its fields as well.
+/// A value that must be a JSON object: a derived reader alone would accept a list of its fields as well.
 struct Object<T>(T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
@@ -241,7 +241,7 @@ struct Settle {
     value: Option<Object<WireValue>>,
 }
 
-/// The states that a client may choose.
+/// The states that a client may choose for a settlement.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Chosen {
@@ -333,7 +333,7 @@ struct WireValue {
     data: Option<String>,
 }
 
-/// An operation and the time that its request names.
+/// Reads an operation and the time that its request names.
 fn timed(kind: &str, named: Option<Json>, data: Json) -> Result<(Operation, Option<u64>), Rejection> {
     if kind == TICK {
         let Tick { time } = read(data)?;
@@ -487,7 +487,7 @@ fn stored(value: Option<Object<WireValue>>) -> Result<Value, Rejection> {
     Ok(Value { headers, data })
 }
 
-/// The text that some base64 stands for, if it is written again in the same way.
+/// The text that some base64 encodes, if encoding it again gives the same.
 fn text(data: &str) -> Option<String> {
     let text = String::from_utf8(BASE64_STANDARD.decode(data).ok()?).ok()?;
     (BASE64_STANDARD.encode(&text) == data).then_some(text)

@@ -1,4 +1,4 @@
-//! Applies operations, in one commit for all that wait, and lets time pass in the store.
+//! Applies waiting operations in one commit, and lets time pass in the store.
 
 use everstep_store::clock::{self, Clock, SystemClock};
 use everstep_store::operation::{Answer, Operation};
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use tokio::sync::{oneshot, watch};
 
-/// Operations of one commit.
+/// The most operations of one commit.
 const MOST: usize = 256;
 /// The latest time that a request may name: the end of the year 4999, where schedules end.
 const LATEST_MS: u64 = 95_617_583_999_999;
 
-/// A handle of the writing thread, which ends with its last handle or when the store fails.
+/// A handle to the writing thread, which ends with its last handle or when the store fails.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     jobs: Sender<Job>,
@@ -26,22 +26,22 @@ enum Job {
         named_ms: Option<u64>,
         answer: oneshot::Sender<Answer>,
     },
-    /// Look at what is due: another host has left it.
+    /// Look at what is due, as another host may have left it.
     Look,
 }
 
-/// What time it is.
+/// The source of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Time {
-    /// That of the machine; what is due happens by itself.
+    /// The machine's clock; what is due happens by itself.
     System,
-    /// The latest that a request named; what is due happens when a request says so.
+    /// The latest time that a request named; what is due happens when a request says so.
     Named(u64),
 }
 
-/// Who learns what happened, once it is durable, before those who asked for it.
+/// Receives what happened once it is durable, before the callers get their answers.
 pub(super) trait Observer: Send + 'static {
-    /// `operation` is none for what the passage of time did.
+    /// `operation` is `None` for effects of the passage of time.
     fn observe(&self, operation: Option<&Operation>, applied: &Applied);
 }
 
@@ -57,16 +57,16 @@ impl Writer {
         Ok(Self { jobs, failed })
     }
 
-    /// Applies an operation, at a time if that is for requests to name; none when the store has failed.
+    /// Applies an operation, at the given time if requests set it; `None` if the store has failed.
     pub(super) async fn operate(&self, operation: Operation, named_ms: Option<u64>) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
         self.jobs.send(Job::Operate { operation, named_ms, answer }).ok()?;
         answered.await.ok()
     }
 
-    /// Has it look at what is due in the store.
+    /// Makes the thread look at what is due in the store.
     pub(super) fn look(&self) {
-        // One that has ended does nothing any more.
+        // A thread that has ended does nothing any more.
         let _ = self.jobs.send(Job::Look);
     }
 
@@ -75,12 +75,12 @@ impl Writer {
         self.failed.has_changed().is_ok() && self.failed.borrow().is_none()
     }
 
-    /// Why the store has failed, once it has.
+    /// Waits until the store has failed; returns the reason.
     pub(super) async fn failure(&self) -> String {
         let mut failed = self.failed.clone();
         match failed.wait_for(Option::is_some).await {
             Ok(error) => error.clone().unwrap_or_default(),
-            // In order it ends with its last handle, and this is one.
+            // Otherwise it ends only with its last handle, and this is one.
             Err(_) => "the thread that writes has ended".to_owned(),
         }
     }
@@ -138,7 +138,7 @@ fn work(
         for ((operation, answer), applied) in askers.into_iter().zip(applied.by_ref()) {
             observer.observe(Some(&operation), &applied);
             due = due.into_iter().chain(operation.due(now_ms)).min();
-            // Whoever asked may have gone away.
+            // The receiver may be gone.
             let _ = answer.send(applied.answer);
         }
         applied.for_each(|swept| observer.observe(None, &swept));

@@ -1,27 +1,28 @@
-//! How many values the functions and blocks of a module take and give, as its sections say before anything is validated.
+//! The numbers of parameters and results of a module's functions and blocks, read from its sections before validation.
 
 use wasmparser::{
     BinaryReaderError, BlockType, CompositeInnerType, FunctionSectionReader, ImportSectionReader, TypeRef,
     TypeSectionReader,
 };
 
-/// More types, imports or functions than this in one module is nothing that the compiler takes.
+/// The most types, imports or functions in one module; the compiler accepts fewer.
 const MAX: usize = 1_000_000;
 
-/// How many values a type takes and gives; none if there is no such type: then the compiler refuses the module.
+/// The number of parameters and results of a type; zero if there is no such type, since the compiler then refuses the
+/// module.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Arity {
     pub(super) params: u64,
     pub(super) results: u64,
 }
 
-/// What the sections of one module have said so far.
+/// The sections of one module, as far as they were read.
 #[derive(Default)]
 pub(super) struct Arities {
     types: Vec<Arity>,
     /// The type of each function, imported ones first.
     functions: Vec<u32>,
-    /// How many of them have a body that was met.
+    /// The number of function bodies that were read.
     bodies: usize,
     imports: usize,
 }

@@ -1,12 +1,11 @@
-//! A budget for compiling: the compiler cannot be interrupted, so what would keep it busy is refused before it starts.
+//! A budget for compiling: the compiler cannot be interrupted, so code that would take it too long is refused before.
 //!
-//! Most of the work grows with the size of the code, which `shape.rs` bounds. Some of it grows faster within one function:
-//! with the number of local variables, of blocks, and of loops inside one another (300 loops over 300 variables, in 5 KB,
-//! take over a minute), with the values that a call takes and gives, a thousand for two bytes of code, and with blocks that
-//! pass values on (30,000 blocks of three values each take 6 GB).
-//! The formulas below are fits to such functions, not proofs: of those tried, the slowest that fit into the budget took 41 seconds
-//! on two busy cores, the largest function 400 MB, and the largest component 1.2 GB. The whole of CPython, 13,000 functions,
-//! costs 23 % of it, and its greatest function has 170,000 values.
+//! Most of the work grows with the size of the code, which `shape.rs` bounds. Some of it grows faster within one function: with
+//! the number of local variables, of blocks, and of nested loops (300 loops over 300 variables, in 5 KB, take over a minute), with
+//! the values that a call takes and returns, a thousand for two bytes of code, and with blocks that pass values on (30,000 blocks
+//! of three values each take 6 GB). The formulas below are fits to such functions, not proofs: of those tried, the slowest that
+//! fit into the budget took 41 seconds on two busy cores, the largest function 400 MB, and the largest component 1.2 GB. The whole
+//! of CPython, 13,000 functions, costs 23 % of it, and its largest function has 170,000 values.
 
 use super::Error;
 use super::arity::{Arities, Arity};
@@ -18,16 +17,17 @@ const MAX_LOOPS: u64 = 32;
 const MAX_VALUES: u64 = 400_000;
 const MAX_CROSSINGS: u64 = 30_000_000;
 const BUDGET: u64 = 1_000_000_000;
-/// What an operator costs of it, and what a value that a call takes or gives.
+/// The cost of an operator, and of each value that a call takes or returns.
 const OPERATOR: u64 = 40;
 const PASSED: u64 = 250;
-/// How many others an operator is worth, in time and memory, that the compiler makes checks of, branches and a call, or loops.
+/// How many other operators an operator counts for, in time and memory, that the compiler turns into checks, into branches and
+/// a call, or into loops.
 const CHECKS: u64 = 8;
 const CALLS: u64 = 25;
 const LOOPS: u64 = 100;
 
-/// Refuses what might take too long, or too much memory, to compile. Reads all of the code, so it is for components that are
-/// not cached.
+/// Refuses components that might take too long, or too much memory, to compile. Reads all of the code, so it is for
+/// components that are not cached.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
     let mut cost: u64 = 0;
     let mut module = Arities::default();
@@ -53,7 +53,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What makes one function expensive.
+/// The properties that make one function expensive.
 #[derive(Default)]
 struct Function {
     locals: u64,
@@ -62,11 +62,11 @@ struct Function {
     branches: u64,
     /// The deepest nesting of loops.
     loops: u64,
-    /// Operators, some of which count for many.
+    /// Operators, weighted by their cost.
     operators: u64,
-    /// Values that calls take and give.
+    /// Values that calls take and return.
     passed: u64,
-    /// Values that blocks take and give, and that branches to them carry.
+    /// Values that blocks take and return, and that branches to them carry.
     carried: u64,
 }
 
@@ -86,7 +86,7 @@ impl Function {
         Ok(walk.function)
     }
 
-    /// What decides how much memory it takes to compile.
+    /// The number of values, which determines the memory for compiling.
     fn values(&self) -> u64 {
         self.operators.saturating_add(self.passed).saturating_add(self.carried)
     }
@@ -104,19 +104,19 @@ impl Function {
     }
 }
 
-/// A way through the operators of one function.
+/// A walk through the operators of one function.
 struct Walk<'a> {
     module: &'a Arities,
     function: Function,
     /// The blocks around the current operator, the function itself first.
     open: Vec<Open>,
-    /// How many of them are loops.
+    /// How many of these are loops.
     loops: u64,
 }
 
 struct Open {
     is_loop: bool,
-    /// How many values a branch to it carries.
+    /// How many values a branch to the block carries.
     carried: u64,
 }
 
@@ -147,7 +147,7 @@ impl Walk<'_> {
                 self.passes(self.module.of_function(*function_index).both());
             }
             Operator::CallIndirect { type_index, .. } | Operator::ReturnCallIndirect { type_index, .. } => {
-                // It looks the function up in blocks of its own.
+                // It looks up the function in blocks of its own.
                 self.function.blocks += 1;
                 self.passes(self.module.of_type(*type_index).both());
             }

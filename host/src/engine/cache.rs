@@ -1,11 +1,11 @@
 //! Precompiled components on disk, authenticated: a folder that only its owner can write, and a MAC on every file.
 //!
-//! A precompiled component is machine code, and the engine trusts it. So a file is used only if a key that never leaves
-//! this folder vouches for it under exactly the name it is asked for; anything else in its place is compiled anew. The MAC stands in a
-//! file beside it, so that the code can be mapped as it is and not copied. A file is never changed once it has its name.
+//! A precompiled component is machine code, and the engine trusts it. So a file is used only if its MAC, made with a key that never
+//! leaves this folder, is valid for exactly the requested name; otherwise the component is compiled anew. The MAC is in a file beside
+//! it, so that the code can be mapped without copying. A file never changes once it has its name.
 //!
-//! What takes long to find out of a file that has not changed since is noted there too, each note with a MAC of its own: the digest of a
-//! component file, that code was found authentic, and what a component calls its functions.
+//! Facts that take long to find out are noted there, too, for files that have not changed since, each with a MAC of its own: the digest
+//! of a component file, that code is authentic, and the functions of a component.
 
 use super::Error;
 use crate::id::Digest;
@@ -21,13 +21,13 @@ use tracing::warn;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// A cache folder that has been found safe.
+/// A cache folder that was found to be safe.
 pub(crate) struct Cache {
     dir: PathBuf,
     key: [u8; KEY],
 }
 
-/// To be raised with what a component must be before it is compiled: code in the cache is not looked at again.
+/// To be raised when the requirements on a component before compilation change: cached code is not checked again.
 const MAGIC: &[u8; 8] = b"EVSTPC03";
 const KEY: usize = 32;
 const MAC: usize = blake3::OUT_LEN;
@@ -36,23 +36,24 @@ const KEY_FILE: &str = "key";
 const CODE_FILE: &str = "cwasm";
 /// The extension of the file that holds the MAC.
 const MAC_FILE: &str = "mac";
-/// The extension of a note of the digest that a file has.
+/// The extension of a note with the digest of a file.
 const DIGEST_NOTE: &str = "digest";
 /// The extension of a note that code is authentic.
 const AUTHENTIC_NOTE: &str = "authentic";
 /// The extension of a note of the functions of a component.
 const FUNCTIONS_NOTE: &str = "functions";
-/// The longest note.
+/// The longest note, in bytes.
 const MAX_NOTE: usize = 64 << 10;
-/// A file that was changed later than this before it was read may change again without a new time: clocks of file systems are coarse.
+/// A file that was changed less than this before it was read may change again without a new time: file systems have coarse clocks.
 const SETTLED: Duration = Duration::from_secs(2);
-/// What all code in the folder may take.
+/// The most bytes of all code in the folder.
 const MAX_FOLDER: u64 = 2 << 30;
-/// Larger than any artefact of a component that may be compiled.
+/// Larger than any code of a component that may be compiled, in bytes.
 const MAX_FILE: u64 = 1 << 30;
 
 impl Cache {
-    /// Opens the folder, making it and its key if need be. A folder that cannot be trusted is reported and left alone.
+    /// Opens the folder, creating it and its key if needed. A folder that cannot be trusted is reported and left
+    /// alone.
     pub(crate) fn open(dir: &Path) -> Option<Self> {
         match secure_folder(dir).and_then(|()| secure_key(dir)) {
             Ok(key) => Some(Self { dir: dir.to_owned(), key }),
@@ -63,7 +64,7 @@ impl Cache {
         }
     }
 
-    /// Takes the code of a component from the folder, or compiles it and leaves it there.
+    /// Takes the code of a component from the folder, or compiles it and stores it there.
     pub(super) fn load(
         &self,
         engine: &Engine,
@@ -105,8 +106,8 @@ impl Cache {
             .ok()
     }
 
-    /// Whether the code is what the MAC vouches for. That is found out once for a file that does not change: reading all of it takes longer
-    /// than anything else of a start.
+    /// Whether the code matches its MAC. This is determined once for a file that does not change: reading all of it takes longer than
+    /// anything else at startup.
     fn is_authentic(&self, file: &File, path: &Path, name: &blake3::Hash, now: SystemTime) -> bool {
         let Ok(before) = file.metadata() else { return false };
         let noted = self.noted(AUTHENTIC_NOTE, name);
@@ -125,33 +126,35 @@ impl Cache {
     }
 
     fn note_authentic(&self, file: &File, before: &Metadata, name: &blake3::Hash, now: SystemTime) {
-        // What a power failure leaves of a file that is on no disk yet may look like it.
+        // After a power failure, a file that was not synced may look like the complete one.
         let Ok(behind) = file.sync_all().and_then(|()| file.metadata()) else { return };
         if let Some(key) = unchanged([before, &behind], now) {
             self.write_note(AUTHENTIC_NOTE, name, key.as_bytes());
         }
     }
 
-    /// The digest that is noted for a file, if the file is as it was then.
+    /// The digest that is noted for a file, if the file has not changed since.
     ///
-    /// A wrong one would do no harm: code is kept under the digest of what it was made of, and bytes are checked when they are read.
+    /// A wrong one would do no harm: code is stored under the digest of the bytes it was compiled from, and bytes are checked when
+    /// they are read.
     pub(crate) fn digest(&self, file: &Metadata) -> Option<Digest> {
         self.noted(DIGEST_NOTE, &file_key(file))?.try_into().ok().map(Digest)
     }
 
-    /// Notes the digest of a file that was read whole, as it was before and behind that, unless it has just been changed.
+    /// Notes the digest of a file that was read in full, given its metadata before and after, unless it has just been
+    /// changed.
     pub(crate) fn note(&self, found: [&Metadata; 2], digest: Digest, now: SystemTime) {
         if let Some(name) = unchanged(found, now) {
             self.write_note(DIGEST_NOTE, &name, &digest.0);
         }
     }
 
-    /// What is noted of the functions of a component.
+    /// The functions that are noted for a component.
     pub(super) fn functions(&self, engine: &Engine, digest: Digest) -> Option<Vec<u8>> {
         self.noted(FUNCTIONS_NOTE, &cache_key(engine, digest))
     }
 
-    /// Notes what a component has called its functions, for a host with the same engine.
+    /// Notes the functions of a component, for hosts with the same engine.
     pub(super) fn note_functions(&self, engine: &Engine, digest: Digest, functions: &[u8]) {
         if functions.len() <= MAX_NOTE {
             self.write_note(FUNCTIONS_NOTE, &cache_key(engine, digest), functions);
@@ -174,7 +177,7 @@ impl Cache {
         }
     }
 
-    /// The MAC of a note, which is that of no other kind and of no code.
+    /// The MAC of a note, different from that of any other kind of note and of code.
     fn keyed_note(&self, kind: &str, name: &blake3::Hash, text: &[u8]) -> blake3::Hash {
         let name = blake3::keyed_hash(name.as_bytes(), kind.as_bytes());
         self.keyed(&name).update(text).finalize()
@@ -192,14 +195,15 @@ impl Cache {
 
     fn write(&self, path: &Path, name: &blake3::Hash, artefact: &[u8]) -> io::Result<()> {
         let mac = self.keyed(name).update_rayon(artefact).finalize();
-        // Where two processes write the same, the code of one may stand beside the MAC of the other: it is compiled anew then.
+        // If two processes write the same component, the code of one may be beside the MAC of the other: then it is compiled
+        // anew.
         self.put(artefact, path)?;
         self.put(mac.as_bytes(), &path.with_extension(MAC_FILE))?;
         self.make_room(MAX_FOLDER)
     }
 
-    /// Removes the code that was not used for the longest time, so that what is left has at most so many bytes. Who has it mapped keeps it.
-    /// Another process may do the same at the same time.
+    /// Removes the least recently used code until the rest has at most so many bytes. Processes that have it mapped keep it. Other
+    /// processes may do the same at the same time.
     pub(super) fn make_room(&self, most: u64) -> io::Result<()> {
         let mut code = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
@@ -224,7 +228,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Writes a whole file aside and gives it its name.
+    /// Writes a whole file under a temporary name and renames it.
     fn put(&self, bytes: &[u8], path: &Path) -> io::Result<()> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let temporary = format!(".{}.{}.tmp", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
@@ -237,7 +241,7 @@ impl Cache {
     }
 }
 
-/// Makes a component of code that this process has compiled, or that a MAC vouches for.
+/// Makes a component from code that this process has compiled.
 pub(super) fn deserialize(engine: &Engine, artefact: &[u8]) -> Result<Component, Error> {
     #[allow(unsafe_code, reason = "see the comment inside")]
     // SAFETY: `artefact` is what `precompile_component` returned in this process.
@@ -245,22 +249,23 @@ pub(super) fn deserialize(engine: &Engine, artefact: &[u8]) -> Result<Component,
     component.map_err(|source| Error::DoesNotFit(source.into_boxed_dyn_error()))
 }
 
-/// Makes a component of a file that a MAC vouches for. Its pages are those of the file, shared by all processes that map it.
+/// Makes a component from a file whose MAC is valid. Its pages are those of the file, shared by all processes that map it.
 fn map(engine: &Engine, file: &File) -> Result<Component, Error> {
     #[allow(unsafe_code, reason = "see the comment inside")]
     // SAFETY: the file holds what `precompile_component` returned to a host of the same user that knew the key, as `is_authentic` has
-    // found, just now or since the file was last changed by anybody. It belongs to this user, in a folder that nobody else can write; every file there is renamed to its name when it is complete, and
-    // never written again, so that it stays what it was for as long as it is mapped.
+    // found, just now or since the file was last changed. It belongs to this user, in a folder that no other user can write; every file
+    // there is renamed to its name when it is complete, and never written again, so that it does not change while it is mapped.
     let component = unsafe { Component::deserialize_file(engine, same_file(file)) };
     component.map_err(|source| Error::DoesNotFit(source.into_boxed_dyn_error()))
 }
 
-/// A path to an open file, whatever has its name by now.
+/// A path to an open file, independent of its name.
 fn same_file(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
-/// What says that a file is the same and unchanged: the system sets the time of the last change, nobody else can.
+/// The identity and state of a file. The time of the last change is set by the system alone, so it shows every
+/// change.
 fn file_key(file: &Metadata) -> blake3::Hash {
     let mut hasher = Blake3(blake3::Hasher::new());
     hasher.write(MAGIC);
@@ -269,7 +274,7 @@ fn file_key(file: &Metadata) -> blake3::Hash {
     hasher.0.finalize()
 }
 
-/// The key of a file that was the same before and behind something, unless it has just been changed.
+/// The key of a file that was the same before and after an operation, unless it has just been changed.
 fn unchanged([before, behind]: [&Metadata; 2], now: SystemTime) -> Option<blake3::Hash> {
     let key = file_key(before);
     (key == file_key(behind) && has_settled(before, now)).then_some(key)
@@ -280,7 +285,7 @@ fn has_settled(file: &Metadata, now: SystemTime) -> bool {
     changed.is_ok_and(|changed| now.duration_since(changed).is_ok_and(|age| age > SETTLED))
 }
 
-/// What the file depends on: its form, the component, and the engine's version and flags.
+/// What the code depends on: the cache format, the component, and the engine's version and flags.
 fn cache_key(engine: &Engine, digest: Digest) -> blake3::Hash {
     let mut hasher = Blake3(blake3::Hasher::new());
     hasher.write(MAGIC);
@@ -296,7 +301,7 @@ impl Hasher for Blake3 {
         self.0.update(bytes);
     }
 
-    /// Not used: the whole hash is taken from the inside.
+    /// Not used: the whole hash is read from the inner hasher.
     fn finish(&self) -> u64 {
         0
     }
@@ -317,7 +322,7 @@ fn secure_folder(dir: &Path) -> io::Result<()> {
     owned(&found)
 }
 
-/// Whether nobody but this user (and root) can have written it.
+/// Checks that only this user (and root) can have written it.
 fn owned(found: &fs::Metadata) -> io::Result<()> {
     if found.uid() != rustix::process::geteuid().as_raw() {
         return Err(io::Error::other("it belongs to another user"));
@@ -328,7 +333,7 @@ fn owned(found: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// The key of the folder: made once, by whichever process links its candidate to the name first.
+/// The key of the folder: created once, by the process that first links its candidate to the name.
 fn secure_key(dir: &Path) -> io::Result<[u8; KEY]> {
     let path = dir.join(KEY_FILE);
     if let Some(key) = read_key(&path)? {
@@ -341,7 +346,8 @@ fn secure_key(dir: &Path) -> io::Result<[u8; KEY]> {
     read_key(&path)?.ok_or_else(|| io::Error::other("its key has disappeared"))
 }
 
-/// Writes a whole key aside and gives it its name, unless another process was quicker: a reader never sees part of one.
+/// Writes a whole key under a temporary name and links it, unless another process was faster: a reader never sees a
+/// part of it.
 fn make_key(candidate: &Path, path: &Path) -> io::Result<()> {
     let mut key = [0; KEY];
     random(&mut key)?;
@@ -380,7 +386,7 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// The content of a regular file of this user, without following a link or waiting for a pipe.
+/// The content of a regular file of this user, without following a link or blocking on a pipe.
 fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path, max)?.take(max).read_to_end(&mut bytes)?;

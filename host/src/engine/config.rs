@@ -7,15 +7,15 @@ use wasmtime::{
     WasmBacktraceDetails, WasmFeatures,
 };
 
-/// Instances at once, unless somebody knows better. Making a pool costs about 4 us for each.
+/// Instances at once, unless configured. Creating a pool costs about 4 us for each.
 pub(super) const DEFAULT_POOL: u32 = 128;
-/// Instances of the pool beside those that are asked for.
+/// Instances of the pool in addition to the configured number.
 pub(crate) const SPARE: u32 = 2;
-/// With [`MAX_MEMORIES`] memories each, so many instances reserve 16 TiB of the 128 TiB of a process.
+/// With [`MAX_MEMORIES`] memories each, this many instances reserve 16 TiB of the 128 TiB of a process.
 const MAX_POOL: u32 = 1024;
 
 const WASM_STACK: std::ops::RangeInclusive<usize> = (64 << 10)..=(64 << 20);
-/// What host code may need of the fibre stack below a guest that has used its own part up.
+/// Fibre stack for host code below a guest that has used up its own part.
 const HOST_STACK: usize = 2 << 20;
 
 /// The proposals a guest may use: WebAssembly 2.0 and those deterministic ones that compilers emit by default. What is not
@@ -35,8 +35,7 @@ const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::COMPONENT_MODEL);
 
-/// What one component may consist of. CPython has 1 memory, 2 tables of up to 5,700 elements
-/// and 14 core instances.
+/// The limits of one component. CPython has 1 memory, 2 tables of up to 5,700 elements and 14 core instances.
 const MAX_MEMORIES: u32 = 4;
 const MAX_TABLES: u32 = 16;
 const MAX_CORE_INSTANCES: u32 = 64;
@@ -44,10 +43,10 @@ const MAX_TABLE_ELEMENTS: usize = 100_000;
 const MAX_CORE_INSTANCE_SIZE: usize = 4 << 20;
 const MAX_COMPONENT_INSTANCE_SIZE: usize = 8 << 20;
 const MAX_MEMORY: usize = 4 << 30;
-/// Frames of a trap's backtrace.
+/// The most frames of a trap's backtrace.
 const MAX_FRAMES: usize = 64;
 
-/// Refuses a pool size that the address space does not hold.
+/// Refuses a pool that does not fit into the address space.
 pub(super) fn check_pool(pool: u32) -> Result<(), Error> {
     if (1..=MAX_POOL).contains(&pool) { Ok(()) } else { Err(Error::Pool { pool, max: MAX_POOL }) }
 }
@@ -89,9 +88,9 @@ const MEMORY_KEPT: usize = 256 << 10;
 /// Bytes of tables that an idle slot keeps.
 const TABLE_KEPT: usize = 64 << 10;
 
-/// An idle slot keeps the few pages that nearly every guest touches, reset to their first content, and gives the rest back.
-/// Unmapping them costs more than the whole run of a small function: it interrupts every other core (one-step executions 16
-/// wide: 2.1 times as many per second).
+/// An idle slot keeps the few pages that nearly every guest touches, reset to their initial content, and releases the rest.
+/// Unmapping them costs more than the whole run of a small function, because it interrupts every other core (one-step
+/// executions 16 wide: 2.1 times as many per second without it).
 fn pooling(pool: u32) -> PoolingAllocationConfig {
     let mut pooling = PoolingAllocationConfig::new();
     let pool = pool + SPARE;
@@ -118,7 +117,8 @@ fn pooling(pool: u32) -> PoolingAllocationConfig {
     pooling
 }
 
-/// Reads back what replay and safety rest on: a flag that a later version renames or ignores must not go unnoticed.
+/// Reads back the flags that replay and safety rely on, so that one which a later version renames or ignores does not
+/// go unnoticed.
 fn confirm(engine: &Engine) -> Result<(), Error> {
     let facts = [
         ("NaN canonicalisation", engine.get_cranelift_nan_canonicalization() == Some(true)),

@@ -1,21 +1,21 @@
-//! Why a component cannot be loaded.
+//! The reasons that a component cannot be loaded.
 
 use crate::visible;
 
-/// What can go wrong before a component runs.
+/// An error before a component runs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The machine or the options do not allow an engine.
+    /// The machine or the options do not support an engine.
     #[error("cannot set up the wasm engine: {0}")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Something that the component imports cannot be linked.
+    /// An import of the component cannot be linked.
     #[error("cannot link the component: {0}")]
     Link(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// `pool` is out of range.
     #[error("a pool of {pool} instances is out of range; use 1 to {max}")]
     Pool {
-        /// What was asked for.
+        /// The requested size.
         pool: u32,
         /// The largest pool.
         max: u32,
@@ -23,7 +23,7 @@ pub enum Error {
     /// The wasm stack is out of range.
     #[error("a wasm stack of {wasm_stack} bytes is out of range; use {min} to {max}")]
     WasmStack {
-        /// What was asked for.
+        /// The requested size.
         wasm_stack: usize,
         /// The smallest stack.
         min: usize,
@@ -33,50 +33,50 @@ pub enum Error {
     /// Too many different wasm stack sizes are in use.
     #[error("a wasm stack of {wasm_stack} bytes would be the {}th size in this process; let policies agree on {max} sizes", max + 1)]
     StackSizes {
-        /// The size asked for.
+        /// The requested size.
         wasm_stack: usize,
-        /// How many sizes may be in use.
+        /// The most sizes in use.
         max: usize,
     },
-    /// The bytes of the component are out of reach.
+    /// The bytes of the component cannot be read.
     #[error("cannot read the component: {0}")]
     Read(#[source] std::io::Error),
-    /// The bytes are something else.
+    /// The bytes are not a component.
     #[error("this is not a WebAssembly component but {found}")]
     NotAComponent {
         /// What they look like, and what to do about it.
         found: &'static str,
     },
-    /// The bytes begin like a component and go on otherwise.
+    /// The bytes begin like a component, but are malformed.
     #[error("the component is malformed at byte {offset}: {reason}")]
     Malformed {
-        /// Where.
+        /// The position.
         offset: u64,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Compiling it could take too long or too much.
+    /// Compiling it could take too long or too much memory.
     #[error("the component has {found} {what}, more than the {max} that are compiled")]
     TooLarge {
-        /// What there is too much of.
+        /// The kind of thing.
         what: &'static str,
-        /// How much there is.
+        /// How many it has.
         found: u64,
-        /// How much there may be.
+        /// How many are allowed.
         max: u64,
     },
-    /// It asks for what no policy can grant.
+    /// It imports interfaces that no policy can grant.
     #[error("the component imports what this host does not offer: {}", list(imports))]
     Imports {
-        /// The names of those imports.
+        /// The names of these imports.
         imports: Vec<String>,
     },
-    /// It is no guest.
+    /// It is not a guest.
     #[error("the component does not export {export}; build it with the everstep SDK (its exports: {})", list(exports))]
     MissingExport {
-        /// What it should export.
+        /// The export that a guest must have.
         export: &'static str,
-        /// What it does export.
+        /// The exports that it has.
         exports: Vec<String>,
     },
     /// It is not valid, or uses a proposal that is switched off.

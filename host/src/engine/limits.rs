@@ -1,16 +1,16 @@
-//! What one store may allocate: memory, table elements, instances.
+//! Limits the allocations of one store: memory, table elements, instances.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::ResourceLimiter;
 
-/// The numbers of one store; each is a sum over all its instances.
+/// The limits of one store; each is a sum over all its instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Bytes of linear memory.
     pub memory: u64,
-    /// Whether that is all that the host has, and less than the policy allows.
+    /// Whether the memory is all that the host has, and less than the policy allows.
     pub is_of_host: bool,
     /// Elements of tables.
     pub table_elements: u64,
@@ -22,10 +22,10 @@ pub(crate) struct Limits {
     pub tables: usize,
 }
 
-/// Counts what a store has allocated and refuses what goes beyond: `memory.grow` and `table.grow` return -1.
+/// Counts the allocations of a store and refuses those beyond its limits: `memory.grow` and `table.grow` return -1.
 ///
 /// A growth that is allowed and then fails in the operating system stays counted: the engine reports such failures without
-/// saying which growth they belong to, and taking back the wrong one would raise the limit.
+/// saying which growth they belong to, and subtracting the wrong one would raise the limit.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Limits,
@@ -35,14 +35,14 @@ pub(crate) struct Limiter {
     footprint: Arc<Footprint>,
 }
 
-/// What all instances have taken, in bytes of linear memory.
+/// The linear memory that all instances have taken.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     bytes: AtomicU64,
     most: AtomicU64,
 }
 
-/// What one instance has taken.
+/// The linear memory that one instance has taken.
 #[derive(Debug, Default)]
 pub(crate) struct Footprint {
     bytes: AtomicU64,
@@ -50,12 +50,12 @@ pub(crate) struct Footprint {
 }
 
 impl Held {
-    /// Now.
+    /// The current sum, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::SeqCst)
     }
 
-    /// At the moment at which it was most.
+    /// The largest sum so far, in bytes.
     pub(crate) fn most(&self) -> u64 {
         self.most.load(Ordering::SeqCst)
     }
@@ -66,7 +66,7 @@ impl Footprint {
         Self { bytes: AtomicU64::new(0), all }
     }
 
-    /// Now.
+    /// The current size, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::SeqCst)
     }
@@ -82,7 +82,7 @@ impl Footprint {
     }
 }
 
-/// The memory goes with its store.
+/// The memory is released with its store.
 impl Drop for Limiter {
     fn drop(&mut self) {
         self.footprint.clear();
@@ -94,14 +94,14 @@ impl Drop for Limiter {
 pub(crate) enum Hit {
     /// Linear memory, with its limit in bytes.
     Memory(u64),
-    /// The same, where the host has less than the policy allows.
+    /// The same, if the host has less than the policy allows.
     Host(u64),
     /// Table elements, with their limit.
     TableElements(u64),
 }
 
 impl Limiter {
-    /// Nothing is allocated yet.
+    /// A limiter of a store without allocations.
     pub(crate) fn new(limits: Limits, footprint: Arc<Footprint>) -> Self {
         Self { limits, memory: 0, table_elements: 0, hit: None, footprint }
     }
@@ -174,7 +174,7 @@ impl fmt::Display for Hit {
     }
 }
 
-/// Bytes in the largest binary unit that divides them.
+/// A size in the largest binary unit that divides it.
 fn size(bytes: u64) -> String {
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
         .iter()

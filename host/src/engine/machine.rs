@@ -1,9 +1,9 @@
-//! How much memory the machine has for this process: what is built in, or less where a control group says so.
+//! The memory that the machine has for this process: what is installed, or less if a control group limits it.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// In bytes; none when nothing says it.
+/// In bytes; `None` if it is unknown.
 pub(crate) fn memory() -> Option<u64> {
     memory_below(Path::new("/"))
 }
@@ -20,7 +20,7 @@ fn built_in(meminfo: &str) -> Option<u64> {
     total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The limits of a group and of those that it is in: of the second version of groups (`0::/path`), or of the first (`5:memory:/path`).
+/// The limits of a group and of its parents, for version 2 of control groups (`0::/path`) or version 1 (`5:memory:/path`).
 fn limits(root: &Path, line: &str) -> Vec<u64> {
     let mut fields = line.splitn(3, ':');
     let (folder, file) = match (fields.next(), fields.next()) {
@@ -35,7 +35,7 @@ fn limits(root: &Path, line: &str) -> Vec<u64> {
         .filter(|part| matches!(part, Component::Normal(_)))
         .collect();
     let folder = root.join(folder);
-    // Within a container the path may be that outside of it: the limit then stands at the top.
+    // In a container the path may be that of the outside: then the limit is at the top.
     let groups = group.ancestors().map(|group| folder.join(group).join(file));
     groups.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).collect()
 }

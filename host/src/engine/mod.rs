@@ -1,9 +1,9 @@
-//! Components: from bytes nobody trusts to something that can be instantiated, and what an instance may use.
+//! Components: from untrusted bytes to something that can be instantiated, and the limits of an instance.
 //!
-//! Read `mod.rs` (loading, top to bottom), `shape.rs` (what a component must look like before anything is compiled),
-//! `budget.rs` and `arity.rs` (what may take too long, or too much, to compile),
-//! `config.rs` (the flags and the pool), `cache.rs` (precompiled components on disk), `limits.rs` (what one store may
-//! allocate), `wasi/` (the virtual WASI of guests that import it). What drives an instance is `crate::turns`.
+//! Read `mod.rs` (loading, top to bottom), `shape.rs` (the requirements on a component before compilation),
+//! `budget.rs` and `arity.rs` (limits on time and memory for compiling), `config.rs` (the flags and the pool),
+//! `cache.rs` (precompiled components on disk), `limits.rs` (what one store may allocate), `wasi/` (the virtual WASI
+//! of guests that import it). `crate::turns` drives the instances.
 
 mod arity;
 mod budget;
@@ -31,19 +31,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use ticker::Ticker;
 
-/// How engines are made.
+/// The options of the engines.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// The folder of precompiled components; none: every process compiles anew.
+    /// The folder of precompiled components; `None`: every process compiles anew.
     pub cache: Option<PathBuf>,
-    /// How many instances may live at once on each engine, beside [`SPARE`] ones. The pool holds memories, tables and stacks for exactly so many
-    /// of the largest components, so that whoever counts instances never meets an empty pool.
+    /// How many instances may live at once on each engine, in addition to [`SPARE`] ones. The pool has memories, tables and stacks for
+    /// exactly so many of the largest components, so that a host that counts instances never finds the pool empty.
     pub pool: u32,
-    /// Told of every component that is compiled.
+    /// Called for every component that is compiled.
     pub compiling: fn(Compiling),
 }
 
-/// What is told while a component is compiled.
+/// An event of the compilation of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compiling {
     /// It begins.
@@ -51,13 +51,13 @@ pub enum Compiling {
         /// The size of the component.
         bytes: usize,
     },
-    /// It has ended, one way or the other.
+    /// It has ended, successfully or not.
     Ends,
 }
 
 /// The wasm engines of this process, one for each wasm stack size in use, and the components loaded into them.
 ///
-/// Dropping it stops the clock that interrupts guests: by then no guest may run any more.
+/// Dropping it stops the clock that interrupts guests, so no guest may run then.
 pub(crate) struct Engines {
     options: Options,
     cache: Option<Cache>,
@@ -68,7 +68,7 @@ pub(crate) struct Engines {
 #[derive(Default)]
 struct State {
     engines: HashMap<usize, wasmtime::Engine>,
-    /// The most recently loaded last.
+    /// The most recently loaded one is last.
     loaded: Vec<(usize, Component)>,
 }
 
@@ -79,15 +79,15 @@ pub(crate) struct Component {
     pub engine: wasmtime::Engine,
     /// The compiled code.
     pub component: wasmtime::component::Component,
-    /// Its identity.
+    /// The SHA-256 of its bytes.
     pub digest: Digest,
     /// Whether it needs [`wasi::add_to_linker`].
     pub imports_wasi: bool,
 }
 
-/// Wasm stack sizes for which engines may exist at once: each reserves address space for a whole pool.
+/// The most wasm stack sizes with engines at once: each reserves address space for a whole pool.
 const MAX_ENGINES: usize = 6;
-/// Components kept for the next execution.
+/// Loaded components that are kept for later executions.
 const MAX_LOADED: usize = 64;
 
 impl Default for Options {
@@ -119,8 +119,8 @@ impl Engines {
 
     /// Loads a component: takes its code from the cache, or checks its shape and compiles it.
     ///
-    /// Blocks, for seconds when a large component is compiled. `digest` must be that of the bytes, which are read only then: it is the
-    /// key under which the code is found again.
+    /// Blocks, for seconds if a large component is compiled. `digest` must be that of the bytes, which are read only if needed: the
+    /// code is stored and found under it.
     pub(crate) fn load(&self, content: &Blob, digest: Digest, wasm_stack: usize) -> Result<Component, Error> {
         if let Some(component) = self.loaded(digest, wasm_stack) {
             return Ok(component);
@@ -140,12 +140,12 @@ impl Engines {
         Ok(component)
     }
 
-    /// The functions of a component, as the cache has them.
+    /// The functions of a component, if the cache has them.
     pub(crate) fn functions(&self, component: &Component) -> Option<Vec<u8>> {
         self.cache.as_ref()?.functions(&component.engine, component.digest)
     }
 
-    /// Has the cache keep them: a component that is to name its functions must first be started.
+    /// Stores the functions in the cache: otherwise the component must be started to list them.
     pub(crate) fn keep_functions(&self, component: &Component, functions: &[u8]) {
         if let Some(cache) = &self.cache {
             cache.note_functions(&component.engine, component.digest, functions);
@@ -180,13 +180,13 @@ impl Engines {
     }
 }
 
-/// The age of files is judged by it.
+/// The clock for the ages of files.
 #[allow(clippy::disallowed_methods, reason = "outside any execution")]
 pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// Code of what has the shape of a component that may run here: what is in the cache has been through this.
+/// Compiles bytes that have the shape of a permitted component: everything in the cache has passed this.
 fn compile(engine: &wasmtime::Engine, bytes: &[u8], compiling: fn(Compiling)) -> Result<Vec<u8>, Error> {
     shape::check(bytes)?;
     budget::check(bytes)?;

@@ -1,12 +1,12 @@
-//! What a component must look like before anything is compiled: its imports, its export, and how much there is of it.
+//! The requirements on a component before compilation: its imports, its export, and its size.
 //!
-//! One walk over the bytes that reads section headers and names only. Whether the code is valid is the compiler's
-//! business; that compiling it ends in reasonable time is decided here.
+//! One walk over the bytes that only reads section headers and names. The compiler decides whether the code is valid;
+//! this decides that compiling it ends in reasonable time.
 
 use super::{Error, wasi};
 use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload};
 
-/// The package of our own imports, and the versions that are compatible with what we link.
+/// The package of our own imports, and the versions that are compatible with those we link.
 const HOST: (&str, &str) = ("everstep:host/", "0.1.");
 /// The world of a guest; it has a line for each interface of that package.
 const WORLD: &str = include_str!("../../../wit/world.wit");
@@ -17,12 +17,12 @@ const MAX_BYTES: u64 = 128 << 20;
 const MAX_FUNCTIONS: u64 = 60_000;
 const MAX_CODE: u64 = 32 << 20;
 const MAX_BODY: u64 = 1 << 20;
-/// The compiler unfolds a component into all instances of all components inside it: with `n` instantiations in `d` levels
+/// The compiler expands a component into all instances of all components inside it: with `n` instantiations in `d` levels
 /// there are at most `(n / d) ^ d` of them.
 const MAX_INSTANTIATIONS: u64 = 256;
 const MAX_NESTING: u64 = 3;
 
-/// Refuses what is no component, what imports more than this host offers, what is no guest, and what is too much to compile.
+/// Refuses anything that is not a component, imports more than this host offers, is not a guest, or is too large to compile.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
     at_most("bytes", bytes.len() as u64, MAX_BYTES)?;
     is_component(bytes)?;
@@ -84,7 +84,7 @@ fn is_patch(version: &str, series: &str) -> bool {
         .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-/// The names at the top level of a component, and what has been counted on the way.
+/// The names at the top level of a component, and the counts.
 #[derive(Default)]
 struct Walk {
     imports: Vec<String>,

@@ -1,4 +1,4 @@
-//! The clock that interrupts guests: one thread that moves the epoch of every engine.
+//! The clock that interrupts guests: one thread that advances the epoch of every engine.
 
 use super::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How often a running guest returns to its epoch callback.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Moves epochs until it is dropped.
+/// Advances epochs until it is dropped.
 pub(super) struct Ticker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -36,7 +36,7 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Moves the epoch of `engine` from now on.
+    /// Advances the epoch of `engine` from now on.
     pub(super) fn add(&self, engine: &wasmtime::Engine) {
         self.shared.state().engines.push(engine.weak());
         self.shared.changed.notify_all();
@@ -66,7 +66,7 @@ impl Drop for Ticker {
         self.shared.state().stopped = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // It cannot have panicked while it held nothing but a list of engines.
+            // The thread cannot have panicked: all it does is advance a list of engines.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Runs cargo and finds what it made.
+//! Runs cargo and finds its output.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use super::{Error, TARGET};
 pub(super) struct Compiled {
     /// The core module.
     pub(super) module: Vec<u8>,
-    /// Every file of this crate and its path dependencies that it was made from.
+    /// All source files of this crate and its path dependencies.
     pub(super) sources: Vec<PathBuf>,
 }
 
 pub(super) fn compile(manifest: &Manifest) -> Result<Compiled, Error> {
-    // One build at a time, so that two do not ask rustup for the same target either.
+    // One build at a time, also so that two do not ask rustup for the same target.
     let shared = SharedTarget::lock()?;
     let toolchain = toolchain::find(&manifest.dir)?;
     shared.claim(manifest, &toolchain)?;
@@ -49,7 +49,7 @@ fn parse(line: &[u8]) -> Option<Value> {
     serde_json::from_slice(line).ok().filter(|message: &Value| message["reason"] == "compiler-artifact")
 }
 
-/// The module that was made from the manifest in `dir`.
+/// The module that was built from the manifest in `dir`.
 fn module(artifacts: &[Value], dir: &Path) -> Option<PathBuf> {
     let manifest = dir.join("Cargo.toml");
     let own = artifacts.iter().filter(|artifact| artifact["manifest_path"].as_str().map(Path::new) == Some(&manifest));
@@ -57,7 +57,7 @@ fn module(artifacts: &[Value], dir: &Path) -> Option<PathBuf> {
     files.map(PathBuf::from).find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
-/// The manifests of this crate and its path dependencies, and what else cargo reads beside them.
+/// The manifests of this crate and its path dependencies, and other files that cargo reads beside them.
 fn manifests(artifacts: &[Value]) -> Vec<PathBuf> {
     let local = artifacts.iter().filter(|one| one["package_id"].as_str().is_some_and(|id| id.starts_with("path+")));
     let mut found: Vec<_> = local.filter_map(|one| one["manifest_path"].as_str().map(PathBuf::from)).collect();
@@ -68,7 +68,7 @@ fn manifests(artifacts: &[Value]) -> Vec<PathBuf> {
     found
 }
 
-/// Reads the dependency file that cargo leaves beside an artefact: `artefact: source source`, spaces escaped.
+/// Reads the dependency file that cargo writes beside an artefact: `artefact: source source`, spaces escaped.
 fn dependencies(file: &Path, dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let text = fs::read_to_string(file).map_err(Error::io("cannot read", file))?;
     let list = text.split_once(": ").map(|(_, list)| list.lines().next().unwrap_or_default()).unwrap_or_default();
@@ -76,11 +76,11 @@ fn dependencies(file: &Path, dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(sources.split(' ').filter(|one| !one.is_empty()).map(|one| dir.join(one.replace('\0', " "))).collect())
 }
 
-/// One target folder for all guests, so that the SDK, and a standard library that comes as source, are compiled once.
+/// One target folder for all guests, so that the SDK, and a standard library built from source, are compiled once.
 ///
-/// Two crates of one library name would overwrite each other's module there, and cargo would take the other's for its own, as it
-/// would that of another compiler; so the folder is locked, and a module that belongs to another pair of crate and compiler is
-/// removed first.
+/// Two crates with the same library name would overwrite each other's module there, and cargo would take the other's for its
+/// own, and likewise that of another compiler. So the folder is locked, and a module of another crate and compiler is removed
+/// first.
 struct SharedTarget {
     dir: PathBuf,
     _lock: File,
@@ -111,7 +111,7 @@ impl SharedTarget {
     }
 }
 
-/// `$EVERSTEP_GUEST_TARGET`, else `everstep/guests` in the user's cache folder.
+/// `$EVERSTEP_GUEST_TARGET`, or `everstep/guests` in the user's cache folder.
 pub(super) fn shared_dir() -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("EVERSTEP_GUEST_TARGET").unwrap_or_else(|| {

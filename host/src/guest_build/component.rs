@@ -7,7 +7,7 @@ use wit_component::{ComponentEncoder, DecodedWasm};
 
 use super::Error;
 
-/// Wraps a module that carries its WIT world, and checks that a host can start something in it.
+/// Wraps a module that contains its WIT world, and checks that a host can start a function in it.
 pub(super) fn encode(name: &str, module: &[u8]) -> Result<Vec<u8>, Error> {
     let problem = |cause: String| Error::Component { name: name.into(), problem: explain(cause) };
     let component = ComponentEncoder::default()
@@ -30,7 +30,7 @@ fn explain(cause: String) -> String {
     }
 }
 
-/// Replaces `output` in one step: nobody sees a part of it.
+/// Replaces `output` in one step, so that no reader sees a part of it.
 pub(super) fn write(output: &Path, component: &[u8]) -> Result<(), Error> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;

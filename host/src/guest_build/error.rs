@@ -1,13 +1,13 @@
-//! Why a guest could not be built or created.
+//! The reasons that a guest could not be built or created.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a guest could not be built or created; the message says what to do about it.
+/// The reason that a guest could not be built or created; the message names the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The folder holds no crate.
+    /// The folder has no crate.
     #[error("{0} is no crate folder: it has no Cargo.toml; `everstep new NAME` creates one")]
     NoCrate(PathBuf),
     /// The manifest cannot be used.
@@ -15,7 +15,7 @@ pub enum Error {
     Manifest {
         /// The manifest.
         path: PathBuf,
-        /// What is wrong with it, and the remedy.
+        /// The error and the remedy.
         problem: String,
     },
     /// No compiler was found.
@@ -27,10 +27,10 @@ pub enum Error {
         rustup.as_ref().map(|said| format!("\nrustup said: {said}")).unwrap_or_default()
     )]
     NoToolchain {
-        /// What `rustup target add` said when it was tried.
+        /// The output of `rustup target add`, if it was tried.
         rustup: Option<String>,
     },
-    /// A compiler and its library sources are there, but nothing links WebAssembly.
+    /// There is a compiler with library sources, but no linker for WebAssembly.
     #[error(
         "{} can compile to WebAssembly, but no linker was found: install wasm-ld (Debian: apt install lld-19)",
         crate::visible::path(rustc)
@@ -50,25 +50,25 @@ pub enum Error {
     Component {
         /// The crate.
         name: String,
-        /// What is wrong with it.
+        /// The error.
         problem: String,
     },
-    /// The component exports nothing.
+    /// The component has no durable function.
     #[error("`{0}` has no durable function: put #[everstep_sdk::function] on an `async fn`")]
     NoFunction(String),
-    /// A name that cannot be that of a crate.
+    /// The name is not valid for a crate.
     #[error("`{0}` is no crate name: use letters, digits, `-` and `_`, and begin with a letter")]
     Name(String),
-    /// The folder of a new crate is taken.
+    /// The folder of a new crate exists already.
     #[error("{0} exists already; choose another name")]
     Exists(PathBuf),
-    /// The SDK is not where it should be.
+    /// The SDK was not found.
     #[error("the SDK is not in {0}; set EVERSTEP_SDK to the folder `guest-sdk` of a checkout of Everstep")]
     NoSdk(PathBuf),
     /// A file or a program could not be used.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried, with the path.
+        /// The operation, with the path.
         what: String,
         /// The cause.
         #[source]

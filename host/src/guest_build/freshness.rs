@@ -1,4 +1,4 @@
-//! When a component is older than what it was made from.
+//! Determines whether a component is older than its sources.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::Error;
 use super::manifest::Manifest;
 
 /// Whether `component` must be built again from the crate in `dir`: it is missing, or older than any source of the crate and its path
-/// dependencies, a manifest, a build script, the lock file, or what configures cargo and rustup in the crate folder and above. A
+/// dependencies, a manifest, a build script, the lock file, or the settings of cargo and rustup in the crate folder and above. A
 /// crate that was never built here is stale.
 pub fn is_stale(dir: &Path, component: &Path) -> bool {
     let Ok(built) = modified(component) else { return true };
@@ -16,15 +16,15 @@ pub fn is_stale(dir: &Path, component: &Path) -> bool {
     let Ok(sources) = fs::read_to_string(list(&manifest)) else { return true };
     let newer = |source: &Path| !modified(source).is_ok_and(|date| date <= built);
     let Some(lock) = lock(&manifest.dir) else { return true };
-    // A setting may be new since the build, and so not among the sources.
+    // A setting may be newer than the build, and so not be among its sources.
     newer(&lock)
         || settings(&manifest.dir).any(|file| newer(&file))
         || sources.lines().any(|source| newer(Path::new(source)))
 }
 
-/// What a build of the crate in `dir` reads, runs or writes, as far as it is known before: the crate folder, folders that configure
-/// cargo, the target folder that guests share, and the sources of the last build. Whoever can write there decides what the
-/// next build runs.
+/// Everything that a build of the crate in `dir` reads, runs or writes, as far as it is known in advance: the crate folder, folders
+/// with settings of cargo, the shared target folder of guests, and the sources of the last build. Whoever can write there controls
+/// what the next build runs.
 ///
 /// # Errors
 /// There is no crate.
@@ -36,7 +36,7 @@ pub fn inputs(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(inputs)
 }
 
-/// A build that runs. The component is dated to its start, so that a source which is saved meanwhile counts as newer.
+/// A build in progress. The component gets the time of its start, so that a source saved meanwhile counts as newer.
 pub(super) struct Build {
     list: PathBuf,
     part: PathBuf,
@@ -60,7 +60,7 @@ impl Build {
         let lines: String = sources.map(|source| format!("{}\n", source.display())).collect();
         fs::write(&self.part, lines).map_err(Error::io("cannot write", &self.part))?;
         fs::rename(&self.part, &self.list).map_err(Error::io("cannot write", &self.list))?;
-        // The first build writes the lock file after it started.
+        // The first build writes the lock file after its start.
         let lock = lock(&self.dir).and_then(|lock| modified(&lock).ok());
         let date = lock.map_or(self.started, |lock| lock.max(self.started));
         let file = File::options().write(true).open(component).map_err(Error::io("cannot open", component))?;
@@ -69,23 +69,23 @@ impl Build {
 }
 
 impl Drop for Build {
-    /// What a failed build leaves.
+    /// Removes the leftover of a failed build.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.part);
     }
 }
 
-/// Where the sources of the last build are listed, one in a line.
+/// The file that lists the sources of the last build, one per line.
 fn list(manifest: &Manifest) -> PathBuf {
     manifest.output_dir().join(format!("{}.sources", manifest.name))
 }
 
-/// The lock file of the crate in `dir`, or of the workspace it is a member of.
+/// The lock file of the crate in `dir`, or of its workspace.
 fn lock(dir: &Path) -> Option<PathBuf> {
     dir.ancestors().map(|folder| folder.join("Cargo.lock")).find(|lock| lock.is_file())
 }
 
-/// What cargo and rustup read beside sources, as far as it is there: a build script, and settings of the folder and those above.
+/// Existing files that cargo and rustup read besides sources: a build script, and settings in the folder and those above.
 fn settings(dir: &Path) -> impl Iterator<Item = PathBuf> {
     let files = [".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain", "Cargo.toml"];
     let settings = dir.ancestors().flat_map(move |folder| files.map(|file| folder.join(file)));

@@ -1,4 +1,4 @@
-//! The few facts of a Cargo.toml that are needed before cargo runs.
+//! The few facts from a Cargo.toml that are needed before cargo runs.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ impl Manifest {
         }
     }
 
-    /// Where everything of `build` goes.
+    /// The folder of all output of `build`.
     pub(super) fn output_dir(&self) -> PathBuf {
         self.dir.join("target/everstep")
     }

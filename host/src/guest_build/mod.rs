@@ -1,8 +1,8 @@
-//! From a crate folder to a component file, and a new crate folder to start from.
+//! From a crate folder to a component file; also creates a new crate folder.
 //!
-//! `toolchain` finds a compiler for WebAssembly, `cargo` runs it in a target folder that all guests share, `component` wraps the
-//! core module, `freshness` says when that must happen again, `new_crate` writes the template. Nothing here installs anything,
-//! except for asking rustup for its own target.
+//! `toolchain` finds a compiler for WebAssembly, `cargo` runs it in a target folder shared by all guests, `component` wraps the
+//! core module, `freshness` determines when to build again, `new_crate` writes the template. Nothing here installs anything,
+//! except that rustup is asked for its own target.
 
 mod cargo;
 mod component;
@@ -20,20 +20,20 @@ pub use new_crate::new_crate;
 
 use manifest::Manifest;
 
-/// What `build` made.
+/// The result of `build`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Built {
     /// The name of the crate.
     pub name: String,
-    /// Where the component is.
+    /// The path of the component.
     pub component: PathBuf,
     /// Its size in bytes.
     pub size: u64,
 }
 
-/// Compiles the crate in `dir` to a component, at `output` or else where `default_output` says. Cargo shows its progress and
-/// diagnostics on standard error; a component that was there before is replaced in one step, and only on success.
+/// Compiles the crate in `dir` to a component, at `output` or else at `default_output`. Cargo shows its progress and
+/// diagnostics on standard error; an existing component is replaced in one step, and only on success.
 pub fn build(dir: &Path, output: Option<&Path>) -> Result<Built, Error> {
     let manifest = Manifest::read(dir)?;
     let output = output.map_or_else(|| manifest.default_output(), Path::to_owned);
@@ -45,12 +45,12 @@ pub fn build(dir: &Path, output: Option<&Path>) -> Result<Built, Error> {
     Ok(Built { name: manifest.name, component: output, size: component.len() as u64 })
 }
 
-/// Where `build` puts the component of the crate in `dir`: `DIR/target/everstep/{crate}.wasm`.
+/// The path where `build` puts the component of the crate in `dir`: `DIR/target/everstep/{crate}.wasm`.
 pub fn default_output(dir: &Path) -> Result<PathBuf, Error> {
     Ok(Manifest::read(dir)?.default_output())
 }
 
-/// The only target: a guest of it imports nothing but our interfaces.
+/// The only target: a guest built for it imports nothing but our interfaces.
 const TARGET: &str = "wasm32-unknown-unknown";
 
 #[cfg(test)]

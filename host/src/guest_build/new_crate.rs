@@ -15,8 +15,8 @@ const FILES: [(&str, &str); 5] = [
     (".gitignore", "/target\n/.everstep\n"),
 ];
 
-/// Creates a guest crate in the new folder `path`, named like it, and returns the absolute path of the folder. It depends on
-/// the SDK in `$EVERSTEP_SDK`, or else on that of the checkout this program was built from.
+/// Creates a guest crate in the new folder `path`, named after it, and returns the absolute path of the folder. It depends
+/// on the SDK in `$EVERSTEP_SDK`, or else on that of the checkout this program was built from.
 pub fn new_crate(path: &Path) -> Result<PathBuf, Error> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !is_crate_name(name) {

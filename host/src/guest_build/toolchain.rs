@@ -1,4 +1,4 @@
-//! A compiler for WebAssembly: what rustup has, what rustup gets, or one that compiles the standard library itself.
+//! A compiler for WebAssembly: one that rustup has or can get, or one that compiles the standard library itself.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -9,17 +9,17 @@ use super::{Error, TARGET};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Toolchain {
-    /// The active one has the target.
+    /// The active compiler has the target.
     Ready,
-    /// This one has no such target, but the sources of the standard library.
+    /// This compiler lacks the target, but has the sources of the standard library.
     FromSource {
         rustc: PathBuf,
-        /// None: the compiler brings its own.
+        /// `None`: the compiler has its own.
         linker: Option<PathBuf>,
     },
 }
 
-/// Looks from `dir`, where a `rust-toolchain.toml` may choose.
+/// Searches from `dir`, where a `rust-toolchain.toml` may choose the compiler.
 pub(super) fn find(dir: &Path) -> Result<Toolchain, Error> {
     let active = PathBuf::from(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     if has_target(&active, dir) {
@@ -42,7 +42,8 @@ fn has_target(rustc: &Path, dir: &Path) -> bool {
     entries.into_iter().flatten().flatten().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
 }
 
-/// Returns what rustup said when it failed. Not tried where `CARGO_NET_OFFLINE` asks for no network.
+/// Asks rustup for the target; returns its output if it failed. Not tried if `CARGO_NET_OFFLINE` forbids network
+/// access.
 fn rustup_target_add(dir: &Path) -> Option<String> {
     if env::var_os("CARGO_NET_OFFLINE").is_some_and(|offline| offline == "true") {
         return None;
@@ -96,8 +97,8 @@ fn linker_rank(name: &str) -> Option<u32> {
     }
 }
 
-/// The folders of the path, and Debian's, each once under its real name: `/bin/wasm-ld` and `/usr/bin/wasm-ld` would be two
-/// linkers to cargo, and the standard library would be compiled again.
+/// The folders of the path, and Debian's, each once under its real name: cargo would take `/bin/wasm-ld` and
+/// `/usr/bin/wasm-ld` for two linkers, and compile the standard library again.
 fn programs() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(["/usr/bin".into()]).filter_map(|folder| folder.canonicalize().ok());
@@ -105,7 +106,7 @@ fn programs() -> impl Iterator<Item = PathBuf> {
     folders.filter(|folder| seen.insert(folder.clone())).collect::<Vec<_>>().into_iter()
 }
 
-/// The path that a command prints; none if it fails or is not there.
+/// The path that a command prints; `None` if the command fails or does not exist.
 fn printed(command: &mut Command) -> Option<PathBuf> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -29,7 +29,7 @@ pub(super) enum Note {
 pub(super) struct Live {
     held: Mutex<HashMap<ExecutionId, Held>>,
     freed: Notify,
-    /// Where the callers are told that wait for the end of an execution, even while it is not held.
+    /// Notifies callers that wait for the end of an execution, even while it is not held.
     outcomes: Mutex<HashMap<ExecutionId, watch::Sender<Outcome>>>,
     /// The roots of the executions that were started or resumed here, and how long they wait for promises; removed
     /// when they end.

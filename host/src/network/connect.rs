@@ -1,4 +1,4 @@
-//! From a URL to a stream: the name resolved once, every answer filtered, the connection made to an address that passed.
+//! From a URL to a stream: resolves the name once, filters the addresses, and connects to one that passed.
 
 use super::Options;
 use super::address::Rules;
@@ -29,10 +29,10 @@ pub(crate) struct Dialer {
     tls: OnceCell<Arc<ClientConfig>>,
 }
 
-/// A connection, secured where the URL asks for it.
+/// A connection, encrypted if the URL asks for it.
 #[derive(Debug)]
 pub(crate) struct Io {
-    /// Where it leads.
+    /// The address of the other end.
     pub(crate) address: SocketAddr,
     /// The protocol that the server chose.
     pub(crate) protocol: Option<Vec<u8>>,
@@ -45,17 +45,17 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// The shortest time that one of several addresses is given.
+/// The shortest time for one of several addresses.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(250);
 
 impl Dialer {
-    /// One that offers these protocols (ALPN) where it secures a connection.
+    /// A dialer that offers these protocols (ALPN) on TLS connections.
     pub(crate) fn new(options: &Options, rules: Rules, protocols: &'static [&'static str]) -> Self {
         Self { options: options.clone(), rules, protocols, tls: OnceCell::new() }
     }
 
-    /// Connects to where `url` leads, in `within` from first to last. `tried` is the address last connected to, or
-    /// the first that was refused.
+    /// Connects to the target of `url`; `within` covers all attempts. `tried` is set to the address last connected
+    /// to, or the first that was refused.
     pub(crate) async fn dial(
         &self,
         url: &Target,
@@ -70,7 +70,7 @@ impl Dialer {
         let addresses = self.permitted(url, tried).await?;
         let stream = first_of(&addresses, url.port(), within, tried).await?;
         let address = stream.peer_addr().map_err(|error| lost(&error))?;
-        // Small requests leave at once; a socket that cannot be told so still works.
+        // Small requests leave at once; a socket without this option still works.
         let _ = stream.set_nodelay(true);
         if !matches!(url.scheme(), "https" | "wss") {
             return Ok(Io { address, protocol: None, stream: Stream::Plain(stream) });
@@ -106,7 +106,7 @@ impl Dialer {
     }
 }
 
-/// The first connection that can be made, the addresses sharing the time.
+/// The first connection that succeeds; the addresses share the time.
 async fn first_of(
     addresses: &[IpAddr],
     port: u16,
@@ -127,7 +127,7 @@ async fn first_of(
     Err(last)
 }
 
-/// The text of a kind of error holds no address.
+/// The kind of an error as text, which contains no address.
 fn lost(error: &io::Error) -> Cause {
     Cause::Connect(error.kind().to_string())
 }

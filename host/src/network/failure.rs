@@ -1,13 +1,13 @@
-//! What went wrong with a connection or over it, for the guest, the retry and the audit.
+//! The failures of connections, for the guest, for retries and for the audit.
 
 use super::address::Class;
 use crate::guest_error::{ErrorCode, GuestError};
 use std::net::SocketAddr;
 
-/// Why a request or a connection failed.
+/// The failure of a request or a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What went wrong.
+    /// The cause.
     pub cause: Cause,
     /// The address that was connected to, tried or refused last. For the audit log only.
     pub address: Option<SocketAddr>,
@@ -15,17 +15,17 @@ pub struct Failure {
     pub sent: bool,
 }
 
-/// What went wrong. No text in it holds an address, a secret or a path of the host.
+/// The cause of a failure. Its texts contain no address, secret or path of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// A redirect was decided against; the error is the one of whoever decided.
+    /// A redirect was denied, with this error.
     Denied(GuestError),
-    /// No address of the host may be connected to.
+    /// No address of the server may be connected to.
     Refused(Class),
-    /// A redirect leads where none may lead, whatever the rules.
+    /// A redirect leads to a target that no rule can permit.
     Misled(&'static str),
-    /// What was asked for, or what came, cannot be searched for secrets, and may hold one.
+    /// The request or the response cannot be searched for secrets, and may contain one.
     Unsearchable(&'static str),
     /// An argument is malformed.
     Invalid(String),
@@ -39,30 +39,30 @@ pub enum Cause {
     TimedOut,
     /// More bytes than allowed.
     TooLarge {
-        /// How many are allowed.
+        /// The most bytes that are allowed.
         max: u64,
     },
-    /// The server does not keep to the protocol.
+    /// The server violates the protocol.
     BadResponse(String),
     /// More redirects than allowed.
     Redirects {
-        /// How many are allowed.
+        /// The most redirects that are allowed.
         max: u32,
     },
 }
 
 impl Failure {
-    /// Whether nothing was sent, so that the request may be repeated whatever it does.
+    /// Whether nothing was sent, so that any request may be repeated.
     pub fn is_before_sending(&self) -> bool {
         !self.sent
     }
 
-    /// Whether trying again may help: no connection could be made, or it was lost.
+    /// Whether a retry may help: no connection could be made, or it was lost.
     pub fn is_transient(&self) -> bool {
         matches!(self.cause, Cause::Connect(_) | Cause::Interrupted(_))
     }
 
-    /// What went wrong in a word, for the audit log.
+    /// The cause in a word, for the audit log.
     pub fn name(&self) -> &'static str {
         match self.cause {
             Cause::Denied(_) | Cause::Refused(_) | Cause::Misled(_) | Cause::Unsearchable(_) => "denied",

@@ -1,9 +1,9 @@
 //! Connections of guests, for every capability that makes one: names resolved once, addresses filtered, connections pinned.
 //!
 //! - [`address`] is the pure rule about addresses, which policies state.
-//! - `resolve` asks the name servers; `tls` holds the authorities that certificates are checked with.
-//! - `connect` walks from a URL to a stream: resolve, filter, connect to what is left, secure.
-//! - `failure` says what went wrong, and whether anything had been sent.
+//! - `resolve` queries the name servers; `tls` holds the authorities that certificates are checked with.
+//! - `connect` goes from a URL to a stream: resolve, filter, connect to what is left, secure.
+//! - `failure` is the cause of a failure, and whether anything had been sent.
 //!
 //! Nothing here knows of HTTP or WebSocket, of rules over URLs, or of the journal.
 
@@ -35,7 +35,8 @@ impl Options {
         Self::default()
     }
 
-    /// Asks these name servers, over UDP and TCP, in place of the system's; its `hosts` file no longer counts, either.
+    /// Queries these name servers, over UDP and TCP, instead of the system's; the system's `hosts` file is ignored,
+    /// too.
     #[must_use]
     pub fn with_name_servers(mut self, servers: &[SocketAddr]) -> Self {
         self.resolver = Resolver::with_servers(servers);
@@ -51,7 +52,7 @@ impl Options {
     }
 }
 
-/// Why a host cannot reach the network as it was told to.
+/// The reason that the network options cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -63,11 +64,11 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A file of authorities holds no certificate.
+    /// A file of authorities contains no certificate.
     #[error(
         "{} holds no certificate; it must be PEM, with a line -----BEGIN CERTIFICATE-----",
         crate::visible::path(path)
@@ -81,7 +82,7 @@ pub enum Error {
     BadCertificate {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: rustls::Error,
     },

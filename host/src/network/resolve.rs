@@ -10,26 +10,28 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-/// How many addresses of one name are looked at; the rest of an answer is ignored.
+/// The most addresses of a name that are considered; the rest of an answer is ignored.
 const MOST_ADDRESSES: usize = 16;
 
-/// Asks name servers. Nothing is cached: the system's name server does that, and what one guest asked must not show in how long
-/// another one waits.
+/// Queries name servers. Nothing is cached: the system's name server does that, and the time that one guest waits must not
+/// reveal another one's queries.
 #[derive(Clone, Default)]
 pub(super) struct Resolver {
-    /// The given name servers; none: the system's.
+    /// The given name servers; `None`: the system's.
     servers: Option<Arc<[SocketAddr]>>,
-    /// Built on first use: a host that resolves nothing needs no configuration. None when the system has none that can be used.
+    /// Built on first use, so that a host which resolves nothing needs no configuration. `None` inside if the system has no
+    /// usable one.
     built: Arc<OnceLock<Option<TokioResolver>>>,
 }
 
 impl Resolver {
-    /// One that asks these servers only.
+    /// A resolver that queries only these servers.
     pub(super) fn with_servers(servers: &[SocketAddr]) -> Self {
         Self { servers: Some(servers.into()), built: Arc::default() }
     }
 
-    /// The addresses of a name, at least one, v4 first: a host without a route to v6 is more common than one without v4.
+    /// The addresses of a name, at least one, IPv4 first: a host without a route to IPv6 is more common than one without
+    /// IPv4.
     pub(super) async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, Cause> {
         if let Ok(address) = name.parse() {
             return Ok(vec![address]);
@@ -75,16 +77,16 @@ fn given(servers: &[SocketAddr]) -> ResolverBuilder<TokioRuntimeProvider> {
     builder
 }
 
-/// Names that mean the host itself without being asked for (RFC 6761).
+/// Names that mean the local host without a query (RFC 6761).
 fn is_localhost(name: &str) -> bool {
     let last = name.rsplit('.').find(|label| !label.is_empty());
     last.is_some_and(|label| label.eq_ignore_ascii_case("localhost"))
 }
 
-/// The name as it is: no search domain is added, and underscores are kept.
+/// The name as given: no search domain is added, and underscores are kept.
 fn absolute(name: &str) -> Result<Name, Cause> {
     let labels = name.split('.').filter(|label| !label.is_empty()).map(str::as_bytes);
-    // Names that are made of labels are absolute.
+    // A name that is made of labels is absolute.
     Name::from_labels(labels).map_err(|_| Cause::NotFound)
 }
 

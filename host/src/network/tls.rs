@@ -1,4 +1,4 @@
-//! The authorities that certificates are checked with, and what a handshake's failure may say.
+//! The authorities that certificates are checked with, and the messages for failed handshakes.
 
 use super::Error;
 use super::failure::Cause;
@@ -36,7 +36,7 @@ impl Authorities {
         Ok(())
     }
 
-    /// A configuration with sessions of its own, so that no two policies resume each other's.
+    /// A TLS configuration with its own sessions, so that policies do not resume each other's.
     pub(super) async fn config(&self, protocols: &[&str]) -> Result<Arc<ClientConfig>, Cause> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(self.system.get_or_init(system).await.iter().chain(&self.extra).cloned());
@@ -57,7 +57,7 @@ async fn system() -> Vec<CertificateDer<'static>> {
     tokio::task::spawn_blocking(|| rustls_native_certs::load_native_certs().certs).await.unwrap_or_default()
 }
 
-/// What a failed handshake may say. A certificate may name addresses, so nothing of it is repeated.
+/// The message for a failed handshake. A certificate may contain addresses, so nothing of it is repeated.
 pub(super) fn handshake_failed(error: &io::Error) -> Cause {
     let why = match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {

@@ -1,4 +1,4 @@
-//! Says in words what does not fit: where, what is there, and what should be.
+//! Describes what does not fit: where, what is there, and what should be.
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
@@ -13,12 +13,12 @@ const MAX_FOUND: usize = 80;
 const MAX_ALTERNATIVES: usize = 4;
 const MAX_NESTED: usize = 3;
 
-/// Why a value does not fit its schema, or a schema not the schema of schemas.
+/// The reason that a value does not fit its schema, or a schema the meta-schema.
 pub(super) fn misfit(error: &ValidationError<'_>) -> String {
     capped(fmt::from_fn(|f| write_error(f, error, "", MAX_NESTED)))
 }
 
-/// A text that ends with an ellipsis if it is too long.
+/// A text, cut and ended with an ellipsis if it is too long.
 pub(super) fn capped(text: impl fmt::Display) -> String {
     cut(text, MAX_MESSAGE)
 }
@@ -31,7 +31,7 @@ fn cut(text: impl fmt::Display, limit: usize) -> String {
     cut.text
 }
 
-/// Takes so many characters, and then fails, so that what writes a large value stops.
+/// Accepts `left` characters and then fails, so that writing a large value stops.
 struct Cut {
     text: String,
     left: usize,
@@ -63,7 +63,7 @@ fn write_error(f: &mut fmt::Formatter<'_>, error: &ValidationError<'_>, at: &str
             }
             f.write_str(if alternatives.len() > MAX_ALTERNATIVES { "; or others" } else { "" })
         }
-        // The crate names only the first few.
+        // The crate names only the first few options.
         ValidationErrorKind::Enum { options } => write!(f, "{found} is not one of {options}"),
         ValidationErrorKind::Custom { message, .. } => write!(f, "{found} {message}"),
         ValidationErrorKind::FalseSchema => write!(f, "{found} is not allowed here"),
@@ -71,7 +71,7 @@ fn write_error(f: &mut fmt::Formatter<'_>, error: &ValidationError<'_>, at: &str
     }
 }
 
-/// The error that matters: of alternatives the one that comes nearest, down to where several are as near.
+/// The decisive error: of alternatives the one that comes nearest, down to where several are equally near.
 fn decisive<'e>(mut error: &'e ValidationError<'e>) -> (&'e ValidationError<'e>, Vec<&'e ValidationError<'e>>) {
     while let ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } = error.kind() {
         match nearest(context).as_slice() {
@@ -82,7 +82,8 @@ fn decisive<'e>(mut error: &'e ValidationError<'e>) -> (&'e ValidationError<'e>,
     (error, Vec::new())
 }
 
-/// The first error of each alternative that comes nearest to fitting: that has the fewest errors, and the first one deepest down.
+/// The first error of each alternative that comes nearest to fitting: the one with the fewest errors, and then with the deepest
+/// first error.
 fn nearest<'e>(context: &'e [Vec<ValidationError<'static>>]) -> Vec<&'e ValidationError<'e>> {
     let distance = |errors: &[ValidationError<'_>]| {
         let depth = errors.first().map_or(0, |error| error.instance_path().as_str().matches('/').count());

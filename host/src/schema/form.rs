@@ -1,25 +1,26 @@
-//! How a value must be written so that the guest can read it: what `format` says of Rust's own types, and of integers.
+//! How a value must be written so that the guest can read it: the meaning of `format` for Rust's own types, and of
+//! integers.
 //!
-//! To a schema `1.0` is an integer, a `u64` has no upper end, and a UUID is any text. A guest that has asked for one cannot read these,
-//! so they are no answers.
+//! In a schema `1.0` is an integer, a `u64` has no maximum, and a UUID is any text. A guest that has asked for one cannot read these,
+//! so they are refused.
 
 use jsonschema::{Keyword, ValidationError};
 use serde_json::{Map, Number, Value};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The keyword of the copy.
+/// The keyword in the copied schema.
 pub(super) const KEYWORD: &str = "everstep:form";
 
-/// The form of what the schema calls an integer, and nothing else.
+/// The form of a plain integer of the schema.
 const INTEGER: &str = "integer";
 
-/// From here on a parsed number does not tell whether it was written as an integer.
+/// From this number on, a parsed number does not show whether it was written as an integer.
 const INEXACT: f64 = 9_223_372_036_854_775_808.0;
 
-/// What a value must be beside its type.
+/// A requirement on a value in addition to its type.
 #[derive(Clone, Copy)]
 enum Form {
-    /// An integer within these bounds; none: of any size.
+    /// An integer within these bounds; `None`: of any size.
     Integer(Option<(i128, i128)>),
     /// A number that is finite as an `f32`.
     Float,
@@ -73,7 +74,7 @@ impl Form {
             "uint16" => bounds(0, u16::MAX.into()),
             "uint32" | "uint" => bounds(0, u32::MAX.into()),
             "uint64" => bounds(0, u64::MAX.into()),
-            // Beyond 64 bits a parsed number is not exact any more.
+            // Beyond 64 bits a parsed number is not exact.
             "int128" => bounds(i64::MIN.into(), u64::MAX.into()),
             "uint128" => bounds(0, u64::MAX.into()),
             "float" => Some(Self::Float),
@@ -85,7 +86,7 @@ impl Form {
         }
     }
 
-    /// What is wrong with a value, as the rest of a sentence about it.
+    /// The fault of a value, as the rest of a sentence about it; `None` if it fits.
     fn misfit(self, value: &Value) -> Option<String> {
         match (self, value) {
             (Self::Integer(bounds), Value::Number(number)) => integer(number, bounds),

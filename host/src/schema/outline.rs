@@ -1,7 +1,7 @@
-//! Reads a schema: copies the keywords that are known, and notes for the budget which schema applies others where.
+//! Reads a schema: copies the known keywords, and notes for the budget which schema applies which others.
 //!
-//! What the copy does not have, the validator cannot do. Definitions are numbered in it, so that a `$ref` means the same here and
-//! there.
+//! The validator cannot do what the copy does not contain. Definitions are numbered in it, so that a `$ref` means the same in
+//! both.
 
 use super::{form, options, work};
 use serde_json::{Map, Value, json};
@@ -10,10 +10,10 @@ use std::collections::HashMap;
 /// The position of a schema in the outline.
 pub(super) type Id = usize;
 
-/// What one schema costs, and which schemas it applies where.
+/// The cost of one schema, and the schemas that it applies.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
-    /// Its keywords and what they list.
+    /// The number of its keywords and of the entries that they list.
     pub(super) size: u64,
     /// Applied to the same value.
     pub(super) in_place: Vec<Id>,
@@ -27,17 +27,17 @@ pub(super) struct Shape {
     pub(super) prefix: Vec<Id>,
     /// Applied to any item of an array.
     pub(super) items: Vec<Id>,
-    /// What the in-place schemas evaluate is looked up a second time.
+    /// Whether the results of the in-place schemas are looked up a second time.
     pub(super) unevaluated: bool,
     /// The cost of matching one byte of a string.
     pub(super) pattern: u64,
     /// The cost of matching one byte of a member's name.
     pub(super) name_patterns: u64,
-    /// Items are compared with each other.
+    /// Whether items are compared with each other.
     pub(super) unique: bool,
-    /// Numbers are divided by a fraction.
+    /// Whether numbers are divided by a fraction.
     pub(super) fraction: bool,
-    /// Errors of the in-place schemas are kept with the values they are about.
+    /// Whether errors of the in-place schemas are kept, with the values they are about.
     pub(super) alternatives: bool,
 }
 
@@ -59,7 +59,7 @@ const MAX_LOCATIONS: usize = 4 << 20;
 /// The first number that `f64` cannot tell from its neighbour.
 const MAX_COUNT: f64 = 9_007_199_254_740_992.0;
 
-/// Where definitions are.
+/// The keywords that contain definitions.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
 /// The outline, root first, and the copy.
@@ -95,7 +95,7 @@ pub(super) fn read(schema: &Value) -> Result<(Vec<Shape>, Value), String> {
 struct Reader<'a> {
     shapes: Vec<Shape>,
     definitions: HashMap<(&'static str, &'a str), Id>,
-    /// What matching a byte costs.
+    /// The cost of matching one byte, by pattern.
     patterns: HashMap<String, u64>,
     pattern_bytes: usize,
     locations: usize,
@@ -185,7 +185,7 @@ impl Reader<'_> {
         }))
     }
 
-    /// A keyword that applies no schema.
+    /// Copies a keyword that applies no schema.
     fn assertion(
         &mut self,
         shape: &mut Shape,
@@ -211,7 +211,7 @@ impl Reader<'_> {
                 }
                 return Ok(None);
             }
-            // At the root it only names the schema; below, it would change what a reference means.
+            // At the root it only names the schema; below, it would change the meaning of references.
             "$id" if at == "/$id" => return Ok(None),
             "$id" | "$dynamicRef" | "$recursiveRef" => return Err(format!("{} is not supported", place(at))),
             "dependencies" | "additionalItems" => {
@@ -275,7 +275,7 @@ impl Reader<'_> {
         Ok(json!(format!("#/$defs/{id}")))
     }
 
-    /// What matching one byte against a pattern may cost.
+    /// The possible cost of matching one byte against a pattern.
     fn pattern(&mut self, pattern: &str, at: &str) -> Result<u64, String> {
         if let Some(cost) = self.patterns.get(pattern) {
             return Ok(*cost);
@@ -302,7 +302,7 @@ impl Reader<'_> {
         Ok(cost)
     }
 
-    /// Runs something one step further down the schema.
+    /// Calls `run` one step further down the schema.
     fn below<T>(&mut self, at: &mut String, name: &str, run: impl FnOnce(&mut Self, &mut String) -> T) -> T {
         let length = at.len();
         at.push('/');
@@ -317,14 +317,14 @@ fn place(at: &str) -> String {
     if at.is_empty() { "it".to_owned() } else { format!("at {at}: it") }
 }
 
-/// Whether a divisor has a fraction.
+/// Checks a divisor; returns whether it has a fraction.
 fn divisor(value: &Value, at: &str) -> Result<bool, String> {
     let divisor = value.as_f64().filter(|divisor| (1e-9..=MAX_COUNT).contains(divisor));
     let divisor = divisor.ok_or_else(|| format!("{} is not a number from 1e-9 to 2^53", place(at)))?;
     Ok(divisor.fract() != 0.0)
 }
 
-/// A count as an integer: `1.0` is one for the standard.
+/// A count as an integer: by the standard, `1.0` is one.
 fn count(value: &Value, at: &str) -> Result<Value, String> {
     let count = value.as_f64().filter(|count| (0.0..=MAX_COUNT).contains(count) && count.fract() == 0.0);
     let count = count.ok_or_else(|| format!("{} is not a whole number from 0 to 2^53", place(at)))?;

@@ -1,7 +1,7 @@
-//! What a check costs at most, found out by walking schema and value as a validator would that never stops early.
+//! The maximum cost of a check, determined by walking schema and value like a validator that never stops early.
 //!
-//! One unit is about as long as comparing two small values. Validators walk a schema that applies itself twice to a part of the
-//! value in time exponential in its depth; so does this one, until its budget is used up.
+//! One unit is roughly the time for comparing two small values. Validators walk a schema that applies itself twice to a part of
+//! the value in time exponential in its depth; so does this walk, until its budget is used up.
 
 use super::outline::{Id, Shape};
 use serde_json::{Number, Value};
@@ -9,31 +9,31 @@ use serde_json::{Number, Value};
 /// The most units that a check may take.
 const BUDGET: u64 = 50_000_000;
 
-/// The most units to say what does not fit, where each error copies the value it is about.
+/// The most units for a description of what does not fit, where each error copies the value it is about.
 const EXPLAIN_BUDGET: u64 = 2_000_000;
 
 /// The deepest stack of schemas while checking, each of them less than a KiB of the thread's stack.
 const MAX_DEPTH: usize = 600;
 
-/// The deepest stack of schemas on one value.
+/// The deepest stack of schemas on the same value.
 const MAX_IN_PLACE_DEPTH: usize = 64;
 
 /// The most schemas that one schema applies to the same value.
 const MAX_IN_PLACE: u64 = 10_000;
 
-/// Above it, dividing by a fraction takes numbers of many digits.
+/// Outside this range, dividing by a fraction needs numbers of many digits.
 const EXACT: std::ops::Range<f64> = 1e-9..1e15;
 
-/// The most keywords that each `unevaluatedProperties` and `unevaluatedItems` copies from the schemas around it, in sum.
+/// The most keywords that all `unevaluatedProperties` and `unevaluatedItems` together copy from the schemas around them.
 const MAX_LOOKED_UP: u64 = 100_000;
 
-/// What one schema does to one value, apart from its members and items.
+/// The work of one schema on one value, without its members and items.
 #[derive(Clone, Copy, Default)]
 struct InPlace {
     checks: u64,
-    /// Further ones by an `unevaluatedProperties` or `unevaluatedItems` above.
+    /// Further checks by an `unevaluatedProperties` or `unevaluatedItems` above.
     lookups: u64,
-    /// The keywords of those, and what they list.
+    /// The keywords of these checks, and the entries that they list.
     looked_up: u64,
     depth: usize,
 }
@@ -61,7 +61,7 @@ fn in_place(shapes: &[Shape], known: &mut [Option<InPlace>], id: Id, depth: usiz
     if let Some(in_place) = known[id] {
         return Ok(in_place);
     }
-    // A cycle gets here too.
+    // A cycle leads here, too.
     let too_deep = || {
         format!(
             "it applies a schema to the value that the schema is applied to already, or more than {MAX_IN_PLACE_DEPTH} on top of \
@@ -94,7 +94,7 @@ pub(super) fn pattern_cost(size: usize) -> u64 {
     (size / 64) as u64
 }
 
-/// The values in a value, long strings counting more.
+/// The number of values in a value; long strings count more.
 pub(super) fn weight(value: &Value) -> u64 {
     match value {
         Value::String(text) => 1 + text.len() as u64 / 16,
@@ -110,7 +110,7 @@ pub(super) fn weight(value: &Value) -> u64 {
 pub(super) struct Work<'a> {
     shapes: &'a [Shape],
     left: u64,
-    /// Each schema may copy its value into an error, and is checked again by each schema around it.
+    /// Whether each schema may copy its value into an error, and is checked again by each schema around it.
     explains: bool,
 }
 
@@ -119,7 +119,7 @@ impl<'a> Work<'a> {
         Self { shapes, left: BUDGET, explains: false }
     }
 
-    /// Without alternatives the first error is the only one, and checking once more finds it.
+    /// Work for an explanation. Without alternatives the first error is the only one, and another check finds it.
     pub(super) fn to_explain(shapes: &'a [Shape]) -> Self {
         let explains = shapes.iter().any(|shape| shape.alternatives);
         Self { shapes, left: if explains { EXPLAIN_BUDGET } else { BUDGET }, explains }
@@ -155,7 +155,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The members or items of a value.
+    /// Counts the checks of the members or items of a value.
     fn below(&mut self, shape: &Shape, value: &Value, depth: usize) -> Result<(), String> {
         match value {
             Value::Array(items) => {
@@ -183,7 +183,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// What the in-place schemas evaluated, found out by checking them again, each with what it looks up itself.
+    /// Counts the repeated checks of the in-place schemas whose results are looked up, each with its own lookups.
     fn look_up(&mut self, id: Id, value: &Value, depth: usize) -> Result<(), String> {
         self.spend(1)?;
         let shapes = self.shapes;
@@ -206,8 +206,8 @@ fn division(number: &Number) -> u64 {
     if number == 0.0 || EXACT.contains(&number) { 100 } else { 10_000 }
 }
 
-/// What telling items apart may cost. The validator hashes them, but hashes alike what differs only in how arrays are nested, and
-/// numbers that `f64` cannot tell apart.
+/// The possible cost of telling items apart. The validator hashes them, but gives equal hashes to arrays that differ only in
+/// nesting, and to numbers that `f64` cannot distinguish.
 fn comparisons(items: &[Value]) -> u64 {
     let (mut alike, mut weights, mut total) = (0u64, 0u64, 0u64);
     for item in items {

@@ -1,10 +1,10 @@
-//! What a text means to somebody who decodes it once: escapes of URLs, JSON, HTML and mail are resolved, white space is left out.
+//! Decodes a text once: resolves escapes of URLs, JSON, HTML and mail, and leaves out white space.
 //!
-//! Whoever writes a text into another one escapes it as a whole, so that decoding step by step meets each text that was put in.
+//! A program that writes a text into another one escapes it as a whole, so decoding step by step meets each embedded text.
 
 use std::ops::Range;
 
-/// Which escapes are resolved.
+/// The kinds of escapes that are resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Escapes(u8);
 
@@ -16,9 +16,9 @@ impl Escapes {
     pub(super) const BACKSLASH: Self = Self(2);
     /// `&#65;`, `&#x41;`, `&amp;`.
     pub(super) const ENTITY: Self = Self(4);
-    /// `=41`, and `=` at the end of a line: common where they mean nothing, as in `?a=41b`.
+    /// `=41`, and `=` at the end of a line: often found where they are not escapes, as in `?a=41b`.
     pub(super) const MAIL: Self = Self(8);
-    /// All but those of mail.
+    /// All except those of mail.
     pub(super) const USUAL: Self = Self(7);
     /// All.
     pub(super) const ALL: Self = Self(15);
@@ -32,11 +32,11 @@ impl Escapes {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoded {
     pub(super) bytes: Vec<u8>,
-    /// Whether it differs from what was decoded.
+    /// Whether it differs from the original.
     pub(super) changed: bool,
 }
 
-/// Names of characters in HTML, without those that no header carries.
+/// Names of characters in HTML, except those that no header may contain.
 const NAMES: [(&[u8], u8); 32] = [
     (b"amp", b'&'),
     (b"lt", b'<'),
@@ -80,9 +80,9 @@ pub(super) fn decode(text: &[u8], escapes: Escapes) -> Decoded {
     Decoded { bytes, changed }
 }
 
-/// Where in `text` parts of its decoded form come from; none of them is empty.
+/// Replaces `parts` of the decoded form by the parts of `text` that they come from; none of them is empty.
 pub(super) fn trace(text: &[u8], escapes: Escapes, parts: &mut [Range<usize>]) {
-    // The first and the last byte of each part, in their order: only these places are looked for.
+    // Only the first and the last byte of each part are looked up, in order.
     let ends =
         |(part, range): (usize, &Range<usize>)| [(range.start, part, false), (range.end.saturating_sub(1), part, true)];
     let mut asked: Vec<_> = parts.iter().enumerate().flat_map(ends).collect();
@@ -98,12 +98,12 @@ pub(super) fn trace(text: &[u8], escapes: Escapes, parts: &mut [Range<usize>]) {
     });
 }
 
-/// Calls `put` for each byte of the decoded form, with where it comes from.
+/// Calls `put` for each byte of the decoded form, with the range that it comes from.
 fn units(text: &[u8], escapes: Escapes, mut put: impl FnMut(u8, Range<usize>)) {
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let (byte, length) = unit(rest, escapes);
-        // White space is where lines are broken, and a zero beside each byte is UTF-16 or UTF-32.
+        // White space is inserted where lines are broken, and a zero beside each byte is UTF-16 or UTF-32.
         if let Some(byte) = byte.filter(|byte| !byte.is_ascii_whitespace() && *byte != 0) {
             put(byte, at..at + length);
         }
@@ -111,7 +111,7 @@ fn units(text: &[u8], escapes: Escapes, mut put: impl FnMut(u8, Range<usize>)) {
     }
 }
 
-/// What stands at the beginning of a text, and in how many bytes. Only ASCII is decoded: secrets are nothing else.
+/// The first character of a text and its length in bytes. Only ASCII is decoded, as secrets are ASCII.
 fn unit(text: &[u8], escapes: Escapes) -> (Option<u8>, usize) {
     let literal = (text.first().copied(), 1);
     let escaped = match text {
@@ -130,7 +130,7 @@ fn unit(text: &[u8], escapes: Escapes) -> (Option<u8>, usize) {
     }
 }
 
-/// What follows a percent sign in a URL.
+/// Decodes the text after a percent sign in a URL.
 fn percent(text: &[u8]) -> Option<(u32, usize)> {
     match text {
         [b'u' | b'U', rest @ ..] => number(rest, 4..=4, 16).map(|(code, length)| (code, length + 1)),
@@ -138,7 +138,7 @@ fn percent(text: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
-/// What follows an equals sign in a mail.
+/// Decodes the text after an equals sign in a mail.
 fn mail(text: &[u8]) -> Option<(u32, usize)> {
     match text {
         [b'\r', b'\n', ..] => Some((u32::from(b' '), 2)),
@@ -147,7 +147,7 @@ fn mail(text: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
-/// What follows a backslash in JSON, JavaScript, Python, C or a shell.
+/// Decodes the text after a backslash in JSON, JavaScript, Python, C or a shell.
 fn backslash(text: &[u8]) -> Option<(u32, usize)> {
     match text {
         [b'u' | b'U', b'{', rest @ ..] => {
@@ -171,7 +171,7 @@ fn backslash(text: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
-/// What follows an ampersand in HTML.
+/// Decodes the text after an ampersand in HTML.
 fn entity(text: &[u8]) -> Option<(u32, usize)> {
     let (code, length) = match text {
         [b'#', b'x' | b'X', rest @ ..] => number(rest, 1..=8, 16).map(|(code, length)| (code, length + 2)),
@@ -184,7 +184,7 @@ fn entity(text: &[u8]) -> Option<(u32, usize)> {
     Some((code, length + usize::from(text.get(length) == Some(&b';'))))
 }
 
-/// A number of as many digits as there are, within bounds.
+/// A number of as many digits as there are, within the bounds.
 fn number(text: &[u8], digits: std::ops::RangeInclusive<usize>, radix: u32) -> Option<(u32, usize)> {
     let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
     let length = text.iter().take(*digits.end()).take_while(is_digit).count();

@@ -1,4 +1,4 @@
-//! Finds secrets in bytes, in whatever common way they are written.
+//! Finds secrets in bytes, in any common spelling.
 
 use super::decode::{Escapes, decode, trace};
 use super::spellings::spellings;
@@ -9,24 +9,25 @@ use std::ops::Range;
 
 /// See the module.
 pub(super) struct Finder {
-    /// What is looked for, each whole.
+    /// The complete spellings to look for.
     spellings: Vec<Vec<u8>>,
-    /// Finds their beginnings.
+    /// Finds the beginnings of the spellings.
     beginnings: AhoCorasick,
-    /// What a text is decoded with: first with the first, then with the second for as long as it changes.
+    /// The ways to decode a text: once with the first escapes, then with the second for as long as the text changes.
     ways: Vec<(Escapes, Escapes)>,
 }
 
-/// How much of a spelling is looked for; the rest is compared. A token has thousands of bytes, and many tokens begin alike.
+/// How much of a spelling is searched for, in bytes; the rest is compared. A token has thousands of bytes, and many tokens
+/// begin alike.
 const BEGINNING: usize = 64;
 
-/// How often a text is decoded.
+/// The most steps of decoding.
 const DEEPEST: usize = 5;
 
-/// Texts are wrapped in each other in any order; mail is the outermost.
+/// Texts are nested in any order, with mail outermost.
 const USUAL: [(Escapes, Escapes); 2] = [(Escapes::USUAL, Escapes::USUAL), (Escapes::ALL, Escapes::USUAL)];
 
-/// A secret that has in it what looks like an escape keeps that when others are resolved.
+/// A secret that contains something like an escape keeps it when only other kinds are resolved.
 const ONE_KIND: [(Escapes, Escapes); 5] = [
     (Escapes::NONE, Escapes::NONE),
     (Escapes::PERCENT, Escapes::PERCENT),
@@ -36,7 +37,7 @@ const ONE_KIND: [(Escapes, Escapes); 5] = [
 ];
 
 impl Finder {
-    /// One that finds these values.
+    /// A finder of these values.
     pub(super) fn new(values: &[&str]) -> Result<Self, BuildError> {
         let mut ways = USUAL.to_vec();
         if values.iter().any(|value| value.contains(['%', '\\', '&', '='])) {
@@ -50,7 +51,7 @@ impl Finder {
         Ok(Self { beginnings: searcher.build(beginnings)?, spellings, ways })
     }
 
-    /// Where secrets stand, in order and without overlaps.
+    /// The positions of secrets, in order and without overlaps.
     pub(super) fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found: Vec<_> = self.here(text).collect();
         for way in &self.ways {
@@ -59,10 +60,10 @@ impl Finder {
         joined(found)
     }
 
-    /// Decodes a text step by step, and finds what shows up on the way.
+    /// Decodes a text step by step, and finds secrets in each step.
     fn find_within(&self, text: &[u8], (first, then): (Escapes, Escapes), found: &mut Vec<Range<usize>>) {
         let escapes = |depth: usize| if depth == 0 { first } else { then };
-        // Each is what the one before it comes to.
+        // Each text is the decoding of the one before it.
         let mut texts: Vec<Cow<'_, [u8]>> = vec![Cow::Borrowed(text)];
         while let (depth, Some(innermost)) = (texts.len() - 1, texts.last().filter(|_| texts.len() <= DEEPEST)) {
             let decoded = decode(innermost, escapes(depth));
@@ -80,7 +81,7 @@ impl Finder {
         }
     }
 
-    /// Where secrets stand that are written without escapes.
+    /// The positions of secrets that are written without escapes.
     fn here<'s>(&'s self, text: &'s [u8]) -> impl Iterator<Item = Range<usize>> + 's {
         self.beginnings.find_overlapping_iter(text).filter_map(move |found| {
             let spelling = self.spellings.get(found.pattern().as_usize())?;
@@ -91,7 +92,7 @@ impl Finder {
     }
 }
 
-/// Parts of a text in their order, those that overlap made one.
+/// Parts of a text in order; overlapping ones are joined.
 fn joined(mut parts: Vec<Range<usize>>) -> Vec<Range<usize>> {
     parts.sort_unstable_by_key(|part| (part.start, part.end));
     let mut joined: Vec<Range<usize>> = Vec::new();

@@ -1,20 +1,21 @@
-//! How a server may write a secret back, apart from the escapes that `decode` resolves and from the case of letters.
+//! The ways in which a server may write a secret back, besides the escapes that `decode` resolves and the case of
+//! letters.
 
 use super::decode::{Escapes, decode};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use std::collections::BTreeSet;
 
-/// A shorter text would be found where it is none.
+/// Minimum length of a secret: shorter values would match unrelated text.
 pub(super) const SHORTEST: usize = 8;
 
-/// Every text to look for in what a server sends and in each decoding of it.
+/// All texts to look for in a server's output and in each decoding of it.
 pub(super) fn spellings(value: &str) -> BTreeSet<Vec<u8>> {
     let mut all = BTreeSet::new();
     for text in texts(value) {
         all.insert(without_space(text.as_bytes()));
         all.insert(text.replace(' ', "+").into_bytes());
-        // Where only the letters of names may stand.
+        // As in places where only letters of names are allowed.
         let plain = |other: char| text.replace(|letter: char| !letter.is_ascii_alphanumeric(), &other.to_string());
         all.extend([plain('-').into_bytes(), plain('_').into_bytes()]);
         for bytes in nested(&text) {
@@ -27,7 +28,8 @@ pub(super) fn spellings(value: &str) -> BTreeSet<Vec<u8>> {
     all
 }
 
-/// The value, and the parts of it that are secrets as well: it without its scheme, and name and password of `Basic`.
+/// The value, and those of its parts that are secret as well: it without its scheme, and the name and password of
+/// `Basic`.
 fn texts(value: &str) -> Vec<String> {
     let mut all = vec![value.to_owned()];
     let bare = value.split_once(' ').map_or(value, |(_, bare)| bare.trim());
@@ -39,7 +41,7 @@ fn texts(value: &str) -> Vec<String> {
             all.extend([format!("{name}:{password}"), password.to_owned()]);
         }
     }
-    // What a text comes to that has escapes in it already.
+    // The decodings of a text that contains escapes already.
     for text in all.clone() {
         let once = decode(text.as_bytes(), Escapes::USUAL).bytes;
         let twice = decode(&once, Escapes::USUAL).bytes;
@@ -51,7 +53,7 @@ fn texts(value: &str) -> Vec<String> {
     all
 }
 
-/// The text as it may stand inside another one that is put into base64 as a whole.
+/// The text as it may be written inside another one that is encoded in base64 as a whole.
 fn nested(text: &str) -> BTreeSet<Vec<u8>> {
     let json = serde_json::to_string(text).unwrap_or_default();
     let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default().to_owned();
@@ -69,7 +71,7 @@ fn nested(text: &str) -> BTreeSet<Vec<u8>> {
     ascii.flat_map(|text| [wide(&text, true), wide(&text, false), text]).collect()
 }
 
-/// The bytes in base64, wherever in a text they stand, and that in base64 once more.
+/// The base64 of the bytes at any position in a text, and the base64 of that.
 fn in_base64(bytes: &[u8], all: &mut BTreeSet<Vec<u8>>) {
     for once in base64_of(bytes) {
         all.extend(base64_of(&once));
@@ -77,8 +79,8 @@ fn in_base64(bytes: &[u8], all: &mut BTreeSet<Vec<u8>>) {
     }
 }
 
-/// The base64 of some bytes at the end of a text, and for each place of three in the midst of one what of its base64 follows from
-/// them alone.
+/// The base64 of some bytes at the end of a text and, for each position modulo three inside a text, the part of the base64 that
+/// depends on these bytes alone.
 fn base64_of(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut all = vec![STANDARD_NO_PAD.encode(bytes).into_bytes()];
     for before in 0..3 {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// Bytes at hand, or bytes that are somewhere else until somebody needs them. Cheap to clone.
+/// Bytes in memory, or bytes that are read only when they are needed. Cheap to clone.
 #[derive(Clone)]
 pub struct Blob(Content);
 
@@ -18,7 +18,7 @@ enum Content {
 }
 
 impl Blob {
-    /// So many bytes that `read` brings, the same every time, or an error.
+    /// `length` bytes that `read` returns, the same every time, or an error.
     pub fn elsewhere(length: u64, read: impl Fn() -> io::Result<Bytes> + Send + Sync + 'static) -> Self {
         Self(Content::Elsewhere { length, read: Arc::new(read) })
     }
@@ -26,7 +26,7 @@ impl Blob {
     /// The bytes. May block.
     ///
     /// # Errors
-    /// They cannot be read, or are not what they were.
+    /// They cannot be read, or have changed.
     pub fn bytes(&self) -> io::Result<Bytes> {
         match &self.0 {
             Content::Held(bytes) => Ok(bytes.clone()),
@@ -34,7 +34,7 @@ impl Blob {
         }
     }
 
-    /// How many.
+    /// The number of bytes.
     pub fn length(&self) -> u64 {
         match &self.0 {
             Content::Held(bytes) => bytes.len() as u64,

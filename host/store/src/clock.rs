@@ -1,4 +1,4 @@
-//! Time, behind a trait: the only place of the host that reads a clock.
+//! Time, as a trait: the only place of the host that reads a clock.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,19 +16,20 @@ pub trait Clock: Send + Sync + 'static {
     /// Completes once `now_ms` has reached `deadline_ms`.
     fn sleep_until(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
-    /// The same for what no guest waits for, such as a schedule. A clock that moves because somebody waits for it does not move for this.
+    /// The same for waits that are not a guest's, such as for a schedule. A clock that advances because of a waiter does not advance for
+    /// this.
     fn sleep_aside(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.sleep_until(deadline_ms)
     }
 }
 
-/// A point of monotonic time, for measuring how long the host itself took.
+/// A point in monotonic time, for measuring how long the host itself took.
 #[allow(clippy::disallowed_methods, reason = "this is the clock")]
 pub fn instant() -> Instant {
     Instant::now()
 }
 
-/// How long it is until a moment of the machine's clock, to the nanosecond: whole milliseconds would be up to one too many.
+/// The time until a point of the machine's clock, to the nanosecond: whole milliseconds would be up to one too many.
 pub fn until(deadline_ms: u64) -> Duration {
     Duration::from_millis(deadline_ms).saturating_sub(since_epoch())
 }
@@ -49,7 +50,7 @@ pub fn thread_cpu_us() -> u64 {
 #[derive(Debug, Default)]
 pub struct SystemClock;
 
-/// The longest single nap: a wall clock that is set forward is noticed within it.
+/// The longest single sleep: a wall clock that is set forward is noticed within it.
 const NAP: Duration = Duration::from_secs(60);
 
 impl Clock for SystemClock {
@@ -66,7 +67,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests: time stands still until somebody waits for it, and then jumps to the nearest deadline.
+/// A clock for tests: time stands still until a task waits for it, and then jumps to the nearest deadline.
 ///
 /// With several waiters the nearest deadline wins; the jump happens when the waiter is polled, so a test that drives one
 /// execution sees the same times in every run.
@@ -74,7 +75,7 @@ impl Clock for SystemClock {
 pub struct TestClock {
     now_ms: AtomicU64,
     waiting: Mutex<BTreeMap<u64, Vec<oneshot::Sender<()>>>>,
-    /// The time, for those who wait without moving it.
+    /// The time, for tasks that wait without advancing it.
     moved: watch::Sender<u64>,
 }
 
@@ -84,14 +85,14 @@ impl TestClock {
         Self { now_ms: AtomicU64::new(now_ms), waiting: Mutex::default(), moved: watch::Sender::new(now_ms) }
     }
 
-    /// Moves the clock forward to `now_ms` and wakes whoever waited for a time up to it.
+    /// Advances the clock to `now_ms` and wakes the tasks that wait for a time up to it.
     pub fn advance_to(&self, now_ms: u64) {
         self.now_ms.fetch_max(now_ms, Ordering::SeqCst);
         self.moved.send_modify(|moved| *moved = now_ms.max(*moved));
         let mut waiting = self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let later = waiting.split_off(&now_ms.saturating_add(1));
         for waiter in std::mem::replace(&mut *waiting, later).into_values().flatten() {
-            // A waiter that has gone away needs no waking.
+            // A waiter that is gone needs no waking.
             let _ = waiter.send(());
         }
     }

@@ -1,4 +1,4 @@
-//! When a schedule fires: a cron expression in UTC.
+//! Determines when a schedule fires: a cron expression in UTC.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,7 @@ pub(crate) struct Cron(croner::Cron);
 /// The longest expression, in bytes.
 const MAX_LENGTH: usize = 256;
 
-/// The fields of a full expression, and all that each may hold. Seconds and year may be left out.
+/// The fields of a full expression, and their ranges. Seconds and year may be omitted.
 const FIELDS: [(&str, &str); 7] = [
     ("second", "0-59"),
     ("minute", "0-59"),
@@ -42,7 +42,7 @@ const NICKNAMES: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
-/// What an expression may be, for those who wished for something else.
+/// The supported syntax, for error messages.
 const SUPPORTED: &str = "supported are, in UTC, five fields (minute hour day month weekday), six (seconds first) or seven (a year \
     last), each of *, numbers, lists, ranges a-b, steps */n and a-b/n, names such as JAN and MON; for days also L and W, for weekdays \
     FRIL and MON#2; or one of @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly";
@@ -54,7 +54,7 @@ impl Cron {
     /// day fires when both match, else when one of them does. `L`, `W` and `#` are as in Quartz. `@daily` and its like are known.
     ///
     /// # Errors
-    /// Says which field is wrong and why, or that the expression is; and what is supported.
+    /// Names the field that is wrong and why, or says that the whole expression is; lists what is supported.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_LENGTH {
             return Err(format!("a cron expression has at most {MAX_LENGTH} bytes"));
@@ -65,10 +65,10 @@ impl Cron {
         })
     }
 
-    /// Reads an expression that was parsed once, maybe by an earlier build that refused less.
+    /// Reads an expression that was parsed before, perhaps by an earlier build that refused less.
     ///
     /// # Errors
-    /// It never was an expression.
+    /// It was never a valid expression.
     pub(crate) fn stored(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let known = NICKNAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
@@ -93,7 +93,7 @@ impl Cron {
     }
 }
 
-/// Refuses what the parser would take for something else, or could never match.
+/// Refuses what the parser would misread, and what could never match.
 fn check(text: &str) -> Result<(), String> {
     let text = text.trim();
     if text.starts_with('@') {
@@ -123,7 +123,7 @@ fn names_a_zone(field: &str) -> bool {
     field.contains('=') || is_area || ["UTC", "GMT", "Z", "LOCAL"].iter().any(|zone| zone.eq_ignore_ascii_case(field))
 }
 
-/// The position among all fields of the first one that is there.
+/// The position, among all fields, of the first one that is present.
 fn first_field(fields: &[&str]) -> usize {
     usize::from(fields.len() == 5)
 }
@@ -160,7 +160,7 @@ fn check_field(index: usize, field: &str) -> Result<(), String> {
     read(&fields.join(" "), false).map(drop)
 }
 
-/// A field whose list names no `*`: the parser knows that only as the whole field, and before a step.
+/// Replaces `*` in a list of the field: the parser only knows it as the whole field, and before a step.
 fn without_star(field: &str, all: &str) -> String {
     if !field.contains(',') {
         return field.to_owned();
@@ -168,7 +168,7 @@ fn without_star(field: &str, all: &str) -> String {
     field.split(',').map(|entry| if entry == "*" { all } else { entry }).collect::<Vec<_>>().join(",")
 }
 
-/// `both`: a day fires when it matches both day fields.
+/// Parses an expression. `both`: a day fires when it matches both day fields.
 fn read(text: &str, both: bool) -> Result<croner::Cron, String> {
     CronParser::builder().dom_and_dow(both).build().parse(text).map_err(|error| error.to_string())
 }

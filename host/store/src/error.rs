@@ -1,11 +1,11 @@
-//! What can go wrong with a store, and the one translation from SQLite's errors.
+//! Errors of a store, and the one translation from SQLite's errors.
 
 use super::{ExecutionKey, NewExecution};
 use everstep_words::id::{Digest, ExecutionId};
 use rusqlite::ErrorCode;
 use std::path::PathBuf;
 
-/// What can go wrong with a store.
+/// An error of a store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,7 +14,7 @@ pub enum Error {
     InUse {
         /// The folder of the store.
         dir: PathBuf,
-        /// The process that holds it, if it left its number.
+        /// The process that holds it, if it has left its number.
         pid: Option<u32>,
     },
     /// The folder cannot be used.
@@ -22,7 +22,7 @@ pub enum Error {
     Open {
         /// The folder of the store.
         dir: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// The store was written by another version.
@@ -37,16 +37,17 @@ pub enum Error {
         /// The format found.
         found: u32,
     },
-    /// SQLite could not do it: no space, a failed sync, a bad disk.
+    /// SQLite reported an error: no space, a failed sync, a bad disk.
     #[error("the store failed: {0}; nothing that it had acknowledged is lost, restart the host once the cause is gone")]
     Sqlite(#[source] rusqlite::Error),
-    /// The file system could not do it.
+    /// The file system reported an error.
     #[error("the store failed: {0}")]
     Io(#[from] std::io::Error),
     /// An earlier write failed, so this host must not write again.
     #[error("the store failed earlier ({0}); restart the host")]
     Poisoned(String),
-    /// A change that does not fit what is stored. Nothing of it happened; it concerns its execution alone, and the store goes on.
+    /// A change does not fit what is stored. Nothing of it was applied; it concerns its execution alone, and the store remains
+    /// usable.
     #[error("the store refused {change}: {reason}")]
     Refused {
         /// The change.
@@ -54,10 +55,10 @@ pub enum Error {
         /// Why it does not fit.
         reason: &'static str,
     },
-    /// Another host has taken the execution, or may.
+    /// Another host has taken the execution, or may have.
     #[error("the execution was taken away from this host; whoever has it goes on with it")]
     Lost,
-    /// A journal that was not written for its execution.
+    /// A journal was not written for its execution.
     #[error(
         "the journal of {id} is not the one that this store wrote for it: records are missing, changed or of another execution, or its \
          function, arguments or policy are others; nothing of it is run. Restore the whole folder, with its journal.key, or cancel {id}"
@@ -72,19 +73,19 @@ pub enum Error {
         /// The folder of the store.
         dir: PathBuf,
     },
-    /// What is stored is not what was written.
+    /// The stored data is not what was written.
     #[error("the store is corrupted: {what}: expected {expected}, found {found}")]
     Corrupted {
         /// The row or record.
         what: String,
-        /// What should be there.
+        /// The expected content.
         expected: String,
-        /// What is there.
+        /// The content that was found.
         found: String,
     },
 }
 
-/// The ways in which a change does not fit, in the same words for every store.
+/// The reasons that a change does not fit, in the same words for every store.
 impl Error {
     pub(super) fn taken(execution: &NewExecution) -> Self {
         let change = format!("to create the execution {}", execution.id);
@@ -111,7 +112,8 @@ impl Error {
     }
 }
 
-/// A value of the wrong type or a damaged page is damage; all else is a failure of the disk or of SQLite.
+/// A value of the wrong type or a damaged page means corruption; everything else is a failure of the disk or of
+/// SQLite.
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as Sql;

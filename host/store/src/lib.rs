@@ -1,10 +1,11 @@
-//! Where executions, their journals, promises and content-addressed bytes live.
+//! The store of executions, their journals, promises and content-addressed bytes.
 //!
 //! An execution is a promise with a task, and a journal beside it. A host sees a [`Store`](seam::Store), and a run its
-//! [`Ledger`](seam::Ledger). [`embedded`] is the store of one host: group commit, barriers and claims over a [`Backend`], which is one
-//! atomic, durable `commit` and a few reads. [`MemoryStore`] forgets with the process; [`FileStore`] is SQLite in a folder. Promises,
-//! tasks and schedules (`record`) change through operations (`operation`), whose rules `machine` holds for every backend alike. A
-//! store knows neither guests nor policies, and sees a journal as opaque bytes; what they mean is in [`journal`].
+//! [`Ledger`](seam::Ledger). [`embedded`] is the store of the hosts of one machine: group commit, barriers and claims over a
+//! [`Backend`], which is one atomic, durable `commit` and a few reads. [`MemoryStore`] loses everything with the process;
+//! [`FileStore`] is SQLite in a folder. Promises, tasks and schedules (`record`) change through operations (`operation`), whose rules
+//! `machine` implements for all backends. A store knows neither guests nor policies, and sees a journal as opaque bytes; their meaning
+//! is in [`journal`].
 //!
 //! Read `seam.rs` (the contract), `journal/`, `record.rs`, `operation.rs`, `execution.rs` and `query.rs`, then `embedded/`, `backend.rs`, `machine/`, `memory/`,
 //! `file/` (how it survives), `error.rs`.

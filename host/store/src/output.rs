@@ -1,4 +1,4 @@
-//! What a guest shows, and what it is denied: printed text, displayed values and refusals, released once their record is durable.
+//! The output of a guest: printed text, displayed values and denials, released once their record is durable.
 
 use everstep_words::id::ExecutionId;
 use serde::{Deserialize, Serialize};
@@ -7,15 +7,15 @@ use std::sync::Arc;
 /// One piece of output of one execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Who shows it.
+    /// The execution.
     pub execution: ExecutionId,
     /// The step that showed it.
     pub step: u64,
-    /// What is shown.
+    /// The content.
     pub content: Content,
 }
 
-/// What is shown.
+/// The content of a piece of output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Content {
@@ -25,13 +25,13 @@ pub enum Content {
     Stderr(String),
     /// One value in several representations.
     Display(Vec<MimePart>),
-    /// A call that was denied; nothing of it is shown to whoever reads the output.
+    /// A call that was denied; not shown to the reader of the output.
     Denied {
         /// The interface and function, such as `files.read`.
         call: String,
-        /// What it was about.
+        /// The subject of the call.
         subject: String,
-        /// What the guest was told.
+        /// The error message for the guest.
         message: String,
     },
 }
@@ -45,22 +45,23 @@ pub struct MimePart {
     pub data: String,
 }
 
-/// Whoever reads output. Called in the order of the steps of an execution, from the thread that writes the store: it must not
+/// The reader of output. Called in the order of the steps of an execution, from the thread that writes the store: it must not
 /// wait for the host.
 pub type Sink = Arc<dyn Fn(Output) + Send + Sync>;
 
-/// What is shown once where the limit is reached.
+/// The marker that is shown once the limit is reached.
 const MARKER: &str = "\n[everstep: limits.output is reached, the rest of the output is dropped]\n";
 
 impl Content {
-    /// What may still be shown of it: all, or a part and a marker, or nothing. `shown` counts the bytes so far.
+    /// The part of it that may still be shown: all, or a part and a marker, or nothing. `shown` counts the bytes so
+    /// far.
     pub fn capped(self, shown: &mut u64, limit: u64) -> Option<Self> {
         if *shown > limit {
             return None;
         }
         let room = limit - *shown;
         let size = self.size();
-        // The first output that does not fit brings the count beyond the limit, so that it is the last.
+        // The first output that does not fit raises the count above the limit, so that it is the last.
         *shown = shown.saturating_add(size);
         if size <= room {
             return Some(self);

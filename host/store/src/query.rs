@@ -1,4 +1,4 @@
-//! Which executions a list holds, in which order, and how it is read page by page.
+//! Which executions are listed, in which order, and page by page.
 
 use super::record::{NEVER, PromiseState, TaskState};
 use super::{Execution, State};
@@ -7,29 +7,29 @@ use everstep_words::id::ExecutionId;
 /// Which executions are listed, and in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// Only executions in one of these states; all states if there is none here.
+    /// Only executions in one of these states; empty: all states.
     pub states: Vec<State>,
     /// Only executions of this function.
     pub function: Option<String>,
-    /// Only executions that were created at that time or later, in milliseconds since the Unix epoch.
+    /// Only executions created at this time or later, in milliseconds since the Unix epoch.
     pub since_ms: Option<u64>,
-    /// The order by the time of creation; executions of one millisecond are ordered by id.
+    /// The order by creation time; executions of the same millisecond are ordered by id.
     pub order: Order,
-    /// Only what comes after this place in that order.
+    /// Only executions after this place in that order.
     pub after: Option<Place>,
 }
 
 /// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// By the time of creation.
+    /// By creation time.
     #[default]
     OldestFirst,
-    /// The other way round.
+    /// The reverse.
     NewestFirst,
 }
 
-/// A place in a list of executions. It stays where it is when executions change.
+/// A place in a list of executions. It stays the same when executions change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub(super) created_ms: u64,
@@ -39,9 +39,9 @@ pub struct Place {
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The executions; there may be fewer than were asked for although more follow.
+    /// The executions; there may be fewer than requested although more follow.
     pub executions: Vec<Execution>,
-    /// Where the next part begins; none at the end of the list.
+    /// Where the next part begins; `None` at the end of the list.
     pub next: Option<Place>,
 }
 
@@ -56,7 +56,7 @@ impl Query {
         Self { order: Order::NewestFirst, ..Self::default() }
     }
 
-    /// Whether the list holds an execution.
+    /// Whether the list contains an execution.
     pub(super) fn holds(&self, execution: &Execution) -> bool {
         let ((low, high), place) = (self.range(), Place::of(execution));
         (self.states.is_empty() || self.states.contains(&execution.state))
@@ -65,9 +65,9 @@ impl Query {
             && place < high
     }
 
-    /// The places between which the list lies.
+    /// The places between which the list is.
     pub(super) fn range(&self) -> (Place, Place) {
-        // No id is empty, so this is before everything of that time; and nothing is created at the end of time.
+        // Ids are never empty, so this is before everything of that time; and nothing is created at the end of time.
         let start = |created_ms: u64| Place { created_ms: created_ms.min(NEVER), id: String::new() };
         let (since, end) = (start(self.since_ms.unwrap_or(0)), start(NEVER));
         match (&self.after, self.order) {
@@ -77,7 +77,7 @@ impl Query {
         }
     }
 
-    /// How the promises and tasks of the executions stand that the list holds.
+    /// The states of the promises and tasks of the listed executions.
     pub(super) fn standings(&self) -> impl Iterator<Item = (PromiseState, TaskState)> {
         let states = if self.states.is_empty() { &State::ALL[..] } else { &self.states };
         let wanted = |state: &State| states.contains(state);
@@ -86,7 +86,7 @@ impl Query {
 }
 
 impl Order {
-    /// Brings what was found in several places into this order, up to a limit.
+    /// Sorts entries from several places into this order, up to a limit.
     pub(super) fn merge<T>(self, mut found: Vec<(Place, T)>, limit: usize) -> Vec<(Place, T)> {
         found.sort_unstable_by(|(a, _), (b, _)| match self {
             Self::OldestFirst => a.cmp(b),
@@ -103,14 +103,14 @@ impl Place {
         Self { created_ms: execution.created_ms, id: execution.id.to_string() }
     }
 
-    /// The place of an execution that was created at that time, in milliseconds since the Unix epoch.
+    /// The place of an execution that was created at `created_ms`, in milliseconds since the Unix epoch.
     pub fn at(created_ms: u64, id: &ExecutionId) -> Self {
         Self { created_ms, id: id.to_string() }
     }
 }
 
 impl Part {
-    /// The page that a query finds among all executions.
+    /// The page that a query selects from all executions.
     pub(super) fn among(all: Vec<Execution>, query: &Query, limit: usize) -> Self {
         let found = all.into_iter().filter(|execution| query.holds(execution));
         let found = query.order.merge(found.map(|execution| (Place::of(&execution), execution)).collect(), limit);
@@ -118,7 +118,7 @@ impl Part {
         Self { executions: found.into_iter().map(|(_, execution)| execution).collect(), next }
     }
 
-    /// Where a list goes on after a part that was to have so many entries.
+    /// Where a list continues after a part with at most `limit` entries.
     pub(super) fn next<T>(part: &[(Place, T)], limit: usize) -> Option<Place> {
         part.last().filter(|_| part.len() >= limit).map(|(place, _)| place.clone())
     }

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Why a call failed, or why a function returned an error; mirrors `everstep:host/types.error`.
+/// The reason that a call failed, or that a function returned an error; mirrors `everstep:host/types.error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub code: ErrorCode,
     /// What failed and what to do about it.
     pub message: String,
@@ -26,11 +26,11 @@ pub enum ErrorCode {
     NotFound,
     /// The deadline passed first.
     TimedOut,
-    /// Somebody canceled it.
+    /// It was canceled.
     Canceled,
     /// A quota or a limit of the policy is used up.
     LimitExceeded,
-    /// The effect was started before a crash and nobody knows whether it happened.
+    /// The effect was started before a crash, and it is unknown whether it happened.
     InDoubt,
     /// The effect was tried and failed.
     Failed,

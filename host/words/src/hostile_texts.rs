@@ -1,5 +1,4 @@
-//! Texts that want to deceive whoever reads them: for tests of everything that somebody else's text comes through, of the library and of the
-//! program.
+//! Texts that try to deceive their reader, for tests of everything that shows untrusted text, in the library and in the program.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -31,7 +30,7 @@ const PIECES: [&str; 24] = [
     "yes or no [x.0]",
 ];
 
-/// Also long ones and deep ones.
+/// Includes long and deeply nested texts.
 pub(crate) fn texts() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => select(&PIECES[..]).prop_map(str::to_owned),

@@ -1,4 +1,4 @@
-//! The names of things: executions, their promises, and content-addressed bytes.
+//! Ids of executions and their promises, and digests of content-addressed bytes.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// The id of an execution: chosen by the caller, and its idempotency key.
 ///
-/// 1 to 128 characters out of ASCII letters, digits, `-`, `_`, `:` and `/`. A dot and a number behind it make the id of a child:
+/// 1 to 128 characters out of ASCII letters, digits, `-`, `_`, `:` and `/`. A dot and a number after it make the id of a child:
 /// `order-7.3` is what step 3 of `order-7` called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -28,7 +28,7 @@ pub struct PromiseId {
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(pub [u8; 32]);
 
-/// A text that is no id.
+/// The error for a text that is not an id.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is not {what}: {rule}")]
 pub struct InvalidId {
@@ -57,29 +57,29 @@ impl ExecutionId {
         Ok(Self(id))
     }
 
-    /// The id of the child that step `number` called; none when it would be too long.
+    /// The id of the child that step `number` called; `None` if it would be too long.
     pub fn child(&self, number: u64) -> Option<Self> {
         let id = format!("{}.{number}", self.0);
         (id.len() <= Self::LONGEST).then_some(Self(id))
     }
 
-    /// The execution that called this one, and the step; none for one that nobody called.
+    /// The execution that called this one, and the step; `None` if it was not called by another one.
     pub fn parent(&self) -> Option<PromiseId> {
         self.0.contains('.').then(|| self.0.parse().ok()).flatten()
     }
 
-    /// Whether it is that execution, or was called by it, directly or not.
+    /// Whether it is `other`, or was called by it, directly or not.
     pub fn is_within(&self, other: &Self) -> bool {
         let below = self.0.strip_prefix(other.as_str());
         below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
-    /// The id of the execution at the root of the calls.
+    /// The id of the execution at the root of the call tree.
     pub fn root(&self) -> &str {
         self.0.split('.').next().unwrap_or(&self.0)
     }
 
-    /// A fresh id for a caller that has none in mind.
+    /// A fresh random id.
     #[allow(clippy::disallowed_methods, reason = "an id is made outside any execution")]
     pub fn random() -> Self {
         Self(uuid::Uuid::new_v4().to_string())
@@ -96,7 +96,7 @@ impl ExecutionId {
     }
 }
 
-/// The address that the workers of a group answer to; none when that is no name of a group.
+/// The address of the workers of a group; `None` if that is not a valid name of a group.
 pub fn group_address(group: &str) -> Option<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let named = !group.is_empty() && group.len() <= 64 && group.bytes().all(allowed);
@@ -110,7 +110,7 @@ impl Digest {
     }
 }
 
-/// A step number as it is written: without a sign and leading zeros, so that one step has one id.
+/// Whether a text is a step number as it is written: without a sign and leading zeros, so that a step has one id.
 fn is_number(text: &str) -> bool {
     text.parse::<u64>().is_ok_and(|number| number.to_string() == text)
 }

@@ -1,4 +1,4 @@
-//! The words that every floor shares: ids, what a call of a guest comes back with, and text that people can see.
+//! Types that all crates share: ids, the error of a guest's call, and text made visible for people.
 //!
 //! Nothing here knows of policies, stores, guests or effects.
 

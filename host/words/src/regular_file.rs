@@ -1,5 +1,4 @@
-//! Files of the host that are read whole: regular ones of a bounded size. Whoever names a pipe or a device would have the host wait, or
-//! read without end.
+//! Reads whole files of the host: regular ones of a bounded size. A pipe or a device would make the host wait, or read without end.
 
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
@@ -7,19 +6,19 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The largest component, in bytes: what the file store can keep, with room to spare.
+/// The largest component, in bytes: the file store can keep more.
 pub const COMPONENT: u64 = 512 << 20;
-/// The largest policy, and the largest file beside one, in bytes.
+/// The largest policy, and the largest file beside a policy, in bytes.
 pub const POLICY: u64 = 4 << 20;
 /// The largest program or arguments, in bytes.
 pub const INPUT: u64 = 64 << 20;
 
-/// Opens a regular file of up to `most` bytes for reading. Does not wait, whatever stands there.
+/// Opens a regular file of up to `most` bytes for reading. Never blocks, whatever kind of file it is.
 ///
 /// # Errors
-/// It cannot be opened, is no regular file, or is larger.
+/// It cannot be opened, is not a regular file, or is larger.
 pub fn open(path: &Path, most: u64) -> io::Result<File> {
-    // A pipe without a writer would be waited for.
+    // Opening a pipe without a writer would block.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let found = file.metadata()?;
@@ -40,7 +39,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_from(open(path, most)?, most)
 }
 
-/// The same as text.
+/// Like [`read`], as text.
 ///
 /// # Errors
 /// As [`read`]; it is not UTF-8.
@@ -48,7 +47,7 @@ pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     text(read(path, most)?)
 }
 
-/// All that a stream has, as text: a pipe is waited for, as the person who names one wants it.
+/// Reads a stream to its end, as text. A pipe is waited for, since the user has named it.
 ///
 /// # Errors
 /// It cannot be read, is not UTF-8, or has more than `most` bytes.
@@ -56,7 +55,7 @@ pub fn read_stream(stream: impl Read, most: u64) -> io::Result<String> {
     text(read_from(stream, most)?)
 }
 
-/// Reads a stream to its end, which has to come within `most` bytes.
+/// Reads a stream to its end, of at most `most` bytes.
 ///
 /// # Errors
 /// It cannot be read, or has more than `most` bytes.

@@ -1,6 +1,6 @@
-//! Text as a person has to see it: what shows nothing, and what shows text in another order than it has, appears as an escape.
+//! Text as a person has to see it: characters that show nothing, or show text in a different order, appear as escapes.
 //!
-//! One function decides for everything that a person reads, over the tables of Unicode itself.
+//! One function decides for all text that is shown to people, based on the tables of Unicode.
 
 use icu_properties::props::{
     BinaryProperty as _, CanonicalCombiningClass as Combining, DefaultIgnorableCodePoint, Emoji, EmojiModifier,
@@ -9,34 +9,34 @@ use icu_properties::props::{
 use std::borrow::Cow;
 use std::path::Path;
 
-/// What a person sees of a character.
+/// How a person sees a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
-    /// A mark of its own, or what it does to the one before it. A space is one, too.
+    /// As a mark of its own, or by its effect on the one before it. A space is included.
     Seen,
-    /// A gap that is no space, or whatever a font has for what Unicode leaves to others.
+    /// As a gap that is not a space, or as whatever a font has for a private-use character.
     Blank,
-    /// Nothing, or something that acts on a terminal, ends a line or changes the order of what stands around it.
+    /// Not at all, or by its effect on a terminal, on lines or on the order of the text around it.
     Hidden,
 }
 
-/// Drawn as nothing by their very meaning, which no property says: blank letters, notes and patterns.
+/// Characters that are drawn as nothing by their meaning, which no property says: blank letters, notes and patterns.
 const EMPTY: [char; 5] = ['\u{2800}', '\u{16fe4}', '\u{1d159}', '\u{13441}', '\u{13442}'];
 
-/// The characters of a text, each with what a person sees of it. What joins letters or pictures, and what chooses between their forms, is
-/// seen where it does so.
+/// The characters of a text, each with how a person sees it. Characters that join letters or pictures, or choose between their forms, are
+/// seen where they do so.
 pub fn sights(text: &str) -> impl Iterator<Item = (char, Sight)> {
     let (mut before, mut rest) = (None, text.chars());
     std::iter::from_fn(move || {
         let one = rest.next()?;
         let sight = sight(before, one, rest.clone().next());
-        // Nothing joins what is an escape, or is drawn over it.
+        // Nothing can join an escape, or be drawn over it.
         before = Some(if sight == Sight::Seen { one } else { '\0' });
         Some((one, sight))
     })
 }
 
-/// Whether all of a text is seen as it is.
+/// Whether a text is seen as it is.
 pub fn is_seen(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || sights(text).all(|(_, sight)| sight == Sight::Seen)
 }
@@ -48,7 +48,7 @@ pub fn push_escaped(line: &mut String, text: &str) {
     }
 }
 
-/// A JSON text in one line, in which everything that is not seen is an escape of JSON; it means the same.
+/// A JSON text in one line with the same meaning, in which everything that is not seen is a JSON escape.
 pub fn json(text: &str) -> Cow<'_, str> {
     let bare = |(one, sight): (char, Sight)| sight != Sight::Seen && one != '\t';
     if !sights(text).any(bare) {
@@ -67,7 +67,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// A path in a message: what stands in a name of a file was chosen by whoever made it.
+/// A path for a message: its names may be chosen by others.
 pub fn path(path: impl AsRef<Path>) -> String {
     let mut line = String::new();
     push_escaped(&mut line, &path.as_ref().to_string_lossy());
@@ -100,16 +100,16 @@ fn is_mark(category: Category) -> bool {
     matches!(category, Category::NonspacingMark | Category::EnclosingMark | Category::SpacingMark)
 }
 
-/// A mark there would be drawn over what somebody else has written.
+/// Whether a mark here would be drawn over text of the host.
 fn has_no_base(before: Option<char>) -> bool {
     before.is_none_or(|before| before == '"' || before.is_control())
 }
 
-/// Whether a character without a mark of its own changes how its neighbours look, as it is meant to.
+/// Whether a character without a mark of its own changes how its neighbours look, as intended.
 fn acts(before: Option<char>, one: char, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
     match one {
-        // The form of a picture, with or without colour, or a key.
+        // It selects the form of a picture, with or without colour, or of a key.
         '\u{fe0e}' | '\u{fe0f}' => {
             ExtendedPictographic::for_char(before) || Emoji::for_char(before) && after == Some('\u{20e3}')
         }
@@ -118,7 +118,8 @@ fn acts(before: Option<char>, one: char, after: Option<char>) -> bool {
     }
 }
 
-/// Where RFC 5892, appendix A, lets letters be joined or kept apart; and within a picture that is made of several (UAX 29, GB11).
+/// Whether letters may be joined or kept apart here (RFC 5892, appendix A), or this is within a picture made of several (UAX 29,
+/// GB11).
 fn joins(before: char, one: char, after: Option<char>) -> bool {
     let Some(after) = after.filter(|&after| Category::for_char(after) != Category::Unassigned) else { return false };
     let pictures = ExtendedPictographic::for_char(before) || EmojiModifier::for_char(before) || before == '\u{fe0f}';

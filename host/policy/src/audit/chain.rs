@@ -1,4 +1,4 @@
-//! Where the next line goes and what it holds on to.
+//! The position of the next line, and what it is chained to.
 
 use super::line::{self, Joint};
 use super::parts;
@@ -15,42 +15,43 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The end of the log, as far as it is known here.
+/// The end of the log, as far as this process knows it.
 #[derive(Debug)]
 pub(super) struct Chain {
     pub(super) file: Arc<File>,
-    /// Device and inode of the file; none for a device such as `/dev/full`, which has no end to compare and is not rotated.
+    /// Device and inode of the file; `None` for a device such as `/dev/full`, which has no end to compare and is not
+    /// rotated.
     place: Option<Place>,
-    /// Size of the file after the last line that is known here; none: the end must be read.
+    /// Size of the file after the last known line; `None`: the end must be read.
     end: Option<u64>,
     /// Number of the next line.
     sequence: u64,
-    /// What the next line holds on to.
+    /// The hash that the next line is chained to.
     previous: [u8; 32],
-    /// The file holds no line yet, and continues another.
+    /// The file has no line yet, and continues another.
     continues: bool,
-    /// The file that stood here before this one, until a line is in this one.
+    /// The previous file at this path, until this one has a line.
     before: Option<Arc<File>>,
-    /// What is being written; kept for its memory.
+    /// The buffer for lines being written; kept to reuse its memory.
     lines: String,
 }
 
-/// Whether the open file is the log still.
+/// Whether the open file still is the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Yes.
+    /// It is.
     Current,
     /// It was rotated away, or removed.
     Gone,
-    /// Yes, but somebody may be writing to a file before it.
+    /// It is, but another host may be writing to a file before it.
     Early,
 }
 
-/// How often the log may be rotated away, or found locked, while one line is written.
+/// How often the log may turn out to be rotated or locked while one line is written.
 const ATTEMPTS: usize = 1_000;
 
 impl Chain {
-    /// Opens the file, or creates it. Nothing of it is known yet.
+    /// Opens the file, or creates it. Its end is not known yet.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let (file, place) = open(path)?;
         Ok(Self {
@@ -65,13 +66,13 @@ impl Chain {
         })
     }
 
-    /// Knows the file that stood here before.
+    /// Sets the previous file at this path.
     pub(super) fn after(mut self, before: File) -> Self {
         self.before = Some(Arc::new(before));
         self
     }
 
-    /// Does `act` under the lock of the file that is the log, its end known.
+    /// Calls `act` under the lock of the current log file, with its end known.
     pub(super) fn at_end(&mut self, path: &Path, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
         for _ in 0..ATTEMPTS {
             let file = Arc::clone(&self.file);
@@ -80,7 +81,8 @@ impl Chain {
             if state == State::Current {
                 return act(self);
             }
-            // Never held while another file is opened or waited for: whoever begins a file looks at those before it.
+            // Never held while opening or waiting for another file: a host that starts a file looks at those before
+            // it.
             drop(lock);
             match state {
                 State::Gone => self.follow(path)?,
@@ -90,19 +92,19 @@ impl Chain {
         Err(io::Error::other("the audit log is rotated faster than it is written, or a part of it is kept locked"))
     }
 
-    /// Turns to the file that stands at `path` now, or creates it.
+    /// Switches to the file that is at `path` now, or creates it.
     fn follow(&mut self, path: &Path) -> io::Result<()> {
         let (file, place) = open(path)?;
         let old = std::mem::replace(&mut self.file, Arc::new(file));
-        // Between two lines several files may have come and gone: this one knows what its own lines are followed by.
+        // Several files may have come and gone between two lines: this one follows the last line of this process.
         self.before.get_or_insert(old);
         self.place = place;
         self.end = None;
         Ok(())
     }
 
-    /// Looks, under the lock, whether the file is the log still, and reads its end if somebody else wrote to it, or a write
-    /// of our own failed.
+    /// Checks, under the lock, whether the file still is the log, and reads its end if another host wrote to it, or a write
+    /// of this one failed.
     fn catch_up(&mut self, path: &Path) -> io::Result<State> {
         let Some(place) = self.place else { return Ok(State::Current) };
         let end = match stands_at(path)? {
@@ -111,7 +113,7 @@ impl Chain {
         };
         match self.end {
             Some(known) if known == end => {}
-            // Lines of ours are gone: the chain goes on from them, so that it shows.
+            // Lines of this process are gone: the chain continues from them, so that the loss is detected.
             Some(known) if known > end => self.end_line(end)?,
             _ => return self.read_end(path, end),
         }
@@ -133,7 +135,7 @@ impl Chain {
         Ok(State::Current)
     }
 
-    /// Ends a line that lacks its newline.
+    /// Ends a line that has no newline.
     fn end_line(&mut self, end: u64) -> io::Result<()> {
         self.end = None;
         let mut last = [b'\n'];
@@ -147,9 +149,9 @@ impl Chain {
         Ok(())
     }
 
-    /// The end of the log that this file continues: of those at hand the one with the latest line. None when one of them is
-    /// locked: whoever found it to be the log, before it was moved away, is about to write to it. Once its lock was free nobody
-    /// is, because this file stands in its place.
+    /// The end of the log that this file continues: that of the available file with the latest line. `None` if one of them is
+    /// locked: a host that found it to be the log, before it was moved away, is about to write to it. Once its lock is free no
+    /// host is, because this file is in its place.
     fn predecessor(&self, path: &Path) -> io::Result<Option<Tail>> {
         let mut latest = Tail::default();
         let beside = parts::files(path)?.into_iter().map(|(_, file)| Arc::new(file));
@@ -168,12 +170,12 @@ impl Chain {
         Ok(Some(latest))
     }
 
-    /// Appends the line that links the file to the one before it, if no line is in it yet.
+    /// Appends the line that links the file to the one before it, if it has no line yet.
     pub(super) fn append_link(&mut self, time_ms: u64) -> io::Result<()> {
         if self.continues { self.append_with(time_ms, |_, _, _| Ok(())) } else { Ok(()) }
     }
 
-    /// Appends one line, behind the one that links the file to the one before it if this is the first.
+    /// Appends one line; if it is the first of the file, after the one that links the file to the one before it.
     pub(super) fn append(&mut self, time_ms: u64, body: impl Fn(&mut String) -> fmt::Result) -> io::Result<()> {
         self.append_with(time_ms, |lines, sequence, previous| push(lines, time_ms, sequence, previous, body))
     }
@@ -201,7 +203,7 @@ impl Chain {
     }
 }
 
-/// Adds a line with its newline, and moves number and hash on to the next one.
+/// Adds a line with its newline, and advances number and hash.
 fn push(
     lines: &mut String,
     time_ms: u64,
@@ -220,7 +222,7 @@ fn push(
 }
 
 fn open(path: &Path) -> io::Result<(File, Option<Place>)> {
-    // Non-blocking: a FIFO must not hold the host up.
+    // Non-blocking: a FIFO must not block the host.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let mut options = OpenOptions::new();
     let file = options.read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
@@ -232,7 +234,7 @@ fn open(path: &Path) -> io::Result<(File, Option<Place>)> {
     Ok((file, place))
 }
 
-/// What tells a file from others: device and inode.
+/// The identity of a file: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     device: (u32, u32),
@@ -243,7 +245,7 @@ pub(super) fn place_of(file: &File) -> io::Result<Place> {
     Ok(look(file, "", AtFlags::EMPTY_PATH)?.0)
 }
 
-/// Which file stands at a path, and its size.
+/// The file at a path, and its size.
 pub(super) fn stands_at(path: &Path) -> io::Result<Option<(Place, u64)>> {
     match look(CWD, path, AtFlags::empty()) {
         Ok(found) => Ok(Some(found)),
@@ -252,23 +254,23 @@ pub(super) fn stands_at(path: &Path) -> io::Result<Option<(Place, u64)>> {
     }
 }
 
-/// Does not ask for times: where a file system keeps them finely, the next write after such a question takes twice as long.
+/// Does not ask for times: on file systems with fine-grained times, the next write after that would take twice as long.
 fn look(folder: impl AsFd, path: impl Arg, flags: AtFlags) -> Result<(Place, u64), Errno> {
     let found = statx(folder, path, flags, StatxFlags::INO | StatxFlags::SIZE)?;
     Ok((Place { device: (found.stx_dev_major, found.stx_dev_minor), inode: found.stx_ino }, found.stx_size))
 }
 
-/// What a line holds on to: the hash of the last whole line and of all that is torn behind it.
+/// The data that a line is chained to: the hash of the last whole line and of everything torn after it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hold(Option<Sha256>);
 
 impl Hold {
-    /// Behind a whole line.
+    /// The position after a whole line.
     pub(super) fn line(line: &[u8]) -> Self {
         Self(Some(Sha256::new_with_prefix(line)))
     }
 
-    /// A line follows that cannot be read, or a piece of it.
+    /// Adds an unreadable line, or a piece of it.
     pub(super) fn torn(&mut self, piece: &[u8], is_first_piece: bool) {
         match &mut self.0 {
             Some(hash) if is_first_piece => hash.update(b"\n"),
@@ -280,7 +282,7 @@ impl Hold {
         }
     }
 
-    /// 64 zeros, in hex, where the log begins.
+    /// The hash; zeros at the beginning of the log.
     pub(super) fn hash(&self) -> [u8; 32] {
         self.0.as_ref().map_or([0; 32], |hash| hash.clone().finalize().into())
     }
@@ -289,14 +291,14 @@ impl Hold {
 /// The end of a file, as far as the next line depends on it.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    /// Number of the last line that can be read; none when there is no such line.
+    /// Number of the last readable line; `None` if there is none.
     pub(super) last: Option<u64>,
     pub(super) hold: Hold,
-    /// What stands behind the last whole line, or all there is.
+    /// The bytes after the last whole line, or all if there is none.
     torn: Vec<u8>,
 }
 
-/// How much of the end is looked at first; doubled until a line that can be read is found.
+/// How much of the end is read first; doubled until a readable line is found.
 const WINDOW: u64 = 16 << 10;
 
 impl Tail {
@@ -313,7 +315,7 @@ impl Tail {
         }
     }
 
-    /// None when `bytes`, the end of a log, do not reach back far enough.
+    /// `None` if `bytes`, the end of a log, do not reach back far enough.
     fn of(bytes: &[u8], whole: bool) -> Option<Self> {
         let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let mut end = lines.len();
@@ -341,7 +343,7 @@ impl Tail {
         }
     }
 
-    /// The end of a file that continues this one and holds no whole line.
+    /// The end after adding a file that continues this one and has no whole line.
     fn followed_by(mut self, other: Self) -> Self {
         if self.last.is_none() {
             return other;
@@ -358,23 +360,23 @@ impl Tail {
     }
 }
 
-/// A lock on the log: several hosts may share one. The system releases it when the process ends.
+/// A lock on the log, which several hosts may share. The system releases it when the process ends.
 pub(super) struct Lock<'a>(&'a File);
 
 impl<'a> Lock<'a> {
-    /// Keeps everybody else away.
+    /// Excludes readers and writers.
     pub(super) fn take(file: &'a File) -> io::Result<Self> {
         retry_on_intr(|| flock(file, FlockOperation::LockExclusive))?;
         Ok(Self(file))
     }
 
-    /// Keeps writers away.
+    /// Excludes writers.
     pub(super) fn share(file: &'a File) -> io::Result<Self> {
         retry_on_intr(|| flock(file, FlockOperation::LockShared))?;
         Ok(Self(file))
     }
 
-    /// Keeps writers away; none when there is one.
+    /// Excludes writers; `None` if there is one.
     fn try_share(file: &'a File) -> io::Result<Option<Self>> {
         match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockShared)) {
             Ok(()) => Ok(Some(Self(file))),
@@ -386,7 +388,7 @@ impl<'a> Lock<'a> {
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        // Fails for a descriptor that is closed only, and then there is no lock.
+        // Fails only for a closed descriptor, and then there is no lock.
         let _ = flock(self.0, FlockOperation::Unlock);
     }
 }

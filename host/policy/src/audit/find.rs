@@ -1,4 +1,4 @@
-//! A decision looked up by its short name.
+//! Looks up a decision by its short name.
 
 use super::line::{Line, OUTCOME};
 use super::parts;
@@ -11,20 +11,20 @@ use std::path::Path;
 /// A decision in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// What it says.
+    /// Its line.
     pub decision: Line,
-    /// What the effect came to, if the log says so.
+    /// The line of the outcome of the effect, if there is one.
     pub outcome: Option<Line>,
 }
 
 /// The latest decision with that id, in the log or, if it has none, in a rotated part beside it. The chain is not checked.
 ///
-/// A step that was lost in a crash is decided again under the same id, as is one that somebody was asked about: hence the latest.
+/// A step that was lost in a crash is decided again under the same id, and so is one that needed an approval: hence the latest.
 pub fn find(path: &Path, id: &str) -> io::Result<Option<Found>> {
     let (current, mut parts) = (File::open(path), parts::beside(path)?);
-    // An outcome may stand behind a rotation.
+    // An outcome may come after a rotation.
     let mut outcome = None;
     match current {
         Ok(file) => {

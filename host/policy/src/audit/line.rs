@@ -1,4 +1,4 @@
-//! What a line of the log looks like, written and read.
+//! The format of a line, for writing and reading.
 
 use crate::escaped;
 use everstep_words::id::{Digest, ExecutionId};
@@ -10,11 +10,11 @@ use std::net::SocketAddr;
 /// One decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// When, in milliseconds since the Unix epoch.
+    /// The time, in milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// Whose call it was.
+    /// The execution that made the call.
     pub execution: &'a ExecutionId,
-    /// Which step.
+    /// The number of the step.
     pub step: u64,
     /// The digest of the policy that decided.
     pub policy: &'a Digest,
@@ -22,65 +22,65 @@ pub struct Entry<'a> {
     pub rule: &'a str,
     /// The interface and function that was called, such as `files.read`.
     pub capability: &'a str,
-    /// What it was called on, as the guest gave it; see `Call::subject`. Escaped and capped here.
+    /// The subject of the call, as the guest gave it; see `Call::subject`. Escaped and capped here.
     pub subject: &'a str,
     /// The decision.
     pub decision: Decision,
-    /// Payload of the call, in bytes.
+    /// Size of the payload, in bytes.
     pub bytes: u64,
-    /// Who approved the call, or refused it, where somebody was asked. Escaped and capped here.
+    /// The person who approved or refused the call, if one was asked. Escaped and capped here.
     pub approver: Option<&'a str>,
 }
 
-/// What was decided.
+/// A decision on a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The call went on.
+    /// The call proceeds.
     Allow,
-    /// The guest got an error.
+    /// The guest gets an error.
     Deny,
-    /// Somebody was asked.
+    /// An approver is asked.
     Ask,
 }
 
-/// What an effect came to that the policy had allowed.
+/// The outcome of an effect that the policy had allowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome<'a> {
     /// When it was over, in milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// Whose call it was.
+    /// The execution that made the call.
     pub execution: &'a ExecutionId,
-    /// Which step.
+    /// The number of the step.
     pub step: u64,
     /// The digest of the policy that allowed it.
     pub policy: &'a Digest,
     /// The address that was connected to, if one was.
     pub address: Option<SocketAddr>,
-    /// What came back, in bytes.
+    /// Size of the response, in bytes.
     pub bytes: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
-    /// What it came to in one word, such as `ok` or `failed`. Escaped and capped here.
+    /// The result in one word, such as `ok` or `failed`. Escaped and capped here.
     pub result: &'a str,
 }
 
-/// A line of the log that can be read; what it does not hold is empty, 0 or none.
+/// A readable line of the log; missing fields are empty, 0 or `None`.
 ///
-/// Every text is as it stands in the log: escaped and capped.
+/// All texts are as in the log: escaped and capped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Line {
-    /// When, after RFC 3339.
+    /// The time, in RFC 3339.
     pub time: String,
     /// The number of the line in its chain.
     pub sequence: u64,
-    /// The hash of what stands before it, 64 hex digits.
+    /// The hash of the lines before it, 64 hex digits.
     pub previous: String,
     /// The short name of the decision, 8 hex digits; an outcome has that of its decision.
     pub id: String,
-    /// Whose call it was.
+    /// The execution that made the call.
     pub execution: String,
-    /// Which step.
+    /// The number of the step.
     pub step: u64,
     /// The digest of the policy, `sha256:...`.
     pub policy: String,
@@ -88,44 +88,44 @@ pub struct Line {
     pub rule: String,
     /// The interface and function that was called.
     pub capability: String,
-    /// What it was called on.
+    /// The subject of the call.
     pub subject: String,
     /// `allow`, `deny` or `ask`; `outcome`, or `link` in the first line of a file that continues another.
     pub decision: String,
-    /// Payload of the call, or of what came back.
+    /// Size of the payload, or of the response.
     pub bytes: u64,
-    /// Who approved or refused the call.
+    /// The person who approved or refused the call.
     pub approver: Option<String>,
     /// The address that was connected to.
     pub address: Option<String>,
     /// How long the effect took, in milliseconds.
     pub duration_ms: Option<u64>,
-    /// What the effect came to.
+    /// The result of the effect.
     pub result: Option<String>,
 }
 
 impl Line {
-    /// None when `bytes`, without a newline, are no line of a log.
+    /// `None` if `bytes`, without a newline, are not a line of a log.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         Joint::parse(bytes)?;
         serde_json::from_slice(bytes).ok()
     }
 }
 
-/// The part of a line that holds the chain together.
+/// The part of a line that links the chain.
 pub(super) struct Joint {
     pub(super) sequence: u64,
-    /// The hash of what stands before the line.
+    /// The hash of the lines before it.
     pub(super) previous: [u8; 32],
     /// Whether it is the first line of a file that continues another.
     pub(super) is_link: bool,
 }
 
-/// Longest line that is taken for one, in bytes: longer than any that is written.
+/// The longest line that is accepted, in bytes: longer than any that is written.
 pub(super) const LONGEST: usize = 64 << 10;
 
 impl Joint {
-    /// None when `bytes`, without a newline, are no line of a log.
+    /// `None` if `bytes`, without a newline, are not a line of a log.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Shape<'a> {
@@ -145,18 +145,18 @@ impl Joint {
     }
 }
 
-/// What stands in place of a decision in a line that continues another file.
+/// Replaces the decision in a line that continues another file.
 const LINK: &str = "link";
 
-/// What stands in place of a decision in the line of an outcome.
+/// Replaces the decision in the line of an outcome.
 pub(super) const OUTCOME: &str = "outcome";
 
-/// How a line ends: with a checksum (CRC-32) of all that stands before.
+/// The end of a line: a checksum (CRC-32) of everything before it.
 const CHECK: &str = r#","check":""#;
 const END: &str = r#""}"#;
 const CHECK_LENGTH: usize = CHECK.len() + 8 + END.len();
 
-/// Whether a line has the checksum that it ends with.
+/// Whether the checksum at the end of a line is right.
 pub(super) fn is_intact(bytes: &[u8]) -> bool {
     let Some((body, check)) = bytes.len().checked_sub(CHECK_LENGTH).and_then(|middle| bytes.split_at_checked(middle))
     else {
@@ -190,7 +190,7 @@ fn push_check(end: &mut String, body: &[u8]) {
     end.push_str(END);
 }
 
-/// What a decision holds.
+/// Writes the fields of a decision.
 pub(super) fn push_entry(line: &mut String, entry: &Entry<'_>) -> fmt::Result {
     push_step(line, entry.execution, entry.step, entry.policy)?;
     for (key, text) in [("rule", entry.rule), ("capability", entry.capability), ("subject", entry.subject)] {
@@ -203,7 +203,7 @@ pub(super) fn push_entry(line: &mut String, entry: &Entry<'_>) -> fmt::Result {
     }
 }
 
-/// What an outcome holds.
+/// Writes the fields of an outcome.
 pub(super) fn push_outcome(line: &mut String, outcome: &Outcome<'_>) -> fmt::Result {
     push_step(line, outcome.execution, outcome.step, outcome.policy)?;
     write!(line, r#""decision":"{OUTCOME}","#)?;
@@ -214,7 +214,7 @@ pub(super) fn push_outcome(line: &mut String, outcome: &Outcome<'_>) -> fmt::Res
     write!(line, r#""bytes":{bytes},"duration_ms":{duration_ms},"result":{}"#, Json(&escaped(result)))
 }
 
-/// What the first line of a file holds that continues another: where that one ended.
+/// Writes the fields of the first line of a file that continues another: where that one ended.
 pub(super) fn push_link(line: &mut String, sequence: u64) -> fmt::Result {
     write!(line, r#""decision":"{LINK}","after":{}"#, sequence.saturating_sub(1))
 }

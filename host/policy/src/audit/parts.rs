@@ -1,4 +1,4 @@
-//! The rotated parts of a log: files beside it, `FILE.*`, that begin with a line of a log.
+//! The rotated parts of a log: files `FILE.*` beside it that begin with a line of a log.
 
 use super::read::Lines;
 use rustix::fs::OFlags;
@@ -16,7 +16,7 @@ pub(super) struct Part {
     pub(super) first: u64,
 }
 
-/// How much of a file is searched for a line that can be read.
+/// How much of a file is searched for a readable line, in bytes.
 const BEGINNING: u64 = 1 << 20;
 
 /// The parts beside `path`, oldest first.
@@ -31,7 +31,7 @@ pub(super) fn beside(path: &Path) -> io::Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// The regular files `FILE.*` beside `path`, whatever is in them.
+/// The regular files `FILE.*` beside `path`, whatever their content.
 pub(super) fn files(path: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(name) = path.file_name() else { return Ok(Vec::new()) };
@@ -47,7 +47,7 @@ pub(super) fn files(path: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     Ok(files)
 }
 
-/// None for what is no regular file, or was removed since it was seen.
+/// `None` if it is not a regular file, or was removed since it was seen.
 fn open(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -61,7 +61,7 @@ fn named(path: &Path) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{}: {error}", everstep_words::visible::path(path)))
 }
 
-/// The number of the first line that can be read.
+/// The number of the first readable line.
 pub(super) fn first_line(file: &File) -> io::Result<Option<u64>> {
     let mut lines = Lines::of(file.try_clone()?, BEGINNING);
     Ok(lines.next().transpose()?.map(|(_, line)| line.sequence))

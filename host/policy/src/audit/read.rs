@@ -1,4 +1,4 @@
-//! A log from its beginning, piece by piece: memory is bounded whatever the file holds.
+//! Reads a log from its beginning, piece by piece: memory is bounded whatever the file contains.
 
 use super::chain::Lock;
 use super::line::{LONGEST, Line};
@@ -7,14 +7,14 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// The lines of a log that can be read, each with its number in the file, from 1.
+/// The readable lines of a log, each with its line number in the file, from 1.
 #[derive(Debug)]
 pub struct Lines {
     pieces: Pieces,
 }
 
 impl Lines {
-    /// Those that the file holds now.
+    /// The lines that the file has now.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -56,7 +56,7 @@ impl Iterator for Lines {
     }
 }
 
-/// A file cut at its line breaks, and wherever a line gets too long for one of a log.
+/// A file cut at its line breaks, and where a line becomes too long for one of a log.
 #[derive(Debug)]
 pub(super) struct Pieces {
     input: BufReader<io::Take<From>>,
@@ -77,26 +77,26 @@ pub(super) struct Piece<'a> {
     pub(super) end: End,
 }
 
-/// What a piece ends with.
+/// The end of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// A line break.
     Line,
     /// The end of the file.
     File,
-    /// Nothing: the line goes on.
+    /// Neither: the line continues.
     Open,
 }
 
 impl Piece<'_> {
-    /// Whether it is all of its line.
+    /// Whether it is a complete line.
     pub(super) fn is_line(&self) -> bool {
         self.is_first && self.end != End::Open
     }
 }
 
 impl Pieces {
-    /// What the file holds now: whole writes, as far as others write to it.
+    /// The current content of the file, up to a complete write of other hosts.
     pub(super) fn new(file: File) -> io::Result<Self> {
         let length = length(&file)?;
         Ok(Self::of(file, length))
@@ -135,7 +135,7 @@ pub(super) fn length(file: &File) -> io::Result<u64> {
     Ok(file.metadata()?.len())
 }
 
-/// A file read from its beginning, wherever its cursor stands.
+/// A file read from its beginning, independent of its cursor.
 #[derive(Debug)]
 struct From {
     file: File,

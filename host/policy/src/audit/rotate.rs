@@ -1,4 +1,4 @@
-//! Rotation: the log so far gets a name of its own, and the chain goes on in a new file.
+//! Rotation: the log so far gets a name of its own, and the chain continues in a new file.
 
 use super::chain::{Chain, Lock, Tail, place_of, stands_at};
 use super::parts;
@@ -13,32 +13,32 @@ use std::path::{Path, PathBuf};
 /// A log that was rotated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotated {
-    /// Where its lines stand now: `FILE.` and the sequence of the first of them.
+    /// The file of its lines: `FILE.` and the sequence number of the first of them.
     pub part: PathBuf,
-    /// The last of them.
+    /// The last of these lines.
     pub last: Head,
 }
 
-/// Why a log was not rotated.
+/// The reason that a log was not rotated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotRotated {
-    /// The system refused something.
+    /// The system reported an error.
     #[error("cannot rotate the audit log {}", everstep_words::visible::path(path))]
     Io {
         /// The log.
         path: PathBuf,
-        /// What the system said.
+        /// The error.
         #[source]
         source: io::Error,
     },
-    /// There is nothing to rotate.
+    /// The log has no line.
     #[error("the audit log {} holds no line; there is nothing to rotate", everstep_words::visible::path(path))]
     Empty {
         /// The log.
         path: PathBuf,
     },
-    /// The name of the part is taken.
+    /// The name of the part exists.
     #[error("{} exists; move it away and rotate again", everstep_words::visible::path(part))]
     Taken {
         /// The name.
@@ -47,10 +47,10 @@ pub enum NotRotated {
 }
 
 /// Renames the log to `FILE.<sequence of its first line>` and starts a new file, whose first line links to it. Hosts that have it
-/// open go on in the new file.
+/// open continue in the new file.
 ///
-/// No line is lost and none is written twice, whoever else writes to the log or rotates it. When this is interrupted, the next
-/// host that writes does what is left.
+/// No line is lost and none is written twice, whichever hosts write to the log or rotate it meanwhile. If this is interrupted,
+/// the next host that writes completes it.
 pub fn rotate(path: &Path, now_ms: u64) -> Result<Rotated, NotRotated> {
     let failed = |source| NotRotated::Io { path: path.to_owned(), source };
     let (rotated, file) = move_away(path)?;
@@ -59,7 +59,7 @@ pub fn rotate(path: &Path, now_ms: u64) -> Result<Rotated, NotRotated> {
     Ok(rotated)
 }
 
-/// Also gives the file that was the log.
+/// Also returns the file that was the log.
 fn move_away(path: &Path) -> Result<(Rotated, File), NotRotated> {
     let failed = |source| NotRotated::Io { path: path.to_owned(), source };
     loop {
@@ -88,7 +88,7 @@ fn move_locked(path: &Path, file: &File) -> Result<Rotated, NotRotated> {
     }
     let moved = stands_at(&part).map_err(failed)?.map(|(place, _)| place);
     if moved != Some(place_of(file).map_err(failed)?) {
-        // Wherever that file stands, hosts find it: its name is put right if it can be.
+        // Hosts find that file under either name; its name is restored if possible.
         let _ = rename(&part, path);
         return Err(failed(io::Error::other("another program rotated it in the same moment")));
     }
@@ -102,9 +102,9 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
-/// An empty file at `path` for whoever may use the log, unless a host was faster.
+/// Creates an empty file at `path` for all that may use the log, unless a host was faster.
 fn create(path: &Path, like: &std::fs::Metadata) -> io::Result<()> {
-    // Not `FILE.*`, which would be taken for a part.
+    // Not named `FILE.*`, which would be taken for a part.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let fresh = path.with_file_name(format!(".{name}.next"));
     match std::fs::remove_file(&fresh) {

@@ -1,4 +1,4 @@
-//! The proof that no line was changed, taken out or put in.
+//! Proves that no line of a log was changed, removed or inserted.
 
 use super::chain::{Hold, place_of, stands_at};
 use super::line::{self, Joint};
@@ -10,30 +10,30 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// What a log is that was proven whole.
+/// The result of a successful proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The files, in the order of the chain.
     pub files: Vec<PathBuf>,
-    /// How many lines can be read.
+    /// The number of readable lines.
     pub lines: u64,
-    /// The line before the first one, in a file that was not given; none when the log is there from its beginning.
+    /// The line before the first one, in a file that was not given; `None` if the log is given from its beginning.
     pub after: Option<Head>,
-    /// The last line; none when there is no line.
+    /// The last line; `None` if there is no line.
     pub last: Option<Head>,
-    /// How many lines a crash has torn; the line after each of them vouches for what is left of it.
+    /// The number of lines that a crash has torn; the line after each of them confirms the rest of it.
     pub torn: u64,
-    /// The first [`Summary::SHOWN`] of them.
+    /// The first [`Summary::SHOWN`] of these.
     pub torn_at: Vec<Place>,
 }
 
 impl Summary {
-    /// How many torn lines are named.
+    /// The most torn lines that are listed.
     pub const SHOWN: usize = 20;
 }
 
-/// A line by its number in the chain and its hash, `SEQUENCE:HASH`: who keeps it elsewhere can tell later that nothing was
-/// cut off behind it.
+/// A line by its number in the chain and its hash, `SEQUENCE:HASH`. A copy of it kept elsewhere shows later that nothing
+/// was cut off after this line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Its number in the chain.
@@ -51,7 +51,7 @@ pub struct Place {
     pub line: u64,
 }
 
-/// Why a log is not proven.
+/// The reason that a log is not proven.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unverified {
@@ -60,17 +60,17 @@ pub enum Unverified {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error.
         #[source]
         source: io::Error,
     },
     /// The chain is broken.
     #[error("{0}")]
     Bad(BadLine),
-    /// The line that must be there is not.
+    /// The expected line is missing.
     #[error("line {} of the log, which is to be there, is missing: the log ends {}", expected.sequence, ends(*last))]
     Missing {
-        /// What was expected.
+        /// The expected line.
         expected: Head,
         /// The last line.
         last: Option<Head>,
@@ -80,46 +80,46 @@ pub enum Unverified {
 /// The first line that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// What is wrong with it.
+    /// The fault.
     pub what: What,
 }
 
-/// What is wrong with a line.
+/// The fault of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum What {
-    /// It cannot be read, and no later line vouches for it.
+    /// It cannot be read, and no later line confirms it.
     NoLine,
-    /// It is the last one, and is cut off.
+    /// It is the last line, and is cut off.
     Torn,
-    /// Its checksum is that of other bytes.
+    /// Its checksum does not match.
     Changed,
-    /// It does not hold the hash of what stands before it.
+    /// It does not contain the hash of what comes before it.
     Previous,
-    /// It has another number than the next one.
+    /// Its number is not the next one.
     Sequence {
-        /// The number that was due.
+        /// The expected number.
         due: u64,
-        /// The number it has.
+        /// The number that it has.
         found: u64,
     },
     /// It is the first of its file, and neither begins a log nor links to one.
     Beginning,
-    /// It begins a log, and should continue one.
+    /// It begins a log, but should continue one.
     Anew {
-        /// The number that was due.
+        /// The expected number.
         due: u64,
     },
-    /// It has another hash than it should.
+    /// Its hash is not the expected one.
     Unexpected,
 }
 
-/// Proves that the files hold one chain: several in the order in which they are given, a single one behind the rotated parts
-/// that lie beside it (`FILE.*`). A line `expected` must be among them.
+/// Proves that the files contain one chain: several in the given order, a single one after the rotated parts beside it
+/// (`FILE.*`). The line `expected` must be among them.
 ///
-/// What it cannot tell from the files alone: whether whole lines were cut off at the end, or all of it was written anew.
+/// The files alone cannot show whether whole lines were cut off at the end, or all of it was written anew.
 pub fn verify(files: &[PathBuf], expected: Option<&Head>) -> Result<Summary, Unverified> {
     let mut proof = Proof::new(expected.copied());
     for source in open(files)? {
@@ -132,7 +132,7 @@ pub fn verify(files: &[PathBuf], expected: Option<&Head>) -> Result<Summary, Unv
 struct Source {
     path: PathBuf,
     file: File,
-    /// How much of it; none: what it holds when it is read.
+    /// How much of it to read; `None`: its content when it is read.
     length: Option<u64>,
 }
 
@@ -151,10 +151,10 @@ fn open(files: &[PathBuf]) -> Result<Vec<Source>, Unverified> {
     files.iter().map(|path| open(path).map_err(unreadable(path))).collect()
 }
 
-/// The log at `path` behind its parts, as they were at one moment, whoever writes and rotates meanwhile.
+/// The log at `path` after its parts, as they were at one moment, even if hosts write and rotate meanwhile.
 ///
-/// A file gets its first line when those before it are complete, so what counts is that none of those is missed: parts are
-/// looked for again when one more has got a line meanwhile, and a log that has none yet is taken to be empty.
+/// A file gets its first line when those before it are complete, so it is enough not to miss one of those: parts are
+/// listed again if another one has got a line meanwhile, and a log without lines is taken to be empty.
 fn with_parts(path: &Path) -> io::Result<Vec<Source>> {
     let place = || Ok::<_, io::Error>(stands_at(path)?.map(|(place, _)| place));
     loop {
@@ -174,7 +174,7 @@ fn with_parts(path: &Path) -> io::Result<Vec<Source>> {
         if log.as_ref().ok().map(|(_, file)| place_of(file)).transpose()? != stood {
             continue;
         }
-        // A copy of the log is no earlier part of it.
+        // A copy of the log is not an earlier part of it.
         let earlier = parts.into_iter().filter(|part| first.is_none_or(|first| part.first < first));
         let mut sources: Vec<_> = earlier.map(|Part { path, file, .. }| Source { path, file, length: None }).collect();
         match log {
@@ -182,7 +182,7 @@ fn with_parts(path: &Path) -> io::Result<Vec<Source>> {
                 let length = first.is_none().then_some(length);
                 sources.push(Source { path: path.to_owned(), file, length });
             }
-            // Just rotated, and no line written since.
+            // It was just rotated, and no line was written since.
             Err(_) if !sources.is_empty() => {}
             Err(error) => return Err(error),
         }
@@ -194,15 +194,15 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Unverified {
     |source| Unverified::Read { path: path.to_owned(), source }
 }
 
-/// How far the proof has come.
+/// The state of the proof.
 struct Proof {
     summary: Summary,
-    /// What the next line must hold.
+    /// The hash that the next line must contain.
     hold: Hold,
-    /// The first line that cannot be read behind the last that can, and how many there are.
+    /// The first unreadable line after the last readable one, and how many there are.
     unread: Option<(Place, u64)>,
     expected: Option<Head>,
-    /// What the last file ends with, if not with a line break.
+    /// The last line of the previous file, if it has no line break.
     cut: Option<Place>,
 }
 
@@ -231,7 +231,7 @@ impl Proof {
         Ok(())
     }
 
-    /// A line that cannot be read: the next one that can must vouch for it.
+    /// Notes an unreadable line: the next readable one must confirm it.
     fn unread(&mut self, piece: &Piece<'_>, place: &Place) {
         self.hold.torn(piece.bytes, piece.is_first);
         let (_, count) = self.unread.get_or_insert_with(|| (place.clone(), 0));
@@ -279,7 +279,7 @@ impl Proof {
             _ => What::Previous,
         };
         let place = match &self.unread {
-            // Had it been torn when the line was written, the line would vouch for it.
+            // If it had been torn when the line was written, the line would confirm it.
             Some((unread, _)) if !holds => return Err(bad(unread, What::NoLine)),
             _ => place,
         };
@@ -351,7 +351,7 @@ impl fmt::Display for Head {
     }
 }
 
-/// A text that is no [`Head`].
+/// The error for a text that is not a [`Head`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is no SEQUENCE:HASH; write what `everstep audit verify` has printed as its last line")]
 pub struct NoHead;

@@ -1,18 +1,18 @@
-//! Which grants of a base cover the grants of a policy, quotas included.
+//! Determines which grants of a base cover the grants of a policy, including quotas.
 //!
-//! A call counts against the first rule that matches it. So a grant is covered when one rule of the base matches all that it matches,
-//! and neither that rule nor an earlier one that may match some of it is narrower. The quotas of all grants that may count
+//! A call counts against the first rule that matches it. So a grant is covered if one rule of the base matches everything that it
+//! matches, and neither that rule nor an earlier one that may match some of it is narrower. The quotas of all grants that may count
 //! against one rule of the base are added up.
 
 use crate::units::span_text;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What came of comparing grants with those of a base.
+/// The result of comparing grants with those of a base.
 pub(crate) struct Cover<T> {
     /// The grants that are covered.
     pub(crate) kept: Vec<T>,
-    /// The id of each of them, and that of the rule which covers it.
+    /// The id of each of them, with that of the rule that covers it.
     pub(super) ids: BTreeMap<String, String>,
     /// The first grant that is not covered.
     pub(super) wider: Option<Wider>,
@@ -21,18 +21,18 @@ pub(crate) struct Cover<T> {
 /// A grant that allows more than the base.
 pub(super) struct Wider {
     pub(super) id: String,
-    /// The rule of the base that is narrower; none when no rule covers the grant.
+    /// The rule of the base that is narrower; `None` if no rule covers the grant.
     pub(super) base: Option<String>,
-    /// What is wider, each in words; at least one.
+    /// Descriptions of what is wider; at least one.
     pub(super) what: Vec<String>,
 }
 
-/// A number that must not grow.
+/// A number that must not be exceeded.
 pub(crate) struct Bound {
     key: &'static str,
     ours: u64,
     theirs: u64,
-    /// Whether all grants that count against the rule must stay within its number together.
+    /// Whether all grants that count against the rule must stay within its number in total.
     shared: bool,
     text: fn(u64) -> String,
 }
@@ -42,11 +42,11 @@ pub(crate) trait Grant: Clone {
     fn id(&self) -> &str;
     /// Whether the rule matches all calls that `other` matches.
     fn covers(&self, other: &Self) -> bool;
-    /// Whether it may match some of them.
+    /// Whether the rule may match some of them.
     fn overlaps(&self, other: &Self) -> bool;
-    /// What `other` may not exceed, or what it does that this rule does not.
+    /// The numbers that `other` must not exceed, or a description of what it does that this rule does not.
     fn bounds(&self, other: &Self) -> Result<Vec<Bound>, String>;
-    /// What it grants, in words.
+    /// A description of what it grants.
     fn granted(&self) -> String;
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn cover<T: Grant>(ours: &[T], theirs: &[T]) -> Cover<T> {
     cover
 }
 
-/// What each grant by itself allows beyond a base, in words.
+/// Descriptions of what each grant by itself allows beyond a base.
 pub(crate) fn beyond<T: Grant>(ours: &[T], base: &[T]) -> Vec<String> {
     let wider = |grant: &T| cover(std::slice::from_ref(grant), base).wider;
     ours.iter().filter_map(wider).flat_map(|wider| wider.what).collect()
@@ -115,23 +115,23 @@ fn covering<'b, T: Grant>(
 }
 
 impl Bound {
-    /// One that each grant must stay within.
+    /// A number that each grant must stay within.
     pub(crate) fn each(key: &'static str, ours: u64, theirs: u64, text: fn(u64) -> String) -> Self {
         Self { key, ours, theirs, shared: false, text }
     }
 
-    /// One that all grants must stay within together.
+    /// A number that all grants must stay within in total.
     pub(crate) fn shared(key: &'static str, ours: u64, theirs: u64, text: fn(u64) -> String) -> Self {
         Self { key, ours, theirs, shared: true, text }
     }
 }
 
-/// Milliseconds, of which an unlimited time has the most.
+/// A time in milliseconds; the maximum if it is unlimited.
 pub(crate) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds as a file writes them.
+/// Milliseconds in the notation of a policy file.
 pub(crate) fn ms_text(ms: u64) -> String {
     if ms == u64::MAX { span_text(Duration::MAX) } else { span_text(Duration::from_millis(ms)) }
 }

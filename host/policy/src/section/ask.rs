@@ -1,4 +1,5 @@
-//! `[[ask]]`: calls that a human approves one by one. Which calls a rule may be about, the sections say that decide them.
+//! `[[ask]]`: calls that a human approves one by one. The sections that decide calls define which ones a rule may be
+//! about.
 
 use super::{Askable, File, Keeps, Policy, SECTIONS, Section, capability};
 use crate::extends::{Checked, Covers};
@@ -14,30 +15,30 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// `[[ask]]`: calls that suspend the execution until somebody approves them.
+/// `[[ask]]`: calls that suspend the execution until they are approved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AskRule {
     /// The rule's id; `ask.N`, counted from 1, when the file gives none.
     pub rule: String,
-    /// Which calls.
+    /// The calls.
     pub when: When,
-    /// Which methods of a fetch, in upper case; all when it is empty.
+    /// The methods of a fetch, in upper case; empty: all.
     pub methods: Vec<String>,
-    /// Which URLs of a fetch or a connection; all when there is none.
+    /// The URLs of a fetch or a connection; `None`: all.
     pub url: Option<Pattern>,
-    /// How long somebody may take to answer; then the call is denied.
+    /// How long an answer may take; then the call is denied.
     #[serde(with = "units::milliseconds")]
     pub ttl: Duration,
     /// How long an approval holds.
     pub remember: Remember,
-    /// Whether an approval is enough for a fetch or a connection that no other rule grants. Not so for a rule that a policy adds to
-    /// those of the policies it extends, nor where a function, or a policy that extends another, leaves such grants out: it asks
-    /// before what is granted, and lets nothing else through. Has no meaning for files and capabilities, which are always granted as well.
+    /// Whether an approval is enough for a fetch or a connection that no other rule grants. This is false for a rule that a policy adds to
+    /// those of the policies it extends, and where a function, or a policy that extends another, leaves such grants out: then it asks
+    /// before what is granted, and allows nothing else. It has no meaning for files and capabilities, which always need a grant as well.
     pub sufficient: bool,
 }
 
-/// Which calls an `[[ask]]` rule is about: those that a section names, or those of one capability, by its name.
+/// The calls of an `[[ask]]` rule: those that a section names, or those of one capability, by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct When(String);
@@ -82,7 +83,7 @@ impl Section for AskSection {
         "ask"
     }
 
-    /// Inherited rules come before those of the file, and count in the numbers of those without an id.
+    /// Inherited rules come before those of the file, and are included in the numbering of those without an id.
     fn read(&self, file: &File, reader: &mut Reader<'_>, policy: &mut Policy) -> Result<(), Error> {
         let numbers = policy.asks.len() + 1..;
         let own = file.ask.iter().zip(numbers).map(|(shape, number)| grant(shape, number, reader));
@@ -97,12 +98,12 @@ impl Section for AskSection {
 
     fn meet(&self, policy: &mut Policy, first: &Policy, other: &Policy) {
         let new = other.asks.iter().filter(|ask| !first.asks.contains(ask));
-        // What one base asks about another may deny.
+        // Another base may deny what one base asks about.
         let asks = policy.asks.iter().chain(new).map(|ask| AskRule { sufficient: false, ..ask.clone() });
         policy.asks = asks.collect();
     }
 
-    /// The rules that ask are those of the base, and more where something is granted or asked.
+    /// The `[[ask]]` rules are those of the base, plus others about calls that are granted or asked about.
     fn check_narrower(&self, ours: &Checked, base: &Checked, covers: &mut Covers) -> Result<(), Error> {
         for ask in &ours.policy.asks {
             if base.policy.asks.iter().any(|other| other.rule == ask.rule && other.when == ask.when) {
@@ -115,7 +116,7 @@ impl Section for AskSection {
         Ok(())
     }
 
-    /// An approval that is enough lets more through; one that is no longer asked for does too.
+    /// An approval that is sufficient allows more, and so does one that is no longer required.
     fn beyond(&self, ours: &Policy, base: &Policy) -> Vec<String> {
         let alone = |ask: &AskRule| ask.sufficient && ask.can_suffice();
         let known = |ask: &AskRule| base.asks.iter().any(|other| alone(other) && other.covers(ask));
@@ -131,7 +132,7 @@ impl Section for AskSection {
         new.chain(less).collect()
     }
 
-    /// An approval must not take the place of a grant, with its quotas, that the function does not keep.
+    /// An approval must not replace a grant, with its quotas, that the function does not keep.
     fn keep(&self, policy: &mut Policy, whole: &Policy, keeps: &Keeps<'_>) {
         let ask = |ask: &AskRule| {
             let kept = ask.sufficing().is_none_or(|section| {
@@ -179,10 +180,10 @@ impl Policy {
 }
 
 impl AskRule {
-    /// How long an approval may take where the file does not say.
+    /// How long an approval may take if the file does not set it.
     pub const TTL: Duration = Duration::from_secs(24 * 3600);
 
-    /// Whether the rule is about calls of that name that have this method.
+    /// Whether the rule is about calls with that name and method.
     pub(crate) fn is_about(&self, name: &str, method: &str) -> bool {
         self.when.is(name) && (self.methods.is_empty() || self.methods.iter().any(|one| one == method))
     }
@@ -219,7 +220,7 @@ impl AskRule {
         self.is_granted(policy) || policy.asks.iter().any(same)
     }
 
-    /// Whether a grant of the policy may be about a call that the rule is about.
+    /// Whether a grant of the policy may cover a call that the rule is about.
     fn is_granted(&self, policy: &Policy) -> bool {
         SECTIONS.iter().any(|section| !section.asked_about(policy, self).is_empty())
     }
@@ -250,7 +251,7 @@ impl AskRule {
         let text = rule(
             "ask",
             &[
-                // A rule that is counted has a dot in its name.
+                // A numbered rule has a dot in its name.
                 ("id", (!self.rule.contains('.')).then(|| quote(&self.rule))),
                 ("when", Some(quote(self.when.name()))),
                 ("methods", (!self.methods.is_empty()).then(|| list(self.methods.clone()))),
@@ -265,12 +266,12 @@ impl AskRule {
 }
 
 impl When {
-    /// The calls of that name, as the file says it.
+    /// The calls with that name, as in the file.
     pub fn new(name: &str) -> Self {
         Self(name.to_owned())
     }
 
-    /// What the file says.
+    /// The name in the file.
     pub fn name(&self) -> &str {
         &self.0
     }
@@ -292,8 +293,8 @@ impl fmt::Display for When {
     }
 }
 
-/// Whether the file takes the place of what the approval let through. Where it has a list of grants of its own, an approval does not
-/// take the place of an inherited grant, with its quotas; where that list is empty, it grants nothing at all.
+/// Whether the file replaces what the approval allowed. If it has a list of grants of its own, an approval does not replace an
+/// inherited grant, with its quotas; if that list is empty, it grants nothing at all.
 fn is_replaced(ask: &AskRule, file: &File, reader: &Reader<'_>, policy: &Policy) -> bool {
     let Some(section) = ask.sufficing() else { return false };
     let is_denied = || section.rules(policy).is_empty() || !section.asked_about(reader.inherited, ask).is_empty();
@@ -321,12 +322,12 @@ fn grant(shape: &Ask, number: usize, reader: &mut Reader<'_>) -> Result<AskRule,
     })
 }
 
-/// Every kind of call that a section lets be asked about.
+/// All kinds of calls that `[[ask]]` rules may be about.
 fn all_askable() -> impl Iterator<Item = &'static Askable> {
     SECTIONS.iter().flat_map(|section| section.askable())
 }
 
-/// What the rule is about; none: a capability without a section of its own.
+/// The kind of calls that the rule is about; `None`: a capability without a section of its own.
 fn askable(when: &At<String>, reader: &Reader<'_>) -> Result<Option<&'static Askable>, Error> {
     let text = when.get_ref().as_str();
     if let Some(askable) = all_askable().find(|one| one.name == text) {
@@ -343,7 +344,7 @@ fn askable(when: &At<String>, reader: &Reader<'_>) -> Result<Option<&'static Ask
     capability::check_name(when, reader.source).map(|()| None)
 }
 
-/// A key that has a meaning for some of the calls only.
+/// The error for a key that only has a meaning for some calls.
 fn meaningless<T>(key: &str, at: &At<T>, means: fn(&Askable) -> bool, reader: &Reader<'_>) -> Error {
     let names: Vec<_> = all_askable().filter(|one| means(one)).map(|one| format!("{:?}", one.name)).collect();
     let what = format!("{key} has a meaning for when = {} only", names.join(" or "));

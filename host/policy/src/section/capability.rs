@@ -14,20 +14,20 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// Capabilities that are over at once: nothing of them could time out.
+/// Capabilities that complete at once, so that nothing could time out.
 const IMMEDIATE: [&str; 2] = ["print", "display"];
-/// Capabilities that are over at once, or that ask by themselves.
+/// Capabilities that complete at once, or that ask a human themselves.
 const NEVER_ASKED: [&str; 4] = ["print", "display", "input", "promise"];
 
 /// `[[capability]]`: one capability that may be called by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CapabilityGrant {
-    /// `capability.NAME`; kept in this form because every decision names it.
+    /// `capability.NAME`; stored in this form because every decision names it.
     rule: String,
-    /// How often it may be called in one execution; none: as often as `limits.steps` allows.
+    /// How often it may be called in one execution; `None`: as often as `limits.steps` allows.
     pub max_calls: Option<u64>,
-    /// Upper bound of the time until a request is rejected as `timed-out`; none: it may wait forever.
+    /// Upper bound of the time until a request is rejected as `timed-out`; `None`: it may wait forever.
     #[serde(with = "units::optional_milliseconds")]
     pub timeout: Option<Duration>,
 }
@@ -64,7 +64,7 @@ impl Section for CapabilitySection {
 
     fn read(&self, file: &File, reader: &mut Reader<'_>, policy: &mut Policy) -> Result<(), Error> {
         let Some(shapes) = &file.capability else { return Ok(()) };
-        // A namespace of their own: decisions call them `capability.NAME`.
+        // They have a namespace of their own, since decisions call them `capability.NAME`.
         let mut taken = Taken::default();
         policy.capabilities = Vec::with_capacity(shapes.len());
         for shape in shapes {
@@ -130,7 +130,7 @@ impl Section for CapabilitySection {
         "[[capability]]".to_owned()
     }
 
-    /// A capability is covered by that of its name.
+    /// A capability is covered by the one with its name.
     fn covering<'c>(&self, _: &'c Covers, rule: &'c str) -> Option<&'c str> {
         Some(rule)
     }
@@ -208,7 +208,7 @@ impl Decide for CapabilityCall<'_> {
 }
 
 impl Policy {
-    /// What holds when no policy file is given: nothing is granted but `print`.
+    /// The policy if no policy file is given: it grants only `print`.
     pub fn none() -> Self {
         let capabilities = vec![CapabilityGrant::new("print")];
         Self { name: "none".to_owned(), capabilities, ..Self::default() }
@@ -236,7 +236,7 @@ impl CapabilityGrant {
         &self.rule
     }
 
-    /// The bounds that are wider than those of another grant: each key, and what there is more of.
+    /// The keys whose bounds are wider than another grant's, each with a word for what there is more of.
     fn wider(&self, other: &Self) -> Vec<(&'static str, &'static str)> {
         let calls = |grant: &Self| grant.max_calls.unwrap_or(u64::MAX);
         let timeout = |grant: &Self| grant.timeout.unwrap_or(Duration::MAX);
@@ -307,7 +307,7 @@ fn grant(shape: &Capability, source: &Source<'_>) -> Result<CapabilityGrant, Err
     Ok(CapabilityGrant { max_calls, timeout, ..CapabilityGrant::new(name) })
 }
 
-/// Refuses what no capability without a section of its own can be called.
+/// Refuses names that no capability without a section of its own can have.
 pub(super) fn check_name(name: &At<String>, source: &Source<'_>) -> Result<(), Error> {
     let text = name.get_ref();
     if !is_name(text) {
@@ -327,7 +327,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(allowed)
 }
 
-/// Whether a section of that name decides about calls of that name.
+/// Whether a section of that name decides calls of that name.
 fn has_section(name: &str) -> bool {
     SECTIONS.iter().any(|section| section.key() == name && section.owns(name))
 }

@@ -15,7 +15,7 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "lowercase", deny_unknown_fields)]
 pub enum ClockGrant {
-    /// No time at all; also what a missing section means.
+    /// No time at all; the same as a missing section.
     #[default]
     Deny,
     /// The time of the host, recorded.

@@ -1,4 +1,4 @@
-//! What sections, calls and questions are asked.
+//! The interfaces of sections, calls and questions.
 
 use super::{AskRule, Call, File, Lineage, Policy, SECTIONS};
 use crate::extends::{Checked, Covers};
@@ -10,41 +10,41 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// One section of a policy. They are read, compared and shown in the order of their list.
+/// One section of a policy. Sections are read, compared and shown in the order of their list.
 pub(crate) trait Section: Sync {
     /// Its key in the file.
     fn key(&self) -> &'static str;
 
-    /// Reads what the file says of it. `policy` holds what the file inherits, and the sections before this one as the file has them.
+    /// Reads the section from the file. `policy` holds what the file inherits, and the sections before this one as in the file.
     fn read(&self, file: &File, reader: &mut Reader<'_>, policy: &mut Policy) -> Result<(), Error>;
 
-    /// Reads and checks what depends on all sections, those of the bases among them.
+    /// Reads and checks what depends on all sections, including those of the bases.
     fn finish(&self, _: &File, _: &Source<'_>, _: &mut Checked, _: &[Base<'_>]) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Whether the file says anything of it, so that nothing is inherited. Where a section does not tell, it counts as said: an approval
-    /// then takes the place of nothing that was inherited.
+    /// Whether the file has this section, so that nothing is inherited. A section that does not override this counts as present: an
+    /// approval then replaces nothing that was inherited.
     fn is_given(&self, _: &File) -> bool {
         true
     }
 
-    /// The largest size that one of its rules spells out in the file; one that is unlimited says nothing about a call.
+    /// The largest size that one of its rules sets in the file; an unlimited one does not count.
     fn largest(&self, _: &File) -> Option<u64> {
         None
     }
 
-    /// Takes away what `other` does not grant as well, where a file inherits from several: `first` is the first of them, and `policy`
-    /// what is left of it.
+    /// Removes what `other` does not also grant, for a file that inherits from several policies: `first` is the first of them, and
+    /// `policy` what is left of it.
     fn meet(&self, policy: &mut Policy, first: &Policy, other: &Policy);
 
     /// Refuses what allows more than a base does, and notes which rule of the base covers which.
     fn check_narrower(&self, ours: &Checked, base: &Checked, covers: &mut Covers) -> Result<(), Error>;
 
-    /// What it allows beyond another policy, in words.
+    /// Descriptions of what it allows beyond another policy.
     fn beyond(&self, ours: &Policy, base: &Policy) -> Vec<String>;
 
-    /// Leaves what one function keeps of `whole`; needed where functions list its rules.
+    /// Leaves the part of `whole` that one function keeps; needed if functions list its rules.
     fn keep(&self, _: &mut Policy, _whole: &Policy, _: &Keeps<'_>) {}
 
     /// Adds the rules of another policy.
@@ -60,32 +60,32 @@ pub(crate) trait Section: Sync {
         Vec::new()
     }
 
-    /// How messages call one of its rules.
+    /// The term for one of its rules in messages.
     fn rule_word(&self) -> String {
         format!("[[{}]] rule", self.key())
     }
 
-    /// Which rule of a base a rule in the list of a function is a part of.
+    /// The rule of a base that covers a rule in the list of a function.
     fn covering<'c>(&self, covers: &'c Covers, rule: &'c str) -> Option<&'c str> {
         covers.of(rule)
     }
 
-    /// Whether calls of that name are decided here, and not by a `[[capability]]`.
+    /// Whether calls with that name are decided here, and not by a `[[capability]]`.
     fn owns(&self, _name: &str) -> bool {
         false
     }
 
-    /// Which of them an `[[ask]]` rule may be about.
+    /// Those of its calls that an `[[ask]]` rule may be about.
     fn askable(&self) -> &'static [Askable] {
         &[]
     }
 
-    /// Its rules that may be about a call which an `[[ask]]` rule is about.
+    /// Its rules that may match a call which an `[[ask]]` rule is about.
     fn asked_about<'p>(&self, _: &'p Policy, _: &AskRule) -> Vec<&'p str> {
         Vec::new()
     }
 
-    /// A call in the words of a person or an audit line; none where it belongs elsewhere.
+    /// A call in the words of a person or an audit line; `None` if it belongs to another section.
     fn question(&self, _capability: &str, _subject: &str) -> Option<Result<Box<dyn Question>, NoQuestion>> {
         None
     }
@@ -100,20 +100,20 @@ pub(crate) trait Section: Sync {
         Vec::new()
     }
 
-    /// Its first rule that lets a guest touch a path of the host in this way.
+    /// Its first rule that lets a guest access a path of the host in this way.
     fn touches<'p>(&self, _: &'p Policy, _path: &Path, _: Touch) -> Option<&'p str> {
         None
     }
 
-    /// The section as a file writes it.
+    /// Writes the section as in a file.
     fn render(&self, policy: &Policy, text: &mut String);
 
-    /// One of its rules as a file writes it.
+    /// One of its rules as in a file.
     fn rule_toml(&self, _: &Policy, _rule: &str) -> Option<String> {
         None
     }
 
-    /// What it grants, for people: a heading and a line for each rule.
+    /// A description of what it grants: a heading and a line for each rule.
     fn told(&self, policy: &Policy) -> Vec<(&'static str, String)>;
 
     /// The sizes of its rules.
@@ -121,18 +121,18 @@ pub(crate) trait Section: Sync {
         Vec::new()
     }
 
-    /// What of it never applies, one sentence each.
+    /// Remarks on parts of it that never apply, one sentence each.
     fn remarks(&self, _: &Policy) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// Whether a function keeps a rule: by the key of its section and the name that decisions give it.
+/// Whether a function keeps a rule, given the key of its section and the name that decisions give it.
 pub(crate) type Keeps<'k> = dyn Fn(&str, &str) -> bool + 'k;
 
-/// A call, as the section that it belongs to sees it.
+/// A call, as seen by the section that it belongs to.
 pub(crate) trait Decide {
-    /// The decision. No I/O; nothing is allocated for a call that is allowed.
+    /// The decision. No I/O; nothing is allocated for an allowed call.
     fn decide<'p>(&self, policy: &'p Policy, used: &Usage, now_ms: u64) -> Verdict<'p>;
 
     /// Counts the call, made at `at_ms`, under the rule whose quotas apply.
@@ -143,7 +143,7 @@ pub(crate) trait Decide {
         0
     }
 
-    /// The call in words, without anything that could be secret; none where the step says it all.
+    /// The call in words, without anything that could be secret; `None` if the step describes it completely.
     fn words(&self) -> Option<String> {
         None
     }
@@ -153,18 +153,18 @@ pub(crate) trait Decide {
         false
     }
 
-    /// Whether it is a part of a call that was decided on its own, so that it is not held against a second policy.
+    /// Whether it is a part of a call that was decided already, so that it is not checked against a second policy.
     fn is_part(&self) -> bool {
         false
     }
 
-    /// How long it may take under a rule; none: as long as the guest likes.
+    /// How long it may take under a rule; `None`: as long as the guest likes.
     fn time_allowed(&self, _: &Policy, _rule: &str) -> Option<Duration> {
         None
     }
 }
 
-/// A call in words that a policy can be asked about; shows as capability and subject, escaped and capped.
+/// A call in words that a policy can be asked about; displayed as capability and subject, escaped and capped.
 pub trait Question: fmt::Debug + fmt::Display {
     /// The call, without a payload.
     fn call(&self) -> Call<'_>;
@@ -174,98 +174,98 @@ pub trait Question: fmt::Debug + fmt::Display {
         None
     }
 
-    /// What of it one rule may allow several of, such as the method of a request.
+    /// The part of it that one rule may allow several of, such as the method of a request.
     fn variant(&self) -> &str {
         ""
     }
 
-    /// What calls have in common that one rule may allow.
+    /// The common part of calls that one rule may allow.
     fn group(&self) -> String {
         self.to_string()
     }
 
-    /// Why no rule is offered for it, whatever the policy says.
+    /// The reason that no rule is offered for it, whatever the policy is.
     fn refusal(&self, policy: &Policy) -> Option<&'static str>;
 
-    /// The narrowest rule, as the file writes it, for so many calls of its group in these variants. None where a rule matches already
-    /// and is narrower.
+    /// The narrowest rule, as in a file, for so many calls of its group with these variants. `None` if a matching rule exists and is
+    /// narrower.
     fn narrowest(&self, policy: &Policy, calls: u64, variants: &[&str]) -> Option<String>;
 
-    /// What all that belongs together may use of what such calls use.
+    /// The shared budget of a lineage for what such calls use.
     fn budget(&self, _: &Lineage) -> Option<String> {
         None
     }
 }
 
-/// Why something is no question.
+/// The reason that something is not a question.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoQuestion {
-    /// The URL is none.
+    /// The URL is not valid.
     #[error("{url} is no URL: {fault}")]
     Url {
-        /// What was given, escaped.
+        /// The text that was given, escaped.
         url: String,
-        /// What is wrong.
+        /// The fault.
         fault: crate::url::Fault,
     },
-    /// The capability takes a subject.
+    /// The capability needs a subject.
     #[error("{capability} needs a subject, such as {example}")]
     Subject {
         /// The capability.
         capability: &'static str,
-        /// What one looks like.
+        /// An example of a subject.
         example: &'static str,
     },
-    /// No rule decides about such calls.
+    /// No rule decides such calls.
     #[error("no rule decides about {0}")]
     Undecided(String),
 }
 
 /// Calls that an `[[ask]]` rule may be about.
 pub(crate) struct Askable {
-    /// What the rule calls them.
+    /// Their name in the rule.
     pub(crate) name: &'static str,
-    /// Whether it may say which methods.
+    /// Whether the rule may list methods.
     pub(crate) by_method: bool,
-    /// The schemes of the URLs that it may name. Such calls an approval can let through without a grant.
+    /// The schemes of the URLs that the rule may name. An approval can allow such calls without a grant.
     pub(crate) schemes: Option<[&'static str; 2]>,
 }
 
-/// A policy that a file extends, and which of its rules cover those of the file.
+/// A policy that a file extends, and those of its rules that cover the file's.
 pub(crate) struct Base<'b> {
     pub(crate) checked: &'b Checked,
     pub(crate) covers: Covers,
 }
 
-/// How a guest may touch a path of the host.
+/// The ways in which a guest may access a path of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touch {
-    /// It reads what is there.
+    /// It reads the file.
     Read,
-    /// It writes there.
+    /// It writes the file.
     Write,
-    /// It writes somewhere in the folder that is there.
+    /// It writes somewhere in the folder at the path.
     WriteWithin,
 }
 
 /// A path of the host that a policy names.
 pub(crate) struct HostPath<'p> {
     pub(crate) path: &'p Path,
-    /// What names it, before the rule.
+    /// A description of what the path is for, before the rule.
     pub(crate) role: &'static str,
-    /// The rule; none: the section itself.
+    /// The rule; `None`: the section itself.
     pub(crate) rule: Option<&'p str>,
-    /// What no guest may do to it, if it steers the host.
+    /// The access that no guest may have, if the path controls the host.
     pub(crate) guard: Option<Guard>,
 }
 
-/// What no guest may do to a path.
+/// An access to a path that no guest may have.
 pub(crate) struct Guard {
-    /// No guest may touch it in this way.
+    /// The kind of access.
     pub(crate) touch: Touch,
-    /// What the guest would do, in words.
+    /// A description of what the guest would do.
     pub(crate) deed: &'static str,
-    /// The key that stands for the path in the file; none: the rule that lets the guest do it.
+    /// The key for the path in the file; `None`: the rule that gives the guest access.
     pub(crate) key: Option<&'static str>,
 }
 
@@ -274,7 +274,7 @@ pub(crate) struct RuleSize<'p> {
     pub(crate) rule: &'p str,
     pub(crate) key: &'static str,
     pub(crate) bytes: u64,
-    /// Bytes of the journal that each so many bytes take.
+    /// How many bytes of the journal are needed for how many of these bytes.
     pub(crate) recorded: Option<(u64, u64)>,
 }
 
@@ -287,7 +287,7 @@ impl fmt::Display for HostPath<'_> {
     }
 }
 
-/// An id that no rule has: this name, or the name with a number.
+/// An id that is not in use: this name, or the name with a number.
 pub(crate) fn free_id(policy: &Policy, name: &str) -> String {
     let taken = |id: &str| SECTIONS.iter().any(|section| section.rules(policy).contains(&id));
     if !taken(name) {

@@ -22,13 +22,13 @@ impl Section for FunctionsSection {
         "functions"
     }
 
-    /// What functions keep depends on the rules that all sections have in the end; see `finish`.
+    /// What functions keep depends on the final rules of all sections; see `finish`.
     fn read(&self, _: &File, _: &mut Reader<'_>, policy: &mut Policy) -> Result<(), Error> {
         policy.functions.clear();
         Ok(())
     }
 
-    /// Reads the sections of the file, and adds what they and the other functions inherit.
+    /// Reads the sections of the file, and adds what these and other functions inherit.
     fn finish(&self, file: &File, source: &Source<'_>, checked: &mut Checked, bases: &[Base<'_>]) -> Result<(), Error> {
         let inherited = inherited(&checked.policy, bases);
         let mut functions = inherited.clone();
@@ -46,15 +46,15 @@ impl Section for FunctionsSection {
         Ok(())
     }
 
-    /// Read anew for every policy, and narrowed by what its bases say.
+    /// Read anew for every policy, and narrowed by its bases.
     fn meet(&self, _: &mut Policy, _: &Policy, _: &Policy) {}
 
-    /// Never wider: `finish` sees to it.
+    /// Never wider: `finish` ensures it.
     fn check_narrower(&self, _: &Checked, _: &Checked, _: &mut Covers) -> Result<(), Error> {
         Ok(())
     }
 
-    /// A function is compared as the policy that it leaves.
+    /// Functions are compared as the policies that they result in.
     fn beyond(&self, _: &Policy, _: &Policy) -> Vec<String> {
         Vec::new()
     }
@@ -78,7 +78,7 @@ impl Section for FunctionsSection {
 }
 
 impl FunctionGrant {
-    /// Whether it keeps a rule of the section with that key.
+    /// Whether the function keeps a rule of the section with that key.
     fn keeps(&self, key: &str, rule: &str) -> bool {
         let mut lists = self.lists().filter(|(section, _)| section.key() == key);
         lists.all(|(section, kept)| {
@@ -89,8 +89,8 @@ impl FunctionGrant {
 }
 
 impl Policy {
-    /// The policy as it holds for an execution of one function. Narrowing twice narrows no further; a function that is called is
-    /// narrowed from what its caller has.
+    /// The policy for an execution of one function. Narrowing twice has no further effect; a called function is narrowed from
+    /// its caller's policy.
     pub fn for_function(&self, name: &str) -> Cow<'_, Self> {
         match self.functions.get(name) {
             None => Cow::Borrowed(self),
@@ -106,7 +106,8 @@ impl Policy {
     }
 }
 
-/// How a function lists a rule: without the name of its section, which decisions give a capability.
+/// The name of a rule in the list of a function: without the name of its section, which decisions put before a
+/// capability.
 pub(crate) fn listed<'r>(section: &dyn Section, rule: &'r str) -> &'r str {
     rule.strip_prefix(section.key()).and_then(|rest| rest.strip_prefix('.')).unwrap_or(rule)
 }
@@ -157,7 +158,7 @@ fn ids_of(
     Ok(kept)
 }
 
-/// What the functions of all bases come to for the rules of this policy: a rule is kept where each base keeps the rule that covers it.
+/// What the functions of all bases keep of this policy's rules: a rule is kept if each base keeps the rule that covers it.
 fn inherited(policy: &Policy, bases: &[Base<'_>]) -> BTreeMap<String, FunctionGrant> {
     let mut functions: BTreeMap<String, FunctionGrant> = BTreeMap::new();
     for Base { checked: base, covers } in bases {
@@ -176,7 +177,7 @@ fn inherited(policy: &Policy, bases: &[Base<'_>]) -> BTreeMap<String, FunctionGr
     functions
 }
 
-/// Refuses a list that keeps what a base takes away.
+/// Refuses a list that keeps what a base removes.
 fn check_lists(
     name: &str,
     function: &FunctionGrant,
@@ -196,7 +197,7 @@ fn check_lists(
     Ok(())
 }
 
-/// What a list of a section may hold: its rules, and the approvals that are enough for its calls.
+/// Everything that a list of a section may contain: its rules, and the approvals that are enough for its calls.
 fn all(section: &dyn Section, policy: &Policy) -> Vec<String> {
     let own = section.rules(policy).into_iter().map(|rule| listed(section, rule).to_owned());
     let asks = policy.asks.iter().filter(|ask| ask.sufficing().is_some_and(|one| one.key() == section.key()));

@@ -1,4 +1,4 @@
-//! `[limits]`: the budget of one execution, and of all that belong together, finite unless a limit is spelled out as `"unlimited"`.
+//! `[limits]`: the budget of one execution, and of a lineage, finite unless a limit is set to `"unlimited"`.
 
 use super::{File, Policy, SECTIONS, Section};
 use crate::extends::{Checked, Covers, ms};
@@ -51,24 +51,25 @@ pub struct Limits {
     /// Result of the function, in bytes of JSON.
     #[serde(with = "units::number")]
     pub result: u64,
-    /// Journal of one execution, in bytes, with what is kept beside it for pending promises and open computations.
+    /// Journal of one execution, in bytes, including what is kept beside it for pending promises and open
+    /// computations.
     #[serde(with = "units::number")]
     pub journal: u64,
-    /// Pending promises that somebody outside must settle.
+    /// Pending promises that are settled from outside.
     #[serde(with = "units::number")]
     pub pending_promises: u64,
-    /// What it, and all that belongs to it, may use together. Left out of the canonical form where nothing is said, so that a policy
-    /// from before these limits keeps its digest.
+    /// The budget shared with its lineage. Omitted from the canonical form if it is the default, so that a policy from before these
+    /// limits keeps its digest.
     #[serde(default, skip_serializing_if = "Lineage::is_default")]
     pub lineage: Lineage,
 }
 
-/// `[limits.lineage]`: the budget that an execution shares with all that belongs to it: the root, and whatever that has called or
+/// `[limits.lineage]`: the budget that an execution shares with its lineage: the root, and everything that the root has called or
 /// detached, directly or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lineage {
-    /// Executions in all, the root among them.
+    /// Executions in total, including the root.
     #[serde(with = "units::number")]
     pub executions: u64,
     /// Computing time of all of them; the default is no less than what one of them may use.
@@ -77,7 +78,7 @@ pub struct Lineage {
     /// Promises that they have made for others to settle: questions, requests to clients, approvals and calls.
     #[serde(with = "units::number")]
     pub promises: u64,
-    /// How many calls one may be away from the root.
+    /// The most calls between an execution and the root.
     #[serde(with = "units::number")]
     pub depth: u64,
 }
@@ -131,7 +132,7 @@ struct LineageShape {
     depth: Option<At<Count>>,
 }
 
-/// Its section is read first: the sizes of rules go by it.
+/// This section is read first, because the sizes of rules depend on it.
 struct LimitsSection;
 
 pub(super) const SECTION: &dyn Section = &LimitsSection;
@@ -141,7 +142,7 @@ impl Section for LimitsSection {
         "limits"
     }
 
-    /// Sizes agree with each other: what a rule spells out fits into one call, unless the file says what a call carries.
+    /// Makes sizes consistent: a size that a rule sets fits into one call, unless the file sets the size of a call.
     fn read(&self, file: &File, reader: &mut Reader<'_>, policy: &mut Policy) -> Result<(), Error> {
         let (source, shape) = (reader.source, &file.limits);
         let mut given = |key: &str, place: Range<usize>| reader.place(&format!("limits.{key}"), &place);
@@ -199,7 +200,8 @@ impl Section for LimitsSection {
     }
 }
 
-/// What a policy of before that key means; it is left out of the canonical form, whose digest stays.
+/// The limit of a policy from before this key existed; omitted from the canonical form, so that the digest is the
+/// same.
 fn session_cpu() -> Duration {
     Duration::from_secs(600)
 }
@@ -258,7 +260,7 @@ impl Lineage {
 }
 
 impl Limits {
-    /// The budget of a lineage, in which one execution may use all the computing time that it has, unless less is said.
+    /// The budget of a lineage, in which one execution may use all of its own computing time, unless less is set.
     pub fn shared(&self) -> Lineage {
         let Lineage { cpu, .. } = self.lineage;
         let cpu = if cpu == Lineage::default().cpu { cpu.max(self.cpu).max(self.session_cpu) } else { cpu };
@@ -285,14 +287,14 @@ impl Limits {
         }
     }
 
-    /// The keys that are wider than those of others, with both numbers.
+    /// The keys that are wider than another policy's, with both numbers.
     fn wider(&self, other: &Self) -> impl Iterator<Item = (&'static str, Kind, u64, u64)> {
         let both = self.entries().into_iter().zip(other.entries());
         both.map(|((key, kind, ours), (_, _, theirs))| (key, kind, ours, theirs))
             .filter(|(_, _, ours, theirs)| ours > theirs)
     }
 
-    /// All limits as a file writes them, or those below `of`.
+    /// All limits as in a file, or only those below `of`.
     pub(super) fn toml(&self, name: &str, of: Option<&Self>) -> String {
         let mut text = String::new();
         let most = of.map(Self::entries);
@@ -329,7 +331,7 @@ impl Limits {
         times.into_iter().chain(sizes).chain(counts).collect::<Vec<_>>().join(", ")
     }
 
-    /// Each key as the file writes it, its kind, and its number: bytes, milliseconds, or how many.
+    /// Each key as in the file, its kind, and its number: bytes, milliseconds, or a count.
     fn entries(&self) -> [(&'static str, Kind, u64); 17] {
         [
             ("wall", Kind::Time, ms(self.wall)),
@@ -353,7 +355,7 @@ impl Limits {
     }
 }
 
-/// What a number of a policy counts.
+/// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Bytes.
@@ -374,7 +376,7 @@ impl Kind {
     }
 }
 
-/// Reads `[limits]`, here or of a function; `given` sees each key that is there, and its place.
+/// Reads `[limits]`, of the policy or of a function; `given` is called with each key that is present, and its place.
 fn read(
     shape: &LimitsShape,
     default: &Limits,
@@ -443,7 +445,7 @@ fn bounded(
     Ok(bytes)
 }
 
-/// Reads the limits of a function, which are no wider than `default`.
+/// Reads the limits of a function, which must not be wider than `default`.
 pub(super) fn read_narrower(
     name: &str,
     shape: &LimitsShape,

@@ -1,12 +1,12 @@
-//! The sections of a policy. All that is particular to one stands in its own file: what it says, checks, decides, covers, narrows, and how
-//! the tools show it.
+//! The sections of a policy. Everything specific to one is in its own file: how it is read, checked, decided, covered, narrowed, and shown
+//! by the tools.
 //!
-//! Here is their list. From it follow what a [`Policy`] and a policy [`File`] consist of, which calls there are, and of which sections a
-//! function may keep a part; [`SECTIONS`] is what the rest of the crate goes over. `duties` is what a section is asked; `urls` is what
+//! This is their list. It defines the fields of a [`Policy`] and a policy [`File`], which calls there are, and of which sections a
+//! function may keep a part; the rest of the crate iterates over [`SECTIONS`]. `duties` has the interface of a section; `urls` what
 //! those about URLs have in common.
 //!
-//! To add a section: write its file, and list it. It is left out of the canonical form while it is empty, so that policies without it keep
-//! their digests.
+//! To add a section: write its file, and list it. It is omitted from the canonical form while it is empty, so that policies without it
+//! keep their digests.
 
 mod ask;
 mod audit;

@@ -1,4 +1,4 @@
-//! `[network]`: which addresses requests and connections may reach.
+//! `[network]`: the addresses that requests and connections may reach.
 
 use super::{File, Policy, Section};
 use crate::Error;
@@ -10,7 +10,7 @@ use crate::tools::render::list;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What `block` always holds.
+/// The entry that `block` always contains.
 const NON_GLOBAL: &str = "non-global";
 
 /// Canonical JSON of `[network]`.
@@ -40,7 +40,7 @@ impl Section for NetworkSection {
         "network"
     }
 
-    /// What is given is added to the inherited block, and replaces the inherited exceptions.
+    /// The given `block` is added to the inherited one; the given `allow` replaces the inherited one.
     fn read(&self, file: &File, reader: &mut Reader<'_>, policy: &mut Policy) -> Result<(), Error> {
         let Some(shape) = &file.network else { return Ok(()) };
         if let Some(block) = &shape.block {
@@ -108,7 +108,7 @@ impl Section for NetworkSection {
     }
 }
 
-/// The ranges that none of the others covers.
+/// The ranges that no other range covers.
 fn uncovered<'r>(ranges: &'r [Cidr], others: &'r [Cidr]) -> impl Iterator<Item = &'r Cidr> {
     ranges.iter().filter(|range| !others.iter().any(|other| other.covers(range)))
 }

@@ -33,7 +33,7 @@ pub(crate) struct Random {
 /// Draws random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RandomCall {
-    /// How many.
+    /// How many bytes.
     pub bytes: u64,
 }
 

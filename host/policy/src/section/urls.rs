@@ -1,9 +1,9 @@
-//! What sections about URLs have in common.
+//! The common part of sections about URLs.
 //!
-//! The order of a decision: an address that must not be reached; then the first rule of the section and the first `[[ask]]` rule that
-//! match. If there is a grant, its bounds and quotas apply: a call that exceeds them is denied, and no later rule is tried.
-//! A call that is within them is allowed, or asked about if a rule asks. Without a grant, an `[[ask]]` rule whose approval is enough
-//! lets it through with the default bounds.
+//! The order of a decision: an address that must not be connected to; then the first matching rule of the section and the first
+//! matching `[[ask]]` rule. If there is a grant, its bounds and quotas apply: a call that exceeds them is denied, and no later rule
+//! is tried. A call within them is allowed, or subject to approval if an `[[ask]]` rule matches. Without a grant, an `[[ask]]` rule
+//! whose approval is enough allows it with the default bounds.
 
 use super::{NoQuestion, Policy, free_id};
 use crate::address;
@@ -12,20 +12,21 @@ use crate::quoted;
 use crate::url::Target;
 use std::fmt;
 
-/// A grant or a rule that asks, as far as it decides.
+/// A grant or an `[[ask]]` rule, as far as it matters for a decision.
 pub(super) struct Match<'p, T> {
     pub(super) rule: &'p str,
     pub(super) terms: &'p T,
 }
 
-/// The denial of a host that is written as an address which must not be reached. Names are checked once they are resolved.
+/// The denial of a host that is written as an address which must not be connected to. Names are checked once they are
+/// resolved.
 #[inline]
 pub(super) fn floor<'p>(policy: &Policy, call: &dyn fmt::Display, url: &Target) -> Option<Verdict<'p>> {
     let class = policy.network.check(url.ip()?).err()?;
     Some(denied("network", format!("{call} ({class}; [network] allow does not name it)")))
 }
 
-/// A denial by the rule of the section that comes nearest, which allows something else.
+/// A denial by the nearest rule of the section, which allows something else.
 #[cold]
 pub(super) fn unmatched<'p>(section: &str, call: &dyn fmt::Display, nearest: Option<(&'p str, String)>) -> Verdict<'p> {
     match nearest {
@@ -39,10 +40,10 @@ pub(super) fn target(url: &str) -> Result<Target, NoQuestion> {
     Target::parse(url).map_err(|fault| NoQuestion::Url { url: quoted(url), fault })
 }
 
-/// Names that stand for machines of the host's own network.
+/// Suffixes of names in the host's own network.
 const PRIVATE_NAMES: [&str; 5] = ["localhost", "local", "internal", "lan", "home.arpa"];
 
-/// Why no rule about a URL is offered, whatever the policy says.
+/// The reason that no rule about a URL is offered, whatever the policy is.
 pub(super) fn private(url: &Target) -> Option<&'static str> {
     if url.ip().is_some_and(|ip| address::Rules::default().check(ip).is_err()) {
         return Some(
@@ -55,7 +56,7 @@ pub(super) fn private(url: &Target) -> Option<&'static str> {
     is_private.then_some("the name stands for a machine of the host's own network")
 }
 
-/// An id that no rule has, after the host.
+/// An unused id, based on the host.
 pub(super) fn id_after_host(policy: &Policy, url: &Target) -> String {
     let plain = |one: char| if one.is_ascii_alphanumeric() { one } else { '-' };
     let name = url.host().chars().map(plain).take(40).collect::<String>();

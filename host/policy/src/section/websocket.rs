@@ -23,14 +23,14 @@ use std::time::Duration;
 pub struct WebSocketGrant {
     /// The rule's id.
     pub id: String,
-    /// Which URLs.
+    /// The URLs.
     pub url: Pattern,
     /// Bounds and quotas.
     pub terms: WebSocketTerms,
 }
 
-/// The bounds and quotas of connections: those of a `[[websocket]]` rule, or [`WebSocketTerms::DEFAULT`] where only an `[[ask]]`
-/// rule lets a connection through.
+/// The bounds and quotas of connections: those of a `[[websocket]]` rule, or [`WebSocketTerms::DEFAULT`] if only an `[[ask]]`
+/// rule allows a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebSocketTerms {
@@ -73,10 +73,10 @@ pub struct ConnectCall<'a> {
     pub url: &'a Target,
 }
 
-/// Sends or awaits one message over a connection that is open.
+/// Sends or awaits one message over an open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageCall<'a> {
-    /// The rule that the connection was opened under: the one whose bounds and quotas apply.
+    /// The rule that the connection was opened under, whose bounds and quotas apply.
     pub rule: &'a str,
     /// Size of the message sent; 0 for one that is awaited.
     pub bytes: u64,
@@ -271,7 +271,7 @@ impl Policy {
 }
 
 impl WebSocketTerms {
-    /// What holds where no key says otherwise.
+    /// The terms if no key sets others.
     pub const DEFAULT: Self =
         Self { max_open: 4, max_message: 1 << 20, max_messages: 10_000, idle: Duration::from_secs(60) };
 }
@@ -354,7 +354,7 @@ impl Question for WebSocketQuestion {
     }
 }
 
-/// As messages name it: neither path nor query.
+/// As shown in messages: without path and query.
 impl fmt::Display for ConnectCall<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "websocket {}", self.url.authority())

@@ -1,4 +1,4 @@
-//! A file of cases: calls, and what a policy has to decide about them.
+//! A file of cases: calls, each with the decision that a policy has to make.
 
 use super::Explanation;
 use super::explain::explain_question;
@@ -30,18 +30,18 @@ pub struct Case {
     rule: Option<String>,
 }
 
-/// A case that came out differently.
+/// A case with a different decision.
 #[derive(Clone, Debug)]
 pub struct Failed {
     /// The file of cases, and the line of the case, from 1.
     pub place: (PathBuf, usize),
-    /// What was expected: a decision, and the rule if the case names one.
+    /// The expected decision, and the rule if the case names one.
     pub expected: String,
-    /// What the policy decides.
+    /// The decision of the policy.
     pub decided: Explanation,
 }
 
-/// Why a file of cases cannot be used.
+/// The reason that a file of cases cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaseError {
@@ -50,18 +50,18 @@ pub enum CaseError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error.
         #[source]
         source: std::io::Error,
     },
-    /// Something in it is wrong.
+    /// The file has an error.
     #[error("{}:{line}: {what}", everstep_words::visible::path(file))]
     Invalid {
         /// The file.
         file: PathBuf,
-        /// Where, from 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong, and what to do about it.
+        /// The error and the remedy.
         what: String,
     },
     /// The policy that it names does not load.
@@ -100,7 +100,7 @@ impl Cases {
     /// Reads a file of cases.
     ///
     /// # Errors
-    /// It cannot be read, or something in it is wrong.
+    /// It cannot be read, or has an error.
     pub fn load(file: &Path) -> Result<Self, CaseError> {
         let text = regular_file::read_text(file, regular_file::POLICY)
             .map_err(|source| CaseError::Read { path: file.to_owned(), source })?;
@@ -125,12 +125,13 @@ impl Cases {
         Ok(Self { file: file.to_owned(), policy, cases })
     }
 
-    /// How many they are.
+    /// The number of cases.
     pub fn count(&self) -> usize {
         self.cases.len()
     }
 
-    /// Decides every case, under the policy that is given or the one that the file names; those that come out differently.
+    /// Decides every case, under the given policy or the one that the file names; returns the cases with a different
+    /// decision.
     ///
     /// # Errors
     /// There is no policy, or it does not load.

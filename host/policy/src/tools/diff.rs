@@ -1,4 +1,4 @@
-//! What one policy allows and another does not.
+//! The differences between two policies.
 
 use crate::section::SECTIONS;
 use crate::{Policy, quoted};
@@ -10,12 +10,12 @@ use std::fmt;
 pub struct Change {
     /// Whether the second policy allows more; otherwise less.
     pub wider: bool,
-    /// What, in words.
+    /// A description of it.
     pub what: String,
 }
 
-/// What the second policy allows that the first does not, and the other way round. Names and the order of rules do not count, as far as
-/// the same is allowed under the same bounds.
+/// What the second policy allows that the first does not, and vice versa. Names and the order of rules do not count, as far as the same
+/// is allowed under the same bounds.
 pub fn diff(first: &Policy, second: &Policy) -> Vec<Change> {
     let mut changes = both_ways(first, second);
     let functions: BTreeSet<&String> = first.functions.keys().chain(second.functions.keys()).collect();
@@ -36,7 +36,7 @@ fn both_ways(first: &Policy, second: &Policy) -> Vec<Change> {
     more.chain(less).collect()
 }
 
-/// What `ours` allows beyond `base`.
+/// Descriptions of what `ours` allows beyond `base`.
 fn more(base: &Policy, ours: &Policy) -> Vec<String> {
     SECTIONS.iter().flat_map(|section| section.beyond(ours, base)).collect()
 }

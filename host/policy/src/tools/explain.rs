@@ -1,4 +1,4 @@
-//! A decision, and why it is what it is.
+//! A decision with its reasons.
 
 use super::question::question;
 use super::render::{quote, rule_toml};
@@ -7,30 +7,30 @@ use crate::{Policy, Usage, Verdict};
 use serde::Serialize;
 use std::fmt;
 
-/// A decision in words. It is that of a fresh execution: no quota is used up.
+/// A described decision, for a fresh execution: no quota is used up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The call, escaped and capped.
     pub call: String,
     /// `allow`, `ask` or `deny`.
     pub decision: &'static str,
-    /// The rule that decides: the one that allows or asks, or refuses or comes nearest.
+    /// The deciding rule: the one that allows or asks, or refuses or comes nearest.
     pub rule: String,
-    /// The rule whose bounds and quotas apply, where somebody is asked.
+    /// The rule whose bounds and quotas apply, if an approval is needed.
     pub terms: Option<String>,
-    /// What the root and all that belongs to it may use together of what such calls use, where that bounds them, too.
+    /// The shared budget of the lineage for what such calls use, if it limits them, too.
     pub budget: Option<String>,
-    /// What the guest is told, when the call is denied.
+    /// The message for the guest, if the call is denied.
     pub message: Option<String>,
-    /// The rule as a file writes it, if it is one of the file.
+    /// The rule as in a file, if it is one of the file.
     pub rule_toml: Option<String>,
     /// The narrowest addition to the file that would allow the call, if there is one.
     pub would_allow: Option<String>,
-    /// Why no addition is offered.
+    /// The reason that no addition is offered.
     pub no_rule: Option<&'static str>,
 }
 
-/// Decides a call, and says why; for one function when `function` names one.
+/// Decides and explains a call; for one function if `function` names one.
 ///
 /// # Errors
 /// The call cannot be read.
@@ -63,7 +63,7 @@ pub(super) fn explain_question(policy: &Policy, function: Option<&str>, question
     Explanation { call, decision, rule, terms, budget, message, rule_toml, would_allow, no_rule }
 }
 
-/// What a function would have to keep, when the policy as a whole does not deny the call.
+/// What a function would have to keep, if the policy as a whole does not deny the call.
 fn kept(policy: &Policy, function: &str, question: &dyn Question) -> Option<String> {
     let terms = match policy.decide(&question.call(), &Usage::default(), 0) {
         Verdict::Allow { rule } | Verdict::Ask { terms: rule, .. } => rule,

@@ -1,11 +1,12 @@
-//! Sizes that never apply, because another one is smaller: `everstep policy check` says so.
+//! Sizes that never apply, because another one is smaller; `everstep policy check` reports them.
 
 use crate::Policy;
 use crate::section::{RuleSize, SECTIONS};
 use crate::units::size_text;
 
 impl Policy {
-    /// Which sizes never apply, and why: one sentence each, for the policy and then for what single functions keep of it.
+    /// Reports which sizes never apply, and why: one sentence each, for the policy and then for the parts that functions
+    /// keep.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = self.own_remarks();
         for name in self.functions.keys() {

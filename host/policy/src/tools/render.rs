@@ -1,4 +1,4 @@
-//! A policy as a file writes it, and what sections write themselves with.
+//! Writes a policy as a file; has the helpers of the sections for that.
 
 use crate::Policy;
 use crate::section::SECTIONS;
@@ -7,28 +7,28 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// The policy as one file, whatever it extends: every key is there, and paths are absolute.
+/// The policy as one file, with everything that it inherits: every key is present, and paths are absolute.
 ///
-/// Loading it gives the same policy, but for `[[ask]]` rules whose approval is not enough, which a comment tells.
+/// Loading it gives the same policy, except for `[[ask]]` rules whose approval is not enough, which a comment notes.
 pub fn to_toml(policy: &Policy) -> String {
     let mut text = format!("version = 1\nname = {}\n", quote(&policy.name));
     SECTIONS.iter().for_each(|section| section.render(policy, &mut text));
     text
 }
 
-/// One rule as a file writes it, by the name that decisions give it. None for what is no rule of a file.
+/// One rule as in a file, by the name that decisions give it. `None` if it is not a rule of a file.
 pub fn rule_toml(policy: &Policy, rule: &str) -> Option<String> {
     SECTIONS.iter().find_map(|section| section.rule_toml(policy, rule))
 }
 
-/// What a policy grants, for people: a heading and a line for each rule and each key, not escaped.
+/// A description of what a policy grants: a heading and a line for each rule and each key, not escaped.
 pub fn told(policy: &Policy) -> Vec<(&'static str, String)> {
     SECTIONS.iter().flat_map(|section| section.told(policy)).collect()
 }
 
-/// A text as TOML writes it; also a key.
+/// A text as a TOML string; also a key.
 pub(crate) fn quote(text: &str) -> String {
-    // What JSON escapes TOML reads as well; it wants DEL escaped too.
+    // TOML reads all escapes of JSON; it requires one for DEL, too.
     serde_json::to_string(text).unwrap_or_default().replace('\x7f', "\\u007F")
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn quote_list(items: &[&str]) -> String {
     list(items.iter().map(|item| (*item).to_owned()))
 }
 
-/// The same, of texts at hand.
+/// The same for owned texts.
 pub(crate) fn list(items: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", items.into_iter().map(|item| quote(&item)).collect::<Vec<_>>().join(", "))
 }
@@ -58,7 +58,7 @@ pub(crate) fn table(text: &mut String, name: &str, keys: impl Iterator<Item = (S
     }
 }
 
-/// The keys of a rule; those without a value are left out.
+/// A rule with its keys; those without a value are omitted.
 pub(crate) fn rule(section: &str, keys: &[(&str, Option<String>)]) -> String {
     let mut text = format!("[[{section}]]\n");
     for (key, value) in keys {

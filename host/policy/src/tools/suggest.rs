@@ -1,4 +1,4 @@
-//! Rules for what an audit log says was denied. They are printed, never applied.
+//! Rules that would allow the denials in an audit log. They are printed, never applied.
 
 use super::question::question;
 use crate::audit::Line;
@@ -6,10 +6,10 @@ use crate::section::{Question, SECTIONS};
 use crate::{Policy, Usage, Verdict, quoted};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What came of an audit log.
+/// The suggestions for an audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suggestions {
-    /// The narrowest rules that would have allowed what was denied.
+    /// The narrowest rules that would have allowed the denied calls.
     pub rules: Vec<Suggestion>,
     /// Denied calls for which no rule is offered.
     pub skipped: Vec<Skipped>,
@@ -18,11 +18,11 @@ pub struct Suggestions {
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suggestion {
-    /// The rule as a policy file writes it.
+    /// The rule as in a policy file.
     pub toml: String,
     /// How many calls it would have allowed.
     pub calls: u64,
-    /// The line of the log that holds the first of them.
+    /// The line of the log with the first of them.
     pub line: u64,
 }
 
@@ -33,14 +33,14 @@ pub struct Skipped {
     pub line: u64,
     /// The call, escaped and capped.
     pub call: String,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
-/// Texts of this length may have been cut when they were recorded.
+/// Texts that end so may have been cut when they were recorded.
 const CUT: &str = "...";
 
-/// Collects the denials of a log. With a policy, only what it denies still.
+/// Collects the denials of a log; with a policy, only those that it still denies.
 pub fn suggest(lines: impl IntoIterator<Item = (u64, Line)>, policy: Option<&Policy>) -> Suggestions {
     let mut denied = Denied::default();
     for (number, line) in lines {
@@ -51,7 +51,7 @@ pub fn suggest(lines: impl IntoIterator<Item = (u64, Line)>, policy: Option<&Pol
     denied.suggestions(policy)
 }
 
-/// Calls that were denied, in groups that one rule may allow.
+/// Denied calls, in groups that one rule may allow.
 #[derive(Default)]
 struct Denied {
     groups: BTreeMap<String, Group>,
@@ -104,7 +104,7 @@ impl Denied {
 
 const MATCHES: &str = "a rule matches it; one of its bounds or quotas stands in the way";
 
-/// What a line asks for; none when the policy no longer denies it.
+/// The call of a line; `None` if the policy no longer denies it.
 fn asked(line: &Line, policy: Option<&Policy>) -> Result<Option<Box<dyn Question>>, String> {
     if line.subject.ends_with(CUT) {
         return Err("its subject was cut when it was recorded".to_owned());

@@ -1,15 +1,15 @@
 //! Wildcards over the labels of a host and the segments of a path.
 
-/// What one part of a pattern stands for.
+/// The meaning of one part of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// `**`: any number of parts, none among them.
+    /// `**`: any number of parts, including none.
     Any,
-    /// `*`: one part that is not empty.
+    /// `*`: one non-empty part.
     One,
     /// One part with this text.
     Exact(String),
-    /// One part with these texts in this order, and anything between each two: `report-*.json`.
+    /// One part with these texts in this order, and anything in between: `report-*.json`.
     Glob(Vec<String>),
 }
 
@@ -23,7 +23,7 @@ impl Part {
         }
     }
 
-    /// Whether this part, no `**`, matches all that `other`, no `**` either, matches.
+    /// Whether this part matches everything that `other` matches; neither is `**`.
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::One, Self::One | Self::Glob(_)) => true,
@@ -36,7 +36,7 @@ impl Part {
         }
     }
 
-    /// Whether both may match the same text; `true` when that is not certain.
+    /// Whether both may match the same text; `true` if that is not certain.
     fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Exact(text), part) | (part, Self::Exact(text)) => part.matches(text),
@@ -61,7 +61,7 @@ impl Part {
     }
 }
 
-/// Whether the text begins with the first piece, ends with the last, and has the others between them in their order.
+/// Whether the text begins with the first piece, ends with the last, and has the others in between, in order.
 fn glob(pieces: &[String], text: &str) -> bool {
     let [first, between @ .., last] = pieces else { return false };
     let Some(mut rest) = text.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str())) else {
@@ -76,7 +76,7 @@ fn glob(pieces: &[String], text: &str) -> bool {
     })
 }
 
-/// The characters of the pieces, and none for what stands between them.
+/// The characters of the pieces, with `None` for each wildcard between them.
 fn tokens(pieces: &[String]) -> Vec<Option<char>> {
     let mut tokens = Vec::new();
     for (index, piece) in pieces.iter().enumerate() {
@@ -86,13 +86,13 @@ fn tokens(pieces: &[String]) -> Vec<Option<char>> {
     tokens
 }
 
-/// Whether the parts match the text, cut at `separator`; in time that grows with the product of their lengths at most.
+/// Whether the parts match the text, cut at `separator`; in time at most proportional to the product of their lengths.
 pub(super) fn matches(parts: &[Part], text: &str, separator: char) -> bool {
     let cut = |text: &'_ str| -> (usize, Option<usize>) {
         text.find(separator).map_or((text.len(), None), |end| (end, Some(end + separator.len_utf8())))
     };
     let (mut left, mut rest) = (parts, Some(text));
-    // Behind the last `**`: its next attempt.
+    // The next attempt after the last `**`.
     let mut again: Option<(&[Part], &str)> = None;
     loop {
         if let [Part::Any, tail @ ..] = left {
@@ -122,12 +122,12 @@ pub(super) fn matches(parts: &[Part], text: &str, separator: char) -> bool {
     }
 }
 
-/// Whether `ours` matches all that `theirs` matches; `false` when that is not certain.
+/// Whether `ours` matches everything that `theirs` matches; `false` if that is not certain.
 pub(super) fn covers(ours: &[Part], theirs: &[Part]) -> bool {
     covered(ours, theirs, &Part::is_any, &Part::covers)
 }
 
-/// Whether something may match both; `true` when that is not certain.
+/// Whether something may match both; `true` if that is not certain.
 pub(super) fn overlap(ours: &[Part], theirs: &[Part]) -> bool {
     table(ours.len(), theirs.len(), |i, j, known| match (ours.get(i), theirs.get(j)) {
         (None, None) => true,
@@ -138,8 +138,8 @@ pub(super) fn overlap(ours: &[Part], theirs: &[Part]) -> bool {
     })
 }
 
-/// Language inclusion of two sequences, by the rules that hold for each pair: a wildcard takes in nothing, or one more part of
-/// `theirs` whatever it is; other parts take in one part that they cover.
+/// Language inclusion of two sequences, by rules for each pair: a wildcard absorbs nothing, or one more part of `theirs`,
+/// whatever it is; another part absorbs one part that it covers.
 fn covered<T>(ours: &[T], theirs: &[T], any: &dyn Fn(&T) -> bool, one: &dyn Fn(&T, &T) -> bool) -> bool {
     table(ours.len(), theirs.len(), |i, j, known| match (ours.get(i), theirs.get(j)) {
         (None, None) => true,
@@ -149,7 +149,7 @@ fn covered<T>(ours: &[T], theirs: &[T], any: &dyn Fn(&T) -> bool, one: &dyn Fn(&
     })
 }
 
-/// Fills a table of answers from its end; the answer at its beginning. `answer` may ask for answers behind its own.
+/// Fills a table of answers from its end; returns the first one. `answer` may use later answers.
 fn table(rows: usize, columns: usize, answer: impl Fn(usize, usize, &dyn Fn(usize, usize) -> bool) -> bool) -> bool {
     let width = columns + 1;
     let mut known = vec![false; (rows + 1) * width];

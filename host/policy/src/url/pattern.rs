@@ -13,7 +13,7 @@ const LONGEST: usize = 2048;
 /// Labels at the end of a host that must be spelled out when another one is a wildcard.
 const LITERAL_LABELS: usize = 2;
 
-/// Which URLs a rule is about, such as `https://api.github.com/repos/acme/**`. Matched with the parsed parts of a [`Target`].
+/// The URLs of a rule, such as `https://api.github.com/repos/acme/**`. Matched against the parsed parts of a [`Target`].
 ///
 /// - Scheme and port are those of the pattern; a missing port is the default one of the scheme.
 /// - In the host, `*` is one label and `**` any number of them; the last two labels are spelled out. A label is whole: `*x` is none.
@@ -42,7 +42,7 @@ impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// What is wrong with it and what to write instead.
+    /// The error and what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > LONGEST {
             return Err(format!("it is longer than {LONGEST} bytes"));
@@ -61,7 +61,7 @@ impl Pattern {
         let query = query.map(canonical_query).transpose()?;
         let text = render(scheme, &host, port, &path, query.as_deref());
         if text.len() > LONGEST {
-            // That form is what is stored, and read again.
+            // That form is stored, and read again.
             return Err(format!("it is longer than {LONGEST} bytes once it is percent-encoded"));
         }
         Ok(Self { scheme, host, port, path, query, text })
@@ -77,7 +77,7 @@ impl Pattern {
         Self { scheme, host, port, path, query, text }
     }
 
-    /// Whether the rule is about this URL.
+    /// Whether the pattern matches this URL.
     pub fn matches(&self, target: &Target) -> bool {
         self.port == target.port()
             && self.scheme == target.scheme()
@@ -86,12 +86,12 @@ impl Pattern {
             && parts::matches(&self.path, below_root(target.decoded_path()), '/')
     }
 
-    /// Whether the rule is about URLs of the same host, whatever their scheme, port, path and query.
+    /// Whether the pattern matches the host of this URL, whatever scheme, port, path and query are.
     pub fn is_about_host_of(&self, target: &Target) -> bool {
         self.host.matches(target)
     }
 
-    /// Whether the pattern matches everything that `other` matches; `false` when that is not certain.
+    /// Whether the pattern matches everything that `other` matches; `false` if that is not certain.
     pub fn covers(&self, other: &Self) -> bool {
         (self.scheme, self.port) == (other.scheme, other.port)
             && (self.query.is_none() || self.query == other.query)
@@ -99,7 +99,7 @@ impl Pattern {
             && parts::covers(&self.path, &other.path)
     }
 
-    /// Whether a URL may match both patterns; `true` when that is not certain.
+    /// Whether a URL may match both patterns; `true` if that is not certain.
     pub fn overlaps(&self, other: &Self) -> bool {
         (self.scheme, self.port) == (other.scheme, other.port)
             && (self.query.is_none() || other.query.is_none() || self.query == other.query)
@@ -117,7 +117,7 @@ impl Pattern {
         self.query.is_some()
     }
 
-    /// The canonical text; the default port is left out.
+    /// The canonical text, without the default port.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -128,7 +128,7 @@ impl Pattern {
         self.text[..end].to_owned()
     }
 
-    /// What all that it matches has in common.
+    /// The common beginning of all URLs that it matches.
     pub(crate) fn place(&self) -> Place<'_> {
         let (whole_host, host) = match &self.host {
             HostPattern::Exact(host) => (true, host.as_str()),
@@ -137,7 +137,7 @@ impl Pattern {
         Place { whole_host, host, segments: self.path.iter().map_while(Part::exact).collect() }
     }
 
-    /// How much of the URL the pattern agrees with, to find the nearest rule: the host, then scheme, port and path.
+    /// How closely the pattern agrees with the URL, to find the nearest rule: the host, then scheme, port and path.
     pub(crate) fn nearness(&self, target: &Target) -> Nearness {
         let path = below_root(target.decoded_path());
         let equal = |(part, segment): &(&Part, &str)| part.exact() == Some(*segment);
@@ -153,7 +153,7 @@ impl Pattern {
     }
 }
 
-/// What every URL that a pattern matches begins with; rules are indexed by it.
+/// The common beginning of all URLs that a pattern matches; rules are indexed by it.
 pub(crate) struct Place<'a> {
     /// Whether `host` is the whole host; otherwise its last labels, two or more.
     pub(crate) whole_host: bool,
@@ -163,7 +163,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl Nearness {
-    /// What a rule allows instead of what was asked for; `methods` is empty where there are none.
+    /// What a rule allows instead of the requested URL; `methods` is empty if there are none.
     pub(crate) fn explain(self, methods: &str, pattern: &Pattern) -> String {
         match self {
             Self { host: true, scheme: true, port: true, path: true, query: true, .. } => methods.to_owned(),
@@ -174,7 +174,7 @@ impl Nearness {
     }
 }
 
-/// How near a pattern comes to a URL; the greatest is the nearest.
+/// How near a pattern comes to a URL; the largest is the nearest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Nearness {
     host: bool,
@@ -220,7 +220,7 @@ impl HostPattern {
         }
     }
 
-    /// How many labels at the end are the same.
+    /// The number of equal labels at the end.
     fn shared_labels(&self, target: &Target) -> usize {
         let (Self::Exact(name) | Self::Labels { suffix: name, .. }) = self;
         name.rsplit('.').zip(target.host().rsplit('.')).take_while(|(a, b)| a == b).count()
@@ -261,7 +261,7 @@ fn host_pattern(host: &str) -> Result<HostPattern, String> {
     if !host.contains('*') {
         return match Host::parse(host).map_err(|_| unusable())? {
             Host::Domain(name) => exact_name(&name).map(HostPattern::Exact).ok_or_else(unusable),
-            // As in a parsed URL: the standard library writes the end of a v4-mapped address with dots.
+            // As in a parsed URL; the standard library writes the end of a v4-mapped address with dots.
             address => Ok(HostPattern::Exact(address.to_string())),
         };
     }
@@ -319,7 +319,7 @@ fn segment(text: &str, last: bool) -> Result<Part, String> {
     }
 }
 
-/// The query as the parser of targets writes it.
+/// The query in the form that the parser of targets gives it.
 fn canonical_query(query: &str) -> Result<String, String> {
     let url = Url::parse(&format!("https://host/?{query}")).map_err(|error| error.to_string())?;
     Ok(url.query().unwrap_or_default().to_owned())
@@ -360,7 +360,7 @@ fn join(text: &mut String, parts: &[Part], separator: char) {
     }
 }
 
-/// Writes a part so that it reads back: everything encoded that is no plain character of a path.
+/// Writes a part so that it is read back the same: everything is encoded except plain characters of a path.
 fn encode(text: &mut String, part: &str) {
     for byte in part.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@".contains(&byte) {

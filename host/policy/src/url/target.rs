@@ -11,26 +11,26 @@ const LONGEST: usize = 8192;
 const LONGEST_HOST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// The schemes that a rule can be about.
+/// The schemes that rules support.
 pub(super) const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 
-/// A URL of a guest, parsed once after the WHATWG standard: host in lower case and IDNA-encoded, without a trailing dot; numeric
-/// hosts as addresses; the port explicit; dot segments resolved; no user information, no fragment.
+/// A URL of a guest, parsed once according to the WHATWG standard: host in lower case and IDNA-encoded, without a trailing dot;
+/// numeric hosts as addresses; the port explicit; dot segments resolved; no user information, no fragment.
 ///
-/// Spellings that servers and clients read in more than one way are refused instead of repaired.
+/// Spellings that servers and clients read in more than one way are refused rather than repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     url: Url,
-    /// The port, also when it is that of the scheme.
+    /// The port, even if it is the default of the scheme.
     port: u16,
-    /// The address, when the host is one.
+    /// The address, if the host is one.
     ip: Option<IpAddr>,
-    /// The path with its percent encodings read; none when that is the path itself.
+    /// The decoded path; `None` if it equals the path itself.
     decoded: Option<String>,
     text: String,
 }
 
-/// Why a URL cannot be used.
+/// The reason that a URL cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is longer than 8 KiB.
@@ -41,9 +41,9 @@ pub enum Fault {
     Scheme,
     /// It names a user.
     UserInfo,
-    /// It has no host, or one that cannot be.
+    /// It has no host, or an invalid one.
     Host(&'static str),
-    /// It has a port that cannot be.
+    /// It has an invalid port.
     Port,
     /// Its path has an empty segment, or one that some servers read as `..`.
     Segment(&'static str),
@@ -55,7 +55,7 @@ impl Target {
     /// Parses an absolute URL.
     ///
     /// # Errors
-    /// It is none, or one that could be read in two ways.
+    /// It is not valid, or could be read in two ways.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         check_characters(text)?;
         let (scheme, rest) = text.split_once("://").ok_or(Fault::Scheme)?;
@@ -76,7 +76,7 @@ impl Target {
         Self::of(self.url.join(location).map_err(Fault::from)?)
     }
 
-    /// Makes the canonical form of what the parser took, and refuses what has more than one reading.
+    /// Makes the canonical form of a parsed URL, and refuses one with more than one reading.
     fn of(mut url: Url) -> Result<Self, Fault> {
         if !SCHEMES.contains(&url.scheme()) {
             return Err(Fault::Scheme);
@@ -105,12 +105,12 @@ impl Target {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// The address, when the host is one.
+    /// The address, if the host is one.
     pub fn ip(&self) -> Option<IpAddr> {
         self.ip
     }
 
-    /// The port, that of the scheme unless another one is given.
+    /// The port; the default of the scheme if none is given.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -120,19 +120,19 @@ impl Target {
         self.url.path()
     }
 
-    /// The path with its percent encodings read: what patterns are matched with.
+    /// The decoded path, which patterns are matched against.
     pub(super) fn decoded_path(&self) -> &str {
         self.decoded.as_deref().unwrap_or_else(|| self.url.path())
     }
 
-    /// The segments of the path, read.
+    /// The decoded segments of the path.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
         let path = self.decoded_path();
         path.strip_prefix('/').unwrap_or(path).split('/')
     }
 
-    /// The ends of the host that a pattern with wildcards may spell out: its last two labels, its last three and so on; none of an
-    /// address.
+    /// The ends of the host that a pattern with wildcards may spell out: its last two labels, its last three and so on; none for
+    /// an address.
     pub(crate) fn suffixes(&self) -> impl Iterator<Item = &str> {
         let host = if self.ip.is_some() { "" } else { self.host() };
         let inner = host.rmatch_indices('.').map(|(dot, _)| &host[dot + 1..]);
@@ -144,17 +144,17 @@ impl Target {
         self.url.query()
     }
 
-    /// The canonical text, with the port: what is audited and approved.
+    /// The canonical text, with the port, as audited and approved.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Host and port, for messages that must name neither path nor query.
+    /// Host and port, for messages that must not contain path and query.
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host(), self.port)
     }
 
-    /// The URL for a client; it leaves the default port out.
+    /// The URL for a client, without the default port.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -165,7 +165,7 @@ impl Target {
     }
 }
 
-/// Refuses what parsers strip or turn into something else.
+/// Refuses characters that parsers remove or replace.
 fn check_characters(text: &str) -> Result<(), Fault> {
     if text.len() > LONGEST {
         return Err(Fault::Long);
@@ -184,7 +184,7 @@ fn check_authority(authority: &str) -> Result<(), Fault> {
     if authority.is_empty() { Err(Fault::Host("it has no host")) } else { Ok(()) }
 }
 
-/// Removes the trailing dot of a name, and refuses names that no server has; the address when the host is one.
+/// Removes the trailing dot of a name, and refuses names that no server has; returns the address, if the host is one.
 fn canonical_host(url: &mut Url) -> Result<Option<IpAddr>, Fault> {
     let name = match url.host() {
         None => return Err(Fault::Host("it has no host")),
@@ -200,7 +200,7 @@ fn canonical_host(url: &mut Url) -> Result<Option<IpAddr>, Fault> {
     Ok(None)
 }
 
-/// What a name of a host may look like once it is encoded.
+/// Checks the encoded name of a host.
 pub(super) fn check_name(name: &str) -> Result<(), Fault> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     let label = |label: &str| !label.is_empty() && label.len() <= LONGEST_LABEL && label.bytes().all(allowed);
@@ -210,8 +210,8 @@ pub(super) fn check_name(name: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Writes encoded letters, digits and `-._~` plainly, and refuses paths with more than one reading; the path as it is read when
-/// something in it is encoded still.
+/// Decodes encoded letters, digits and `-._~`, and refuses paths with more than one reading; returns the decoded path if
+/// something in it is still encoded.
 fn canonical_path(url: &mut Url) -> Result<Option<String>, Fault> {
     if url.path().contains('%') {
         decoded(url.path())?;
@@ -231,7 +231,7 @@ fn canonical_path(url: &mut Url) -> Result<Option<String>, Fault> {
     Ok(read)
 }
 
-/// The path with encoded unreserved characters written plainly, and with hex digits in upper case. Its encodings are valid.
+/// The path with encoded unreserved characters decoded, and with hex digits in upper case. Its encodings are valid.
 fn plainly(path: &str) -> String {
     let mut plain = String::with_capacity(path.len());
     let mut pieces = path.split('%');

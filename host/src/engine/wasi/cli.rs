@@ -1,4 +1,4 @@
-//! What a program finds around it: an environment from the policy, the console, and no terminal.
+//! The environment of a program: variables from the policy, the console, and no terminal.
 
 use super::io::Console;
 use super::{Virtual, WasiHost};
@@ -7,11 +7,11 @@ use wasmtime_wasi::p2::bindings::cli::{environment, exit, stderr, stdin, stdout}
 use wasmtime_wasi::p2::pipe::{ClosedInputStream, SinkOutputStream};
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 
-/// The guest asked to end its process; it has none, so the call that it is in fails with this.
+/// The guest called `exit`; it has no process to end, so the current call fails with this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the guest called exit({code}); a durable function ends by returning")]
 pub(crate) struct Exit {
-    /// The status that it gave.
+    /// The exit code.
     pub code: u8,
 }
 
@@ -40,7 +40,7 @@ impl<T: WasiHost> exit::Host for Virtual<'_, T> {
 }
 
 impl<T: WasiHost> Virtual<'_, T> {
-    /// A stream whose table entry is a placeholder: what is written to it goes to `console`.
+    /// A stream whose table entry is a placeholder: output to it goes to `console`.
     fn output(&mut self, console: Console) -> wasmtime::Result<Resource<DynOutputStream>> {
         let wasi = self.0.wasi();
         let stream: DynOutputStream = Box::new(SinkOutputStream);

@@ -1,5 +1,5 @@
-//! Time: both clocks read the recorded one, and waiting for either is a durable timer. The monotonic one begins at 0, so that a guest
-//! that keeps seconds in a float can tell nanoseconds apart.
+//! Time: both clocks read the recorded time, and waiting for either is a durable timer. The monotonic one starts at 0, so that a
+//! guest that keeps seconds in a float can distinguish nanoseconds.
 
 use super::{Virtual, WasiHost};
 use std::pin::Pin;
@@ -20,7 +20,7 @@ impl<T: WasiHost> Virtual<'_, T> {
         Ok(*latest)
     }
 
-    /// The time since the guest first asked for it.
+    /// The time since the first call.
     fn elapsed_ns(&mut self) -> wasmtime::Result<u64> {
         let now = self.now_ns()?;
         Ok(now - *self.0.wasi().origin_ns.get_or_insert(now))
@@ -28,7 +28,7 @@ impl<T: WasiHost> Virtual<'_, T> {
 
     fn timer(&mut self, ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
         let table = &mut self.0.wasi().table;
-        // Both handles first: a timer that was started must not be lost for want of them.
+        // Both handles first: a timer that was started must not be lost because a handle is not available.
         let timer = table.push(Timer)?;
         let pollable = subscribe(table, timer)?;
         let step = self.0.sleep_ns(ns)?;
@@ -68,11 +68,11 @@ impl<T: WasiHost> monotonic_clock::Host for Virtual<'_, T> {
     }
 }
 
-/// What a timer's pollable points to; the timer itself lives in the journal.
+/// The target of a timer's pollable; the timer itself is in the journal.
 struct Timer;
 
 impl Pollable for Timer {
-    /// Never asked: polling looks timers up by their pollable.
+    /// Never polled: timers are looked up by their pollable.
     fn ready<'a, 'b>(&'a mut self) -> Pin<Box<dyn Future<Output = ()> + Send + 'b>>
     where
         'a: 'b,

@@ -1,4 +1,5 @@
-//! Streams and polling. Nothing here waits for the machine: every pollable but a timer is ready, and timers are durable.
+//! Streams and polling. Nothing here waits for the machine: every pollable except timers is ready, and timers are
+//! durable.
 
 use super::{Virtual, WasiHost};
 use wasmtime::component::{Resource, ResourceTable};
@@ -13,16 +14,16 @@ pub(super) enum Console {
     Stderr,
 }
 
-/// The bytes of characters that are not complete yet.
+/// The bytes of incomplete characters, per stream.
 #[derive(Default)]
 pub(super) struct Partial {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-/// Bytes that one write may carry.
+/// The most bytes of one write.
 const PERMIT: u64 = 64 << 10;
-/// Bytes that one blocking write may carry, as the interface says.
+/// The most bytes of one blocking write, as the interface defines it.
 const BLOCKING_PERMIT: u64 = 4096;
 
 impl Partial {
@@ -34,7 +35,7 @@ impl Partial {
     }
 }
 
-/// Prints what is held back, lossily: no more bytes will come.
+/// Prints incomplete characters, lossily: no more bytes will come.
 pub(super) fn finish<T: WasiHost>(host: &mut T) -> wasmtime::Result<()> {
     for console in [Console::Stdout, Console::Stderr] {
         let rest = std::mem::take(host.wasi().partial.of(console));
@@ -45,7 +46,8 @@ pub(super) fn finish<T: WasiHost>(host: &mut T) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The text in `held` and `bytes` together: what is no UTF-8 is replaced, what may become some stays in `held`.
+/// The text of `held` and `bytes` together: invalid UTF-8 is replaced, an incomplete character at the end stays in
+/// `held`.
 fn take_text(held: &mut Vec<u8>, bytes: &[u8]) -> String {
     held.extend_from_slice(bytes);
     let mut text = String::with_capacity(held.len());
@@ -95,7 +97,7 @@ impl<T: WasiHost> Virtual<'_, T> {
         self.write_at_most(stream, zeroes, permit)
     }
 
-    /// The positions in `pollables` of those that are ready, waiting for a timer if nothing is.
+    /// The positions in `pollables` of those that are ready; waits for a timer if none is.
     async fn ready(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<u32>> {
         let timers = self.timers(pollables)?;
         let ready = positions(&timers, |timer| timer.is_none_or(|timer| self.0.is_settled(timer)));
@@ -146,7 +148,7 @@ impl<T: WasiHost> poll::HostPollable for Virtual<'_, T> {
         Virtual::ready(self, &[pollable]).await.map(drop)
     }
 
-    /// A timer that nobody waits for any more is given up, so that it does not count as pending.
+    /// Cancels a timer that is no longer waited for, so that it does not count as pending.
     fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
         if let Some(timer) = self.0.wasi().timers.remove(&pollable.rep())
             && !self.0.is_settled(timer)
@@ -163,7 +165,7 @@ impl<T: WasiHost> streams::Host for Virtual<'_, T> {
     }
 }
 
-/// Of standard input, which is closed.
+/// For standard input, which is closed.
 impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     fn read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
         streams::HostInputStream::read(self.table(), stream, len)
@@ -191,8 +193,8 @@ impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     }
 }
 
-/// Of standard output and standard error. Flushing changes nothing: text is handed on when it is written, and the first
-/// part of a character must not be given up because a guest flushes between its bytes.
+/// For standard output and standard error. Flushing has no effect: text is passed on when it is written, and the first
+/// bytes of a character must not be printed because a guest flushes before the rest.
 impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
     fn check_write(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<u64> {
         self.table().get(&stream)?;
@@ -233,7 +235,7 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         self.write_zeroes_at_most(&stream, len, BLOCKING_PERMIT)
     }
 
-    /// The only source there is, standard input, is closed.
+    /// Fails: the only source, standard input, is closed.
     fn splice(
         &mut self,
         stream: Resource<DynOutputStream>,

@@ -1,9 +1,10 @@
-//! The virtual WASI 0.2 of guests that import it: everything a guest could observe of the machine is recorded or refused.
+//! The virtual WASI 0.2 of guests that import it: everything that a guest could observe of the machine is recorded or
+//! refused.
 //!
 //! Ours, over [`WasiHost`]: `clocks.rs` (recorded time, durable timers), `random.rs` (the recorded seed), `cli.rs`
 //! (environment, output to the console, exit), `io.rs` (streams and polling, without any real waiting), `sockets.rs`
-//! (creation and name lookup refuse). The engine's own, over an empty context: what is left of the file system and of
-//! sockets, whose handles no guest can obtain, and the terminals, which do not exist.
+//! (creation and name lookup refuse). The engine's own, over an empty context: the rest of the file system and of
+//! sockets, for which no guest can obtain handles, and the terminals, which do not exist.
 
 mod cli;
 mod clocks;
@@ -23,7 +24,7 @@ use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io as p2_io;
 
-/// What the virtual WASI needs of the store's data: the durable steps behind it.
+/// The durable steps that the virtual WASI needs from the store's data.
 ///
 /// An error of any of these ends the guest.
 pub(crate) trait WasiHost: Send + 'static {
@@ -40,7 +41,7 @@ pub(crate) trait WasiHost: Send + 'static {
     /// Waits until one of the timers is settled, delivers those that are, and returns them; `timers` is not empty and
     /// names no timer twice.
     fn wait_any(&mut self, timers: &[u64]) -> impl Future<Output = wasmtime::Result<Vec<u64>>> + Send;
-    /// Gives up a timer that was not delivered.
+    /// Cancels a timer that was not delivered.
     fn cancel(&mut self, timer: u64) -> wasmtime::Result<()>;
     /// Whether that timer has been delivered.
     fn is_settled(&mut self, timer: u64) -> bool;
@@ -56,18 +57,18 @@ pub(crate) struct VirtualWasi {
     timers: HashMap<u32, u64>,
     /// The console stream behind each output stream.
     outputs: HashMap<u32, io::Console>,
-    /// The beginning of a character, per console stream.
+    /// The first bytes of an incomplete character, per console stream.
     partial: io::Partial,
-    /// The latest time that was handed out.
+    /// The latest time that was returned.
     now_ns: u64,
     /// When the guest first asked for the monotonic time.
     origin_ns: Option<u64>,
 }
 
-/// Handles a guest may hold at once; a leak beyond them is an error of the guest, not of the host's memory.
+/// The most handles of a guest; a leak beyond them is an error of the guest and does not use up the host's memory.
 const MAX_HANDLES: usize = 10_000;
 
-/// The interfaces that are linked, without their version.
+/// The linked interfaces, without their version.
 pub(super) const INTERFACES: [&str; 27] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
@@ -97,7 +98,7 @@ pub(super) const INTERFACES: [&str; 27] = [
     "wasi:sockets/udp",
     "wasi:sockets/udp-create-socket",
 ];
-/// The versions that are compatible with what is linked.
+/// The versions that are compatible with those that are linked.
 pub(super) const VERSION: &str = "0.2.";
 
 /// Links every interface of [`INTERFACES`]; for components that import WASI.
@@ -106,7 +107,7 @@ pub(crate) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Re
     add_refusing(linker)
 }
 
-/// What reaches the journal.
+/// Links the interfaces whose calls are recorded.
 fn add_recorded<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
     p2::clocks::wall_clock::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
     p2::clocks::monotonic_clock::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
@@ -123,7 +124,7 @@ fn add_recorded<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
     p2_io::streams::add_to_linker::<T, HasVirtual<T>>(l, recorded)
 }
 
-/// What ends here.
+/// Links the interfaces that refuse every call.
 fn add_refusing<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
     p2::cli::terminal_input::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
     p2::cli::terminal_output::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
@@ -142,12 +143,12 @@ fn add_refusing<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
     p2::sockets::ip_name_lookup::add_to_linker::<T, HasVirtual<T>>(l, recorded)
 }
 
-/// Prints what is left of characters that a guest never completed; for the end of an execution.
+/// Prints characters that a guest never completed; for the end of an execution.
 pub(crate) fn finish_output<T: WasiHost>(host: &mut T) -> wasmtime::Result<()> {
     io::finish(host)
 }
 
-/// The host's data, on which this module implements WASI.
+/// The data of the host, on which this module implements WASI.
 struct Virtual<'a, T>(&'a mut T);
 
 fn recorded<T: WasiHost>(host: &mut T) -> Virtual<'_, T> {

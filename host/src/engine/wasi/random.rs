@@ -1,4 +1,4 @@
-//! Randomness: every door leads to the execution's recorded seed.
+//! Randomness: every interface draws from the execution's recorded seed.
 
 use super::{Virtual, WasiHost};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};

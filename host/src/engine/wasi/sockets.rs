@@ -1,4 +1,5 @@
-//! Sockets: none can be made and no name is looked up, so nothing leaves and no other operation has a handle to work on.
+//! Sockets: none can be created and no name is looked up, so nothing leaves the host, and no other operation has a
+//! handle.
 
 use super::{Virtual, WasiHost};
 use wasmtime::component::Resource;
@@ -29,7 +30,7 @@ impl<T: WasiHost> ip_name_lookup::Host for Virtual<'_, T> {
     }
 }
 
-/// Of a handle that no lookup returns.
+/// For a handle that no lookup returns.
 impl<T: WasiHost> ip_name_lookup::HostResolveAddressStream for Virtual<'_, T> {
     fn resolve_next_address(
         &mut self,
@@ -51,7 +52,7 @@ impl<T: WasiHost> ip_name_lookup::HostResolveAddressStream for Virtual<'_, T> {
     }
 }
 
-/// Handed on: the other socket interfaces ask for it.
+/// Delegated, because the other socket interfaces need it.
 impl<T: WasiHost> network::Host for Virtual<'_, T> {
     fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
         error.downcast()

@@ -72,7 +72,7 @@ impl Ear for Others {
 
     fn gone(&self, name: &str) {
         let Some(backend) = self.backend.upgrade() else { return };
-        // Another host may not notice what it would have done next.
+        // Without this look, what that host would have done next may go unnoticed.
         self.alarm.look();
         if !self.takes_over.load(Ordering::Acquire) {
             return;

@@ -1,14 +1,14 @@
 //! Bytes in and out: varints, length-prefixed bytes, and checksummed frames.
 
-/// Bytes that are no journal of this format.
+/// The error for bytes that are not a journal of this format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the journal is corrupted at byte {offset}: expected {expected}, found {found}")]
 pub struct Corrupted {
-    /// Where the bad frame or record starts.
+    /// The offset of the bad frame or record.
     pub offset: usize,
-    /// What should be there.
+    /// The expected content.
     pub expected: String,
-    /// What is there.
+    /// The content that was found.
     pub found: String,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn checked_body(bytes: &[u8], offset: usize) -> Result<(&[u8], usize)
     Ok((body, next))
 }
 
-/// The same without the checksum, for a journal that was checked when it was loaded.
+/// The same without checking the checksum, for a journal that was checked when it was loaded.
 pub(super) fn body(bytes: &[u8], offset: usize) -> Result<(&[u8], usize), Corrupted> {
     let left = bytes.len() - offset;
     if left < HEADER {
@@ -126,7 +126,7 @@ impl<'a> Fields<'a> {
         self.exactly(32)?.try_into().map_err(|_| Malformed("32 bytes"))
     }
 
-    /// Succeeds at the end of the body only.
+    /// Checks that the body has ended.
     pub(super) fn end(self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed("the end of the record")) }
     }

@@ -5,36 +5,36 @@ use super::codec;
 use super::record::{Outcome, Record, Trapped};
 use std::collections::HashMap;
 
-/// What is recorded of an execution. Every frame was checked when it was loaded.
+/// The recorded part of an execution's journal. Every frame was checked when it was loaded.
 #[derive(Debug, Default)]
 pub struct History {
     bytes: Vec<u8>,
-    /// Where the next record starts that the guest has not repeated yet.
+    /// The offset of the next record that the guest has not repeated yet.
     position: usize,
-    /// Where the `settled` record of each settled step starts.
+    /// The offset of the `settled` record of each settled step.
     settled: HashMap<u64, usize>,
-    /// The order in which they settled.
+    /// The settled steps, in the order in which they settled.
     order: Vec<u64>,
-    /// How often each step was retried, and when the last of these attempts was due.
+    /// How often each step was retried, and when the last retry was due.
     retried: HashMap<u64, Retries>,
-    /// Where the `trapped` record of each checkpoint starts that the guest goes on from.
+    /// The offset of the `trapped` record of each checkpoint from which the guest resumes.
     trapped: HashMap<u64, usize>,
 }
 
-/// The further attempts of a step.
+/// The retries of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retries {
-    /// How many there were.
+    /// The number of retries.
     pub count: u32,
     /// When the last one is due, in milliseconds since the Unix epoch.
     pub due_ms: u64,
 }
 
 impl History {
-    /// Checks every frame and notes where the settlements stand.
+    /// Checks every frame and notes the offsets of settlements.
     ///
     /// # Errors
-    /// The first frame that is cut short, has a wrong checksum or holds no record of this format.
+    /// The first frame is cut short, has a wrong checksum or is not a record of this format.
     pub fn load(bytes: Vec<u8>) -> Result<Self, Corrupted> {
         let mut history = Self { bytes, ..Self::default() };
         let mut offset = 0;
@@ -62,7 +62,7 @@ impl History {
         Ok(history)
     }
 
-    /// Decodes every record in order, each with the place where its frame starts.
+    /// Decodes every record in order, each with the offset of its frame.
     pub fn records_with_offsets(&self) -> impl Iterator<Item = Result<(usize, Record<'_>), Corrupted>> {
         let mut offset = 0;
         std::iter::from_fn(move || {
@@ -75,7 +75,7 @@ impl History {
         })
     }
 
-    /// Decodes the `called` records in order and passes over the others.
+    /// Decodes the `called` records in order and skips the others.
     pub fn called(&self) -> impl Iterator<Item = Result<Record<'_>, Corrupted>> {
         let mut offset = 0;
         std::iter::from_fn(move || {
@@ -107,7 +107,7 @@ impl History {
         Ok(())
     }
 
-    /// The next record that the guest has to repeat; none when it has repeated them all. The caller moves on with
+    /// The next record that the guest has to repeat; `None` if it has repeated them all. The caller moves on with
     /// [`advance`](Self::advance) once it accepts the record.
     pub fn peek(&mut self) -> Result<Option<(Record<'_>, Next)>, Corrupted> {
         while self.position < self.bytes.len() {
@@ -124,12 +124,12 @@ impl History {
         Ok(Some((Record::decode(body, self.position)?, Next(next))))
     }
 
-    /// Takes the peeked record as repeated.
+    /// Marks the peeked record as repeated.
     pub fn advance(&mut self, next: Next) {
         self.position = next.0;
     }
 
-    /// The recorded outcome of a step that was called, and its time; none when it was lost.
+    /// The recorded outcome of a step that was called, and its time; `None` if it was lost.
     pub fn settlement(&self, number: u64) -> Result<Option<(u64, Outcome<'_>)>, Corrupted> {
         let Some(&offset) = self.settled.get(&number) else {
             return Ok(None);
@@ -145,7 +145,7 @@ impl History {
         &self.order
     }
 
-    /// The trap after which the guest goes on at a checkpoint, and where it goes on.
+    /// The trap after which the guest resumes at a checkpoint, and the position after it.
     pub fn trap(&self, checkpoint: u64) -> Result<Option<(Trapped<'_>, Next)>, Corrupted> {
         let Some(&offset) = self.trapped.get(&checkpoint) else {
             return Ok(None);
@@ -168,12 +168,12 @@ impl History {
     }
 }
 
-/// How many bytes at the start of a part are whole records; the record behind them goes on in the next part.
+/// How many bytes at the start of a part are whole records; the record after them continues in the next part.
 pub fn whole_records(part: &[u8]) -> usize {
     codec::whole(part)
 }
 
-/// Checks and decodes the records of a part of a journal that begins with one, in order; for people.
+/// Checks and decodes the records of a part of a journal that begins with a record, in order; for people.
 pub fn records(part: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Corrupted>> {
     let mut offset = 0;
     std::iter::from_fn(move || {
@@ -186,6 +186,6 @@ pub fn records(part: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Corrupted
     })
 }
 
-/// The offset behind a peeked record.
+/// The offset after a peeked record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Next(usize);

@@ -1,8 +1,8 @@
 //! The journal of an execution: the ordered records whose replay reproduces it.
 //!
 //! `FORMAT.md` fixes the bytes, `codec` frames them, `record` gives them meaning. `history` is the recorded part with the one
-//! cursor that replay reads through; [`Journal`] adds the tail that grows while the guest is live. What a kind of step means is
-//! not known here, and how a tail becomes durable is the store's business.
+//! cursor that replay reads through; [`Journal`] adds the tail that grows while the guest is live. The meaning of a step's kind
+//! is not known here, and making a tail durable is up to the store.
 
 mod codec;
 mod history;
@@ -34,16 +34,16 @@ pub(crate) fn segments(records: Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
 /// The journal of one execution that a host holds.
 #[derive(Debug)]
 pub struct Journal {
-    /// What is recorded, and how far replay has read.
+    /// The recorded part, and how far replay has read it.
     pub history: History,
-    /// Records that no store has been asked to keep yet.
+    /// Records that were not submitted to a store yet.
     tail: Vec<u8>,
-    /// Bytes in all, kept or not.
+    /// Total length in bytes, submitted or not.
     length: usize,
 }
 
 impl Journal {
-    /// A journal that starts with what is recorded.
+    /// A journal that starts with the recorded part.
     pub fn new(history: History) -> Self {
         let length = history.length();
         Self { history, tail: Vec::new(), length }
@@ -71,24 +71,24 @@ impl Journal {
         self.length += self.tail.len() - before;
     }
 
-    /// Takes back what was appended since the journal had `length` bytes; nothing of it has been submitted.
+    /// Truncates the journal to `length` bytes; what is removed must not have been submitted.
     pub fn take_back(&mut self, length: usize) {
         let appended = self.length.saturating_sub(length);
         self.tail.truncate(self.tail.len().saturating_sub(appended));
         self.length -= appended;
     }
 
-    /// Bytes in all.
+    /// Total length in bytes.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// Bytes that no store has been asked to keep yet.
+    /// Bytes that were not submitted to a store yet.
     pub fn unsubmitted(&self) -> usize {
         self.tail.len()
     }
 
-    /// The tail, for a store that is asked to keep it from now on.
+    /// Takes the tail, to be submitted to a store.
     pub fn take_tail(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.tail)
     }

@@ -11,89 +11,89 @@ pub const FORMAT: u64 = 2;
 /// One record, borrowed from the journal that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
-    /// What the execution starts from.
+    /// The start of the execution.
     Started(Started<'a>),
-    /// A step that was decided and done at once.
+    /// A step that was decided and completed at once.
     Step {
-        /// What was asked.
+        /// The call.
         call: Call<'a>,
-        /// What came of it.
+        /// Its outcome.
         outcome: Outcome<'a>,
     },
     /// A step whose outcome comes later.
     Called {
-        /// What was asked.
+        /// The call.
         call: Call<'a>,
-        /// Who settles it.
+        /// The party that settles it.
         role: Role,
-        /// When it is settled in any case, in milliseconds since the Unix epoch.
+        /// Its deadline, in milliseconds since the Unix epoch.
         deadline_ms: Option<u64>,
     },
     /// The outcome of a step that was called.
     Settled {
         /// The number of the step.
         number: u64,
-        /// When, in milliseconds since the Unix epoch.
+        /// The time, in milliseconds since the Unix epoch.
         at_ms: u64,
-        /// What came of it.
+        /// The outcome.
         outcome: Outcome<'a>,
     },
-    /// Outcomes reached the guest, in this order.
+    /// Outcomes were delivered to the guest, in this order.
     Delivered {
-        /// When, in milliseconds since the Unix epoch.
+        /// The time, in milliseconds since the Unix epoch.
         at_ms: u64,
         /// The numbers of the steps.
         numbers: Vec<u64>,
     },
-    /// The guest came back.
+    /// The function returned.
     Returned {
-        /// When, in milliseconds since the Unix epoch.
+        /// The time, in milliseconds since the Unix epoch.
         at_ms: u64,
-        /// What came of it.
+        /// The outcome.
         outcome: Outcome<'a>,
     },
     /// An attempt failed before anything was sent, and another follows at `due_ms`.
     Retried {
         /// The number of the step.
         number: u64,
-        /// When, in milliseconds since the Unix epoch.
+        /// The time, in milliseconds since the Unix epoch.
         at_ms: u64,
         /// When the next attempt is due, in milliseconds since the Unix epoch.
         due_ms: u64,
-        /// What the attempt failed with.
+        /// The error of the attempt.
         reason: Cow<'a, str>,
     },
-    /// A trap that the guest goes on from.
+    /// A trap after which the guest resumes.
     Trapped(Trapped<'a>),
-    /// Another component goes on with the execution.
+    /// Another component takes over the execution.
     TakenOver {
-        /// When, in milliseconds since the Unix epoch.
+        /// The time, in milliseconds since the Unix epoch.
         at_ms: u64,
         /// The digest of the component.
         component: &'a [u8; 32],
     },
-    /// Why the execution halts, or fails in its place.
+    /// The reason that the execution halts, or fails instead.
     Halted {
-        /// When, in milliseconds since the Unix epoch.
+        /// The time, in milliseconds since the Unix epoch.
         at_ms: u64,
         /// The class of the failure, as a store keeps it.
         kind: Cow<'a, str>,
         /// The failure in words.
         message: Cow<'a, str>,
     },
-    /// What the execution has used so far.
+    /// The CPU time that the execution has used so far.
     Used {
-        /// When, in milliseconds since the Unix epoch.
+        /// The time, in milliseconds since the Unix epoch.
         at_ms: u64,
         /// CPU time in microseconds.
         cpu_us: u64,
     },
 }
 
-/// The guest trapped after a checkpoint, and goes on there; what it did in between is not repeated.
+/// The guest trapped after a checkpoint, and resumes there; what it did in between is not repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trapped<'a> {
-    /// When, in milliseconds since the Unix epoch.
+    /// The time, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// The number of the checkpoint.
     pub checkpoint: u64,
@@ -101,24 +101,24 @@ pub struct Trapped<'a> {
     pub next: u64,
     /// Bytes shown so far.
     pub shown: u64,
-    /// What was used of the quotas so far, as JSON.
+    /// The quotas used so far, as JSON.
     pub usage: Cow<'a, [u8]>,
     /// The trap in words.
     pub cause: Cow<'a, str>,
 }
 
-/// What an execution starts from.
+/// The start of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started<'a> {
-    /// The version of what follows; what is written has this build's.
+    /// The version of the following records; a written one has this build's.
     pub format: u64,
-    /// When, in milliseconds since the Unix epoch.
+    /// The time, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// The digest of the component.
     pub component: &'a [u8; 32],
     /// The digest of the policy.
     pub policy: &'a [u8; 32],
-    /// What random numbers are drawn from.
+    /// The seed of its random numbers.
     pub seed: &'a [u8; 32],
     /// The digest of the arguments.
     pub args: &'a [u8; 32],
@@ -126,18 +126,18 @@ pub struct Started<'a> {
     pub function: &'a str,
 }
 
-/// What was asked and who allowed it.
+/// A call, and the decision on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call<'a> {
     /// The number of the step.
     pub number: u64,
-    /// When, in milliseconds since the Unix epoch.
+    /// The time, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// What kind of step it is.
+    /// The kind of step.
     pub kind: &'a str,
-    /// Empty, or 16 bytes.
+    /// The digest of the arguments: empty, or 16 bytes.
     pub args: &'a [u8],
-    /// What it is about, for people: a path, a URL, a name.
+    /// The subject, for people: a path, a URL, a name.
     pub subject: Cow<'a, str>,
     /// Whether the policy allowed it.
     pub allowed: bool,
@@ -145,17 +145,17 @@ pub struct Call<'a> {
     pub rule: &'a str,
 }
 
-/// A value whose meaning belongs to the kind of step, or an error.
+/// A value whose meaning depends on the kind of step, or an error.
 pub type Outcome<'a> = Result<Cow<'a, [u8]>, GuestError>;
 
-/// Who settles a step that was called.
+/// The party that settles a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The guest blocks until the effect is over.
     Effect,
     /// The clock.
     Timer,
-    /// Somebody outside.
+    /// A party outside.
     External,
     /// A capability.
     Request,
@@ -303,12 +303,13 @@ impl<'a> Record<'a> {
         body.first() == Some(&CALLED)
     }
 
-    /// Whether a body is no act of the guest: it says what became of a `called` step, or of the execution; without decoding it.
+    /// Whether a body is not an act of the guest, but about the outcome of a `called` step or about the execution; without
+    /// decoding it.
     pub(super) fn is_aside(body: &[u8]) -> bool {
         matches!(body.first(), Some(&(SETTLED | RETRIED | TAKEN_OVER | HALTED | USED)))
     }
 
-    /// Whether a body says that the guest goes on at a checkpoint; without decoding it.
+    /// Whether a body is a trap after which the guest resumes; without decoding it.
     pub(super) fn is_trapped(body: &[u8]) -> bool {
         body.first() == Some(&TRAPPED)
     }

@@ -1,27 +1,27 @@
-//! How an execution stands, as its journal alone tells it.
+//! The state of an execution, according to its journal alone.
 
 use super::{Corrupted, FORMAT, History, Record, Started};
 use crate::{Failure, Progress};
 use everstep_words::id::Digest;
 
-/// What a store keeps of an execution beside its promise and its journal, read from the journal.
+/// What a store keeps of an execution beside its promise and its journal, as read from the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// The component that goes on with it; none where a journal of an earlier format may not say so.
+    /// The component that continues it; `None` if a journal of an earlier format may not name it.
     pub component: Option<Digest>,
     /// The policy that it was started with.
     pub policy: Digest,
-    /// What its random numbers are drawn from.
+    /// The seed of its random numbers.
     pub seed: [u8; 32],
-    /// How far it has come.
+    /// Its progress.
     pub progress: Progress,
 }
 
 impl Standing {
-    /// Reads all of a journal; none of one that has no record.
+    /// Reads a whole journal; `None` if it has no record.
     ///
     /// # Errors
-    /// A record that cannot be read, or no start.
+    /// A record cannot be read, or there is no start.
     pub fn of(history: &History) -> Result<Option<Self>, Corrupted> {
         let mut standing: Option<Self> = None;
         for record in history.records_with_offsets() {
@@ -51,7 +51,7 @@ impl Standing {
             Record::Started(started) => started.at_ms,
             Record::Step { call, .. } | Record::Called { call, .. } => {
                 progress.steps = progress.steps.max(call.number + 1);
-                // What halted it is overcome.
+                // The cause of the halt is gone.
                 progress.error = None;
                 call.at_ms
             }
@@ -64,7 +64,7 @@ impl Standing {
                 *at_ms
             }
             Record::Halted { at_ms, kind, message } => {
-                // A kind that this build does not know is a failure all the same.
+                // A kind that this build does not know is still a failure.
                 let kind = serde_json::from_str(kind).unwrap_or(crate::FailureKind::Load);
                 progress.error = Some(Failure { kind, message: message.clone().into_owned() });
                 *at_ms

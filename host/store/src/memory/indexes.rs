@@ -1,4 +1,4 @@
-//! What is found in a store in memory without looking at everything.
+//! The indexes of a store in memory.
 
 use crate::invocation::PendingPromise;
 use crate::machine::Row;
@@ -18,16 +18,16 @@ pub(super) struct Indexes {
     pub(super) leases: BTreeSet<(u64, String)>,
     /// When schedules fire.
     pub(super) firings: BTreeSet<(u64, String)>,
-    /// The promises with a task by how they stand, each with the time of its creation.
+    /// The promises with a task by state, each with the time of its creation.
     standings: BTreeMap<(PromiseState, TaskState), BTreeSet<Place>>,
-    /// The pending promises that ask something.
+    /// The pending promises that are questions.
     pub(super) asked: BTreeSet<String>,
     /// Branches and their promises.
     pub(super) branches: BTreeSet<(String, String)>,
 }
 
 impl Indexes {
-    /// Notes that a row is there, or is there no more.
+    /// Notes that a row was added, or removed.
     pub(super) fn note_row(&mut self, row: &Row, there: bool) {
         let Row { promise, task } = row;
         let id = &promise.id;
@@ -49,12 +49,12 @@ impl Indexes {
         }
     }
 
-    /// Notes that a schedule is there, or is there no more.
+    /// Notes that a schedule was added, or removed.
     pub(super) fn note_schedule(&mut self, schedule: &Schedule, there: bool) {
         note_time(&mut self.firings, schedule.next_run_at, &schedule.id, there);
     }
 
-    /// The places in a list of the promises that stand so, of the range and in the order of a query.
+    /// The places of the promises in one state, in the range and order of a query.
     pub(super) fn places(
         &self,
         standing: (PromiseState, TaskState),
@@ -69,7 +69,7 @@ impl Indexes {
         }
     }
 
-    /// The ids of the tasks of pending promises that stand so, in order.
+    /// The ids of the tasks of pending promises in one state, in order.
     pub(super) fn tasks(&self, state: TaskState) -> Vec<&str> {
         let places = self.standings.get(&(PromiseState::Pending, state)).into_iter().flatten();
         let mut ids: Vec<_> = places.map(|place| &*place.id).collect();
@@ -94,7 +94,7 @@ impl Indexes {
     }
 }
 
-/// The ids of the times up to `now`, in the order of the times.
+/// The ids with times up to `now`, in the order of the times.
 pub(super) fn due(set: &BTreeSet<(u64, String)>, now: u64) -> Vec<String> {
     until(set, now).map(|(_, id)| id.clone()).collect()
 }

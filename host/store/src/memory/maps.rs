@@ -1,4 +1,4 @@
-//! What a store in memory holds, one change to it, and how a commit that fails is taken back.
+//! The contents of a store in memory, one change to it, and how a failed commit is undone.
 
 use super::indexes::Indexes;
 use crate::invocation::{self, Beside};
@@ -26,7 +26,7 @@ pub(super) struct Maps {
     keys: HashMap<ExecutionId, ExecutionKey>,
     pub(super) executions: HashMap<ExecutionKey, Entry>,
     pub(super) blobs: HashMap<Digest, Blob>,
-    /// How to take back what the current commit has done, in order.
+    /// How to undo what the current commit has done, in order.
     pub(super) undo: Vec<Undo>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Entry {
     pub(super) seal: Option<[u8; 32]>,
 }
 
-/// What was there before.
+/// The previous value of something that was changed.
 #[derive(Debug)]
 pub(super) enum Undo {
     Row(String, Option<Box<Row>>),
@@ -139,7 +139,7 @@ impl Maps {
         invocation::execution(promise, task, beside)
     }
 
-    /// Whether something is kept of why an execution has halted.
+    /// Whether the cause of a halt is kept for an execution.
     pub(super) fn keeps_an_error(&self, id: &str) -> bool {
         let entry = id.parse::<ExecutionId>().ok().and_then(|id| self.executions.get(self.keys.get(&id)?));
         entry.is_some_and(|entry| entry.progress.error.is_some())
@@ -164,7 +164,7 @@ impl Maps {
             let key = row.promise.id.parse().ok().and_then(|id: ExecutionId| self.keys.get(&id));
             found.cpu_us += key.and_then(|key| self.executions.get(key)).map_or(0, |entry| entry.progress.cpu_us);
         }
-        // The promise of the root is nobody's among them.
+        // The promise of the root was not made by the lineage.
         Lineage { promises: found.promises.saturating_sub(1), ..found }
     }
 
@@ -199,7 +199,7 @@ impl Maps {
         }
     }
 
-    /// Puts a row, or none, in the place of another.
+    /// Replaces a row by another, or removes it; returns the old one.
     fn replace_row(&mut self, id: String, row: Option<Row>) -> Option<Row> {
         let before = self.rows.remove(&id);
         if let Some(before) = &before {

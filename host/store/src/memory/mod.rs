@@ -1,7 +1,7 @@
-//! A store that forgets with the process: maps behind one lock.
+//! A store that loses everything with its process: maps behind one lock.
 //!
-//! Reading order: `mod.rs` (the store), `maps.rs` (what it holds, one change, and how a commit that fails is taken back),
-//! `tables.rs` (the same for the machine), `indexes.rs` (what is found without looking at everything).
+//! Reading order: `mod.rs` (the store), `maps.rs` (its contents, one change, and how a failed commit is undone),
+//! `tables.rs` (the same for the machine), `indexes.rs` (the indexes).
 
 mod indexes;
 mod maps;
@@ -20,7 +20,7 @@ use maps::Maps;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// A store in memory: fast, and gone with the process.
+/// A store in memory: fast, and lost with the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     dialect: Dialect,
@@ -39,7 +39,8 @@ impl MemoryStore {
         Self { dialect, ..Self::default() }
     }
 
-    /// Every change is applied as a whole or undone before the lock is released, so a panic elsewhere leaves no damage.
+    /// Locks the tables. Every change is applied as a whole or undone before the lock is released, so a poisoned lock
+    /// is ignored.
     fn tables(&self) -> MutexGuard<'_, Maps> {
         self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -112,7 +113,7 @@ impl Backend for MemoryStore {
         Ok(entry.map(sealed).unwrap_or_default())
     }
 
-    /// Nobody else sees them.
+    /// The tables are private to the process, so a constant is enough.
     fn secret(&self) -> Option<[u8; 32]> {
         Some([0; 32])
     }
@@ -172,7 +173,7 @@ impl Backend for MemoryStore {
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
-        // Cloned first: reading may take its time.
+        // Cloned first, because reading may take long.
         let blob = self.tables().blobs.get(digest).cloned();
         Ok(blob.map(|blob| blob.bytes()).transpose()?)
     }

@@ -1,4 +1,4 @@
-//! What a store in memory holds, as the machine of promises sees it.
+//! The contents of a store in memory, for the machine of promises.
 
 use super::indexes;
 use super::maps::{Maps, Undo};
@@ -24,7 +24,7 @@ impl Tables for Maps {
     }
 
     fn scan(&mut self, after: Option<&str>, each: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), Error> {
-        // Stopped early or not, the part is over.
+        // The result only says whether `each` stopped early.
         let _ = behind(&self.rows, after).try_for_each(|row| each(row.clone()));
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Tables for Maps {
         after: Option<&str>,
         each: &mut dyn FnMut(Schedule) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        // Stopped early or not, the part is over.
+        // The result only says whether `each` stopped early.
         let _ = behind(&self.schedules, after).try_for_each(|schedule| each(schedule.clone()));
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Tables for Maps {
 }
 
 impl Maps {
-    /// The row with that id, and those whose id begins with it and a dot, in order.
+    /// The row with that id, and those whose id starts with it and a dot, in order.
     pub(super) fn tree(&self, id: &str) -> impl Iterator<Item = &Row> {
         let (from, to) = (format!("{id}."), format!("{id}/"));
         let below = self.rows.range::<str, _>((Bound::Included(&*from), Bound::Excluded(&*to))).map(|(_, row)| row);
@@ -148,7 +148,7 @@ impl Maps {
     }
 }
 
-/// The second halves of the pairs that have `first`.
+/// The second halves of the pairs whose first half is `first`.
 fn pairs(set: &BTreeSet<(String, String)>, first: &str) -> Vec<String> {
     let from = (first.to_owned(), String::new());
     set.range(from..).take_while(|(key, _)| key == first).map(|(_, second)| second.clone()).collect()

@@ -1,4 +1,4 @@
-//! The decision about one request, and the same in words.
+//! The decision on one request, and its description.
 
 use super::{FetchTerms, SECTION};
 use crate::decide::{Verdict, allowed_or_asked, denied, exceeded};
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Requests a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchCall<'a> {
-    /// The method, in upper case: methods are compared as they are.
+    /// The method, in upper case: methods are compared exactly.
     pub method: &'a str,
     /// The URL.
     pub url: &'a Target,
@@ -72,7 +72,7 @@ impl FetchCall<'_> {
 }
 
 impl Policy {
-    /// Decides where a redirect leads. Only grants let it go on, and nothing is counted: the request is the one that was counted.
+    /// Decides on a redirect. Only grants allow it, and nothing is counted, because the request was counted already.
     pub fn decide_hop(&self, method: &str, url: &Target) -> Verdict<'_> {
         let call = FetchCall { method, url, bytes: 0 };
         if let Some(refused) = floor(self, &call, url) {
@@ -100,7 +100,7 @@ impl Policy {
 }
 
 impl FetchTerms {
-    /// Which bound or quota a request would exceed.
+    /// A description of the bound or quota that a request would exceed.
     #[inline]
     fn over(&self, rule: &str, bytes: u64, used: Option<&Used>, now_ms: u64) -> Option<String> {
         let Self { max_calls, rate, concurrent, max_request, .. } = self;
@@ -168,7 +168,7 @@ impl Question for FetchQuestion {
     }
 }
 
-/// As messages name it: neither path nor query.
+/// As shown in messages: without path and query.
 impl fmt::Display for FetchCall<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "fetch {} {}", escaped(self.method), self.url.authority())

@@ -49,9 +49,9 @@ const FORBIDDEN_HEADERS: [&str; 15] = [
 pub struct FetchGrant {
     /// The rule's id.
     pub id: String,
-    /// Which URLs.
+    /// The URLs.
     pub url: Pattern,
-    /// Which methods, in upper case.
+    /// The methods, in upper case.
     pub methods: Vec<String>,
     /// Bounds, quotas and secret.
     pub terms: FetchTerms,
@@ -334,7 +334,7 @@ fn secret(shape: &Secret, reader: &Reader<'_>) -> Result<SecretGrant, Error> {
     let header = shape.header.get_ref().to_ascii_lowercase();
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     let known = !header.is_empty() && header.len() <= LONGEST_HEADER && header.bytes().all(allowed);
-    // As servers see it that take `a_b` for `a-b`.
+    // As seen by servers that take `a_b` for `a-b`.
     let seen = header.replace('_', "-");
     if !known || FORBIDDEN_HEADERS.contains(&seen.as_str()) || seen.starts_with("proxy-") {
         let what = format!("{} is no header for a secret", quoted(shape.header.get_ref()));

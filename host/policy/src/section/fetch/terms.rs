@@ -12,12 +12,12 @@ use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
-/// The bounds, quotas and secret of requests: those of a `[[fetch]]` rule, or [`FetchTerms::DEFAULT`] where only an `[[ask]]` rule
-/// lets a request through.
+/// The bounds, quotas and secret of requests: those of a `[[fetch]]` rule, or [`FetchTerms::DEFAULT`] if only an `[[ask]]` rule
+/// allows a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FetchTerms {
-    /// How many requests one execution may make; none: as many as `limits.steps` allows.
+    /// How many requests one execution may make; `None`: as many as `limits.steps` allows.
     pub max_calls: Option<u64>,
     /// How many requests in any window of time.
     pub rate: Option<Rate>,
@@ -35,9 +35,9 @@ pub struct FetchTerms {
     pub timeout: Duration,
     /// How many redirects are followed.
     pub redirects: u32,
-    /// What the host adds to requests, and the guest never sees.
+    /// A header that the host adds to requests, and the guest never sees.
     pub secret: Option<SecretGrant>,
-    /// What becomes of a request whose outcome was lost.
+    /// What to do with a request whose outcome was lost.
     pub on_crash: OnCrash,
 }
 
@@ -45,9 +45,9 @@ pub struct FetchTerms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// How many.
+    /// The number of calls.
     pub calls: u32,
-    /// In how much time.
+    /// The length of the window.
     #[serde(with = "units::milliseconds")]
     pub window: Duration,
 }
@@ -58,11 +58,11 @@ pub struct Rate {
 pub struct SecretGrant {
     /// The name of the header, in lower case.
     pub header: String,
-    /// Where its value is found.
+    /// The source of its value.
     pub from: SecretSource,
 }
 
-/// Where a secret is found: `env:NAME` or `file:PATH`.
+/// The source of a secret: `env:NAME` or `file:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// A variable of the host's environment.
@@ -82,7 +82,7 @@ pub enum OnCrash {
 }
 
 impl FetchTerms {
-    /// What holds where no key says otherwise.
+    /// The terms if no key sets others.
     pub const DEFAULT: Self = Self {
         max_calls: None,
         rate: None,
@@ -95,7 +95,7 @@ impl FetchTerms {
         on_crash: OnCrash::Retry,
     };
 
-    /// The keys as a file writes them.
+    /// The keys as in a file.
     pub(super) fn keys(&self) -> [(&'static str, Option<String>); 9] {
         let secret = self.secret.as_ref().map(|SecretGrant { header, from }| {
             format!("{{ header = {}, from = {} }}", quote(header), quote(&from.to_string()))
@@ -117,7 +117,7 @@ impl FetchTerms {
         ]
     }
 
-    /// The same in a line for people.
+    /// The same as a line for people.
     pub(super) fn told(&self) -> String {
         let bodies = (units::size_told(self.max_request), units::size_told(self.max_response));
         let bounds = [
@@ -155,7 +155,7 @@ impl Rate {
 }
 
 impl SecretSource {
-    /// Reads `env:NAME` or `file:PATH`; a path stays as it is written.
+    /// Reads `env:NAME` or `file:PATH`; a path is kept as written.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(':')?;
         match kind {

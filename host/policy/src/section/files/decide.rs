@@ -1,4 +1,4 @@
-//! The decision about one path, and the same in words.
+//! The decision on one path, and its description.
 
 use super::{Access, FilesGrant, SECTION};
 use crate::decide::{DEFAULT, Verdict, allowed_or_asked, denied, exceeded};
@@ -8,10 +8,10 @@ use crate::usage::{Usage, Used};
 use crate::{Call, path, quoted};
 use std::fmt;
 
-/// Touches a file or a folder.
+/// An access to a file or a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilesCall<'a> {
-    /// What is done.
+    /// The operation.
     pub operation: FileOperation,
     /// The path, as the guest gave it.
     pub path: &'a str,
@@ -19,16 +19,16 @@ pub struct FilesCall<'a> {
     pub bytes: u64,
 }
 
-/// What is done to a file.
+/// An operation on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileOperation {
     /// Reads the whole content.
     Read,
-    /// Replaces or creates.
+    /// Replaces or creates a file.
     Write,
     /// Lists a folder.
     List,
-    /// Looks at one entry.
+    /// Returns the metadata of one entry.
     Stat,
     /// Removes a file or an empty folder.
     Remove,
@@ -101,7 +101,7 @@ impl FilesCall<'_> {
 }
 
 impl FilesGrant {
-    /// Which quota a write would exceed.
+    /// A description of the quota that a write would exceed.
     fn over_quota(&self, path: &str, bytes: u64, used: &Usage) -> Option<String> {
         let Self { id, max_file, max_written, max_files, .. } = self;
         if bytes > *max_file {
@@ -181,7 +181,7 @@ impl Question for FilesQuestion {
         }
     }
 
-    /// For a path that a rule covers, what its access would have to be; otherwise a rule about its folder.
+    /// For a path that a rule covers, the access that it would need; otherwise a rule for its folder.
     fn narrowest(&self, policy: &Policy, _: u64, _: &[&str]) -> Option<String> {
         let changes = self.operation.changes();
         if let Some(grant) = policy.resolve(&self.path).and_then(|(index, _)| policy.files.get(index)) {

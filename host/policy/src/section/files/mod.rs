@@ -1,4 +1,4 @@
-//! `[[files]]`: folders of the host under paths of the guest. `decide` is the decision about one path.
+//! `[[files]]`: folders of the host under paths of the guest. `decide` is the decision on one path.
 
 mod decide;
 
@@ -27,17 +27,18 @@ const MAX_FILES: u64 = 1000;
 pub struct FilesGrant {
     /// The rule's id.
     pub id: String,
-    /// Where the guest sees the folder: absolute and canonical.
+    /// The guest's path of the folder: absolute and canonical.
     pub guest: String,
     /// The folder, absolute.
     pub host: PathBuf,
-    /// What may be done below it.
+    /// The operations that are allowed below it.
     pub access: Access,
     /// Largest file that may be read or written, in bytes.
     pub max_file: u64,
     /// How many bytes one execution may write in all; 0 for a read grant.
     pub max_written: u64,
-    /// How many different files one execution may write, and folders it may need for them; 0 for a read grant.
+    /// How many different files one execution may write, including folders that it needs for them; 0 for a read
+    /// grant.
     pub max_files: u64,
 }
 
@@ -96,7 +97,7 @@ impl Section for FilesSection {
         Ok(())
     }
 
-    /// What steers the host must not lie where a guest can write it, nor a secret where a guest can read it.
+    /// Files that control the host must not be where a guest can write, nor secrets where a guest can read.
     fn finish(&self, file: &File, source: &Source<'_>, checked: &mut Checked, _: &[Base<'_>]) -> Result<(), Error> {
         let policy = &checked.policy;
         let folders = file.files.iter().flatten();
@@ -250,7 +251,7 @@ impl Section for FilesSection {
 
 impl Policy {
     /// The grant that covers a guest path, and the rest of the path below the grant's root (empty for the root itself).
-    /// None for a path that is malformed or that no grant covers.
+    /// `None` for a path that is malformed or that no grant covers.
     pub fn resolve<'a>(&self, path: &'a str) -> Option<(usize, &'a str)> {
         path::check(path).ok()?;
         self.files.iter().enumerate().find_map(|(index, grant)| Some((index, path::below(&grant.guest, path)?)))
@@ -258,7 +259,7 @@ impl Policy {
 }
 
 impl Access {
-    /// The word of the file.
+    /// The name in the file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -269,7 +270,7 @@ impl Access {
 }
 
 impl FilesGrant {
-    /// Whether the folder holds `path`, or is it.
+    /// Whether the folder contains `path`, or is it.
     fn holds(&self, path: &Path) -> bool {
         real_path(path).starts_with(real_path(&self.host))
     }
@@ -309,7 +310,7 @@ impl Grant for FilesGrant {
         if other.access > self.access {
             return Err(format!("access = \"{}\" instead of \"{}\"", other.access.name(), self.access.name()));
         }
-        // The base counts the folders between its root and that of the grant as well.
+        // The base also counts the folders between its root and that of the grant.
         let between = path::below(&self.guest, &other.guest)
             .map_or(0, |rest| rest.split('/').filter(|name| !name.is_empty()).count());
         let between = if other.access == Access::Read { 0 } else { between as u64 };
@@ -354,7 +355,7 @@ fn grant(shape: &Files, per_call: u64, reader: &mut Reader<'_>) -> Result<FilesG
     }
     let for_writing = |max: u64| if access == Access::Read { 0 } else { max };
     let max_file = shape.max_file.as_ref().map(|max| max.get_ref().0);
-    // A file that may be so large may be written once.
+    // A file of the largest size can be written at least once.
     let max_written = max_file.filter(|max| *max != u64::MAX).map_or(MAX_WRITTEN, |max| max.max(MAX_WRITTEN));
     Ok(FilesGrant {
         id,
@@ -367,7 +368,7 @@ fn grant(shape: &Files, per_call: u64, reader: &mut Reader<'_>) -> Result<FilesG
     })
 }
 
-/// Neither may a guest path have two meanings, nor may a folder that is read also be written through another rule.
+/// Refuses guest paths with two meanings, and a folder that is read through one rule and written through another.
 fn check_overlap(grant: &FilesGrant, other: &FilesGrant, shape: &Files, source: &Source<'_>) -> Result<(), Error> {
     if path::below(&other.guest, &grant.guest).is_some() || path::below(&grant.guest, &other.guest).is_some() {
         let what = format!("the guest path {} overlaps that of rule {:?}", quoted(&grant.guest), other.id);
