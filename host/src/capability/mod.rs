@@ -3,7 +3,8 @@
 //! A capability of ours is a stem: its interface in `wit/`, its adapter here (the `Host` trait of the generated bindings, which
 //! converts arguments, walks the bridge and converts the outcome, nothing else), and, where the effect is more than a line, an
 //! `effect` beside the adapter that knows nothing of WIT, policy or journal. To add one: write the three, list the module below and
-//! the interface in `wit/world.wit`; what is opened once for a policy, such as folders, has an opener. A capability with grants of its own has its section in `everstep-policy`, one file and an entry in
+//! the interface in `wit/world.wit`; what is opened once for a policy, such as folders, has an opener, and what may block goes through
+//! `blocking`. A capability with grants of its own has its section in `everstep-policy`, one file and an entry in
 //! the list of the sections.
 //!
 //! A capability of the embedder is a [`Capability`], registered by name and reached through `bridge.send-request`.
