@@ -39,8 +39,9 @@ impl Sandbox {
     ///
     /// # Panics
     /// The temporary folder cannot be written.
+    #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
     pub fn each() -> impl Iterator<Item = Self> {
-        Place::each().map(|place| Self::over(place).unwrap_or_else(|error| panic!("{error}")))
+        Place::each().map(|place| Self::over(place).unwrap())
     }
 
     /// A fresh one for this place.

@@ -327,29 +327,32 @@ fn canceling_an_execution_cancels_everything_that_it_called() {
 
 #[test]
 fn a_canceled_guest_that_asked_for_it_cleans_up_with_its_instance_and_without() {
-    for (place, keep_warm) in Place::each().into_iter().chain(Place::each()).zip([60, 60, 0, 0]) {
-        let folder = tempfile::tempdir().unwrap();
-        let shown = Shown::default();
-        life(async {
-            let host = place.host().scope(Scope::Started).keep_warm(Duration::from_secs(keep_warm));
-            let host = host.on_output(shown.sink()).build().unwrap();
-            let grant =
-                format!("[[files]]\nid = \"f\"\nguest = \"/f\"\nhost = {:?}\naccess = \"write\"\n", folder.path());
-            let names = "[[capability]]\nname = \"print\"\n[[capability]]\nname = \"promise\"\n";
-            let policy = crate::support::parse(&format!("[clock]\nmode = \"recorded\"\n{names}{grant}"));
-            let handle = host.start(Run { policy, ..run("cleans_up", r#""/f/tidy""#) }).await.unwrap();
-            eventually("the promise", async || host.reader().promises().await.unwrap().pop()).await;
-            if keep_warm == 0 {
-                let cold =
-                    async || (host.reader().execution(&id("x")).await.unwrap().state == State::Suspended).then_some(());
-                eventually("the suspension", cold).await;
-            }
-            assert_eq!(soon("the cancellation", host.cancel(&id("x"))).await.unwrap(), Cancellation::Canceled);
-            assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
-        });
-        let tidy = std::fs::read_to_string(folder.path().join("tidy")).ok();
-        assert_eq!((tidy.as_deref(), keep_warm), (Some("cleaned"), keep_warm), "{:?}", shown.lines());
-        assert_eq!(shown.lines(), ["cleaning up\n", "canceled\n"]);
+    for keep_warm in [60, 0] {
+        for place in Place::each() {
+            let folder = tempfile::tempdir().unwrap();
+            let shown = Shown::default();
+            life(async {
+                let host = place.host().scope(Scope::Started).keep_warm(Duration::from_secs(keep_warm));
+                let host = host.on_output(shown.sink()).build().unwrap();
+                let grant =
+                    format!("[[files]]\nid = \"f\"\nguest = \"/f\"\nhost = {:?}\naccess = \"write\"\n", folder.path());
+                let names = "[[capability]]\nname = \"print\"\n[[capability]]\nname = \"promise\"\n";
+                let policy = crate::support::parse(&format!("[clock]\nmode = \"recorded\"\n{names}{grant}"));
+                let handle = host.start(Run { policy, ..run("cleans_up", r#""/f/tidy""#) }).await.unwrap();
+                eventually("the promise", async || host.reader().promises().await.unwrap().pop()).await;
+                if keep_warm == 0 {
+                    let cold = async || {
+                        (host.reader().execution(&id("x")).await.unwrap().state == State::Suspended).then_some(())
+                    };
+                    eventually("the suspension", cold).await;
+                }
+                assert_eq!(soon("the cancellation", host.cancel(&id("x"))).await.unwrap(), Cancellation::Canceled);
+                assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
+            });
+            let tidy = std::fs::read_to_string(folder.path().join("tidy")).ok();
+            assert_eq!((tidy.as_deref(), keep_warm), (Some("cleaned"), keep_warm), "{:?}", shown.lines());
+            assert_eq!(shown.lines(), ["cleaning up\n", "canceled\n"]);
+        }
     }
 }
 

@@ -1,21 +1,20 @@
 //! A program that has ended has ended: a value that is too large, or cannot be shown, takes nothing back. What is cut is named, with its size.
 
 use crate::python::{PYTHON, beside};
-use crate::support::{Place, failure, id, outcome, parse, result};
+use crate::support::{Place, failure, outcome, parse, result};
 use everstep::store::{FailureKind, State};
 use everstep::{ErrorCode, Report, Run};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 
-/// How a program ends in a fresh place of that kind.
+/// How a program ends; the place keeps Python, which is large, for the next one.
 fn ended(place: &Place, limits: &str, code: &str) -> Report {
     let policy = format!(
         "[limits]\nwasm_stack = \"8MiB\"\ncpu = \"unlimited\"\nwall = \"unlimited\"\n{limits}\n[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n\
          [[capability]]\nname = \"print\"\n[[capability]]\nname = \"display\"\n"
     );
     let args = json!({ "code": code }).to_string();
-    let run = Run::new(PYTHON.clone(), "execute", args, parse(&policy)).with_id(id("x"));
-    outcome(place.another().host(), run)
+    outcome(place.host(), Run::new(PYTHON.clone(), "execute", args, parse(&policy)))
 }
 
 /// What a completed program returned, which is no larger than its policy allows.

@@ -79,9 +79,11 @@ fn unexplained(text: &str) -> Vec<&str> {
 /// Whether a text has these words, and not only as a part of longer ones.
 fn has_word(text: &str, word: &str) -> bool {
     let in_name = |it: char| it.is_alphanumeric() || it == '_';
-    text.match_indices(word).any(|(at, _)| {
-        !text[..at].ends_with(in_name) && !(word.ends_with(in_name) && text[at + word.len()..].starts_with(in_name))
-    })
+    let is_part = |at: usize| {
+        let after = &text[at + word.len()..];
+        text[..at].ends_with(in_name) || word.ends_with(in_name) && after.starts_with(in_name)
+    };
+    text.match_indices(word).any(|(at, _)| !is_part(at))
 }
 
 /// The functions of a file that is formatted.

@@ -7,7 +7,7 @@ use crate::support::{Calls, Place, Shown, boundaries, failure, id, life, outcome
 use crate::websocket::{self, Heard};
 use everstep::clock::TestClock;
 use everstep::output::Content;
-use everstep::store::{Change, FailureKind, State};
+use everstep::store::{Change, Execution, FailureKind, State};
 use everstep::{Component, ErrorCode, Patience, Policy, Run, Scope};
 use everstep_tests::guests;
 use serde_json::{Value, json};
@@ -45,8 +45,13 @@ impl Desk {
     }
 
     fn run(&self, code: &str) -> Run {
+        self.anew(code).with_id(id("x"))
+    }
+
+    /// A run under an id of its own, for a place that has Python already: it is large.
+    fn anew(&self, code: &str) -> Run {
         let args = json!({ "code": code }).to_string();
-        Run::new(PYTHON.clone(), "execute", args, self.policy.clone()).with_id(id("x"))
+        Run::new(PYTHON.clone(), "execute", args, self.policy.clone())
     }
 
     fn out(&self, name: &str) -> String {
@@ -107,7 +112,7 @@ fn every_script_prints_what_it_says() {
         for path in &scripts {
             let script = std::fs::read_to_string(path).unwrap();
             let shown = Shown::default();
-            let report = outcome(place.another().host().on_output(shown.sink()), Desk::new().run(&script));
+            let report = outcome(place.host().on_output(shown.sink()), Desk::new().anew(&script));
             if report.state != State::Completed || printed(&shown) != expected(&script) {
                 wrong.push(format!("{}: {report:?}\n{}", path.display(), printed(&shown)));
             }
@@ -121,7 +126,7 @@ fn a_program_has_the_value_of_its_last_expression_and_the_names_that_are_json() 
     for place in Place::each() {
         let code = "import math\ncount, items, nested = 3, [1, 'two', None], {'k': {'deep': True}}\n\
                 _private, a_set, a_tuple, not_a_number = 1, {1}, (1, 2), float('nan')\ncount + 1";
-        let report = outcome(place.another().host(), Desk::new().run(code));
+        let report = outcome(place.host(), Desk::new().anew(code));
         let got: Value = serde_json::from_str(result(&report)).unwrap();
         let namespace = json!({ "count": 3, "items": [1, "two", null], "nested": { "k": { "deep": true } } });
         assert_eq!(got, json!({ "value": 4, "repr": "4", "namespace": namespace }));
@@ -131,7 +136,7 @@ fn a_program_has_the_value_of_its_last_expression_and_the_names_that_are_json() 
             ("1  # no;", json!(1), "1"),
             ("x = 1", Value::Null, "None"),
         ] {
-            let report = outcome(place.another().host(), Desk::new().run(code));
+            let report = outcome(place.host(), Desk::new().anew(code));
             let got: Value = serde_json::from_str(result(&report)).unwrap();
             assert_eq!((&got["value"], &got["repr"]), (&value, &json!(repr)), "{code}");
         }
@@ -148,7 +153,7 @@ fn a_program_that_traps_has_failed_and_is_not_run_again() {
             ("print('begun')\ndeep = ()\nfor _ in range(10 ** 6): deep = (deep,)\nhash(deep)", "call stack exhausted"),
         ] {
             let shown = Shown::default();
-            let report = outcome(place.another().host().on_output(shown.sink()), desk.run(code));
+            let report = outcome(place.host().on_output(shown.sink()), desk.anew(code));
             assert_eq!(report.state, State::Failed, "{report:?}");
             let (kind, message) = failure(&report);
             assert!(kind == FailureKind::Returned(ErrorCode::Failed) && message.contains(cause), "{kind:?} {message}");
@@ -167,12 +172,12 @@ fn half_of_a_surrogate_pair_is_an_answer_like_any_other() {
             ("print('\\ud83d')", "UnicodeEncodeError"),
             ("input('\\ud83d')", "UnicodeEncodeError"),
         ] {
-            let report = outcome(place.another().host(), Desk::new().run(code));
+            let report = outcome(place.host(), Desk::new().anew(code));
             let (_, message) = failure(&report);
             assert!(report.state == State::Failed && message.contains(told), "{code}: {report:?}");
         }
         let code = "half = '\\ud83d'\nkeyed = {half: 1}\nwhole = '\u{1f600}'\n[half]";
-        let report = outcome(place.another().host(), Desk::new().run(code));
+        let report = outcome(place.host(), Desk::new().anew(code));
         let got: Value = serde_json::from_str(result(&report)).unwrap();
         assert_eq!(got, json!({ "value": null, "repr": "['\\ud83d']", "namespace": { "whole": "\u{1f600}" } }));
     }
@@ -212,7 +217,7 @@ fn an_error_has_a_traceback_into_the_program_and_nothing_of_ours() {
             ("raise KeyboardInterrupt", ErrorCode::Failed, "line 1", "KeyboardInterrupt"),
         ];
         for (code, kind, at, end) in cases {
-            let report = outcome(place.another().host(), Desk::new().run(code));
+            let report = outcome(place.host(), Desk::new().anew(code));
             let (found, message) = failure(&report);
             assert_eq!(found, FailureKind::Returned(kind), "{message}");
             assert!(message.contains(at) && (at.is_empty() || message.contains("File \"<program>\"")), "{message}");
@@ -229,7 +234,7 @@ fn what_a_program_leaves_open_is_written_when_it_ends() {
                    raw = open('/out/bytes', 'wb')\nraw.write(b'and this')\n";
         for end in ["", "raise SystemExit(1)", "1 / 0", "del text, raw"] {
             let (desk, shown) = (Desk::new(), Shown::default());
-            outcome(place.another().host().on_output(shown.sink()), desk.run(&format!("{program}{end}")));
+            outcome(place.host().on_output(shown.sink()), desk.anew(&format!("{program}{end}")));
             assert_eq!((desk.out("text"), desk.out("bytes")), ("all of it".to_owned(), "and this".to_owned()), "{end}");
             assert_eq!(printed(&shown), "bye\n", "{end}");
         }
@@ -375,20 +380,23 @@ fn a_program_cut_off_after_any_record_comes_to_the_same_end() {
         let component = std::fs::read(beside("everstep-python.wasm")).unwrap();
         let ends = boundaries(&journal);
         assert!(ends.len() > 10, "it records too little: {}", ends.len());
+        // One for all of them, since Python is large.
+        let cuts = place.another();
+        let store = cuts.store();
+        let blobs = [
+            Change::Blob(execution.component, component.into()),
+            Change::Blob(execution.policy, desk.policy.canonical().into_bytes().into()),
+        ];
+        store.commit(&blobs).unwrap();
         for (start, end) in [0].into_iter().chain(ends.iter().copied()).zip(ends.iter().copied()) {
             // A crash takes no time here: with it, what sleeps after it would wake up in another order.
             let clock = Arc::new(TestClock::at(time(&journal[start + 8..end])));
-            let place = place.another();
-            let store = place.store();
-            let blobs = [
-                Change::Blob(execution.component, component.clone().into()),
-                Change::Blob(execution.policy, desk.policy.canonical().into_bytes().into()),
-            ];
-            store.commit(&blobs).unwrap();
-            stored(&*store, &execution, journal[..end].to_vec());
+            let (name, key) = (id(&format!("x-{end}")), Some(store.fresh_key().unwrap()));
+            let cut = Execution { id: name.clone(), key, ..execution.clone() };
+            stored(&*store, &cut, journal[..end].to_vec());
             life(async {
-                let host = place.host().clock(clock).build().unwrap();
-                let handle = host.resume(&id("x"), Patience::Forever).await.unwrap();
+                let host = cuts.host().clock(clock).build().unwrap();
+                let handle = host.resume(&name, Patience::Forever).await.unwrap();
                 let report = soon(&format!("the end from byte {end}"), handle.wait()).await.unwrap();
                 assert_eq!(report.result, execution.result, "from byte {end}: {report:?}");
             });

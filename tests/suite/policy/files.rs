@@ -142,7 +142,7 @@ pub(super) async fn the_host_keeps_its_store_and_its_cache_to_itself() {
     // One place: the store is in the folder of the sandbox.
     let sandbox = Sandbox::over(Place::folder()).unwrap();
     let cache = sandbox.path("cache");
-    // One place: the same.
+    // One place: the store is in the folder of the sandbox.
     let host = everstep::Everstep::open(sandbox.path("store")).cache(&cache).build().unwrap();
     for folder in ["store/sub", "cache/sub"] {
         fs::create_dir(sandbox.path(folder)).unwrap();

@@ -5,6 +5,7 @@ use super::merged::Merged;
 use super::overlay::{Overlay, Overlays};
 use crate::bindings::everstep::host::files;
 use crate::bridge::{Arg, Bridge, Fault, Floor, Json, Step};
+use crate::capability::blocking::blocking;
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{Access, Call, FileOperation, FilesCall};
@@ -173,13 +174,12 @@ impl<'a> Place<'a> {
         async move {
             let blocked = bridge.block().await;
             let (grant, relative) = found.ok_or(denied)?;
-            let task = tokio::task::spawn_blocking(move || {
+            blocking("the file operation", move || {
                 let _blocked = blocked;
                 let (grants, changes) = (&bridge.grants, bridge.of_run::<Changes>());
                 effect(grants, Merged::new(grants.opened("files")?, grant, &mut changes.lock()), &relative)
-            });
-            let lost = |_| Err(GuestError::new(ErrorCode::Failed, "the host gave the file operation up"));
-            task.await.unwrap_or_else(lost)
+            })
+            .await?
         }
     }
 }

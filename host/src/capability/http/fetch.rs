@@ -4,6 +4,7 @@ use super::effect::{Bounds, Client, Hops, Request, Response, is_idempotent};
 use super::headers::folded;
 use super::stored::Stored;
 use crate::bridge::{Effect, Lost, Performed, Performing};
+use crate::capability::blocking::blocking;
 use crate::clock;
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
@@ -83,10 +84,7 @@ impl Effect for Fetch {
             grants.note_outcome(&run.id, run.clock.now_ms(), address, bytes, duration, result);
             match sent {
                 // Long bodies take long to search.
-                Ok(response) => match tokio::task::spawn_blocking(move || stored(&grants, response)).await {
-                    Ok(stored) => Performed::Done(Ok(stored)),
-                    Err(_) => Performed::Done(Err(GuestError::new(ErrorCode::Failed, "the host gave the request up"))),
-                },
+                Ok(response) => Performed::Done(blocking("the request", move || stored(&grants, response)).await),
                 Err(failure) => failed(&grants, failure, again, &subject),
             }
         })
