@@ -1,4 +1,6 @@
 //! `everstep serve` and workers that are URLs: it posts to them what others poll for.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use crate::python::beside;
 use crate::serve::{Server, now};

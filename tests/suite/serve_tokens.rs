@@ -1,4 +1,6 @@
 //! `everstep serve` and JSON web tokens: who asks, and for what.
+//!
+//! One place: it drives the program, whose store is a folder.
 
 use crate::python::beside;
 use crate::serve::{Server, now};
