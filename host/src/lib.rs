@@ -5,6 +5,7 @@
 //! and instances), `turns` (drives an execution), `host` (the public face), `session` (executions that another program drives).
 
 mod bindings;
+mod blocking;
 mod bridge;
 pub mod capability;
 mod engine;

@@ -19,7 +19,7 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    pub(super) fn new(
+    pub(super) fn effect(
         bridge: &Bridge,
         capability: String,
         provider: Arc<dyn Capability>,

@@ -83,7 +83,7 @@ impl Bridge {
             About::Effect(effect) => Ok(Arc::clone(effect)),
             About::Request(capability, message) => {
                 let provider = self.capabilities.get(capability).ok_or_else(|| self.unserved(number, capability))?;
-                Ok(Asking::new(self, capability.clone(), provider, message.clone()))
+                Ok(Asking::effect(self, capability.clone(), provider, message.clone()))
             }
             About::Time | About::Shown(_) | About::Call(_) => Err(self.unserved(number, "")),
         }

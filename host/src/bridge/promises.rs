@@ -144,7 +144,7 @@ impl Bridge {
                 let serves = state.promises.get(number).is_some_and(|promise| promise.role == Role::Request);
                 match self.capabilities.get(&capability).filter(|_| serves) {
                     Some(provider) => {
-                        return self.perform(state, number, Asking::new(self, capability, provider, message));
+                        return self.perform(state, number, Asking::effect(self, capability, provider, message));
                     }
                     None => for_client(capability, message),
                 }

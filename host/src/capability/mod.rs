@@ -8,7 +8,6 @@
 //!
 //! A capability of the embedder is a [`Capability`], registered by name and reached through `bridge.send-request`.
 
-mod blocking;
 mod bridge;
 mod console;
 mod context;

@@ -2,6 +2,7 @@
 
 use super::component::Component;
 use super::{Error, Inner};
+use crate::blocking::blocking;
 use crate::bridge::{Account, Bridge, Descent, Parts, Patience, State, Terms};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
@@ -66,13 +67,13 @@ impl Inner {
         }
         let (inner, content) = (Arc::clone(self), component.content.clone());
         let stack = usize::try_from(wasm_stack).unwrap_or(usize::MAX);
-        let task = tokio::task::spawn_blocking(move || {
+        let loading = blocking(move || {
             let component = inner.engines.load(&content, digest, stack)?;
             let functions = inner.engines.functions(&component);
             Loaded::link(component, functions.and_then(|functions| serde_json::from_slice(&functions).ok()))
         });
-        let lost = |error: tokio::task::JoinError| Error::Start(std::io::Error::other(error));
-        let loaded = Arc::new(task.await.map_err(lost)??);
+        let panicked = |error| Error::Start(std::io::Error::other(error));
+        let loaded = Arc::new(loading.await.map_err(panicked)??);
         let mut components = components();
         if components.len() >= MAX_LINKED {
             components.retain(|_, loaded| Arc::strong_count(loaded) > 1);

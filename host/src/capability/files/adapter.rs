@@ -4,8 +4,8 @@ use super::effect::{Entry, FileKind};
 use super::merged::Merged;
 use super::overlay::{Overlay, Overlays};
 use crate::bindings::everstep::host::files;
+use crate::blocking::blocking;
 use crate::bridge::{Arg, Bridge, Fault, Floor, Json, Step};
-use crate::capability::blocking::blocking;
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{Access, Call, FileOperation, FilesCall};
@@ -174,12 +174,13 @@ impl<'a> Place<'a> {
         async move {
             let blocked = bridge.block().await;
             let (grant, relative) = found.ok_or(denied)?;
-            blocking("the file operation", move || {
+            let done = blocking(move || {
                 let _blocked = blocked;
                 let (grants, changes) = (&bridge.grants, bridge.of_run::<Changes>());
                 effect(grants, Merged::new(grants.opened("files")?, grant, &mut changes.lock()), &relative)
-            })
-            .await?
+            });
+            let panicked = |_| GuestError::new(ErrorCode::Failed, "the host gave the file operation up");
+            done.await.map_err(panicked)?
         }
     }
 }

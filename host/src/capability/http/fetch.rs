@@ -3,8 +3,8 @@
 use super::effect::{Bounds, Client, Hops, Request, Response, is_idempotent};
 use super::headers::folded;
 use super::stored::Stored;
+use crate::blocking::blocking;
 use crate::bridge::{Effect, Lost, Performed, Performing};
-use crate::capability::blocking::blocking;
 use crate::clock;
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
@@ -84,7 +84,10 @@ impl Effect for Fetch {
             grants.note_outcome(&run.id, run.clock.now_ms(), address, bytes, duration, result);
             match sent {
                 // Long bodies take long to search.
-                Ok(response) => Performed::Done(blocking("the request", move || stored(&grants, response)).await),
+                Ok(response) => {
+                    let panicked = |_| GuestError::new(ErrorCode::Failed, "the host gave the request up");
+                    Performed::Done(blocking(move || stored(&grants, response)).await.map_err(panicked))
+                }
                 Err(failure) => failed(&grants, failure, again, &subject),
             }
         })
