@@ -54,7 +54,7 @@ pub trait Store: View {
     /// The store failed. A refusal is an answer.
     async fn operate(&self, operation: Operation) -> Result<Applied, Error>;
 
-    /// Creates an execution and claims it.
+    /// Creates an execution and claims it; the caller has looked, and found no promise of its id.
     ///
     /// # Errors
     /// The store failed.

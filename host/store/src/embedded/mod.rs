@@ -152,9 +152,6 @@ impl Store for Embedded {
         let operation = Box::new(Operation::TaskCreate { pid: self.pid.clone(), ttl: NEVER, promise });
         let created = Change::Operation { now_ms: self.now_ms(), operation, then };
         self.committer.check()?;
-        if self.backend.promise(&id)?.is_some() {
-            return Ok(Taken::Elsewhere);
-        }
         let (since, asked) = {
             let (mut changes, _kept) = self.missing(blobs);
             changes.push(created);
