@@ -4,9 +4,9 @@
 //! exchanged, cut off or put together from parts, other arguments or another policy. The owner of the folder has the key and can
 //! forge it: it detects mistakes and incomplete restores.
 
-use super::journal::segments;
+use super::journal::{Record, records, segments};
 use super::{Backend, Change, Error, Execution, ExecutionKey, Invocation, SealedJournal};
-use everstep_words::id::ExecutionId;
+use everstep_words::id::{Digest, ExecutionId};
 
 /// The hash of a journal as far as it goes.
 pub struct Seal(blake3::Hasher);
@@ -37,6 +37,16 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// The changes by which a journal begins. The record of the start names all that it is bound to: alone it is not sealed.
+    pub(super) fn begin(&mut self, key: ExecutionKey, first: Vec<u8>) -> Vec<Change> {
+        let is_start = records(&first).nth(1).is_none();
+        let mut changes = self.append(key, first);
+        if is_start {
+            changes.pop();
+        }
+        changes
+    }
+
     /// The changes by which records are added to a journal.
     pub(super) fn append(&mut self, key: ExecutionKey, records: Vec<u8>) -> Vec<Change> {
         let sealed = Change::Seal(key, self.seal.append(&records));
@@ -59,9 +69,26 @@ pub(super) fn journal(backend: &dyn Backend, execution: &Execution) -> Result<(V
     let Some(key) = execution.key else { return Ok((Vec::new(), Tail { segment: 0, seal })) };
     let SealedJournal { bytes: journal, segments: segment, seal: sealed } = backend.sealed_journal(key)?;
     let actual = seal.append(&journal);
-    // A journal that was written before journals were sealed has no seal.
-    if secret.is_some() && sealed.is_some_and(|sealed| sealed != actual) {
+    let is_bound = match sealed {
+        Some(sealed) => sealed == actual,
+        None => starts(&journal, execution),
+    };
+    if secret.is_some() && !is_bound {
         return Err(Error::Foreign { id: execution.id.clone() });
     }
     Ok((journal, Tail { segment, seal }))
+}
+
+/// Whether a journal without a seal starts as its execution does: one of the start alone, or one from before journals were sealed.
+fn starts(journal: &[u8], execution: &Execution) -> bool {
+    let Execution { function, args, policy, .. } = execution;
+    match records(journal).next() {
+        Some(Ok(Record::Started(started))) => {
+            started.function == function
+                && *started.args == Digest::of(args.as_bytes()).0
+                && *started.policy == policy.0
+        }
+        // Damage is reported by whoever reads on.
+        _ => true,
+    }
 }

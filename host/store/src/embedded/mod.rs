@@ -119,7 +119,7 @@ impl Embedded {
         let mut tail = Tail { segment: 0, seal };
         let mut changes = vec![Change::Create(Box::new(NewExecution { key, id, component, policy, seed }))];
         // In one write with the record of the start, so that no execution is ever without it.
-        changes.extend(tail.append(key, records));
+        changes.extend(tail.begin(key, records));
         changes.extend(progress.map(|progress| Change::Progress(key, Box::new(progress))));
         Ok((changes, tail))
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::MemoryStore;
 use crate::clock::SystemClock;
-use crate::journal::SEGMENT;
+use crate::journal::{FORMAT, History, Journal, Record, SEGMENT, Started};
 use crate::operation::NewPromise;
 use crate::record::NEVER;
 use crate::seam::{Entry, Leave, Lost};
@@ -15,6 +15,11 @@ impl Listener for Nobody {
 
 /// An execution that this host has claimed, and the tables behind it.
 async fn claimed() -> (Arc<MemoryStore>, Claimed) {
+    claimed_with(vec![1]).await
+}
+
+/// The same with these first records.
+async fn claimed_with(records: Vec<u8>) -> (Arc<MemoryStore>, Claimed) {
     let backend = Arc::new(MemoryStore::new());
     let tables = Arc::clone(&backend) as Arc<dyn Backend>;
     let store = Embedded::start(tables, Arc::new(SystemClock), Arc::new(drop), Arc::new(Nobody)).unwrap();
@@ -23,7 +28,7 @@ async fn claimed() -> (Arc<MemoryStore>, Claimed) {
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
     let promise = NewPromise { id: "x".to_owned(), timeout_at: NEVER, param, tags };
     let id = ExecutionId::new("x").unwrap();
-    let birth = Birth { id, component, policy, seed: [0; 32], records: vec![1], progress: None };
+    let birth = Birth { id, component, policy, seed: [0; 32], records, progress: None };
     let Taken::Claimed(claimed) = store.create(NewRun { promise, birth, blobs: Vec::new() }).await.unwrap() else {
         panic!("the id is free");
     };
@@ -80,4 +85,35 @@ async fn long_records_go_on_from_segment_to_segment() {
     let (journal, tail) = seal::journal(&*backend, &execution).unwrap();
     assert!(journal == after.bytes);
     assert_eq!(tail.segment, after.segments);
+}
+
+#[tokio::test]
+async fn a_journal_of_its_start_alone_is_bound_by_what_that_says() {
+    let mut journal = Journal::new(History::default());
+    journal.append(&Record::Started(Started {
+        format: FORMAT,
+        at_ms: 1,
+        component: &Digest::of(b"component").0,
+        policy: &Digest::of(b"policy").0,
+        seed: &[0; 32],
+        args: &Digest::of(b"null").0,
+        function: "f",
+    }));
+    let (backend, Claimed { ledger, since, .. }) = claimed_with(journal.take_tail()).await;
+    ledger.durable(since).await.unwrap();
+    let seal = || backend.sealed_journal(ExecutionKey(1)).unwrap().seal;
+    assert_eq!(seal(), None);
+    let execution = backend.execution(&ExecutionId::new("x").unwrap()).unwrap().unwrap();
+    let read = |execution: &Execution| seal::journal(&*backend, execution).map(|(journal, _)| journal);
+    assert!(read(&execution).is_ok());
+    let others = [
+        Execution { args: "1".to_owned(), ..execution.clone() },
+        Execution { function: "g".to_owned(), ..execution.clone() },
+        Execution { policy: Digest::of(b"other"), ..execution.clone() },
+    ];
+    assert!(others.iter().all(|other| matches!(read(other), Err(Error::Foreign { .. }))));
+    ledger.durable(ledger.append(entry())).await.unwrap();
+    assert!(seal().is_some());
+    assert!(read(&execution).is_ok());
+    assert!(others.iter().all(|other| matches!(read(other), Err(Error::Foreign { .. }))));
 }
