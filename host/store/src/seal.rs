@@ -39,9 +39,9 @@ pub struct Tail {
 impl Tail {
     /// The changes by which a journal begins. The record of the start names all that it is bound to: alone it is not sealed.
     pub(super) fn begin(&mut self, key: ExecutionKey, first: Vec<u8>) -> Vec<Change> {
-        let is_start = records(&first).nth(1).is_none();
+        let is_alone = is_start_alone(&first);
         let mut changes = self.append(key, first);
-        if is_start {
+        if is_alone {
             changes.pop();
         }
         changes
@@ -71,7 +71,8 @@ pub(super) fn journal(backend: &dyn Backend, execution: &Execution) -> Result<(V
     let actual = seal.append(&journal);
     let is_bound = match sealed {
         Some(sealed) => sealed == actual,
-        None => starts(&journal, execution),
+        // One from before journals were sealed has none, however long it is.
+        None => !is_start_alone(&journal) || starts(&journal, execution),
     };
     if secret.is_some() && !is_bound {
         return Err(Error::Foreign { id: execution.id.clone() });
@@ -79,7 +80,12 @@ pub(super) fn journal(backend: &dyn Backend, execution: &Execution) -> Result<(V
     Ok((journal, Tail { segment, seal }))
 }
 
-/// Whether a journal without a seal starts as its execution does: one of the start alone, or one from before journals were sealed.
+/// Whether a journal is one record.
+fn is_start_alone(journal: &[u8]) -> bool {
+    records(journal).nth(1).is_none()
+}
+
+/// Whether a journal starts as its execution does.
 fn starts(journal: &[u8], execution: &Execution) -> bool {
     let Execution { function, args, policy, .. } = execution;
     match records(journal).next() {
