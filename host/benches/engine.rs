@@ -1,7 +1,8 @@
 //! The speed of executions, each figure beside a raw disk sync measured in the same run.
 //!
 //! The raw probe appends 256 bytes to a file and syncs it (`fdatasync`), in the folder that holds the store. Rows with their own
-//! probe take turns with it, because the speed of a disk drifts. `EVERSTEP_BENCH_DIR` names the folder to measure in.
+//! probe take turns with it, because the speed of a disk drifts. `EVERSTEP_BENCH_DIR` names the folder to measure in. Arguments select
+//! the rows whose name has one of them: `cargo bench --bench engine -- "external steps"`.
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use everstep::capability::{Idempotent, Request};
@@ -43,6 +44,8 @@ struct Bench {
     dir: PathBuf,
     component: Component,
     policy: Policy,
+    /// Parts of the names of the rows to measure; empty: all of them.
+    only: Vec<String>,
 }
 
 fn main() -> Outcome<()> {
@@ -63,6 +66,7 @@ fn main() -> Outcome<()> {
         dir: dir.path().to_owned(),
         component: std::fs::read(component)?.into(),
         policy: Policy::parse(POLICY, &dir.path().join("policy.toml"))?,
+        only: std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     println!("{:<58} {:>14} {:>22}", "", "measured", "beside the raw sync");
@@ -94,6 +98,10 @@ fn main() -> Outcome<()> {
 }
 
 impl Bench {
+    fn wants(&self, row: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| row.contains(part.as_str()))
+    }
+
     fn store(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
@@ -110,6 +118,9 @@ impl Bench {
     /// Internal steps one after the other, per second: best of three, the first run warms up.
     async fn internal(&self, name: &str, builder: Builder) -> Outcome<()> {
         const STEPS: u32 = 1_000_000;
+        if !self.wants(name) {
+            return Ok(());
+        }
         let host = self.host(builder)?;
         let mut best = Duration::MAX;
         for _ in 0..4 {
@@ -123,6 +134,9 @@ impl Bench {
     /// External steps one after the other, and the raw sync, in turns.
     async fn external(&self) -> Outcome<()> {
         const STEPS: u32 = 500;
+        if !self.wants("file store, external steps") {
+            return Ok(());
+        }
         let host = self.host(Everstep::open(self.store("external")))?;
         let (mut steps, mut raw) = (Vec::new(), Vec::new());
         for _ in 0..7 {
@@ -137,6 +151,9 @@ impl Bench {
 
     /// The time of an execution that makes one internal step.
     async fn one_step(&self, name: &str, store: Option<&str>) -> Outcome<()> {
+        if !self.wants(name) {
+            return Ok(());
+        }
         let builder = store.map_or_else(Everstep::local, |name| Everstep::open(self.store(name)));
         let host = self.host(builder)?;
         let (mut times_ms, mut raw_ms) = (Vec::new(), Vec::new());
@@ -159,6 +176,9 @@ impl Bench {
     /// The time of a call of a function that makes one internal step.
     async fn calls(&self, name: &str, builder: Builder) -> Outcome<()> {
         const CALLS: u32 = 200;
+        if !self.wants(name) {
+            return Ok(());
+        }
         let host = self.host(builder)?;
         let (mut times_ms, mut raw_ms) = (Vec::new(), Vec::new());
         for _ in 0..7 {
@@ -174,6 +194,9 @@ impl Bench {
 
     /// Executions per second with so many under way at any time.
     async fn wide(&self, name: &str, builder: Builder, width: u32) -> Outcome<()> {
+        if !self.wants(name) {
+            return Ok(());
+        }
         let each = 16_000 / width;
         let host = self.host(builder)?;
         let raw = self.raw_syncs(500)?;
@@ -199,6 +222,10 @@ impl Bench {
 
     /// From the answer to the end of an execution that had given its instance up after so many steps, and has them to repeat.
     async fn resume(&self, steps: u32) -> Outcome<()> {
+        let row_name = format!("evicted execution, {steps} steps, from answer to end, p50");
+        if !self.wants(&row_name) {
+            return Ok(());
+        }
         let name = format!("resume-{steps}");
         let host = self.host(Everstep::open(self.store(&name)).keep_warm(Duration::ZERO))?;
         let (mut times_ms, mut raw_ms) = (Vec::new(), Vec::new());
@@ -215,13 +242,15 @@ impl Bench {
             times_ms.push(started.elapsed().as_secs_f64() * 1e3);
         }
         let (time, raw) = (median(&mut times_ms), median(&mut raw_ms));
-        let row_name = format!("evicted execution, {steps} steps, from answer to end, p50");
         row(&row_name, format!("{time:.2} ms"), &format!("{raw:.3} ms"));
         Ok(())
     }
 
     /// From the answer to the guest's next step, with the instance kept warm.
     async fn wake(&self) -> Outcome<()> {
+        if !self.wants("warm execution, from answer to its next request, p50") {
+            return Ok(());
+        }
         let (woken, wakes) = std::sync::mpsc::channel();
         let echo = move |request: Request| {
             // The bench reads it until it is over.
@@ -253,6 +282,9 @@ impl Bench {
     /// What a store with 100,000 suspended executions costs: bytes on disk, time to start, memory.
     async fn suspended(&self) -> Outcome<()> {
         const COUNT: u32 = 100_000;
+        if !self.wants("suspended execution, on disk") {
+            return Ok(());
+        }
         let dir = self.store("suspended");
         {
             let host = self.host(Everstep::open(&dir).keep_warm(Duration::ZERO))?;
@@ -283,6 +315,9 @@ impl Bench {
     /// Steps per second taken from the journal of an execution that suspended after a million of them.
     async fn replay(&self) -> Outcome<()> {
         const STEPS: u32 = 1_000_000;
+        if !self.wants("file store, replay") {
+            return Ok(());
+        }
         let host = self.host(Everstep::open(self.store("replay")))?;
         let run = self.run("ticks_then_wait", &times(STEPS)).without_waiting();
         let id = run.id.clone();
@@ -300,6 +335,9 @@ impl Bench {
     /// A run of 1,000 calls with an audit log, and without one, in turns.
     async fn audit(&self, name: &str, store: Option<&str>, function: &str) -> Outcome<()> {
         const CALLS: u32 = 1_000;
+        if !self.wants(name) {
+            return Ok(());
+        }
         let host = self.host(store.map_or_else(Everstep::local, |name| Everstep::open(self.store(name))))?;
         let audited = format!("{POLICY}[audit]\nfile = \"audit.jsonl\"\n");
         let audited = Policy::parse(&audited, &self.dir.join("policy.toml"))?;
@@ -318,6 +356,9 @@ impl Bench {
 
     /// A run that computes for about 10 ms and makes 20 calls: on the file store, and with a store that keeps nothing.
     async fn overhead(&self) -> Outcome<()> {
+        if !self.wants("10 ms of computing and 20 calls, file store") {
+            return Ok(());
+        }
         let with = self.host(Everstep::open(self.store("overhead")))?;
         let without = self.host(Everstep::over(std::sync::Arc::new(nothing::Nothing)))?;
         let args = r#"{"rounds": 9000000, "calls": 20}"#;
@@ -337,6 +378,9 @@ impl Bench {
 
     /// Resident memory of a process that has loaded one component and run it once.
     fn rss(&self) -> Outcome<()> {
+        if !self.wants("RSS of a host with one component loaded and run") {
+            return Ok(());
+        }
         let child =
             std::process::Command::new(std::env::current_exe()?).env("EVERSTEP_BENCH_RSS", &self.dir).output()?;
         row("RSS of a host with one component loaded and run", String::from_utf8(child.stdout)?.trim().to_owned(), "");
@@ -386,6 +430,7 @@ fn print_rss(dir: &Path) -> Outcome<()> {
         dir: dir.to_owned(),
         component: std::fs::read(dir.join("workbench.wasm"))?.into(),
         policy: Policy::parse(POLICY, &dir.join("policy.toml"))?,
+        only: Vec::new(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
