@@ -39,6 +39,35 @@ fn one_component_holds_several_functions() {
     }
 }
 
+/// Seconds of CPU time that this process has used.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // User and system time, in hundredths of a second.
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+#[test]
+fn a_component_that_many_ask_for_at_once_is_compiled_once() {
+    // One place: it is about what a host keeps in memory.
+    let place = Place::memory();
+    life(async {
+        let compile = async |many: usize| {
+            let host = place.plain().build().unwrap();
+            let before = cpu_seconds();
+            let policy = Policy::none();
+            let asked = (0..many).map(|_| host.functions(&BEHAVIOUR, &policy));
+            for functions in futures::future::join_all(asked).await {
+                assert!(functions.unwrap().len() > 10);
+            }
+            cpu_seconds() - before
+        };
+        let (one, many) = (compile(1).await, compile(12).await);
+        assert!(one > 0.05, "{one} s are too short to compare with");
+        assert!(many < 4.0 * one, "12 at once took {many} s of CPU time, one {one} s");
+    });
+}
+
 #[test]
 fn a_function_may_have_any_name() {
     for place in Place::each() {

@@ -8,7 +8,7 @@ use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::policy::{Limits, Policy};
 use crate::turns::{FunctionInfo, Loaded};
-use everstep_store::journal::{History, Journal, Standing};
+use everstep_store::journal::{History, Journal};
 use everstep_store::seal::Tail;
 use everstep_store::seam::{Ledger, NoLedger, Ticket};
 use everstep_store::{Execution, Kinship, Lineage, Progress};
@@ -61,24 +61,27 @@ impl Inner {
     pub(super) async fn load(self: &Arc<Self>, component: &Component, grants: &Grants) -> Result<Arc<Loaded>, Error> {
         let digest = component.digest;
         let wasm_stack = grants.policy.limits.wasm_stack;
-        let components = || self.components.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = components().get(&(digest, wasm_stack)) {
-            return Ok(Arc::clone(loaded));
-        }
-        let (inner, content) = (Arc::clone(self), component.content.clone());
+        let place = {
+            let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+            if components.len() >= MAX_LINKED {
+                let is_used = |loaded: &Arc<Loaded>| Arc::strong_count(loaded) > 1;
+                components.retain(|_, place| Arc::strong_count(place) > 1 || place.get().is_some_and(is_used));
+            }
+            Arc::clone(components.entry((digest, wasm_stack)).or_default())
+        };
         let stack = usize::try_from(wasm_stack).unwrap_or(usize::MAX);
-        let loading = blocking(move || {
-            let component = inner.engines.load(&content, digest, stack)?;
-            let functions = inner.engines.functions(&component);
-            Loaded::link(component, functions.and_then(|functions| serde_json::from_slice(&functions).ok()))
+        // Whoever comes meanwhile waits for the one that loads it.
+        let loaded = place.get_or_try_init(async || {
+            let (inner, content) = (Arc::clone(self), component.content.clone());
+            let loading = blocking(move || {
+                let component = inner.engines.load(&content, digest, stack)?;
+                let functions = inner.engines.functions(&component);
+                Loaded::link(component, functions.and_then(|functions| serde_json::from_slice(&functions).ok()))
+            });
+            let panicked = |error| Error::Start(std::io::Error::other(error));
+            Ok::<_, Error>(Arc::new(loading.await.map_err(panicked)??))
         });
-        let panicked = |error| Error::Start(std::io::Error::other(error));
-        let loaded = Arc::new(loading.await.map_err(panicked)??);
-        let mut components = components();
-        if components.len() >= MAX_LINKED {
-            components.retain(|_, loaded| Arc::strong_count(loaded) > 1);
-        }
-        Ok(Arc::clone(components.entry((digest, wasm_stack)).or_insert(loaded)))
+        Ok(Arc::clone(loaded.await?))
     }
 
     pub(super) async fn check_function(
@@ -182,8 +185,7 @@ impl Inner {
             error => Error::Store(error),
         })?;
         let history = History::load(journal).map_err(corrupted)?;
-        let standing = Standing::of(&history).map_err(corrupted)?;
-        if standing.and_then(|standing| standing.component).is_some_and(|component| component != execution.component) {
+        if history.component().is_some_and(|component| component != execution.component) {
             return Err(Error::Foreign(everstep_store::Error::Foreign { id: execution.id.clone() }));
         }
         Ok((State::new(Journal::new(history), execution.progress.clone()).map_err(corrupted)?, tail))

@@ -52,8 +52,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::{OnceCell, Semaphore};
 
 /// A host that runs durable functions. Cheap to clone; it ends with the last clone, once what it still runs has ended.
 ///
@@ -124,7 +124,7 @@ struct Inner {
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
     grants: GrantsCache,
-    components: Mutex<HashMap<(Digest, u64), Arc<Loaded>>>,
+    components: Mutex<HashMap<(Digest, u64), Arc<OnceCell<Arc<Loaded>>>>>,
     /// The budgets that lineages have used, by their roots.
     accounts: tokio::sync::Mutex<HashMap<ExecutionId, Arc<Account>>>,
     live: Arc<Live>,

@@ -3,6 +3,7 @@
 use super::Corrupted;
 use super::codec;
 use super::record::{Outcome, Record, Trapped};
+use everstep_words::id::Digest;
 use std::collections::HashMap;
 
 /// The recorded part of an execution's journal. Every frame was checked when it was loaded.
@@ -19,6 +20,8 @@ pub struct History {
     retried: HashMap<u64, Retries>,
     /// The offset of the `trapped` record of each checkpoint from which the guest resumes.
     trapped: HashMap<u64, usize>,
+    /// The component that continues the execution; `None` if a journal of an earlier format may not name it.
+    component: Option<Digest>,
 }
 
 /// The retries of a step.
@@ -50,12 +53,17 @@ impl History {
                         let retries = history.retried.entry(number).or_default();
                         *retries = Retries { count: retries.count.saturating_add(1), due_ms };
                     }
+                    Record::TakenOver { component, .. } => history.component = Some(Digest(*component)),
                     _ => {}
                 }
             } else if Record::is_trapped(body)
                 && let Record::Trapped(trapped) = Record::decode(body, offset)?
             {
                 history.trapped.insert(trapped.checkpoint, offset);
+            } else if offset == 0
+                && let Record::Started(started) = Record::decode(body, offset)?
+            {
+                history.component = started.component();
             }
             offset = next;
         }
@@ -160,6 +168,11 @@ impl History {
     /// How often a step was retried.
     pub fn retries(&self, number: u64) -> Retries {
         self.retried.get(&number).copied().unwrap_or_default()
+    }
+
+    /// The component that continues the execution; `None` if a journal of an earlier format may not name it.
+    pub fn component(&self) -> Option<Digest> {
+        self.component
     }
 
     /// Length in bytes.

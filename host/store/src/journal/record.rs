@@ -3,6 +3,7 @@
 use super::Corrupted;
 use super::codec::{self, Fields, Malformed};
 use everstep_words::guest_error::{ErrorCode, GuestError};
+use everstep_words::id::Digest;
 use std::borrow::Cow;
 
 /// The version that this build writes. It reads the earlier ones, which have fewer types of records.
@@ -312,6 +313,13 @@ impl<'a> Record<'a> {
     /// Whether a body is a trap after which the guest resumes; without decoding it.
     pub(super) fn is_trapped(body: &[u8]) -> bool {
         body.first() == Some(&TRAPPED)
+    }
+}
+
+impl Started<'_> {
+    /// The component that the execution has begun with; `None` in a format in which another one may continue it without a record.
+    pub(super) fn component(&self) -> Option<Digest> {
+        (self.format == FORMAT).then_some(Digest(*self.component))
     }
 }
 

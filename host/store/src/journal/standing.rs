@@ -1,6 +1,6 @@
 //! The state of an execution, according to its journal alone.
 
-use super::{Corrupted, FORMAT, History, Record, Started};
+use super::{Corrupted, History, Record, Started};
 use crate::{Failure, Progress};
 use everstep_words::id::Digest;
 
@@ -39,10 +39,9 @@ impl Standing {
     }
 
     fn started(started: &Started<'_>) -> Self {
-        let Started { format, at_ms, component, policy, seed, .. } = *started;
+        let Started { at_ms, policy, seed, .. } = *started;
         let progress = Progress { updated_ms: at_ms, ..Progress::default() };
-        let component = (format == FORMAT).then_some(Digest(*component));
-        Self { component, policy: Digest(*policy), seed: *seed, progress }
+        Self { component: started.component(), policy: Digest(*policy), seed: *seed, progress }
     }
 
     fn take_in(&mut self, record: &Record<'_>) {
