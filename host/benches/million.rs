@@ -121,7 +121,7 @@ fn ended(store: &FileStore, number: u64) -> Outcome<[Change; 4]> {
     let progress = Box::new(Progress { error: None, steps: 3, cpu_us: 100, updated_ms: now_ms });
     Ok([
         Change::Operation { now_ms, operation, then },
-        Change::Append { key, segment: 0, bytes: vec![1; 300] },
+        Change::Append { key, segment: 0, bytes: vec![1; 300], seal: None },
         Change::Progress(key, progress),
         Change::operation(now_ms, Operation::TaskFulfill { version: 1, settlement }),
     ])

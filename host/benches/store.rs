@@ -128,7 +128,7 @@ fn whole_executions(store: &dyn Backend, commits: usize, batch: usize) -> Outcom
 }
 
 fn append(key: ExecutionKey, segment: u32) -> Change {
-    Change::Append { key, segment, bytes: vec![1; 256] }
+    Change::Append { key, segment, bytes: vec![1; 256], seal: None }
 }
 
 /// The promise and the task of an execution, and what is kept beside them.

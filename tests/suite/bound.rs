@@ -19,7 +19,7 @@ fn asked(place: &Place, name: &str, run: Run) -> Execution {
 /// The database of a store in a folder, with a change that nobody but its owner can make.
 fn tamper(dir: &Path, sql: &str) {
     let done = std::process::Command::new("python3")
-        .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"])
+        .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2])"])
         .arg(dir.join("store.db"))
         .arg(sql)
         .status();
@@ -59,9 +59,18 @@ fn a_journal_that_was_not_written_for_its_execution_is_quarantined() {
     for (what, sql) in [
         (
             "its last segment is missing",
-            "DELETE FROM segments WHERE id = (SELECT max(id) FROM segments WHERE id < (2 << 32) - 1)",
+            "UPDATE OR REPLACE segments SET id = id - 1 WHERE id = (SELECT max(id) FROM segments WHERE id < 2 << 32)",
         ),
-        ("all but its start is missing", "DELETE FROM segments WHERE id > 1 << 32 AND id < (2 << 32) - 1"),
+        (
+            "all but its start is missing",
+            "UPDATE OR REPLACE segments SET id = (1 << 32) + 1 WHERE id = (SELECT max(id) FROM segments WHERE id < 2 << 32);
+             DELETE FROM segments WHERE id > (1 << 32) + 1 AND id < 2 << 32",
+        ),
+        ("its seal is missing", "DELETE FROM segments WHERE id = (SELECT max(id) FROM segments WHERE id < 2 << 32)"),
+        (
+            "its last two rows are missing",
+            "DELETE FROM segments WHERE id >= (SELECT max(id) - 1 FROM segments WHERE id < 2 << 32) AND id < 2 << 32",
+        ),
         (
             "a segment of another",
             "UPDATE segments SET bytes = (SELECT bytes FROM segments WHERE id = (2 << 32) + 1) WHERE id = (1 << 32) + 1",

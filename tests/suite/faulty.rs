@@ -155,7 +155,7 @@ impl CrashStore {
             let key = execution.key.unwrap();
             let (journal, segment) = self.inner.journal(key).unwrap();
             if self.fate == Fate::Scribbled {
-                self.inner.commit(&[Change::Append { key, segment, bytes: journal }]).unwrap();
+                self.inner.commit(&[Change::Append { key, segment, bytes: journal, seal: None }]).unwrap();
                 continue;
             }
             let released = Operation::TaskRelease { id: id.clone(), version };

@@ -261,7 +261,7 @@ fn progress(key: ExecutionKey) -> Change {
 }
 
 fn append(key: ExecutionKey, segment: u32, size: usize) -> Change {
-    Change::Append { key, segment, bytes: vec![segment as u8; size] }
+    Change::Append { key, segment, bytes: vec![segment as u8; size], seal: None }
 }
 
 fn ask(id: &str) -> Change {

@@ -187,7 +187,7 @@ pub(crate) fn stored(store: &dyn Backend, execution: &Execution, journal: Vec<u8
     let changes = [
         Change::operation(created_ms, Operation::PromiseCreate(promise)),
         Change::Create(Box::new(NewExecution { key, id, component, policy, seed })),
-        Change::Append { key, segment: 0, bytes: journal },
+        Change::Append { key, segment: 0, bytes: journal, seal: None },
     ];
     store.commit(&changes).unwrap();
 }

@@ -196,7 +196,7 @@ fn crowd(place: &Place, count: u32) {
             [
                 at(Operation::TaskCreate { pid: "everstep".into(), ttl: NEVER, promise: execution }),
                 Change::Create(Box::new(everstep::store::NewExecution { key, id, component, policy, seed: [1; 32] })),
-                Change::Append { key, segment: 0, bytes: journal.clone() },
+                Change::Append { key, segment: 0, bytes: journal.clone(), seal: None },
                 at(Operation::PromiseCreate(open)),
                 at(Operation::TaskSuspend { id: name, version: 1, awaited }),
             ]

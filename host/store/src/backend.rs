@@ -50,8 +50,8 @@ pub trait Backend: Send + Sync + 'static {
     /// The same with its seal.
     fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error>;
 
-    /// The secret of these tables, always the same; `None` if they are open for reading only and the secret cannot be
-    /// read.
+    /// The secret that binds journals to these tables, always the same; `None` if there is none: nobody else can change the tables, or they
+    /// are open for reading only and the secret cannot be read.
     fn secret(&self) -> Option<[u8; 32]>;
 
     /// The next part of a journal, whole segments of about a MiB, and where the part after it begins. An empty part is the end for now.
@@ -126,8 +126,8 @@ pub struct SealedJournal {
     pub bytes: Vec<u8>,
     /// How many segments hold it.
     pub segments: u32,
-    /// The value of the last [`Change::Seal`]; `None` for a journal that was written before journals were sealed.
-    pub seal: Option<[u8; 32]>,
+    /// The seal of the last [`Change::Append`], which has 32 bytes if it is one; `None` if that had none.
+    pub seal: Option<Vec<u8>>,
 }
 
 /// A place between two segments of a journal; the default is its start.
@@ -174,13 +174,14 @@ pub enum Change {
         segment: u32,
         /// Whole records.
         bytes: Vec<u8>,
+        /// Binds the journal up to here to its execution; `None` if more segments follow in the same commit, and for the record of the
+        /// start alone.
+        seal: Option<[u8; 32]>,
     },
     /// The progress of an execution.
     Progress(ExecutionKey, Box<Progress>),
     /// Another component takes over an execution.
     Component(ExecutionKey, Digest),
-    /// The seal that binds a journal, as far as it goes, to its execution.
-    Seal(ExecutionKey, [u8; 32]),
     /// Content-addressed bytes; putting the same bytes again changes nothing.
     Blob(Digest, Blob),
 }

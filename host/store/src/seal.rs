@@ -8,24 +8,24 @@ use super::journal::{Record, records, segments};
 use super::{Backend, Change, Error, Execution, ExecutionKey, Invocation, SealedJournal};
 use everstep_words::id::{Digest, ExecutionId};
 
-/// The hash of a journal as far as it goes.
-pub struct Seal(blake3::Hasher);
+/// The hash of a journal as far as it goes; `None` where there is no secret.
+pub struct Seal(Option<Box<blake3::Hasher>>);
 
 impl Seal {
     /// The seal of an empty journal.
-    pub(super) fn new(secret: &[u8; 32], id: &ExecutionId, invocation: &Invocation) -> Self {
+    pub(super) fn new(secret: Option<[u8; 32]>, id: &ExecutionId, invocation: &Invocation) -> Self {
+        let Some(secret) = secret else { return Self(None) };
         let Invocation { function, args, policy, component: _ } = invocation;
-        let mut hasher = blake3::Hasher::new_keyed(secret);
+        let mut hasher = Box::new(blake3::Hasher::new_keyed(&secret));
         for part in [b"everstep journal", id.as_str().as_bytes(), function.as_bytes(), args.as_bytes(), &policy.0] {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
-        Self(hasher)
+        Self(Some(hasher))
     }
 
     /// Adds records; returns the new hash.
-    pub(super) fn append(&mut self, records: &[u8]) -> [u8; 32] {
-        self.0.update(records);
-        *self.0.finalize().as_bytes()
+    pub(super) fn append(&mut self, records: &[u8]) -> Option<[u8; 32]> {
+        self.0.as_mut().map(|hasher| *hasher.update(records).finalize().as_bytes())
     }
 }
 
@@ -41,21 +41,25 @@ impl Tail {
     pub(super) fn begin(&mut self, key: ExecutionKey, first: Vec<u8>) -> Vec<Change> {
         let is_alone = is_start_alone(&first);
         let mut changes = self.append(key, first);
-        if is_alone {
-            changes.pop();
+        if is_alone && let Some(Change::Append { seal, .. }) = changes.last_mut() {
+            *seal = None;
         }
         changes
     }
 
     /// The changes by which records are added to a journal.
     pub(super) fn append(&mut self, key: ExecutionKey, records: Vec<u8>) -> Vec<Change> {
-        let sealed = Change::Seal(key, self.seal.append(&records));
+        let sealed = self.seal.append(&records);
         let appended = segments(records).map(|bytes| {
             let segment = self.segment;
             self.segment += 1;
-            Change::Append { key, segment, bytes }
+            Change::Append { key, segment, bytes, seal: None }
         });
-        appended.chain([sealed]).collect()
+        let mut changes: Vec<_> = appended.collect();
+        if let Some(Change::Append { seal, .. }) = changes.last_mut() {
+            *seal = sealed;
+        }
+        changes
     }
 }
 
@@ -64,17 +68,16 @@ impl Tail {
 /// # Errors
 /// The journal is not the one that was sealed, or the backend failed.
 pub(super) fn journal(backend: &dyn Backend, execution: &Execution) -> Result<(Vec<u8>, Tail), Error> {
-    let secret = backend.secret();
-    let mut seal = Seal::new(&secret.unwrap_or_default(), &execution.id, &execution.invocation());
+    let mut seal = Seal::new(backend.secret(), &execution.id, &execution.invocation());
     let Some(key) = execution.key else { return Ok((Vec::new(), Tail { segment: 0, seal })) };
     let SealedJournal { bytes: journal, segments: segment, seal: sealed } = backend.sealed_journal(key)?;
-    let actual = seal.append(&journal);
-    let is_bound = match sealed {
-        Some(sealed) => sealed == actual,
+    let is_bound = match (seal.append(&journal), sealed) {
+        (None, _) => true,
+        (Some(actual), Some(sealed)) => *sealed == actual,
         // One from before journals were sealed has none, however long it is.
-        None => !is_start_alone(&journal) || starts(&journal, execution),
+        (Some(_), None) => !is_start_alone(&journal) || starts(&journal, execution),
     };
-    if secret.is_some() && !is_bound {
+    if !is_bound {
         return Err(Error::Foreign { id: execution.id.clone() });
     }
     Ok((journal, Tail { segment, seal }))

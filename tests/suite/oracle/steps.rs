@@ -329,7 +329,7 @@ impl Step {
             commit.changes.push(Change::Progress(known.key, Box::new(progress)));
         }
         if self.spoilt {
-            let nobody = Change::Append { key: ExecutionKey(u32::MAX), segment: 0, bytes: Vec::new() };
+            let nobody = Change::Append { key: ExecutionKey(u32::MAX), segment: 0, bytes: Vec::new(), seal: None };
             commit.changes.push(nobody);
         }
         commit

@@ -115,7 +115,7 @@ impl Embedded {
         let Birth { id, component, policy, seed, records, progress } = birth;
         // As it will be read back.
         let invocation = invocation.ok_or_else(|| Error::Foreign { id: id.clone() })?;
-        let seal = Seal::new(&self.backend.secret().unwrap_or_default(), &id, &invocation);
+        let seal = Seal::new(self.backend.secret(), &id, &invocation);
         let mut tail = Tail { segment: 0, seal };
         let mut changes = vec![Change::Create(Box::new(NewExecution { key, id, component, policy, seed }))];
         // In one write with the record of the start, so that no execution is ever without it.

@@ -3,7 +3,7 @@
 use super::rows::{self, promise_columns, schedule_columns};
 use super::schema;
 use super::tables;
-use super::write::{seal_id, segment_id};
+use super::write::segment_id;
 use crate::invocation::{self, Beside};
 use crate::machine::Row;
 use crate::record::{PromiseState, Schedule, TaskState};
@@ -54,7 +54,6 @@ pub(super) const NEWEST_PLACES: &str = places!("DESC");
 /// A kept error is the cause of a halt.
 pub(super) const HALTED_BELOW: &str =
     executions!("", "p.id >= ?1 || '.' AND p.id < ?1 || '/' AND e.error IS NOT NULL ORDER BY p.id LIMIT 100");
-const SEAL: &str = "SELECT bytes FROM segments WHERE id = ?1";
 const JOURNAL: &str = "SELECT id, bytes FROM segments WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 const PROMISE: &str = concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.id = ?1");
 pub(super) const PROMISES: &str =
@@ -100,7 +99,13 @@ pub(super) struct Reader {
     connection: Connection,
     /// Whether there is an index of tasks by state. A store that no newer host has opened lacks it.
     indexed: bool,
+    /// Whether the store was of an earlier format when it was opened. A host may have converted it since.
+    was_earlier: bool,
 }
+
+/// The number of the seal of a journal in an earlier format, if it has one.
+
+const EARLIER_SEAL: u32 = u32::MAX;
 
 /// A part of a journal ends with the segment that reaches this size.
 const PART_BYTES: usize = 1 << 20;
@@ -108,7 +113,8 @@ const PART_BYTES: usize = 1 << 20;
 impl Reader {
     pub(super) fn new(connection: Connection) -> Result<Self, Error> {
         let indexed = schema::has_index(&connection, schema::TASKS)?;
-        Ok(Self { connection, indexed })
+        let was_earlier = schema::format(&connection)? != schema::FORMAT;
+        Ok(Self { connection, indexed, was_earlier })
     }
 
     /// The greatest key in use, or 0.
@@ -172,50 +178,59 @@ impl Reader {
     }
 
     pub(super) fn journal(&self, key: ExecutionKey) -> Result<(Vec<u8>, u32), Error> {
-        let (journal, end) = self.segments(key, JournalPlace::default(), usize::MAX)?;
-        Ok((journal, end.segment))
+        let SealedJournal { bytes, segments, .. } = self.sealed_journal(key)?;
+        Ok((bytes, segments))
+    }
+
+    pub(super) fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error> {
+        let (bytes, end, seal) = self.segments(key, JournalPlace::default(), usize::MAX)?;
+        Ok(SealedJournal { bytes, segments: end.segment, seal: seal.filter(|seal| !seal.is_empty()) })
     }
 
     pub(super) fn journal_part(&self, key: ExecutionKey, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {
-        self.segments(key, at, PART_BYTES)
+        let (part, end, _) = self.segments(key, at, PART_BYTES)?;
+        Ok((part, end))
     }
 
-    /// The segments from a place on, up to the one that makes them at least `enough` bytes.
+    /// The segments from a place on, up to the one that makes them at least `enough` bytes, and the seal if they end before that. The
+    /// last row of a journal is its seal, unless it is the only one.
     fn segments(
         &self,
         key: ExecutionKey,
         mut at: JournalPlace,
         enough: usize,
-    ) -> Result<(Vec<u8>, JournalPlace), Error> {
+    ) -> Result<(Vec<u8>, JournalPlace, Option<Vec<u8>>), Error> {
+        let is_earlier = self.was_earlier && schema::format(&self.connection)? != schema::FORMAT;
         let mut statement = self.connection.prepare_cached(JOURNAL)?;
-        let mut rows = statement.query(params![segment_id(key, at.segment), seal_id(key) - 1])?;
+        let mut rows = statement.query(params![segment_id(key, at.segment), segment_id(key, u32::MAX)])?;
         let mut part = Vec::new();
+        let mut last = at;
         while let Some(row) = rows.next()? {
+            if part.len() >= enough {
+                return Ok((part, at, None));
+            }
             let found = row.get::<_, i64>(0)? - segment_id(key, 0);
+            if is_earlier && found == i64::from(EARLIER_SEAL) {
+                return Ok((part, at, Some(row.get(1)?)));
+            }
             if found != i64::from(at.segment) {
                 let what = format!("the journal of execution key {}", key.0);
                 return Err(corrupted(what, format!("segment {}", at.segment), format!("segment {found}")));
             }
             let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
             part.extend_from_slice(bytes);
+            last = at;
             at = JournalPlace { segment: at.segment + 1, offset: at.offset + bytes.len() };
-            if part.len() >= enough {
-                break;
-            }
         }
-        Ok((part, at))
+        if is_earlier || at.segment < 2 {
+            return Ok((part, at, None));
+        }
+        let seal = part.split_off(part.len() - (at.offset - last.offset));
+        Ok((part, last, Some(seal)))
     }
 
     pub(super) fn promise(&self, id: &str) -> Result<Option<Row>, Error> {
         Ok(self.collect("promises", PROMISE, [id], rows::promise)?.pop())
-    }
-
-    pub(super) fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, Error> {
-        // In one transaction: neither includes what a running host commits meanwhile.
-        let moment = self.connection.unchecked_transaction()?;
-        let (bytes, segments) = self.journal(key)?;
-        let seal = moment.prepare_cached(SEAL)?.query_row([seal_id(key)], |row| row.get(0)).optional()?;
-        Ok(SealedJournal { bytes, segments, seal })
     }
 
     pub(super) fn holds(&self, id: &str, version: u64) -> Result<bool, Error> {

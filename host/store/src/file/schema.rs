@@ -15,9 +15,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// The format of this build, in `PRAGMA user_version`. Any change of a table or of a column's meaning increments it.
-pub(super) const FORMAT: u32 = 3;
-/// Stores of this format are converted when a host opens them: their journals are not sealed yet.
-const UNSEALED: u32 = 2;
+pub(super) const FORMAT: u32 = 4;
+/// Stores of this format and the next ones are converted when a host opens them.
+const EARLIEST: u32 = 2;
 /// "EVST" in `PRAGMA application_id` marks an Everstep store.
 const APPLICATION: u32 = 0x4556_5354;
 const FILE: &str = "store.db";
@@ -35,8 +35,8 @@ const LOG_LIMIT_BYTES: u64 = 16 << 20;
 
 /// One row is a promise and, if it is `targeted`, its task; `key` refers to what is kept of an execution beside it. `targeted`, `asked` and
 /// `branch` repeat those facts of its tags that the indexes need. 9223372036854775807 is `record::NEVER`: a row that is never due is in no
-/// index. `segments.id` is `key << 32 | segment`, so that the segments of a journal are adjacent, in order, and an append touches one page;
-/// after the segments of a journal, on the same page, comes its seal.
+/// index. `segments.id` is `key << 32 | segment`, so that the segments of a journal are adjacent, in order, and an append touches one page.
+/// A journal of more than one row ends with its seal, which the next segment overwrites; it is empty if the journal has none.
 const TABLES: &str = "
     CREATE TABLE promises (
         id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL, task TEXT, version INTEGER, resumes INTEGER,
@@ -83,6 +83,14 @@ const LATER_INDEXES: &str = "
     DROP INDEX IF EXISTS held;
 ";
 
+/// In format 2 journals have no seal; in format 3 it has the number 4294967295.
+const SEALS_BEHIND_SEGMENTS: &str = "
+    INSERT INTO segments (id, bytes) SELECT max(id) + 1, x'' FROM segments
+        GROUP BY id >> 32 HAVING count(*) > 1 AND max(id & 4294967295) < 4294967295;
+    UPDATE segments SET id = (SELECT max(s.id) + 1 FROM segments s WHERE s.id < segments.id)
+        WHERE id & 4294967295 = 4294967295;
+";
+
 /// Opens the connection that commits; the caller holds the lock, perhaps alone.
 ///
 /// A host that has it alone first copies the log of an earlier host into the tables and syncs them: after a failed sync the kernel may show
@@ -96,8 +104,8 @@ pub(super) fn open_for_writing(dir: &Path, is_alone: bool) -> Result<Connection,
         create_tables(&connection)?;
     }
     check_format(&connection, dir)?;
-    if pragma(&connection, "user_version")? == UNSEALED {
-        connection.execute_batch(&format!("BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; COMMIT;"))?;
+    if format(&connection)? != FORMAT {
+        convert(&connection, dir, is_alone)?;
     }
     if !has_index(&connection, TASKS)? {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {LATER_INDEXES} COMMIT;"))?;
@@ -108,6 +116,17 @@ pub(super) fn open_for_writing(dir: &Path, is_alone: bool) -> Result<Connection,
         take_over_log(&connection, dir)?;
     }
     Ok(connection)
+}
+
+/// Brings a store of an earlier format to this one.
+fn convert(connection: &Connection, dir: &Path, is_alone: bool) -> Result<(), Error> {
+    if !is_alone {
+        let reason = "a host of an earlier build has it open, and its format has to be converted; stop that host first";
+        return Err(refuse(dir, reason.to_owned()));
+    }
+    let converting = connection.unchecked_transaction()?;
+    converting.execute_batch(&format!("{SEALS_BEHIND_SEGMENTS} PRAGMA user_version = {FORMAT};"))?;
+    Ok(converting.commit()?)
 }
 
 /// Waits while another host commits: that takes a moment, unless the host was stopped in the middle. `tries` counts the
@@ -252,8 +271,8 @@ fn check_format(connection: &Connection, dir: &Path) -> Result<(), Error> {
     if pragma(connection, "application_id")? != APPLICATION {
         return Err(refuse(dir, format!("its {FILE} was not written by everstep")));
     }
-    let found = pragma(connection, "user_version")?;
-    if found != FORMAT && found != UNSEALED {
+    let found = format(connection)?;
+    if !(EARLIEST..=FORMAT).contains(&found) {
         return Err(Error::Version { dir: dir.to_owned(), expected: FORMAT, found });
     }
     Ok(())
@@ -282,6 +301,11 @@ fn check_durability(connection: &Connection, dir: &Path) -> Result<(), Error> {
 pub(super) fn durability(connection: &Connection) -> rusqlite::Result<(String, u32)> {
     let journal_mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     Ok((journal_mode, pragma(connection, "synchronous")?))
+}
+
+/// The format of a store.
+pub(super) fn format(connection: &Connection) -> rusqlite::Result<u32> {
+    pragma(connection, "user_version")
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u32> {

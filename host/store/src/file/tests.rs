@@ -27,7 +27,11 @@ fn create(key: ExecutionKey, id: &str) -> Change {
 }
 
 fn append(segment: u32) -> Change {
-    Change::Append { key: ExecutionKey(1), segment, bytes: vec![segment as u8; 10] }
+    Change::Append { key: ExecutionKey(1), segment, bytes: vec![segment as u8; 10], seal: None }
+}
+
+fn sealed(segment: u32, seal: u8) -> Change {
+    Change::Append { key: ExecutionKey(1), segment, bytes: vec![segment as u8; 10], seal: Some([seal; 32]) }
 }
 
 /// A store with one execution of three segments that waits for a promise, a schedule and a blob, closed.
@@ -180,10 +184,10 @@ fn a_file_that_is_no_store_is_left_alone() {
 #[test]
 fn another_format_is_refused() {
     let dir = closed_store();
-    for version in [1, 4, 9] {
+    for version in [1, 5, 9] {
         tamper(&dir, &format!("PRAGMA user_version = {version}"));
         for outcome in [FileStore::open(dir.path()), FileStore::read(dir.path())] {
-            let refused = matches!(outcome, Err(Error::Version { expected: 3, found, .. }) if found == version);
+            let refused = matches!(outcome, Err(Error::Version { expected: 4, found, .. }) if found == version);
             assert!(refused, "{outcome:?}");
         }
     }
@@ -193,7 +197,7 @@ fn another_format_is_refused() {
 fn a_store_from_before_seals_is_read_and_becomes_one_with_them() {
     let dir = closed_store();
     std::fs::remove_file(dir.path().join("journal.key")).unwrap();
-    tamper(&dir, "PRAGMA user_version = 2");
+    tamper(&dir, FORMAT_2);
     let reader = FileStore::read(dir.path()).unwrap();
     let before = reader.journal(ExecutionKey(1)).unwrap();
     let unsealed = SealedJournal { bytes: before.0, segments: 3, seal: None };
@@ -202,15 +206,57 @@ fn a_store_from_before_seals_is_read_and_becomes_one_with_them() {
 
     let host = FileStore::open(dir.path()).unwrap();
     assert_eq!(host.sealed_journal(ExecutionKey(1)).unwrap(), unsealed);
-    host.commit(&[append(3), Change::Seal(ExecutionKey(1), [7; 32])]).unwrap();
+    host.commit(&[sealed(3, 7)]).unwrap();
     let secret = host.secret();
     drop(host);
     let host = FileStore::open(dir.path()).unwrap();
-    assert_eq!(host.sealed_journal(ExecutionKey(1)).unwrap().seal, Some([7; 32]));
+    let grown = host.sealed_journal(ExecutionKey(1)).unwrap();
+    assert_eq!((grown.segments, grown.seal), (4, Some(vec![7; 32])));
     assert!(secret.is_some() && host.secret() == secret && FileStore::read(dir.path()).unwrap().secret() == secret);
     // A reader of before has found all of it.
     assert_eq!(reader.journal(ExecutionKey(1)).unwrap().1, 4);
 }
+
+#[test]
+fn a_store_whose_seals_are_apart_is_read_and_converted_once_its_hosts_are_gone() {
+    let dir = closed_store();
+    let (sealed_one, unsealed, short) = (ExecutionKey(1), ExecutionKey(2), ExecutionKey(3));
+    let host = FileStore::open(dir.path()).unwrap();
+    host.commit(&[sealed(3, 7), create(unsealed, "b"), create(short, "c")]).unwrap();
+    let of = |key, segment| Change::Append { key, segment, bytes: vec![segment as u8], seal: None };
+    host.commit(&[of(unsealed, 0), of(unsealed, 1), of(unsealed, 2), of(short, 0)]).unwrap();
+    let all = [sealed_one, unsealed, short].map(|key| host.sealed_journal(key).unwrap());
+    assert_eq!(all.each_ref().map(|one| (one.segments, one.seal.is_some())), [(4, true), (3, false), (1, false)]);
+    drop(host);
+    tamper(&dir, FORMAT_3);
+    let reader = FileStore::read(dir.path()).unwrap();
+    let journals = |store: &FileStore| [sealed_one, unsealed, short].map(|key| store.sealed_journal(key).unwrap());
+    assert_eq!(journals(&reader), all);
+    assert_eq!(reader.journal(sealed_one).unwrap().1, 4);
+
+    // As long as a host of the earlier build is there.
+    let lock = lock::Lock::take(dir.path()).unwrap();
+    lock.share(dir.path()).unwrap();
+    let refused = FileStore::open(dir.path()).unwrap_err().to_string();
+    assert!(refused.contains("a host of an earlier build has it open"), "{refused}");
+    assert_eq!(journals(&reader), all);
+    drop(lock);
+    let host = FileStore::open(dir.path()).unwrap();
+    assert_eq!(journals(&host), all);
+    assert_eq!(journals(&reader), all);
+    host.commit(&[sealed(4, 8), of(unsealed, 3), of(short, 1)]).unwrap();
+    let grown = journals(&host);
+    assert_eq!(
+        grown.each_ref().map(|one| (one.segments, one.seal.clone())),
+        [(5, Some(vec![8; 32])), (4, None), (2, None)]
+    );
+}
+
+/// What a store of this format is in format 3, and in format 2, if none of its journals has a seal.
+const FORMAT_3: &str = "PRAGMA user_version = 3;
+    DELETE FROM segments WHERE bytes = x'' AND id & 4294967295 > 0;
+    UPDATE segments SET id = id | 4294967295 WHERE length(bytes) = 32;";
+const FORMAT_2: &str = "PRAGMA user_version = 2; DELETE FROM segments WHERE bytes = x'';";
 
 /// What stores of this format had before tasks were found by how they stand.
 const EARLIER: &str = "DROP INDEX tasks;
@@ -433,7 +479,7 @@ fn a_journal_and_a_blob_of_64_mib_fit() {
     let store = FileStore::open(dir.path()).unwrap();
     let bytes = vec![3; 64 << 20];
     let key = ExecutionKey(1);
-    let append = Change::Append { key, segment: 0, bytes: bytes.clone() };
+    let append = Change::Append { key, segment: 0, bytes: bytes.clone(), seal: None };
     store.commit(&[create(key, "a"), append, Change::Blob(Digest::of(&bytes), bytes.clone().into())]).unwrap();
     assert!(store.journal(key).unwrap().0 == bytes);
     assert!(store.blob(&Digest::of(&bytes)).unwrap() == Some(bytes.into()));

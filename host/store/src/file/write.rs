@@ -14,17 +14,18 @@ const TAKE_UP: &str = "UPDATE promises SET key = ?1 WHERE id = ?2 AND task IS NO
 const HAS_KEY: &str = "SELECT EXISTS (SELECT 1 FROM promises WHERE id = ?1 AND key IS NOT NULL)";
 const CREATE: &str = "INSERT INTO executions (key, component, policy, seed, steps, cpu_us, updated_ms)
     VALUES (?1, ?2, ?3, ?4, 0, 0, 0)";
-/// The first segment needs its execution, every other one its predecessor. With `OR FAIL` SQLite need not prepare to undo a
+/// The first segment needs its execution, the second one the first. With `OR FAIL` SQLite need not prepare to undo a
 /// statement that changes one row.
 const APPEND_FIRST: &str = "INSERT OR FAIL INTO segments (id, bytes) SELECT ?1, ?2
     WHERE EXISTS (SELECT 1 FROM executions WHERE key = ?3)";
-const APPEND_NEXT: &str = "INSERT OR FAIL INTO segments (id, bytes) SELECT ?1, ?2
+const APPEND_SECOND: &str = "INSERT OR FAIL INTO segments (id, bytes) SELECT ?1, ?2
     WHERE EXISTS (SELECT 1 FROM segments WHERE id = ?1 - 1)";
+/// Every other one takes the place of the seal, which is the last row.
+const APPEND_NEXT: &str = "UPDATE OR FAIL segments SET bytes = ?2
+    WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM segments WHERE id = ?1 + 1)";
+const SEAL: &str = "INSERT OR FAIL INTO segments (id, bytes) VALUES (?1, ?2)";
 const PROGRESS: &str = "UPDATE executions SET steps = ?2, cpu_us = ?3, updated_ms = ?4, error = ?5 WHERE key = ?1";
 const COMPONENT: &str = "UPDATE executions SET component = ?2 WHERE key = ?1";
-const SEAL: &str =
-    "INSERT INTO segments (id, bytes) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM executions WHERE key = ?3)
-    ON CONFLICT DO UPDATE SET bytes = excluded.bytes";
 const BLOB: &str = "INSERT INTO blobs (digest, bytes) VALUES (?1, ?2)";
 
 /// The connection that commits, until the first failure.
@@ -91,10 +92,9 @@ impl Writer {
                 Ok(())
             }
             Change::Create(execution) => self.create(execution),
-            Change::Append { key, segment, bytes } => self.append(*key, *segment, bytes),
+            Change::Append { key, segment, bytes, seal } => self.append(*key, *segment, bytes, seal.as_ref()),
             Change::Progress(key, progress) => self.progress(*key, progress),
             Change::Component(key, digest) => self.fit(COMPONENT, params![key.0, digest.0], || Error::unknown(*key)),
-            Change::Seal(key, seal) => self.fit(SEAL, params![seal_id(*key), seal, key.0], || Error::unknown(*key)),
             Change::Blob(digest, blob) => self.keep(*digest, blob),
         }
     }
@@ -117,13 +117,21 @@ impl Writer {
         self.run(BLOB, params![digest.0, &bytes[..]]).map(drop).map_err(Error::from)
     }
 
-    fn append(&self, key: ExecutionKey, segment: u32, bytes: &[u8]) -> Result<(), Error> {
+    /// Writes a segment, and after it the seal: an empty one if there is none, so that the last row is never a segment. Only a journal of
+    /// one segment may be without it.
+    fn append(&self, key: ExecutionKey, segment: u32, bytes: &[u8], seal: Option<&[u8; 32]>) -> Result<(), Error> {
         let id = segment_id(key, segment);
         let misfit = || Error::no_place(key, segment);
         match segment {
-            0 => self.fit(APPEND_FIRST, params![id, bytes, key.0], misfit),
-            _ => self.fit(APPEND_NEXT, params![id, bytes], misfit),
+            0 => self.fit(APPEND_FIRST, params![id, bytes, key.0], misfit)?,
+            _ if self.run(APPEND_NEXT, params![id, bytes])? == 1 => {}
+            1 => self.fit(APPEND_SECOND, params![id, bytes], misfit)?,
+            _ => return Err(misfit()),
         }
+        if segment == 0 && seal.is_none() {
+            return Ok(());
+        }
+        self.fit(SEAL, params![id + 1, seal.map_or(&[][..], |seal| &seal[..])], misfit)
     }
 
     fn progress(&self, key: ExecutionKey, progress: &Progress) -> Result<(), Error> {
@@ -155,11 +163,6 @@ impl Writer {
 
 fn is_constraint(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
-}
-
-/// The row id of a journal's seal, after those of its segments, whose numbers are smaller.
-pub(super) fn seal_id(key: ExecutionKey) -> i64 {
-    segment_id(key, u32::MAX)
 }
 
 /// The row id of a segment; the rows of one journal are adjacent, in order.

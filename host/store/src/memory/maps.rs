@@ -47,10 +47,9 @@ pub(super) enum Undo {
     Listener((String, String), bool),
     Schedule(String, Option<Box<Schedule>>),
     Create(ExecutionKey),
-    Append(ExecutionKey, usize),
+    Append(ExecutionKey, usize, Option<[u8; 32]>),
     Progress(ExecutionKey, Box<Progress>),
     Component(ExecutionKey, Digest),
-    Seal(ExecutionKey, Option<[u8; 32]>),
     Blob(Digest),
 }
 
@@ -77,7 +76,7 @@ impl Maps {
                 applied.extend(std::iter::repeat_n(Applied::fence(id, *version, holds), operations));
             }
             Change::Create(execution) => self.create(execution)?,
-            Change::Append { key, segment, bytes } => self.append(*key, *segment, bytes)?,
+            Change::Append { key, segment, bytes, seal } => self.append(*key, *segment, bytes, *seal)?,
             Change::Progress(key, progress) => {
                 let held = std::mem::replace(&mut self.entry(*key)?.progress, (**progress).clone());
                 self.undo.push(Undo::Progress(*key, Box::new(held)));
@@ -85,10 +84,6 @@ impl Maps {
             Change::Component(key, digest) => {
                 let held = std::mem::replace(&mut self.entry(*key)?.execution.component, *digest);
                 self.undo.push(Undo::Component(*key, held));
-            }
-            Change::Seal(key, seal) => {
-                let held = self.entry(*key)?.seal.replace(*seal);
-                self.undo.push(Undo::Seal(*key, held));
             }
             Change::Blob(digest, blob) => {
                 if !self.blobs.contains_key(digest) {
@@ -115,13 +110,14 @@ impl Maps {
         Ok(())
     }
 
-    fn append(&mut self, key: ExecutionKey, segment: u32, bytes: &[u8]) -> Result<(), Error> {
+    fn append(&mut self, key: ExecutionKey, segment: u32, bytes: &[u8], seal: Option<[u8; 32]>) -> Result<(), Error> {
         let entry = self.executions.get_mut(&key).filter(|entry| entry.segments == segment);
         let entry = entry.ok_or_else(|| Error::no_place(key, segment))?;
         let before = entry.journal.len();
         entry.journal.extend_from_slice(bytes);
         entry.segments += 1;
-        self.undo.push(Undo::Append(key, before));
+        let sealed = std::mem::replace(&mut entry.seal, seal);
+        self.undo.push(Undo::Append(key, before, sealed));
         Ok(())
     }
 
@@ -181,13 +177,13 @@ impl Maps {
                         self.keys.remove(&entry.execution.id);
                     }
                 }
-                Undo::Append(key, before) => self.restore(key, |entry| {
+                Undo::Append(key, before, sealed) => self.restore(key, |entry| {
                     entry.journal.truncate(before);
                     entry.segments -= 1;
+                    entry.seal = sealed;
                 }),
                 Undo::Progress(key, before) => self.restore(key, |entry| entry.progress = *before),
                 Undo::Component(key, before) => self.restore(key, |entry| entry.execution.component = before),
-                Undo::Seal(key, before) => self.restore(key, |entry| entry.seal = before),
                 Undo::Blob(digest) => drop(self.blobs.remove(&digest)),
             }
         }

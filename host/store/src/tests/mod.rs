@@ -99,7 +99,7 @@ fn operate(stores: &mut Stores, operation: Operation) -> Applied {
 }
 
 fn append(key: ExecutionKey, segment: u32, bytes: impl Into<Vec<u8>>) -> Change {
-    Change::Append { key, segment, bytes: bytes.into() }
+    Change::Append { key, segment, bytes: bytes.into(), seal: None }
 }
 
 fn asked(number: u64) -> Asked {
@@ -448,7 +448,7 @@ fn what_is_fenced_happens_only_while_the_task_is_held_in_that_version() {
     each_store(|stores| {
         let key = ExecutionKey(1);
         stores().commit(&[take_up(key, "a")]).unwrap();
-        let append = |segment| Change::Append { key, segment, bytes: vec![7] };
+        let append = |segment| Change::Append { key, segment, bytes: vec![7], seal: None };
         let fenced = |version, segment| {
             let id = format!("a.{segment}");
             let promise = NewPromise { id, timeout_at: NEVER, param: Value::default(), tags: BTreeMap::new() };
@@ -493,19 +493,43 @@ fn a_seal_is_read_with_the_journal_that_it_is_of() {
     each_store(|stores| {
         let key = ExecutionKey(1);
         assert_eq!(stores().sealed_journal(key).unwrap(), SealedJournal::default());
-        stores().commit(&[take_up(key, "a"), Change::Append { key, segment: 0, bytes: vec![1] }]).unwrap();
+        let append = |segment, byte, seal| Change::Append { key, segment, bytes: vec![byte], seal };
+        stores().commit(&[take_up(key, "a"), append(0, 1, None)]).unwrap();
         let unsealed = SealedJournal { bytes: vec![1], segments: 1, seal: None };
         assert_eq!(stores().sealed_journal(key).unwrap(), unsealed);
-        stores().commit(&[Change::Append { key, segment: 1, bytes: vec![2] }, Change::Seal(key, [9; 32])]).unwrap();
-        let sealed = SealedJournal { bytes: vec![1, 2], segments: 2, seal: Some([9; 32]) };
+        stores().commit(&[append(1, 2, Some([9; 32]))]).unwrap();
+        let sealed = SealedJournal { bytes: vec![1, 2], segments: 2, seal: Some(vec![9; 32]) };
         assert_eq!(stores().sealed_journal(key).unwrap(), sealed);
+        assert_eq!(stores().journal(key).unwrap(), (vec![1, 2], 2));
         // One that is refused leaves it as it was.
-        let misfit = [Change::Seal(key, [8; 32]), Change::Append { key, segment: 7, bytes: vec![3] }];
-        assert!(matches!(stores().commit(&misfit), Err(Error::Refused { .. })));
-        assert!(matches!(stores().commit(&[Change::Seal(ExecutionKey(5), [8; 32])]), Err(Error::Refused { .. })));
-        assert_eq!(stores().sealed_journal(key).unwrap(), sealed);
+        for misfit in [append(7, 3, Some([8; 32])), append(2, 3, None), append(1, 3, None), append(0, 3, None)] {
+            let fits = append(2, 3, Some([8; 32]));
+            assert!(matches!(stores().commit(&[fits, misfit]), Err(Error::Refused { .. })));
+            assert_eq!(stores().sealed_journal(key).unwrap(), sealed);
+        }
+        // Several segments in one commit, of which the last has the seal; one that has none; one that has one again.
+        stores().commit(&[append(2, 3, None), append(3, 4, Some([7; 32]))]).unwrap();
+        let longer = SealedJournal { bytes: vec![1, 2, 3, 4], segments: 4, seal: Some(vec![7; 32]) };
+        assert_eq!(stores().sealed_journal(key).unwrap(), longer);
+        stores().commit(&[append(4, 5, None)]).unwrap();
+        assert_eq!(stores().sealed_journal(key).unwrap().seal, None);
+        stores().commit(&[append(5, 6, Some([6; 32]))]).unwrap();
+        let all = SealedJournal { bytes: vec![1, 2, 3, 4, 5, 6], segments: 6, seal: Some(vec![6; 32]) };
+        assert_eq!(stores().sealed_journal(key).unwrap(), all);
+        // From each place on, what has not been read yet.
+        for segment in 0..=6 {
+            let at = JournalPlace { segment, offset: segment as usize };
+            let (part, end) = stores().journal_part(key, at).unwrap();
+            assert_eq!((&part[..], end), (&all.bytes[at.offset..], JournalPlace { segment: 6, offset: 6 }));
+        }
+        // One that is sealed from its first segment on.
+        let b = ExecutionKey(2);
+        let first = Change::Append { key: b, segment: 0, bytes: vec![1], seal: Some([5; 32]) };
+        stores().commit(&[take_up(b, "b"), first]).unwrap();
+        let short = SealedJournal { bytes: vec![1], segments: 1, seal: Some(vec![5; 32]) };
+        assert_eq!(stores().sealed_journal(b).unwrap(), short);
         let secret = stores().secret();
-        assert!(secret.is_some());
+        assert_eq!(secret.is_some(), stores().survives_the_process());
         assert_eq!(stores().secret(), secret);
     });
 }
