@@ -15,11 +15,9 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{AskRule, Remember, audit, quoted};
 use crate::visible;
 use everstep_store::journal::{Call, Record, Role};
-use everstep_store::operation::Operation;
 use everstep_store::seam::Entry;
 use everstep_store::{Asked, PromiseKind};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// The kind of the step that asks for approval.
 pub(crate) const APPROVAL: &str = "approval";
@@ -50,7 +48,7 @@ pub(super) type Decided = Result<Option<String>, GuestError>;
 impl Bridge {
     /// Asks for approval of a step; the approval is step `number`.
     pub(super) fn ask<'p, T>(
-        self: &Arc<Self>,
+        &self,
         state: &mut State,
         step: &Step<'_>,
         number: u64,
@@ -71,8 +69,8 @@ impl Bridge {
         let timeout_ms = Some(u64::try_from(rule.ttl.as_millis()).unwrap_or(u64::MAX));
         let new = NewPromise { timeout_ms, about: About::Shown(asked) };
         self.check_room(state, new.bytes())?;
-        let deadline_ms = deadline(self.clock.now_ms(), Role::External, timeout_ms, self.terms.deadline_ms);
-        let (key, at_ms) = (step.approval_key(), state.steps.tick(self.clock.now_ms()));
+        let deadline_ms = deadline(self.facts.now_ms(), Role::External, timeout_ms, self.facts.terms.deadline_ms);
+        let (key, at_ms) = (step.approval_key(), state.steps.tick(self.facts.now_ms()));
         let subject = super::step::capped(step.subject);
         let call = Call { number, at_ms, kind: APPROVAL, args: &key, subject, allowed: true, rule: &rule.rule };
         state.steps.append(&Record::Called { call, role: Role::External, deadline_ms });
@@ -167,7 +165,7 @@ impl Bridge {
     fn is_own(&self, state: &State, number: u64) -> bool {
         let approval = state.promises.get(number).and_then(|promise| promise.approval.as_ref());
         let shared = approval.filter(|approval| {
-            let rule = self.grants.policy.ask_rule(&approval.rule);
+            let rule = self.facts.grants.policy.ask_rule(&approval.rule);
             rule.is_some_and(|rule| rule.remember == Remember::Execution)
         });
         let alike = shared.into_iter().flat_map(|approval| {
@@ -179,18 +177,18 @@ impl Bridge {
     }
 
     /// Starts, or refuses, the calls whose approval has been decided.
-    pub(super) fn admit(self: &Arc<Self>, state: &mut State) {
+    pub(super) fn admit(&self, state: &mut State) {
         while let Some(number) = state.approvals.next_decided() {
             let Some(promise) = state.promises.get(number) else { continue };
             let Some((approval, outcome)) = promise.approval.clone().zip(promise.outcome.clone()) else { continue };
             state.record_outcome(number);
             let decided = self.admit_one(state, number, &approval);
             let given = !matches!(&decided, Err(error) if error.code == ErrorCode::Canceled);
-            let holds =
-                self.grants.policy.ask_rule(&approval.rule).map(|rule| rule.remember) == Some(Remember::Execution);
+            let holds = self.facts.grants.policy.ask_rule(&approval.rule).map(|rule| rule.remember)
+                == Some(Remember::Execution);
             let waiting = state.waiting_behind(&approval);
             if given && (holds || decided.is_err()) {
-                let now_ms = self.clock.now_ms();
+                let now_ms = self.facts.now_ms();
                 for next in waiting {
                     state.mark_settled(next, outcome.clone(), now_ms);
                 }
@@ -200,7 +198,7 @@ impl Bridge {
         }
     }
 
-    fn admit_one(self: &Arc<Self>, state: &mut State, number: u64, approval: &Approval) -> Decided {
+    fn admit_one(&self, state: &mut State, number: u64, approval: &Approval) -> Decided {
         let gated = approval.gates.and_then(|gated| Some((gated, state.promises.get_mut(gated)?)));
         let Some((gated, promise)) = gated else { return Ok(None) };
         promise.gated_by = None;
@@ -211,7 +209,7 @@ impl Bridge {
         let line = Line { step: gated, rule, capability: kind, subject, bytes: *bytes };
         match self.audit_line(state, &line, rechecked) {
             Ok(()) => {
-                let now_ms = state.steps.tick(self.clock.now_ms());
+                let now_ms = state.steps.tick(self.facts.now_ms());
                 let deadline_ms = held.timeout_ms.map(|timeout| now_ms.saturating_add(timeout));
                 let deadline_ms = state.promises.set_deadline(gated, deadline_ms);
                 self.begin_effect(state, gated, held.about, deadline_ms);
@@ -226,8 +224,7 @@ impl Bridge {
 
     /// Withdraws the question about a step that cannot be made after all.
     pub(super) fn withdraw(&self, state: &mut State, approval: u64) {
-        let id = self.id.promise(approval).to_string();
-        self.submit_soon(state, Entry::of(Operation::CancelTree { id }));
+        self.submit_soon(state, Entry::of(self.facts.cancellation(approval)));
     }
 }
 

@@ -25,7 +25,7 @@ impl Asking {
         provider: Arc<dyn Capability>,
         message: String,
     ) -> Arc<dyn Effect> {
-        let limit = bridge.grants.policy.limits.bytes_per_call;
+        let limit = bridge.facts.limits().bytes_per_call;
         Arc::new(Self { capability, provider, message, limit })
     }
 }

@@ -13,7 +13,6 @@ use everstep_store::record::NEVER;
 use everstep_store::seam::{Entry, Store};
 use everstep_store::{Blob, Failure, Invocation};
 use std::borrow::Cow;
-use std::sync::Arc;
 
 /// A function that a guest calls.
 pub(crate) struct Called {
@@ -28,7 +27,7 @@ impl Bridge {
     pub(super) fn call(&self, state: &mut State, number: u64, called: Called, deadline_ms: Option<u64>) {
         state.promises.note_asked();
         let (invocation, target, policy) = self.invocation(called);
-        let create = self.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
+        let create = self.facts.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
         self.submit_soon(state, Entry { blobs: policy.into_iter().collect(), ..Entry::of(create) });
     }
 
@@ -36,45 +35,45 @@ impl Bridge {
     /// caller narrowed to what the function may do, `None` if it is the same.
     fn invocation(&self, called: Called) -> (Invocation, String, Option<(Digest, Blob)>) {
         let Called { function, args, target } = called;
-        let (policy, kept) = match self.grants.policy.for_function(&function) {
-            Cow::Borrowed(_) => (self.grants.digest, None),
+        let (policy, kept) = match self.facts.grants.policy.for_function(&function) {
+            Cow::Borrowed(_) => (self.facts.grants.digest, None),
             Cow::Owned(narrowed) => {
                 let policy = narrowed.digest();
                 (policy, Some((policy, narrowed.canonical().into_bytes().into())))
             }
         };
-        let target = target.unwrap_or_else(|| self.terms.target.to_string());
-        (Invocation { function, args, component: self.terms.component, policy }, target, kept)
+        let target = target.unwrap_or_else(|| self.facts.terms.target.to_string());
+        (Invocation { function, args, component: self.facts.terms.component, policy }, target, kept)
     }
 
     /// Starts a function once as a detached execution; returns its id.
     pub(crate) async fn spawn_detached(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         called: Called,
         timeout_ms: Option<u64>,
     ) -> Result<String, Fault> {
         // Not the number of the step, because an approval may come before it; in a replay it is still the same.
         let number = self.next_step();
-        let id = detached_id(&self.id, number);
+        let id = detached_id(&self.facts.id, number);
         let shallow = json::check_depth(&called.args).map_err(|_| too_deep("args"));
         let (invocation, target, policy) = self.invocation(called);
-        let timeout_ms = self.bounded_by_rule(step, "", timeout_ms);
-        let now_ms = self.clock.now_ms();
+        let timeout_ms = self.facts.bounded_by_rule(step, "", timeout_ms);
+        let now_ms = self.facts.now_ms();
         let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
         let (param, mut tags) = (invocation.param(), invocation.tags(&target));
-        self.descent.mark_detached(&mut tags);
+        self.facts.descent.mark_detached(&mut tags);
         let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
         self.external(step, async |repeated| {
             shallow?;
             // One that was created before a crash has been counted already.
-            if !repeated || self.store.promise(&id).await.map_err(unavailable)?.is_none() {
-                self.descent.take(&self.grants.lineage(), true)?;
+            if !repeated || self.facts.store.promise(&id).await.map_err(unavailable)?.is_none() {
+                self.facts.descent.take(&self.facts.grants.lineage(), true)?;
             }
             if let Some(policy) = policy {
-                self.ledger.append(Entry { blobs: vec![policy], ..Entry::default() });
+                self.facts.ledger.append(Entry { blobs: vec![policy], ..Entry::default() });
             }
-            let created = self.ledger.operate(Operation::PromiseCreate(new)).await.map_err(unavailable)?;
+            let created = self.facts.ledger.operate(Operation::PromiseCreate(new)).await.map_err(unavailable)?;
             created.answer.map(|_| id).map_err(|refusal| GuestError::new(ErrorCode::Failed, refusal.to_string()))
         })
         .await
@@ -82,17 +81,18 @@ impl Bridge {
 
     /// Makes a child fail when it halts, or at once if it has halted. The wish is durable in this journal before the child is read, and
     /// the host that halts the child reads this journal: so one of the two sees the other.
-    pub(crate) async fn fail_on_halt(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
+    pub(crate) async fn fail_on_halt(&self, step: &Step<'_>, number: u64) -> Result<(), Fault> {
         let is_child = |promise: &Promise| promise.called && promise.role == Role::Child;
-        let child = self.state().promises.get(number).is_some_and(is_child).then(|| self.id.child(number)).flatten();
+        let child =
+            self.state().promises.get(number).is_some_and(is_child).then(|| self.facts.id.child(number)).flatten();
         let Some(child) = child else {
             let error = GuestError::new(ErrorCode::Invalid, format!("{number} is no call of this execution"));
             return self.internal(step, |_| Err(error));
         };
         self.external(step, async |_| {
-            let failing = failing_halted(&*self.store, &child).await.map_err(unavailable)?;
+            let failing = failing_halted(&*self.facts.store, &child).await.map_err(unavailable)?;
             for operation in failing.into_iter().flatten() {
-                self.ledger.operate(operation).await.map_err(unavailable)?;
+                self.facts.ledger.operate(operation).await.map_err(unavailable)?;
             }
             Ok(())
         })

@@ -9,7 +9,6 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::Usage;
 use everstep_store::journal::{Corrupted, Record, Trapped};
 use std::borrow::Cow;
-use std::sync::Arc;
 
 /// The most characters that are kept of a cause.
 const CAUSE: usize = 2_000;
@@ -19,14 +18,14 @@ const SESSION: &str = "session";
 
 impl Bridge {
     /// Marks a point where the guest can resume; returns the cause, if it has trapped after this point.
-    pub(crate) fn checkpoint(self: &Arc<Self>, renew: bool) -> Result<Option<String>, Fault> {
+    pub(crate) fn checkpoint(&self, renew: bool) -> Result<Option<String>, Fault> {
         let renewed = [u8::from(renew)];
         let args = [Arg::of("renew", &renewed)];
         let step = Step::ungranted("context.checkpoint", "", &args);
         let before_us: u64 = self.immediate(&step, |state, _| Ok(state.budget.cpu_us()))?;
         let mut state = self.state();
         let number = state.steps.next() - 1;
-        let renews = renew && self.grants.policy.capability(SESSION).is_some();
+        let renews = renew && self.facts.grants.policy.capability(SESSION).is_some();
         if renews {
             self.stopwatch.restart();
         }
@@ -41,9 +40,9 @@ impl Bridge {
         let has_caught_up = state.steps.has_caught_up()?;
         let new_us = state.budget.charge(used_us, has_caught_up);
         if has_caught_up {
-            self.descent.charge(&self.grants.lineage(), new_us)?;
+            self.facts.descent.charge(&self.facts.grants.lineage(), new_us)?;
         }
-        state.budget.check_cpu(&self.grants.policy.limits, has_caught_up)
+        state.budget.check_cpu(self.facts.limits(), has_caught_up)
     }
 
     /// Completes once the running time has reached its limit. If the time is counted from a checkpoint, a replay is not bounded by it:

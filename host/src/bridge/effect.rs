@@ -88,23 +88,23 @@ impl Performing {
 
 impl Bridge {
     /// The run for which the effect of a promise is performed.
-    pub(super) fn performing(self: &Arc<Self>, state: &State, number: u64) -> Performing {
+    pub(super) fn performing(&self, state: &State, number: u64) -> Performing {
         let promise = state.promises.get(number);
         Performing {
-            id: self.id.promise(number),
+            id: self.facts.id.promise(number),
             rule: promise.and_then(|promise| promise.rule.clone()).unwrap_or_default(),
             deadline_ms: promise.and_then(|promise| promise.deadline_ms),
-            clock: Arc::clone(&self.clock),
-            bridge: Arc::downgrade(self),
+            clock: Arc::clone(&self.facts.clock),
+            bridge: Weak::clone(&self.me),
         }
     }
 
     /// Performs an effect once everything so far is durable.
-    pub(super) fn perform(self: &Arc<Self>, state: &mut State, number: u64, effect: Arc<dyn Effect>) {
+    pub(super) fn perform(&self, state: &mut State, number: u64, effect: Arc<dyn Effect>) {
         let Some(due_ms) = state.promises.get(number).map(|promise| promise.retries.due_ms) else { return };
         let run = self.performing(state, number);
         let first = effect.perform(&run);
-        let (mut barrier, clock) = (self.submit(state), Arc::clone(&self.clock));
+        let (mut barrier, clock) = (self.submit(state), Arc::clone(&self.facts.clock));
         let task = tokio::spawn(async move {
             let (mut attempt, mut due_ms) = (first, due_ms);
             loop {
@@ -137,12 +137,12 @@ impl Bridge {
     }
 
     /// Records a failed attempt and when the next one is due; settles the promise if there is none.
-    fn retry(self: &Arc<Self>, number: u64, error: GuestError) -> Option<(u64, Ticket)> {
+    fn retry(&self, number: u64, error: GuestError) -> Option<(u64, Ticket)> {
         let mut state = self.state();
         let promise = state.promises.get(number).filter(|promise| promise.is_pending())?;
         let (count, deadline_ms) = (promise.retries.count, promise.deadline_ms);
-        let now_ms = state.steps.tick(self.clock.now_ms());
-        let due_ms = now_ms.saturating_add(back_off(&self.seed, number, count));
+        let now_ms = state.steps.tick(self.facts.now_ms());
+        let due_ms = now_ms.saturating_add(back_off(&self.facts.seed, number, count));
         let too_late = deadline_ms.is_some_and(|deadline| due_ms >= deadline);
         if state.steps.is_concluded() || count >= MAX_RETRIES || too_late || self.check_room(&state, 256).is_err() {
             drop(state);
@@ -159,11 +159,11 @@ impl Bridge {
     }
 
     /// Settles a promise with the outcome of its effect.
-    pub(super) fn answer(self: &Arc<Self>, number: u64, outcome: Result<String, GuestError>) {
+    pub(super) fn answer(&self, number: u64, outcome: Result<String, GuestError>) {
         let mut state = self.state();
         let pending = state.promises.get(number).filter(|promise| promise.is_pending());
         let Some(promise) = pending.filter(|_| !state.steps.is_concluded()) else { return };
-        let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.clock.now_ms());
+        let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.facts.now_ms());
         let outcome = if too_late { Err(promises::timed_out()) } else { self.with_room(&state, outcome) };
         self.settle_in(&mut state, number, outcome);
         self.submit_soon(&mut state, Entry::default());
@@ -174,7 +174,7 @@ impl Bridge {
     /// Returns the outcome, or an error if the journal has no room for it.
     fn with_room(&self, state: &State, outcome: Result<String, GuestError>) -> Result<String, GuestError> {
         let json = outcome?;
-        let room = self.grants.policy.limits.journal.saturating_sub(state.kept_bytes());
+        let room = self.facts.limits().journal.saturating_sub(state.kept_bytes());
         if json.len() as u64 <= room {
             return Ok(json);
         }

@@ -70,7 +70,7 @@ impl Bridge {
     pub(crate) fn part(&self, parting: &Parting) -> Option<Parted> {
         let mut state = self.state();
         self.conclude_in(&mut state);
-        let (entry, leave) = self.last_entry(&mut state, parting, self.clock.now_ms())?;
+        let (entry, leave) = self.last_entry(&mut state, parting, self.facts.now_ms())?;
         Some(Parted { entry, leave, replayed: state.steps.replayed(), steps: state.budget.steps() })
     }
 
@@ -101,7 +101,7 @@ impl Bridge {
             Parting::Suspended => {
                 let awaited = state.awaited();
                 operations.extend(self.timers(state, &awaited));
-                Leave::Suspend(awaited.iter().map(|number| self.id.promise(*number).to_string()).collect())
+                Leave::Suspend(awaited.iter().map(|number| self.facts.id_of(*number)).collect())
             }
             Parting::TakenBack | Parting::SetBack { .. } | Parting::Canceled | Parting::Lost => Leave::Stay,
         };
@@ -124,19 +124,19 @@ impl Bridge {
     /// Ends what is no longer waited for, from the step `first` on: open questions, and the executions that this one has called.
     fn abandoned(&self, state: &State, first: u64) -> Vec<Operation> {
         let stored = state.promises.stored().filter(|number| *number >= first);
-        stored.map(|number| Operation::CancelTree { id: self.id.promise(number).to_string() }).collect()
+        stored.map(|number| self.facts.cancellation(number)).collect()
     }
 
     /// Turns the timers that an execution waits for into promises of the store, which fires them.
     fn timers(&self, state: &State, awaited: &BTreeSet<u64>) -> Vec<Operation> {
         let timers = awaited.iter().filter_map(|number| Some((*number, state.promises.get(*number)?)));
         let timers = timers.filter(|(_, promise)| !promise.is_stored()).map(|(number, promise)| {
-            let mut tags = BTreeMap::from([(tag::PARENT.to_owned(), self.id.to_string())]);
+            let mut tags = BTreeMap::from([(tag::PARENT.to_owned(), self.facts.id.to_string())]);
             if promise.role == Role::Timer {
                 tags.insert(tag::TIMER.to_owned(), "true".to_owned());
             }
             let timeout_at = promise.deadline_ms.unwrap_or(NEVER);
-            let id = self.id.promise(number).to_string();
+            let id = self.facts.id_of(number);
             Operation::PromiseCreate(NewPromise { id, timeout_at, param: Value::default(), tags })
         });
         timers.collect()

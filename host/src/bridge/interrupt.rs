@@ -6,7 +6,6 @@
 
 use super::{Bridge, Fault, State, Step, Stop};
 use everstep_store::journal::Record;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -69,7 +68,7 @@ impl Bridge {
     }
 
     /// Whether the guest was interrupted since it last asked, or waited.
-    pub(crate) fn interrupted(self: &Arc<Self>) -> Result<bool, Fault> {
+    pub(crate) fn interrupted(&self) -> Result<bool, Fault> {
         let mut state = self.state();
         let step = Step::ungranted(KIND, "", &[]);
         let number = state.steps.next();
@@ -92,17 +91,17 @@ impl Bridge {
     }
 
     /// Whether to wake a waiting guest without a delivery; if so, records it.
-    pub(super) fn wakes_interrupted(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
+    pub(super) fn wakes_interrupted(&self, state: &mut State) -> Result<bool, Stop> {
         let told = self.may_tell(state)?;
         if told {
-            let at_ms = state.steps.tick(self.clock.now_ms());
+            let at_ms = state.steps.tick(self.facts.now_ms());
             state.steps.append(&Record::Delivered { at_ms, numbers: Vec::new() });
         }
         Ok(told)
     }
 
     /// Whether to tell the guest of an interruption here: it must have repeated what is recorded.
-    fn may_tell(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
+    fn may_tell(&self, state: &mut State) -> Result<bool, Stop> {
         if !self.interruption.asked.load(Ordering::SeqCst) || state.steps.peek()?.is_some() {
             return Ok(false);
         }

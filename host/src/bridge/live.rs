@@ -15,7 +15,7 @@ impl Bridge {
     pub(super) fn reopen(&self, state: &mut State, number: u64, step: &Step<'_>, new: NewPromise) {
         let approved_ms = state.promises.approved_ms(number);
         let rule = state.promises.get(number).and_then(|promise| promise.rule.clone()).unwrap_or_default();
-        let new = NewPromise { timeout_ms: self.bounded_by_rule(step, &rule, new.timeout_ms), ..new };
+        let new = NewPromise { timeout_ms: self.facts.bounded_by_rule(step, &rule, new.timeout_ms), ..new };
         let Some(promise) = state.promises.get_mut(number) else { return };
         promise.called = true;
         promise.own = new.own();
@@ -44,14 +44,14 @@ impl Bridge {
     /// # Errors
     /// [`Stop::InDoubt`] when this host lacks the capability of a request: it cannot tell whether the request may be sent
     /// again.
-    pub(super) fn go_live(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
+    pub(super) fn go_live(&self, state: &mut State) -> Result<(), Stop> {
         if state.steps.is_live() {
             return Ok(());
         }
         if state.steps.is_replay() {
             return Err(Stop::Replayed);
         }
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.facts.now_ms();
         let in_time = |promise: &Promise| promise.deadline_ms.is_none_or(|deadline| now_ms < deadline);
         let lost = state.promises.pending().filter(|(_, promise)| in_time(promise) && promise.role == Role::Request);
         let lost = lost.filter_map(|(number, promise)| Some((number, self.lost(number, promise.about.as_ref()?))));
@@ -59,7 +59,7 @@ impl Bridge {
         state.steps.note_live();
         let entry = state.unsent.take_when_live();
         if let Some(component) = &entry.component {
-            let at_ms = state.steps.tick(self.clock.now_ms());
+            let at_ms = state.steps.tick(self.facts.now_ms());
             state.steps.append(&Record::TakenOver { at_ms, component: &component.0 });
         }
         self.submit_with(state, entry);
@@ -82,7 +82,8 @@ impl Bridge {
         match about {
             About::Effect(effect) => Ok(Arc::clone(effect)),
             About::Request(capability, message) => {
-                let provider = self.capabilities.get(capability).ok_or_else(|| self.unserved(number, capability))?;
+                let provider =
+                    self.facts.capabilities.get(capability).ok_or_else(|| self.unserved(number, capability))?;
                 Ok(Asking::effect(self, capability.clone(), provider, message.clone()))
             }
             About::Time | About::Shown(_) | About::Call(_) => Err(self.unserved(number, "")),
@@ -123,7 +124,7 @@ impl Bridge {
     }
 
     fn unserved(&self, number: u64, capability: &str) -> Stop {
-        let id = self.id.promise(number);
+        let id = self.facts.id.promise(number);
         Stop::InDoubt(format!(
             "{id} asked the capability {capability:?} of the host that ran it, and the response was lost; \
              resume it in a host that registers the capability, or settle {id} yourself"

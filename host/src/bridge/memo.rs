@@ -6,7 +6,6 @@ use super::step::{Arg, Step};
 use super::{Bridge, Fault, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
 use everstep_store::journal::Record;
-use std::sync::Arc;
 
 /// What the journal knows of a computation.
 pub(crate) enum Recollection {
@@ -32,7 +31,7 @@ fn kept(name: &str) -> u64 {
 
 impl Bridge {
     /// Takes a step for the computation `name` and returns its value, if it is known.
-    pub(crate) fn recall(self: &Arc<Self>, name: &str) -> Result<Recollection, Fault> {
+    pub(crate) fn recall(&self, name: &str) -> Result<Recollection, Fault> {
         if name.len() > LONGEST_NAME {
             let message = format!("the name of a computation has {} bytes, more than {LONGEST_NAME}", name.len());
             return Err(GuestError::new(ErrorCode::Invalid, message).into());
@@ -66,23 +65,23 @@ impl Bridge {
 
     /// Takes the step of a computation whose value is not known. In a replay, recorded steps cannot exceed the limits,
     /// but computations that it begins and never ends can.
-    fn prepare(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
+    fn prepare(&self, state: &mut State) -> Result<(), Stop> {
         state.steps.take();
         if state.steps.peek()?.is_none() {
             self.go_live(state)?;
             return self.check_limits(state);
         }
         self.check_steps(state)?;
-        if state.budget.beside() <= self.grants.policy.limits.journal { Ok(()) } else { Err(self.no_room()) }
+        if state.budget.beside() <= self.facts.limits().journal { Ok(()) } else { Err(self.no_room()) }
     }
 
     /// Remembers the value of a computation.
-    pub(crate) fn remember(self: &Arc<Self>, number: u64, value: &str) -> Result<(), Fault> {
+    pub(crate) fn remember(&self, number: u64, value: &str) -> Result<(), Fault> {
         let mut state = self.state();
         if serde_json::from_str::<&serde_json::value::RawValue>(value).is_err() {
             return Err(GuestError::new(ErrorCode::Invalid, "the value to remember is not JSON").into());
         }
-        if let Some(error) = self.more_than_a_journal("the value to remember", value.len() as u64) {
+        if let Some(error) = self.facts.more_than_a_journal("the value to remember", value.len() as u64) {
             return Err(error.into());
         }
         if let Some(inner) = state.steps.memo_after(number) {

@@ -13,6 +13,7 @@ mod calls;
 mod checkpoint;
 mod effect;
 mod ending;
+mod facts;
 mod fault;
 mod instances;
 mod interrupt;
@@ -35,6 +36,7 @@ pub use approval::Answer;
 pub(crate) use calls::{Called, failing_halted};
 pub(crate) use effect::{Effect, Lost, Performed, Performing};
 pub(crate) use ending::{Parted, Parting};
+pub(crate) use facts::{Facts, Terms};
 pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
@@ -51,45 +53,29 @@ pub use wait::Patience;
 use interrupt::Interruption;
 use stopwatch::Stopwatch;
 
-use crate::clock::Clock;
 use crate::engine::Footprint;
-use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::id::{Digest, ExecutionId};
 use crate::json;
 use crate::policy::Limits;
 use everstep_store::PendingPromise;
-use everstep_store::seam::{Entry, Ledger, Lost as Gone, Store, Ticket};
+use everstep_store::seam::{Entry, Lost as Gone, Ticket};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// One execution that this host runs: everything its guest can reach.
 pub(crate) struct Bridge {
-    pub(crate) id: ExecutionId,
-    pub(crate) function: String,
-    pub(crate) seed: [u8; 32],
-    pub(crate) grants: Arc<Grants>,
-    pub(crate) capabilities: Arc<Registry>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Receives everything that the run writes.
-    pub(crate) ledger: Arc<dyn Ledger>,
-    /// For reading only.
-    store: Arc<dyn Store>,
-    /// The lineage of the execution, whose members share a budget.
-    pub(crate) descent: Descent,
-    /// The terms of the run: for the executions that it calls, and for its end.
-    pub(crate) terms: Terms,
+    pub(crate) facts: Facts,
+    /// The bridge itself, for effects that may outlive it.
+    me: Weak<Self>,
     instances: Arc<Instances>,
     /// Memory of the host that the instance has taken.
     footprint: Arc<Footprint>,
     /// Memory that the instance may take.
     room: Mutex<Option<Arc<Room>>>,
-    /// How long the run waits for promises.
-    pub(crate) patience: Patience,
     /// How long the guest has run, not counting waits for promises.
     pub(crate) stopwatch: Stopwatch,
     state: Mutex<State>,
@@ -111,19 +97,6 @@ pub(crate) struct Bridge {
     kept: Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>,
     /// Held by an effect that the guest blocks on, even after the run was stopped.
     blocking: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// The component, task and deadline of a run.
-#[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    /// The component that runs.
-    pub(crate) component: Digest,
-    /// The version of the task.
-    pub(crate) version: u64,
-    /// The address of the worker group of this host.
-    pub(crate) target: Arc<str>,
-    /// The deadline of the execution, in milliseconds since the Unix epoch.
-    pub(crate) deadline_ms: Option<u64>,
 }
 
 /// A promise that was settled in the store.
@@ -177,50 +150,19 @@ impl Notice {
     }
 }
 
-/// The parts that a bridge is made of.
-pub(crate) struct Parts {
-    pub(crate) id: ExecutionId,
-    pub(crate) function: String,
-    pub(crate) seed: [u8; 32],
-    pub(crate) grants: Arc<Grants>,
-    pub(crate) capabilities: Arc<Registry>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ledger: Arc<dyn Ledger>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) terms: Terms,
-    pub(crate) descent: Descent,
-    pub(crate) instances: Arc<Instances>,
-    pub(crate) patience: Patience,
-    /// The ticket of what was written of the execution before.
-    pub(crate) since: Ticket,
-}
-
 /// How long a canceled guest may clean up if it asked to.
 const CLEANUP: Duration = Duration::from_secs(5);
 
 impl Bridge {
-    /// The bridge of an execution that is in `state`.
-    pub(crate) fn new(parts: Parts, mut state: State) -> Arc<Self> {
-        let Parts { id, function, seed, grants, capabilities, clock, .. } = parts;
-        let Parts { ledger, store, terms, descent, instances, patience, since, .. } = parts;
+    /// The bridge of an execution that is in `state`; `since` is the ticket of what was written of it before.
+    pub(crate) fn new(facts: Facts, instances: Arc<Instances>, since: Ticket, mut state: State) -> Arc<Self> {
         state.note_submitted(since);
-        let stopwatch = Stopwatch::new(grants.policy.limits.wall);
-        Arc::new(Self {
-            id,
-            function,
-            seed,
-            grants,
-            capabilities,
-            clock,
-            ledger,
-            store,
-            terms,
-            descent,
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             footprint: instances.footprint(),
             room: Mutex::default(),
             instances,
-            patience,
-            stopwatch,
+            stopwatch: Stopwatch::new(facts.limits().wall),
             state: Mutex::new(state),
             of_run: Mutex::default(),
             inbox: Mutex::default(),
@@ -231,12 +173,13 @@ impl Bridge {
             changed: Notify::new(),
             kept: Mutex::default(),
             blocking: Arc::default(),
+            facts,
         })
     }
 
     /// Waits until there is room for an instance with all that the policy allows.
     pub(crate) async fn make_room(&self) {
-        let room = self.instances.room(self.grants.policy.limits.memory).await;
+        let room = self.instances.room(self.facts.limits().memory).await;
         *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(room));
     }
 
@@ -252,7 +195,7 @@ impl Bridge {
 
     /// The most bytes that an instance of this execution may take within the host's memory.
     pub(crate) fn most_memory(&self) -> u64 {
-        self.instances.most(self.grants.policy.limits.memory)
+        self.instances.most(self.facts.limits().memory)
     }
 
     /// Counts the memory that the instance takes.
@@ -269,7 +212,7 @@ impl Bridge {
     /// Applies the settlements that were queued since the last call.
     fn take_notices_into(&self, state: &mut State) {
         let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
-        notices.into_iter().for_each(|notice| state.take_in(notice, &self.grants.policy.limits));
+        notices.into_iter().for_each(|notice| state.take_in(notice, self.facts.limits()));
     }
 
     /// Keeps a value for as long as this run lasts.
@@ -355,37 +298,37 @@ impl Bridge {
         let mut entry = entry;
         let writes = !entry.changes_nothing() || state.steps.unsubmitted() > 0;
         if writes && state.budget.untold_us() > self.cpu_grain_us() {
-            let now_ms = self.clock.now_ms();
+            let now_ms = self.facts.now_ms();
             state.record_use(now_ms);
             entry.progress = Some(state.keep_progress(now_ms));
         }
         entry.records = state.steps.take_tail();
         entry.output = state.unsent.take_output();
         if !entry.is_empty() {
-            state.unsent.note_submitted(self.ledger.append(entry));
+            state.unsent.note_submitted(self.facts.ledger.append(entry));
         }
         state.unsent.submitted()
     }
 
     /// The CPU time that a crash may lose: a twentieth of the limit.
     fn cpu_grain_us(&self) -> u64 {
-        u64::try_from(self.grants.policy.limits.cpu.as_micros() / 20).unwrap_or(u64::MAX)
+        u64::try_from(self.facts.limits().cpu.as_micros() / 20).unwrap_or(u64::MAX)
     }
 
     /// Like [`submit_with`](Self::submit_with), and asks for a write soon.
     fn submit_soon(&self, state: &mut State, entry: Entry) {
         self.submit_with(state, entry);
-        self.ledger.soon();
+        self.facts.ledger.soon();
     }
 
     /// The barrier: returns once everything up to `ticket` is durable.
     pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), Gone> {
-        self.ledger.durable(ticket).await
+        self.facts.ledger.durable(ticket).await
     }
 
     /// The barrier before an external effect: everything up to `ticket` is durable, and the claim still holds.
     pub(crate) async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
-        self.ledger.may_begin(ticket).await
+        self.facts.ledger.may_begin(ticket).await
     }
 
     /// Ends the run from outside: the execution has ended in the store. Does not wait for the state.

@@ -17,7 +17,6 @@ use everstep_store::journal::{Call, Record, Role};
 use everstep_store::seam::Entry;
 use std::borrow::Cow;
 use std::future::Future;
-use std::sync::Arc;
 
 /// Recorded bytes above which they are handed to the group commit even if nothing waits for them.
 const SEGMENT: usize = 64 << 10;
@@ -62,17 +61,17 @@ pub(super) struct Admitted<'p> {
 impl Bridge {
     /// An internal step whose effect is immediate.
     pub(crate) fn internal<T: Value>(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         effect: impl FnOnce(Now) -> Result<T, GuestError>,
     ) -> Result<T, Fault> {
-        let attempts = self.terms.version;
+        let attempts = self.facts.terms.version;
         self.immediate(step, |state, number| effect(Now { number, now_ms: state.steps.now_ms(), attempts }))
     }
 
     /// Like [`internal`](Self::internal), for an effect on the execution itself.
     pub(super) fn immediate<T: Value>(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         effect: impl FnOnce(&mut State, u64) -> Result<T, GuestError>,
     ) -> Result<T, Fault> {
@@ -88,11 +87,7 @@ impl Bridge {
     }
 
     /// An internal step whose effect takes time.
-    pub(crate) async fn read<T: Value, F>(
-        self: &Arc<Self>,
-        step: &Step<'_>,
-        effect: impl FnOnce() -> F,
-    ) -> Result<T, Fault>
+    pub(crate) async fn read<T: Value, F>(&self, step: &Step<'_>, effect: impl FnOnce() -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, GuestError>>,
     {
@@ -102,7 +97,7 @@ impl Bridge {
     /// An internal step whose effect takes time and changes what the run holds in memory. When the guest repeats a call that
     /// succeeded, `again` makes the same change from the outcome alone, because the run that made it before is gone.
     pub(crate) async fn change<T: Value, F>(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         effect: impl FnOnce() -> F,
         again: impl FnOnce(&T),
@@ -127,7 +122,7 @@ impl Bridge {
     /// An external step that the guest blocks on. `effect` is told whether an earlier attempt may have run, and must
     /// be idempotent.
     pub(crate) async fn external<T: Value, F>(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         effect: impl FnOnce(bool) -> F,
     ) -> Result<T, Fault>
@@ -158,14 +153,14 @@ impl Bridge {
         self.may_begin(barrier).await?;
         let outcome = effect(repeated).await;
         let mut state = self.state();
-        let at_ms = state.steps.tick(self.clock.now_ms());
+        let at_ms = state.steps.tick(self.facts.now_ms());
         let recorded = outcome.as_ref().map(Value::to_bytes).map_err(Clone::clone);
         state.steps.append(&Record::Settled { number, at_ms, outcome: recorded });
         Ok(outcome?)
     }
 
     /// A step that shows output. Beyond the limit one marker is shown and the rest is dropped.
-    pub(crate) fn output(self: &Arc<Self>, step: &Step<'_>, content: Content) -> Result<(), Fault> {
+    pub(crate) fn output(&self, step: &Step<'_>, content: Content) -> Result<(), Fault> {
         let mut state = self.state();
         let begun = self.begin::<()>(&mut state, step)?;
         if let Begun::Recorded(Err(error)) = begun {
@@ -174,14 +169,14 @@ impl Bridge {
         // Counted in a replay as well, so that the limit is reached at the same step.
         let before = state.budget.shown();
         let mut shown = before;
-        let content = content.capped(&mut shown, self.grants.policy.limits.output);
+        let content = content.capped(&mut shown, self.facts.limits().output);
         state.budget.note_shown(shown);
         if let Begun::Live(admitted) = begun {
             // Output that does not fit a journal was not shown, and does not count.
             self.record(&mut state, step, &admitted, Ok(Kept(content.clone())))?
                 .inspect_err(|_| state.budget.note_shown(before))?;
             if let Some(content) = content {
-                state.unsent.show(Output { execution: self.id.clone(), step: admitted.number, content });
+                state.unsent.show(Output { execution: self.facts.id.clone(), step: admitted.number, content });
                 self.submit_soon(&mut state, Entry::default());
             }
         }
@@ -189,7 +184,7 @@ impl Bridge {
     }
 
     /// A step that creates a promise; returns its number.
-    pub(crate) fn promise(self: &Arc<Self>, step: &Step<'_>, new: NewPromise) -> Result<u64, Fault> {
+    pub(crate) fn promise(&self, step: &Step<'_>, new: NewPromise) -> Result<u64, Fault> {
         let mut state = self.state();
         let (begun, approval) = match self.begin::<()>(&mut state, step)? {
             Begun::Asked(approval) => (self.begin_gated(&mut state, step, approval)?, Some(approval)),
@@ -209,16 +204,16 @@ impl Bridge {
         let refused = new.check_depth().err();
         let role = self.role_of(&new.about);
         let refused = refused.or_else(|| self.no_room_for_promise(&state, admitted.number, role));
-        if let Some(error) = refused.or_else(|| self.more_than_a_journal("the call", new.bytes())) {
+        if let Some(error) = refused.or_else(|| self.facts.more_than_a_journal("the call", new.bytes())) {
             let _ = self.record::<()>(&mut state, step, &admitted, Err(error.clone()))?;
             approval.into_iter().for_each(|approval| self.withdraw(&mut state, approval));
             return Err(error.into());
         }
         self.check_room(&state, new.bytes())?;
-        let new = NewPromise { timeout_ms: self.bounded_by_rule(step, admitted.rule, new.timeout_ms), ..new };
+        let new = NewPromise { timeout_ms: self.facts.bounded_by_rule(step, admitted.rule, new.timeout_ms), ..new };
         // For a step that waits for an approval, the timeout starts when its effect begins.
         let deadline_ms = match approval {
-            None => promises::deadline(self.clock.now_ms(), role, new.timeout_ms, self.terms.deadline_ms),
+            None => promises::deadline(self.facts.now_ms(), role, new.timeout_ms, self.facts.terms.deadline_ms),
             Some(_) => None,
         };
         self.record_call(&mut state, step, &admitted, role, deadline_ms);
@@ -229,15 +224,8 @@ impl Bridge {
         Ok(admitted.number)
     }
 
-    /// Returns the timeout of a promise: what the guest asks for, within what the rule allows.
-    pub(super) fn bounded_by_rule(&self, step: &Step<'_>, rule: &str, asked_ms: Option<u64>) -> Option<u64> {
-        let bound = step.grant.time_allowed(&self.grants.policy, rule);
-        let bound_ms = bound.map(|bound| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
-        asked_ms.into_iter().chain(bound_ms).min()
-    }
-
     /// Runs everything that comes before an effect: replay, limits, policy, audit.
-    fn begin<T: Value>(self: &Arc<Self>, state: &mut State, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
+    fn begin<T: Value>(&self, state: &mut State, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
         match state.take_step(step)? {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
             Found::Called(number) => Ok(Begun::Called(number)),
@@ -253,7 +241,7 @@ impl Bridge {
     }
 
     /// Like [`begin`](Self::begin), for a step that the guest blocks on: waits for the approval, if one is needed.
-    async fn begin_blocking<T: Value>(self: &Arc<Self>, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
+    async fn begin_blocking<T: Value>(&self, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
         let approval = {
             let mut state = self.state();
             match self.begin(&mut state, step)? {
@@ -281,7 +269,7 @@ impl Bridge {
     }
 
     /// Begins a step after its approval was asked for; its effect begins later.
-    fn begin_gated(self: &Arc<Self>, state: &mut State, step: &Step<'_>, approval: u64) -> Result<Begun<'_, ()>, Stop> {
+    fn begin_gated(&self, state: &mut State, step: &Step<'_>, approval: u64) -> Result<Begun<'_, ()>, Stop> {
         match state.take_step(step)? {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
             Found::Called(number) => Ok(Begun::Called(number)),
@@ -299,19 +287,19 @@ impl Bridge {
         }
     }
 
-    fn get_ready(self: &Arc<Self>, state: &mut State, number: u64) -> Result<(), Stop> {
+    fn get_ready(&self, state: &mut State, number: u64) -> Result<(), Stop> {
         self.go_live(state).and_then(|()| self.check_limits(state)).inspect_err(|_| state.steps.give_back(number))
     }
 
     fn decide(&self, state: &mut State, step: &Step<'_>) -> Verdict<'_> {
-        let now_ms = state.steps.tick(self.clock.now_ms());
-        self.grants.policy.decide(&step.grant, state.budget.usage(), now_ms)
+        let now_ms = state.steps.tick(self.facts.now_ms());
+        self.facts.grants.policy.decide(&step.grant, state.budget.usage(), now_ms)
     }
 
     /// Applies the policy to a new step and writes the audit line. `decided` is the approver's answer, if one was
     /// asked for.
     fn judge<T: Value>(
-        self: &Arc<Self>,
+        &self,
         state: &mut State,
         step: &Step<'_>,
         number: u64,
@@ -322,7 +310,7 @@ impl Bridge {
         let (rule, decided) = match verdict {
             Verdict::Allow { rule } => (rule, decided.unwrap_or(Ok(None))),
             Verdict::Deny { rule, error } => (rule, Err(error)),
-            Verdict::Ask { rule, terms } => match (decided, self.grants.policy.ask_rule(rule)) {
+            Verdict::Ask { rule, terms } => match (decided, self.facts.grants.policy.ask_rule(rule)) {
                 (Some(decided), _) => (terms, decided),
                 (None, None) => (rule, Err(GuestError::new(ErrorCode::Denied, describe(step)))),
                 (None, Some(ask)) => match self.permitted(step, true) {
@@ -347,7 +335,7 @@ impl Bridge {
 
     /// Checks what no rule of the policy decides: the host's ceiling and the step's floor.
     fn permitted(&self, step: &Step<'_>, approved: bool) -> Result<(), GuestError> {
-        self.grants.ceiling(&step.grant, approved)?;
+        self.facts.grants.ceiling(&step.grant, approved)?;
         step.floor.map_or(Ok(()), Floor::check)
     }
 
@@ -375,7 +363,7 @@ impl Bridge {
         let _ = self.record_as::<()>(state, step, admitted, false, Err(error.clone()))?;
         let (call, subject) = (step.kind.to_owned(), capped(step.subject).into_owned());
         let content = Content::Denied { call, subject, message: error.message.clone() };
-        state.unsent.show(Output { execution: self.id.clone(), step: admitted.number, content });
+        state.unsent.show(Output { execution: self.facts.id.clone(), step: admitted.number, content });
         Ok(Begun::Recorded(Err(error)))
     }
 
@@ -398,7 +386,7 @@ impl Bridge {
     }
 
     pub(super) fn check_steps(&self, state: &State) -> Result<(), Stop> {
-        let limit = self.grants.policy.limits.steps;
+        let limit = self.facts.limits().steps;
         if state.steps.next() <= limit {
             return Ok(());
         }
@@ -407,20 +395,12 @@ impl Bridge {
 
     /// Checks that the execution may keep that many more bytes.
     pub(super) fn check_room(&self, state: &State, bytes: u64) -> Result<(), Stop> {
-        let fits = state.kept_bytes().saturating_add(bytes) <= self.grants.policy.limits.journal;
+        let fits = state.kept_bytes().saturating_add(bytes) <= self.facts.limits().journal;
         if fits { Ok(()) } else { Err(self.no_room()) }
     }
 
-    /// Returns an error if a call carries or returns more than a whole journal may hold, whatever the execution has
-    /// recorded so far.
-    pub(super) fn more_than_a_journal(&self, what: &str, bytes: u64) -> Option<GuestError> {
-        let limit = self.grants.policy.limits.journal;
-        let message = || format!("{what} has {bytes} bytes, limits.journal = {limit}");
-        (bytes > limit).then(|| GuestError::new(ErrorCode::LimitExceeded, message()))
-    }
-
     pub(super) fn no_room(&self) -> Stop {
-        let limit = self.grants.policy.limits.journal;
+        let limit = self.facts.limits().journal;
         Stop::Limit(format!("the limit of {limit} bytes of journal is reached (limits.journal)"))
     }
 
@@ -453,8 +433,8 @@ impl Bridge {
         };
         self.write_line(state, line, decision, approver)?;
         decided.map(drop).map_err(|error| {
-            let id = audit::id(&self.id, line.step);
-            let hint = match self.grants.audit {
+            let id = audit::id(&self.facts.id, line.step);
+            let hint = match self.facts.grants.audit {
                 Some(_) => format!("; see everstep policy explain {id}"),
                 None => String::new(),
             };
@@ -469,13 +449,13 @@ impl Bridge {
         decision: audit::Decision,
         approver: Option<&str>,
     ) -> Result<(), GuestError> {
-        let Some(log) = &self.grants.audit else { return Ok(()) };
+        let Some(log) = &self.facts.grants.audit else { return Ok(()) };
         let Line { step, rule, capability, subject, bytes } = *line;
         let entry = audit::Entry {
-            time_ms: self.clock.now_ms().max(state.steps.now_ms()),
-            execution: &self.id,
+            time_ms: self.facts.now_ms().max(state.steps.now_ms()),
+            execution: &self.facts.id,
             step,
-            policy: &self.grants.digest,
+            policy: &self.facts.grants.digest,
             rule,
             capability,
             subject,
@@ -483,7 +463,7 @@ impl Bridge {
             bytes,
             approver,
         };
-        self.grants.write(log, entry)
+        self.facts.grants.write(log, entry)
     }
 
     fn record<T: Value>(
@@ -507,10 +487,10 @@ impl Bridge {
         outcome: Result<T, GuestError>,
     ) -> Result<Result<T, GuestError>, Stop> {
         let digest = step.digest();
-        let call = Call { allowed, ..step.call(admitted, state.steps.tick(self.clock.now_ms()), &digest) };
+        let call = Call { allowed, ..step.call(admitted, state.steps.tick(self.facts.now_ms()), &digest) };
         let bytes = outcome.as_ref().map(Value::to_bytes);
         let size = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let too_large = self.more_than_a_journal("the outcome", size);
+        let too_large = self.facts.more_than_a_journal("the outcome", size);
         let recorded = match &too_large {
             Some(error) => Err(error.clone()),
             None => bytes.map_err(Clone::clone),

@@ -12,11 +12,9 @@ use super::{Bridge, Fault, State, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
 use everstep_store::journal::Role;
-use everstep_store::operation::{NewPromise as StoredPromise, Operation};
-use everstep_store::record::{NEVER, Value, tag};
+use everstep_store::record::NEVER;
 use everstep_store::seam::Entry;
 use everstep_store::{Asked, PromiseKind};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The parameters of a new promise.
@@ -75,7 +73,7 @@ impl NewPromise {
 impl Bridge {
     /// Opens a promise that was just recorded.
     pub(super) fn open(
-        self: &Arc<Self>,
+        &self,
         state: &mut State,
         admitted: &Admitted<'_>,
         step: &Step<'_>,
@@ -89,7 +87,7 @@ impl Bridge {
 
     /// Opens a promise that was just recorded and whose effect waits for an approval.
     pub(super) fn open_gated(
-        self: &Arc<Self>,
+        &self,
         state: &mut State,
         admitted: &Admitted<'_>,
         step: &Step<'_>,
@@ -122,19 +120,13 @@ impl Bridge {
             About::Shown(_) => Role::External,
             About::Effect(_) => Role::Request,
             About::Call(_) => Role::Child,
-            About::Request(capability, _) if self.capabilities.get(capability).is_some() => Role::Request,
+            About::Request(capability, _) if self.facts.capabilities.get(capability).is_some() => Role::Request,
             About::Request(..) => Role::External,
         }
     }
 
     /// Begins the effect of a promise, or asks the one who is to settle it.
-    pub(super) fn begin_effect(
-        self: &Arc<Self>,
-        state: &mut State,
-        number: u64,
-        about: About,
-        deadline_ms: Option<u64>,
-    ) {
+    pub(super) fn begin_effect(&self, state: &mut State, number: u64, about: About, deadline_ms: Option<u64>) {
         let asked = match about {
             About::Time => return,
             About::Shown(asked) => asked,
@@ -142,7 +134,7 @@ impl Bridge {
             About::Effect(effect) => return self.perform(state, number, effect),
             About::Request(capability, message) => {
                 let serves = state.promises.get(number).is_some_and(|promise| promise.role == Role::Request);
-                match self.capabilities.get(&capability).filter(|_| serves) {
+                match self.facts.capabilities.get(&capability).filter(|_| serves) {
                     Some(provider) => {
                         return self.perform(state, number, Asking::effect(self, capability, provider, message));
                     }
@@ -157,22 +149,8 @@ impl Bridge {
     /// lost.
     pub(super) fn keep(&self, state: &mut State, number: u64, asked: &Asked, deadline_ms: Option<u64>) {
         state.promises.note_asked();
-        let create = self.creation(number, asked.param(), asked.tags(), deadline_ms);
+        let create = self.facts.creation(number, asked.param(), asked.tags(), deadline_ms);
         self.submit_soon(state, Entry::of(create));
-    }
-
-    pub(super) fn creation(
-        &self,
-        number: u64,
-        param: Value,
-        mut tags: BTreeMap<String, String>,
-        deadline_ms: Option<u64>,
-    ) -> Operation {
-        tags.insert(tag::PARENT.to_owned(), self.id.to_string());
-        self.descent.mark(&mut tags);
-        let id = self.id.promise(number).to_string();
-        let new = StoredPromise { id, timeout_at: deadline_ms.unwrap_or(NEVER), param, tags };
-        Operation::PromiseCreate(new)
     }
 
     /// Returns an error if another promise would exceed a limit; otherwise counts it.
@@ -180,11 +158,11 @@ impl Bridge {
         if self.is_canceled() && state.cleans_up() {
             return Some(GuestError::new(ErrorCode::Canceled, "the execution is canceled, and waits for nothing new"));
         }
-        if role == Role::Child && self.id.child(number).is_none() {
-            let message = format!("the id of a child of {} would be too long; call with less depth", self.id);
+        if role == Role::Child && self.facts.id.child(number).is_none() {
+            let message = format!("the id of a child of {} would be too long; call with less depth", self.facts.id);
             return Some(GuestError::new(ErrorCode::LimitExceeded, message));
         }
-        let limits = &self.grants.policy.limits;
+        let limits = self.facts.limits();
         let full = |what: &str, limit: u64| {
             let message = format!("{limit} promises are pending already ({what}); await one first");
             Some(GuestError::new(ErrorCode::LimitExceeded, message))
@@ -197,7 +175,7 @@ impl Bridge {
         }
         // Last, because it counts the promise.
         matches!(role, Role::External | Role::Child)
-            .then(|| self.descent.take(&self.grants.lineage(), role == Role::Child).err())
+            .then(|| self.facts.descent.take(&self.facts.grants.lineage(), role == Role::Child).err())
             .flatten()
     }
 

@@ -9,18 +9,17 @@ use crate::schema::Schema;
 use everstep_store::PendingPromise;
 use everstep_store::journal::Role;
 use everstep_store::operation::{Operation, Reply, Settlement as Settle};
-use std::sync::Arc;
 
 impl Bridge {
     /// Records a settlement; the caller has checked that the promise is pending.
     pub(super) fn settle_in(&self, state: &mut State, number: u64, outcome: Result<String, GuestError>) {
         state.promises.stop_effect(number);
-        state.record_settlement(number, outcome, self.clock.now_ms());
+        state.record_settlement(number, outcome, self.facts.now_ms());
     }
 
     /// Settles a promise of kind `promise` on behalf of the guest.
     pub(crate) async fn settle_own(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         number: u64,
         outcome: Result<String, GuestError>,
@@ -40,14 +39,14 @@ impl Bridge {
         if let Some(error) = (!is_own).then(|| no_such(number)).or(fits.err()) {
             return self.internal(step, |_| Err(error));
         }
-        let id = self.id.promise(number);
+        let id = self.facts.id.promise(number);
         self.external(step, async |_| {
-            let stored = self.store.promise(&id.to_string()).await.map_err(unavailable)?;
+            let stored = self.facts.store.promise(&id.to_string()).await.map_err(unavailable)?;
             let asked = stored.and_then(|(promise, _)| PendingPromise::of(&promise)).ok_or_else(|| no_such(number))?;
             check_fit(asked.schema.as_deref(), &outcome).map_err(|why| GuestError::new(ErrorCode::Invalid, why))?;
             let (state, value) = everstep_store::value_of(&outcome);
             let settle = Settle { id: id.to_string(), state, value: value.clone() };
-            let applied = self.ledger.operate(Operation::PromiseSettle(settle)).await.map_err(unavailable)?;
+            let applied = self.facts.ledger.operate(Operation::PromiseSettle(settle)).await.map_err(unavailable)?;
             match applied.answer {
                 Ok(Reply::Promise(promise)) if (promise.state, &promise.value) == (state, &value) => Ok(()),
                 _ => Err(no_such(number)),
@@ -66,7 +65,7 @@ impl Bridge {
     }
 
     /// Cancels a promise of any kind; a settled one stays as it is.
-    pub(crate) async fn cancel_promise(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
+    pub(crate) async fn cancel_promise(&self, step: &Step<'_>, number: u64) -> Result<(), Fault> {
         let (role, approval) = {
             let state = self.state();
             let promise = state.promises.of_guest(number);
@@ -78,8 +77,7 @@ impl Bridge {
         }
         self.external(step, async |_| {
             for number in approval.into_iter().chain(stored) {
-                let id = self.id.promise(number).to_string();
-                self.ledger.operate(Operation::CancelTree { id }).await.map_err(unavailable)?;
+                self.facts.ledger.operate(self.facts.cancellation(number)).await.map_err(unavailable)?;
             }
             Ok(())
         })
@@ -92,7 +90,7 @@ impl Bridge {
     }
 
     /// Records that the guest has canceled a call that waits, or waited, for an approval.
-    fn record_withdrawn(self: &Arc<Self>, approval: u64, number: u64) {
+    fn record_withdrawn(&self, approval: u64, number: u64) {
         self.record_settled(approval);
         let mut state = self.state();
         if state.steps.is_live() {
@@ -104,7 +102,7 @@ impl Bridge {
     }
 
     /// Cancels a promise that this host settles itself.
-    pub(crate) fn give_up(self: &Arc<Self>, step: &Step<'_>, number: u64) -> Result<(), Fault> {
+    pub(crate) fn give_up(&self, step: &Step<'_>, number: u64) -> Result<(), Fault> {
         self.immediate(step, |state, _| {
             let Some(promise) = state.promises.of_guest(number) else {
                 let message = format!("{number} is no promise of this execution");

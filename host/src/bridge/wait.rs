@@ -68,25 +68,25 @@ impl Bridge {
     /// # Errors
     /// [`Stop::Suspended`] when the instance is released; a divergence when the journal holds another step here; [`Stop::Store`] when
     /// the store fails, because no settlement could be recorded any more.
-    pub(crate) async fn wait(self: &Arc<Self>, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
+    pub(crate) async fn wait(&self, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
         self.wait_for(wanted, true).await
     }
 
     /// Like [`wait`](Self::wait), but not ended by an interruption.
-    pub(crate) async fn wait_through(self: &Arc<Self>, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
+    pub(crate) async fn wait_through(&self, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
         self.wait_for(Some(wanted), false).await
     }
 
-    async fn wait_for(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
+    async fn wait_for(&self, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
         self.stopwatch.pause();
         let delivered = self.look_until(wanted, interruptible).await;
         self.stopwatch.resume();
         delivered
     }
 
-    async fn look_until(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
+    async fn look_until(&self, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
         let mut resting: Option<Resting> = None;
-        let mut cold = self.patience == Patience::None;
+        let mut cold = self.facts.patience == Patience::None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -105,7 +105,7 @@ impl Bridge {
                     return Ok(Vec::new());
                 }
                 let asked = state.promises.take_asked().then(|| self.submit(&mut state));
-                (self.next_deadline(&mut state), state.is_busy(self.patience), asked)
+                (self.next_deadline(&mut state), state.is_busy(self.facts.patience), asked)
             };
             if let Some(ticket) = asked {
                 // Questions and called functions should not be delayed by what else may be written with them.
@@ -118,7 +118,7 @@ impl Bridge {
             let due = async {
                 match deadline {
                     None => std::future::pending().await,
-                    Some(deadline) => self.clock.sleep_until(deadline).await,
+                    Some(deadline) => self.facts.clock.sleep_until(deadline).await,
                 }
             };
             let resting = match &mut resting {
@@ -135,7 +135,7 @@ impl Bridge {
                 biased;
                 () = changed => {}
                 () = due => {}
-                lost = self.ledger.lost() => return Err(lost.into()),
+                lost = self.facts.ledger.lost() => return Err(lost.into()),
                 () = &mut resting.over, if !cold => cold = true,
             }
         }
@@ -159,7 +159,7 @@ impl Bridge {
                 if self.is_canceled() && !state.cleans_up() {
                     return Err(Stop::Canceled);
                 }
-                state.is_busy(self.patience)
+                state.is_busy(self.facts.patience)
             };
             if *cold && busy {
                 resting.stay();
@@ -167,7 +167,7 @@ impl Bridge {
             tokio::select! {
                 biased;
                 () = &mut turn => return Ok(()),
-                lost = self.ledger.lost() => return Err(lost.into()),
+                lost = self.facts.ledger.lost() => return Err(lost.into()),
                 () = std::future::ready(()), if *cold && !busy => return Err(Stop::Suspended),
                 () = &mut resting.over, if !*cold => *cold = true,
                 () = changed => {}
@@ -188,7 +188,7 @@ impl Bridge {
             return Ok(());
         }
         let pending: Vec<u64> = state.open().collect();
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.facts.now_ms();
         for number in pending {
             state.promises.stop_effect(number);
             let canceled = GuestError::new(ErrorCode::Canceled, "the execution is canceled");
@@ -198,7 +198,7 @@ impl Bridge {
     }
 
     /// Looks at the promises once: returns a recorded delivery, a live one, or `None`.
-    fn deliver(self: &Arc<Self>, state: &mut State, wanted: Option<&[u64]>) -> Result<Option<Vec<u64>>, Stop> {
+    fn deliver(&self, state: &mut State, wanted: Option<&[u64]>) -> Result<Option<Vec<u64>>, Stop> {
         let attempted = || match wanted {
             None => "a wait for any promise".to_owned(),
             Some(wanted) => format!("a wait for {:?}", &wanted[..wanted.len().min(SHOWN)]),
@@ -215,7 +215,7 @@ impl Bridge {
         let numbers = self.first_settled(state, is_wanted);
         if !numbers.is_empty() {
             numbers.iter().for_each(|number| state.record_outcome(*number));
-            let at_ms = state.steps.tick(self.clock.now_ms());
+            let at_ms = state.steps.tick(self.facts.now_ms());
             state.steps.append(&Record::Delivered { at_ms, numbers: numbers.clone() });
             state.promises.mark_delivered(&numbers);
             return Ok(Some(numbers));
@@ -232,7 +232,7 @@ impl Bridge {
     /// had it waited all the time: what settled before a deadline is delivered before that deadline fires. The store decides on
     /// the deadlines of its promises; later deadlines wait for its decision.
     fn fire_timers(&self, state: &mut State, is_wanted: impl Fn(&u64) -> bool) {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.facts.now_ms();
         while let Some((deadline, number)) = state.promises.first_deadline() {
             let Some(promise) = state.promises.get(number) else { return };
             let was_earlier = |number: u64| state.promises.fired_ms(number) < deadline;
@@ -256,7 +256,7 @@ impl Bridge {
         numbers.sort_by_key(|number| promises.fired_ms(*number));
         let fired = numbers.iter().copied().find(|number| promises.is_timed_out(*number));
         let fired = fired.map(|number| promises.fired_ms(number));
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.facts.now_ms();
         let mut due = promises.deadlines().take_while(|(deadline, _)| *deadline <= now_ms);
         let due = due.find(|(_, number)| is_wanted(number)).map(|(deadline, _)| deadline);
         if let Some(end) = fired.into_iter().chain(due).min() {
@@ -269,16 +269,16 @@ impl Bridge {
 impl Bridge {
     /// Returns the next deadline to sleep until. If the earliest deadline has passed but belongs to a promise of the store, the store
     /// decides: it is queried, and this returns `None`.
-    fn next_deadline(self: &Arc<Self>, state: &mut State) -> Option<u64> {
+    fn next_deadline(&self, state: &mut State) -> Option<u64> {
         let (deadline, number) = state.promises.first_deadline()?;
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.facts.now_ms();
         let promise = state.promises.get_mut(number)?;
         if deadline > now_ms || !promise.is_stored() {
             return Some(deadline);
         }
         if !std::mem::replace(&mut promise.asked, true) {
             self.submit(state);
-            tokio::spawn(ask_at_deadline(Arc::downgrade(self), number));
+            tokio::spawn(ask_at_deadline(Weak::clone(&self.me), number));
         }
         None
     }
@@ -289,9 +289,11 @@ async fn ask_at_deadline(run: Weak<Bridge>, number: u64) {
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(bridge) = run.upgrade() else { return };
-        let look = Operation::PromiseGet { id: bridge.id.promise(number).to_string() };
+        let look = Operation::PromiseGet { id: bridge.facts.id_of(number) };
         // The waiting guest learns of a failing store or a lost claim by itself.
-        let Ok(Applied { answer: Ok(Reply::Promise(promise)), .. }) = bridge.ledger.operate(look).await else { return };
+        let Ok(Applied { answer: Ok(Reply::Promise(promise)), .. }) = bridge.facts.ledger.operate(look).await else {
+            return;
+        };
         if let Some(notice) = Notice::of(number, &promise) {
             return bridge.notice(notice);
         }

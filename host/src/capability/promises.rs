@@ -30,7 +30,7 @@ impl promises::Host for Ctx {
     }
 
     fn id(&mut self, promise: u64) -> wasmtime::Result<String> {
-        Ok(self.bridge.id.promise(promise).to_string())
+        Ok(self.bridge.facts.id.promise(promise).to_string())
     }
 
     async fn wait_any(&mut self, promises: Vec<u64>) -> Result<Vec<u64>, Fault> {

@@ -46,7 +46,7 @@ impl WasiHost for Ctx {
     }
 
     fn environment(&mut self) -> Vec<(String, String)> {
-        self.bridge.grants.policy.env.clone().into_iter().collect()
+        self.bridge.facts.grants.policy.env.clone().into_iter().collect()
     }
 }
 

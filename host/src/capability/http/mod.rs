@@ -65,7 +65,7 @@ impl http::Host for Ctx {
             body: body.clone().unwrap_or_default().into(),
             secret: None,
         };
-        let fetch = Fetch::new(Arc::clone(&self.bridge.grants), request);
+        let fetch = Fetch::new(Arc::clone(&self.bridge.facts.grants), request);
         let about = About::Effect(Arc::new(fetch));
         self.bridge.promise(&step(grant), NewPromise { timeout_ms, about })
     }

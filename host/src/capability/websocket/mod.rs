@@ -50,7 +50,7 @@ impl websocket::Host for Ctx {
             Ok(target) => target,
             Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_| Err(error)),
         };
-        let grants = Arc::clone(&self.bridge.grants);
+        let grants = Arc::clone(&self.bridge.facts.grants);
         let (headers, subprotocols) = (headers.clone(), protocols.clone());
         let connect = Connect { grants, opening: Opening { url: target.clone(), headers, subprotocols } };
         let about = About::Effect(Arc::new(connect));
@@ -127,7 +127,7 @@ impl websocket::Host for Ctx {
 /// The rule that a connection was made under.
 fn rule_of(bridge: &Bridge, connection: u64) -> Result<String, GuestError> {
     match bridge.granted_by(connection) {
-        Some((rule, true)) if bridge.grants.policy.websocket_terms(&rule).is_some() => Ok(rule),
+        Some((rule, true)) if bridge.facts.grants.policy.websocket_terms(&rule).is_some() => Ok(rule),
         _ => Err(GuestError::new(ErrorCode::Invalid, format!("{connection} is no connection of this execution"))),
     }
 }
