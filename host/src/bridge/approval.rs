@@ -68,7 +68,7 @@ impl Bridge {
         };
         let timeout_ms = Some(u64::try_from(rule.ttl.as_millis()).unwrap_or(u64::MAX));
         let new = NewPromise { timeout_ms, about: About::Shown(asked) };
-        self.check_room(state, new.bytes())?;
+        state.check_room(self.facts.limits(), new.bytes())?;
         let deadline_ms = deadline(self.facts.now_ms(), Role::External, timeout_ms, self.facts.terms.deadline_ms);
         let (key, at_ms) = (step.approval_key(), state.steps.tick(self.facts.now_ms()));
         let subject = super::step::capped(step.subject);
@@ -91,7 +91,7 @@ impl Bridge {
         promise.missing = false;
         let deadline_ms = promise.deadline_ms;
         if let Some(About::Shown(asked)) = promise.about.take() {
-            self.keep(state, number, &asked, deadline_ms);
+            state.keep(&self.facts, number, &asked, deadline_ms);
         }
     }
 
@@ -215,8 +215,8 @@ impl Bridge {
                 self.begin_effect(state, gated, held.about, deadline_ms);
             }
             Err(error) => {
-                self.settle_in(state, gated, Err(error));
-                self.submit_soon(state, Entry::default());
+                state.settle(gated, Err(error), self.facts.now_ms());
+                state.submit_soon(&self.facts, Entry::default());
             }
         }
         decided
@@ -224,7 +224,7 @@ impl Bridge {
 
     /// Withdraws the question about a step that cannot be made after all.
     pub(super) fn withdraw(&self, state: &mut State, approval: u64) {
-        self.submit_soon(state, Entry::of(self.facts.cancellation(approval)));
+        state.submit_soon(&self.facts, Entry::of(self.facts.cancellation(approval)));
     }
 }
 

@@ -28,7 +28,7 @@ impl Bridge {
         state.promises.note_asked();
         let (invocation, target, policy) = self.invocation(called);
         let create = self.facts.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
-        self.submit_soon(state, Entry { blobs: policy.into_iter().collect(), ..Entry::of(create) });
+        state.submit_soon(&self.facts, Entry { blobs: policy.into_iter().collect(), ..Entry::of(create) });
     }
 
     /// The call as a promise carries it, the address of the group that runs it, and the policy to keep in the store: that of the

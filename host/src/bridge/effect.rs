@@ -104,7 +104,7 @@ impl Bridge {
         let Some(due_ms) = state.promises.get(number).map(|promise| promise.retries.due_ms) else { return };
         let run = self.performing(state, number);
         let first = effect.perform(&run);
-        let (mut barrier, clock) = (self.submit(state), Arc::clone(&self.facts.clock));
+        let (mut barrier, clock) = (state.submit(&self.facts), Arc::clone(&self.facts.clock));
         let task = tokio::spawn(async move {
             let (mut attempt, mut due_ms) = (first, due_ms);
             loop {
@@ -144,7 +144,11 @@ impl Bridge {
         let now_ms = state.steps.tick(self.facts.now_ms());
         let due_ms = now_ms.saturating_add(back_off(&self.facts.seed, number, count));
         let too_late = deadline_ms.is_some_and(|deadline| due_ms >= deadline);
-        if state.steps.is_concluded() || count >= MAX_RETRIES || too_late || self.check_room(&state, 256).is_err() {
+        if state.steps.is_concluded()
+            || count >= MAX_RETRIES
+            || too_late
+            || state.check_room(self.facts.limits(), 256).is_err()
+        {
             drop(state);
             self.answer(number, Err(error));
             return None;
@@ -154,7 +158,7 @@ impl Bridge {
         if let Some(promise) = state.promises.get_mut(number) {
             promise.retries = Retries { count: count + 1, due_ms };
         }
-        let ticket = self.submit(&mut state);
+        let ticket = state.submit(&self.facts);
         Some((due_ms, ticket))
     }
 
@@ -165,8 +169,8 @@ impl Bridge {
         let Some(promise) = pending.filter(|_| !state.steps.is_concluded()) else { return };
         let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.facts.now_ms());
         let outcome = if too_late { Err(promises::timed_out()) } else { self.with_room(&state, outcome) };
-        self.settle_in(&mut state, number, outcome);
-        self.submit_soon(&mut state, Entry::default());
+        state.settle(number, outcome, self.facts.now_ms());
+        state.submit_soon(&self.facts, Entry::default());
         drop(state);
         self.changed.notify_waiters();
     }

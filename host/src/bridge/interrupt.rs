@@ -85,7 +85,7 @@ impl Bridge {
             return Ok(false);
         }
         state.steps.take();
-        self.check_limits(&state).inspect_err(|_| state.steps.give_back(number))?;
+        state.check_limits(self.facts.limits()).inspect_err(|_| state.steps.give_back(number))?;
         self.record_ungranted(&mut state, &step, number, "null")?;
         Ok(true)
     }

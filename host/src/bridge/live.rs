@@ -62,7 +62,7 @@ impl Bridge {
             let at_ms = state.steps.tick(self.facts.now_ms());
             state.steps.append(&Record::TakenOver { at_ms, component: &component.0 });
         }
-        self.submit_with(state, entry);
+        state.submit_with(&self.facts, entry);
         self.keep_missing(state);
         for (number, effect) in lost {
             let run = self.performing(state, number);
@@ -70,7 +70,7 @@ impl Bridge {
                 self.not_inherited(state, number).map_or_else(|error| Lost::Settle(Err(error)), |()| effect.lost(&run));
             match lost {
                 Lost::Repeat => self.perform(state, number, effect),
-                Lost::Settle(outcome) => self.settle_in(state, number, outcome),
+                Lost::Settle(outcome) => state.settle(number, outcome, self.facts.now_ms()),
             }
         }
         self.admit(state);
@@ -108,14 +108,14 @@ impl Bridge {
         let missing: Vec<_> = missing.collect();
         for (number, about, deadline_ms) in missing {
             if let Err(error) = self.not_inherited(state, number) {
-                self.settle_in(state, number, Err(error));
+                state.settle(number, Err(error), self.facts.now_ms());
                 continue;
             }
             match about {
-                About::Shown(asked) => self.keep(state, number, &asked, deadline_ms),
+                About::Shown(asked) => state.keep(&self.facts, number, &asked, deadline_ms),
                 About::Request(capability, message) => {
                     let asked = for_client(capability, message);
-                    self.keep(state, number, &asked, deadline_ms);
+                    state.keep(&self.facts, number, &asked, deadline_ms);
                 }
                 About::Call(called) => self.call(state, number, called, deadline_ms),
                 About::Time | About::Effect(_) => {}

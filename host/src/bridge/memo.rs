@@ -69,10 +69,10 @@ impl Bridge {
         state.steps.take();
         if state.steps.peek()?.is_none() {
             self.go_live(state)?;
-            return self.check_limits(state);
+            return state.check_limits(self.facts.limits());
         }
-        self.check_steps(state)?;
-        if state.budget.beside() <= self.facts.limits().journal { Ok(()) } else { Err(self.no_room()) }
+        state.check_steps(self.facts.limits())?;
+        state.budget.check_room(self.facts.limits(), 0)
     }
 
     /// Remembers the value of a computation.

@@ -58,7 +58,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
 use crate::policy::Limits;
 use everstep_store::PendingPromise;
-use everstep_store::seam::{Entry, Lost as Gone, Ticket};
+use everstep_store::seam::{Lost as Gone, Ticket};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -285,40 +285,7 @@ impl Bridge {
 
     /// Hands everything recorded so far to the ledger.
     pub(crate) fn submit_all(&self) -> Ticket {
-        self.submit(&mut self.state())
-    }
-
-    /// Like [`submit_all`](Self::submit_all), with the state already locked.
-    fn submit(&self, state: &mut State) -> Ticket {
-        self.submit_with(state, Entry::default())
-    }
-
-    /// Like [`submit`](Self::submit), together with `entry`, which must not carry records.
-    fn submit_with(&self, state: &mut State, entry: Entry) -> Ticket {
-        let mut entry = entry;
-        let writes = !entry.changes_nothing() || state.steps.unsubmitted() > 0;
-        if writes && state.budget.untold_us() > self.cpu_grain_us() {
-            let now_ms = self.facts.now_ms();
-            state.record_use(now_ms);
-            entry.progress = Some(state.keep_progress(now_ms));
-        }
-        entry.records = state.steps.take_tail();
-        entry.output = state.unsent.take_output();
-        if !entry.is_empty() {
-            state.unsent.note_submitted(self.facts.ledger.append(entry));
-        }
-        state.unsent.submitted()
-    }
-
-    /// The CPU time that a crash may lose: a twentieth of the limit.
-    fn cpu_grain_us(&self) -> u64 {
-        u64::try_from(self.facts.limits().cpu.as_micros() / 20).unwrap_or(u64::MAX)
-    }
-
-    /// Like [`submit_with`](Self::submit_with), and asks for a write soon.
-    fn submit_soon(&self, state: &mut State, entry: Entry) {
-        self.submit_with(state, entry);
-        self.facts.ledger.soon();
+        self.state().submit(&self.facts)
     }
 
     /// The barrier: returns once everything up to `ticket` is durable.

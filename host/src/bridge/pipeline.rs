@@ -141,12 +141,12 @@ impl Bridge {
                     None => {
                         // The last recorded step: the guest was blocked on it.
                         self.go_live(&mut state)?;
-                        (number, true, self.submit(&mut state))
+                        (number, true, state.submit(&self.facts))
                     }
                 },
                 Begun::Live(admitted) => {
                     self.record_call(&mut state, step, &admitted, Role::Effect, None);
-                    (admitted.number, false, self.submit(&mut state))
+                    (admitted.number, false, state.submit(&self.facts))
                 }
             }
         };
@@ -177,7 +177,7 @@ impl Bridge {
                 .inspect_err(|_| state.budget.note_shown(before))?;
             if let Some(content) = content {
                 state.unsent.show(Output { execution: self.facts.id.clone(), step: admitted.number, content });
-                self.submit_soon(&mut state, Entry::default());
+                state.submit_soon(&self.facts, Entry::default());
             }
         }
         Ok(())
@@ -209,7 +209,7 @@ impl Bridge {
             approval.into_iter().for_each(|approval| self.withdraw(&mut state, approval));
             return Err(error.into());
         }
-        self.check_room(&state, new.bytes())?;
+        state.check_room(self.facts.limits(), new.bytes())?;
         let new = NewPromise { timeout_ms: self.facts.bounded_by_rule(step, admitted.rule, new.timeout_ms), ..new };
         // For a step that waits for an approval, the timeout starts when its effect begins.
         let deadline_ms = match approval {
@@ -288,7 +288,9 @@ impl Bridge {
     }
 
     fn get_ready(&self, state: &mut State, number: u64) -> Result<(), Stop> {
-        self.go_live(state).and_then(|()| self.check_limits(state)).inspect_err(|_| state.steps.give_back(number))
+        self.go_live(state)
+            .and_then(|()| state.check_limits(self.facts.limits()))
+            .inspect_err(|_| state.steps.give_back(number))
     }
 
     fn decide(&self, state: &mut State, step: &Step<'_>) -> Verdict<'_> {
@@ -377,31 +379,6 @@ impl Bridge {
     ) -> Result<(), Fault> {
         self.record(state, step, &Admitted { number, rule: "" }, Ok(value.to_owned()))??;
         Ok(())
-    }
-
-    /// Ends a run that has used up its steps or its journal.
-    pub(super) fn check_limits(&self, state: &State) -> Result<(), Stop> {
-        self.check_steps(state)?;
-        self.check_room(state, 0)
-    }
-
-    pub(super) fn check_steps(&self, state: &State) -> Result<(), Stop> {
-        let limit = self.facts.limits().steps;
-        if state.steps.next() <= limit {
-            return Ok(());
-        }
-        Err(Stop::Limit(format!("the limit of {limit} steps is reached (limits.steps)")))
-    }
-
-    /// Checks that the execution may keep that many more bytes.
-    pub(super) fn check_room(&self, state: &State, bytes: u64) -> Result<(), Stop> {
-        let fits = state.kept_bytes().saturating_add(bytes) <= self.facts.limits().journal;
-        if fits { Ok(()) } else { Err(self.no_room()) }
-    }
-
-    pub(super) fn no_room(&self) -> Stop {
-        let limit = self.facts.limits().journal;
-        Stop::Limit(format!("the limit of {limit} bytes of journal is reached (limits.journal)"))
     }
 
     /// Writes the decision to the audit before anything happens; if that fails, the call is denied.
@@ -497,12 +474,12 @@ impl Bridge {
         };
         let length = state.steps.length();
         state.steps.append(&Record::Step { call, outcome: recorded });
-        if let Err(stop) = self.check_room(state, 0) {
+        if let Err(stop) = state.check_room(self.facts.limits(), 0) {
             state.steps.take_back(length);
             return Err(stop);
         }
         if state.steps.unsubmitted() > SEGMENT {
-            self.submit_soon(state, Entry::default());
+            state.submit_soon(&self.facts, Entry::default());
         }
         Ok(too_large.map_or(outcome, Err))
     }

@@ -13,7 +13,6 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
 use everstep_store::journal::Role;
 use everstep_store::record::NEVER;
-use everstep_store::seam::Entry;
 use everstep_store::{Asked, PromiseKind};
 use std::sync::Arc;
 
@@ -142,15 +141,7 @@ impl Bridge {
                 }
             }
         };
-        self.keep(state, number, &asked, deadline_ms);
-    }
-
-    /// Creates a promise in the store, in the commit that records the call, so that it can be found and settled even if this host is
-    /// lost.
-    pub(super) fn keep(&self, state: &mut State, number: u64, asked: &Asked, deadline_ms: Option<u64>) {
-        state.promises.note_asked();
-        let create = self.facts.creation(number, asked.param(), asked.tags(), deadline_ms);
-        self.submit_soon(state, Entry::of(create));
+        state.keep(&self.facts, number, &asked, deadline_ms);
     }
 
     /// Returns an error if another promise would exceed a limit; otherwise counts it.

@@ -2,7 +2,7 @@
 
 use super::promises::too_deep;
 use super::state::Promise;
-use super::{Bridge, Fault, State, Step};
+use super::{Bridge, Fault, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
 use crate::schema::Schema;
@@ -11,12 +11,6 @@ use everstep_store::journal::Role;
 use everstep_store::operation::{Operation, Reply, Settlement as Settle};
 
 impl Bridge {
-    /// Records a settlement; the caller has checked that the promise is pending.
-    pub(super) fn settle_in(&self, state: &mut State, number: u64, outcome: Result<String, GuestError>) {
-        state.promises.stop_effect(number);
-        state.record_settlement(number, outcome, self.facts.now_ms());
-    }
-
     /// Settles a promise of kind `promise` on behalf of the guest.
     pub(crate) async fn settle_own(
         &self,
@@ -32,7 +26,7 @@ impl Bridge {
             let fits = match &outcome {
                 _ if recorded => Ok(()),
                 Ok(json) if json::check_depth(json).is_err() => Err(too_deep("value")),
-                _ => self.check_room(&state, size(&outcome)).map_err(|_| no_room(number)),
+                _ => state.check_room(self.facts.limits(), size(&outcome)).map_err(|_| no_room(number)),
             };
             (state.promises.get(number).is_some_and(own), fits)
         };
@@ -96,7 +90,7 @@ impl Bridge {
         if state.steps.is_live() {
             self.admit(&mut state);
             if state.promises.get(number).is_some_and(Promise::is_pending) {
-                self.settle_in(&mut state, number, Err(given_up()));
+                state.settle(number, Err(given_up()), self.facts.now_ms());
             }
         }
     }
@@ -109,7 +103,7 @@ impl Bridge {
                 return Err(GuestError::new(ErrorCode::Invalid, message));
             };
             if promise.is_pending() {
-                self.settle_in(state, number, Err(given_up()));
+                state.settle(number, Err(given_up()), self.facts.now_ms());
             }
             Ok(())
         })

@@ -104,7 +104,7 @@ impl Bridge {
                 if interruptible && self.wakes_interrupted(&mut state)? {
                     return Ok(Vec::new());
                 }
-                let asked = state.promises.take_asked().then(|| self.submit(&mut state));
+                let asked = state.promises.take_asked().then(|| state.submit(&self.facts));
                 (self.next_deadline(&mut state), state.is_busy(self.facts.patience), asked)
             };
             if let Some(ticket) = asked {
@@ -224,7 +224,7 @@ impl Bridge {
             return Err(Stop::Contract("the guest waits although it has no pending promise".into()));
         }
         // What is recorded so far becomes durable while the guest waits.
-        self.submit_soon(state, Entry::default());
+        state.submit_soon(&self.facts, Entry::default());
         Ok(None)
     }
 
@@ -244,7 +244,7 @@ impl Bridge {
             }
             let timer = promise.role == Role::Timer;
             let outcome = if timer { Ok("null".to_owned()) } else { Err(timed_out()) };
-            self.settle_in(state, number, outcome);
+            state.settle(number, outcome, self.facts.now_ms());
         }
     }
 
@@ -277,7 +277,7 @@ impl Bridge {
             return Some(deadline);
         }
         if !std::mem::replace(&mut promise.asked, true) {
-            self.submit(state);
+            state.submit(&self.facts);
             tokio::spawn(ask_at_deadline(Weak::clone(&self.me), number));
         }
         None

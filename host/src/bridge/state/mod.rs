@@ -15,12 +15,14 @@ mod unsent;
 pub(super) use budget::Part;
 pub(super) use promise::{Approval, Held, Promise};
 
+use super::{Facts, Stop};
 use crate::guest_error::GuestError;
+use crate::policy::Limits;
 use approvals::Approvals;
 use budget::Budget;
-use everstep_store::Progress;
 use everstep_store::journal::{Corrupted, Journal, Record, Role};
 use everstep_store::seam::{Entry, Ticket};
+use everstep_store::{Asked, Progress};
 use promises::Promises;
 use std::ops::Range;
 use steps::Steps;
@@ -217,6 +219,12 @@ impl State {
         true
     }
 
+    /// Settles a promise as its effect, its deadline or its guest does; the caller has checked that it is pending.
+    pub(super) fn settle(&mut self, number: u64, outcome: Result<String, GuestError>, now_ms: u64) {
+        self.promises.stop_effect(number);
+        self.record_settlement(number, outcome, now_ms);
+    }
+
     /// Settles a pending promise, in the journal too.
     pub(super) fn record_settlement(&mut self, number: u64, outcome: Result<String, GuestError>, now_ms: u64) {
         let at_ms = self.steps.tick(now_ms);
@@ -255,6 +263,60 @@ impl State {
     pub(super) fn keep_progress(&mut self, now_ms: u64) -> Box<Progress> {
         let now_ms = self.steps.tick(now_ms);
         self.budget.keep_progress(self.steps.next(), now_ms)
+    }
+
+    /// Hands everything recorded so far to the ledger.
+    pub(super) fn submit(&mut self, facts: &Facts) -> Ticket {
+        self.submit_with(facts, Entry::default())
+    }
+
+    /// Like [`submit`](Self::submit), together with `entry`, which must not carry records.
+    pub(super) fn submit_with(&mut self, facts: &Facts, mut entry: Entry) -> Ticket {
+        let writes = !entry.changes_nothing() || self.steps.unsubmitted() > 0;
+        if writes && self.budget.is_to_be_told(facts.limits()) {
+            let now_ms = facts.now_ms();
+            self.record_use(now_ms);
+            entry.progress = Some(self.keep_progress(now_ms));
+        }
+        entry.records = self.steps.take_tail();
+        entry.output = self.unsent.take_output();
+        if !entry.is_empty() {
+            self.unsent.note_submitted(facts.ledger.append(entry));
+        }
+        self.unsent.submitted()
+    }
+
+    /// Like [`submit_with`](Self::submit_with), and asks for a write soon.
+    pub(super) fn submit_soon(&mut self, facts: &Facts, entry: Entry) {
+        self.submit_with(facts, entry);
+        facts.ledger.soon();
+    }
+
+    /// Creates a promise in the store, in the commit that records the call, so that it can be found and settled even if this host is
+    /// lost.
+    pub(super) fn keep(&mut self, facts: &Facts, number: u64, asked: &Asked, deadline_ms: Option<u64>) {
+        self.promises.note_asked();
+        let create = facts.creation(number, asked.param(), asked.tags(), deadline_ms);
+        self.submit_soon(facts, Entry::of(create));
+    }
+
+    /// Ends a run that has used up its steps or its journal.
+    pub(super) fn check_limits(&self, limits: &Limits) -> Result<(), Stop> {
+        self.check_steps(limits)?;
+        self.check_room(limits, 0)
+    }
+
+    pub(super) fn check_steps(&self, limits: &Limits) -> Result<(), Stop> {
+        let limit = limits.steps;
+        if self.steps.next() <= limit {
+            return Ok(());
+        }
+        Err(Stop::Limit(format!("the limit of {limit} steps is reached (limits.steps)")))
+    }
+
+    /// Checks that the execution may keep that many more bytes.
+    pub(super) fn check_room(&self, limits: &Limits, bytes: u64) -> Result<(), Stop> {
+        self.budget.check_room(limits, (self.steps.length() as u64).saturating_add(bytes))
     }
 
     /// Bytes kept for the execution, in the journal and beside it.
