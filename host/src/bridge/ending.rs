@@ -2,8 +2,7 @@
 
 use super::calls::halted;
 use super::{Bridge, State, Stop};
-use crate::guest_error::{ErrorCode, GuestError};
-use crate::json;
+use crate::guest_error::GuestError;
 use everstep_store::journal::{Record, Role};
 use everstep_store::operation::{NewPromise, Operation};
 use everstep_store::record::{NEVER, Value, tag};
@@ -50,10 +49,7 @@ impl Bridge {
     /// # Errors
     /// The journal continues with something else.
     pub(crate) fn take_return(&self, returned: Result<String, GuestError>) -> Result<Result<String, GuestError>, Stop> {
-        let mut state = self.state();
-        let returned = state.checked_depth(returned);
-        state.expect_return(&returned)?;
-        Ok(returned)
+        self.state().take_return(returned)
     }
 
     /// Takes a trap of the guest, caused by a limit or not; returns the checkpoint to resume from, if there is one.
@@ -144,17 +140,6 @@ impl Bridge {
 }
 
 impl State {
-    /// Turns a result that is nested too deeply into an error of the function: halting would not undo what it has done. A result that an
-    /// earlier build has recorded stays.
-    fn checked_depth(&mut self, returned: Result<String, GuestError>) -> Result<String, GuestError> {
-        match &returned {
-            Ok(result) if !self.goes_on_with(&returned) => json::check_depth(result)
-                .map_err(|error| GuestError::new(ErrorCode::Invalid, format!("the result is {error}")))
-                .and(returned),
-            _ => returned,
-        }
-    }
-
     fn record_return(&mut self, now_ms: u64, outcome: &Result<String, GuestError>) {
         if self.steps.has_returned() {
             return;

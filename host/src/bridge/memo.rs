@@ -1,7 +1,7 @@
 //! Computations that a guest remembers across a crash. The step number is taken before the computation, which may make calls
 //! of its own; the record comes after it.
 
-use super::replay::diverged;
+use super::state::diverged;
 use super::step::{Arg, Step};
 use super::{Bridge, Fault, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};

@@ -20,10 +20,10 @@ mod interrupt;
 mod lineage;
 mod live;
 mod memo;
+mod notice;
 mod pipeline;
 mod promises;
 mod registry;
-mod replay;
 mod settling;
 mod state;
 mod step;
@@ -41,10 +41,10 @@ pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
 pub(crate) use memo::Recollection;
+pub(crate) use notice::{Notice, check_fit, check_size};
 pub(crate) use promises::{About, NewPromise};
 pub(crate) use registry::Registry;
 pub use registry::{Capability, Idempotent, Request};
-pub(crate) use settling::{check_fit, check_size};
 pub(crate) use state::State;
 pub(crate) use step::{Arg, Floor, Step};
 pub(crate) use value::{Json, Value};
@@ -54,10 +54,6 @@ use interrupt::Interruption;
 use stopwatch::Stopwatch;
 
 use crate::engine::Footprint;
-use crate::guest_error::{ErrorCode, GuestError};
-use crate::json;
-use crate::policy::Limits;
-use everstep_store::PendingPromise;
 use everstep_store::seam::{Lost as Gone, Ticket};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -97,57 +93,6 @@ pub(crate) struct Bridge {
     kept: Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>,
     /// Held by an effect that the guest blocks on, even after the run was stopped.
     blocking: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// A promise that was settled in the store.
-#[derive(Debug)]
-pub(crate) struct Notice {
-    /// The number of the promise.
-    pub(crate) number: u64,
-    /// Its outcome.
-    pub(crate) outcome: Result<String, GuestError>,
-    /// When it was settled, in milliseconds since the Unix epoch.
-    pub(crate) at_ms: u64,
-    /// The question that the answer must fit; a child execution has none.
-    question: Option<PendingPromise>,
-}
-
-impl State {
-    /// Marks a promise as settled as the store reports it.
-    pub(crate) fn take_in(&mut self, notice: Notice, limits: &Limits) {
-        let (number, at_ms) = (notice.number, notice.at_ms);
-        let outcome = notice.checked(limits);
-        let resolved = outcome.is_ok();
-        self.mark_settled(number, outcome, at_ms);
-        if let Some(promise) = self.promises.get_mut(number) {
-            promise.answered_here |= resolved;
-        }
-    }
-}
-
-impl Notice {
-    /// The settlement of a promise, as the guest of its execution learns it; `None` while it is pending.
-    pub(crate) fn of(number: u64, promise: &everstep_store::record::Promise) -> Option<Self> {
-        let outcome = everstep_store::outcome_of(promise)?;
-        let of_child =
-            |error: GuestError| GuestError { message: format!("{}: {}", promise.id, error.message), ..error };
-        let outcome = if promise.target().is_some() { outcome.map_err(of_child) } else { outcome };
-        let question = PendingPromise::of(promise);
-        Some(Self { number, outcome, at_ms: promise.settled_at.unwrap_or(promise.timeout_at), question })
-    }
-
-    /// The outcome, checked against the schema: a client that settles a promise directly in the store bypasses the
-    /// host's check.
-    fn checked(self, limits: &Limits) -> Result<String, GuestError> {
-        let Self { outcome, question, .. } = self;
-        let fits = match &question {
-            Some(PendingPromise { schema, .. }) => {
-                check_size(&outcome, limits.bytes_per_call).and_then(|()| check_fit(schema.as_deref(), &outcome))
-            }
-            None => outcome.as_ref().map_or(Ok(()), |json| json::check(json)).map_err(|error| error.to_string()),
-        };
-        fits.map_err(|why| GuestError::new(ErrorCode::Invalid, format!("the answer does not fit: {why}"))).and(outcome)
-    }
 }
 
 /// How long a canceled guest may clean up if it asked to.

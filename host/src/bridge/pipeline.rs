@@ -7,7 +7,7 @@
 
 use super::approval::{Decided, describe};
 use super::promises::{self, NewPromise};
-use super::replay::Found;
+use super::state::Found;
 use super::step::{Floor, Step, capped};
 use super::{Bridge, Divergence, Fault, State, Stop, Value};
 use crate::guest_error::{ErrorCode, GuestError};
@@ -276,7 +276,7 @@ impl Bridge {
             Found::Approval(number) => Err(Stop::Contract(format!("step {number} was asked about twice"))),
             Found::Nothing(number) => match self.decide(state, step) {
                 Verdict::Allow { rule } | Verdict::Ask { terms: rule, .. } => {
-                    state.count(rule, step);
+                    state.count(rule, &step.grant);
                     Ok(Begun::Live(Admitted { number, rule }))
                 }
                 Verdict::Deny { rule, error } => {
@@ -328,7 +328,7 @@ impl Bridge {
         let decided = decided.and_then(|approver| self.permitted(step, asked).map(|()| approver));
         match self.audit(state, step, &admitted, decided) {
             Ok(()) => {
-                state.count(rule, step);
+                state.count(rule, &step.grant);
                 Ok(Begun::Live(admitted))
             }
             Err(error) => self.deny(state, step, &admitted, error),
@@ -496,13 +496,6 @@ impl Bridge {
         // The time of the decision: rates are counted by it, here and in a replay.
         let call = step.call(admitted, state.steps.now_ms(), &digest);
         state.steps.append(&Record::Called { call, role, deadline_ms });
-    }
-}
-
-impl State {
-    /// Counts a granted call under its rule.
-    fn count(&mut self, rule: &str, step: &Step<'_>) {
-        self.budget.count(rule, &step.grant, self.steps.now_ms());
     }
 }
 

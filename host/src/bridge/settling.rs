@@ -1,11 +1,11 @@
 //! Promises that the guest itself settles or cancels.
 
+use super::notice::{check_fit, size};
 use super::promises::too_deep;
 use super::state::Promise;
 use super::{Bridge, Fault, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
-use crate::schema::Schema;
 use everstep_store::PendingPromise;
 use everstep_store::journal::Role;
 use everstep_store::operation::{Operation, Reply, Settlement as Settle};
@@ -107,36 +107,6 @@ impl Bridge {
             }
             Ok(())
         })
-    }
-}
-
-/// Checks an outcome against the schema of its promise; an error fits any. Without a schema, the value must be one that all JSON
-/// readers read alike.
-///
-/// # Errors
-/// A description of what does not fit.
-pub(crate) fn check_fit(schema: Option<&str>, outcome: &Result<String, GuestError>) -> Result<(), String> {
-    match (schema, outcome) {
-        (Some(schema), Ok(json)) => Schema::parse(schema)?.check(json),
-        (None, Ok(json)) => json::value(json).map(drop).map_err(|error| error.to_string()),
-        (_, Err(_)) => Ok(()),
-    }
-}
-
-/// Checks that an outcome is not larger than a call may carry.
-///
-/// # Errors
-/// A description of what is too large.
-pub(crate) fn check_size(outcome: &Result<String, GuestError>, limit: u64) -> Result<(), String> {
-    let size = size(outcome);
-    if size <= limit { Ok(()) } else { Err(format!("it has {size} bytes, limits.bytes_per_call is {limit}")) }
-}
-
-/// Bytes of an outcome.
-fn size(outcome: &Result<String, GuestError>) -> u64 {
-    match outcome {
-        Ok(json) => json.len() as u64,
-        Err(error) => error.message.len() as u64,
     }
 }
 

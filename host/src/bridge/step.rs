@@ -1,7 +1,7 @@
 //! A call of the guest, as its capability describes it to the bridge.
 
 use super::pipeline::Admitted;
-use super::replay::describe_parts;
+use super::state::describe_parts;
 use crate::guest_error::GuestError;
 use crate::policy;
 use everstep_store::journal::Call;

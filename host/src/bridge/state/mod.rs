@@ -9,15 +9,17 @@ mod approvals;
 mod budget;
 mod promise;
 mod promises;
+mod replay;
 mod steps;
 mod unsent;
 
 pub(super) use budget::Part;
 pub(super) use promise::{Approval, Held, Promise};
+pub(super) use replay::{Found, describe_parts, diverged};
 
-use super::{Facts, Stop};
+use super::{Facts, Notice, Stop};
 use crate::guest_error::GuestError;
-use crate::policy::Limits;
+use crate::policy::{self, Limits};
 use approvals::Approvals;
 use budget::Budget;
 use everstep_store::journal::{Corrupted, Journal, Record, Role};
@@ -219,6 +221,17 @@ impl State {
         true
     }
 
+    /// Marks a promise as settled as the store reports it.
+    pub(crate) fn take_in(&mut self, notice: Notice, limits: &Limits) {
+        let (number, at_ms) = (notice.number, notice.at_ms);
+        let outcome = notice.checked(limits);
+        let resolved = outcome.is_ok();
+        self.mark_settled(number, outcome, at_ms);
+        if let Some(promise) = self.promises.get_mut(number) {
+            promise.answered_here |= resolved;
+        }
+    }
+
     /// Settles a promise as its effect, its deadline or its guest does; the caller has checked that it is pending.
     pub(super) fn settle(&mut self, number: u64, outcome: Result<String, GuestError>, now_ms: u64) {
         self.promises.stop_effect(number);
@@ -298,6 +311,11 @@ impl State {
         self.promises.note_asked();
         let create = facts.creation(number, asked.param(), asked.tags(), deadline_ms);
         self.submit_soon(facts, Entry::of(create));
+    }
+
+    /// Counts a granted call under its rule.
+    pub(super) fn count(&mut self, rule: &str, call: &policy::Call<'_>) {
+        self.budget.count(rule, call, self.steps.now_ms());
     }
 
     /// Ends a run that has used up its steps or its journal.
