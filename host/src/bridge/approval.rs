@@ -7,12 +7,14 @@
 //! Of identical calls that wait, only the first is shown. The decision on it holds for the others as well, unless an approval is good for
 //! one use: then the next one is shown.
 
-use super::pipeline::{Admitted, Begun, Line};
+use super::audit::Line;
+use super::pipeline::Begun;
 use super::promises::{About, NewPromise, deadline};
+use super::ruled::Ruled;
 use super::state::{Approval, Held, Promise};
 use super::{Bridge, State, Step, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{AskRule, Remember, audit, quoted};
+use crate::policy::{AskRule, Remember, quoted};
 use crate::visible;
 use everstep_store::journal::{Call, Record, Role};
 use everstep_store::seam::Entry;
@@ -54,17 +56,15 @@ impl Bridge {
         number: u64,
         rule: &'p AskRule,
     ) -> Result<Begun<'p, T>, Stop> {
-        let admitted = Admitted { number, rule: &rule.rule };
+        let ruled = Ruled { step, number, rule: &rule.rule };
         let asked = question(step).and_then(|asked| match self.no_room_for_promise(state, number, Role::External) {
             None => Ok(asked),
             Some(error) => Err(error),
         });
-        let (bytes, subject) = (step.grant.bytes(), step.subject);
-        let line = Line { step: number, rule: &rule.rule, capability: step.kind, subject, bytes };
-        let noted = asked.and_then(|asked| self.write_line(state, &line, audit::Decision::Ask, None).map(|()| asked));
+        let noted = asked.and_then(|asked| ruled.line().ask(&self.facts, state).map(|()| asked));
         let asked = match noted {
             Ok(asked) => asked,
-            Err(error) => return self.refuse(state, step, &admitted, error),
+            Err(error) => return self.refuse(state, &ruled, error),
         };
         let timeout_ms = Some(u64::try_from(rule.ttl.as_millis()).unwrap_or(u64::MAX));
         let new = NewPromise { timeout_ms, about: About::Shown(asked) };
@@ -207,7 +207,7 @@ impl Bridge {
         let rechecked = decided.clone().and_then(|by| held.about.recheck().map(|()| by));
         let Held { kind, subject, rule, bytes, .. } = &*held;
         let line = Line { step: gated, rule, capability: kind, subject, bytes: *bytes };
-        match self.audit_line(state, &line, rechecked) {
+        match line.decide(&self.facts, state, rechecked) {
             Ok(()) => {
                 let now_ms = state.steps.tick(self.facts.now_ms());
                 let deadline_ms = held.timeout_ms.map(|timeout| now_ms.saturating_add(timeout));

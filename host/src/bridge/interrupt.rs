@@ -4,6 +4,7 @@
 //! computing without a call is taken back: its instance is discarded, another one repeats what is recorded, and its first question
 //! after the last recorded call is answered with yes.
 
+use super::ruled::Ruled;
 use super::{Bridge, Fault, State, Step, Stop};
 use everstep_store::journal::Record;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,7 +87,7 @@ impl Bridge {
         }
         state.steps.take();
         state.check_limits(self.facts.limits()).inspect_err(|_| state.steps.give_back(number))?;
-        self.record_ungranted(&mut state, &step, number, "null")?;
+        Ruled::ungranted(&step, number).record(&self.facts, &mut state, Ok("null".to_owned()))??;
         Ok(true)
     }
 

@@ -1,6 +1,7 @@
 //! Computations that a guest remembers across a crash. The step number is taken before the computation, which may make calls
 //! of its own; the record comes after it.
 
+use super::ruled::Ruled;
 use super::state::diverged;
 use super::step::{Arg, Step};
 use super::{Bridge, Fault, State, Stop};
@@ -110,6 +111,7 @@ impl Bridge {
             return Ok(());
         }
         self.go_live(&mut state)?;
-        self.record_ungranted(&mut state, &step, number, value)
+        Ruled::ungranted(&step, number).record(&self.facts, &mut state, Ok(value.to_owned()))??;
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@
 
 mod approval;
 mod asking;
+mod audit;
 mod calls;
 mod checkpoint;
 mod effect;
@@ -24,6 +25,7 @@ mod notice;
 mod pipeline;
 mod promises;
 mod registry;
+mod ruled;
 mod settling;
 mod state;
 mod step;

@@ -7,19 +7,17 @@
 
 use super::approval::{Decided, describe};
 use super::promises::{self, NewPromise};
+use super::ruled::Ruled;
 use super::state::Found;
 use super::step::{Floor, Step, capped};
 use super::{Bridge, Divergence, Fault, State, Stop, Value};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::output::{Content, Output};
-use crate::policy::{self, Verdict, audit};
-use everstep_store::journal::{Call, Record, Role};
+use crate::policy::Verdict;
+use everstep_store::journal::{Record, Role};
 use everstep_store::seam::Entry;
 use std::borrow::Cow;
 use std::future::Future;
-
-/// Recorded bytes above which they are handed to the group commit even if nothing waits for them.
-const SEGMENT: usize = 64 << 10;
 
 /// The result of the first half of the road.
 pub(super) enum Begun<'p, T> {
@@ -30,16 +28,7 @@ pub(super) enum Begun<'p, T> {
     /// An approver has to decide on it; the number is that of the approval promise.
     Asked(u64),
     /// The step is new and granted.
-    Live(Admitted<'p>),
-}
-
-/// The facts of a call that go into an audit line.
-pub(super) struct Line<'a> {
-    pub(super) step: u64,
-    pub(super) rule: &'a str,
-    pub(super) capability: &'a str,
-    pub(super) subject: &'a str,
-    pub(super) bytes: u64,
+    Live(Ruled<'p>),
 }
 
 /// The facts that an effect may know about its execution.
@@ -50,12 +39,6 @@ pub(crate) struct Now {
     pub(crate) now_ms: u64,
     /// How often a host has run the execution.
     pub(crate) attempts: u64,
-}
-
-/// A granted step that has no record yet.
-pub(super) struct Admitted<'p> {
-    pub(super) number: u64,
-    pub(super) rule: &'p str,
 }
 
 impl Bridge {
@@ -79,9 +62,9 @@ impl Bridge {
         match self.begin(&mut state, step)? {
             Begun::Recorded(outcome) => Ok(outcome?),
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
-            Begun::Live(admitted) => {
-                let outcome = effect(&mut state, admitted.number);
-                Ok(self.record(&mut state, step, &admitted, outcome)??)
+            Begun::Live(ruled) => {
+                let outcome = effect(&mut state, ruled.number);
+                Ok(ruled.record(&self.facts, &mut state, outcome)??)
             }
         }
     }
@@ -112,9 +95,9 @@ impl Bridge {
                 Ok(value)
             }
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
-            Begun::Live(admitted) => {
+            Begun::Live(ruled) => {
                 let outcome = effect().await;
-                Ok(self.record(&mut self.state(), step, &admitted, outcome)??)
+                Ok(ruled.record(&self.facts, &mut self.state(), outcome)??)
             }
         }
     }
@@ -144,9 +127,9 @@ impl Bridge {
                         (number, true, state.submit(&self.facts))
                     }
                 },
-                Begun::Live(admitted) => {
-                    self.record_call(&mut state, step, &admitted, Role::Effect, None);
-                    (admitted.number, false, state.submit(&self.facts))
+                Begun::Live(ruled) => {
+                    ruled.record_call(&mut state, Role::Effect, None);
+                    (ruled.number, false, state.submit(&self.facts))
                 }
             }
         };
@@ -171,12 +154,13 @@ impl Bridge {
         let mut shown = before;
         let content = content.capped(&mut shown, self.facts.limits().output);
         state.budget.note_shown(shown);
-        if let Begun::Live(admitted) = begun {
+        if let Begun::Live(ruled) = begun {
             // Output that does not fit a journal was not shown, and does not count.
-            self.record(&mut state, step, &admitted, Ok(Kept(content.clone())))?
+            ruled
+                .record(&self.facts, &mut state, Ok(Kept(content.clone())))?
                 .inspect_err(|_| state.budget.note_shown(before))?;
             if let Some(content) = content {
-                state.unsent.show(Output { execution: self.facts.id.clone(), step: admitted.number, content });
+                state.unsent.show(Output { execution: self.facts.id.clone(), step: ruled.number, content });
                 state.submit_soon(&self.facts, Entry::default());
             }
         }
@@ -190,7 +174,7 @@ impl Bridge {
             Begun::Asked(approval) => (self.begin_gated(&mut state, step, approval)?, Some(approval)),
             begun => (begun, None),
         };
-        let admitted = match begun {
+        let ruled = match begun {
             Begun::Recorded(Err(error)) => return Err(error.into()),
             Begun::Recorded(Ok(())) => return Err(not_a_promise(state.steps.next() - 1, step)),
             Begun::Asked(number) => return Err(not_a_promise(number, step)),
@@ -198,34 +182,34 @@ impl Bridge {
                 self.reopen(&mut state, number, step, new);
                 return Ok(number);
             }
-            Begun::Live(admitted) => admitted,
+            Begun::Live(ruled) => ruled,
         };
         // Checked after the replay, so that a call accepted once stays accepted.
         let refused = new.check_depth().err();
         let role = self.role_of(&new.about);
-        let refused = refused.or_else(|| self.no_room_for_promise(&state, admitted.number, role));
+        let refused = refused.or_else(|| self.no_room_for_promise(&state, ruled.number, role));
         if let Some(error) = refused.or_else(|| self.facts.more_than_a_journal("the call", new.bytes())) {
-            let _ = self.record::<()>(&mut state, step, &admitted, Err(error.clone()))?;
+            let _ = ruled.record::<()>(&self.facts, &mut state, Err(error.clone()))?;
             approval.into_iter().for_each(|approval| self.withdraw(&mut state, approval));
             return Err(error.into());
         }
         state.check_room(self.facts.limits(), new.bytes())?;
-        let new = NewPromise { timeout_ms: self.facts.bounded_by_rule(step, admitted.rule, new.timeout_ms), ..new };
+        let new = NewPromise { timeout_ms: self.facts.bounded_by_rule(step, ruled.rule, new.timeout_ms), ..new };
         // For a step that waits for an approval, the timeout starts when its effect begins.
         let deadline_ms = match approval {
             None => promises::deadline(self.facts.now_ms(), role, new.timeout_ms, self.facts.terms.deadline_ms),
             Some(_) => None,
         };
-        self.record_call(&mut state, step, &admitted, role, deadline_ms);
+        ruled.record_call(&mut state, role, deadline_ms);
         match approval {
-            None => self.open(&mut state, &admitted, step, (role, new), deadline_ms),
-            Some(approval) => self.open_gated(&mut state, &admitted, step, (role, new), approval),
+            None => self.open(&mut state, &ruled, (role, new), deadline_ms),
+            Some(approval) => self.open_gated(&mut state, &ruled, (role, new), approval),
         }
-        Ok(admitted.number)
+        Ok(ruled.number)
     }
 
     /// Runs everything that comes before an effect: replay, limits, policy, audit.
-    fn begin<T: Value>(&self, state: &mut State, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
+    fn begin<'p, T: Value>(&'p self, state: &mut State, step: &'p Step<'_>) -> Result<Begun<'p, T>, Stop> {
         match state.take_step(step)? {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
             Found::Called(number) => Ok(Begun::Called(number)),
@@ -241,7 +225,7 @@ impl Bridge {
     }
 
     /// Like [`begin`](Self::begin), for a step that the guest blocks on: waits for the approval, if one is needed.
-    async fn begin_blocking<T: Value>(&self, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
+    async fn begin_blocking<'p, T: Value>(&'p self, step: &'p Step<'_>) -> Result<Begun<'p, T>, Stop> {
         let approval = {
             let mut state = self.state();
             match self.begin(&mut state, step)? {
@@ -269,7 +253,7 @@ impl Bridge {
     }
 
     /// Begins a step after its approval was asked for; its effect begins later.
-    fn begin_gated(&self, state: &mut State, step: &Step<'_>, approval: u64) -> Result<Begun<'_, ()>, Stop> {
+    fn begin_gated<'p>(&'p self, state: &mut State, step: &'p Step<'_>, approval: u64) -> Result<Begun<'p, ()>, Stop> {
         match state.take_step(step)? {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
             Found::Called(number) => Ok(Begun::Called(number)),
@@ -277,11 +261,11 @@ impl Bridge {
             Found::Nothing(number) => match self.decide(state, step) {
                 Verdict::Allow { rule } | Verdict::Ask { terms: rule, .. } => {
                     state.count(rule, &step.grant);
-                    Ok(Begun::Live(Admitted { number, rule }))
+                    Ok(Begun::Live(Ruled { step, number, rule }))
                 }
                 Verdict::Deny { rule, error } => {
                     self.withdraw(state, approval);
-                    self.refuse(state, step, &Admitted { number, rule }, error)
+                    self.refuse(state, &Ruled { step, number, rule }, error)
                 }
             },
         }
@@ -300,13 +284,13 @@ impl Bridge {
 
     /// Applies the policy to a new step and writes the audit line. `decided` is the approver's answer, if one was
     /// asked for.
-    fn judge<T: Value>(
-        &self,
+    fn judge<'p, T: Value>(
+        &'p self,
         state: &mut State,
-        step: &Step<'_>,
+        step: &'p Step<'_>,
         number: u64,
         decided: Option<Decided>,
-    ) -> Result<Begun<'_, T>, Stop> {
+    ) -> Result<Begun<'p, T>, Stop> {
         let verdict = self.decide(state, step);
         let asked = decided.is_some() || matches!(verdict, Verdict::Ask { .. });
         let (rule, decided) = match verdict {
@@ -324,14 +308,14 @@ impl Bridge {
                 },
             },
         };
-        let admitted = Admitted { number, rule };
+        let ruled = Ruled { step, number, rule };
         let decided = decided.and_then(|approver| self.permitted(step, asked).map(|()| approver));
-        match self.audit(state, step, &admitted, decided) {
+        match ruled.audit(&self.facts, state, decided) {
             Ok(()) => {
                 state.count(rule, &step.grant);
-                Ok(Begun::Live(admitted))
+                Ok(Begun::Live(ruled))
             }
-            Err(error) => self.deny(state, step, &admitted, error),
+            Err(error) => self.deny(state, &ruled, error),
         }
     }
 
@@ -345,157 +329,21 @@ impl Bridge {
     pub(super) fn refuse<T>(
         &self,
         state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
+        ruled: &Ruled<'_>,
         error: GuestError,
     ) -> Result<Begun<'static, T>, Stop> {
-        match self.audit(state, step, admitted, Err(error.clone())) {
-            Ok(()) => self.deny(state, step, admitted, error),
-            Err(error) => self.deny(state, step, admitted, error),
+        match ruled.audit(&self.facts, state, Err(error.clone())) {
+            Ok(()) => self.deny(state, ruled, error),
+            Err(error) => self.deny(state, ruled, error),
         }
     }
 
-    fn deny<T>(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        error: GuestError,
-    ) -> Result<Begun<'static, T>, Stop> {
-        let _ = self.record_as::<()>(state, step, admitted, false, Err(error.clone()))?;
-        let (call, subject) = (step.kind.to_owned(), capped(step.subject).into_owned());
+    fn deny<T>(&self, state: &mut State, ruled: &Ruled<'_>, error: GuestError) -> Result<Begun<'static, T>, Stop> {
+        ruled.record_denial(&self.facts, state, error.clone())?;
+        let (call, subject) = (ruled.step.kind.to_owned(), capped(ruled.step.subject).into_owned());
         let content = Content::Denied { call, subject, message: error.message.clone() };
-        state.unsent.show(Output { execution: self.facts.id.clone(), step: admitted.number, content });
+        state.unsent.show(Output { execution: self.facts.id.clone(), step: ruled.number, content });
         Ok(Begun::Recorded(Err(error)))
-    }
-
-    /// Records the outcome of a step that needs no grant.
-    pub(super) fn record_ungranted(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        number: u64,
-        value: &str,
-    ) -> Result<(), Fault> {
-        self.record(state, step, &Admitted { number, rule: "" }, Ok(value.to_owned()))??;
-        Ok(())
-    }
-
-    /// Writes the decision to the audit before anything happens; if that fails, the call is denied.
-    fn audit(
-        &self,
-        state: &State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        decided: Decided,
-    ) -> Result<(), GuestError> {
-        if matches!(step.grant, policy::Call::Ungranted) {
-            return decided.map(drop);
-        }
-        let line = Line {
-            step: admitted.number,
-            rule: admitted.rule,
-            capability: step.kind,
-            subject: step.subject,
-            bytes: step.grant.bytes(),
-        };
-        self.audit_line(state, &line, decided)
-    }
-
-    /// Like [`audit`](Self::audit), for a call that is not available as a step.
-    pub(super) fn audit_line(&self, state: &State, line: &Line<'_>, decided: Decided) -> Result<(), GuestError> {
-        let (decision, approver) = match &decided {
-            Ok(approver) => (audit::Decision::Allow, approver.as_deref()),
-            Err(_) => (audit::Decision::Deny, None),
-        };
-        self.write_line(state, line, decision, approver)?;
-        decided.map(drop).map_err(|error| {
-            let id = audit::id(&self.facts.id, line.step);
-            let hint = match self.facts.grants.audit {
-                Some(_) => format!("; see everstep policy explain {id}"),
-                None => String::new(),
-            };
-            GuestError { message: format!("{}{hint}", error.message), ..error }
-        })
-    }
-
-    pub(super) fn write_line(
-        &self,
-        state: &State,
-        line: &Line<'_>,
-        decision: audit::Decision,
-        approver: Option<&str>,
-    ) -> Result<(), GuestError> {
-        let Some(log) = &self.facts.grants.audit else { return Ok(()) };
-        let Line { step, rule, capability, subject, bytes } = *line;
-        let entry = audit::Entry {
-            time_ms: self.facts.now_ms().max(state.steps.now_ms()),
-            execution: &self.facts.id,
-            step,
-            policy: &self.facts.grants.digest,
-            rule,
-            capability,
-            subject,
-            decision,
-            bytes,
-            approver,
-        };
-        self.facts.grants.write(log, entry)
-    }
-
-    fn record<T: Value>(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        outcome: Result<T, GuestError>,
-    ) -> Result<Result<T, GuestError>, Stop> {
-        self.record_as(state, step, admitted, true, outcome)
-    }
-
-    /// Records a finished step and returns its outcome; an outcome that exceeds any journal is replaced by an error. If this
-    /// journal has no room left, the run ends as if it had stopped before the step.
-    fn record_as<T: Value>(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        allowed: bool,
-        outcome: Result<T, GuestError>,
-    ) -> Result<Result<T, GuestError>, Stop> {
-        let digest = step.digest();
-        let call = Call { allowed, ..step.call(admitted, state.steps.tick(self.facts.now_ms()), &digest) };
-        let bytes = outcome.as_ref().map(Value::to_bytes);
-        let size = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let too_large = self.facts.more_than_a_journal("the outcome", size);
-        let recorded = match &too_large {
-            Some(error) => Err(error.clone()),
-            None => bytes.map_err(Clone::clone),
-        };
-        let length = state.steps.length();
-        state.steps.append(&Record::Step { call, outcome: recorded });
-        if let Err(stop) = state.check_room(self.facts.limits(), 0) {
-            state.steps.take_back(length);
-            return Err(stop);
-        }
-        if state.steps.unsubmitted() > SEGMENT {
-            state.submit_soon(&self.facts, Entry::default());
-        }
-        Ok(too_large.map_or(outcome, Err))
-    }
-
-    fn record_call(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        role: Role,
-        deadline_ms: Option<u64>,
-    ) {
-        let digest = step.digest();
-        // The time of the decision: rates are counted by it, here and in a replay.
-        let call = step.call(admitted, state.steps.now_ms(), &digest);
-        state.steps.append(&Record::Called { call, role, deadline_ms });
     }
 }
 

@@ -6,9 +6,9 @@
 use super::asking::Asking;
 use super::calls::Called;
 use super::effect::Effect;
-use super::pipeline::Admitted;
+use super::ruled::Ruled;
 use super::state::Promise;
-use super::{Bridge, Fault, State, Step};
+use super::{Bridge, Fault, State};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
 use everstep_store::journal::Role;
@@ -74,34 +74,33 @@ impl Bridge {
     pub(super) fn open(
         &self,
         state: &mut State,
-        admitted: &Admitted<'_>,
-        step: &Step<'_>,
+        ruled: &Ruled<'_>,
         (role, new): (Role, NewPromise),
         deadline_ms: Option<u64>,
     ) {
         let promise = Promise::opened(role, &new, deadline_ms);
-        self.count_open(state, admitted.number, admitted.rule, step, promise);
-        self.begin_effect(state, admitted.number, new.about, deadline_ms);
+        self.count_open(state, ruled, promise);
+        self.begin_effect(state, ruled.number, new.about, deadline_ms);
     }
 
     /// Opens a promise that was just recorded and whose effect waits for an approval.
     pub(super) fn open_gated(
         &self,
         state: &mut State,
-        admitted: &Admitted<'_>,
-        step: &Step<'_>,
+        ruled: &Ruled<'_>,
         (role, new): (Role, NewPromise),
         approval: u64,
     ) {
         let opened = Promise::opened(role, &new, None);
-        let promise = Promise { held: Some(step.held(admitted.rule, new)), ..opened };
-        self.count_open(state, admitted.number, admitted.rule, step, promise);
-        state.gate(approval, admitted.number);
+        let promise = Promise { held: Some(ruled.step.held(ruled.rule, new)), ..opened };
+        self.count_open(state, ruled, promise);
+        state.gate(approval, ruled.number);
         self.show_if_first(state, approval);
     }
 
     /// Adds a promise; it counts as open under its rule until it is settled.
-    fn count_open(&self, state: &mut State, number: u64, rule: &str, step: &Step<'_>, mut promise: Promise) {
+    fn count_open(&self, state: &mut State, ruled: &Ruled<'_>, mut promise: Promise) {
+        let Ruled { step, number, rule } = *ruled;
         promise.rule = Some(rule.to_owned());
         if step.grant.stays_open() {
             state.budget.opened(rule);

@@ -1,10 +1,8 @@
 //! A call of the guest, as its capability describes it to the bridge.
 
-use super::pipeline::Admitted;
 use super::state::describe_parts;
 use crate::guest_error::GuestError;
 use crate::policy;
-use everstep_store::journal::Call;
 use std::borrow::Cow;
 
 /// Characters of a subject that a record keeps.
@@ -88,12 +86,6 @@ impl Step<'_> {
         let mut digest = [0; 16];
         hasher.finalize_xof().fill(&mut digest);
         ArgsDigest(Some(digest))
-    }
-
-    pub(super) fn call<'a>(&'a self, admitted: &Admitted<'a>, at_ms: u64, digest: &'a ArgsDigest) -> Call<'a> {
-        let args = digest.as_slice();
-        let subject = capped(self.subject);
-        Call { number: admitted.number, at_ms, kind: self.kind, args, subject, allowed: true, rule: admitted.rule }
     }
 }
 
