@@ -18,7 +18,7 @@ use std::time::Duration;
 /// An effect of this host that settles a promise.
 pub(crate) trait Effect: Send + Sync + 'static {
     /// Makes one attempt. Called in the order of the steps; nothing leaves the host before the future is polled.
-    fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>>;
+    fn perform(&self, run: &Performing) -> Attempt;
 
     /// Decides what to do when the effect may have begun, for that run, and a crash has lost its outcome.
     fn lost(&self, run: &Performing) -> Lost;
@@ -45,6 +45,9 @@ pub(crate) struct Performing {
     /// The bridge; dropped when the run is over.
     pub(crate) bridge: Weak<Bridge>,
 }
+
+/// An attempt at an effect.
+pub(crate) type Attempt = Pin<Box<dyn Future<Output = Performed> + Send>>;
 
 /// The result of an attempt.
 pub(crate) enum Performed {
@@ -74,6 +77,58 @@ impl Performing {
         Duration::from_millis(left_ms)
     }
 
+    /// The run for which the effect of a promise is performed.
+    pub(super) fn of(bridge: &Bridge, state: &State, number: u64) -> Self {
+        let promise = state.promises.get(number);
+        Self {
+            id: bridge.facts.id.promise(number),
+            rule: promise.and_then(|promise| promise.rule.clone()).unwrap_or_default(),
+            deadline_ms: promise.and_then(|promise| promise.deadline_ms),
+            clock: Arc::clone(&bridge.facts.clock),
+            bridge: Weak::clone(&bridge.me),
+        }
+    }
+
+    /// Begins the effect of a promise once everything so far is durable.
+    pub(super) fn begin(bridge: &Bridge, state: &mut State, number: u64, effect: Arc<dyn Effect>) {
+        let Some(due_ms) = state.promises.get(number).map(|promise| promise.retries.due_ms) else { return };
+        let run = Self::of(bridge, state, number);
+        let first = effect.perform(&run);
+        let barrier = state.submit(&bridge.facts);
+        let task = tokio::spawn(run.attempts(effect, first, (due_ms, barrier)));
+        if let Some(promise) = state.promises.get_mut(number) {
+            promise.effect = Some(task.abort_handle());
+        }
+    }
+
+    /// Makes one attempt after the other, each when it is due and everything up to its ticket is durable.
+    async fn attempts(self, effect: Arc<dyn Effect>, first: Attempt, (mut due_ms, mut barrier): (u64, Ticket)) {
+        let mut attempt = first;
+        loop {
+            if due_ms > 0 {
+                if self.is_durable(barrier).await.is_err() {
+                    return;
+                }
+                self.clock.sleep_until(due_ms).await;
+            }
+            // A run that ends with its claim reports that itself.
+            if self.may_begin(barrier).await.is_err() {
+                return;
+            }
+            let performed = AssertUnwindSafe(attempt).catch_unwind().await;
+            let panicked = |_| Performed::Done(Err(GuestError::new(ErrorCode::Failed, "the capability panicked")));
+            let performed = performed.unwrap_or_else(panicked);
+            let Some(bridge) = self.bridge.upgrade() else { return };
+            let error = match performed {
+                Performed::Done(outcome) => return self.answer(&bridge, outcome),
+                Performed::Again(error) => error,
+            };
+            let Some(again) = self.retry(&bridge, error) else { return };
+            (due_ms, barrier) = again;
+            attempt = effect.perform(&self);
+        }
+    }
+
     /// Waits until everything up to `ticket` is durable. An effect may outlive its run for a moment, but does not keep the run
     /// alive.
     async fn is_durable(&self, ticket: Ticket) -> Result<(), Gone> {
@@ -84,73 +139,22 @@ impl Performing {
     async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
         self.bridge.upgrade().ok_or(Gone::Claim)?.may_begin(ticket).await
     }
-}
-
-impl Bridge {
-    /// The run for which the effect of a promise is performed.
-    pub(super) fn performing(&self, state: &State, number: u64) -> Performing {
-        let promise = state.promises.get(number);
-        Performing {
-            id: self.facts.id.promise(number),
-            rule: promise.and_then(|promise| promise.rule.clone()).unwrap_or_default(),
-            deadline_ms: promise.and_then(|promise| promise.deadline_ms),
-            clock: Arc::clone(&self.facts.clock),
-            bridge: Weak::clone(&self.me),
-        }
-    }
-
-    /// Performs an effect once everything so far is durable.
-    pub(super) fn perform(&self, state: &mut State, number: u64, effect: Arc<dyn Effect>) {
-        let Some(due_ms) = state.promises.get(number).map(|promise| promise.retries.due_ms) else { return };
-        let run = self.performing(state, number);
-        let first = effect.perform(&run);
-        let (mut barrier, clock) = (state.submit(&self.facts), Arc::clone(&self.facts.clock));
-        let task = tokio::spawn(async move {
-            let (mut attempt, mut due_ms) = (first, due_ms);
-            loop {
-                if due_ms > 0 {
-                    if run.is_durable(barrier).await.is_err() {
-                        return;
-                    }
-                    clock.sleep_until(due_ms).await;
-                }
-                // A run that ends with its claim reports that itself.
-                if run.may_begin(barrier).await.is_err() {
-                    return;
-                }
-                let performed = AssertUnwindSafe(attempt).catch_unwind().await;
-                let panicked = |_| Performed::Done(Err(GuestError::new(ErrorCode::Failed, "the capability panicked")));
-                let performed = performed.unwrap_or_else(panicked);
-                let Some(bridge) = run.bridge.upgrade() else { return };
-                let error = match performed {
-                    Performed::Done(outcome) => return bridge.answer(number, outcome),
-                    Performed::Again(error) => error,
-                };
-                let Some(again) = bridge.retry(number, error) else { return };
-                (due_ms, barrier) = again;
-                attempt = effect.perform(&run);
-            }
-        });
-        if let Some(promise) = state.promises.get_mut(number) {
-            promise.effect = Some(task.abort_handle());
-        }
-    }
 
     /// Records a failed attempt and when the next one is due; settles the promise if there is none.
-    fn retry(&self, number: u64, error: GuestError) -> Option<(u64, Ticket)> {
-        let mut state = self.state();
+    fn retry(&self, bridge: &Bridge, error: GuestError) -> Option<(u64, Ticket)> {
+        let (facts, number, mut state) = (&bridge.facts, self.id.number, bridge.state());
         let promise = state.promises.get(number).filter(|promise| promise.is_pending())?;
         let (count, deadline_ms) = (promise.retries.count, promise.deadline_ms);
-        let now_ms = state.steps.tick(self.facts.now_ms());
-        let due_ms = now_ms.saturating_add(back_off(&self.facts.seed, number, count));
+        let now_ms = state.steps.tick(facts.now_ms());
+        let due_ms = now_ms.saturating_add(back_off(&facts.seed, number, count));
         let too_late = deadline_ms.is_some_and(|deadline| due_ms >= deadline);
         if state.steps.is_concluded()
             || count >= MAX_RETRIES
             || too_late
-            || state.check_room(self.facts.limits(), 256).is_err()
+            || state.check_room(facts.limits(), 256).is_err()
         {
             drop(state);
-            self.answer(number, Err(error));
+            self.answer(bridge, Err(error));
             return None;
         }
         let reason = Cow::Borrowed(error.message.as_str());
@@ -158,33 +162,34 @@ impl Bridge {
         if let Some(promise) = state.promises.get_mut(number) {
             promise.retries = Retries { count: count + 1, due_ms };
         }
-        let ticket = state.submit(&self.facts);
+        let ticket = state.submit(facts);
         Some((due_ms, ticket))
     }
 
-    /// Settles a promise with the outcome of its effect.
-    pub(super) fn answer(&self, number: u64, outcome: Result<String, GuestError>) {
-        let mut state = self.state();
+    /// Settles the promise with the outcome of its effect.
+    fn answer(&self, bridge: &Bridge, outcome: Result<String, GuestError>) {
+        let (facts, number, mut state) = (&bridge.facts, self.id.number, bridge.state());
         let pending = state.promises.get(number).filter(|promise| promise.is_pending());
         let Some(promise) = pending.filter(|_| !state.steps.is_concluded()) else { return };
-        let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.facts.now_ms());
-        let outcome = if too_late { Err(promises::timed_out()) } else { self.with_room(&state, outcome) };
-        state.settle(number, outcome, self.facts.now_ms());
-        state.submit_soon(&self.facts, Entry::default());
+        let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= facts.now_ms());
+        let outcome =
+            if too_late { Err(promises::timed_out()) } else { with_room(&state, facts.limits().journal, outcome) };
+        state.settle(number, outcome, facts.now_ms());
+        state.submit_soon(facts, Entry::default());
         drop(state);
-        self.changed.notify_waiters();
+        bridge.changed.notify_waiters();
     }
+}
 
-    /// Returns the outcome, or an error if the journal has no room for it.
-    fn with_room(&self, state: &State, outcome: Result<String, GuestError>) -> Result<String, GuestError> {
-        let json = outcome?;
-        let room = self.facts.limits().journal.saturating_sub(state.kept_bytes());
-        if json.len() as u64 <= room {
-            return Ok(json);
-        }
-        let message = format!("the response has {} bytes, limits.journal leaves {room}", json.len());
-        Err(GuestError::new(ErrorCode::LimitExceeded, message))
+/// Returns the outcome, or an error if the journal has no room for it.
+fn with_room(state: &State, limit: u64, outcome: Result<String, GuestError>) -> Result<String, GuestError> {
+    let json = outcome?;
+    let room = limit.saturating_sub(state.kept_bytes());
+    if json.len() as u64 <= room {
+        return Ok(json);
     }
+    let message = format!("the response has {} bytes, limits.journal leaves {room}", json.len());
+    Err(GuestError::new(ErrorCode::LimitExceeded, message))
 }
 
 /// Returns how long to wait after the failure of attempt `count`, in milliseconds; deterministic.

@@ -2,7 +2,7 @@
 //! repeated or settled, as each of them says.
 
 use super::asking::Asking;
-use super::effect::{Effect, Lost};
+use super::effect::{Effect, Lost, Performing};
 use super::promises::{About, NewPromise, for_client};
 use super::state::Promise;
 use super::{Bridge, State, Step, Stop};
@@ -65,11 +65,11 @@ impl Bridge {
         state.submit_with(&self.facts, entry);
         self.keep_missing(state);
         for (number, effect) in lost {
-            let run = self.performing(state, number);
+            let run = Performing::of(self, state, number);
             let lost =
                 self.not_inherited(state, number).map_or_else(|error| Lost::Settle(Err(error)), |()| effect.lost(&run));
             match lost {
-                Lost::Repeat => self.perform(state, number, effect),
+                Lost::Repeat => Performing::begin(self, state, number, effect),
                 Lost::Settle(outcome) => state.settle(number, outcome, self.facts.now_ms()),
             }
         }

@@ -5,7 +5,7 @@
 
 use super::asking::Asking;
 use super::calls::Called;
-use super::effect::Effect;
+use super::effect::{Effect, Performing};
 use super::ruled::Ruled;
 use super::state::Promise;
 use super::{Bridge, Fault, State};
@@ -129,12 +129,17 @@ impl Bridge {
             About::Time => return,
             About::Shown(asked) => asked,
             About::Call(called) => return self.call(state, number, called, deadline_ms),
-            About::Effect(effect) => return self.perform(state, number, effect),
+            About::Effect(effect) => return Performing::begin(self, state, number, effect),
             About::Request(capability, message) => {
                 let serves = state.promises.get(number).is_some_and(|promise| promise.role == Role::Request);
                 match self.facts.capabilities.get(&capability).filter(|_| serves) {
                     Some(provider) => {
-                        return self.perform(state, number, Asking::effect(self, capability, provider, message));
+                        return Performing::begin(
+                            self,
+                            state,
+                            number,
+                            Asking::effect(self, capability, provider, message),
+                        );
                     }
                     None => for_client(capability, message),
                 }
