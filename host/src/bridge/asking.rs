@@ -1,10 +1,10 @@
 //! A request to a capability of the embedder, as an effect.
 
-use super::Bridge;
 use super::effect::{Effect, Lost, Performed, Performing};
 use super::registry::{self, Capability, Request};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
+use crate::policy::Limits;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ pub(super) struct Asking {
 
 impl Asking {
     pub(super) fn effect(
-        bridge: &Bridge,
+        limits: &Limits,
         capability: String,
         provider: Arc<dyn Capability>,
         message: String,
     ) -> Arc<dyn Effect> {
-        let limit = bridge.facts.limits().bytes_per_call;
+        let limit = limits.bytes_per_call;
         Arc::new(Self { capability, provider, message, limit })
     }
 }

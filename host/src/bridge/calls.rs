@@ -1,13 +1,11 @@
 //! Functions that a guest calls, as children or as detached executions.
 
-use super::promises::too_deep;
-use super::settling::unavailable;
-use super::state::Promise;
-use super::{Bridge, Fault, State, Step};
+use super::about::too_deep;
+use super::fault::unavailable;
+use super::{Bridge, Facts, Fault, State, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{Digest, ExecutionId};
 use crate::json;
-use everstep_store::journal::Role;
 use everstep_store::operation::{NewPromise as StoredPromise, Operation, Settlement as Settle};
 use everstep_store::record::NEVER;
 use everstep_store::seam::{Entry, Store};
@@ -22,81 +20,62 @@ pub(crate) struct Called {
     pub(crate) target: Option<String>,
 }
 
-impl Bridge {
-    /// Calls a function: its execution is created in the commit that records the call.
-    pub(super) fn call(&self, state: &mut State, number: u64, called: Called, deadline_ms: Option<u64>) {
+impl Called {
+    /// Creates the execution as promise `number` of the caller, in the commit that records the call.
+    pub(super) fn create(self, facts: &Facts, state: &mut State, number: u64, deadline_ms: Option<u64>) {
         state.promises.note_asked();
-        let (invocation, target, policy) = self.invocation(called);
-        let create = self.facts.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
-        state.submit_soon(&self.facts, Entry { blobs: policy.into_iter().collect(), ..Entry::of(create) });
+        let (invocation, target, policy) = self.invocation(facts);
+        let create = facts.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
+        state.submit_soon(facts, Entry { blobs: policy.into_iter().collect(), ..Entry::of(create) });
+    }
+
+    /// Starts the function once as a detached execution; returns its id.
+    pub(crate) async fn detach(
+        self,
+        bridge: &Bridge,
+        step: &Step<'_>,
+        timeout_ms: Option<u64>,
+    ) -> Result<String, Fault> {
+        let facts = &bridge.facts;
+        // Not the number of the step, because an approval may come before it; in a replay it is still the same.
+        let number = bridge.next_step();
+        let id = detached_id(&facts.id, number);
+        let shallow = json::check_depth(&self.args).map_err(|_| too_deep("args"));
+        let (invocation, target, policy) = self.invocation(facts);
+        let timeout_ms = facts.bounded_by_rule(step, "", timeout_ms);
+        let now_ms = facts.now_ms();
+        let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
+        let (param, mut tags) = (invocation.param(), invocation.tags(&target));
+        facts.descent.mark_detached(&mut tags);
+        let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
+        let effect = async |repeated: bool| {
+            shallow?;
+            // One that was created before a crash has been counted already.
+            if !repeated || facts.store.promise(&id).await.map_err(unavailable)?.is_none() {
+                facts.descent.take(&facts.grants.lineage(), true)?;
+            }
+            if let Some(policy) = policy {
+                facts.ledger.append(Entry { blobs: vec![policy], ..Entry::default() });
+            }
+            let created = facts.ledger.operate(Operation::PromiseCreate(new)).await.map_err(unavailable)?;
+            created.answer.map(|_| id).map_err(|refusal| GuestError::new(ErrorCode::Failed, refusal.to_string()))
+        };
+        bridge.external(step, effect).await
     }
 
     /// The call as a promise carries it, the address of the group that runs it, and the policy to keep in the store: that of the
     /// caller narrowed to what the function may do, `None` if it is the same.
-    fn invocation(&self, called: Called) -> (Invocation, String, Option<(Digest, Blob)>) {
-        let Called { function, args, target } = called;
-        let (policy, kept) = match self.facts.grants.policy.for_function(&function) {
-            Cow::Borrowed(_) => (self.facts.grants.digest, None),
+    fn invocation(self, facts: &Facts) -> (Invocation, String, Option<(Digest, Blob)>) {
+        let Self { function, args, target } = self;
+        let (policy, kept) = match facts.grants.policy.for_function(&function) {
+            Cow::Borrowed(_) => (facts.grants.digest, None),
             Cow::Owned(narrowed) => {
                 let policy = narrowed.digest();
                 (policy, Some((policy, narrowed.canonical().into_bytes().into())))
             }
         };
-        let target = target.unwrap_or_else(|| self.facts.terms.target.to_string());
-        (Invocation { function, args, component: self.facts.terms.component, policy }, target, kept)
-    }
-
-    /// Starts a function once as a detached execution; returns its id.
-    pub(crate) async fn spawn_detached(
-        &self,
-        step: &Step<'_>,
-        called: Called,
-        timeout_ms: Option<u64>,
-    ) -> Result<String, Fault> {
-        // Not the number of the step, because an approval may come before it; in a replay it is still the same.
-        let number = self.next_step();
-        let id = detached_id(&self.facts.id, number);
-        let shallow = json::check_depth(&called.args).map_err(|_| too_deep("args"));
-        let (invocation, target, policy) = self.invocation(called);
-        let timeout_ms = self.facts.bounded_by_rule(step, "", timeout_ms);
-        let now_ms = self.facts.now_ms();
-        let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
-        let (param, mut tags) = (invocation.param(), invocation.tags(&target));
-        self.facts.descent.mark_detached(&mut tags);
-        let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
-        self.external(step, async |repeated| {
-            shallow?;
-            // One that was created before a crash has been counted already.
-            if !repeated || self.facts.store.promise(&id).await.map_err(unavailable)?.is_none() {
-                self.facts.descent.take(&self.facts.grants.lineage(), true)?;
-            }
-            if let Some(policy) = policy {
-                self.facts.ledger.append(Entry { blobs: vec![policy], ..Entry::default() });
-            }
-            let created = self.facts.ledger.operate(Operation::PromiseCreate(new)).await.map_err(unavailable)?;
-            created.answer.map(|_| id).map_err(|refusal| GuestError::new(ErrorCode::Failed, refusal.to_string()))
-        })
-        .await
-    }
-
-    /// Makes a child fail when it halts, or at once if it has halted. The wish is durable in this journal before the child is read, and
-    /// the host that halts the child reads this journal: so one of the two sees the other.
-    pub(crate) async fn fail_on_halt(&self, step: &Step<'_>, number: u64) -> Result<(), Fault> {
-        let is_child = |promise: &Promise| promise.called && promise.role == Role::Child;
-        let child =
-            self.state().promises.get(number).is_some_and(is_child).then(|| self.facts.id.child(number)).flatten();
-        let Some(child) = child else {
-            let error = GuestError::new(ErrorCode::Invalid, format!("{number} is no call of this execution"));
-            return self.internal(step, |_| Err(error));
-        };
-        self.external(step, async |_| {
-            let failing = failing_halted(&*self.facts.store, &child).await.map_err(unavailable)?;
-            for operation in failing.into_iter().flatten() {
-                self.facts.ledger.operate(operation).await.map_err(unavailable)?;
-            }
-            Ok(())
-        })
-        .await
+        let target = target.unwrap_or_else(|| facts.terms.target.to_string());
+        (Invocation { function, args, component: facts.terms.component, policy }, target, kept)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Effects of this host that settle a promise: begun once everything so far is durable, retried where that is safe, and
 //! reconsidered when a crash has lost their outcome.
 
-use super::{Bridge, State, promises};
+use super::notice::timed_out;
+use super::{Bridge, State};
 use crate::clock::Clock;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::PromiseId;
@@ -172,8 +173,7 @@ impl Performing {
         let pending = state.promises.get(number).filter(|promise| promise.is_pending());
         let Some(promise) = pending.filter(|_| !state.steps.is_concluded()) else { return };
         let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= facts.now_ms());
-        let outcome =
-            if too_late { Err(promises::timed_out()) } else { with_room(&state, facts.limits().journal, outcome) };
+        let outcome = if too_late { Err(timed_out()) } else { with_room(&state, facts.limits().journal, outcome) };
         state.settle(number, outcome, facts.now_ms());
         state.submit_soon(facts, Entry::default());
         drop(state);

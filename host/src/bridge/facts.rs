@@ -87,11 +87,12 @@ impl Facts {
         asked_ms.into_iter().chain(bound_ms).min()
     }
 
-    /// Returns an error if a call carries or returns more than a whole journal may hold, whatever the execution has
-    /// recorded so far.
-    pub(super) fn more_than_a_journal(&self, what: &str, bytes: u64) -> Option<GuestError> {
+    /// Checks that a call carries or returns no more than a whole journal may hold, whatever the execution has recorded so far.
+    pub(super) fn fits_a_journal(&self, what: &str, bytes: u64) -> Result<(), GuestError> {
         let limit = self.limits().journal;
-        let message = || format!("{what} has {bytes} bytes, limits.journal = {limit}");
-        (bytes > limit).then(|| GuestError::new(ErrorCode::LimitExceeded, message()))
+        if bytes <= limit {
+            return Ok(());
+        }
+        Err(GuestError::new(ErrorCode::LimitExceeded, format!("{what} has {bytes} bytes, limits.journal = {limit}")))
     }
 }

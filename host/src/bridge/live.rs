@@ -1,43 +1,17 @@
 //! From replay to live: a guest that has repeated everything recorded continues where it was. Effects whose outcome a crash has lost are
 //! repeated or settled, as each of them says.
 
+use super::about::{About, for_client};
+use super::approval::Answer;
 use super::asking::Asking;
 use super::effect::{Effect, Lost, Performing};
-use super::promises::{About, NewPromise, for_client};
 use super::state::Promise;
-use super::{Bridge, State, Step, Stop};
+use super::{Bridge, State, Stop};
 use crate::guest_error::GuestError;
 use everstep_store::journal::{Record, Role};
 use std::sync::Arc;
 
 impl Bridge {
-    /// Reopens the promise of a call that a replayed guest has made.
-    pub(super) fn reopen(&self, state: &mut State, number: u64, step: &Step<'_>, new: NewPromise) {
-        let approved_ms = state.promises.approved_ms(number);
-        let rule = state.promises.get(number).and_then(|promise| promise.rule.clone()).unwrap_or_default();
-        let new = NewPromise { timeout_ms: self.facts.bounded_by_rule(step, &rule, new.timeout_ms), ..new };
-        let Some(promise) = state.promises.get_mut(number) else { return };
-        promise.called = true;
-        promise.own = new.own();
-        if !promise.is_pending() {
-            return;
-        }
-        promise.bytes = new.bytes();
-        state.budget.keep(promise.bytes);
-        if step.grant.stays_open() {
-            state.budget.opened(&rule);
-            promise.open_by = Some(rule.clone());
-        }
-        if promise.gated_by.is_some() {
-            promise.held = Some(step.held(&rule, new));
-        } else {
-            let timeout_ms = new.timeout_ms;
-            promise.about = Some(new.about).filter(|_| promise.role == Role::Request || promise.missing);
-            let deadline_ms = approved_ms.zip(timeout_ms).map(|(at_ms, timeout)| at_ms.saturating_add(timeout));
-            state.promises.set_deadline(number, deadline_ms);
-        }
-    }
-
     /// Makes the execution live, once the guest has repeated everything: requests whose response was lost are sent again or
     /// settled, unless their deadline has passed.
     ///
@@ -84,7 +58,7 @@ impl Bridge {
             About::Request(capability, message) => {
                 let provider =
                     self.facts.capabilities.get(capability).ok_or_else(|| self.unserved(number, capability))?;
-                Ok(Asking::effect(self, capability.clone(), provider, message.clone()))
+                Ok(Asking::effect(self.facts.limits(), capability.clone(), provider, message.clone()))
             }
             About::Time | About::Shown(_) | About::Call(_) => Err(self.unserved(number, "")),
         }
@@ -93,7 +67,9 @@ impl Bridge {
     /// Checks that an approved effect is repeated by the execution that it was approved for, not by a fork.
     fn not_inherited(&self, state: &State, number: u64) -> Result<(), GuestError> {
         let approval = state.promises.get(number).and_then(|promise| promise.approved_by);
-        approval.map_or(Ok(()), |approval| self.decided(state, approval, "the call").map(drop))
+        approval.map_or(Ok(()), |approval| {
+            Answer::decided(&self.facts.grants.policy, state, approval, "the call").map(drop)
+        })
     }
 
     /// Creates the promises that the store should know and does not, as in the fork of an execution.
@@ -117,7 +93,7 @@ impl Bridge {
                     let asked = for_client(capability, message);
                     state.keep(&self.facts, number, &asked, deadline_ms);
                 }
-                About::Call(called) => self.call(state, number, called, deadline_ms),
+                About::Call(called) => called.create(&self.facts, state, number, deadline_ms),
                 About::Time | About::Effect(_) => {}
             }
         }

@@ -82,9 +82,7 @@ impl Bridge {
         if serde_json::from_str::<&serde_json::value::RawValue>(value).is_err() {
             return Err(GuestError::new(ErrorCode::Invalid, "the value to remember is not JSON").into());
         }
-        if let Some(error) = self.facts.more_than_a_journal("the value to remember", value.len() as u64) {
-            return Err(error.into());
-        }
+        self.facts.fits_a_journal("the value to remember", value.len() as u64)?;
         if let Some(inner) = state.steps.memo_after(number) {
             // A replay that remembers this one would not reach the inner one, and would count other steps.
             let message = format!("the computation {inner}, begun inside of {number}, is not remembered yet");

@@ -7,6 +7,7 @@
 //! can end. Only the capability (`crate::capability`) knows what a step means; the journal and the policy know its kind, its digest and its
 //! grant.
 
+mod about;
 mod approval;
 mod asking;
 mod audit;
@@ -16,23 +17,25 @@ mod effect;
 mod ending;
 mod facts;
 mod fault;
+mod guest_promise;
+mod held;
 mod instances;
 mod interrupt;
 mod lineage;
 mod live;
 mod memo;
+mod new_promise;
 mod notice;
 mod pipeline;
-mod promises;
 mod registry;
 mod ruled;
-mod settling;
 mod state;
 mod step;
 mod stopwatch;
 mod value;
 mod wait;
 
+pub(crate) use about::About;
 pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
 pub(crate) use calls::{Called, failing_halted};
@@ -43,8 +46,8 @@ pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
 pub(crate) use memo::Recollection;
+pub(crate) use new_promise::NewPromise;
 pub(crate) use notice::{Notice, check_fit, check_size};
-pub(crate) use promises::{About, NewPromise};
 pub(crate) use registry::Registry;
 pub use registry::{Capability, Idempotent, Request};
 pub(crate) use state::State;
@@ -52,10 +55,12 @@ pub(crate) use step::{Arg, Floor, Step};
 pub(crate) use value::{Json, Value};
 pub use wait::Patience;
 
+use guest_promise::GuestPromise;
 use interrupt::Interruption;
 use stopwatch::Stopwatch;
 
 use crate::engine::Footprint;
+use crate::guest_error::{ErrorCode, GuestError};
 use everstep_store::seam::{Lost as Gone, Ticket};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -173,11 +178,21 @@ impl Bridge {
         Arc::clone(kept.get(&number)?).downcast().ok()
     }
 
-    /// The rule that grants a promise made by the guest, and whether the promise has resolved.
-    pub(crate) fn granted_by(&self, number: u64) -> Option<(String, bool)> {
+    /// The promise that the guest has for this number.
+    pub(crate) fn promise_of_guest(&self, number: u64) -> GuestPromise<'_> {
+        GuestPromise::new(self, number)
+    }
+
+    /// Those of `wanted` that were delivered before; an error if one is not a promise of this guest.
+    pub(crate) fn delivered(&self, wanted: &[u64]) -> Result<Vec<u64>, Fault> {
         let state = self.state();
-        let promise = state.promises.of_guest(number)?;
-        Some((promise.rule.clone()?, promise.delivered && matches!(promise.outcome, Some(Ok(_)))))
+        let unknown = |number: &&u64| state.promises.of_guest(**number).is_none();
+        if let Some(number) = wanted.iter().find(unknown) {
+            let message = format!("{number} is no promise of this execution");
+            return Err(GuestError::new(ErrorCode::Invalid, message).into());
+        }
+        let delivered = |number: &u64| state.promises.get(*number).is_some_and(|promise| promise.delivered);
+        Ok(wanted.iter().copied().filter(delivered).collect())
     }
 
     /// Counts a connection or the like as open under its rule; it keeps the execution warm.

@@ -73,3 +73,7 @@ pub(super) fn size(outcome: &Result<String, GuestError>) -> u64 {
         Err(error) => error.message.len() as u64,
     }
 }
+
+pub(super) fn timed_out() -> GuestError {
+    GuestError::new(ErrorCode::TimedOut, "the deadline passed before anybody settled the promise")
+}

@@ -5,16 +5,15 @@
 //! everything earlier durable, then the effect runs. [`Bridge::output`]: shown once its record is durable. [`Bridge::promise`]: the outcome
 //! comes later.
 
-use super::approval::{Decided, describe};
-use super::promises::{self, NewPromise};
+use super::approval::{APPROVAL, Answer, Decided, describe, question};
 use super::ruled::Ruled;
-use super::state::Found;
+use super::state::{Approval, Found, Promise};
 use super::step::{Floor, Step, capped};
-use super::{Bridge, Divergence, Fault, State, Stop, Value};
+use super::{About, Bridge, Divergence, Fault, NewPromise, State, Stop, Value};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::output::{Content, Output};
-use crate::policy::Verdict;
-use everstep_store::journal::{Record, Role};
+use crate::policy::{AskRule, Remember, Verdict};
+use everstep_store::journal::{Call, Record, Role};
 use everstep_store::seam::Entry;
 use std::borrow::Cow;
 use std::future::Future;
@@ -179,33 +178,52 @@ impl Bridge {
             Begun::Recorded(Ok(())) => return Err(not_a_promise(state.steps.next() - 1, step)),
             Begun::Asked(number) => return Err(not_a_promise(number, step)),
             Begun::Called(number) => {
-                self.reopen(&mut state, number, step, new);
+                new.reopen(&self.facts, &mut state, number, step);
                 return Ok(number);
             }
             Begun::Live(ruled) => ruled,
         };
         // Checked after the replay, so that a call accepted once stays accepted.
-        let refused = new.check_depth().err();
-        let role = self.role_of(&new.about);
-        let refused = refused.or_else(|| self.no_room_for_promise(&state, ruled.number, role));
-        if let Some(error) = refused.or_else(|| self.facts.more_than_a_journal("the call", new.bytes())) {
-            let _ = ruled.record::<()>(&self.facts, &mut state, Err(error.clone()))?;
-            approval.into_iter().for_each(|approval| self.withdraw(&mut state, approval));
+        let facts = &self.facts;
+        let (bytes, role) = (new.about.bytes(), new.about.role(&facts.capabilities));
+        let fits = new.about.check_depth().and_then(|()| self.count_promise(&state, ruled.number, role));
+        if let Err(error) = fits.and_then(|()| facts.fits_a_journal("the call", bytes)) {
+            let _ = ruled.record::<()>(facts, &mut state, Err(error.clone()))?;
+            approval.into_iter().for_each(|approval| state.withdraw(facts, approval));
             return Err(error.into());
         }
-        state.check_room(self.facts.limits(), new.bytes())?;
-        let new = NewPromise { timeout_ms: self.facts.bounded_by_rule(step, ruled.rule, new.timeout_ms), ..new };
-        // For a step that waits for an approval, the timeout starts when its effect begins.
-        let deadline_ms = match approval {
-            None => promises::deadline(self.facts.now_ms(), role, new.timeout_ms, self.facts.terms.deadline_ms),
-            Some(_) => None,
-        };
-        ruled.record_call(&mut state, role, deadline_ms);
+        state.check_room(facts.limits(), bytes)?;
+        let new = new.bounded(facts, step, ruled.rule);
         match approval {
-            None => self.open(&mut state, &ruled, (role, new), deadline_ms),
-            Some(approval) => self.open_gated(&mut state, &ruled, (role, new), approval),
+            None => {
+                let deadline_ms = new.deadline(facts.now_ms(), role, facts.terms.deadline_ms);
+                ruled.record_call(&mut state, role, deadline_ms);
+                new.open(self, &mut state, &ruled, role, deadline_ms);
+            }
+            // Its timeout starts when its effect begins.
+            Some(approval) => {
+                ruled.record_call(&mut state, role, None);
+                new.open_gated(facts, &mut state, &ruled, role, approval);
+            }
         }
         Ok(ruled.number)
+    }
+
+    /// Checks that the execution may have another promise, and counts it.
+    fn count_promise(&self, state: &State, number: u64, role: Role) -> Result<(), GuestError> {
+        let facts = &self.facts;
+        if self.is_canceled() && state.cleans_up() {
+            return Err(GuestError::new(ErrorCode::Canceled, "the execution is canceled, and waits for nothing new"));
+        }
+        if role == Role::Child && facts.id.child(number).is_none() {
+            let message = format!("the id of a child of {} would be too long; call with less depth", facts.id);
+            return Err(GuestError::new(ErrorCode::LimitExceeded, message));
+        }
+        state.promises.check_room(facts.limits(), role)?;
+        match role {
+            Role::External | Role::Child => facts.descent.take(&facts.grants.lineage(), role == Role::Child),
+            _ => Ok(()),
+        }
     }
 
     /// Runs everything that comes before an effect: replay, limits, policy, audit.
@@ -214,7 +232,7 @@ impl Bridge {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
             Found::Called(number) => Ok(Begun::Called(number)),
             Found::Approval(number) => {
-                self.ask_again(state, step, number);
+                state.reopen_approval(step, number);
                 Ok(Begun::Asked(number))
             }
             Found::Nothing(number) => {
@@ -231,7 +249,7 @@ impl Bridge {
             match self.begin(&mut state, step)? {
                 Begun::Asked(approval) => {
                     if state.steps.is_live() {
-                        self.show_if_first(&mut state, approval);
+                        state.show_if_first(&self.facts, approval);
                     }
                     approval
                 }
@@ -246,7 +264,7 @@ impl Bridge {
             Found::Approval(number) => Err(Stop::Contract(format!("step {number} was asked about twice"))),
             Found::Nothing(number) => {
                 self.get_ready(&mut state, number)?;
-                let decided = self.decided(&state, approval, &describe(step));
+                let decided = Answer::decided(&self.facts.grants.policy, &state, approval, &describe(step));
                 self.judge(&mut state, step, number, Some(decided))
             }
         }
@@ -264,7 +282,7 @@ impl Bridge {
                     Ok(Begun::Live(Ruled { step, number, rule }))
                 }
                 Verdict::Deny { rule, error } => {
-                    self.withdraw(state, approval);
+                    state.withdraw(&self.facts, approval);
                     self.refuse(state, &Ruled { step, number, rule }, error)
                 }
             },
@@ -301,7 +319,7 @@ impl Bridge {
                 (None, None) => (rule, Err(GuestError::new(ErrorCode::Denied, describe(step)))),
                 (None, Some(ask)) => match self.permitted(step, true) {
                     Err(error) => (rule, Err(error)),
-                    Ok(()) => match self.remembered(state, step, ask) {
+                    Ok(()) => match Answer::remembered(self, state, step, ask) {
                         Some(decided) => (terms, decided),
                         None => return self.ask(state, step, number, ask),
                     },
@@ -317,6 +335,66 @@ impl Bridge {
             }
             Err(error) => self.deny(state, &ruled, error),
         }
+    }
+
+    /// Asks for approval of a step; the approval is step `number`.
+    fn ask<'p, T>(
+        &self,
+        state: &mut State,
+        step: &Step<'_>,
+        number: u64,
+        rule: &'p AskRule,
+    ) -> Result<Begun<'p, T>, Stop> {
+        let (facts, role) = (&self.facts, Role::External);
+        let ruled = Ruled { step, number, rule: &rule.rule };
+        let asked = question(step).and_then(|asked| self.count_promise(state, number, role).map(|()| asked));
+        let noted = asked.and_then(|asked| ruled.line().ask(facts, state).map(|()| asked));
+        let about = match noted {
+            Ok(asked) => About::Shown(asked),
+            Err(error) => return self.refuse(state, &ruled, error),
+        };
+        let new = NewPromise { timeout_ms: Some(u64::try_from(rule.ttl.as_millis()).unwrap_or(u64::MAX)), about };
+        state.check_room(facts.limits(), new.about.bytes())?;
+        let deadline_ms = new.deadline(facts.now_ms(), role, facts.terms.deadline_ms);
+        let (key, at_ms) = (step.approval_key(), state.steps.tick(facts.now_ms()));
+        let subject = capped(step.subject);
+        let call = Call { number, at_ms, kind: APPROVAL, args: &key, subject, allowed: true, rule: &rule.rule };
+        state.steps.append(&Record::Called { call, role, deadline_ms });
+        let approval = Approval { rule: rule.rule.clone(), key, gates: None };
+        let queued = state.leader(&approval).is_some();
+        let opened = Promise::opened(role, &new.about, deadline_ms);
+        state.insert(number, Promise { queued, approval: Some(approval), about: Some(new.about), ..opened });
+        Ok(Begun::Asked(number))
+    }
+
+    /// Starts, or refuses, the calls whose approval has been decided.
+    pub(super) fn admit(&self, state: &mut State) {
+        while let Some(number) = state.approvals.next_decided() {
+            let Some(promise) = state.promises.get(number) else { continue };
+            let Some((approval, outcome)) = promise.approval.clone().zip(promise.outcome.clone()) else { continue };
+            state.record_outcome(number);
+            let decided = self.admit_one(state, number, approval.gates);
+            let given = !matches!(&decided, Err(error) if error.code == ErrorCode::Canceled);
+            let holds = self.facts.grants.policy.ask_rule(&approval.rule).map(|rule| rule.remember)
+                == Some(Remember::Execution);
+            let waiting = state.waiting_behind(&approval);
+            if given && (holds || decided.is_err()) {
+                let now_ms = self.facts.now_ms();
+                for next in waiting {
+                    state.mark_settled(next, outcome.clone(), now_ms);
+                }
+            } else if let Some(next) = waiting.first() {
+                state.show(&self.facts, *next);
+            }
+        }
+    }
+
+    fn admit_one(&self, state: &mut State, number: u64, gated: Option<u64>) -> Decided {
+        let gated = gated.and_then(|gated| Some((gated, state.promises.get_mut(gated)?)));
+        let Some((gated, promise)) = gated else { return Ok(None) };
+        promise.gated_by = None;
+        let Some(held) = promise.held.take().filter(|_| promise.is_pending()) else { return Ok(None) };
+        held.admit(self, state, number, gated)
     }
 
     /// Checks what no rule of the policy decides: the host's ceiling and the step's floor.

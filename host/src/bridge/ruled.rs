@@ -68,7 +68,7 @@ impl Ruled<'_> {
         let call = Call { allowed, ..self.call(state.steps.tick(facts.now_ms()), &digest) };
         let bytes = outcome.as_ref().map(Value::to_bytes);
         let size = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let too_large = facts.more_than_a_journal("the outcome", size);
+        let too_large = facts.fits_a_journal("the outcome", size).err();
         let recorded = match &too_large {
             Some(error) => Err(error.clone()),
             None => bytes.map_err(Clone::clone),

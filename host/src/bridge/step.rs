@@ -87,6 +87,18 @@ impl Step<'_> {
         hasher.finalize_xof().fill(&mut digest);
         ArgsDigest(Some(digest))
     }
+
+    /// The key that an approval is bound to: the digest of the kind and the exact arguments.
+    pub(super) fn approval_key(&self) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        for part in std::iter::once(self.kind.as_bytes()).chain(self.args.iter().map(|arg| arg.value)) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        key
+    }
 }
 
 impl ArgsDigest {

@@ -3,7 +3,7 @@
 //! *Settled* is a fact of the store or of the host, *delivered* one of the guest; only the second steers it. Timers fire where the guest
 //! waits, in the order of their deadlines, so that a resumed execution sees them as an undisturbed one does.
 
-use super::promises::timed_out;
+use super::notice::timed_out;
 use super::{Bridge, Notice, Room, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
 use everstep_store::Applied;

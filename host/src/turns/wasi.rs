@@ -42,7 +42,7 @@ impl WasiHost for Ctx {
     }
 
     fn is_settled(&mut self, timer: u64) -> bool {
-        self.bridge.outcome(timer).is_some()
+        self.bridge.promise_of_guest(timer).outcome().is_some()
     }
 
     fn environment(&mut self) -> Vec<(String, String)> {

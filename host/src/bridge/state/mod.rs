@@ -14,12 +14,14 @@ mod steps;
 mod unsent;
 
 pub(super) use budget::Part;
-pub(super) use promise::{Approval, Held, Promise};
+pub(super) use promise::{Approval, Promise};
 pub(super) use replay::{Found, describe_parts, diverged};
 
-use super::{Facts, Notice, Stop};
+use super::approval::question;
+use super::ruled::Ruled;
+use super::{About, Facts, Notice, Step, Stop};
 use crate::guest_error::GuestError;
-use crate::policy::{self, Limits};
+use crate::policy::{self, Limits, Policy, Remember};
 use approvals::Approvals;
 use budget::Budget;
 use everstep_store::journal::{Corrupted, Journal, Record, Role};
@@ -166,6 +168,35 @@ impl State {
         }
     }
 
+    /// Reopens the approval of a step that a replayed guest has reached; while it is pending, the question is kept
+    /// ready.
+    pub(super) fn reopen_approval(&mut self, step: &Step<'_>, number: u64) {
+        if let Some(promise) = self.promises.get_mut(number) {
+            promise.called = true;
+            if promise.is_pending() {
+                promise.about = question(step).ok().map(About::Shown);
+            }
+        }
+    }
+
+    /// Shows an approval by creating its promise in the store, in one commit with the step that it guards.
+    pub(super) fn show(&mut self, facts: &Facts, number: u64) {
+        let Some(promise) = self.promises.get_mut(number).filter(|promise| promise.is_pending()) else { return };
+        promise.queued = false;
+        promise.missing = false;
+        let deadline_ms = promise.deadline_ms;
+        if let Some(About::Shown(asked)) = promise.about.take() {
+            self.keep(facts, number, &asked, deadline_ms);
+        }
+    }
+
+    /// Shows it if no identical question is shown.
+    pub(super) fn show_if_first(&mut self, facts: &Facts, number: u64) {
+        if self.promises.get(number).is_some_and(|promise| !promise.queued) {
+            self.show(facts, number);
+        }
+    }
+
     /// The pending approval of an identical call that is shown.
     pub(super) fn leader(&self, approval: &Approval) -> Option<u64> {
         self.waiting(approval).find(|number| self.promises.get(*number).is_some_and(|promise| !promise.queued))
@@ -174,6 +205,22 @@ impl State {
     /// Pending approvals of identical calls that are not shown yet.
     pub(super) fn waiting_behind(&self, approval: &Approval) -> Vec<u64> {
         self.waiting(approval).collect()
+    }
+
+    /// Whether the store holds the answer under the id of this execution: to the approval itself or, where one answer holds for
+    /// identical calls, to one of them.
+    pub(super) fn is_own(&self, policy: &Policy, number: u64) -> bool {
+        let approval = self.promises.get(number).and_then(|promise| promise.approval.as_ref());
+        let shared = approval.filter(|approval| {
+            let rule = policy.ask_rule(&approval.rule);
+            rule.is_some_and(|rule| rule.remember == Remember::Execution)
+        });
+        let alike = shared.into_iter().flat_map(|approval| {
+            let asks = |promise: &Promise| promise.asks_by(&approval.rule);
+            self.approvals.alike(&approval.key).filter(move |number| self.promises.get(*number).is_some_and(asks))
+        });
+        let answered_here = |number| self.promises.get(number).is_some_and(|promise| promise.answered_here);
+        std::iter::once(number).chain(alike).any(answered_here)
     }
 
     fn waiting<'s>(&'s self, approval: &'s Approval) -> impl Iterator<Item = u64> + 's {
@@ -204,6 +251,17 @@ impl State {
         }
         self.budget.keep(promise.bytes);
         self.promises.insert(number, promise);
+    }
+
+    /// Adds the promise of a granted step; it counts as open under its rule until it is settled.
+    pub(super) fn insert_granted(&mut self, ruled: &Ruled<'_>, mut promise: Promise) {
+        let Ruled { step, number, rule } = *ruled;
+        promise.rule = Some(rule.to_owned());
+        if step.grant.stays_open() {
+            self.budget.opened(rule);
+            promise.open_by = Some(rule.to_owned());
+        }
+        self.insert(number, promise);
     }
 
     /// Sets the outcome of a promise; returns false if it has one, or there is no such promise.
@@ -316,6 +374,11 @@ impl State {
     /// Counts a granted call under its rule.
     pub(super) fn count(&mut self, rule: &str, call: &policy::Call<'_>) {
         self.budget.count(rule, call, self.steps.now_ms());
+    }
+
+    /// Withdraws the question about a step that cannot be made after all.
+    pub(super) fn withdraw(&mut self, facts: &Facts, approval: u64) {
+        self.submit_soon(facts, Entry::of(facts.cancellation(approval)));
     }
 
     /// Ends a run that has used up its steps or its journal.

@@ -1,7 +1,8 @@
 //! The promises of an execution: the pending ones, those settled but not delivered, and the next deadline.
 
 use super::promise::Promise;
-use crate::guest_error::GuestError;
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::policy::Limits;
 use everstep_store::journal::Role;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeFrom;
@@ -170,8 +171,26 @@ impl Promises {
     }
 
     /// The number of pending promises that are settled from outside.
-    pub(in crate::bridge) fn waiting_outside(&self) -> usize {
+    fn waiting_outside(&self) -> usize {
         self.pending().filter(|(_, promise)| promise.role == Role::External).count()
+    }
+
+    /// Checks that another promise with this role may be pending.
+    ///
+    /// # Errors
+    /// A limit is reached.
+    pub(in crate::bridge) fn check_room(&self, limits: &Limits, role: Role) -> Result<(), GuestError> {
+        let full = |what: &str, limit: u64| {
+            let message = format!("{limit} promises are pending already ({what}); await one first");
+            Err(GuestError::new(ErrorCode::LimitExceeded, message))
+        };
+        if self.in_flight as u64 >= limits.in_flight {
+            return full("limits.in_flight", limits.in_flight);
+        }
+        if role == Role::External && self.waiting_outside() as u64 >= limits.pending_promises {
+            return full("limits.pending_promises", limits.pending_promises);
+        }
+        Ok(())
     }
 
     /// Aborts the effects that still run: their outcome will not be read.

@@ -71,7 +71,7 @@ impl http::Host for Ctx {
     }
 
     fn response(&mut self, promise: u64) -> wasmtime::Result<Option<Result<http::HttpResponse, types::Error>>> {
-        let outcome = self.bridge.outcome(promise);
+        let outcome = self.bridge.promise_of_guest(promise).outcome();
         let read = |json: String| Stored::read(&json).map(Into::into).ok_or_else(|| not_a_response(promise));
         Ok(outcome.map(|outcome| outcome.and_then(read).map_err(Into::into)))
     }
