@@ -100,7 +100,7 @@ impl About {
 }
 
 /// A request that a client serves.
-pub(super) fn for_client(capability: String, message: String) -> Asked {
+fn for_client(capability: String, message: String) -> Asked {
     Asked { kind: PromiseKind::Request, subject: capability, data: Some(message), schema: None }
 }
 

@@ -58,6 +58,7 @@ pub use wait::Patience;
 use guest_promise::GuestPromise;
 use interrupt::Interruption;
 use stopwatch::Stopwatch;
+use wait::Wait;
 
 use crate::engine::Footprint;
 use crate::guest_error::{ErrorCode, GuestError};
@@ -195,6 +196,21 @@ impl Bridge {
         Ok(wanted.iter().copied().filter(delivered).collect())
     }
 
+    /// Waits until a promise is settled, one of `wanted` or any, and delivers those that are; delivers none if the guest is
+    /// interrupted first.
+    ///
+    /// # Errors
+    /// [`Stop::Suspended`] when the instance is released; a divergence when the journal holds another step here; [`Stop::Store`] when
+    /// the store fails, because no settlement could be recorded any more.
+    pub(crate) async fn wait(&self, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
+        Wait::new(self, wanted, true).delivery().await
+    }
+
+    /// Like [`wait`](Self::wait), but not ended by an interruption.
+    pub(crate) async fn wait_through(&self, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
+        Wait::new(self, Some(wanted), false).delivery().await
+    }
+
     /// Counts a connection or the like as open under its rule; it keeps the execution warm.
     pub(crate) fn note_open(&self, rule: &str) {
         let mut state = self.state();
@@ -258,6 +274,28 @@ impl Bridge {
     /// The barrier before an external effect: everything up to `ticket` is durable, and the claim still holds.
     pub(crate) async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
         self.facts.ledger.may_begin(ticket).await
+    }
+
+    /// Interrupts the guest. Does not wait for the state.
+    pub(crate) fn interrupt(&self) {
+        self.interruption.ask();
+        self.changed.notify_waiters();
+    }
+
+    /// Interrupts a guest that was taken back for it.
+    pub(crate) fn interrupt_taken_back(&self) {
+        self.interruption.note_taken_back();
+        self.interrupt();
+    }
+
+    /// Completes once the guest should be taken back: it was interrupted, and has not noticed.
+    pub(crate) async fn deaf(&self) {
+        self.interruption.unnoticed(&self.changed).await;
+    }
+
+    /// Whether the guest was interrupted since it last asked, or waited.
+    pub(crate) fn interrupted(&self) -> Result<bool, Fault> {
+        self.interruption.tell_if_asked(self)
     }
 
     /// Ends the run from outside: the execution has ended in the store. Does not wait for the state.

@@ -6,6 +6,7 @@
 //! comes later.
 
 use super::approval::{APPROVAL, Answer, Decided, describe, question};
+use super::live::GoingLive;
 use super::ruled::Ruled;
 use super::state::{Approval, Found, Promise};
 use super::step::{Floor, Step, capped};
@@ -287,6 +288,11 @@ impl Bridge {
                 }
             },
         }
+    }
+
+    /// Makes the execution live, if its guest has just repeated everything.
+    pub(super) fn go_live(&self, state: &mut State) -> Result<(), Stop> {
+        if state.steps.is_live() { Ok(()) } else { GoingLive { bridge: self, state }.finish() }
     }
 
     fn get_ready(&self, state: &mut State, number: u64) -> Result<(), Stop> {

@@ -18,9 +18,10 @@ pub(super) use promise::{Approval, Promise};
 pub(super) use replay::{Found, describe_parts, diverged};
 
 use super::approval::question;
+use super::notice::timed_out;
 use super::ruled::Ruled;
-use super::{About, Facts, Notice, Step, Stop};
-use crate::guest_error::GuestError;
+use super::{About, Facts, Notice, Patience, Step, Stop};
+use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{self, Limits, Policy, Remember};
 use approvals::Approvals;
 use budget::Budget;
@@ -310,6 +311,43 @@ impl State {
         promise.recorded = true;
         let outcome = outcome.as_ref().map(|json| json.as_bytes().into()).map_err(Clone::clone);
         self.steps.append(&Record::Settled { number, at_ms: promise.settled_ms, outcome });
+    }
+
+    /// Settles the timers and requests that are due, in the order of their deadlines, up to what the guest would have seen first
+    /// had it waited all the time: what settled before a deadline is delivered before that deadline fires. The store decides on
+    /// the deadlines of its promises; later deadlines wait for its decision.
+    pub(super) fn fire_timers(&mut self, facts: &Facts, is_wanted: impl Fn(&u64) -> bool) {
+        let now_ms = facts.now_ms();
+        while let Some((deadline, number)) = self.promises.first_deadline() {
+            let Some(promise) = self.promises.get(number) else { return };
+            let was_earlier = |number: u64| self.promises.fired_ms(number) < deadline;
+            if promise.is_stored()
+                || deadline > now_ms
+                || self.promises.undelivered().filter(&is_wanted).any(was_earlier)
+            {
+                return;
+            }
+            let timer = promise.role == Role::Timer;
+            let outcome = if timer { Ok("null".to_owned()) } else { Err(timed_out()) };
+            self.settle(number, outcome, facts.now_ms());
+        }
+    }
+
+    /// Cancels all pending promises, for a guest that cleans up.
+    pub(super) fn cancel_open(&mut self, now_ms: u64) {
+        let pending: Vec<u64> = self.open().collect();
+        for number in pending {
+            self.promises.stop_effect(number);
+            let canceled = GuestError::new(ErrorCode::Canceled, "the execution is canceled");
+            self.mark_settled(number, Err(canceled), now_ms);
+        }
+    }
+
+    /// Whether a capability of this host works on a request, whose answer would be lost with the run; or, with [`Patience::Forever`],
+    /// whether a connection is open that would be lost.
+    pub(super) fn is_busy(&self, patience: Patience) -> bool {
+        let connected = patience == Patience::Forever && self.budget.has_open_ends();
+        connected || self.promises.pending().any(|(_, promise)| promise.effect.is_some())
     }
 
     /// Settles promises that the guest does not know of with `why`, at the time of the journal.
