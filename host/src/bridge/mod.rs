@@ -39,13 +39,14 @@ pub(crate) use about::About;
 pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
 pub(crate) use calls::{Called, failing_halted};
+pub(crate) use checkpoint::Checkpoint;
 pub(crate) use effect::{Effect, Lost, Performed, Performing};
 pub(crate) use ending::{Parted, Parting};
 pub(crate) use facts::{Facts, Terms};
 pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
-pub(crate) use memo::Recollection;
+pub(crate) use memo::{Memo, Recollection};
 pub(crate) use new_promise::NewPromise;
 pub(crate) use notice::{Notice, check_fit, check_size};
 pub(crate) use registry::Registry;
@@ -196,6 +197,11 @@ impl Bridge {
         Ok(wanted.iter().copied().filter(delivered).collect())
     }
 
+    /// The computations that the guest remembers.
+    pub(crate) fn memo(&self) -> Memo<'_> {
+        Memo::new(self)
+    }
+
     /// Waits until a promise is settled, one of `wanted` or any, and delivers those that are; delivers none if the guest is
     /// interrupted first.
     ///
@@ -298,6 +304,11 @@ impl Bridge {
         self.interruption.tell_if_asked(self)
     }
 
+    /// Marks a point where the guest can resume; returns the cause, if it has trapped after this point.
+    pub(crate) fn checkpoint(&self, renew: bool) -> Result<Option<String>, Fault> {
+        Checkpoint::pass(self, renew)
+    }
+
     /// Ends the run from outside: the execution has ended in the store. Does not wait for the state.
     pub(crate) fn cancel(&self) {
         self.canceled.store(true, Ordering::SeqCst);
@@ -335,6 +346,58 @@ impl Bridge {
         self.over.store(true, Ordering::SeqCst);
         state.steps.conclude();
         state.promises.stop_effects();
+    }
+
+    /// Takes the return of the function; if the journal holds it, both must agree.
+    ///
+    /// # Errors
+    /// The journal continues with something else.
+    pub(crate) fn take_return(&self, returned: Result<String, GuestError>) -> Result<Result<String, GuestError>, Stop> {
+        self.state().take_return(returned)
+    }
+
+    /// Takes a trap of the guest, caused by a limit or not; returns the checkpoint to resume from, if there is one.
+    ///
+    /// # Errors
+    /// The journal continues with something else.
+    pub(crate) fn take_trap(&self, message: &str, limit: bool) -> Result<Option<Checkpoint>, Stop> {
+        let mut state = self.state();
+        state.expect_end(&format!("a trap ({message})"))?;
+        Ok(Checkpoint::after_trap(&state, limit))
+    }
+
+    /// Ends the run and its journal; `None` if another host took the execution.
+    pub(crate) fn part(&self, parting: &Parting) -> Option<Parted> {
+        let mut state = self.state();
+        self.conclude_in(&mut state);
+        let (entry, leave) = parting.last_entry(&self.facts, &mut state)?;
+        Some(Parted { entry, leave, replayed: state.steps.replayed(), steps: state.budget.steps() })
+    }
+
+    /// Adds CPU time to what the execution and its lineage have used.
+    pub(crate) fn charge(&self, used_us: u64) -> Result<(), Stop> {
+        let mut state = self.state();
+        let has_caught_up = state.steps.has_caught_up()?;
+        let new_us = state.budget.charge(used_us, has_caught_up);
+        if has_caught_up {
+            self.facts.descent.charge(&self.facts.grants.lineage(), new_us)?;
+        }
+        state.budget.check_cpu(self.facts.limits(), has_caught_up)
+    }
+
+    /// Completes once the running time has reached its limit. If the time is counted from a checkpoint, a replay is not bounded by it:
+    /// what it repeats was in time.
+    pub(crate) async fn out_of_time(&self) -> Stop {
+        loop {
+            let message = self.stopwatch.expired().await;
+            let mut state = self.state();
+            match (state.budget.part().renews, state.steps.has_caught_up()) {
+                (_, Err(error)) => return error.into(),
+                (false, Ok(_)) => return Stop::Limit(message),
+                (true, Ok(true)) => return Stop::PartLimit(message),
+                (true, Ok(false)) => self.stopwatch.restart(),
+            }
+        }
     }
 
     /// Completes once the run has to end: the execution was ended from outside and, if the guest asked for time to clean up, that

@@ -3,7 +3,7 @@
 use super::meter::metered;
 use super::{Ctx, FunctionInfo, Loaded};
 use crate::bindings::exports::everstep::host::guest::Progress;
-use crate::bridge::{Bridge, Stop};
+use crate::bridge::{Bridge, Checkpoint, Stop};
 use crate::engine::wasi;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::Limits;
@@ -30,7 +30,7 @@ pub(crate) enum Ending {
     /// The guest trapped after a checkpoint that it resumes from.
     SetBack {
         /// The number of the checkpoint.
-        checkpoint: u64,
+        checkpoint: Checkpoint,
         /// The message of the trap.
         cause: String,
     },

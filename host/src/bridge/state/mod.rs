@@ -29,6 +29,7 @@ use everstep_store::journal::{Corrupted, Journal, Record, Role};
 use everstep_store::seam::{Entry, Ticket};
 use everstep_store::{Asked, Progress};
 use promises::Promises;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use steps::Steps;
 use unsent::Unsent;
@@ -278,6 +279,17 @@ impl State {
             self.promises.note_undelivered(number);
         }
         true
+    }
+
+    /// The promises that an execution waits for. A call that is not approved yet is replaced by its approval, or by the identical approval
+    /// that is shown.
+    pub(super) fn awaited(&self) -> BTreeSet<u64> {
+        let approval = |number: u64| self.promises.get(number).and_then(|promise| promise.gated_by).unwrap_or(number);
+        let shown = |number: u64| {
+            let approval = self.promises.get(number).filter(|promise| promise.queued)?.approval.as_ref()?;
+            self.leader(approval)
+        };
+        self.promises.waited_for().map(approval).map(|number| shown(number).unwrap_or(number)).collect()
     }
 
     /// Marks a promise as settled as the store reports it.
