@@ -1,9 +1,9 @@
 //! The subject of a promise: what the one who settles it has to know.
 
 use super::asking::Asking;
-use super::calls::Called;
-use super::effect::{Effect, Performing};
-use super::{Bridge, Registry, State};
+use super::called::Called;
+use super::effect::Effect;
+use super::{Bridge, Performing, Registry, State};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
 use everstep_store::journal::Role;

@@ -56,7 +56,7 @@ impl Answer {
             Some(Err(error)) => return denied(&format!("rule \"{rule}\": not approved: {}", quoted(&error.message))),
             Some(Ok(json)) => serde_json::from_str::<Self>(json),
         };
-        if !state.is_own(policy, number) {
+        if !state.approvals.is_own(&state.promises, policy, number) {
             return denied("it was approved for the execution that this one was forked from; call again");
         }
         match answer {

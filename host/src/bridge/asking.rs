@@ -1,12 +1,11 @@
 //! A request to a capability of the embedder, as an effect.
 
-use super::effect::{Effect, Lost, Performed, Performing};
+use super::Performing;
+use super::effect::{Attempt, Effect, Lost, Performed};
 use super::registry::{self, Capability, Request};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
 use crate::policy::Limits;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 /// See the module.
@@ -31,7 +30,7 @@ impl Asking {
 }
 
 impl Effect for Asking {
-    fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>> {
+    fn perform(&self, run: &Performing) -> Attempt {
         let request = Request { id: run.id.clone(), message: self.message.clone() };
         let (provider, limit) = (Arc::clone(&self.provider), self.limit);
         Box::pin(async move {

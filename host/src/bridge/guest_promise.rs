@@ -1,7 +1,7 @@
 //! A promise as its guest uses it: by the number that its call returned.
 
 use super::about::too_deep;
-use super::calls::failing_halted;
+use super::called::failing_halted;
 use super::fault::unavailable;
 use super::notice::{check_fit, size};
 use super::state::Promise;

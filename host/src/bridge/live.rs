@@ -4,9 +4,9 @@
 use super::about::About;
 use super::approval::Answer;
 use super::asking::Asking;
-use super::effect::{Effect, Lost, Performing};
+use super::effect::{Effect, Lost};
 use super::state::Promise;
-use super::{Bridge, State, Stop};
+use super::{Bridge, Performing, State, Stop};
 use crate::guest_error::GuestError;
 use everstep_store::journal::{Record, Role};
 use std::sync::Arc;

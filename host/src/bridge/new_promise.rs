@@ -48,7 +48,7 @@ impl NewPromise {
         let opened = Promise::opened(role, &self.about, None);
         let held = Some(Held::of(ruled.step, ruled.rule, self));
         state.insert_granted(ruled, Promise { held, ..opened });
-        state.gate(approval, ruled.number);
+        state.promises.gate(approval, ruled.number);
         state.show_if_first(facts, approval);
     }
 

@@ -233,7 +233,7 @@ impl Bridge {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
             Found::Called(number) => Ok(Begun::Called(number)),
             Found::Approval(number) => {
-                state.reopen_approval(step, number);
+                state.promises.get_mut(number).into_iter().for_each(|promise| promise.ask_again(step));
                 Ok(Begun::Asked(number))
             }
             Found::Nothing(number) => {
@@ -367,7 +367,7 @@ impl Bridge {
         let call = Call { number, at_ms, kind: APPROVAL, args: &key, subject, allowed: true, rule: &rule.rule };
         state.steps.append(&Record::Called { call, role, deadline_ms });
         let approval = Approval { rule: rule.rule.clone(), key, gates: None };
-        let queued = state.leader(&approval).is_some();
+        let queued = state.approvals.leader(&state.promises, &approval).is_some();
         let opened = Promise::opened(role, &new.about, deadline_ms);
         state.insert(number, Promise { queued, approval: Some(approval), about: Some(new.about), ..opened });
         Ok(Begun::Asked(number))
@@ -383,7 +383,7 @@ impl Bridge {
             let given = !matches!(&decided, Err(error) if error.code == ErrorCode::Canceled);
             let holds = self.facts.grants.policy.ask_rule(&approval.rule).map(|rule| rule.remember)
                 == Some(Remember::Execution);
-            let waiting = state.waiting_behind(&approval);
+            let waiting: Vec<u64> = state.approvals.waiting(&state.promises, &approval).collect();
             if given && (holds || decided.is_err()) {
                 let now_ms = self.facts.now_ms();
                 for next in waiting {

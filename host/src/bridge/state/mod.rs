@@ -17,12 +17,11 @@ pub(super) use budget::Part;
 pub(super) use promise::{Approval, Promise};
 pub(super) use replay::{Found, describe_parts, diverged};
 
-use super::approval::question;
 use super::notice::timed_out;
 use super::ruled::Ruled;
-use super::{About, Facts, Notice, Patience, Step, Stop};
+use super::{About, Facts, Notice, Patience, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{self, Limits, Policy, Remember};
+use crate::policy::{self, Limits};
 use approvals::Approvals;
 use budget::Budget;
 use everstep_store::journal::{Corrupted, Journal, Record, Role};
@@ -109,10 +108,13 @@ impl State {
         }
         for (number, mut promise) in found {
             promise.retries = self.steps.retries(number);
-            promise.queued = promise.approval.as_ref().is_some_and(|approval| self.leader(approval).is_some());
+            promise.queued = promise
+                .approval
+                .as_ref()
+                .is_some_and(|approval| self.approvals.leader(&self.promises, approval).is_some());
             self.insert(number, promise);
             if let Some(approval) = number.checked_sub(1) {
-                self.gate(approval, number);
+                self.promises.gate(approval, number);
             }
         }
         for number in self.steps.settlements() {
@@ -133,52 +135,8 @@ impl State {
                 gated.gated_by = None;
             }
         }
-        self.show_first_of_each();
+        self.approvals.queue_identical(&mut self.promises);
         Ok(())
-    }
-
-    /// Of identical approvals that wait, shows only the first.
-    fn show_first_of_each(&mut self) {
-        for numbers in self.approvals.of_each_call() {
-            let mut shown: Vec<String> = Vec::new();
-            for number in numbers {
-                let Some(promise) = self.promises.get_mut(*number).filter(|promise| promise.is_pending()) else {
-                    continue;
-                };
-                if let Some(Approval { rule, .. }) = &promise.approval {
-                    promise.queued = shown.contains(rule);
-                    shown.push(rule.clone());
-                }
-            }
-        }
-    }
-
-    /// Notes that the effect of `gated` waits for an approval, if `approval` is one. The guest does not wait for the
-    /// approval itself.
-    pub(super) fn gate(&mut self, approval: u64, gated: u64) {
-        let Some(Approval { gates, .. }) =
-            self.promises.get_mut(approval).and_then(|promise| promise.approval.as_mut())
-        else {
-            return;
-        };
-        if gates.replace(gated).is_none() {
-            self.promises.note_unseen();
-        }
-        if let Some(promise) = self.promises.get_mut(gated) {
-            promise.approved_by = Some(approval);
-            promise.gated_by = Some(approval);
-        }
-    }
-
-    /// Reopens the approval of a step that a replayed guest has reached; while it is pending, the question is kept
-    /// ready.
-    pub(super) fn reopen_approval(&mut self, step: &Step<'_>, number: u64) {
-        if let Some(promise) = self.promises.get_mut(number) {
-            promise.called = true;
-            if promise.is_pending() {
-                promise.about = question(step).ok().map(About::Shown);
-            }
-        }
     }
 
     /// Shows an approval by creating its promise in the store, in one commit with the step that it guards.
@@ -199,41 +157,9 @@ impl State {
         }
     }
 
-    /// The pending approval of an identical call that is shown.
-    pub(super) fn leader(&self, approval: &Approval) -> Option<u64> {
-        self.waiting(approval).find(|number| self.promises.get(*number).is_some_and(|promise| !promise.queued))
-    }
-
-    /// Pending approvals of identical calls that are not shown yet.
-    pub(super) fn waiting_behind(&self, approval: &Approval) -> Vec<u64> {
-        self.waiting(approval).collect()
-    }
-
-    /// Whether the store holds the answer under the id of this execution: to the approval itself or, where one answer holds for
-    /// identical calls, to one of them.
-    pub(super) fn is_own(&self, policy: &Policy, number: u64) -> bool {
-        let approval = self.promises.get(number).and_then(|promise| promise.approval.as_ref());
-        let shared = approval.filter(|approval| {
-            let rule = policy.ask_rule(&approval.rule);
-            rule.is_some_and(|rule| rule.remember == Remember::Execution)
-        });
-        let alike = shared.into_iter().flat_map(|approval| {
-            let asks = |promise: &Promise| promise.asks_by(&approval.rule);
-            self.approvals.alike(&approval.key).filter(move |number| self.promises.get(*number).is_some_and(asks))
-        });
-        let answered_here = |number| self.promises.get(number).is_some_and(|promise| promise.answered_here);
-        std::iter::once(number).chain(alike).any(answered_here)
-    }
-
-    fn waiting<'s>(&'s self, approval: &'s Approval) -> impl Iterator<Item = u64> + 's {
-        let waits = |promise: &Promise| promise.is_pending() && promise.asks_by(&approval.rule);
-        self.approvals.alike(&approval.key).filter(move |number| self.promises.get(*number).is_some_and(waits))
-    }
-
     /// The approvals that have an answer in the journal.
     pub(crate) fn answered_approvals(&self) -> impl Iterator<Item = u64> {
-        let answered = |number: &u64| self.promises.get(*number).is_some_and(|one| matches!(one.outcome, Some(Ok(_))));
-        self.approvals.of_each_call().flatten().copied().filter(answered)
+        self.approvals.answered(&self.promises)
     }
 
     /// Pending promises of every kind, whose outcome the store may know.
@@ -287,7 +213,7 @@ impl State {
         let approval = |number: u64| self.promises.get(number).and_then(|promise| promise.gated_by).unwrap_or(number);
         let shown = |number: u64| {
             let approval = self.promises.get(number).filter(|promise| promise.queued)?.approval.as_ref()?;
-            self.leader(approval)
+            self.approvals.leader(&self.promises, approval)
         };
         self.promises.waited_for().map(approval).map(|number| shown(number).unwrap_or(number)).collect()
     }

@@ -1,8 +1,8 @@
 //! One promise of an execution.
 
-use super::super::About;
-use super::super::approval::APPROVAL;
+use super::super::approval::{APPROVAL, question};
 use super::super::held::Held;
+use super::super::{About, Step};
 use crate::guest_error::GuestError;
 use everstep_store::journal::{Call, Retries, Role};
 use tokio::task::AbortHandle;
@@ -104,6 +104,15 @@ impl Promise {
             _ => None,
         };
         Self { approval, rule: Some(call.rule.to_owned()), ..Self::new(role, deadline_ms) }
+    }
+
+    /// Reopens the approval of a step that a replayed guest has reached; while it is pending, the question is kept
+    /// ready.
+    pub(in crate::bridge) fn ask_again(&mut self, step: &Step<'_>) {
+        self.called = true;
+        if self.is_pending() {
+            self.about = question(step).ok().map(About::Shown);
+        }
     }
 
     pub(in crate::bridge) fn is_pending(&self) -> bool {

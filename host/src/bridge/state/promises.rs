@@ -1,7 +1,7 @@
 //! The promises of an execution: the pending ones, those settled but not delivered, and the next deadline.
 
 use super::super::About;
-use super::promise::Promise;
+use super::promise::{Approval, Promise};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::Limits;
 use everstep_store::journal::Role;
@@ -77,8 +77,23 @@ impl Promises {
     }
 
     /// Notes that the guest cannot wait for one of the promises.
-    pub(super) fn note_unseen(&mut self) {
+    fn note_unseen(&mut self) {
         self.in_flight -= 1;
+    }
+
+    /// Notes that the effect of `gated` waits for an approval, if `approval` is one. The guest does not wait for the
+    /// approval itself.
+    pub(in crate::bridge) fn gate(&mut self, approval: u64, gated: u64) {
+        let Some(Approval { gates, .. }) = self.get_mut(approval).and_then(|promise| promise.approval.as_mut()) else {
+            return;
+        };
+        if gates.replace(gated).is_none() {
+            self.note_unseen();
+        }
+        if let Some(promise) = self.get_mut(gated) {
+            promise.approved_by = Some(approval);
+            promise.gated_by = Some(approval);
+        }
     }
 
     /// Gives a pending promise a deadline, unless it has an earlier one.

@@ -1,6 +1,6 @@
 //! How a run leaves its execution, as written to the store: the outcome of its promise, or what its task waits for.
 
-use super::calls::halted;
+use super::called::halted;
 use super::{Checkpoint, Facts, State};
 use crate::guest_error::GuestError;
 use everstep_store::journal::Role;
