@@ -17,6 +17,9 @@ pub(super) struct GoingLive<'a> {
     pub(super) state: &'a mut State,
 }
 
+/// An effect whose outcome was lost, and the number of its promise.
+type LostEffect = (u64, Arc<dyn Effect>);
+
 impl GoingLive<'_> {
     /// Makes the execution live: requests whose response was lost are sent again or settled, unless their deadline has passed.
     ///
@@ -31,15 +34,13 @@ impl GoingLive<'_> {
         self.state.steps.note_live();
         self.write_when_live();
         self.keep_missing();
-        for (number, effect) in lost {
-            self.reconsider(number, effect);
-        }
+        lost.into_iter().for_each(|lost| self.reconsider(lost));
         self.bridge.admit(self.state);
         Ok(())
     }
 
     /// The effects of the requests whose outcome was lost, unless their deadline has passed.
-    fn lost_effects(&self) -> Result<Vec<(u64, Arc<dyn Effect>)>, Stop> {
+    fn lost_effects(&self) -> Result<Vec<LostEffect>, Stop> {
         let now_ms = self.bridge.facts.now_ms();
         let in_time = |promise: &Promise| promise.deadline_ms.is_none_or(|deadline| now_ms < deadline);
         let pending = self.state.promises.pending();
@@ -90,7 +91,7 @@ impl GoingLive<'_> {
     }
 
     /// Repeats an effect whose outcome was lost, or settles its promise.
-    fn reconsider(&mut self, number: u64, effect: Arc<dyn Effect>) {
+    fn reconsider(&mut self, (number, effect): LostEffect) {
         let run = Performing::of(self.bridge, self.state, number);
         let lost = self.not_inherited(number).map_or_else(|error| Lost::Settle(Err(error)), |()| effect.lost(&run));
         match lost {

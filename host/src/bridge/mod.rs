@@ -1,10 +1,15 @@
 //! The only road from a guest to an effect: replay, policy, barrier, effect, record.
 //!
-//! [`Bridge`] is one execution seen from its guest. `pipeline` is the road itself, written once for the four classes of step: internal,
-//! external, output and promise. `replay` compares the guest with the journal, `promises` settles and delivers, `wait` is how a guest
-//! waits, `effect` performs what settles a promise, `approval` asks a person first, `memo` remembers computations, `checkpoint` is where a
-//! trapped guest resumes, `interrupt` stops the guest's current work but not the guest, `state` is what they share, `fault` is how a call
-//! can end. Only the capability (`crate::capability`) knows what a step means; the journal and the policy know its kind, its digest and its
+//! [`Bridge`] is one execution seen from its guest: its `facts` stay as they are, its `state` changes. `pipeline` is the road itself,
+//! written once for the four classes of step: internal, external, output and promise. A step is `ruled` once a rule has decided on it,
+//! and has a line in the `audit` log; `approval` asks a person, and a `held` call waits for the answer.
+//!
+//! A `new_promise` is `about` time, a question, a request, an `effect` or a `called` function; the guest uses it as a `guest_promise`, an
+//! effect is under way as `performing`, and the store reports a settlement as a `notice`. `wait` is how a guest waits, `memo` remembers
+//! computations, `checkpoint` is where a trapped guest resumes, `interruption` stops the guest's current work but not the guest, `live` is
+//! the way from replay to live, `parting` the end of a run, `fault` how a call can end.
+//!
+//! Only the capability (`crate::capability`) knows what a step means; the journal and the policy know its kind, its digest and its
 //! grant.
 
 mod about;
@@ -76,6 +81,7 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 /// One execution that this host runs: everything its guest can reach.
 pub(crate) struct Bridge {
     pub(crate) facts: Facts,
+    state: Mutex<State>,
     /// The bridge itself, for effects that may outlive it.
     me: Weak<Self>,
     instances: Arc<Instances>,
@@ -85,7 +91,6 @@ pub(crate) struct Bridge {
     room: Mutex<Option<Arc<Room>>>,
     /// How long the guest has run, not counting waits for promises.
     pub(crate) stopwatch: Stopwatch,
-    state: Mutex<State>,
     /// Data that capabilities keep about this run; like the state, it is dropped with the run and rebuilt by replay.
     of_run: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// Settlements that the store has reported, until the guest takes them in.
@@ -133,6 +138,131 @@ impl Bridge {
         })
     }
 
+    /// The state of the bridge. It is valid at every moment, so a poisoned lock is ignored.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the next step.
+    pub(crate) fn next_step(&self) -> u64 {
+        self.state().steps.next()
+    }
+
+    /// How many steps the execution has recorded.
+    pub(crate) fn steps_so_far(&self) -> u64 {
+        let state = self.state();
+        state.steps.next().max(state.budget.steps())
+    }
+
+    /// The promise that the guest has for this number.
+    pub(crate) fn promise_of_guest(&self, number: u64) -> GuestPromise<'_> {
+        GuestPromise::new(self, number)
+    }
+
+    /// Those of `wanted` that were delivered before; an error if one is not a promise of this guest.
+    pub(crate) fn delivered(&self, wanted: &[u64]) -> Result<Vec<u64>, Fault> {
+        let state = self.state();
+        let unknown = |number: &&u64| state.promises.of_guest(**number).is_none();
+        if let Some(number) = wanted.iter().find(unknown) {
+            let message = format!("{number} is no promise of this execution");
+            return Err(GuestError::new(ErrorCode::Invalid, message).into());
+        }
+        let delivered = |number: &u64| state.promises.get(*number).is_some_and(|promise| promise.delivered);
+        Ok(wanted.iter().copied().filter(delivered).collect())
+    }
+
+    /// Waits until a promise is settled, one of `wanted` or any, and delivers those that are; delivers none if the guest is
+    /// interrupted first.
+    ///
+    /// # Errors
+    /// [`Stop::Suspended`] when the instance is released; a divergence when the journal holds another step here; [`Stop::Store`] when
+    /// the store fails, because no settlement could be recorded any more.
+    pub(crate) async fn wait(&self, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
+        Wait::new(self, wanted, true).delivery().await
+    }
+
+    /// Like [`wait`](Self::wait), but not ended by an interruption.
+    pub(crate) async fn wait_through(&self, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
+        Wait::new(self, Some(wanted), false).delivery().await
+    }
+
+    /// The computations that the guest remembers.
+    pub(crate) fn memo(&self) -> Memo<'_> {
+        Memo::new(self)
+    }
+
+    /// Whether the guest was interrupted since it last asked, or waited.
+    pub(crate) fn interrupted(&self) -> Result<bool, Fault> {
+        self.interruption.tell_if_asked(self)
+    }
+
+    /// Marks a point where the guest can resume; returns the cause, if it has trapped after this point.
+    pub(crate) fn checkpoint(&self, renew: bool) -> Result<Option<String>, Fault> {
+        Checkpoint::pass(self, renew)
+    }
+
+    /// Notes that the guest asks for time to clean up.
+    pub(crate) fn note_clean_up(&self) {
+        self.state().clean_up();
+    }
+
+    /// Queues the settlement of a promise for the guest. Does not wait for the state.
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+        self.changed.notify_waiters();
+    }
+
+    /// Applies the settlements that were queued since the last call.
+    fn take_notices_into(&self, state: &mut State) {
+        let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
+        notices.into_iter().for_each(|notice| state.take_in(notice, self.facts.limits()));
+    }
+
+    /// Interrupts the guest. Does not wait for the state.
+    pub(crate) fn interrupt(&self) {
+        self.interruption.ask();
+        self.changed.notify_waiters();
+    }
+
+    /// Interrupts a guest that was taken back for it.
+    pub(crate) fn interrupt_taken_back(&self) {
+        self.interruption.note_taken_back();
+        self.interrupt();
+    }
+
+    /// Completes once the guest should be taken back: it was interrupted, and has not noticed.
+    pub(crate) async fn deaf(&self) {
+        self.interruption.unnoticed(&self.changed).await;
+    }
+
+    /// Ends the run from outside: the execution has ended in the store. Does not wait for the state.
+    pub(crate) fn cancel(&self) {
+        self.canceled.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the execution was ended from outside.
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.canceled.load(Ordering::SeqCst)
+    }
+
+    /// Completes once the run has to end: the execution was ended from outside and, if the guest asked for time to clean up, that
+    /// time is over.
+    pub(crate) async fn canceled(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_canceled() {
+                break;
+            }
+            changed.await;
+        }
+        if self.state().cleans_up() {
+            tokio::time::sleep(CLEANUP).await;
+        }
+    }
+
     /// Waits until there is room for an instance with all that the policy allows.
     pub(crate) async fn make_room(&self) {
         let room = self.instances.room(self.facts.limits().memory).await;
@@ -159,18 +289,6 @@ impl Bridge {
         Arc::clone(&self.footprint)
     }
 
-    /// Queues the settlement of a promise for the guest. Does not wait for the state.
-    pub(crate) fn notice(&self, notice: Notice) {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
-        self.changed.notify_waiters();
-    }
-
-    /// Applies the settlements that were queued since the last call.
-    fn take_notices_into(&self, state: &mut State) {
-        let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
-        notices.into_iter().for_each(|notice| state.take_in(notice, self.facts.limits()));
-    }
-
     /// Keeps a value for as long as this run lasts.
     pub(crate) fn keep_for_run(&self, number: u64, thing: Arc<dyn Any + Send + Sync>) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(number, thing);
@@ -182,41 +300,11 @@ impl Bridge {
         Arc::clone(kept.get(&number)?).downcast().ok()
     }
 
-    /// The promise that the guest has for this number.
-    pub(crate) fn promise_of_guest(&self, number: u64) -> GuestPromise<'_> {
-        GuestPromise::new(self, number)
-    }
-
-    /// Those of `wanted` that were delivered before; an error if one is not a promise of this guest.
-    pub(crate) fn delivered(&self, wanted: &[u64]) -> Result<Vec<u64>, Fault> {
-        let state = self.state();
-        let unknown = |number: &&u64| state.promises.of_guest(**number).is_none();
-        if let Some(number) = wanted.iter().find(unknown) {
-            let message = format!("{number} is no promise of this execution");
-            return Err(GuestError::new(ErrorCode::Invalid, message).into());
-        }
-        let delivered = |number: &u64| state.promises.get(*number).is_some_and(|promise| promise.delivered);
-        Ok(wanted.iter().copied().filter(delivered).collect())
-    }
-
-    /// The computations that the guest remembers.
-    pub(crate) fn memo(&self) -> Memo<'_> {
-        Memo::new(self)
-    }
-
-    /// Waits until a promise is settled, one of `wanted` or any, and delivers those that are; delivers none if the guest is
-    /// interrupted first.
-    ///
-    /// # Errors
-    /// [`Stop::Suspended`] when the instance is released; a divergence when the journal holds another step here; [`Stop::Store`] when
-    /// the store fails, because no settlement could be recorded any more.
-    pub(crate) async fn wait(&self, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
-        Wait::new(self, wanted, true).delivery().await
-    }
-
-    /// Like [`wait`](Self::wait), but not ended by an interruption.
-    pub(crate) async fn wait_through(&self, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
-        Wait::new(self, Some(wanted), false).delivery().await
+    /// The value of this type that a capability keeps for this run; created on first use.
+    pub(crate) fn of_run<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let mut of_run = self.of_run.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = of_run.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default());
+        Arc::clone(kept).downcast().unwrap_or_default()
     }
 
     /// Counts a connection or the like as open under its rule; it keeps the execution warm.
@@ -241,34 +329,6 @@ impl Bridge {
         Arc::clone(&self.blocking).lock_owned().await
     }
 
-    /// The state of the bridge. It is valid at every moment, so a poisoned lock is ignored.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The value of this type that a capability keeps for this run; created on first use.
-    pub(crate) fn of_run<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
-        let mut of_run = self.of_run.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = of_run.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default());
-        Arc::clone(kept).downcast().unwrap_or_default()
-    }
-
-    /// The number of the next step.
-    pub(crate) fn next_step(&self) -> u64 {
-        self.state().steps.next()
-    }
-
-    /// How many steps the execution has recorded.
-    pub(crate) fn steps_so_far(&self) -> u64 {
-        let state = self.state();
-        state.steps.next().max(state.budget.steps())
-    }
-
-    /// Notes that the guest asks for time to clean up.
-    pub(crate) fn note_clean_up(&self) {
-        self.state().clean_up();
-    }
-
     /// Hands everything recorded so far to the ledger.
     pub(crate) fn submit_all(&self) -> Ticket {
         self.state().submit(&self.facts)
@@ -282,98 +342,6 @@ impl Bridge {
     /// The barrier before an external effect: everything up to `ticket` is durable, and the claim still holds.
     pub(crate) async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
         self.facts.ledger.may_begin(ticket).await
-    }
-
-    /// Interrupts the guest. Does not wait for the state.
-    pub(crate) fn interrupt(&self) {
-        self.interruption.ask();
-        self.changed.notify_waiters();
-    }
-
-    /// Interrupts a guest that was taken back for it.
-    pub(crate) fn interrupt_taken_back(&self) {
-        self.interruption.note_taken_back();
-        self.interrupt();
-    }
-
-    /// Completes once the guest should be taken back: it was interrupted, and has not noticed.
-    pub(crate) async fn deaf(&self) {
-        self.interruption.unnoticed(&self.changed).await;
-    }
-
-    /// Whether the guest was interrupted since it last asked, or waited.
-    pub(crate) fn interrupted(&self) -> Result<bool, Fault> {
-        self.interruption.tell_if_asked(self)
-    }
-
-    /// Marks a point where the guest can resume; returns the cause, if it has trapped after this point.
-    pub(crate) fn checkpoint(&self, renew: bool) -> Result<Option<String>, Fault> {
-        Checkpoint::pass(self, renew)
-    }
-
-    /// Ends the run from outside: the execution has ended in the store. Does not wait for the state.
-    pub(crate) fn cancel(&self) {
-        self.canceled.store(true, Ordering::SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    /// Whether the execution was ended from outside.
-    pub(crate) fn is_canceled(&self) -> bool {
-        self.canceled.load(Ordering::SeqCst)
-    }
-
-    /// Whether the run is over, and its execution about to be released.
-    pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
-    }
-
-    /// Whether the function has returned, and its outcome is about to be written to the store.
-    pub(crate) fn returned(&self) -> bool {
-        self.returned.load(Ordering::SeqCst)
-    }
-
-    /// Notes that the function has returned.
-    pub(crate) fn note_return(&self) {
-        self.returned.store(true, Ordering::SeqCst);
-    }
-
-    /// Ends the run: nothing is recorded after this but its end. Returns the last submission.
-    pub(crate) fn conclude(&self) -> Ticket {
-        let mut state = self.state();
-        self.conclude_in(&mut state);
-        state.unsent.submitted()
-    }
-
-    fn conclude_in(&self, state: &mut State) {
-        self.over.store(true, Ordering::SeqCst);
-        state.steps.conclude();
-        state.promises.stop_effects();
-    }
-
-    /// Takes the return of the function; if the journal holds it, both must agree.
-    ///
-    /// # Errors
-    /// The journal continues with something else.
-    pub(crate) fn take_return(&self, returned: Result<String, GuestError>) -> Result<Result<String, GuestError>, Stop> {
-        self.state().take_return(returned)
-    }
-
-    /// Takes a trap of the guest, caused by a limit or not; returns the checkpoint to resume from, if there is one.
-    ///
-    /// # Errors
-    /// The journal continues with something else.
-    pub(crate) fn take_trap(&self, message: &str, limit: bool) -> Result<Option<Checkpoint>, Stop> {
-        let mut state = self.state();
-        state.expect_end(&format!("a trap ({message})"))?;
-        Ok(Checkpoint::after_trap(&state, limit))
-    }
-
-    /// Ends the run and its journal; `None` if another host took the execution.
-    pub(crate) fn part(&self, parting: &Parting) -> Option<Parted> {
-        let mut state = self.state();
-        self.conclude_in(&mut state);
-        let (entry, leave) = parting.last_entry(&self.facts, &mut state)?;
-        Some(Parted { entry, leave, replayed: state.steps.replayed(), steps: state.budget.steps() })
     }
 
     /// Adds CPU time to what the execution and its lineage have used.
@@ -402,20 +370,57 @@ impl Bridge {
         }
     }
 
-    /// Completes once the run has to end: the execution was ended from outside and, if the guest asked for time to clean up, that
-    /// time is over.
-    pub(crate) async fn canceled(&self) {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.is_canceled() {
-                break;
-            }
-            changed.await;
-        }
-        if self.state().cleans_up() {
-            tokio::time::sleep(CLEANUP).await;
-        }
+    /// Takes the return of the function; if the journal holds it, both must agree.
+    ///
+    /// # Errors
+    /// The journal continues with something else.
+    pub(crate) fn take_return(&self, returned: Result<String, GuestError>) -> Result<Result<String, GuestError>, Stop> {
+        self.state().take_return(returned)
+    }
+
+    /// Takes a trap of the guest, caused by a limit or not; returns the checkpoint to resume from, if there is one.
+    ///
+    /// # Errors
+    /// The journal continues with something else.
+    pub(crate) fn take_trap(&self, message: &str, limit: bool) -> Result<Option<Checkpoint>, Stop> {
+        let mut state = self.state();
+        state.expect_end(&format!("a trap ({message})"))?;
+        Ok(Checkpoint::after_trap(&state, limit))
+    }
+
+    /// Notes that the function has returned.
+    pub(crate) fn note_return(&self) {
+        self.returned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the function has returned, and its outcome is about to be written to the store.
+    pub(crate) fn returned(&self) -> bool {
+        self.returned.load(Ordering::SeqCst)
+    }
+
+    /// Ends the run and its journal; `None` if another host took the execution.
+    pub(crate) fn part(&self, parting: &Parting) -> Option<Parted> {
+        let mut state = self.state();
+        self.conclude_in(&mut state);
+        let (entry, leave) = parting.last_entry(&self.facts, &mut state)?;
+        Some(Parted { entry, leave, replayed: state.steps.replayed(), steps: state.budget.steps() })
+    }
+
+    /// Ends the run: nothing is recorded after this but its end. Returns the last submission.
+    pub(crate) fn conclude(&self) -> Ticket {
+        let mut state = self.state();
+        self.conclude_in(&mut state);
+        state.unsent.submitted()
+    }
+
+    fn conclude_in(&self, state: &mut State) {
+        self.over.store(true, Ordering::SeqCst);
+        state.steps.conclude();
+        state.promises.stop_effects();
+    }
+
+    /// Whether the run is over, and its execution about to be released.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
     }
 }

@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::future::Future;
 
 /// The result of the first half of the road.
-pub(super) enum Begun<'p, T> {
+enum Begun<'p, T> {
     /// The step is over: its outcome is recorded; a denial is one, too.
     Recorded(Result<T, GuestError>),
     /// The step has begun before; its outcome, if any, is a settlement.
@@ -410,12 +410,7 @@ impl Bridge {
     }
 
     /// Denies a step, in the audit and in the journal.
-    pub(super) fn refuse<T>(
-        &self,
-        state: &mut State,
-        ruled: &Ruled<'_>,
-        error: GuestError,
-    ) -> Result<Begun<'static, T>, Stop> {
+    fn refuse<T>(&self, state: &mut State, ruled: &Ruled<'_>, error: GuestError) -> Result<Begun<'static, T>, Stop> {
         match ruled.audit(&self.facts, state, Err(error.clone())) {
             Ok(()) => self.deny(state, ruled, error),
             Err(error) => self.deny(state, ruled, error),

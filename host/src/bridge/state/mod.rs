@@ -3,7 +3,8 @@
 //!
 //! Each part owns its fields: `steps` the journal and the guest's position in it; `promises` the pending ones and the next deadline, each a
 //! `promise`; `approvals` are found by the calls that they are bound to; `budget` is the use of the limits; `unsent` is what is still to be
-//! handed to the store. This file holds what concerns more than one of them.
+//! handed to the store. This file holds what concerns more than one of them, apart from `replay`, which compares the guest with the
+//! journal.
 
 mod approvals;
 mod budget;
