@@ -1,12 +1,11 @@
 //! A request to a capability of the embedder, as an effect.
 
-use super::Bridge;
-use super::effect::{Effect, Lost, Performed, Performing};
+use super::Performing;
+use super::effect::{Attempt, Effect, Lost, Performed};
 use super::registry::{self, Capability, Request};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
-use std::future::Future;
-use std::pin::Pin;
+use crate::policy::Limits;
 use std::sync::Arc;
 
 /// See the module.
@@ -20,18 +19,18 @@ pub(super) struct Asking {
 
 impl Asking {
     pub(super) fn effect(
-        bridge: &Bridge,
+        limits: &Limits,
         capability: String,
         provider: Arc<dyn Capability>,
         message: String,
     ) -> Arc<dyn Effect> {
-        let limit = bridge.grants.policy.limits.bytes_per_call;
+        let limit = limits.bytes_per_call;
         Arc::new(Self { capability, provider, message, limit })
     }
 }
 
 impl Effect for Asking {
-    fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>> {
+    fn perform(&self, run: &Performing) -> Attempt {
         let request = Request { id: run.id.clone(), message: self.message.clone() };
         let (provider, limit) = (Arc::clone(&self.provider), self.limit);
         Box::pin(async move {

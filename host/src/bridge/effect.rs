@@ -1,24 +1,14 @@
-//! Effects of this host that settle a promise: begun once everything so far is durable, retried where that is safe, and
-//! reconsidered when a crash has lost their outcome.
+//! What a capability does for a promise that its effect settles.
 
-use super::{Bridge, State, promises};
-use crate::clock::Clock;
-use crate::guest_error::{ErrorCode, GuestError};
-use crate::id::PromiseId;
-use everstep_store::journal::{Record, Retries};
-use everstep_store::seam::{Entry, Lost as Gone, Ticket};
-use futures::FutureExt;
-use std::borrow::Cow;
+use super::Performing;
+use crate::guest_error::GuestError;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 /// An effect of this host that settles a promise.
 pub(crate) trait Effect: Send + Sync + 'static {
     /// Makes one attempt. Called in the order of the steps; nothing leaves the host before the future is polled.
-    fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>>;
+    fn perform(&self, run: &Performing) -> Attempt;
 
     /// Decides what to do when the effect may have begun, for that run, and a crash has lost its outcome.
     fn lost(&self, run: &Performing) -> Lost;
@@ -32,19 +22,8 @@ pub(crate) trait Effect: Send + Sync + 'static {
     }
 }
 
-/// The run for which an effect is performed.
-#[derive(Clone)]
-pub(crate) struct Performing {
-    /// The promise that the effect settles.
-    pub(crate) id: PromiseId,
-    /// The rule that grants the effect; empty for a request, which is granted by name.
-    pub(crate) rule: String,
-    /// The deadline, in milliseconds since the Unix epoch.
-    pub(crate) deadline_ms: Option<u64>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// The bridge; dropped when the run is over.
-    pub(crate) bridge: Weak<Bridge>,
-}
+/// An attempt at an effect.
+pub(crate) type Attempt = Pin<Box<dyn Future<Output = Performed> + Send>>;
 
 /// The result of an attempt.
 pub(crate) enum Performed {
@@ -60,134 +39,4 @@ pub(crate) enum Lost {
     Repeat,
     /// Settle its promise with this outcome.
     Settle(Result<String, GuestError>),
-}
-
-/// The most attempts after the first.
-const MAX_RETRIES: u32 = 3;
-/// Milliseconds before the first retry; each further one waits twice as long, plus up to half as long again.
-const BACK_OFF_MS: u64 = 100;
-
-impl Performing {
-    /// The time left until the deadline.
-    pub(crate) fn time_left(&self) -> Duration {
-        let left_ms = self.deadline_ms.map_or(u64::MAX, |deadline| deadline.saturating_sub(self.clock.now_ms()));
-        Duration::from_millis(left_ms)
-    }
-
-    /// Waits until everything up to `ticket` is durable. An effect may outlive its run for a moment, but does not keep the run
-    /// alive.
-    async fn is_durable(&self, ticket: Ticket) -> Result<(), Gone> {
-        self.bridge.upgrade().ok_or(Gone::Claim)?.durable(ticket).await
-    }
-
-    /// The same before an attempt, and the claim still holds.
-    async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
-        self.bridge.upgrade().ok_or(Gone::Claim)?.may_begin(ticket).await
-    }
-}
-
-impl Bridge {
-    /// The run for which the effect of a promise is performed.
-    pub(super) fn performing(self: &Arc<Self>, state: &State, number: u64) -> Performing {
-        let promise = state.promises.get(number);
-        Performing {
-            id: self.id.promise(number),
-            rule: promise.and_then(|promise| promise.rule.clone()).unwrap_or_default(),
-            deadline_ms: promise.and_then(|promise| promise.deadline_ms),
-            clock: Arc::clone(&self.clock),
-            bridge: Arc::downgrade(self),
-        }
-    }
-
-    /// Performs an effect once everything so far is durable.
-    pub(super) fn perform(self: &Arc<Self>, state: &mut State, number: u64, effect: Arc<dyn Effect>) {
-        let Some(due_ms) = state.promises.get(number).map(|promise| promise.retries.due_ms) else { return };
-        let run = self.performing(state, number);
-        let first = effect.perform(&run);
-        let (mut barrier, clock) = (self.submit(state), Arc::clone(&self.clock));
-        let task = tokio::spawn(async move {
-            let (mut attempt, mut due_ms) = (first, due_ms);
-            loop {
-                if due_ms > 0 {
-                    if run.is_durable(barrier).await.is_err() {
-                        return;
-                    }
-                    clock.sleep_until(due_ms).await;
-                }
-                // A run that ends with its claim reports that itself.
-                if run.may_begin(barrier).await.is_err() {
-                    return;
-                }
-                let performed = AssertUnwindSafe(attempt).catch_unwind().await;
-                let panicked = |_| Performed::Done(Err(GuestError::new(ErrorCode::Failed, "the capability panicked")));
-                let performed = performed.unwrap_or_else(panicked);
-                let Some(bridge) = run.bridge.upgrade() else { return };
-                let error = match performed {
-                    Performed::Done(outcome) => return bridge.answer(number, outcome),
-                    Performed::Again(error) => error,
-                };
-                let Some(again) = bridge.retry(number, error) else { return };
-                (due_ms, barrier) = again;
-                attempt = effect.perform(&run);
-            }
-        });
-        if let Some(promise) = state.promises.get_mut(number) {
-            promise.effect = Some(task.abort_handle());
-        }
-    }
-
-    /// Records a failed attempt and when the next one is due; settles the promise if there is none.
-    fn retry(self: &Arc<Self>, number: u64, error: GuestError) -> Option<(u64, Ticket)> {
-        let mut state = self.state();
-        let promise = state.promises.get(number).filter(|promise| promise.is_pending())?;
-        let (count, deadline_ms) = (promise.retries.count, promise.deadline_ms);
-        let now_ms = state.steps.tick(self.clock.now_ms());
-        let due_ms = now_ms.saturating_add(back_off(&self.seed, number, count));
-        let too_late = deadline_ms.is_some_and(|deadline| due_ms >= deadline);
-        if state.steps.is_concluded() || count >= MAX_RETRIES || too_late || self.check_room(&state, 256).is_err() {
-            drop(state);
-            self.answer(number, Err(error));
-            return None;
-        }
-        let reason = Cow::Borrowed(error.message.as_str());
-        state.steps.append(&Record::Retried { number, at_ms: now_ms, due_ms, reason });
-        if let Some(promise) = state.promises.get_mut(number) {
-            promise.retries = Retries { count: count + 1, due_ms };
-        }
-        let ticket = self.submit(&mut state);
-        Some((due_ms, ticket))
-    }
-
-    /// Settles a promise with the outcome of its effect.
-    pub(super) fn answer(self: &Arc<Self>, number: u64, outcome: Result<String, GuestError>) {
-        let mut state = self.state();
-        let pending = state.promises.get(number).filter(|promise| promise.is_pending());
-        let Some(promise) = pending.filter(|_| !state.steps.is_concluded()) else { return };
-        let too_late = promise.deadline_ms.is_some_and(|deadline| deadline <= self.clock.now_ms());
-        let outcome = if too_late { Err(promises::timed_out()) } else { self.with_room(&state, outcome) };
-        self.settle_in(&mut state, number, outcome);
-        self.submit_soon(&mut state, Entry::default());
-        drop(state);
-        self.changed.notify_waiters();
-    }
-
-    /// Returns the outcome, or an error if the journal has no room for it.
-    fn with_room(&self, state: &State, outcome: Result<String, GuestError>) -> Result<String, GuestError> {
-        let json = outcome?;
-        let room = self.grants.policy.limits.journal.saturating_sub(state.kept_bytes());
-        if json.len() as u64 <= room {
-            return Ok(json);
-        }
-        let message = format!("the response has {} bytes, limits.journal leaves {room}", json.len());
-        Err(GuestError::new(ErrorCode::LimitExceeded, message))
-    }
-}
-
-/// Returns how long to wait after the failure of attempt `count`, in milliseconds; deterministic.
-fn back_off(seed: &[u8; 32], number: u64, count: u32) -> u64 {
-    let base = BACK_OFF_MS << count.min(16);
-    let mut hasher = blake3::Hasher::new_keyed(seed);
-    hasher.update(b"back-off").update(&number.to_le_bytes()).update(&count.to_le_bytes());
-    let drawn = hasher.finalize().as_bytes()[..8].iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
-    base + drawn % (base / 2)
 }

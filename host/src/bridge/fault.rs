@@ -1,6 +1,6 @@
 //! How a call can end without a result: an error that the guest handles, or the end of the run.
 
-use crate::guest_error::GuestError;
+use crate::guest_error::{ErrorCode, GuestError};
 use everstep_store::journal::Corrupted;
 use everstep_store::seam::Lost;
 use std::fmt;
@@ -100,4 +100,9 @@ impl From<Divergence> for Stop {
     fn from(divergence: Divergence) -> Self {
         Self::Divergence(Box::new(divergence))
     }
+}
+
+/// The store failed in the middle of an effect: the run ends at its next barrier, so the guest does not continue.
+pub(super) fn unavailable(_: impl std::error::Error) -> GuestError {
+    GuestError::new(ErrorCode::Failed, "the store failed")
 }

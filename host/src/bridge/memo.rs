@@ -1,12 +1,12 @@
 //! Computations that a guest remembers across a crash. The step number is taken before the computation, which may make calls
 //! of its own; the record comes after it.
 
-use super::replay::diverged;
+use super::ruled::Ruled;
+use super::state::diverged;
 use super::step::{Arg, Step};
 use super::{Bridge, Fault, State, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
 use everstep_store::journal::Record;
-use std::sync::Arc;
 
 /// What the journal knows of a computation.
 pub(crate) enum Recollection {
@@ -16,28 +16,29 @@ pub(crate) enum Recollection {
     Compute(u64),
 }
 
+/// The computations of a run.
+#[derive(Clone, Copy)]
+pub(crate) struct Memo<'b> {
+    bridge: &'b Bridge,
+}
+
 const KIND: &str = "memo.remember";
 
 /// Longest name of a computation, in bytes: it is kept until the value is known.
 const LONGEST_NAME: usize = 512;
 
-fn step<'a>(name: &'a str, args: &'a [Arg<'a>]) -> Step<'a> {
-    Step::ungranted(KIND, name, args)
-}
+impl<'b> Memo<'b> {
+    pub(super) fn new(bridge: &'b Bridge) -> Self {
+        Self { bridge }
+    }
 
-/// Bytes that an open computation takes beside the journal.
-fn kept(name: &str) -> u64 {
-    name.len() as u64 + 64
-}
-
-impl Bridge {
     /// Takes a step for the computation `name` and returns its value, if it is known.
-    pub(crate) fn recall(self: &Arc<Self>, name: &str) -> Result<Recollection, Fault> {
+    pub(crate) fn recall(self, name: &str) -> Result<Recollection, Fault> {
         if name.len() > LONGEST_NAME {
             let message = format!("the name of a computation has {} bytes, more than {LONGEST_NAME}", name.len());
             return Err(GuestError::new(ErrorCode::Invalid, message).into());
         }
-        let mut state = self.state();
+        let mut state = self.bridge.state();
         state.steps.check_end()?;
         let number = state.steps.next();
         let args = [Arg::of("name", name.as_bytes())];
@@ -66,25 +67,24 @@ impl Bridge {
 
     /// Takes the step of a computation whose value is not known. In a replay, recorded steps cannot exceed the limits,
     /// but computations that it begins and never ends can.
-    fn prepare(self: &Arc<Self>, state: &mut State) -> Result<(), Stop> {
+    fn prepare(self, state: &mut State) -> Result<(), Stop> {
+        let limits = self.bridge.facts.limits();
         state.steps.take();
         if state.steps.peek()?.is_none() {
-            self.go_live(state)?;
-            return self.check_limits(state);
+            self.bridge.go_live(state)?;
+            return state.check_limits(limits);
         }
-        self.check_steps(state)?;
-        if state.budget.beside() <= self.grants.policy.limits.journal { Ok(()) } else { Err(self.no_room()) }
+        state.check_steps(limits)?;
+        state.budget.check_room(limits, 0)
     }
 
     /// Remembers the value of a computation.
-    pub(crate) fn remember(self: &Arc<Self>, number: u64, value: &str) -> Result<(), Fault> {
-        let mut state = self.state();
+    pub(crate) fn remember(self, number: u64, value: &str) -> Result<(), Fault> {
+        let (facts, mut state) = (&self.bridge.facts, self.bridge.state());
         if serde_json::from_str::<&serde_json::value::RawValue>(value).is_err() {
             return Err(GuestError::new(ErrorCode::Invalid, "the value to remember is not JSON").into());
         }
-        if let Some(error) = self.more_than_a_journal("the value to remember", value.len() as u64) {
-            return Err(error.into());
-        }
+        facts.fits_a_journal("the value to remember", value.len() as u64)?;
         if let Some(inner) = state.steps.memo_after(number) {
             // A replay that remembers this one would not reach the inner one, and would count other steps.
             let message = format!("the computation {inner}, begun inside of {number}, is not remembered yet");
@@ -110,7 +110,17 @@ impl Bridge {
             state.steps.pass_taken(next);
             return Ok(());
         }
-        self.go_live(&mut state)?;
-        self.record_ungranted(&mut state, &step, number, value)
+        self.bridge.go_live(&mut state)?;
+        Ruled::ungranted(&step, number).record(facts, &mut state, Ok(value.to_owned()))??;
+        Ok(())
     }
+}
+
+fn step<'a>(name: &'a str, args: &'a [Arg<'a>]) -> Step<'a> {
+    Step::ungranted(KIND, name, args)
+}
+
+/// Bytes that an open computation takes beside the journal.
+fn kept(name: &str) -> u64 {
+    name.len() as u64 + 64
 }

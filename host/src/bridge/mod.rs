@@ -1,98 +1,96 @@
 //! The only road from a guest to an effect: replay, policy, barrier, effect, record.
 //!
-//! [`Bridge`] is one execution seen from its guest. `pipeline` is the road itself, written once for the four classes of step: internal,
-//! external, output and promise. `replay` compares the guest with the journal, `promises` settles and delivers, `wait` is how a guest
-//! waits, `effect` performs what settles a promise, `approval` asks a person first, `memo` remembers computations, `checkpoint` is where a
-//! trapped guest resumes, `interrupt` stops the guest's current work but not the guest, `state` is what they share, `fault` is how a call
-//! can end. Only the capability (`crate::capability`) knows what a step means; the journal and the policy know its kind, its digest and its
+//! [`Bridge`] is one execution seen from its guest: its `facts` stay as they are, its `state` changes. `pipeline` is the road itself,
+//! written once for the four classes of step: internal, external, output and promise. A step is `ruled` once a rule has decided on it,
+//! and has a line in the `audit` log; `approval` asks a person, and a `held` call waits for the answer.
+//!
+//! A `new_promise` is `about` time, a question, a request, an `effect` or a `called` function; the guest uses it as a `guest_promise`, an
+//! effect is under way as `performing`, and the store reports a settlement as a `notice`. `wait` is how a guest waits, `memo` remembers
+//! computations, `checkpoint` is where a trapped guest resumes, `interruption` stops the guest's current work but not the guest, `live` is
+//! the way from replay to live, `parting` the end of a run, `fault` how a call can end.
+//!
+//! Only the capability (`crate::capability`) knows what a step means; the journal and the policy know its kind, its digest and its
 //! grant.
 
+mod about;
 mod approval;
 mod asking;
-mod calls;
+mod audit;
+mod called;
 mod checkpoint;
 mod effect;
-mod ending;
+mod facts;
 mod fault;
+mod guest_promise;
+mod held;
 mod instances;
-mod interrupt;
+mod interruption;
 mod lineage;
 mod live;
 mod memo;
+mod new_promise;
+mod notice;
+mod parting;
+mod performing;
 mod pipeline;
-mod promises;
 mod registry;
-mod replay;
-mod settling;
+mod ruled;
 mod state;
 mod step;
 mod stopwatch;
 mod value;
 mod wait;
 
+pub(crate) use about::About;
 pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
-pub(crate) use calls::{Called, failing_halted};
-pub(crate) use effect::{Effect, Lost, Performed, Performing};
-pub(crate) use ending::{Parted, Parting};
+pub(crate) use called::{Called, failing_halted};
+pub(crate) use checkpoint::Checkpoint;
+pub(crate) use effect::{Effect, Lost, Performed};
+pub(crate) use facts::{Facts, Terms};
 pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
-pub(crate) use memo::Recollection;
-pub(crate) use promises::{About, NewPromise};
+pub(crate) use memo::{Memo, Recollection};
+pub(crate) use new_promise::NewPromise;
+pub(crate) use notice::{Notice, check_fit, check_size};
+pub(crate) use parting::{Parted, Parting};
+pub(crate) use performing::Performing;
 pub(crate) use registry::Registry;
 pub use registry::{Capability, Idempotent, Request};
-pub(crate) use settling::{check_fit, check_size};
 pub(crate) use state::State;
 pub(crate) use step::{Arg, Floor, Step};
 pub(crate) use value::{Json, Value};
 pub use wait::Patience;
 
-use interrupt::Interruption;
+use guest_promise::GuestPromise;
+use interruption::Interruption;
 use stopwatch::Stopwatch;
+use wait::Wait;
 
-use crate::clock::Clock;
 use crate::engine::Footprint;
-use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::id::{Digest, ExecutionId};
-use crate::json;
-use crate::policy::Limits;
-use everstep_store::PendingPromise;
-use everstep_store::seam::{Entry, Ledger, Lost as Gone, Store, Ticket};
+use everstep_store::seam::{Lost as Gone, Ticket};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// One execution that this host runs: everything its guest can reach.
 pub(crate) struct Bridge {
-    pub(crate) id: ExecutionId,
-    pub(crate) function: String,
-    pub(crate) seed: [u8; 32],
-    pub(crate) grants: Arc<Grants>,
-    pub(crate) capabilities: Arc<Registry>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Receives everything that the run writes.
-    pub(crate) ledger: Arc<dyn Ledger>,
-    /// For reading only.
-    store: Arc<dyn Store>,
-    /// The lineage of the execution, whose members share a budget.
-    pub(crate) descent: Descent,
-    /// The terms of the run: for the executions that it calls, and for its end.
-    pub(crate) terms: Terms,
+    pub(crate) facts: Facts,
+    state: Mutex<State>,
+    /// The bridge itself, for effects that may outlive it.
+    me: Weak<Self>,
     instances: Arc<Instances>,
     /// Memory of the host that the instance has taken.
     footprint: Arc<Footprint>,
     /// Memory that the instance may take.
     room: Mutex<Option<Arc<Room>>>,
-    /// How long the run waits for promises.
-    pub(crate) patience: Patience,
     /// How long the guest has run, not counting waits for promises.
     pub(crate) stopwatch: Stopwatch,
-    state: Mutex<State>,
     /// Data that capabilities keep about this run; like the state, it is dropped with the run and rebuilt by replay.
     of_run: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// Settlements that the store has reported, until the guest takes them in.
@@ -113,114 +111,19 @@ pub(crate) struct Bridge {
     blocking: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The component, task and deadline of a run.
-#[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    /// The component that runs.
-    pub(crate) component: Digest,
-    /// The version of the task.
-    pub(crate) version: u64,
-    /// The address of the worker group of this host.
-    pub(crate) target: Arc<str>,
-    /// The deadline of the execution, in milliseconds since the Unix epoch.
-    pub(crate) deadline_ms: Option<u64>,
-}
-
-/// A promise that was settled in the store.
-#[derive(Debug)]
-pub(crate) struct Notice {
-    /// The number of the promise.
-    pub(crate) number: u64,
-    /// Its outcome.
-    pub(crate) outcome: Result<String, GuestError>,
-    /// When it was settled, in milliseconds since the Unix epoch.
-    pub(crate) at_ms: u64,
-    /// The question that the answer must fit; a child execution has none.
-    question: Option<PendingPromise>,
-}
-
-impl State {
-    /// Marks a promise as settled as the store reports it.
-    pub(crate) fn take_in(&mut self, notice: Notice, limits: &Limits) {
-        let (number, at_ms) = (notice.number, notice.at_ms);
-        let outcome = notice.checked(limits);
-        let resolved = outcome.is_ok();
-        self.mark_settled(number, outcome, at_ms);
-        if let Some(promise) = self.promises.get_mut(number) {
-            promise.answered_here |= resolved;
-        }
-    }
-}
-
-impl Notice {
-    /// The settlement of a promise, as the guest of its execution learns it; `None` while it is pending.
-    pub(crate) fn of(number: u64, promise: &everstep_store::record::Promise) -> Option<Self> {
-        let outcome = everstep_store::outcome_of(promise)?;
-        let of_child =
-            |error: GuestError| GuestError { message: format!("{}: {}", promise.id, error.message), ..error };
-        let outcome = if promise.target().is_some() { outcome.map_err(of_child) } else { outcome };
-        let question = PendingPromise::of(promise);
-        Some(Self { number, outcome, at_ms: promise.settled_at.unwrap_or(promise.timeout_at), question })
-    }
-
-    /// The outcome, checked against the schema: a client that settles a promise directly in the store bypasses the
-    /// host's check.
-    fn checked(self, limits: &Limits) -> Result<String, GuestError> {
-        let Self { outcome, question, .. } = self;
-        let fits = match &question {
-            Some(PendingPromise { schema, .. }) => {
-                check_size(&outcome, limits.bytes_per_call).and_then(|()| check_fit(schema.as_deref(), &outcome))
-            }
-            None => outcome.as_ref().map_or(Ok(()), |json| json::check(json)).map_err(|error| error.to_string()),
-        };
-        fits.map_err(|why| GuestError::new(ErrorCode::Invalid, format!("the answer does not fit: {why}"))).and(outcome)
-    }
-}
-
-/// The parts that a bridge is made of.
-pub(crate) struct Parts {
-    pub(crate) id: ExecutionId,
-    pub(crate) function: String,
-    pub(crate) seed: [u8; 32],
-    pub(crate) grants: Arc<Grants>,
-    pub(crate) capabilities: Arc<Registry>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ledger: Arc<dyn Ledger>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) terms: Terms,
-    pub(crate) descent: Descent,
-    pub(crate) instances: Arc<Instances>,
-    pub(crate) patience: Patience,
-    /// The ticket of what was written of the execution before.
-    pub(crate) since: Ticket,
-}
-
 /// How long a canceled guest may clean up if it asked to.
 const CLEANUP: Duration = Duration::from_secs(5);
 
 impl Bridge {
-    /// The bridge of an execution that is in `state`.
-    pub(crate) fn new(parts: Parts, mut state: State) -> Arc<Self> {
-        let Parts { id, function, seed, grants, capabilities, clock, .. } = parts;
-        let Parts { ledger, store, terms, descent, instances, patience, since, .. } = parts;
+    /// The bridge of an execution that is in `state`; `since` is the ticket of what was written of it before.
+    pub(crate) fn new(facts: Facts, instances: Arc<Instances>, since: Ticket, mut state: State) -> Arc<Self> {
         state.note_submitted(since);
-        let stopwatch = Stopwatch::new(grants.policy.limits.wall);
-        Arc::new(Self {
-            id,
-            function,
-            seed,
-            grants,
-            capabilities,
-            clock,
-            ledger,
-            store,
-            terms,
-            descent,
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             footprint: instances.footprint(),
             room: Mutex::default(),
             instances,
-            patience,
-            stopwatch,
+            stopwatch: Stopwatch::new(facts.limits().wall),
             state: Mutex::new(state),
             of_run: Mutex::default(),
             inbox: Mutex::default(),
@@ -231,12 +134,138 @@ impl Bridge {
             changed: Notify::new(),
             kept: Mutex::default(),
             blocking: Arc::default(),
+            facts,
         })
+    }
+
+    /// The state of the bridge. It is valid at every moment, so a poisoned lock is ignored.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the next step.
+    pub(crate) fn next_step(&self) -> u64 {
+        self.state().steps.next()
+    }
+
+    /// How many steps the execution has recorded.
+    pub(crate) fn steps_so_far(&self) -> u64 {
+        let state = self.state();
+        state.steps.next().max(state.budget.steps())
+    }
+
+    /// The promise that the guest has for this number.
+    pub(crate) fn promise_of_guest(&self, number: u64) -> GuestPromise<'_> {
+        GuestPromise::new(self, number)
+    }
+
+    /// Those of `wanted` that were delivered before; an error if one is not a promise of this guest.
+    pub(crate) fn delivered(&self, wanted: &[u64]) -> Result<Vec<u64>, Fault> {
+        let state = self.state();
+        let unknown = |number: &&u64| state.promises.of_guest(**number).is_none();
+        if let Some(number) = wanted.iter().find(unknown) {
+            let message = format!("{number} is no promise of this execution");
+            return Err(GuestError::new(ErrorCode::Invalid, message).into());
+        }
+        let delivered = |number: &u64| state.promises.get(*number).is_some_and(|promise| promise.delivered);
+        Ok(wanted.iter().copied().filter(delivered).collect())
+    }
+
+    /// Waits until a promise is settled, one of `wanted` or any, and delivers those that are; delivers none if the guest is
+    /// interrupted first.
+    ///
+    /// # Errors
+    /// [`Stop::Suspended`] when the instance is released; a divergence when the journal holds another step here; [`Stop::Store`] when
+    /// the store fails, because no settlement could be recorded any more.
+    pub(crate) async fn wait(&self, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
+        Wait::new(self, wanted, true).delivery().await
+    }
+
+    /// Like [`wait`](Self::wait), but not ended by an interruption.
+    pub(crate) async fn wait_through(&self, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
+        Wait::new(self, Some(wanted), false).delivery().await
+    }
+
+    /// The computations that the guest remembers.
+    pub(crate) fn memo(&self) -> Memo<'_> {
+        Memo::new(self)
+    }
+
+    /// Whether the guest was interrupted since it last asked, or waited.
+    pub(crate) fn interrupted(&self) -> Result<bool, Fault> {
+        self.interruption.tell_if_asked(self)
+    }
+
+    /// Marks a point where the guest can resume; returns the cause, if it has trapped after this point.
+    pub(crate) fn checkpoint(&self, renew: bool) -> Result<Option<String>, Fault> {
+        Checkpoint::pass(self, renew)
+    }
+
+    /// Notes that the guest asks for time to clean up.
+    pub(crate) fn note_clean_up(&self) {
+        self.state().clean_up();
+    }
+
+    /// Queues the settlement of a promise for the guest. Does not wait for the state.
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+        self.changed.notify_waiters();
+    }
+
+    /// Applies the settlements that were queued since the last call.
+    fn take_notices_into(&self, state: &mut State) {
+        let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
+        notices.into_iter().for_each(|notice| state.take_in(notice, self.facts.limits()));
+    }
+
+    /// Interrupts the guest. Does not wait for the state.
+    pub(crate) fn interrupt(&self) {
+        self.interruption.ask();
+        self.changed.notify_waiters();
+    }
+
+    /// Interrupts a guest that was taken back for it.
+    pub(crate) fn interrupt_taken_back(&self) {
+        self.interruption.note_taken_back();
+        self.interrupt();
+    }
+
+    /// Completes once the guest should be taken back: it was interrupted, and has not noticed.
+    pub(crate) async fn deaf(&self) {
+        self.interruption.unnoticed(&self.changed).await;
+    }
+
+    /// Ends the run from outside: the execution has ended in the store. Does not wait for the state.
+    pub(crate) fn cancel(&self) {
+        self.canceled.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the execution was ended from outside.
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.canceled.load(Ordering::SeqCst)
+    }
+
+    /// Completes once the run has to end: the execution was ended from outside and, if the guest asked for time to clean up, that
+    /// time is over.
+    pub(crate) async fn canceled(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_canceled() {
+                break;
+            }
+            changed.await;
+        }
+        if self.state().cleans_up() {
+            tokio::time::sleep(CLEANUP).await;
+        }
     }
 
     /// Waits until there is room for an instance with all that the policy allows.
     pub(crate) async fn make_room(&self) {
-        let room = self.instances.room(self.grants.policy.limits.memory).await;
+        let room = self.instances.room(self.facts.limits().memory).await;
         *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(room));
     }
 
@@ -252,24 +281,12 @@ impl Bridge {
 
     /// The most bytes that an instance of this execution may take within the host's memory.
     pub(crate) fn most_memory(&self) -> u64 {
-        self.instances.most(self.grants.policy.limits.memory)
+        self.instances.most(self.facts.limits().memory)
     }
 
     /// Counts the memory that the instance takes.
     pub(crate) fn footprint(&self) -> Arc<Footprint> {
         Arc::clone(&self.footprint)
-    }
-
-    /// Queues the settlement of a promise for the guest. Does not wait for the state.
-    pub(crate) fn notice(&self, notice: Notice) {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
-        self.changed.notify_waiters();
-    }
-
-    /// Applies the settlements that were queued since the last call.
-    fn take_notices_into(&self, state: &mut State) {
-        let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
-        notices.into_iter().for_each(|notice| state.take_in(notice, &self.grants.policy.limits));
     }
 
     /// Keeps a value for as long as this run lasts.
@@ -283,11 +300,11 @@ impl Bridge {
         Arc::clone(kept.get(&number)?).downcast().ok()
     }
 
-    /// The rule that grants a promise made by the guest, and whether the promise has resolved.
-    pub(crate) fn granted_by(&self, number: u64) -> Option<(String, bool)> {
-        let state = self.state();
-        let promise = state.promises.of_guest(number)?;
-        Some((promise.rule.clone()?, promise.delivered && matches!(promise.outcome, Some(Ok(_)))))
+    /// The value of this type that a capability keeps for this run; created on first use.
+    pub(crate) fn of_run<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let mut of_run = self.of_run.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = of_run.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default());
+        Arc::clone(kept).downcast().unwrap_or_default()
     }
 
     /// Counts a connection or the like as open under its rule; it keeps the execution warm.
@@ -312,96 +329,68 @@ impl Bridge {
         Arc::clone(&self.blocking).lock_owned().await
     }
 
-    /// The state of the bridge. It is valid at every moment, so a poisoned lock is ignored.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The value of this type that a capability keeps for this run; created on first use.
-    pub(crate) fn of_run<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
-        let mut of_run = self.of_run.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = of_run.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default());
-        Arc::clone(kept).downcast().unwrap_or_default()
-    }
-
-    /// The number of the next step.
-    pub(crate) fn next_step(&self) -> u64 {
-        self.state().steps.next()
-    }
-
-    /// How many steps the execution has recorded.
-    pub(crate) fn steps_so_far(&self) -> u64 {
-        let state = self.state();
-        state.steps.next().max(state.budget.steps())
-    }
-
-    /// Notes that the guest asks for time to clean up.
-    pub(crate) fn note_clean_up(&self) {
-        self.state().clean_up();
-    }
-
     /// Hands everything recorded so far to the ledger.
     pub(crate) fn submit_all(&self) -> Ticket {
-        self.submit(&mut self.state())
-    }
-
-    /// Like [`submit_all`](Self::submit_all), with the state already locked.
-    fn submit(&self, state: &mut State) -> Ticket {
-        self.submit_with(state, Entry::default())
-    }
-
-    /// Like [`submit`](Self::submit), together with `entry`, which must not carry records.
-    fn submit_with(&self, state: &mut State, entry: Entry) -> Ticket {
-        let mut entry = entry;
-        let writes = !entry.changes_nothing() || state.steps.unsubmitted() > 0;
-        if writes && state.budget.untold_us() > self.cpu_grain_us() {
-            let now_ms = self.clock.now_ms();
-            state.record_use(now_ms);
-            entry.progress = Some(state.keep_progress(now_ms));
-        }
-        entry.records = state.steps.take_tail();
-        entry.output = state.unsent.take_output();
-        if !entry.is_empty() {
-            state.unsent.note_submitted(self.ledger.append(entry));
-        }
-        state.unsent.submitted()
-    }
-
-    /// The CPU time that a crash may lose: a twentieth of the limit.
-    fn cpu_grain_us(&self) -> u64 {
-        u64::try_from(self.grants.policy.limits.cpu.as_micros() / 20).unwrap_or(u64::MAX)
-    }
-
-    /// Like [`submit_with`](Self::submit_with), and asks for a write soon.
-    fn submit_soon(&self, state: &mut State, entry: Entry) {
-        self.submit_with(state, entry);
-        self.ledger.soon();
+        self.state().submit(&self.facts)
     }
 
     /// The barrier: returns once everything up to `ticket` is durable.
     pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), Gone> {
-        self.ledger.durable(ticket).await
+        self.facts.ledger.durable(ticket).await
     }
 
     /// The barrier before an external effect: everything up to `ticket` is durable, and the claim still holds.
     pub(crate) async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
-        self.ledger.may_begin(ticket).await
+        self.facts.ledger.may_begin(ticket).await
     }
 
-    /// Ends the run from outside: the execution has ended in the store. Does not wait for the state.
-    pub(crate) fn cancel(&self) {
-        self.canceled.store(true, Ordering::SeqCst);
-        self.changed.notify_waiters();
+    /// Adds CPU time to what the execution and its lineage have used.
+    pub(crate) fn charge(&self, used_us: u64) -> Result<(), Stop> {
+        let mut state = self.state();
+        let has_caught_up = state.steps.has_caught_up()?;
+        let new_us = state.budget.charge(used_us, has_caught_up);
+        if has_caught_up {
+            self.facts.descent.charge(&self.facts.grants.lineage(), new_us)?;
+        }
+        state.budget.check_cpu(self.facts.limits(), has_caught_up)
     }
 
-    /// Whether the execution was ended from outside.
-    pub(crate) fn is_canceled(&self) -> bool {
-        self.canceled.load(Ordering::SeqCst)
+    /// Completes once the running time has reached its limit. If the time is counted from a checkpoint, a replay is not bounded by it:
+    /// what it repeats was in time.
+    pub(crate) async fn out_of_time(&self) -> Stop {
+        loop {
+            let message = self.stopwatch.expired().await;
+            let mut state = self.state();
+            match (state.budget.part().renews, state.steps.has_caught_up()) {
+                (_, Err(error)) => return error.into(),
+                (false, Ok(_)) => return Stop::Limit(message),
+                (true, Ok(true)) => return Stop::PartLimit(message),
+                (true, Ok(false)) => self.stopwatch.restart(),
+            }
+        }
     }
 
-    /// Whether the run is over, and its execution about to be released.
-    pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
+    /// Takes the return of the function; if the journal holds it, both must agree.
+    ///
+    /// # Errors
+    /// The journal continues with something else.
+    pub(crate) fn take_return(&self, returned: Result<String, GuestError>) -> Result<Result<String, GuestError>, Stop> {
+        self.state().take_return(returned)
+    }
+
+    /// Takes a trap of the guest, caused by a limit or not; returns the checkpoint to resume from, if there is one.
+    ///
+    /// # Errors
+    /// The journal continues with something else.
+    pub(crate) fn take_trap(&self, message: &str, limit: bool) -> Result<Option<Checkpoint>, Stop> {
+        let mut state = self.state();
+        state.expect_end(&format!("a trap ({message})"))?;
+        Ok(Checkpoint::after_trap(&state, limit))
+    }
+
+    /// Notes that the function has returned.
+    pub(crate) fn note_return(&self) {
+        self.returned.store(true, Ordering::SeqCst);
     }
 
     /// Whether the function has returned, and its outcome is about to be written to the store.
@@ -409,9 +398,12 @@ impl Bridge {
         self.returned.load(Ordering::SeqCst)
     }
 
-    /// Notes that the function has returned.
-    pub(crate) fn note_return(&self) {
-        self.returned.store(true, Ordering::SeqCst);
+    /// Ends the run and its journal; `None` if another host took the execution.
+    pub(crate) fn part(&self, parting: &Parting) -> Option<Parted> {
+        let mut state = self.state();
+        self.conclude_in(&mut state);
+        let (entry, leave) = parting.last_entry(&self.facts, &mut state)?;
+        Some(Parted { entry, leave, replayed: state.steps.replayed(), steps: state.budget.steps() })
     }
 
     /// Ends the run: nothing is recorded after this but its end. Returns the last submission.
@@ -427,20 +419,8 @@ impl Bridge {
         state.promises.stop_effects();
     }
 
-    /// Completes once the run has to end: the execution was ended from outside and, if the guest asked for time to clean up, that
-    /// time is over.
-    pub(crate) async fn canceled(&self) {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.is_canceled() {
-                break;
-            }
-            changed.await;
-        }
-        if self.state().cleans_up() {
-            tokio::time::sleep(CLEANUP).await;
-        }
+    /// Whether the run is over, and its execution about to be released.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
     }
 }

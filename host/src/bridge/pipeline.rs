@@ -5,25 +5,22 @@
 //! everything earlier durable, then the effect runs. [`Bridge::output`]: shown once its record is durable. [`Bridge::promise`]: the outcome
 //! comes later.
 
-use super::approval::{Decided, describe};
-use super::promises::{self, NewPromise};
-use super::replay::Found;
+use super::approval::{APPROVAL, Answer, Decided, describe, question};
+use super::live::GoingLive;
+use super::ruled::Ruled;
+use super::state::{Approval, Found, Promise};
 use super::step::{Floor, Step, capped};
-use super::{Bridge, Divergence, Fault, State, Stop, Value};
+use super::{About, Bridge, Divergence, Fault, NewPromise, State, Stop, Value};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::output::{Content, Output};
-use crate::policy::{self, Verdict, audit};
+use crate::policy::{AskRule, Remember, Verdict};
 use everstep_store::journal::{Call, Record, Role};
 use everstep_store::seam::Entry;
 use std::borrow::Cow;
 use std::future::Future;
-use std::sync::Arc;
-
-/// Recorded bytes above which they are handed to the group commit even if nothing waits for them.
-const SEGMENT: usize = 64 << 10;
 
 /// The result of the first half of the road.
-pub(super) enum Begun<'p, T> {
+enum Begun<'p, T> {
     /// The step is over: its outcome is recorded; a denial is one, too.
     Recorded(Result<T, GuestError>),
     /// The step has begun before; its outcome, if any, is a settlement.
@@ -31,16 +28,7 @@ pub(super) enum Begun<'p, T> {
     /// An approver has to decide on it; the number is that of the approval promise.
     Asked(u64),
     /// The step is new and granted.
-    Live(Admitted<'p>),
-}
-
-/// The facts of a call that go into an audit line.
-pub(super) struct Line<'a> {
-    pub(super) step: u64,
-    pub(super) rule: &'a str,
-    pub(super) capability: &'a str,
-    pub(super) subject: &'a str,
-    pub(super) bytes: u64,
+    Live(Ruled<'p>),
 }
 
 /// The facts that an effect may know about its execution.
@@ -53,26 +41,20 @@ pub(crate) struct Now {
     pub(crate) attempts: u64,
 }
 
-/// A granted step that has no record yet.
-pub(super) struct Admitted<'p> {
-    pub(super) number: u64,
-    pub(super) rule: &'p str,
-}
-
 impl Bridge {
     /// An internal step whose effect is immediate.
     pub(crate) fn internal<T: Value>(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         effect: impl FnOnce(Now) -> Result<T, GuestError>,
     ) -> Result<T, Fault> {
-        let attempts = self.terms.version;
+        let attempts = self.facts.terms.version;
         self.immediate(step, |state, number| effect(Now { number, now_ms: state.steps.now_ms(), attempts }))
     }
 
     /// Like [`internal`](Self::internal), for an effect on the execution itself.
     pub(super) fn immediate<T: Value>(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         effect: impl FnOnce(&mut State, u64) -> Result<T, GuestError>,
     ) -> Result<T, Fault> {
@@ -80,19 +62,15 @@ impl Bridge {
         match self.begin(&mut state, step)? {
             Begun::Recorded(outcome) => Ok(outcome?),
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
-            Begun::Live(admitted) => {
-                let outcome = effect(&mut state, admitted.number);
-                Ok(self.record(&mut state, step, &admitted, outcome)??)
+            Begun::Live(ruled) => {
+                let outcome = effect(&mut state, ruled.number);
+                Ok(ruled.record(&self.facts, &mut state, outcome)??)
             }
         }
     }
 
     /// An internal step whose effect takes time.
-    pub(crate) async fn read<T: Value, F>(
-        self: &Arc<Self>,
-        step: &Step<'_>,
-        effect: impl FnOnce() -> F,
-    ) -> Result<T, Fault>
+    pub(crate) async fn read<T: Value, F>(&self, step: &Step<'_>, effect: impl FnOnce() -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, GuestError>>,
     {
@@ -102,7 +80,7 @@ impl Bridge {
     /// An internal step whose effect takes time and changes what the run holds in memory. When the guest repeats a call that
     /// succeeded, `again` makes the same change from the outcome alone, because the run that made it before is gone.
     pub(crate) async fn change<T: Value, F>(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         effect: impl FnOnce() -> F,
         again: impl FnOnce(&T),
@@ -117,9 +95,9 @@ impl Bridge {
                 Ok(value)
             }
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
-            Begun::Live(admitted) => {
+            Begun::Live(ruled) => {
                 let outcome = effect().await;
-                Ok(self.record(&mut self.state(), step, &admitted, outcome)??)
+                Ok(ruled.record(&self.facts, &mut self.state(), outcome)??)
             }
         }
     }
@@ -127,7 +105,7 @@ impl Bridge {
     /// An external step that the guest blocks on. `effect` is told whether an earlier attempt may have run, and must
     /// be idempotent.
     pub(crate) async fn external<T: Value, F>(
-        self: &Arc<Self>,
+        &self,
         step: &Step<'_>,
         effect: impl FnOnce(bool) -> F,
     ) -> Result<T, Fault>
@@ -146,26 +124,26 @@ impl Bridge {
                     None => {
                         // The last recorded step: the guest was blocked on it.
                         self.go_live(&mut state)?;
-                        (number, true, self.submit(&mut state))
+                        (number, true, state.submit(&self.facts))
                     }
                 },
-                Begun::Live(admitted) => {
-                    self.record_call(&mut state, step, &admitted, Role::Effect, None);
-                    (admitted.number, false, self.submit(&mut state))
+                Begun::Live(ruled) => {
+                    ruled.record_call(&mut state, Role::Effect, None);
+                    (ruled.number, false, state.submit(&self.facts))
                 }
             }
         };
         self.may_begin(barrier).await?;
         let outcome = effect(repeated).await;
         let mut state = self.state();
-        let at_ms = state.steps.tick(self.clock.now_ms());
+        let at_ms = state.steps.tick(self.facts.now_ms());
         let recorded = outcome.as_ref().map(Value::to_bytes).map_err(Clone::clone);
         state.steps.append(&Record::Settled { number, at_ms, outcome: recorded });
         Ok(outcome?)
     }
 
     /// A step that shows output. Beyond the limit one marker is shown and the rest is dropped.
-    pub(crate) fn output(self: &Arc<Self>, step: &Step<'_>, content: Content) -> Result<(), Fault> {
+    pub(crate) fn output(&self, step: &Step<'_>, content: Content) -> Result<(), Fault> {
         let mut state = self.state();
         let begun = self.begin::<()>(&mut state, step)?;
         if let Begun::Recorded(Err(error)) = begun {
@@ -174,75 +152,88 @@ impl Bridge {
         // Counted in a replay as well, so that the limit is reached at the same step.
         let before = state.budget.shown();
         let mut shown = before;
-        let content = content.capped(&mut shown, self.grants.policy.limits.output);
+        let content = content.capped(&mut shown, self.facts.limits().output);
         state.budget.note_shown(shown);
-        if let Begun::Live(admitted) = begun {
+        if let Begun::Live(ruled) = begun {
             // Output that does not fit a journal was not shown, and does not count.
-            self.record(&mut state, step, &admitted, Ok(Kept(content.clone())))?
+            ruled
+                .record(&self.facts, &mut state, Ok(Kept(content.clone())))?
                 .inspect_err(|_| state.budget.note_shown(before))?;
             if let Some(content) = content {
-                state.unsent.show(Output { execution: self.id.clone(), step: admitted.number, content });
-                self.submit_soon(&mut state, Entry::default());
+                state.unsent.show(Output { execution: self.facts.id.clone(), step: ruled.number, content });
+                state.submit_soon(&self.facts, Entry::default());
             }
         }
         Ok(())
     }
 
     /// A step that creates a promise; returns its number.
-    pub(crate) fn promise(self: &Arc<Self>, step: &Step<'_>, new: NewPromise) -> Result<u64, Fault> {
+    pub(crate) fn promise(&self, step: &Step<'_>, new: NewPromise) -> Result<u64, Fault> {
         let mut state = self.state();
         let (begun, approval) = match self.begin::<()>(&mut state, step)? {
             Begun::Asked(approval) => (self.begin_gated(&mut state, step, approval)?, Some(approval)),
             begun => (begun, None),
         };
-        let admitted = match begun {
+        let ruled = match begun {
             Begun::Recorded(Err(error)) => return Err(error.into()),
             Begun::Recorded(Ok(())) => return Err(not_a_promise(state.steps.next() - 1, step)),
             Begun::Asked(number) => return Err(not_a_promise(number, step)),
             Begun::Called(number) => {
-                self.reopen(&mut state, number, step, new);
+                new.reopen(&self.facts, &mut state, number, step);
                 return Ok(number);
             }
-            Begun::Live(admitted) => admitted,
+            Begun::Live(ruled) => ruled,
         };
         // Checked after the replay, so that a call accepted once stays accepted.
-        let refused = new.check_depth().err();
-        let role = self.role_of(&new.about);
-        let refused = refused.or_else(|| self.no_room_for_promise(&state, admitted.number, role));
-        if let Some(error) = refused.or_else(|| self.more_than_a_journal("the call", new.bytes())) {
-            let _ = self.record::<()>(&mut state, step, &admitted, Err(error.clone()))?;
-            approval.into_iter().for_each(|approval| self.withdraw(&mut state, approval));
+        let facts = &self.facts;
+        let (bytes, role) = (new.about.bytes(), new.about.role(&facts.capabilities));
+        let fits = new.about.check_depth().and_then(|()| self.count_promise(&state, ruled.number, role));
+        if let Err(error) = fits.and_then(|()| facts.fits_a_journal("the call", bytes)) {
+            let _ = ruled.record::<()>(facts, &mut state, Err(error.clone()))?;
+            approval.into_iter().for_each(|approval| state.withdraw(facts, approval));
             return Err(error.into());
         }
-        self.check_room(&state, new.bytes())?;
-        let new = NewPromise { timeout_ms: self.bounded_by_rule(step, admitted.rule, new.timeout_ms), ..new };
-        // For a step that waits for an approval, the timeout starts when its effect begins.
-        let deadline_ms = match approval {
-            None => promises::deadline(self.clock.now_ms(), role, new.timeout_ms, self.terms.deadline_ms),
-            Some(_) => None,
-        };
-        self.record_call(&mut state, step, &admitted, role, deadline_ms);
+        state.check_room(facts.limits(), bytes)?;
+        let new = new.bounded(facts, step, ruled.rule);
         match approval {
-            None => self.open(&mut state, &admitted, step, (role, new), deadline_ms),
-            Some(approval) => self.open_gated(&mut state, &admitted, step, (role, new), approval),
+            None => {
+                let deadline_ms = new.deadline(facts.now_ms(), role, facts.terms.deadline_ms);
+                ruled.record_call(&mut state, role, deadline_ms);
+                new.open(self, &mut state, &ruled, role, deadline_ms);
+            }
+            // Its timeout starts when its effect begins.
+            Some(approval) => {
+                ruled.record_call(&mut state, role, None);
+                new.open_gated(facts, &mut state, &ruled, role, approval);
+            }
         }
-        Ok(admitted.number)
+        Ok(ruled.number)
     }
 
-    /// Returns the timeout of a promise: what the guest asks for, within what the rule allows.
-    pub(super) fn bounded_by_rule(&self, step: &Step<'_>, rule: &str, asked_ms: Option<u64>) -> Option<u64> {
-        let bound = step.grant.time_allowed(&self.grants.policy, rule);
-        let bound_ms = bound.map(|bound| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
-        asked_ms.into_iter().chain(bound_ms).min()
+    /// Checks that the execution may have another promise, and counts it.
+    fn count_promise(&self, state: &State, number: u64, role: Role) -> Result<(), GuestError> {
+        let facts = &self.facts;
+        if self.is_canceled() && state.cleans_up() {
+            return Err(GuestError::new(ErrorCode::Canceled, "the execution is canceled, and waits for nothing new"));
+        }
+        if role == Role::Child && facts.id.child(number).is_none() {
+            let message = format!("the id of a child of {} would be too long; call with less depth", facts.id);
+            return Err(GuestError::new(ErrorCode::LimitExceeded, message));
+        }
+        state.promises.check_room(facts.limits(), role)?;
+        match role {
+            Role::External | Role::Child => facts.descent.take(&facts.grants.lineage(), role == Role::Child),
+            _ => Ok(()),
+        }
     }
 
     /// Runs everything that comes before an effect: replay, limits, policy, audit.
-    fn begin<T: Value>(self: &Arc<Self>, state: &mut State, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
+    fn begin<'p, T: Value>(&'p self, state: &mut State, step: &'p Step<'_>) -> Result<Begun<'p, T>, Stop> {
         match state.take_step(step)? {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
             Found::Called(number) => Ok(Begun::Called(number)),
             Found::Approval(number) => {
-                self.ask_again(state, step, number);
+                state.promises.get_mut(number).into_iter().for_each(|promise| promise.ask_again(step));
                 Ok(Begun::Asked(number))
             }
             Found::Nothing(number) => {
@@ -253,13 +244,13 @@ impl Bridge {
     }
 
     /// Like [`begin`](Self::begin), for a step that the guest blocks on: waits for the approval, if one is needed.
-    async fn begin_blocking<T: Value>(self: &Arc<Self>, step: &Step<'_>) -> Result<Begun<'_, T>, Stop> {
+    async fn begin_blocking<'p, T: Value>(&'p self, step: &'p Step<'_>) -> Result<Begun<'p, T>, Stop> {
         let approval = {
             let mut state = self.state();
             match self.begin(&mut state, step)? {
                 Begun::Asked(approval) => {
                     if state.steps.is_live() {
-                        self.show_if_first(&mut state, approval);
+                        state.show_if_first(&self.facts, approval);
                     }
                     approval
                 }
@@ -274,278 +265,164 @@ impl Bridge {
             Found::Approval(number) => Err(Stop::Contract(format!("step {number} was asked about twice"))),
             Found::Nothing(number) => {
                 self.get_ready(&mut state, number)?;
-                let decided = self.decided(&state, approval, &describe(step));
+                let decided = Answer::decided(&self.facts.grants.policy, &state, approval, &describe(step));
                 self.judge(&mut state, step, number, Some(decided))
             }
         }
     }
 
     /// Begins a step after its approval was asked for; its effect begins later.
-    fn begin_gated(self: &Arc<Self>, state: &mut State, step: &Step<'_>, approval: u64) -> Result<Begun<'_, ()>, Stop> {
+    fn begin_gated<'p>(&'p self, state: &mut State, step: &'p Step<'_>, approval: u64) -> Result<Begun<'p, ()>, Stop> {
         match state.take_step(step)? {
             Found::Recorded(outcome) => Ok(Begun::Recorded(outcome)),
             Found::Called(number) => Ok(Begun::Called(number)),
             Found::Approval(number) => Err(Stop::Contract(format!("step {number} was asked about twice"))),
             Found::Nothing(number) => match self.decide(state, step) {
                 Verdict::Allow { rule } | Verdict::Ask { terms: rule, .. } => {
-                    state.count(rule, step);
-                    Ok(Begun::Live(Admitted { number, rule }))
+                    state.count(rule, &step.grant);
+                    Ok(Begun::Live(Ruled { step, number, rule }))
                 }
                 Verdict::Deny { rule, error } => {
-                    self.withdraw(state, approval);
-                    self.refuse(state, step, &Admitted { number, rule }, error)
+                    state.withdraw(&self.facts, approval);
+                    self.refuse(state, &Ruled { step, number, rule }, error)
                 }
             },
         }
     }
 
-    fn get_ready(self: &Arc<Self>, state: &mut State, number: u64) -> Result<(), Stop> {
-        self.go_live(state).and_then(|()| self.check_limits(state)).inspect_err(|_| state.steps.give_back(number))
+    /// Makes the execution live, if its guest has just repeated everything.
+    pub(super) fn go_live(&self, state: &mut State) -> Result<(), Stop> {
+        if state.steps.is_live() { Ok(()) } else { GoingLive { bridge: self, state }.finish() }
+    }
+
+    fn get_ready(&self, state: &mut State, number: u64) -> Result<(), Stop> {
+        self.go_live(state)
+            .and_then(|()| state.check_limits(self.facts.limits()))
+            .inspect_err(|_| state.steps.give_back(number))
     }
 
     fn decide(&self, state: &mut State, step: &Step<'_>) -> Verdict<'_> {
-        let now_ms = state.steps.tick(self.clock.now_ms());
-        self.grants.policy.decide(&step.grant, state.budget.usage(), now_ms)
+        let now_ms = state.steps.tick(self.facts.now_ms());
+        self.facts.grants.policy.decide(&step.grant, state.budget.usage(), now_ms)
     }
 
     /// Applies the policy to a new step and writes the audit line. `decided` is the approver's answer, if one was
     /// asked for.
-    fn judge<T: Value>(
-        self: &Arc<Self>,
+    fn judge<'p, T: Value>(
+        &'p self,
         state: &mut State,
-        step: &Step<'_>,
+        step: &'p Step<'_>,
         number: u64,
         decided: Option<Decided>,
-    ) -> Result<Begun<'_, T>, Stop> {
+    ) -> Result<Begun<'p, T>, Stop> {
         let verdict = self.decide(state, step);
         let asked = decided.is_some() || matches!(verdict, Verdict::Ask { .. });
         let (rule, decided) = match verdict {
             Verdict::Allow { rule } => (rule, decided.unwrap_or(Ok(None))),
             Verdict::Deny { rule, error } => (rule, Err(error)),
-            Verdict::Ask { rule, terms } => match (decided, self.grants.policy.ask_rule(rule)) {
+            Verdict::Ask { rule, terms } => match (decided, self.facts.grants.policy.ask_rule(rule)) {
                 (Some(decided), _) => (terms, decided),
                 (None, None) => (rule, Err(GuestError::new(ErrorCode::Denied, describe(step)))),
                 (None, Some(ask)) => match self.permitted(step, true) {
                     Err(error) => (rule, Err(error)),
-                    Ok(()) => match self.remembered(state, step, ask) {
+                    Ok(()) => match Answer::remembered(self, state, step, ask) {
                         Some(decided) => (terms, decided),
                         None => return self.ask(state, step, number, ask),
                     },
                 },
             },
         };
-        let admitted = Admitted { number, rule };
+        let ruled = Ruled { step, number, rule };
         let decided = decided.and_then(|approver| self.permitted(step, asked).map(|()| approver));
-        match self.audit(state, step, &admitted, decided) {
+        match ruled.audit(&self.facts, state, decided) {
             Ok(()) => {
-                state.count(rule, step);
-                Ok(Begun::Live(admitted))
+                state.count(rule, &step.grant);
+                Ok(Begun::Live(ruled))
             }
-            Err(error) => self.deny(state, step, &admitted, error),
+            Err(error) => self.deny(state, &ruled, error),
         }
     }
 
-    /// Checks what no rule of the policy decides: the host's ceiling and the step's floor.
-    fn permitted(&self, step: &Step<'_>, approved: bool) -> Result<(), GuestError> {
-        self.grants.ceiling(&step.grant, approved)?;
-        step.floor.map_or(Ok(()), Floor::check)
-    }
-
-    /// Denies a step, in the audit and in the journal.
-    pub(super) fn refuse<T>(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        error: GuestError,
-    ) -> Result<Begun<'static, T>, Stop> {
-        match self.audit(state, step, admitted, Err(error.clone())) {
-            Ok(()) => self.deny(state, step, admitted, error),
-            Err(error) => self.deny(state, step, admitted, error),
-        }
-    }
-
-    fn deny<T>(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        error: GuestError,
-    ) -> Result<Begun<'static, T>, Stop> {
-        let _ = self.record_as::<()>(state, step, admitted, false, Err(error.clone()))?;
-        let (call, subject) = (step.kind.to_owned(), capped(step.subject).into_owned());
-        let content = Content::Denied { call, subject, message: error.message.clone() };
-        state.unsent.show(Output { execution: self.id.clone(), step: admitted.number, content });
-        Ok(Begun::Recorded(Err(error)))
-    }
-
-    /// Records the outcome of a step that needs no grant.
-    pub(super) fn record_ungranted(
+    /// Asks for approval of a step; the approval is step `number`.
+    fn ask<'p, T>(
         &self,
         state: &mut State,
         step: &Step<'_>,
         number: u64,
-        value: &str,
-    ) -> Result<(), Fault> {
-        self.record(state, step, &Admitted { number, rule: "" }, Ok(value.to_owned()))??;
-        Ok(())
-    }
-
-    /// Ends a run that has used up its steps or its journal.
-    pub(super) fn check_limits(&self, state: &State) -> Result<(), Stop> {
-        self.check_steps(state)?;
-        self.check_room(state, 0)
-    }
-
-    pub(super) fn check_steps(&self, state: &State) -> Result<(), Stop> {
-        let limit = self.grants.policy.limits.steps;
-        if state.steps.next() <= limit {
-            return Ok(());
-        }
-        Err(Stop::Limit(format!("the limit of {limit} steps is reached (limits.steps)")))
-    }
-
-    /// Checks that the execution may keep that many more bytes.
-    pub(super) fn check_room(&self, state: &State, bytes: u64) -> Result<(), Stop> {
-        let fits = state.kept_bytes().saturating_add(bytes) <= self.grants.policy.limits.journal;
-        if fits { Ok(()) } else { Err(self.no_room()) }
-    }
-
-    /// Returns an error if a call carries or returns more than a whole journal may hold, whatever the execution has
-    /// recorded so far.
-    pub(super) fn more_than_a_journal(&self, what: &str, bytes: u64) -> Option<GuestError> {
-        let limit = self.grants.policy.limits.journal;
-        let message = || format!("{what} has {bytes} bytes, limits.journal = {limit}");
-        (bytes > limit).then(|| GuestError::new(ErrorCode::LimitExceeded, message()))
-    }
-
-    pub(super) fn no_room(&self) -> Stop {
-        let limit = self.grants.policy.limits.journal;
-        Stop::Limit(format!("the limit of {limit} bytes of journal is reached (limits.journal)"))
-    }
-
-    /// Writes the decision to the audit before anything happens; if that fails, the call is denied.
-    fn audit(
-        &self,
-        state: &State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        decided: Decided,
-    ) -> Result<(), GuestError> {
-        if matches!(step.grant, policy::Call::Ungranted) {
-            return decided.map(drop);
-        }
-        let line = Line {
-            step: admitted.number,
-            rule: admitted.rule,
-            capability: step.kind,
-            subject: step.subject,
-            bytes: step.grant.bytes(),
+        rule: &'p AskRule,
+    ) -> Result<Begun<'p, T>, Stop> {
+        let (facts, role) = (&self.facts, Role::External);
+        let ruled = Ruled { step, number, rule: &rule.rule };
+        let asked = question(step).and_then(|asked| self.count_promise(state, number, role).map(|()| asked));
+        let noted = asked.and_then(|asked| ruled.line().ask(facts, state).map(|()| asked));
+        let about = match noted {
+            Ok(asked) => About::Shown(asked),
+            Err(error) => return self.refuse(state, &ruled, error),
         };
-        self.audit_line(state, &line, decided)
-    }
-
-    /// Like [`audit`](Self::audit), for a call that is not available as a step.
-    pub(super) fn audit_line(&self, state: &State, line: &Line<'_>, decided: Decided) -> Result<(), GuestError> {
-        let (decision, approver) = match &decided {
-            Ok(approver) => (audit::Decision::Allow, approver.as_deref()),
-            Err(_) => (audit::Decision::Deny, None),
-        };
-        self.write_line(state, line, decision, approver)?;
-        decided.map(drop).map_err(|error| {
-            let id = audit::id(&self.id, line.step);
-            let hint = match self.grants.audit {
-                Some(_) => format!("; see everstep policy explain {id}"),
-                None => String::new(),
-            };
-            GuestError { message: format!("{}{hint}", error.message), ..error }
-        })
-    }
-
-    pub(super) fn write_line(
-        &self,
-        state: &State,
-        line: &Line<'_>,
-        decision: audit::Decision,
-        approver: Option<&str>,
-    ) -> Result<(), GuestError> {
-        let Some(log) = &self.grants.audit else { return Ok(()) };
-        let Line { step, rule, capability, subject, bytes } = *line;
-        let entry = audit::Entry {
-            time_ms: self.clock.now_ms().max(state.steps.now_ms()),
-            execution: &self.id,
-            step,
-            policy: &self.grants.digest,
-            rule,
-            capability,
-            subject,
-            decision,
-            bytes,
-            approver,
-        };
-        self.grants.write(log, entry)
-    }
-
-    fn record<T: Value>(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        outcome: Result<T, GuestError>,
-    ) -> Result<Result<T, GuestError>, Stop> {
-        self.record_as(state, step, admitted, true, outcome)
-    }
-
-    /// Records a finished step and returns its outcome; an outcome that exceeds any journal is replaced by an error. If this
-    /// journal has no room left, the run ends as if it had stopped before the step.
-    fn record_as<T: Value>(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        allowed: bool,
-        outcome: Result<T, GuestError>,
-    ) -> Result<Result<T, GuestError>, Stop> {
-        let digest = step.digest();
-        let call = Call { allowed, ..step.call(admitted, state.steps.tick(self.clock.now_ms()), &digest) };
-        let bytes = outcome.as_ref().map(Value::to_bytes);
-        let size = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let too_large = self.more_than_a_journal("the outcome", size);
-        let recorded = match &too_large {
-            Some(error) => Err(error.clone()),
-            None => bytes.map_err(Clone::clone),
-        };
-        let length = state.steps.length();
-        state.steps.append(&Record::Step { call, outcome: recorded });
-        if let Err(stop) = self.check_room(state, 0) {
-            state.steps.take_back(length);
-            return Err(stop);
-        }
-        if state.steps.unsubmitted() > SEGMENT {
-            self.submit_soon(state, Entry::default());
-        }
-        Ok(too_large.map_or(outcome, Err))
-    }
-
-    fn record_call(
-        &self,
-        state: &mut State,
-        step: &Step<'_>,
-        admitted: &Admitted<'_>,
-        role: Role,
-        deadline_ms: Option<u64>,
-    ) {
-        let digest = step.digest();
-        // The time of the decision: rates are counted by it, here and in a replay.
-        let call = step.call(admitted, state.steps.now_ms(), &digest);
+        let new = NewPromise { timeout_ms: Some(u64::try_from(rule.ttl.as_millis()).unwrap_or(u64::MAX)), about };
+        state.check_room(facts.limits(), new.about.bytes())?;
+        let deadline_ms = new.deadline(facts.now_ms(), role, facts.terms.deadline_ms);
+        let (key, at_ms) = (step.approval_key(), state.steps.tick(facts.now_ms()));
+        let subject = capped(step.subject);
+        let call = Call { number, at_ms, kind: APPROVAL, args: &key, subject, allowed: true, rule: &rule.rule };
         state.steps.append(&Record::Called { call, role, deadline_ms });
+        let approval = Approval { rule: rule.rule.clone(), key, gates: None };
+        let queued = state.approvals.leader(&state.promises, &approval).is_some();
+        let opened = Promise::opened(role, &new.about, deadline_ms);
+        state.insert(number, Promise { queued, approval: Some(approval), about: Some(new.about), ..opened });
+        Ok(Begun::Asked(number))
     }
-}
 
-impl State {
-    /// Counts a granted call under its rule.
-    fn count(&mut self, rule: &str, step: &Step<'_>) {
-        self.budget.count(rule, &step.grant, self.steps.now_ms());
+    /// Starts, or refuses, the calls whose approval has been decided.
+    pub(super) fn admit(&self, state: &mut State) {
+        while let Some(number) = state.approvals.next_decided() {
+            let Some(promise) = state.promises.get(number) else { continue };
+            let Some((approval, outcome)) = promise.approval.clone().zip(promise.outcome.clone()) else { continue };
+            state.record_outcome(number);
+            let decided = self.admit_one(state, number, approval.gates);
+            let given = !matches!(&decided, Err(error) if error.code == ErrorCode::Canceled);
+            let holds = self.facts.grants.policy.ask_rule(&approval.rule).map(|rule| rule.remember)
+                == Some(Remember::Execution);
+            let waiting: Vec<u64> = state.approvals.waiting(&state.promises, &approval).collect();
+            if given && (holds || decided.is_err()) {
+                let now_ms = self.facts.now_ms();
+                for next in waiting {
+                    state.mark_settled(next, outcome.clone(), now_ms);
+                }
+            } else if let Some(next) = waiting.first() {
+                state.show(&self.facts, *next);
+            }
+        }
+    }
+
+    fn admit_one(&self, state: &mut State, number: u64, gated: Option<u64>) -> Decided {
+        let gated = gated.and_then(|gated| Some((gated, state.promises.get_mut(gated)?)));
+        let Some((gated, promise)) = gated else { return Ok(None) };
+        promise.gated_by = None;
+        let Some(held) = promise.held.take().filter(|_| promise.is_pending()) else { return Ok(None) };
+        held.admit(self, state, number, gated)
+    }
+
+    /// Checks what no rule of the policy decides: the host's ceiling and the step's floor.
+    fn permitted(&self, step: &Step<'_>, approved: bool) -> Result<(), GuestError> {
+        self.facts.grants.ceiling(&step.grant, approved)?;
+        step.floor.map_or(Ok(()), Floor::check)
+    }
+
+    /// Denies a step, in the audit and in the journal.
+    fn refuse<T>(&self, state: &mut State, ruled: &Ruled<'_>, error: GuestError) -> Result<Begun<'static, T>, Stop> {
+        match ruled.audit(&self.facts, state, Err(error.clone())) {
+            Ok(()) => self.deny(state, ruled, error),
+            Err(error) => self.deny(state, ruled, error),
+        }
+    }
+
+    fn deny<T>(&self, state: &mut State, ruled: &Ruled<'_>, error: GuestError) -> Result<Begun<'static, T>, Stop> {
+        ruled.record_denial(&self.facts, state, error.clone())?;
+        let (call, subject) = (ruled.step.kind.to_owned(), capped(ruled.step.subject).into_owned());
+        let content = Content::Denied { call, subject, message: error.message.clone() };
+        state.unsent.show(Output { execution: self.facts.id.clone(), step: ruled.number, content });
+        Ok(Begun::Recorded(Err(error)))
     }
 }
 

@@ -1,10 +1,8 @@
 //! A call of the guest, as its capability describes it to the bridge.
 
-use super::pipeline::Admitted;
-use super::replay::describe_parts;
+use super::state::describe_parts;
 use crate::guest_error::GuestError;
 use crate::policy;
-use everstep_store::journal::Call;
 use std::borrow::Cow;
 
 /// Characters of a subject that a record keeps.
@@ -90,10 +88,16 @@ impl Step<'_> {
         ArgsDigest(Some(digest))
     }
 
-    pub(super) fn call<'a>(&'a self, admitted: &Admitted<'a>, at_ms: u64, digest: &'a ArgsDigest) -> Call<'a> {
-        let args = digest.as_slice();
-        let subject = capped(self.subject);
-        Call { number: admitted.number, at_ms, kind: self.kind, args, subject, allowed: true, rule: admitted.rule }
+    /// The key that an approval is bound to: the digest of the kind and the exact arguments.
+    pub(super) fn approval_key(&self) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        for part in std::iter::once(self.kind.as_bytes()).chain(self.args.iter().map(|arg| arg.value)) {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        key
     }
 }
 

@@ -3,13 +3,11 @@
 //! *Settled* is a fact of the store or of the host, *delivered* one of the guest; only the second steers it. Timers fire where the guest
 //! waits, in the order of their deadlines, so that a resumed execution sees them as an undisturbed one does.
 
-use super::promises::timed_out;
 use super::{Bridge, Notice, Room, State, Stop};
-use crate::guest_error::{ErrorCode, GuestError};
 use everstep_store::Applied;
-use everstep_store::journal::{Record, Role};
+use everstep_store::journal::Record;
 use everstep_store::operation::{Operation, Reply};
-use everstep_store::seam::Entry;
+use everstep_store::seam::{Entry, Ticket};
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -30,6 +28,29 @@ pub enum Patience {
     /// Not at all: it suspends, and so does what it calls. It continues as long as what it has called settles what it waits
     /// for.
     None,
+}
+
+/// A wait of the guest, until a promise is settled or an interruption ends it.
+pub(super) struct Wait<'a> {
+    bridge: &'a Bridge,
+    /// The promises that the guest waits for; `None`: any.
+    wanted: Option<&'a [u64]>,
+    /// Whether an interruption ends it, with an empty delivery.
+    interruptible: bool,
+    /// Whether the execution suspends rather than wait.
+    cold: bool,
+    /// Since the first look that found nothing.
+    resting: Option<Resting>,
+}
+
+/// The result of a look at the promises.
+enum Look {
+    /// These are delivered.
+    Delivered(Vec<u64>),
+    /// Nothing; up to this ticket, something is to be written at once.
+    Asked(Ticket),
+    /// Nothing: the next deadline to sleep until, and whether the instance has to stay.
+    Nothing { deadline: Option<u64>, busy: bool },
 }
 
 /// The rest of an execution, for as long as it waits.
@@ -61,82 +82,63 @@ impl Drop for Resting {
     }
 }
 
-impl Bridge {
-    /// Waits until a promise is settled, one of `wanted` or any, and delivers those that are; delivers none if the guest is
-    /// interrupted first.
-    ///
-    /// # Errors
-    /// [`Stop::Suspended`] when the instance is released; a divergence when the journal holds another step here; [`Stop::Store`] when
-    /// the store fails, because no settlement could be recorded any more.
-    pub(crate) async fn wait(self: &Arc<Self>, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
-        self.wait_for(wanted, true).await
+impl<'a> Wait<'a> {
+    /// A wait for one of `wanted` or, without it, for any promise.
+    pub(super) fn new(bridge: &'a Bridge, wanted: Option<&'a [u64]>, interruptible: bool) -> Self {
+        let cold = bridge.facts.patience == Patience::None;
+        Self { bridge, wanted, interruptible, cold, resting: None }
     }
 
-    /// Like [`wait`](Self::wait), but not ended by an interruption.
-    pub(crate) async fn wait_through(self: &Arc<Self>, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
-        self.wait_for(Some(wanted), false).await
-    }
-
-    async fn wait_for(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
-        self.stopwatch.pause();
-        let delivered = self.look_until(wanted, interruptible).await;
-        self.stopwatch.resume();
+    /// Waits, and returns what is delivered; the running time of the guest stops meanwhile.
+    pub(super) async fn delivery(self) -> Result<Vec<u64>, Stop> {
+        let stopwatch = &self.bridge.stopwatch;
+        stopwatch.pause();
+        let delivered = self.look_until_settled().await;
+        stopwatch.resume();
         delivered
     }
 
-    async fn look_until(self: &Arc<Self>, wanted: Option<&[u64]>, interruptible: bool) -> Result<Vec<u64>, Stop> {
-        let mut resting: Option<Resting> = None;
-        let mut cold = self.patience == Patience::None;
+    async fn look_until_settled(mut self) -> Result<Vec<u64>, Stop> {
+        let bridge = self.bridge;
         loop {
-            let changed = self.changed.notified();
+            let changed = bridge.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(resting) = &mut resting {
-                self.await_turn(resting, &mut cold).await?;
-            }
-            let (deadline, busy, asked) = {
-                let mut state = self.state();
-                state.promises.wait_for(wanted);
-                self.take_in(&mut state)?;
-                if let Some(delivered) = self.deliver(&mut state, wanted)? {
-                    return Ok(delivered);
+            self.await_turn().await?;
+            let (deadline, busy) = match self.look()? {
+                Look::Delivered(numbers) => return Ok(numbers),
+                Look::Asked(ticket) => {
+                    // Questions and called functions should not be delayed by what else may be written with them.
+                    bridge.durable(ticket).await?;
+                    continue;
                 }
-                if interruptible && self.wakes_interrupted(&mut state)? {
-                    return Ok(Vec::new());
-                }
-                let asked = state.promises.take_asked().then(|| self.submit(&mut state));
-                (self.next_deadline(&mut state), state.is_busy(self.patience), asked)
+                Look::Nothing { deadline, busy } => (deadline, busy),
             };
-            if let Some(ticket) = asked {
-                // Questions and called functions should not be delayed by what else may be written with them.
-                self.durable(ticket).await?;
-                continue;
-            }
-            if cold && !busy {
+            if self.cold && !busy {
                 return Err(Stop::Suspended);
             }
             let due = async {
                 match deadline {
                     None => std::future::pending().await,
-                    Some(deadline) => self.clock.sleep_until(deadline).await,
+                    Some(deadline) => bridge.facts.clock.sleep_until(deadline).await,
                 }
             };
-            let resting = match &mut resting {
+            let resting = match &mut self.resting {
                 Some(resting) => {
-                    resting.room.iter().for_each(|room| room.shrink(self.footprint.bytes()));
+                    resting.room.iter().for_each(|room| room.shrink(bridge.footprint.bytes()));
                     resting
                 }
-                None => resting.insert(Resting::begin(self)),
+                None => self.resting.insert(Resting::begin(bridge)),
             };
-            if cold {
+            if self.cold {
                 resting.stay();
             }
             tokio::select! {
                 biased;
                 () = changed => {}
                 () = due => {}
-                lost = self.ledger.lost() => return Err(lost.into()),
-                () = &mut resting.over, if !cold => cold = true,
+                lost = bridge.facts.ledger.lost() => return Err(lost.into()),
+                () = &mut resting.over, if !self.cold => self.cold = true,
             }
         }
     }
@@ -146,76 +148,85 @@ impl Bridge {
     ///
     /// # Errors
     /// [`Stop::Suspended`] when others need its memory; [`Stop::Canceled`].
-    async fn await_turn(&self, resting: &mut Resting, cold: &mut bool) -> Result<(), Stop> {
+    async fn await_turn(&mut self) -> Result<(), Stop> {
+        let bridge = self.bridge;
+        let Some(resting) = &mut self.resting else { return Ok(()) };
         let Some(room) = resting.room.clone() else { return Ok(()) };
         let turn = room.turn();
         tokio::pin!(turn);
         loop {
-            let changed = self.changed.notified();
+            let changed = bridge.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let busy = {
-                let state = self.state();
-                if self.is_canceled() && !state.cleans_up() {
+                let state = bridge.state();
+                if bridge.is_canceled() && !state.cleans_up() {
                     return Err(Stop::Canceled);
                 }
-                state.is_busy(self.patience)
+                state.is_busy(bridge.facts.patience)
             };
-            if *cold && busy {
+            if self.cold && busy {
                 resting.stay();
             }
             tokio::select! {
                 biased;
                 () = &mut turn => return Ok(()),
-                lost = self.ledger.lost() => return Err(lost.into()),
-                () = std::future::ready(()), if *cold && !busy => return Err(Stop::Suspended),
-                () = &mut resting.over, if !*cold => *cold = true,
+                lost = bridge.facts.ledger.lost() => return Err(lost.into()),
+                () = std::future::ready(()), if self.cold && !busy => return Err(Stop::Suspended),
+                () = &mut resting.over, if !self.cold => self.cold = true,
                 () = changed => {}
             }
         }
     }
 
+    /// Looks at the promises once.
+    fn look(&self) -> Result<Look, Stop> {
+        let (bridge, facts) = (self.bridge, &self.bridge.facts);
+        let mut state = bridge.state();
+        state.promises.wait_for(self.wanted);
+        self.take_in(&mut state)?;
+        if let Some(delivered) = self.deliver(&mut state)? {
+            return Ok(Look::Delivered(delivered));
+        }
+        if self.interruptible && bridge.interruption.wakes(bridge, &mut state)? {
+            return Ok(Look::Delivered(Vec::new()));
+        }
+        let asked = state.promises.take_asked().then(|| state.submit(facts));
+        let (deadline, busy) = (self.next_deadline(&mut state), state.is_busy(facts.patience));
+        Ok(asked.map_or(Look::Nothing { deadline, busy }, Look::Asked))
+    }
+
     /// Applies what happened outside. For a guest that cleans up, everything it waits for is canceled.
     fn take_in(&self, state: &mut State) -> Result<(), Stop> {
-        self.take_notices_into(state);
-        if !self.is_canceled() {
+        self.bridge.take_notices_into(state);
+        if !self.bridge.is_canceled() {
             return Ok(());
         }
         if !state.cleans_up() {
             return Err(Stop::Canceled);
         }
-        if state.steps.peek()?.is_some() {
-            return Ok(());
-        }
-        let pending: Vec<u64> = state.open().collect();
-        let now_ms = self.clock.now_ms();
-        for number in pending {
-            state.promises.stop_effect(number);
-            let canceled = GuestError::new(ErrorCode::Canceled, "the execution is canceled");
-            state.mark_settled(number, Err(canceled), now_ms);
+        if state.steps.peek()?.is_none() {
+            state.cancel_open(self.bridge.facts.now_ms());
         }
         Ok(())
     }
 
-    /// Looks at the promises once: returns a recorded delivery, a live one, or `None`.
-    fn deliver(self: &Arc<Self>, state: &mut State, wanted: Option<&[u64]>) -> Result<Option<Vec<u64>>, Stop> {
-        let attempted = || match wanted {
-            None => "a wait for any promise".to_owned(),
-            Some(wanted) => format!("a wait for {:?}", &wanted[..wanted.len().min(SHOWN)]),
-        };
-        let wanted = wanted.map(|wanted| wanted.iter().collect::<HashSet<_>>());
+    /// Returns a recorded delivery, a live one, or `None`.
+    fn deliver(&self, state: &mut State) -> Result<Option<Vec<u64>>, Stop> {
+        let (bridge, facts) = (self.bridge, &self.bridge.facts);
+        let wanted = self.wanted.map(|wanted| wanted.iter().collect::<HashSet<_>>());
         let is_wanted = |number: &u64| wanted.as_ref().is_none_or(|wanted| wanted.contains(number));
-        if let Some(numbers) = state.take_delivery(attempted, is_wanted)? {
+        if let Some(numbers) = state.take_delivery(|| self.describe(), is_wanted)? {
             return Ok(Some(numbers));
         }
-        self.go_live(state)?;
-        self.admit(state);
-        self.fire_timers(state, is_wanted);
-        self.admit(state);
-        let numbers = self.first_settled(state, is_wanted);
+        bridge.go_live(state)?;
+        bridge.admit(state);
+        state.fire_timers(facts, is_wanted);
+        bridge.admit(state);
+        let numbers = state.promises.first_settled(facts.now_ms(), is_wanted);
         if !numbers.is_empty() {
             numbers.iter().for_each(|number| state.record_outcome(*number));
-            let at_ms = state.steps.tick(self.clock.now_ms());
+            let at_ms = state.steps.tick(facts.now_ms());
             state.steps.append(&Record::Delivered { at_ms, numbers: numbers.clone() });
             state.promises.mark_delivered(&numbers);
             return Ok(Some(numbers));
@@ -224,61 +235,31 @@ impl Bridge {
             return Err(Stop::Contract("the guest waits although it has no pending promise".into()));
         }
         // What is recorded so far becomes durable while the guest waits.
-        self.submit_soon(state, Entry::default());
+        state.submit_soon(facts, Entry::default());
         Ok(None)
     }
 
-    /// Settles the timers and requests that are due, in the order of their deadlines, up to what the guest would have seen first
-    /// had it waited all the time: what settled before a deadline is delivered before that deadline fires. The store decides on
-    /// the deadlines of its promises; later deadlines wait for its decision.
-    fn fire_timers(&self, state: &mut State, is_wanted: impl Fn(&u64) -> bool) {
-        let now_ms = self.clock.now_ms();
-        while let Some((deadline, number)) = state.promises.first_deadline() {
-            let Some(promise) = state.promises.get(number) else { return };
-            let was_earlier = |number: u64| state.promises.fired_ms(number) < deadline;
-            if promise.is_stored()
-                || deadline > now_ms
-                || state.promises.undelivered().filter(&is_wanted).any(was_earlier)
-            {
-                return;
-            }
-            let timer = promise.role == Role::Timer;
-            let outcome = if timer { Ok("null".to_owned()) } else { Err(timed_out()) };
-            self.settle_in(state, number, outcome);
+    /// The wait in words, for a divergence message.
+    fn describe(&self) -> String {
+        match self.wanted {
+            None => "a wait for any promise".to_owned(),
+            Some(wanted) => format!("a wait for {:?}", &wanted[..wanted.len().min(SHOWN)]),
         }
     }
 
-    /// What a guest that had waited all the time would have seen first: settled promises, in the order of their times, up to
-    /// the first deadline that has passed, whether it has fired or not.
-    fn first_settled(&self, state: &State, is_wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
-        let promises = &state.promises;
-        let mut numbers: Vec<u64> = promises.undelivered().filter(&is_wanted).collect();
-        numbers.sort_by_key(|number| promises.fired_ms(*number));
-        let fired = numbers.iter().copied().find(|number| promises.is_timed_out(*number));
-        let fired = fired.map(|number| promises.fired_ms(number));
-        let now_ms = self.clock.now_ms();
-        let mut due = promises.deadlines().take_while(|(deadline, _)| *deadline <= now_ms);
-        let due = due.find(|(_, number)| is_wanted(number)).map(|(deadline, _)| deadline);
-        if let Some(end) = fired.into_iter().chain(due).min() {
-            numbers.retain(|number| promises.fired_ms(*number) <= end);
-        }
-        numbers
-    }
-}
-
-impl Bridge {
     /// Returns the next deadline to sleep until. If the earliest deadline has passed but belongs to a promise of the store, the store
     /// decides: it is queried, and this returns `None`.
-    fn next_deadline(self: &Arc<Self>, state: &mut State) -> Option<u64> {
+    fn next_deadline(&self, state: &mut State) -> Option<u64> {
+        let facts = &self.bridge.facts;
         let (deadline, number) = state.promises.first_deadline()?;
-        let now_ms = self.clock.now_ms();
+        let now_ms = facts.now_ms();
         let promise = state.promises.get_mut(number)?;
         if deadline > now_ms || !promise.is_stored() {
             return Some(deadline);
         }
         if !std::mem::replace(&mut promise.asked, true) {
-            self.submit(state);
-            tokio::spawn(ask_at_deadline(Arc::downgrade(self), number));
+            state.submit(facts);
+            tokio::spawn(ask_at_deadline(Weak::clone(&self.bridge.me), number));
         }
         None
     }
@@ -289,23 +270,16 @@ async fn ask_at_deadline(run: Weak<Bridge>, number: u64) {
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(bridge) = run.upgrade() else { return };
-        let look = Operation::PromiseGet { id: bridge.id.promise(number).to_string() };
+        let look = Operation::PromiseGet { id: bridge.facts.id_of(number) };
         // The waiting guest learns of a failing store or a lost claim by itself.
-        let Ok(Applied { answer: Ok(Reply::Promise(promise)), .. }) = bridge.ledger.operate(look).await else { return };
+        let Ok(Applied { answer: Ok(Reply::Promise(promise)), .. }) = bridge.facts.ledger.operate(look).await else {
+            return;
+        };
         if let Some(notice) = Notice::of(number, &promise) {
             return bridge.notice(notice);
         }
         drop(bridge);
         tokio::time::sleep(pause).await;
         pause = LONGEST_PAUSE.min(pause * 2);
-    }
-}
-
-impl State {
-    /// Whether a capability of this host works on a request, whose answer would be lost with the run; or, with [`Patience::Forever`],
-    /// whether a connection is open that would be lost.
-    fn is_busy(&self, patience: Patience) -> bool {
-        let connected = patience == Patience::Forever && self.budget.has_open_ends();
-        connected || self.promises.pending().any(|(_, promise)| promise.effect.is_some())
     }
 }

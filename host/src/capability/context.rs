@@ -6,11 +6,11 @@ use crate::turns::Ctx;
 
 impl context::Host for Ctx {
     fn execution_id(&mut self) -> wasmtime::Result<String> {
-        Ok(self.bridge.id.to_string())
+        Ok(self.bridge.facts.id.to_string())
     }
 
     fn function_name(&mut self) -> wasmtime::Result<String> {
-        Ok(self.bridge.function.clone())
+        Ok(self.bridge.facts.function.clone())
     }
 
     fn attempt(&mut self) -> Result<u32, Fault> {
@@ -22,20 +22,20 @@ impl context::Host for Ctx {
     fn dependencies(&mut self) -> Result<Vec<context::Dependency>, Fault> {
         let bridge = &self.bridge;
         let Json(dependencies) = bridge.internal(&ungranted("context.dependencies"), |_| {
-            let mut names: Vec<_> = bridge.grants.policy.capabilities.iter().map(|grant| grant.name()).collect();
+            let mut names: Vec<_> = bridge.facts.grants.policy.capabilities.iter().map(|grant| grant.name()).collect();
             names.sort_unstable();
-            let is_attached = |name: &str| BUILT_IN.contains(&name) || bridge.capabilities.get(name).is_some();
+            let is_attached = |name: &str| BUILT_IN.contains(&name) || bridge.facts.capabilities.get(name).is_some();
             Ok(Json(names.into_iter().map(|name| (name.to_owned(), is_attached(name))).collect::<Vec<_>>()))
         })?;
         Ok(dependencies.into_iter().map(|(name, attached)| context::Dependency { name, attached }).collect())
     }
 
     fn environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.bridge.grants.policy.env.clone().into_iter().collect())
+        Ok(self.bridge.facts.grants.policy.env.clone().into_iter().collect())
     }
 
     fn limits(&mut self) -> wasmtime::Result<context::Bounds> {
-        let limits = &self.bridge.grants.policy.limits;
+        let limits = self.bridge.facts.limits();
         Ok(context::Bounds { result: limits.result, bytes_per_call: limits.bytes_per_call })
     }
 

@@ -28,7 +28,7 @@ impl functions::Host for Ctx {
         let (number, subject) = (promise.to_le_bytes(), promise.to_string());
         let args = [Arg::of("promise", &number)];
         let step = Step::ungranted(FAIL_ON_HALT, &subject, &args);
-        self.bridge.fail_on_halt(&step, promise).await
+        self.bridge.promise_of_guest(promise).fail_on_halt(&step).await
     }
 
     async fn spawn_detached(
@@ -41,7 +41,7 @@ impl functions::Host for Ctx {
         let args = call.arguments();
         let step = call.step("functions.spawn-detached", &args);
         match call.called() {
-            Ok(called) => self.bridge.spawn_detached(&step, called, options.timeout_ms).await,
+            Ok(called) => called.detach(&self.bridge, &step, options.timeout_ms).await,
             Err(error) => self.bridge.internal(&step, |_| Err(error)),
         }
     }

@@ -6,13 +6,13 @@ use crate::turns::Ctx;
 
 impl memo::Host for Ctx {
     fn recall(&mut self, name: String) -> Result<memo::Recollection, Fault> {
-        Ok(match self.bridge.recall(&name)? {
+        Ok(match self.bridge.memo().recall(&name)? {
             Recollection::Remembered(value) => memo::Recollection::Remembered(value),
             Recollection::Compute(number) => memo::Recollection::Compute(number),
         })
     }
 
     fn remember(&mut self, step: u64, value: String) -> Result<(), Fault> {
-        self.bridge.remember(step, &value)
+        self.bridge.memo().remember(step, &value)
     }
 }

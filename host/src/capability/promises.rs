@@ -30,7 +30,7 @@ impl promises::Host for Ctx {
     }
 
     fn id(&mut self, promise: u64) -> wasmtime::Result<String> {
-        Ok(self.bridge.id.promise(promise).to_string())
+        Ok(self.bridge.facts.id.promise(promise).to_string())
     }
 
     async fn wait_any(&mut self, promises: Vec<u64>) -> Result<Vec<u64>, Fault> {
@@ -42,7 +42,7 @@ impl promises::Host for Ctx {
     }
 
     fn outcome(&mut self, promise: u64) -> wasmtime::Result<Option<Result<String, types::Error>>> {
-        Ok(self.bridge.outcome(promise).map(|outcome| outcome.map_err(Into::into)))
+        Ok(self.bridge.promise_of_guest(promise).outcome().map(|outcome| outcome.map_err(Into::into)))
     }
 
     async fn resolve(&mut self, promise: u64, value: String) -> Result<(), Fault> {
@@ -51,7 +51,7 @@ impl promises::Host for Ctx {
         let args = [Arg::of("promise", &number), Arg::of("value", value.as_bytes())];
         let step = Step::ungranted("promises.resolve", &subject, &args);
         match valid {
-            Ok(()) => self.bridge.settle_own(&step, promise, Ok(value.clone())).await,
+            Ok(()) => self.bridge.promise_of_guest(promise).settle(&step, Ok(value.clone())).await,
             Err(error) => self.bridge.internal(&step, |_| Err(error)),
         }
     }
@@ -62,13 +62,13 @@ impl promises::Host for Ctx {
         let (code, message) = (error.code.name().as_bytes(), error.message.as_bytes());
         let args = [Arg::of("promise", &number), Arg::of("code", code), Arg::of("message", message)];
         let step = Step::ungranted("promises.reject", &subject, &args);
-        self.bridge.settle_own(&step, promise, Err(error.clone())).await
+        self.bridge.promise_of_guest(promise).settle(&step, Err(error.clone())).await
     }
 
     async fn cancel(&mut self, promise: u64) -> Result<(), Fault> {
         let (number, subject) = (promise.to_le_bytes(), promise.to_string());
         let args = [Arg::of("promise", &number)];
-        self.bridge.cancel_promise(&cancel_step(&subject, &args), promise).await
+        self.bridge.promise_of_guest(promise).cancel(&cancel_step(&subject, &args)).await
     }
 }
 
@@ -83,7 +83,7 @@ impl Ctx {
     pub(crate) fn cancel_timer(&mut self, timer: u64) -> Result<(), Fault> {
         let (number, subject) = (timer.to_le_bytes(), timer.to_string());
         let args = [Arg::of("promise", &number)];
-        self.bridge.give_up(&cancel_step(&subject, &args), timer)
+        self.bridge.promise_of_guest(timer).give_up(&cancel_step(&subject, &args))
     }
 }
 

@@ -12,7 +12,7 @@ impl random::Host for Ctx {
         let args = [Arg::of("length", &bytes)];
         let grant = Call::Random(RandomCall { bytes: u64::from(length) });
         let step = Step::new("random.bytes", &subject, &args, grant);
-        let seed = self.bridge.seed;
+        let seed = self.bridge.facts.seed;
         self.bridge.internal(&step, |at| {
             let mut bytes = vec![0; length as usize];
             draw(&seed, at.number, &mut bytes);
@@ -22,7 +22,7 @@ impl random::Host for Ctx {
 
     fn uuid(&mut self) -> Result<String, Fault> {
         let step = Step::new("random.uuid", "", &[], Call::Random(RandomCall { bytes: 16 }));
-        let seed = self.bridge.seed;
+        let seed = self.bridge.facts.seed;
         self.bridge.internal(&step, |at| {
             let mut bytes = [0; 16];
             draw(&seed, at.number, &mut bytes);

@@ -12,7 +12,7 @@ impl timers::Host for Ctx {
     fn now(&mut self) -> Result<u64, Fault> {
         let step = Step::new("timers.now", "", &[], TIME);
         let bridge = &self.bridge;
-        bridge.internal(&step, |at| match bridge.grants.policy.clock {
+        bridge.internal(&step, |at| match bridge.facts.grants.policy.clock {
             ClockGrant::Frozen { at_ms } => Ok(at_ms),
             ClockGrant::Recorded | ClockGrant::Deny => Ok(at.now_ms),
         })
@@ -31,7 +31,7 @@ impl timers::Host for Ctx {
         let (time, spread) = (ms.to_le_bytes(), spread_ms.to_le_bytes());
         let args = [Arg::of("ms", &time), Arg::of("spread-ms", &spread)];
         let step = Step::new("timers.sleep-about", &subject, &args, TIME);
-        let drawn = super::random::share(&self.bridge.seed, self.bridge.next_step(), spread_ms);
+        let drawn = super::random::share(&self.bridge.facts.seed, self.bridge.next_step(), spread_ms);
         let timeout_ms = Some(ms.saturating_add(drawn));
         self.bridge.promise(&step, NewPromise { timeout_ms, about: About::Time })
     }

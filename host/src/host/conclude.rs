@@ -29,7 +29,7 @@ impl Everstep {
     /// The store failed; what it holds is what it had acknowledged.
     pub(super) async fn conclude(&self, bridge: &Arc<Bridge>, ending: Ending) -> Result<Concluded, Error> {
         let parting = match parting(ending)? {
-            Parting::Halted(failure) if self.fails_on_halt(&bridge.id).await? => Parting::Failed(failure),
+            Parting::Halted(failure) if self.fails_on_halt(&bridge.facts.id).await? => Parting::Failed(failure),
             parting => parting,
         };
         if let Parting::Ended(..) | Parting::Failed(..) = parting {
@@ -37,7 +37,7 @@ impl Everstep {
         }
         let Some(parted) = bridge.part(&parting) else { return Ok(Concluded::Lost) };
         let Parted { entry, leave, replayed, steps } = parted;
-        let left = match bridge.ledger.leave(entry, leave).await {
+        let left = match bridge.facts.ledger.leave(entry, leave).await {
             Ok(left) => left,
             Err(Lost::Claim) => return Ok(Concluded::Lost),
             Err(lost) => return Err(Error::Store(lost.into())),
@@ -48,16 +48,16 @@ impl Everstep {
             _ => {}
         }
         if let Parting::Halted(_) = parting {
-            self.inner.live.note_halted(&bridge.id);
+            self.inner.live.note_halted(&bridge.facts.id);
         }
         // The caller's wish may have come while the execution halted.
-        let failed = matches!(parting, Parting::Halted(_)) && self.fail_halted(&bridge.id).await?;
+        let failed = matches!(parting, Parting::Halted(_)) && self.fail_halted(&bridge.facts.id).await?;
         if let (Some(ours), Left::AsSaid, false) = (report(&parting, bridge, steps), left, failed) {
             return Ok(Concluded::Over(Report { replayed, ..ours }));
         }
         // The execution was ended otherwise.
-        let stored = self.inner.store.execution(&bridge.id).await?;
-        let execution = stored.ok_or_else(|| Error::UnknownExecution(bridge.id.clone()))?;
+        let stored = self.inner.store.execution(&bridge.facts.id).await?;
+        let execution = stored.ok_or_else(|| Error::UnknownExecution(bridge.facts.id.clone()))?;
         Ok(Concluded::Over(Report { replayed, ..Report::stored(&execution) }))
     }
 
@@ -131,6 +131,6 @@ fn report(parting: &Parting, bridge: &Bridge, steps: u64) -> Option<Report> {
         Parting::Failed(failure) => (State::Failed, None, Some(failure.clone())),
         Parting::TakenBack | Parting::SetBack { .. } | Parting::Canceled | Parting::Lost => return None,
     };
-    let (id, wall) = (bridge.id.clone(), std::time::Duration::ZERO);
+    let (id, wall) = (bridge.facts.id.clone(), std::time::Duration::ZERO);
     Some(Report { id, state, result, error, steps, replayed: 0, wall })
 }

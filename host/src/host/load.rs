@@ -3,7 +3,7 @@
 use super::component::Component;
 use super::{Error, Inner};
 use crate::blocking::blocking;
-use crate::bridge::{Account, Bridge, Descent, Parts, Patience, State, Terms};
+use crate::bridge::{Account, Bridge, Descent, Facts, Patience, State, Terms};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::policy::{Limits, Policy};
@@ -19,34 +19,19 @@ use std::time::Duration;
 /// CPU time that a component may take to list its functions.
 const TO_DESCRIBE: Duration = Duration::from_secs(1);
 
-/// The parts of a bridge for an execution that changes nothing.
-pub(super) fn scratch_parts(
+/// The facts of a run that changes nothing.
+pub(super) fn scratch_facts(
     inner: &Inner,
     id: ExecutionId,
     function: String,
     seed: [u8; 32],
     grants: Arc<Grants>,
-) -> Parts {
+) -> Facts {
     let terms = Terms { component: Digest([0; 32]), version: 0, target: Arc::clone(&inner.target), deadline_ms: None };
     let (ledger, store): (Arc<dyn Ledger>, _) = (Arc::new(NoLedger), Arc::clone(&inner.store));
-    let (clock, instances) = (Arc::clone(&inner.clock), Arc::clone(&inner.instances));
-    let patience = Patience::None;
+    let (clock, patience) = (Arc::clone(&inner.clock), Patience::None);
     let (capabilities, descent) = (Arc::default(), Descent::alone(&id));
-    Parts {
-        id,
-        function,
-        seed,
-        grants,
-        capabilities,
-        clock,
-        ledger,
-        store,
-        terms,
-        descent,
-        instances,
-        patience,
-        since: Ticket::default(),
-    }
+    Facts { id, function, seed, grants, capabilities, clock, ledger, store, descent, terms, patience }
 }
 
 /// The number of lineages whose accounts are kept although none of their executions runs: reading one costs a scan of
@@ -111,8 +96,8 @@ impl Inner {
             let grants =
                 Arc::new(Grants::for_description(Limits { cpu: limits.cpu.min(TO_DESCRIBE), ..limits.clone() }));
             let state = State::empty(Journal::new(History::default()), Progress::default());
-            let parts = scratch_parts(self, ExecutionId::random(), String::new(), [0; 32], grants);
-            Bridge::new(parts, state)
+            let facts = scratch_facts(self, ExecutionId::random(), String::new(), [0; 32], grants);
+            Bridge::new(facts, Arc::clone(&self.instances), Ticket::default(), state)
         };
         let functions = loaded.functions(scratch).await.map_err(|reason| Error::Describe { reason })?;
         // Names and descriptions always serialise.

@@ -257,9 +257,9 @@ impl Everstep {
         let mut handle = self.handle(&run.id);
         let hold = match self.inner.live.hold(&run.id).await {
             Holding::Running(Running { bridge, args }) => {
-                check_same(&run, &bridge.function, &args)?;
-                self.check_policy(&run, bridge.grants.digest)?;
-                let Terms { component, deadline_ms, .. } = &bridge.terms;
+                check_same(&run, &bridge.facts.function, &args)?;
+                self.check_policy(&run, bridge.facts.grants.digest)?;
+                let Terms { component, deadline_ms, .. } = &bridge.facts.terms;
                 // It has its instance already: no component takes over now.
                 handle.disregarded = disregarded(&run.without_upgrading(), *component, *deadline_ms, false);
                 return Ok(handle);

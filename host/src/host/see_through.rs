@@ -16,13 +16,13 @@ use std::time::Instant;
 impl Everstep {
     /// Runs an execution until it ends, or has nothing to do but wait, and reports that to all that wait for it.
     pub(super) async fn see_through(self, hold: Hold, job: Job, seat: Option<Seat>) {
-        let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.bridge.patience);
+        let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.bridge.facts.patience);
         let ended = AssertUnwindSafe(self.drive_and_conclude(job, seat, started)).catch_unwind().await;
         let ended = match ended {
             Ok(ended) => ended,
             Err(_) => Err(self.give_up(&bridge).await),
         };
-        let (id, version) = (bridge.id.clone(), bridge.terms.version);
+        let (id, version) = (bridge.facts.id.clone(), bridge.facts.terms.version);
         let last = bridge.next_step().saturating_sub(1);
         drop(bridge);
         let live = Arc::clone(&self.inner.live);

@@ -4,7 +4,7 @@ use super::component::Component;
 use super::live::{Hold, Holding};
 use super::run::fresh_seed;
 use super::{Error, Everstep, Report, StepOutcome, StepView};
-use crate::bridge::{Bridge, Descent, Notice, Parts, Patience, Seat, State, Terms};
+use crate::bridge::{Bridge, Descent, Facts, Notice, Patience, Seat, State, Terms};
 use crate::capability::CLEAN_UP;
 use crate::grants::Grants;
 use crate::id::ExecutionId;
@@ -129,7 +129,7 @@ impl Everstep {
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;
         let terms = Terms { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
-        let parts = Parts {
+        let facts = Facts {
             id,
             function,
             seed,
@@ -140,16 +140,14 @@ impl Everstep {
             store: Arc::clone(&inner.store),
             terms,
             descent,
-            instances: Arc::clone(&inner.instances),
             patience,
-            since,
         };
-        let bridge = Bridge::new(parts, state);
+        let bridge = Bridge::new(facts, Arc::clone(&inner.instances), since, state);
         if has_ended {
             // Before it runs: it does not wait for promises, and would suspend before it learns of the cancellation.
             bridge.cancel();
         }
-        if inner.live.was_taken_back(&bridge.id) {
+        if inner.live.was_taken_back(&bridge.facts.id) {
             bridge.interrupt_taken_back();
         }
         hold.run(Arc::clone(&bridge), &args);

@@ -2,7 +2,7 @@
 
 use super::component::Component;
 use super::live::Holding;
-use super::load::scratch_parts;
+use super::load::scratch_facts;
 use super::{Error, Everstep, StepView};
 use crate::bridge::{APPROVAL, Bridge, Stop};
 use crate::grants::Grants;
@@ -11,6 +11,7 @@ use crate::turns::{Ending, Job, drive};
 use everstep_store::journal::{FORMAT, History, Record, Started};
 use everstep_store::operation::NewPromise;
 use everstep_store::record::NEVER;
+use everstep_store::seam::Ticket;
 use everstep_store::seam::{Birth, NewRun};
 use everstep_store::{Execution, Invocation, Progress};
 use serde::Serialize;
@@ -139,12 +140,12 @@ impl Everstep {
         inner.check_function(&loaded, &grants, &execution.function).await?;
         let (mut state, _) = inner.state(&execution).await?;
         state.repeat_up_to(to.unwrap_or(u64::MAX));
-        let parts = scratch_parts(inner, execution.id.clone(), execution.function.clone(), execution.seed, grants);
-        let bridge = Bridge::new(parts, state);
+        let facts = scratch_facts(inner, execution.id.clone(), execution.function.clone(), execution.seed, grants);
+        let bridge = Bridge::new(facts, Arc::clone(&inner.instances), Ticket::default(), state);
         let job = Job { component: loaded, bridge: Arc::clone(&bridge), args: execution.args.clone() };
         // The semaphore is never closed.
         let _permit = inner.describing.acquire().await;
-        let _room = inner.instances.room(bridge.grants.policy.limits.memory).await;
+        let _room = inner.instances.room(bridge.facts.limits().memory).await;
         let end = ReplayEnd::of(drive(job).await)?;
         let repeated = bridge.next_step();
         Ok((repeated, end))

@@ -18,7 +18,7 @@ pub(crate) struct Ctx {
 
 impl Ctx {
     pub(super) fn new(bridge: Arc<Bridge>) -> Self {
-        let limits = store_limits(&bridge.grants.policy.limits, bridge.most_memory());
+        let limits = store_limits(bridge.facts.limits(), bridge.most_memory());
         let limiter = Limiter::new(limits, bridge.footprint());
         Self { bridge, limiter, wasi: None, panic: None }
     }

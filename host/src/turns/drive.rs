@@ -3,7 +3,7 @@
 use super::meter::metered;
 use super::{Ctx, FunctionInfo, Loaded};
 use crate::bindings::exports::everstep::host::guest::Progress;
-use crate::bridge::{Bridge, Stop};
+use crate::bridge::{Bridge, Checkpoint, Stop};
 use crate::engine::wasi;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::Limits;
@@ -30,7 +30,7 @@ pub(crate) enum Ending {
     /// The guest trapped after a checkpoint that it resumes from.
     SetBack {
         /// The number of the checkpoint.
-        checkpoint: u64,
+        checkpoint: Checkpoint,
         /// The message of the trap.
         cause: String,
     },
@@ -47,7 +47,7 @@ pub(crate) async fn drive(job: Job) -> Ending {
         biased;
         () = bridge.canceled() => Err(Stop::Canceled),
         () = bridge.deaf() => Err(Stop::TakenBack),
-        lost = bridge.ledger.lost() => Err(lost.into()),
+        lost = bridge.facts.ledger.lost() => Err(lost.into()),
         ended = turns(&mut store, &job) => ended,
         stop = bridge.out_of_time() => Err(stop),
     };
@@ -80,7 +80,7 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
     let bridge = Arc::clone(&job.bridge);
     let instance = metered(&bridge, job.component.pre.instantiate_async(&mut *store)).await?.map_err(stopped)?;
     let guest = instance.everstep_host_guest();
-    let start = guest.call_start(&mut *store, &bridge.function, &job.args);
+    let start = guest.call_start(&mut *store, &bridge.facts.function, &job.args);
     let mut progress = metered(&bridge, start).await?.map_err(stopped)?;
     loop {
         match progress {
@@ -104,7 +104,7 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
 /// The result, if it is JSON and not too large. One that is too large is an error of the function, not of the run: the effects of the
 /// function have happened, and it would return the same result again.
 fn checked_result(bridge: &Bridge, result: String) -> Result<Result<String, GuestError>, Stop> {
-    if result.len() as u64 > bridge.grants.policy.limits.result {
+    if result.len() as u64 > bridge.facts.limits().result {
         return Ok(Err(too_large(bridge, result.len())));
     }
     match serde_json::from_str::<&serde_json::value::RawValue>(&result) {
@@ -114,7 +114,7 @@ fn checked_result(bridge: &Bridge, result: String) -> Result<Result<String, Gues
 }
 
 fn too_large(bridge: &Bridge, bytes: usize) -> GuestError {
-    let (function, limit) = (&bridge.function, bridge.grants.policy.limits.result);
+    let (function, limit) = (&bridge.facts.function, bridge.facts.limits().result);
     let message = format!(
         "the result of {function} has {bytes} bytes, limits.result is {limit}: return less, or start it under a higher limit"
     );
@@ -123,7 +123,7 @@ fn too_large(bridge: &Bridge, bytes: usize) -> GuestError {
 
 /// The error of a function; a message that is too large is cut.
 fn cut_error(bridge: &Bridge, mut error: GuestError) -> GuestError {
-    let limit = usize::try_from(bridge.grants.policy.limits.result).unwrap_or(usize::MAX);
+    let limit = usize::try_from(bridge.facts.limits().result).unwrap_or(usize::MAX);
     let bytes = error.message.len();
     if bytes > limit {
         error.message.truncate(error.message.floor_char_boundary(limit.saturating_sub(ROOM_TO_TELL)));
@@ -149,7 +149,7 @@ fn explain(error: &wasmtime::Error, ctx: &Ctx) -> (String, bool) {
         None => error.root_cause().to_string(),
     };
     if cause.contains(OUT_OF_FUEL) {
-        let limits = &ctx.bridge.grants.policy.limits;
+        let limits = ctx.bridge.facts.limits();
         let (limit, key) = match limits.bytes_per_call > limits.memory {
             true => (limits.bytes_per_call, "limits.bytes_per_call"),
             false => (limits.memory, "limits.memory"),
@@ -177,7 +177,7 @@ fn hostcall_fuel(limits: &Limits) -> usize {
 }
 
 fn new_store(component: &Loaded, bridge: Arc<Bridge>) -> Store<Ctx> {
-    let fuel = hostcall_fuel(&bridge.grants.policy.limits);
+    let fuel = hostcall_fuel(bridge.facts.limits());
     let mut store = Store::new(&component.component.engine, Ctx::new(bridge));
     store.limiter(|ctx| &mut ctx.limiter);
     store.set_epoch_deadline(1);

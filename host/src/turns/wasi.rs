@@ -42,11 +42,11 @@ impl WasiHost for Ctx {
     }
 
     fn is_settled(&mut self, timer: u64) -> bool {
-        self.bridge.outcome(timer).is_some()
+        self.bridge.promise_of_guest(timer).outcome().is_some()
     }
 
     fn environment(&mut self) -> Vec<(String, String)> {
-        self.bridge.grants.policy.env.clone().into_iter().collect()
+        self.bridge.facts.grants.policy.env.clone().into_iter().collect()
     }
 }
 

@@ -101,6 +101,18 @@ impl Budget {
         self.beside
     }
 
+    /// Checks that so many bytes of journal fit beside them.
+    ///
+    /// # Errors
+    /// The limit is reached.
+    pub(in crate::bridge) fn check_room(&self, limits: &Limits, journal: u64) -> Result<(), Stop> {
+        let limit = limits.journal;
+        if self.beside.saturating_add(journal) <= limit {
+            return Ok(());
+        }
+        Err(Stop::Limit(format!("the limit of {limit} bytes of journal is reached (limits.journal)")))
+    }
+
     /// Bytes shown so far.
     pub(in crate::bridge) fn shown(&self) -> u64 {
         self.shown
@@ -122,9 +134,10 @@ impl Budget {
         self.cpu_us.max(self.progress.cpu_us)
     }
 
-    /// CPU time that the store does not know of yet, in microseconds.
-    pub(in crate::bridge) fn untold_us(&self) -> u64 {
-        self.progress.cpu_us - self.kept_cpu_us
+    /// Whether the store should learn the CPU time now: a crash may lose a twentieth of the limit.
+    pub(super) fn is_to_be_told(&self, limits: &Limits) -> bool {
+        let grain_us = u64::try_from(limits.cpu.as_micros() / 20).unwrap_or(u64::MAX);
+        self.progress.cpu_us - self.kept_cpu_us > grain_us
     }
 
     /// Adds CPU time to what the execution has used; returns the part that is new. What earlier runs have used is counted from the end

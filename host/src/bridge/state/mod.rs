@@ -3,25 +3,33 @@
 //!
 //! Each part owns its fields: `steps` the journal and the guest's position in it; `promises` the pending ones and the next deadline, each a
 //! `promise`; `approvals` are found by the calls that they are bound to; `budget` is the use of the limits; `unsent` is what is still to be
-//! handed to the store. This file holds what concerns more than one of them.
+//! handed to the store. This file holds what concerns more than one of them, apart from `replay`, which compares the guest with the
+//! journal.
 
 mod approvals;
 mod budget;
 mod promise;
 mod promises;
+mod replay;
 mod steps;
 mod unsent;
 
 pub(super) use budget::Part;
-pub(super) use promise::{Approval, Held, Promise};
+pub(super) use promise::{Approval, Promise};
+pub(super) use replay::{Found, describe_parts, diverged};
 
-use crate::guest_error::GuestError;
+use super::notice::timed_out;
+use super::ruled::Ruled;
+use super::{About, Facts, Notice, Patience, Stop};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::policy::{self, Limits};
 use approvals::Approvals;
 use budget::Budget;
-use everstep_store::Progress;
 use everstep_store::journal::{Corrupted, Journal, Record, Role};
 use everstep_store::seam::{Entry, Ticket};
+use everstep_store::{Asked, Progress};
 use promises::Promises;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use steps::Steps;
 use unsent::Unsent;
@@ -101,10 +109,13 @@ impl State {
         }
         for (number, mut promise) in found {
             promise.retries = self.steps.retries(number);
-            promise.queued = promise.approval.as_ref().is_some_and(|approval| self.leader(approval).is_some());
+            promise.queued = promise
+                .approval
+                .as_ref()
+                .is_some_and(|approval| self.approvals.leader(&self.promises, approval).is_some());
             self.insert(number, promise);
             if let Some(approval) = number.checked_sub(1) {
-                self.gate(approval, number);
+                self.promises.gate(approval, number);
             }
         }
         for number in self.steps.settlements() {
@@ -125,62 +136,31 @@ impl State {
                 gated.gated_by = None;
             }
         }
-        self.show_first_of_each();
+        self.approvals.queue_identical(&mut self.promises);
         Ok(())
     }
 
-    /// Of identical approvals that wait, shows only the first.
-    fn show_first_of_each(&mut self) {
-        for numbers in self.approvals.of_each_call() {
-            let mut shown: Vec<String> = Vec::new();
-            for number in numbers {
-                let Some(promise) = self.promises.get_mut(*number).filter(|promise| promise.is_pending()) else {
-                    continue;
-                };
-                if let Some(Approval { rule, .. }) = &promise.approval {
-                    promise.queued = shown.contains(rule);
-                    shown.push(rule.clone());
-                }
-            }
+    /// Shows an approval by creating its promise in the store, in one commit with the step that it guards.
+    pub(super) fn show(&mut self, facts: &Facts, number: u64) {
+        let Some(promise) = self.promises.get_mut(number).filter(|promise| promise.is_pending()) else { return };
+        promise.queued = false;
+        promise.missing = false;
+        let deadline_ms = promise.deadline_ms;
+        if let Some(About::Shown(asked)) = promise.about.take() {
+            self.keep(facts, number, &asked, deadline_ms);
         }
     }
 
-    /// Notes that the effect of `gated` waits for an approval, if `approval` is one. The guest does not wait for the
-    /// approval itself.
-    pub(super) fn gate(&mut self, approval: u64, gated: u64) {
-        let Some(Approval { gates, .. }) =
-            self.promises.get_mut(approval).and_then(|promise| promise.approval.as_mut())
-        else {
-            return;
-        };
-        if gates.replace(gated).is_none() {
-            self.promises.note_unseen();
+    /// Shows it if no identical question is shown.
+    pub(super) fn show_if_first(&mut self, facts: &Facts, number: u64) {
+        if self.promises.get(number).is_some_and(|promise| !promise.queued) {
+            self.show(facts, number);
         }
-        if let Some(promise) = self.promises.get_mut(gated) {
-            promise.approved_by = Some(approval);
-            promise.gated_by = Some(approval);
-        }
-    }
-
-    /// The pending approval of an identical call that is shown.
-    pub(super) fn leader(&self, approval: &Approval) -> Option<u64> {
-        self.waiting(approval).find(|number| self.promises.get(*number).is_some_and(|promise| !promise.queued))
-    }
-
-    /// Pending approvals of identical calls that are not shown yet.
-    pub(super) fn waiting_behind(&self, approval: &Approval) -> Vec<u64> {
-        self.waiting(approval).collect()
-    }
-
-    fn waiting<'s>(&'s self, approval: &'s Approval) -> impl Iterator<Item = u64> + 's {
-        let waits = |promise: &Promise| promise.is_pending() && promise.asks_by(&approval.rule);
-        self.approvals.alike(&approval.key).filter(move |number| self.promises.get(*number).is_some_and(waits))
     }
 
     /// The approvals that have an answer in the journal.
     pub(crate) fn answered_approvals(&self) -> impl Iterator<Item = u64> {
-        let answered = |number: &u64| self.promises.get(*number).is_some_and(|one| matches!(one.outcome, Some(Ok(_))));
-        self.approvals.of_each_call().flatten().copied().filter(answered)
+        self.approvals.answered(&self.promises)
     }
 
     /// Pending promises of every kind, whose outcome the store may know.
@@ -202,6 +182,17 @@ impl State {
         self.promises.insert(number, promise);
     }
 
+    /// Adds the promise of a granted step; it counts as open under its rule until it is settled.
+    pub(super) fn insert_granted(&mut self, ruled: &Ruled<'_>, mut promise: Promise) {
+        let Ruled { step, number, rule } = *ruled;
+        promise.rule = Some(rule.to_owned());
+        if step.grant.stays_open() {
+            self.budget.opened(rule);
+            promise.open_by = Some(rule.to_owned());
+        }
+        self.insert(number, promise);
+    }
+
     /// Sets the outcome of a promise; returns false if it has one, or there is no such promise.
     pub(super) fn mark_settled(&mut self, number: u64, outcome: Result<String, GuestError>, at_ms: u64) -> bool {
         let Some(promise) = self.promises.settle(number, outcome, at_ms) else { return false };
@@ -215,6 +206,34 @@ impl State {
             self.promises.note_undelivered(number);
         }
         true
+    }
+
+    /// The promises that an execution waits for. A call that is not approved yet is replaced by its approval, or by the identical approval
+    /// that is shown.
+    pub(super) fn awaited(&self) -> BTreeSet<u64> {
+        let approval = |number: u64| self.promises.get(number).and_then(|promise| promise.gated_by).unwrap_or(number);
+        let shown = |number: u64| {
+            let approval = self.promises.get(number).filter(|promise| promise.queued)?.approval.as_ref()?;
+            self.approvals.leader(&self.promises, approval)
+        };
+        self.promises.waited_for().map(approval).map(|number| shown(number).unwrap_or(number)).collect()
+    }
+
+    /// Marks a promise as settled as the store reports it.
+    pub(crate) fn take_in(&mut self, notice: Notice, limits: &Limits) {
+        let (number, at_ms) = (notice.number, notice.at_ms);
+        let outcome = notice.checked(limits);
+        let resolved = outcome.is_ok();
+        self.mark_settled(number, outcome, at_ms);
+        if let Some(promise) = self.promises.get_mut(number) {
+            promise.answered_here |= resolved;
+        }
+    }
+
+    /// Settles a promise as its effect, its deadline or its guest does; the caller has checked that it is pending.
+    pub(super) fn settle(&mut self, number: u64, outcome: Result<String, GuestError>, now_ms: u64) {
+        self.promises.stop_effect(number);
+        self.record_settlement(number, outcome, now_ms);
     }
 
     /// Settles a pending promise, in the journal too.
@@ -231,6 +250,43 @@ impl State {
         promise.recorded = true;
         let outcome = outcome.as_ref().map(|json| json.as_bytes().into()).map_err(Clone::clone);
         self.steps.append(&Record::Settled { number, at_ms: promise.settled_ms, outcome });
+    }
+
+    /// Settles the timers and requests that are due, in the order of their deadlines, up to what the guest would have seen first
+    /// had it waited all the time: what settled before a deadline is delivered before that deadline fires. The store decides on
+    /// the deadlines of its promises; later deadlines wait for its decision.
+    pub(super) fn fire_timers(&mut self, facts: &Facts, is_wanted: impl Fn(&u64) -> bool) {
+        let now_ms = facts.now_ms();
+        while let Some((deadline, number)) = self.promises.first_deadline() {
+            let Some(promise) = self.promises.get(number) else { return };
+            let was_earlier = |number: u64| self.promises.fired_ms(number) < deadline;
+            if promise.is_stored()
+                || deadline > now_ms
+                || self.promises.undelivered().filter(&is_wanted).any(was_earlier)
+            {
+                return;
+            }
+            let timer = promise.role == Role::Timer;
+            let outcome = if timer { Ok("null".to_owned()) } else { Err(timed_out()) };
+            self.settle(number, outcome, facts.now_ms());
+        }
+    }
+
+    /// Cancels all pending promises, for a guest that cleans up.
+    pub(super) fn cancel_open(&mut self, now_ms: u64) {
+        let pending: Vec<u64> = self.open().collect();
+        for number in pending {
+            self.promises.stop_effect(number);
+            let canceled = GuestError::new(ErrorCode::Canceled, "the execution is canceled");
+            self.mark_settled(number, Err(canceled), now_ms);
+        }
+    }
+
+    /// Whether a capability of this host works on a request, whose answer would be lost with the run; or, with [`Patience::Forever`],
+    /// whether a connection is open that would be lost.
+    pub(super) fn is_busy(&self, patience: Patience) -> bool {
+        let connected = patience == Patience::Forever && self.budget.has_open_ends();
+        connected || self.promises.pending().any(|(_, promise)| promise.effect.is_some())
     }
 
     /// Settles promises that the guest does not know of with `why`, at the time of the journal.
@@ -255,6 +311,70 @@ impl State {
     pub(super) fn keep_progress(&mut self, now_ms: u64) -> Box<Progress> {
         let now_ms = self.steps.tick(now_ms);
         self.budget.keep_progress(self.steps.next(), now_ms)
+    }
+
+    /// Hands everything recorded so far to the ledger.
+    pub(super) fn submit(&mut self, facts: &Facts) -> Ticket {
+        self.submit_with(facts, Entry::default())
+    }
+
+    /// Like [`submit`](Self::submit), together with `entry`, which must not carry records.
+    pub(super) fn submit_with(&mut self, facts: &Facts, mut entry: Entry) -> Ticket {
+        let writes = !entry.changes_nothing() || self.steps.unsubmitted() > 0;
+        if writes && self.budget.is_to_be_told(facts.limits()) {
+            let now_ms = facts.now_ms();
+            self.record_use(now_ms);
+            entry.progress = Some(self.keep_progress(now_ms));
+        }
+        entry.records = self.steps.take_tail();
+        entry.output = self.unsent.take_output();
+        if !entry.is_empty() {
+            self.unsent.note_submitted(facts.ledger.append(entry));
+        }
+        self.unsent.submitted()
+    }
+
+    /// Like [`submit_with`](Self::submit_with), and asks for a write soon.
+    pub(super) fn submit_soon(&mut self, facts: &Facts, entry: Entry) {
+        self.submit_with(facts, entry);
+        facts.ledger.soon();
+    }
+
+    /// Creates a promise in the store, in the commit that records the call, so that it can be found and settled even if this host is
+    /// lost.
+    pub(super) fn keep(&mut self, facts: &Facts, number: u64, asked: &Asked, deadline_ms: Option<u64>) {
+        self.promises.note_asked();
+        let create = facts.creation(number, asked.param(), asked.tags(), deadline_ms);
+        self.submit_soon(facts, Entry::of(create));
+    }
+
+    /// Counts a granted call under its rule.
+    pub(super) fn count(&mut self, rule: &str, call: &policy::Call<'_>) {
+        self.budget.count(rule, call, self.steps.now_ms());
+    }
+
+    /// Withdraws the question about a step that cannot be made after all.
+    pub(super) fn withdraw(&mut self, facts: &Facts, approval: u64) {
+        self.submit_soon(facts, Entry::of(facts.cancellation(approval)));
+    }
+
+    /// Ends a run that has used up its steps or its journal.
+    pub(super) fn check_limits(&self, limits: &Limits) -> Result<(), Stop> {
+        self.check_steps(limits)?;
+        self.check_room(limits, 0)
+    }
+
+    pub(super) fn check_steps(&self, limits: &Limits) -> Result<(), Stop> {
+        let limit = limits.steps;
+        if self.steps.next() <= limit {
+            return Ok(());
+        }
+        Err(Stop::Limit(format!("the limit of {limit} steps is reached (limits.steps)")))
+    }
+
+    /// Checks that the execution may keep that many more bytes.
+    pub(super) fn check_room(&self, limits: &Limits, bytes: u64) -> Result<(), Stop> {
+        self.budget.check_room(limits, (self.steps.length() as u64).saturating_add(bytes))
     }
 
     /// Bytes kept for the execution, in the journal and beside it.

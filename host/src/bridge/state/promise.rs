@@ -1,7 +1,8 @@
 //! One promise of an execution.
 
-use super::super::approval::APPROVAL;
-use super::super::promises::About;
+use super::super::approval::{APPROVAL, question};
+use super::super::held::Held;
+use super::super::{About, Step};
 use crate::guest_error::GuestError;
 use everstep_store::journal::{Call, Retries, Role};
 use tokio::task::AbortHandle;
@@ -62,19 +63,6 @@ pub(in crate::bridge) struct Approval {
     pub(in crate::bridge) gates: Option<u64>,
 }
 
-/// A call that waits for its approval.
-pub(in crate::bridge) struct Held {
-    pub(in crate::bridge) about: About,
-    pub(in crate::bridge) timeout_ms: Option<u64>,
-    pub(in crate::bridge) kind: &'static str,
-    pub(in crate::bridge) subject: String,
-    /// The rule that grants it.
-    pub(in crate::bridge) rule: String,
-    pub(in crate::bridge) bytes: u64,
-    /// The call in words.
-    pub(in crate::bridge) call: String,
-}
-
 impl Promise {
     /// A pending promise.
     pub(in crate::bridge) fn new(role: Role, deadline_ms: Option<u64>) -> Self {
@@ -104,6 +92,11 @@ impl Promise {
         }
     }
 
+    /// A pending promise made by a live guest.
+    pub(in crate::bridge) fn opened(role: Role, about: &About, deadline_ms: Option<u64>) -> Self {
+        Self { called: true, own: about.is_own(), bytes: about.bytes(), ..Self::new(role, deadline_ms) }
+    }
+
     /// A pending promise, from the record of its call.
     pub(super) fn recorded(call: &Call<'_>, role: Role, deadline_ms: Option<u64>) -> Self {
         let approval = match <[u8; 16]>::try_from(call.args) {
@@ -111,6 +104,15 @@ impl Promise {
             _ => None,
         };
         Self { approval, rule: Some(call.rule.to_owned()), ..Self::new(role, deadline_ms) }
+    }
+
+    /// Reopens the approval of a step that a replayed guest has reached; while it is pending, the question is kept
+    /// ready.
+    pub(in crate::bridge) fn ask_again(&mut self, step: &Step<'_>) {
+        self.called = true;
+        if self.is_pending() {
+            self.about = question(step).ok().map(About::Shown);
+        }
     }
 
     pub(in crate::bridge) fn is_pending(&self) -> bool {

@@ -1,7 +1,9 @@
 //! The promises of an execution: the pending ones, those settled but not delivered, and the next deadline.
 
-use super::promise::Promise;
-use crate::guest_error::GuestError;
+use super::super::About;
+use super::promise::{Approval, Promise};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::policy::Limits;
 use everstep_store::journal::Role;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeFrom;
@@ -75,8 +77,23 @@ impl Promises {
     }
 
     /// Notes that the guest cannot wait for one of the promises.
-    pub(super) fn note_unseen(&mut self) {
+    fn note_unseen(&mut self) {
         self.in_flight -= 1;
+    }
+
+    /// Notes that the effect of `gated` waits for an approval, if `approval` is one. The guest does not wait for the
+    /// approval itself.
+    pub(in crate::bridge) fn gate(&mut self, approval: u64, gated: u64) {
+        let Some(Approval { gates, .. }) = self.get_mut(approval).and_then(|promise| promise.approval.as_mut()) else {
+            return;
+        };
+        if gates.replace(gated).is_none() {
+            self.note_unseen();
+        }
+        if let Some(promise) = self.get_mut(gated) {
+            promise.approved_by = Some(approval);
+            promise.gated_by = Some(approval);
+        }
     }
 
     /// Gives a pending promise a deadline, unless it has an earlier one.
@@ -91,7 +108,7 @@ impl Promises {
     }
 
     /// Deadlines of pending promises, in milliseconds since the Unix epoch, with the promise's number; nearest first.
-    pub(in crate::bridge) fn deadlines(&self) -> impl Iterator<Item = (u64, u64)> {
+    fn deadlines(&self) -> impl Iterator<Item = (u64, u64)> {
         self.deadlines.iter().copied()
     }
 
@@ -127,13 +144,40 @@ impl Promises {
         }
     }
 
+    /// Takes the pending promises that are missing in the store, except those that wait behind an identical one: the number, what each
+    /// is about, and its deadline.
+    pub(in crate::bridge) fn take_missing(&mut self) -> Vec<(u64, About, Option<u64>)> {
+        let take = |number: &u64| {
+            let promise = self.all.get_mut(number).filter(|promise| promise.missing && !promise.queued)?;
+            let about = promise.about.take()?;
+            promise.missing = false;
+            Some((*number, about, promise.deadline_ms))
+        };
+        self.pending.iter().filter_map(take).collect()
+    }
+
     /// When a settled promise would have settled had the guest waited all the time: a deadline that passed unseen counts.
     pub(in crate::bridge) fn fired_ms(&self, number: u64) -> u64 {
         self.get(number).map_or(0, |promise| promise.deadline_ms.unwrap_or(u64::MAX).min(promise.settled_ms))
     }
 
+    /// What a guest that had waited all the time would have seen first: settled promises, in the order of their times, up to
+    /// the first deadline that has passed, whether it has fired or not.
+    pub(in crate::bridge) fn first_settled(&self, now_ms: u64, is_wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
+        let mut numbers: Vec<u64> = self.undelivered().filter(&is_wanted).collect();
+        numbers.sort_by_key(|number| self.fired_ms(*number));
+        let fired = numbers.iter().copied().find(|number| self.is_timed_out(*number));
+        let fired = fired.map(|number| self.fired_ms(number));
+        let mut due = self.deadlines().take_while(|(deadline, _)| *deadline <= now_ms);
+        let due = due.find(|(_, number)| is_wanted(number)).map(|(deadline, _)| deadline);
+        if let Some(end) = fired.into_iter().chain(due).min() {
+            numbers.retain(|number| self.fired_ms(*number) <= end);
+        }
+        numbers
+    }
+
     /// Whether the deadline of a settled promise came first.
-    pub(in crate::bridge) fn is_timed_out(&self, number: u64) -> bool {
+    fn is_timed_out(&self, number: u64) -> bool {
         let promise = self.get(number);
         promise.is_some_and(|promise| promise.deadline_ms.is_some_and(|deadline| deadline <= promise.settled_ms))
     }
@@ -170,8 +214,26 @@ impl Promises {
     }
 
     /// The number of pending promises that are settled from outside.
-    pub(in crate::bridge) fn waiting_outside(&self) -> usize {
+    fn waiting_outside(&self) -> usize {
         self.pending().filter(|(_, promise)| promise.role == Role::External).count()
+    }
+
+    /// Checks that another promise with this role may be pending.
+    ///
+    /// # Errors
+    /// A limit is reached.
+    pub(in crate::bridge) fn check_room(&self, limits: &Limits, role: Role) -> Result<(), GuestError> {
+        let full = |what: &str, limit: u64| {
+            let message = format!("{limit} promises are pending already ({what}); await one first");
+            Err(GuestError::new(ErrorCode::LimitExceeded, message))
+        };
+        if self.in_flight as u64 >= limits.in_flight {
+            return full("limits.in_flight", limits.in_flight);
+        }
+        if role == Role::External && self.waiting_outside() as u64 >= limits.pending_promises {
+            return full("limits.pending_promises", limits.pending_promises);
+        }
+        Ok(())
     }
 
     /// Aborts the effects that still run: their outcome will not be read.

@@ -1,7 +1,10 @@
 //! The steps of an execution: its journal, and the guest's position in it.
 
 use super::super::Stop;
+use crate::guest_error::GuestError;
+use everstep_store::Failure;
 use everstep_store::journal::{Corrupted, Journal, Next, Outcome, Record, Retries, Trapped};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// See the module.
@@ -218,8 +221,23 @@ impl Steps {
         self.returned = true;
     }
 
-    pub(in crate::bridge) fn has_returned(&self) -> bool {
-        self.returned
+    /// Records the return of the function, unless the journal holds it.
+    pub(in crate::bridge) fn record_return(&mut self, now_ms: u64, outcome: &Result<String, GuestError>) {
+        if self.returned {
+            return;
+        }
+        let at_ms = self.tick(now_ms);
+        let outcome = outcome.as_ref().map(|json| json.as_bytes().into()).map_err(Clone::clone);
+        self.append(&Record::Returned { at_ms, outcome });
+    }
+
+    /// Records why the execution halts.
+    pub(in crate::bridge) fn record_halt(&mut self, cause: &Failure, now_ms: u64) {
+        let Failure { kind, message } = cause;
+        // Names always serialise.
+        let kind = Cow::Owned(serde_json::to_string(kind).unwrap_or_default());
+        let at_ms = self.tick(now_ms);
+        self.append(&Record::Halted { at_ms, kind, message: Cow::Borrowed(message) });
     }
 
     /// Notes that the run is over.

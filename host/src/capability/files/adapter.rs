@@ -139,7 +139,7 @@ impl Changes {
 
 impl<'a> Place<'a> {
     fn new(bridge: &'a Arc<Bridge>, operation: FileOperation, path: &'a str) -> Self {
-        Self { bridge, operation, path, found: bridge.grants.policy.resolve(path) }
+        Self { bridge, operation, path, found: bridge.facts.grants.policy.resolve(path) }
     }
 
     fn step<'s>(&'s self, kind: &'static str, args: &'s [Arg<'s>], bytes: u64) -> Step<'s> {
@@ -150,7 +150,7 @@ impl<'a> Place<'a> {
 
     /// Whether changes there stay in memory.
     fn is_overlay(&self) -> bool {
-        let files = &self.bridge.grants.policy.files;
+        let files = &self.bridge.facts.grants.policy.files;
         self.found.and_then(|(grant, _)| files.get(grant)).is_some_and(|grant| grant.access == Access::Overlay)
     }
 
@@ -176,7 +176,7 @@ impl<'a> Place<'a> {
             let (grant, relative) = found.ok_or(denied)?;
             let done = blocking(move || {
                 let _blocked = blocked;
-                let (grants, changes) = (&bridge.grants, bridge.of_run::<Changes>());
+                let (grants, changes) = (&bridge.facts.grants, bridge.of_run::<Changes>());
                 effect(grants, Merged::new(grants.opened("files")?, grant, &mut changes.lock()), &relative)
             });
             let panicked = |_| GuestError::new(ErrorCode::Failed, "the host gave the file operation up");
@@ -189,7 +189,7 @@ impl<'a> Place<'a> {
 impl Floor for Place<'_> {
     fn check(&self) -> Result<(), GuestError> {
         let Some((grant, path)) = self.found else { return Ok(()) };
-        let (grants, changes) = (&self.bridge.grants, self.bridge.of_run::<Changes>());
+        let (grants, changes) = (&self.bridge.facts.grants, self.bridge.of_run::<Changes>());
         Merged::new(grants.opened("files")?, grant, &mut changes.lock()).floor(self.operation, path)
     }
 }

@@ -65,13 +65,13 @@ impl http::Host for Ctx {
             body: body.clone().unwrap_or_default().into(),
             secret: None,
         };
-        let fetch = Fetch::new(Arc::clone(&self.bridge.grants), request);
+        let fetch = Fetch::new(Arc::clone(&self.bridge.facts.grants), request);
         let about = About::Effect(Arc::new(fetch));
         self.bridge.promise(&step(grant), NewPromise { timeout_ms, about })
     }
 
     fn response(&mut self, promise: u64) -> wasmtime::Result<Option<Result<http::HttpResponse, types::Error>>> {
-        let outcome = self.bridge.outcome(promise);
+        let outcome = self.bridge.promise_of_guest(promise).outcome();
         let read = |json: String| Stored::read(&json).map(Into::into).ok_or_else(|| not_a_response(promise));
         Ok(outcome.map(|outcome| outcome.and_then(read).map_err(Into::into)))
     }

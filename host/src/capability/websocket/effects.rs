@@ -161,7 +161,7 @@ impl Effect for Receive {
     fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>> {
         let bridge = run.bridge.upgrade();
         let open = bridge.as_ref().and_then(|bridge| bridge.kept_for_run::<Open>(self.connection));
-        let grants = bridge.map(|bridge| Arc::clone(&bridge.grants));
+        let grants = bridge.map(|bridge| Arc::clone(&bridge.facts.grants));
         // Requested here, where the steps are in order.
         let event = open.map(|open| open.want());
         Box::pin(async move {

@@ -50,7 +50,7 @@ impl websocket::Host for Ctx {
             Ok(target) => target,
             Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_| Err(error)),
         };
-        let grants = Arc::clone(&self.bridge.grants);
+        let grants = Arc::clone(&self.bridge.facts.grants);
         let (headers, subprotocols) = (headers.clone(), protocols.clone());
         let connect = Connect { grants, opening: Opening { url: target.clone(), headers, subprotocols } };
         let about = About::Effect(Arc::new(connect));
@@ -101,7 +101,7 @@ impl websocket::Host for Ctx {
             GuestError::new(ErrorCode::Invalid, message)
         };
         let read = |json: String| Stored::read(&json).ok_or_else(not_a_message);
-        Ok(self.bridge.outcome(promise).map(|outcome| outcome.and_then(read).map_err(Into::into)))
+        Ok(self.bridge.promise_of_guest(promise).outcome().map(|outcome| outcome.and_then(read).map_err(Into::into)))
     }
 
     async fn close(&mut self, connection: u64, code: u16, reason: String) -> Result<(), Fault> {
@@ -126,8 +126,8 @@ impl websocket::Host for Ctx {
 
 /// The rule that a connection was made under.
 fn rule_of(bridge: &Bridge, connection: u64) -> Result<String, GuestError> {
-    match bridge.granted_by(connection) {
-        Some((rule, true)) if bridge.grants.policy.websocket_terms(&rule).is_some() => Ok(rule),
+    match bridge.promise_of_guest(connection).granted_by() {
+        Some((rule, true)) if bridge.facts.grants.policy.websocket_terms(&rule).is_some() => Ok(rule),
         _ => Err(GuestError::new(ErrorCode::Invalid, format!("{connection} is no connection of this execution"))),
     }
 }

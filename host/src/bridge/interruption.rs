@@ -4,11 +4,12 @@
 //! computing without a call is taken back: its instance is discarded, another one repeats what is recorded, and its first question
 //! after the last recorded call is answered with yes.
 
+use super::ruled::Ruled;
 use super::{Bridge, Fault, State, Step, Stop};
 use everstep_store::journal::Record;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How long a guest may keep computing before it is taken back.
 const GRACE: Duration = Duration::from_millis(500);
@@ -24,38 +25,25 @@ pub(super) struct Interruption {
 }
 
 impl Interruption {
-    /// Whether the guest is to be told now. Clears the flag.
-    fn take(&self) -> bool {
-        let asked = self.asked.swap(false, Ordering::SeqCst);
-        if asked {
-            self.taken_back.store(false, Ordering::SeqCst);
-        }
-        asked
-    }
-}
-
-impl Bridge {
-    /// Interrupts the guest. Does not wait for the state.
-    pub(crate) fn interrupt(&self) {
-        self.interruption.asked.store(true, Ordering::SeqCst);
-        self.changed.notify_waiters();
+    /// Interrupts the guest.
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Ordering::SeqCst);
     }
 
-    /// Interrupts a guest that was taken back for it.
-    pub(crate) fn interrupt_taken_back(&self) {
-        self.interruption.taken_back.store(true, Ordering::SeqCst);
-        self.interrupt();
+    /// Notes that the guest was taken back for it.
+    pub(super) fn note_taken_back(&self) {
+        self.taken_back.store(true, Ordering::SeqCst);
     }
 
-    /// Completes once the guest should be taken back: it was interrupted, and has not noticed.
-    pub(crate) async fn deaf(&self) {
+    /// Completes once the guest should be taken back: it was interrupted, and has not noticed. `changed` signals an interruption.
+    pub(super) async fn unnoticed(&self, changed: &Notify) {
         loop {
-            let changed = self.changed.notified();
+            let changed = changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if self.is_asked() {
+            if self.may_take_back() {
                 tokio::time::sleep(GRACE).await;
-                if self.is_asked() {
+                if self.may_take_back() {
                     return;
                 }
             }
@@ -63,14 +51,13 @@ impl Bridge {
         }
     }
 
-    fn is_asked(&self) -> bool {
-        let Interruption { asked, taken_back } = &self.interruption;
-        asked.load(Ordering::SeqCst) && !taken_back.load(Ordering::SeqCst)
+    fn may_take_back(&self) -> bool {
+        self.asked.load(Ordering::SeqCst) && !self.taken_back.load(Ordering::SeqCst)
     }
 
-    /// Whether the guest was interrupted since it last asked, or waited.
-    pub(crate) fn interrupted(self: &Arc<Self>) -> Result<bool, Fault> {
-        let mut state = self.state();
+    /// Whether the guest was interrupted since it last asked, or waited; a yes is a step.
+    pub(super) fn tell_if_asked(&self, bridge: &Bridge) -> Result<bool, Fault> {
+        let (facts, mut state) = (&bridge.facts, bridge.state());
         let step = Step::ungranted(KIND, "", &[]);
         let number = state.steps.next();
         let recorded = match state.steps.peek_step(number)? {
@@ -82,31 +69,35 @@ impl Bridge {
             state.steps.pass_step(next, at_ms);
             return Ok(true);
         }
-        if !self.may_tell(&mut state)? {
+        if !self.is_told(bridge, &mut state)? {
             return Ok(false);
         }
         state.steps.take();
-        self.check_limits(&state).inspect_err(|_| state.steps.give_back(number))?;
-        self.record_ungranted(&mut state, &step, number, "null")?;
+        state.check_limits(facts.limits()).inspect_err(|_| state.steps.give_back(number))?;
+        Ruled::ungranted(&step, number).record(facts, &mut state, Ok("null".to_owned()))??;
         Ok(true)
     }
 
     /// Whether to wake a waiting guest without a delivery; if so, records it.
-    pub(super) fn wakes_interrupted(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
-        let told = self.may_tell(state)?;
+    pub(super) fn wakes(&self, bridge: &Bridge, state: &mut State) -> Result<bool, Stop> {
+        let told = self.is_told(bridge, state)?;
         if told {
-            let at_ms = state.steps.tick(self.clock.now_ms());
+            let at_ms = state.steps.tick(bridge.facts.now_ms());
             state.steps.append(&Record::Delivered { at_ms, numbers: Vec::new() });
         }
         Ok(told)
     }
 
-    /// Whether to tell the guest of an interruption here: it must have repeated what is recorded.
-    fn may_tell(self: &Arc<Self>, state: &mut State) -> Result<bool, Stop> {
-        if !self.interruption.asked.load(Ordering::SeqCst) || state.steps.peek()?.is_some() {
+    /// Whether to tell the guest here: it must have repeated what is recorded. Clears the interruption if so.
+    fn is_told(&self, bridge: &Bridge, state: &mut State) -> Result<bool, Stop> {
+        if !self.asked.load(Ordering::SeqCst) || state.steps.peek()?.is_some() {
             return Ok(false);
         }
-        self.go_live(state)?;
-        Ok(self.interruption.take())
+        bridge.go_live(state)?;
+        let asked = self.asked.swap(false, Ordering::SeqCst);
+        if asked {
+            self.taken_back.store(false, Ordering::SeqCst);
+        }
+        Ok(asked)
     }
 }

@@ -1,13 +1,15 @@
 //! Compares the guest with its journal, record by record.
 
-use super::approval::APPROVAL;
-use super::{Divergence, State, Step, Stop, Value};
-use crate::guest_error::GuestError;
+use super::super::approval::APPROVAL;
+use super::super::{Divergence, Step, Stop, Value};
+use super::State;
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::json;
 use everstep_store::journal::{Call, Corrupted, Record};
 use std::fmt::Write as _;
 
 /// The journal's entry for the step that a guest begins.
-pub(super) enum Found<T> {
+pub(in crate::bridge) enum Found<T> {
     /// It is over: the outcome is known.
     Recorded(Result<T, GuestError>),
     /// It has begun; its outcome, if any, is a settlement.
@@ -20,7 +22,7 @@ pub(super) enum Found<T> {
 
 impl State {
     /// Takes the next step number for `step` and looks it up in the journal.
-    pub(super) fn take_step<T: Value>(&mut self, step: &Step<'_>) -> Result<Found<T>, Stop> {
+    pub(in crate::bridge) fn take_step<T: Value>(&mut self, step: &Step<'_>) -> Result<Found<T>, Stop> {
         self.steps.check_end()?;
         let number = self.steps.next();
         let Some((record, next)) = self.steps.peek()? else {
@@ -54,7 +56,7 @@ impl State {
     }
 
     /// The recorded outcome of a step that a guest blocked on; `None` if it was lost.
-    pub(super) fn recorded_outcome<T: Value>(
+    pub(in crate::bridge) fn recorded_outcome<T: Value>(
         &self,
         number: u64,
         kind: &str,
@@ -68,7 +70,7 @@ impl State {
 
     /// The next recorded delivery of promises that the guest waits for; `None` when the guest has repeated
     /// everything.
-    pub(super) fn take_delivery(
+    pub(in crate::bridge) fn take_delivery(
         &mut self,
         attempted: impl Fn() -> String,
         is_wanted: impl Fn(&u64) -> bool,
@@ -93,7 +95,7 @@ impl State {
     }
 
     /// Checks that no record is left when the guest ends in the way that `attempted` describes.
-    pub(super) fn expect_end(&mut self, attempted: &str) -> Result<(), Stop> {
+    pub(in crate::bridge) fn expect_end(&mut self, attempted: &str) -> Result<(), Stop> {
         let step = self.steps.next();
         match self.steps.peek()? {
             None => Ok(()),
@@ -101,8 +103,28 @@ impl State {
         }
     }
 
-    /// The same for a return; a recorded return must be the same one.
-    pub(super) fn expect_return(&mut self, returned: &Result<String, GuestError>) -> Result<(), Stop> {
+    /// Takes the return of the function; a recorded return must be the same one.
+    pub(in crate::bridge) fn take_return(
+        &mut self,
+        returned: Result<String, GuestError>,
+    ) -> Result<Result<String, GuestError>, Stop> {
+        let returned = self.checked_depth(returned);
+        self.expect_return(&returned)?;
+        Ok(returned)
+    }
+
+    /// Turns a result that is nested too deeply into an error of the function: halting would not undo what it has done. A result that an
+    /// earlier build has recorded stays.
+    fn checked_depth(&mut self, returned: Result<String, GuestError>) -> Result<String, GuestError> {
+        match &returned {
+            Ok(result) if !self.goes_on_with(&returned) => json::check_depth(result)
+                .map_err(|error| GuestError::new(ErrorCode::Invalid, format!("the result is {error}")))
+                .and(returned),
+            _ => returned,
+        }
+    }
+
+    fn expect_return(&mut self, returned: &Result<String, GuestError>) -> Result<(), Stop> {
         let step = self.steps.next();
         let returned = returned.as_ref().map(String::as_bytes);
         match self.steps.peek()? {
@@ -120,7 +142,7 @@ impl State {
     }
 
     /// Whether the journal continues with this return of the function.
-    pub(super) fn goes_on_with(&mut self, returned: &Result<String, GuestError>) -> bool {
+    fn goes_on_with(&mut self, returned: &Result<String, GuestError>) -> bool {
         let returned = returned.as_ref().map(String::as_bytes);
         let next = self.steps.peek();
         matches!(next, Ok(Some((Record::Returned { outcome, .. }, _))) if outcome.as_deref() == returned)
@@ -128,7 +150,7 @@ impl State {
 }
 
 /// A divergence between a record and an attempt.
-pub(super) fn diverged(step: u64, record: &Record<'_>, attempted: &str) -> Stop {
+pub(in crate::bridge) fn diverged(step: u64, record: &Record<'_>, attempted: &str) -> Stop {
     Divergence { step, recorded: describe(record), attempted: attempted.to_owned() }.into()
 }
 
@@ -148,11 +170,11 @@ fn describe(record: &Record<'_>) -> String {
 }
 
 /// `7 files.read "/in/a.txt" (arguments 0a1b…)`
-pub(super) fn describe_call(call: &Call<'_>) -> String {
+pub(in crate::bridge) fn describe_call(call: &Call<'_>) -> String {
     describe_parts(call.number, call.kind, &call.subject, call.args)
 }
 
-pub(super) fn describe_parts(number: u64, kind: &str, subject: &str, args: &[u8]) -> String {
+pub(in crate::bridge) fn describe_parts(number: u64, kind: &str, subject: &str, args: &[u8]) -> String {
     let mut text = format!("{number} {kind}");
     if !subject.is_empty() {
         // Writing to a string cannot fail.

@@ -1,0 +1,105 @@
+//! Functions that a guest calls, as children or as detached executions.
+
+use super::about::too_deep;
+use super::fault::unavailable;
+use super::{Bridge, Facts, Fault, State, Step};
+use crate::guest_error::{ErrorCode, GuestError};
+use crate::id::{Digest, ExecutionId};
+use crate::json;
+use everstep_store::operation::{NewPromise as StoredPromise, Operation, Settlement as Settle};
+use everstep_store::record::NEVER;
+use everstep_store::seam::{Entry, Store};
+use everstep_store::{Blob, Failure, Invocation};
+use std::borrow::Cow;
+
+/// A function that a guest calls.
+pub(crate) struct Called {
+    pub(crate) function: String,
+    pub(crate) args: String,
+    /// The address of the worker group that runs it; `None`: that of this host.
+    pub(crate) target: Option<String>,
+}
+
+impl Called {
+    /// Creates the execution as promise `number` of the caller, in the commit that records the call.
+    pub(super) fn create(self, facts: &Facts, state: &mut State, number: u64, deadline_ms: Option<u64>) {
+        state.promises.note_asked();
+        let (invocation, target, policy) = self.invocation(facts);
+        let create = facts.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
+        state.submit_soon(facts, Entry { blobs: policy.into_iter().collect(), ..Entry::of(create) });
+    }
+
+    /// Starts the function once as a detached execution; returns its id.
+    pub(crate) async fn detach(
+        self,
+        bridge: &Bridge,
+        step: &Step<'_>,
+        timeout_ms: Option<u64>,
+    ) -> Result<String, Fault> {
+        let facts = &bridge.facts;
+        // Not the number of the step, because an approval may come before it; in a replay it is still the same.
+        let number = bridge.next_step();
+        let id = detached_id(&facts.id, number);
+        let shallow = json::check_depth(&self.args).map_err(|_| too_deep("args"));
+        let (invocation, target, policy) = self.invocation(facts);
+        let timeout_ms = facts.bounded_by_rule(step, "", timeout_ms);
+        let now_ms = facts.now_ms();
+        let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
+        let (param, mut tags) = (invocation.param(), invocation.tags(&target));
+        facts.descent.mark_detached(&mut tags);
+        let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
+        let effect = async |repeated: bool| {
+            shallow?;
+            // One that was created before a crash has been counted already.
+            if !repeated || facts.store.promise(&id).await.map_err(unavailable)?.is_none() {
+                facts.descent.take(&facts.grants.lineage(), true)?;
+            }
+            if let Some(policy) = policy {
+                facts.ledger.append(Entry { blobs: vec![policy], ..Entry::default() });
+            }
+            let created = facts.ledger.operate(Operation::PromiseCreate(new)).await.map_err(unavailable)?;
+            created.answer.map(|_| id).map_err(|refusal| GuestError::new(ErrorCode::Failed, refusal.to_string()))
+        };
+        bridge.external(step, effect).await
+    }
+
+    /// The call as a promise carries it, the address of the group that runs it, and the policy to keep in the store: that of the
+    /// caller narrowed to what the function may do, `None` if it is the same.
+    fn invocation(self, facts: &Facts) -> (Invocation, String, Option<(Digest, Blob)>) {
+        let Self { function, args, target } = self;
+        let (policy, kept) = match facts.grants.policy.for_function(&function) {
+            Cow::Borrowed(_) => (facts.grants.digest, None),
+            Cow::Owned(narrowed) => {
+                let policy = narrowed.digest();
+                (policy, Some((policy, narrowed.canonical().into_bytes().into())))
+            }
+        };
+        let target = target.unwrap_or_else(|| facts.terms.target.to_string());
+        (Invocation { function, args, component: facts.terms.component, policy }, target, kept)
+    }
+}
+
+/// The operations that make a halted execution fail and end what it has called; `None` if it has not halted.
+pub(crate) async fn failing_halted(
+    store: &dyn Store,
+    id: &ExecutionId,
+) -> Result<Option<[Operation; 2]>, everstep_store::Error> {
+    let execution = store.execution(id).await?.filter(|execution| execution.state == everstep_store::State::Halted);
+    let Some(failure) = execution.and_then(|execution| execution.progress.error) else { return Ok(None) };
+    let (state, value) = everstep_store::value_of(&Err(halted(&failure)));
+    let id = id.to_string();
+    Ok(Some([Operation::PromiseSettle(Settle { id: id.clone(), state, value }), Operation::CancelTree { id }]))
+}
+
+/// The error that a caller gets for a child that halted.
+pub(super) fn halted(failure: &Failure) -> GuestError {
+    GuestError::new(ErrorCode::Failed, format!("it halted: {}", failure.message))
+}
+
+/// The id of a detached execution: the same whenever the step is repeated.
+fn detached_id(of: &ExecutionId, number: u64) -> String {
+    let root = of.root();
+    let hash = blake3::hash(of.promise(number).to_string().as_bytes()).to_hex();
+    let room = ExecutionId::LONGEST - everstep_store::DETACHED;
+    format!("{}:d{}", &root[..root.len().min(room)], &hash[..16])
+}
