@@ -1,10 +1,10 @@
 use super::*;
-use crate::MemoryStore;
 use crate::clock::SystemClock;
 use crate::journal::{FORMAT, History, Journal, Record, SEGMENT, Started};
 use crate::operation::NewPromise;
 use crate::record::NEVER;
 use crate::seam::{Entry, Leave, Lost};
+use crate::{FileStore, MemoryStore};
 
 struct Nobody;
 
@@ -15,13 +15,13 @@ impl Listener for Nobody {
 
 /// An execution that this host has claimed, and the tables behind it.
 async fn claimed() -> (Arc<MemoryStore>, Claimed) {
-    claimed_with(vec![1]).await
+    let backend = Arc::new(MemoryStore::new());
+    let claimed = claimed_over(Arc::clone(&backend) as Arc<dyn Backend>, vec![1]).await;
+    (backend, claimed)
 }
 
-/// The same with these first records.
-async fn claimed_with(records: Vec<u8>) -> (Arc<MemoryStore>, Claimed) {
-    let backend = Arc::new(MemoryStore::new());
-    let tables = Arc::clone(&backend) as Arc<dyn Backend>;
+/// The same over these tables, with these first records.
+async fn claimed_over(tables: Arc<dyn Backend>, records: Vec<u8>) -> Claimed {
     let store = Embedded::start(tables, Arc::new(SystemClock), Arc::new(drop), Arc::new(Nobody)).unwrap();
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
     let invocation = Invocation { function: "f".to_owned(), args: "null".to_owned(), component, policy };
@@ -32,7 +32,7 @@ async fn claimed_with(records: Vec<u8>) -> (Arc<MemoryStore>, Claimed) {
     let Taken::Claimed(claimed) = store.create(NewRun { promise, birth, blobs: Vec::new() }).await.unwrap() else {
         panic!("the id is free");
     };
-    (backend, claimed)
+    claimed
 }
 
 fn entry() -> Entry {
@@ -99,7 +99,10 @@ async fn a_journal_of_its_start_alone_is_bound_by_what_that_says() {
         args: &Digest::of(b"null").0,
         function: "f",
     }));
-    let (backend, Claimed { ledger, since, .. }) = claimed_with(journal.take_tail()).await;
+    // A store in memory does not bind its journals: nobody else can change them.
+    let dir = tempfile::tempdir().unwrap();
+    let backend: Arc<dyn Backend> = Arc::new(FileStore::open(dir.path()).unwrap());
+    let Claimed { ledger, since, .. } = claimed_over(Arc::clone(&backend), journal.take_tail()).await;
     ledger.durable(since).await.unwrap();
     let seal = || backend.sealed_journal(ExecutionKey(1)).unwrap().seal;
     assert_eq!(seal(), None);
