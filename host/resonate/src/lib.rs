@@ -22,11 +22,11 @@ use everstep_store::operation::Dialect;
 /// Which server of the protocol it resembles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Manner {
-    /// Takes what any of the others takes: ids are free, every deadline fires, a fenced write answers without the other promises of its branch
+    /// Accepts what any of the others accepts: ids are free, every deadline fires, a fenced write is answered without the rest of its branch
     Permissive,
     /// Server 0.9.8, which the published SDKs work with
     A,
-    /// Its development in June 2026: "." ends the origin of an id
+    /// Its development version of June 2026: "." ends the origin of an id
     B,
     /// Server 0.10: ":" ends the origin of an id
     C,

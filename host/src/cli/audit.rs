@@ -6,29 +6,29 @@ use everstep::policy::audit::{self, Head, NotRotated, Summary, Unverified};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Prove audit logs, and rotate them
+/// Verify and rotate audit logs
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Verify(Verify),
     Rotate(Rotate),
 }
 
-/// Prove that no line of an audit log was changed, taken out or put in, or name the first bad line
+/// Verify that no line of an audit log was changed, removed or inserted, or report the first bad line
 ///
-/// Each line holds the hash of the one before it. A line that a crash has torn is reported; it is no error when the line behind it
-/// vouches for it. One FILE is taken together with the rotated parts beside it (FILE.*), several are one chain in the order given.
+/// Each line holds the hash of the line before it. A line that a crash left incomplete is reported; it is not an error if the line after it
+/// confirms it. A single FILE is verified together with the rotated parts beside it (FILE.*); several files are one chain in the given order.
 ///
-/// The files alone cannot tell whether whole lines were cut off at their end, or whether all lines were written anew by somebody who
-/// may write them. Keep the last line that this command prints, SEQUENCE:HASH, elsewhere, and give it to --expect-last the next time.
+/// The files alone cannot show whether whole lines were removed at the end, or whether all lines were rewritten by someone with write access.
+/// Keep the last line that this command prints, SEQUENCE:HASH, elsewhere, and pass it to --expect-last the next time.
 ///
-/// Exit code 0 when the chain holds, 1 when it does not, 2 when a file cannot be read.
+/// Exit code 0 when the chain is intact, 1 when it is not, 2 when a file cannot be read.
 #[derive(clap::Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub(crate) struct Verify {
     /// The log, or all of its files, oldest first
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A line that must be there: what an earlier run has printed as the last one
+    /// A line that must be there: the last one that an earlier run printed
     #[arg(long, value_name = "SEQUENCE:HASH")]
     expect_last: Option<Head>,
     /// Print one JSON object {verified, files, lines, torn, after, last} or {verified, file, line, message}
@@ -41,10 +41,10 @@ Examples:
   everstep audit verify audit.jsonl
   everstep audit verify old/audit.jsonl.0 audit.jsonl --json";
 
-/// Give the lines so far a file of their own, FILE.<sequence of the first>, and go on in a new one that links to it
+/// Move the lines so far to FILE.<sequence of the first line>, and continue in a new file that links to it
 ///
-/// Hosts that write to the log go on in the new file, and lose no line. Rotation by other programs keeps the chain too when they rename
-/// the file and leave it beside the new one; truncation (`copytruncate` of logrotate) breaks it.
+/// Hosts that write to the log continue in the new file, and lose no line. Other programs keep the chain, too, if they rename the file and leave
+/// it beside the new one; truncation (`copytruncate` of logrotate) breaks it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep audit rotate audit.jsonl\n  everstep audit rotate audit.jsonl --json")]
 pub(crate) struct Rotate {

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 /// Build a crate folder into a component
 ///
-/// Needs a Rust toolchain that compiles to WebAssembly; if there is none, the message says how to get one.
+/// This needs a Rust toolchain that compiles to WebAssembly; if there is none, the message says how to install one.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep build examples/hello/guest\n  everstep build . -o hello.wasm")]
 pub(crate) struct Args {
     /// The crate folder
     dir: PathBuf,
-    /// Where the component goes [default: DIR/target/everstep/{crate}.wasm]
+    /// Where to write the component [default: DIR/target/everstep/{crate}.wasm]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -6,10 +6,10 @@ use super::{Exit, Failure, Outcome, compiling, complain, print, print_json};
 use everstep::{Builder, Cancellation, Everstep, ExecutionId, Scope};
 use serde_json::json;
 
-/// End an execution for good
+/// Cancel an execution
 ///
-/// Everything that it called ends with it, and promises it waits for are no longer offered; nothing is undone. What has ended stays as
-/// it is. Where another host runs it, it ends and cleans up there.
+/// The executions that it called are canceled with it, and the promises that it waits for are no longer offered. Effects are not undone. An
+/// execution that has already ended does not change. If another host runs the execution, it ends and cleans up there.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     id: ExecutionId,
     #[command(flatten)]
     store: StoreArg,
-    /// Print one JSON object {canceled: ID}, with warnings if something could not clean up, or {ended: ID, state} for what had ended before
+    /// Print one JSON object {canceled: ID}, with warnings if something could not clean up, or {ended: ID, state} if it had already ended
     #[arg(long)]
     json: bool,
     #[command(flatten)]

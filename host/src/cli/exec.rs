@@ -16,19 +16,19 @@ use std::path::{Path, PathBuf};
 
 /// Run a Python program, with top-level await, in a durable sandbox
 ///
-/// CPython runs inside a component: a program prints, asks, waits, and reads what its policy grants. The same id again reports the
-/// stored end of a program, or takes up one that was cut off, behind its last recorded step. Where standard input is no terminal, its lines
-/// answer `input`, and its end is an EOFError.
+/// CPython runs inside a component: a program can print, ask, wait, and read what its policy grants. Running the same id again reports the
+/// stored outcome of a finished program, or resumes an interrupted one after its last recorded step. If standard input is not a terminal, its
+/// lines answer `input`, and its end raises EOFError.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[group(id = "program", required = true, multiple = false, args = ["file", "code"])]
 pub(crate) struct Args {
     /// A Python file, or - for standard input
     file: Option<PathBuf>,
-    /// The program itself
+    /// The source of the program
     #[arg(short = 'c', value_name = "CODE", allow_hyphen_values = true)]
     code: Option<String>,
-    /// What the program may do, [clock] and [random] among it; without it also print, display and input, and nothing else
+    /// What the program may do; must grant [clock] and [random] [default: these, print, display and input]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]

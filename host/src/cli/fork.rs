@@ -7,10 +7,10 @@ use super::watch::{Session, block_on};
 use everstep::{ExecutionId, Fork, Patience, Scope};
 use std::path::PathBuf;
 
-/// Start another execution that shares the first steps of one, and goes on from there
+/// Start an execution that shares the first steps of another one and continues from there
 ///
-/// The shared steps are not made again. What was pending at that point is asked, slept and called again under the new id, and random
-/// numbers behind it are others. The execution it came from stays as it is.
+/// The shared steps do not run again. Questions, timers and calls that were pending at that point are made again under the new id, and later
+/// random numbers are different. The original execution does not change.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -22,10 +22,10 @@ pub(crate) struct Args {
     /// The id of the new execution
     #[arg(long, value_name = "NEW")]
     id: ExecutionId,
-    /// Go on with another component; it must repeat the shared steps
+    /// Continue with another component; it must repeat the shared steps
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
-    /// Fail as timed out unless it ends within that time, such as 90s or 24h, waiting included [default: as long as SOURCE was given]
+    /// Fail as timed out if the execution takes longer than this, such as 90s or 24h, including waits [default: the timeout of SOURCE]
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
     /// Suspend instead of waiting for a promise
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     network: NetworkArg,
     #[command(flatten)]
     store: StoreArg,
-    /// Print one JSON object, that of `run`
+    /// Print one JSON object, as `run` does
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -15,24 +15,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// List the executions of a store, newest first
 ///
-/// A terminal shows the newest 100, unless --limit says otherwise. A pipe and --json get all of them, as they are read.
+/// On a terminal, the newest 100 are listed, unless --limit is given. In a pipe and with --json, all of them are listed.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Only those in this state: pending, running, suspended, halted, completed, failed or canceled; may be repeated, or name several
-    /// between commas
+    /// Only executions in this state: pending, running, suspended, halted, completed, failed or canceled; may be repeated, or list several
+    /// separated by commas
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<State>,
-    /// Only those of this function
+    /// Only executions of this function
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
-    /// Only those that were started since then: a span until now, such as 90s or 7d, or a time, such as 2026-01-31T12:00:00Z
+    /// Only executions that were started since this time: a duration before now, such as 90s or 7d, or a time, such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<Since>,
-    /// At most so many [default: 100 on a terminal]
+    /// The largest number of executions to list [default: 100 on a terminal]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Only those that come after this one in the list, which is how to turn a page
+    /// Only executions after this one in the list, to show the next page
     #[arg(long, value_name = "ID")]
     before: Option<ExecutionId>,
     #[command(flatten)]

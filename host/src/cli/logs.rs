@@ -10,10 +10,10 @@ use everstep::output::{Content, Output};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Show everything that an execution has printed, from its journal
+/// Show the output of an execution, from its journal
 ///
-/// What it printed on standard output and standard error goes there again. With --follow, what it prints from now on as well, once it is
-/// durable, until the execution has ended; whatever becomes of its hosts, each line is shown once.
+/// Its standard output and standard error go to those of this command. With --follow, later output is shown, too, as soon as it is durable,
+/// until the execution has ended. Each line is shown once, even if another host takes over the execution.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     id: ExecutionId,
     #[command(flatten)]
     store: StoreArg,
-    /// Go on until the execution has ended
+    /// Continue until the execution has ended
     #[arg(short, long, conflicts_with = "json")]
     follow: bool,
     /// Print one JSON object {id, output: [{step, stdout | stderr | display}]}

@@ -51,10 +51,10 @@ use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-/// Runs code nobody trusts, durably.
+/// Runs untrusted code durably.
 ///
-/// A durable function is exported by a WebAssembly component. It reaches the outside only as its policy grants, every call is
-/// journaled, and after a crash it resumes behind its last step.
+/// A durable function is exported by a WebAssembly component. It can make only the calls that its policy grants. Each call is journaled, and
+/// after a crash the function resumes after its last recorded step.
 #[derive(Parser)]
 #[command(name = "everstep", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
@@ -67,13 +67,13 @@ Exit codes of run, exec and resume:
   0  the function returned a result
   1  the function returned an error, trapped, or was canceled
   2  usage, configuration, load or store error
-  3  the function ended on a denial of its policy
+  3  the function ended because its policy denied a call
   4  halted: divergence, limit, in doubt, corrupted journal
   5  suspended: it waits for a promise, and --no-wait was given
   129, 130, 143  terminal closed, interrupted, terminated: it can be resumed
-Of several executions the worst counts, in the order 0, 5, 1, 3, 4, 2.
+For several executions the worst code is returned, in the order 0, 5, 1, 3, 4, 2.
 
-EVERSTEP_LOG=info (or debug, or a filter such as everstep=debug) shows on standard error what the host does.";
+EVERSTEP_LOG=info (or debug, or a filter such as everstep=debug) sets the level of the log on standard error.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -27,7 +27,7 @@ pub(crate) struct StoreArg {
 /// `--cache` of the commands that load components.
 #[derive(Default, clap::Args)]
 pub(crate) struct CacheArg {
-    /// The folder for precompiled components, of which it keeps up to 2 GiB [default: everstep/components in $XDG_CACHE_HOME or ~/.cache]
+    /// The folder for precompiled components, limited to 2 GiB [default: everstep/components in $XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
 }
@@ -35,11 +35,11 @@ pub(crate) struct CacheArg {
 /// `--keep-warm` and `--memory` of the commands that run executions.
 #[derive(clap::Args)]
 pub(crate) struct WarmArg {
-    /// How long an execution that only waits keeps its instance, such as 500ms or 1h, unless others need it [default: 5s]
+    /// How long an execution that only waits keeps its instance, such as 500ms or 1h, unless other executions need the room [default: 5s]
     #[arg(long, value_name = "TIME")]
     keep_warm: Option<Span>,
-    /// What all instances may take together, such as 2GiB; those that only wait give theirs up when there is no room
-    /// [default: half of the machine's]
+    /// The memory that all instances may use together, such as 2GiB; instances that only wait are released when it is used up
+    /// [default: half of the machine's memory]
     #[arg(long, value_name = "SIZE", value_parser = everstep::policy::size)]
     memory: Option<u64>,
 }
@@ -47,13 +47,13 @@ pub(crate) struct WarmArg {
 /// How the host of a command reaches the network, and what nothing in it exceeds.
 #[derive(clap::Args)]
 pub(crate) struct NetworkArg {
-    /// Trust the certificate authorities of this PEM file, too; may be repeated
+    /// Also trust the certificate authorities in this PEM file; may be repeated
     #[arg(long, value_name = "FILE")]
     ca: Vec<PathBuf>,
-    /// Ask this name server, such as 127.0.0.1:53, and not those of the system; may be repeated
+    /// Use this name server, such as 127.0.0.1:53, instead of those of the system; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<SocketAddr>,
-    /// A policy that no execution exceeds, whatever it was started with; read again at SIGHUP
+    /// A policy that no execution exceeds, whatever policy it was started with; read again on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub(crate) ceiling: Option<PathBuf>,
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// List and settle what executions wait for
+/// List and settle the promises that executions wait for
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     List(List),
@@ -25,22 +25,22 @@ pub(crate) enum Command {
     Deny(Deny),
 }
 
-/// List the promises that wait for somebody, oldest first
+/// List the promises that are settled from outside, oldest first
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep promise list\n  everstep promise list --json | jq -r '.promises[].id'")]
 pub(crate) struct List {
     #[command(flatten)]
     store: StoreArg,
-    /// Print one JSON object {promises: [{id, kind, subject, data, schema, created_ms, deadline_ms}]}; what no program could read is null,
-    /// and named in `unreadable`
+    /// Print one JSON object {promises: [{id, kind, subject, data, schema, created_ms, deadline_ms}]}; a field that is not valid JSON is
+    /// null, and named in `unreadable`
     #[arg(long)]
     json: bool,
 }
 
-/// Show all of a promise that waits for somebody
+/// Show a promise that is settled from outside
 ///
-/// Nothing is cut, and what a terminal would not show appears as an escape. Of a call that waits for approval: capability, method, URL, path
-/// or function first, then the other arguments.
+/// Nothing is cut, and characters that a terminal does not show are escaped. For a call that waits for approval, the capability, method, URL,
+/// path or function come first, then the other arguments.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep promise show order-7.3\n  everstep promise show order-7.3 --json")]
 pub(crate) struct Show {
@@ -55,8 +55,8 @@ pub(crate) struct Show {
 
 /// Resolve a promise with a JSON value
 ///
-/// If a host runs on the store, the execution goes on at once, else at the next `everstep resume`. The same value again is no error. A
-/// value that does not fit the promise's schema is refused, and the promise stays open.
+/// If a host runs on the store, the execution resumes at once, otherwise at the next `everstep resume`. The same value again is not an error. A
+/// value that does not match the promise's schema is refused, and the promise stays pending.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  everstep promise resolve order-7.3 '{\"publish\": true}'\n  everstep promise resolve order-7.5 '\"blue\"'"
@@ -80,7 +80,7 @@ pub(crate) struct Resolve {
 pub(crate) struct Reject {
     /// The promise, as `promise list` shows it
     id: PromiseId,
-    /// Why
+    /// The message
     #[arg(default_value = "rejected")]
     message: String,
     #[command(flatten)]
@@ -90,10 +90,10 @@ pub(crate) struct Reject {
     json: bool,
 }
 
-/// Approve a call that the policy asks about
+/// Approve a call for which the policy requires approval
 ///
-/// `promise list` shows the exact arguments; the approval holds for these, in this execution. If a host runs on the store, the call
-/// happens at once, else after the next `everstep resume`.
+/// `promise list` shows the exact arguments; the approval is valid for these, in this execution. If a host runs on the store, the call is made at
+/// once, otherwise after the next `everstep resume`.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  everstep promise approve order-7.3\n  everstep promise approve order-7.3 --reason 'checked with Ada'"
@@ -103,7 +103,7 @@ pub(crate) struct Approve {
     decision: Decision,
 }
 
-/// Deny a call that the policy asks about: the guest gets the error `denied`
+/// Deny a call for which the policy requires approval: the guest gets the error `denied`
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep promise deny order-7.3 --reason 'not on a Friday'")]
 pub(crate) struct Deny {
@@ -116,10 +116,10 @@ pub(crate) struct Deny {
 struct Decision {
     /// The promise, as `promise list` shows it
     id: PromiseId,
-    /// Why; the audit log names who, the guest is told why when it is denied
+    /// The reason, which the guest is told if the call is denied; the audit log names who decided
     #[arg(long)]
     reason: Option<String>,
-    /// Who decides [default: the name of the user]
+    /// The name of the person who decides [default: the user name]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     #[command(flatten)]

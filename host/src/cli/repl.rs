@@ -27,11 +27,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Type Python into a durable session
+/// Run a Python prompt in a durable session
 ///
-/// Names live from cell to cell, and after a crash: the same --id takes the session up, and shows what it has printed. A block ends with an
-/// empty line, Ctrl-C interrupts the cell that runs, Ctrl-D leaves the session as it is. A cell that goes on whatever is raised in it is left
-/// behind with the third Ctrl-C.
+/// Names are kept between cells and after a crash: the same --id resumes the session and shows its earlier output. An empty line ends a block,
+/// Ctrl-C interrupts the running cell, and Ctrl-D leaves the session, which can be resumed later. The third Ctrl-C leaves it even
+/// if the running cell catches every exception.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

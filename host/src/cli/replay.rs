@@ -12,19 +12,19 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Execute an execution again against its journal, without any effect
+/// Replay an execution against its journal, without effects
 ///
-/// Nothing is read, written or asked outside, and the store stays as it is; a host may run on it meanwhile. With another component this is
-/// the check before an upgrade: it says that the component is compatible, or shows the first difference.
+/// Nothing outside is read, written or asked, and the store does not change; hosts may run on it at the same time. With another component this
+/// is the check before an upgrade: it reports that the component is compatible, or shows the first difference.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The execution
     id: ExecutionId,
-    /// How many steps to repeat [default: all]
+    /// How many steps to replay [default: all]
     #[arg(long, value_name = "N")]
     to: Option<u64>,
-    /// Another component to repeat them
+    /// Replay with another component
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
     #[command(flatten)]

@@ -14,25 +14,25 @@ use std::path::PathBuf;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Take up unfinished executions behind their last recorded step
+/// Resume unfinished executions after their last recorded step
 ///
-/// The store holds all that is needed: component, policy, arguments and journal. Without an id all unfinished executions go on at
-/// the same time, and each ends with a line of its own.
+/// The store holds all that is needed: component, policy, arguments and journal. Without an id, all unfinished executions are resumed at the
+/// same time, and a line is printed as each of them ends.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The execution [default: all that are unfinished]
+    /// The execution [default: all unfinished ones]
     id: Option<ExecutionId>,
-    /// Go on with another component; it must repeat everything that is recorded
+    /// Continue with another component; it must repeat every recorded step
     #[arg(long, value_name = "FILE", requires = "id")]
     component: Option<PathBuf>,
     /// Suspend instead of waiting for a promise, and leave questions open
     #[arg(long, conflicts_with = "stay")]
     no_wait: bool,
-    /// Stay until a signal comes: fire schedules, and take up what is answered or called
+    /// Run until a signal arrives: fire schedules, start called executions, and resume those whose promises settle
     #[arg(long, conflicts_with = "id")]
     stay: bool,
-    /// Serve the store to workers of the Resonate SDKs, too, as `everstep serve` does
+    /// Also serve the store to workers of the Resonate SDKs, as `everstep serve` does
     #[arg(long, value_name = "ADDR", requires = "stay")]
     listen: Option<SocketAddr>,
     #[command(flatten)]

@@ -12,20 +12,20 @@ use std::path::{Path, PathBuf};
 
 /// Run a durable function to its end
 ///
-/// The result is the last line on standard output, after what the function prints. The same id again reports the stored result
-/// of a finished execution and takes up an unfinished one; nothing that was recorded runs twice. Where standard input is no terminal, its lines
-/// answer what the function asks, and its end is an error.
+/// The result is the last line on standard output, after the output of the function. Running the same id again reports the stored result of a
+/// finished execution, or resumes an unfinished one; no recorded step runs again. If standard input is not a terminal, its lines answer the
+/// questions of the function, and its end is an error.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A component, or a crate folder, which is built when its sources are newer
+    /// A component, or a crate folder, which is built if its sources have changed
     target: PathBuf,
     /// The durable function
     function: String,
-    /// Its arguments: a JSON text, @FILE, or - for standard input
+    /// The arguments: JSON, @FILE, or - for standard input
     #[arg(long, value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
     args: String,
-    /// What the function may do; without it nothing but print
+    /// What the function may do [default: print only]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
@@ -35,23 +35,23 @@ pub(crate) struct Args {
 /// How a program or function is run, and what is said of it.
 #[derive(clap::Args)]
 pub(super) struct How {
-    /// The id, and idempotency key, of the execution [default: a fresh one]
+    /// The id of the execution, which is also its idempotency key [default: a new one]
     #[arg(long)]
     id: Option<ExecutionId>,
-    /// Where the execution is kept: a folder, or `memory`
+    /// Where the execution is stored: a folder, or `memory`
     #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
     pub(super) store: Place,
     /// Suspend instead of waiting for a promise, and leave questions open
     #[arg(long)]
     no_wait: bool,
-    /// Fail as timed out unless it ends within that time, such as 90s or 24h, waiting included
+    /// Fail as timed out if the execution takes longer than this, such as 90s or 24h, including waits
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
     #[command(flatten)]
     warm: WarmArg,
     #[command(flatten)]
     network: NetworkArg,
-    /// Print one JSON object {id, state, result | error, steps, replayed, wall_ms}; what the function prints goes to standard error
+    /// Print one JSON object {id, state, result | error, steps, replayed, wall_ms}; the output of the function goes to standard error
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -25,30 +25,30 @@ pub(crate) enum Command {
 
 /// Create a schedule
 ///
-/// Each firing is an execution of its own with the id SCHEDULE:TIME, so that one time never fires twice. A host that stays fires them:
-/// `everstep resume --stay`. The component and the policy are those of now.
+/// Each firing is an execution of its own with the id SCHEDULE:TIME, so that one time never fires twice. A host that stays fires schedules:
+/// `everstep resume --stay`. The component and the policy are stored as they are now.
 #[derive(clap::Args)]
 #[command(after_help = CREATE)]
 pub(crate) struct Create {
     /// The id of the schedule: letters, digits, - and _
     id: String,
-    /// When, in UTC: five fields, or six with seconds before them, or seven with a year after them
+    /// When to fire, in UTC: five fields, six with leading seconds, or seven with a year at the end
     #[arg(long, value_name = "CRON")]
     cron: String,
-    /// A component, or a crate folder, which is built when its sources are newer
+    /// A component, or a crate folder, which is built if its sources have changed
     target: PathBuf,
     /// The durable function
     function: String,
-    /// Its arguments: a JSON text, @FILE, or - for standard input
+    /// The arguments: JSON, @FILE, or - for standard input
     #[arg(long, value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
     args: String,
-    /// What it may do; without it nothing but print
+    /// What the function may do [default: print only]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// What becomes of a firing that comes more than a minute late because no host ran
+    /// What to do with a firing that is more than a minute late because no host ran
     #[arg(long, value_enum, default_value_t = Missed::CatchUp)]
     missed: Missed,
-    /// Each execution fails as timed out unless it ends within that time, waiting included
+    /// Each execution fails as timed out if it takes longer than this, including waits
     #[arg(long, value_name = "TIME")]
     timeout: Option<super::place::Span>,
     #[command(flatten)]
@@ -68,9 +68,9 @@ Examples:
 /// What becomes of missed firings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Missed {
-    /// They are made up for, one by one.
+    /// Fire them late, one by one.
     CatchUp,
-    /// They are passed over.
+    /// Skip them.
     Skip,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct List {
     json: bool,
 }
 
-/// Delete a schedule; what it has started goes on
+/// Delete a schedule; executions that it has started continue
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep schedule delete nightly")]
 pub(crate) struct Delete {

@@ -13,19 +13,19 @@ use std::sync::Arc;
 
 /// Serve a store over the Resonate protocol
 ///
-/// Workers of the Resonate SDKs share promises, tasks and schedules through it: for development, tests, and one machine. Hosts that run
-/// executions of the store, such as `everstep resume --stay`, may run beside it.
+/// Workers of the Resonate SDKs share promises, tasks and schedules through it. It is for development, tests, and a single machine. Hosts that
+/// run executions of the store, such as `everstep resume --stay`, may run at the same time.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Where to listen; port 0 takes a free one
+    /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8001")]
     listen: SocketAddr,
     #[command(flatten)]
     store: StoreArg,
     #[command(flatten)]
     manner: MannerArg,
-    /// For tests: the time is what `resonate:debug_time` says in the head of a request, and passes when `debug.tick` says so
+    /// For tests: the time is `resonate:debug_time` in the head of a request, and advances with `debug.tick`
     #[arg(long)]
     debug: bool,
 }
@@ -33,28 +33,28 @@ pub(crate) struct Args {
 /// How a store is served.
 #[derive(clap::Args)]
 pub(super) struct MannerArg {
-    /// Which server of the protocol it resembles
+    /// The server of the protocol to resemble
     #[arg(long, value_name = "NAME", default_value = "permissive")]
     dialect: Manner,
-    /// A file with the bearer token that every request has to show [default: none is asked for, on this machine only]
+    /// A file with the bearer token that every request must carry [default: no token, on this machine only]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// A PEM file with the public key (RSA, EC or Ed25519) that the JSON web token of every request is checked with
+    /// A PEM file with the public key (RSA, EC or Ed25519) that verifies the JSON web token of every request
     #[arg(long, value_name = "FILE")]
     auth_key: Option<PathBuf>,
-    /// Who has to have issued these tokens
+    /// The required issuer of these tokens
     #[arg(long, value_name = "TEXT", requires = "auth_key")]
     auth_issuer: Option<String>,
-    /// Whom these tokens have to be for
+    /// The required audience of these tokens
     #[arg(long, value_name = "TEXT", requires = "auth_key")]
     auth_audience: Option<String>,
-    /// Send messages to the URLs below this one, or to any at a public address; may be repeated [default: none]
+    /// Send messages to the URLs below this one, or to any URL at a public address; may be repeated [default: none]
     #[arg(long, value_name = "URL|any")]
     push: Vec<Allowed>,
-    /// A file with the bearer token that is shown to the URLs which --push names
+    /// A file with the bearer token to send to the URLs that --push names
     #[arg(long, value_name = "FILE", requires = "push")]
     push_token_file: Option<PathBuf>,
-    /// Trust the certificate authorities of this PEM file where messages are sent, too; may be repeated
+    /// Also trust the certificate authorities in this PEM file when messages are sent; may be repeated
     #[arg(long, value_name = "FILE", requires = "push")]
     push_ca: Vec<PathBuf>,
 }

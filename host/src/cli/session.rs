@@ -19,15 +19,15 @@ const TICK: Duration = Duration::from_millis(200);
 /// Drive a Python session with JSON Lines on standard input and output
 ///
 /// One request per line: execute, input_response, capability_response, interrupt, resume, status, shutdown. One message per line: ready,
-/// output, display, input_request, capability_request, result, error, denied. The namespace lives between cells, and after a crash: the same --id
-/// takes the session up, and what was open is delivered again under the same ids. When standard input ends, the cells that were sent are
-/// finished, as far as they need no answer, and the session is left as it is.
+/// output, display, input_request, capability_request, result, error, notice, denied. The namespace is kept between cells and after a crash: the
+/// same --id resumes the session, and requests that are still open are sent again with the same ids. When standard input ends, the cells that
+/// were sent run to their end unless they need an answer, and the session can be resumed later.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(super) place: Placed,
-    /// Print the JSON Schemas of requests and messages, and end
+    /// Print the JSON Schemas of requests and messages, and exit
     #[arg(long)]
     schema: bool,
 }
@@ -35,14 +35,14 @@ pub(crate) struct Args {
 /// Which session, where it is kept, and what its host may do.
 #[derive(clap::Args)]
 pub(super) struct Placed {
-    /// The id of the session [default: a fresh one]
+    /// The id of the session [default: a new one]
     #[arg(long)]
     pub(super) id: Option<ExecutionId>,
-    /// What cells may do, [clock], [random] and the capability `session` among it; without it also print, display and input, and nothing
-    /// else. Capabilities that it grants by other names are served by the client
+    /// What cells may do; must grant [clock], [random] and the capability `session` [default: these, print, display and input]. Capabilities
+    /// that it grants by other names are served by the client
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Where the session is kept: a folder, or `memory`
+    /// Where the session is stored: a folder, or `memory`
     #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
     pub(super) store: Place,
     #[command(flatten)]

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 
 /// Move an unfinished execution to another component
 ///
-/// The component must repeat everything that is recorded; that is checked first, without any effect, and nothing is changed if it does
-/// something else. No host may run on the store.
+/// The component must repeat every recorded step. This is checked first, without effects, and nothing is changed if it does something else. No
+/// host may run on the store.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep upgrade order-7 --component next.wasm")]
 pub(crate) struct Args {
     /// The execution
     id: ExecutionId,
-    /// The component to go on with
+    /// The component to continue with
     #[arg(long, value_name = "FILE")]
     component: PathBuf,
     #[command(flatten)]

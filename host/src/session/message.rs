@@ -12,24 +12,24 @@ use std::collections::BTreeMap;
 /// The version of the protocol.
 pub(super) const PROTOCOL: u32 = 1;
 
-/// What a client asks for. Each request is answered by one `result` or `error` whose `reply_to` is its `id`.
+/// A request of a client. Each is answered by one `result` or `error` whose `reply_to` is its `id`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Request {
-    /// Run a cell, after those that were sent before. Answered when it has ended. A cell with an id that has run before is not run
-    /// again: what became of it is told again.
+    /// Run a cell, after those that were sent before. Answered when the cell has ended. A cell whose id has run before is not run again: its
+    /// result is sent again.
     Execute(Execute),
     /// Answer an `input_request`.
     InputResponse(Response),
     /// Answer a `capability_request`.
     CapabilityResponse(Response),
-    /// End the cell that runs with a `KeyboardInterrupt`; the session goes on.
+    /// End the running cell with a `KeyboardInterrupt`; the session continues.
     Interrupt(Plain),
-    /// Take up a session that has halted, and deliver again what is open.
+    /// Resume a session that has halted, and send the open requests again.
     Resume(Resume),
-    /// Tell how the session stands.
+    /// Report the state of the session.
     Status(Plain),
-    /// Leave the session as it is, to be taken up another time, or end it.
+    /// Leave the session, which can be resumed later, or end it.
     Shutdown(Shutdown),
 }
 
@@ -39,9 +39,9 @@ pub enum Request {
 pub struct Execute {
     /// Chosen by the client; the idempotency key of the cell.
     pub id: String,
-    /// The source.
+    /// The source code.
     pub code: String,
-    /// Whether a person types it: the value of the last expression is printed, and a cell that is not complete is not run.
+    /// Whether a person types the cell: the value of its last expression is printed, and an incomplete cell is not run.
     #[serde(default)]
     pub interactive: bool,
 }
@@ -54,27 +54,27 @@ pub struct Response {
     pub id: String,
     /// The `id` of the message that it answers.
     pub request_id: String,
-    /// What was asked for. For an approval `{"approved": true or false, "by": TEXT, "reason": TEXT}`, without the latter two if you like.
+    /// The value that was asked for. For an approval `{"approved": true or false, "by": TEXT, "reason": TEXT}`; `by` and `reason` are optional.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub value: Option<Json>,
-    /// Why there is no value.
+    /// The reason that there is no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Reason>,
 }
 
-/// Why there is no value.
+/// The reason that there is no value.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// The class of the error; `failed` if nothing is said.
+    /// The class of the error; `failed` if it is missing.
     #[serde(default = "failed")]
     #[schemars(with = "String")]
     pub code: ErrorCode,
-    /// In words, for the guest.
+    /// The message for the guest.
     pub message: String,
 }
 
-/// A request that says nothing beside what it is.
+/// A request without arguments.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plain {
@@ -82,13 +82,13 @@ pub struct Plain {
     pub id: String,
 }
 
-/// Take a session up.
+/// Resume a session.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resume {
     /// Chosen by the client.
     pub id: String,
-    /// Whether everything that the session has shown is told again first.
+    /// Whether everything that the session has shown is sent again first.
     #[serde(default)]
     pub history: bool,
 }
@@ -99,22 +99,22 @@ pub struct Resume {
 pub struct Shutdown {
     /// Chosen by the client.
     pub id: String,
-    /// Whether the session ends for good; it must be idle.
+    /// Whether the session ends and cannot be resumed; it must be idle.
     #[serde(default)]
     pub end: bool,
 }
 
-/// What a client is told.
+/// A message to a client.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Message {
-    /// Of output, denials, requests and results the id of their step or promise, which is the same when they are told again.
+    /// For output, denials, requests and results, the id of their step or promise, which is the same when they are sent again.
     pub id: String,
-    /// The session, or the execution that it has called.
+    /// The id of the session, or of an execution that it has called.
     pub execution_id: String,
-    /// The `id` of the request that it answers; of output that of the cell that ran.
+    /// The `id` of the request that it answers; for output, that of the cell that ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
-    /// What.
+    /// The content.
     #[serde(flatten)]
     pub body: Body,
 }
@@ -136,35 +136,35 @@ pub enum Body {
     Output {
         /// Where it was printed.
         stream: Stream,
-        /// As it is.
+        /// The text, unchanged.
         text: String,
     },
     /// A displayed value, after the notebook MIME protocol.
     Display {
-        /// Media types and data: text as it is, binary data in base64.
+        /// The data by media type: text unchanged, binary data in base64.
         data: BTreeMap<String, String>,
     },
-    /// Somebody is asked; the answer is an `input_response`.
+    /// A request to a person or another system; answered by an `input_response`.
     InputRequest {
-        /// What for.
+        /// What is requested.
         kind: Kind,
         /// The question, or the call to be approved.
         prompt: String,
-        /// What is shown with it.
+        /// The data to show with it.
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<Json>,
-        /// The JSON Schema that an answer must fit.
+        /// The JSON Schema that an answer must match.
         #[serde(skip_serializing_if = "Option::is_none")]
         schema: Option<Json>,
         /// When it is too late, in milliseconds since the Unix epoch.
         #[serde(skip_serializing_if = "Option::is_none")]
         deadline_ms: Option<u64>,
     },
-    /// A capability is asked that the client serves; the answer is a `capability_response`.
+    /// A request to a capability that the client serves; answered by a `capability_response`.
     CapabilityRequest {
         /// Its name in the policy.
         capability: String,
-        /// What it is asked.
+        /// The message of the request.
         message: Json,
         /// When it is too late, in milliseconds since the Unix epoch.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,42 +172,42 @@ pub enum Body {
     },
     /// A request was carried out.
     Result {
-        /// Of a cell the value of its last expression, if JSON holds it; of `status` how the session stands; null for others.
+        /// For a cell, the value of its last expression, if JSON can represent it; for `status`, the state of the session; otherwise null.
         value: Json,
-        /// Of a cell that has a value: its representation.
+        /// For a cell that has a value: its `repr`.
         #[serde(skip_serializing_if = "Option::is_none")]
         repr: Option<String>,
-        /// The same in several representations.
+        /// The value in several representations, by media type.
         data: BTreeMap<String, String>,
         /// The number of the cell, from 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         cell: Option<u64>,
-        /// The cell is not complete, and was not run.
+        /// Whether the cell is incomplete, and was not run.
         incomplete: bool,
     },
-    /// A request was not carried out, a cell has raised, or, without `reply_to`, the session stands still.
+    /// A request was not carried out, a cell raised an exception, or, without `reply_to`, the session has halted.
     Error {
-        /// The type of the exception, or a word for programs.
+        /// The type of the exception, or the kind of the error.
         name: String,
-        /// In words.
+        /// The message.
         message: String,
-        /// Of a cell: as Python prints it.
+        /// For a cell: the traceback, as Python prints it.
         #[serde(skip_serializing_if = "Option::is_none")]
         traceback: Option<String>,
         /// The number of the cell, from 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         cell: Option<u64>,
     },
-    /// Something of the host that a person should know, such as what an interruption has taken back.
+    /// A notice of the host for a person, such as what an interruption has undone.
     Notice {
-        /// In words.
+        /// The message.
         message: String,
     },
-    /// The policy has denied a call. The cell may have handled that.
+    /// The policy denied a call. The cell may have handled the error.
     Denied {
         /// The interface and function, such as `files.read`.
         call: String,
-        /// What it was about.
+        /// The subject of the call, such as a path or a URL.
         subject: String,
         /// The rule that decided, and the remedy.
         message: String,
@@ -224,32 +224,32 @@ pub enum Stream {
     Stderr,
 }
 
-/// What somebody is asked for.
+/// What is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// An answer.
     Input,
-    /// Whether a call may happen.
+    /// A decision whether a call may be made.
     Approval,
-    /// A value of somebody outside.
+    /// A value from outside.
     Promise,
 }
 
-/// How a session stands: the value of the answer to `status`.
+/// The state of a session: the value of the answer to `status`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Standing {
     /// The state of its execution.
     pub state: String,
-    /// Whether a cell runs.
+    /// Whether a cell is running.
     pub busy: bool,
-    /// The id of the cell that runs.
+    /// The id of the running cell.
     pub running: Option<String>,
-    /// The ids of the cells that wait for their turn.
+    /// The ids of the cells that have not started.
     pub queued: Vec<String>,
-    /// Cells that have run.
+    /// The number of cells that have run.
     pub cells: u64,
-    /// The ids of the messages that wait for an answer.
+    /// The ids of the messages that need an answer.
     pub open: Vec<String>,
 }
 

@@ -43,11 +43,11 @@ pub struct AskRule {
 #[serde(transparent)]
 pub struct When(String);
 
-/// How long an approval holds.
+/// How long an approval is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Remember {
-    /// For this call.
+    /// For this call only.
     Once,
     /// For the same call whenever this execution makes it again.
     Execution,
@@ -57,20 +57,20 @@ pub enum Remember {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
-    /// What decisions call the rule; `ask.N` when it is missing.
+    /// The id of the rule, which decisions name; `ask.N` when it is missing.
     id: Option<At<String>>,
-    /// `fetch`, `websocket`, `files.write`, `files.remove`, or the name of a capability.
+    /// The calls that need approval: `fetch`, `websocket`, `files.write`, `files.remove`, or the name of a capability.
     when: At<String>,
-    /// Which methods of a fetch; all when it is missing.
+    /// The methods of a fetch; all when it is missing.
     methods: Option<At<Vec<At<String>>>>,
-    /// Which URLs of a fetch or a connection; all when it is missing.
+    /// The URLs of a fetch or a connection; all when it is missing.
     url: Option<At<String>>,
-    /// How long an answer may take.
+    /// How long to wait for an answer.
     ttl: Option<At<Span>>,
-    /// What happens when nobody answers in time.
+    /// What happens when there is no answer in time.
     #[serde(rename = "on_timeout")]
     _on_timeout: Option<OnFailure>,
-    /// How long an approval holds.
+    /// How long an approval is valid.
     remember: Option<Remember>,
 }
 

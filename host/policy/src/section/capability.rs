@@ -36,7 +36,7 @@ pub struct CapabilityGrant {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Capability {
-    /// Its name.
+    /// The name of the capability.
     name: At<String>,
     /// How often one execution may call it.
     max_calls: Option<Count>,

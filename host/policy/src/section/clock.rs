@@ -27,13 +27,13 @@ pub enum ClockGrant {
     },
 }
 
-/// Whether, and which, time the guest sees.
+/// The time that the guest sees, if any.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Clock {
-    /// The time of the host, one moment, or none.
+    /// The time of the host, one fixed time, or none.
     mode: At<ClockMode>,
-    /// The moment of a frozen clock, after RFC 3339.
+    /// The time of a frozen clock, as in RFC 3339.
     #[schemars(with = "Option<String>")]
     at: Option<At<toml::Value>>,
 }

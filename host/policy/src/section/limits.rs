@@ -89,9 +89,9 @@ pub struct Lineage {
 pub(crate) struct LimitsShape {
     /// Running time of one activation; durable waits do not count.
     wall: Option<At<Span>>,
-    /// Computing time over the whole execution; of a session, that of each cell.
+    /// CPU time of the whole execution; in a session, of each cell.
     cpu: Option<At<Span>>,
-    /// Computing time of a session over all its cells.
+    /// CPU time of all cells of a session.
     session_cpu: Option<At<Span>>,
     /// Linear memory.
     memory: Option<At<Size>>,
@@ -101,34 +101,34 @@ pub(crate) struct LimitsShape {
     wasm_stack: Option<At<Size>>,
     /// Steps of one execution.
     steps: Option<At<Count>>,
-    /// Promises started and not settled.
+    /// Promises that are started and not settled.
     in_flight: Option<At<Count>>,
-    /// Payload of one call. Where it is missing it is 8MiB, or the largest size that a rule spells out.
+    /// Payload of one call; when it is missing, 8MiB, or the largest size that a rule sets.
     bytes_per_call: Option<At<Size>>,
-    /// Output of one execution; the rest is dropped.
+    /// Output of one execution; further output is dropped.
     output: Option<At<Size>>,
     /// Result of the function.
     result: Option<At<Size>>,
     /// Journal of one execution.
     journal: Option<At<Size>>,
-    /// Pending promises that somebody outside must settle.
+    /// Pending promises that are settled from outside.
     pending_promises: Option<At<Count>>,
-    /// What the root and all that it has called or detached may use together.
+    /// What a root execution and all that it has called or detached may use together.
     #[serde(default)]
     lineage: LineageShape,
 }
 
-/// The budget of all executions that belong together.
+/// The budget of a root execution and all that it has called or detached.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename = "Lineage", expecting = "struct Lineage")]
 struct LineageShape {
-    /// Executions in all, the root among them.
+    /// Executions in total, including the root.
     executions: Option<At<Count>>,
-    /// Computing time of all of them; when it is missing, no less than what one of them may use.
+    /// CPU time of all of them; when it is missing, no less than what one of them may use.
     cpu: Option<At<Span>>,
-    /// Promises that they have made for others to settle: questions, requests to clients, approvals and calls.
+    /// Promises that they have created to be settled from outside: questions, requests to clients, approvals and calls.
     promises: Option<At<Count>>,
-    /// How many calls one may be away from the root.
+    /// How deep calls may be nested below the root.
     depth: Option<At<Count>>,
 }
 

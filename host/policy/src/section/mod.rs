@@ -72,7 +72,7 @@ macro_rules! sections {
             /// The version of the policy language, 1.
             #[schemars(range(min = 1, max = 1))]
             pub(crate) version: At<u64>,
-            /// What people call the policy; the name of its file when it is missing.
+            /// The name of the policy; the name of its file when it is missing.
             pub(crate) name: Option<At<String>>,
             /// Policies that this one narrows, as paths relative to this file.
             #[serde(default)]
@@ -110,7 +110,7 @@ sections! {
         policy: limits: Limits,
         file: #[serde(default)] limits::LimitsShape,
     }
-    /// The environment that the guest sees, in full.
+    /// The environment variables of the guest; it has no others.
     env {
         policy: env: BTreeMap<String, String>,
         file: Option<BTreeMap<At<String>, At<String>>>,
@@ -181,7 +181,7 @@ sections! {
         policy: #[serde(default, skip_serializing_if = "is_empty")] asks: RuleList<AskRule>,
         file: #[serde(default)] Vec<ask::Ask>,
     }
-    /// What single functions keep of all this.
+    /// The parts of the policy that single functions keep.
     functions {
         policy: #[serde(default, skip_serializing_if = "BTreeMap::is_empty")] functions: BTreeMap<String, FunctionGrant>,
         file: #[serde(default)] BTreeMap<At<String>, Function>,
@@ -206,7 +206,7 @@ macro_rules! kept_by_functions {
             pub limits: Limits,
         }
 
-        /// What one function keeps of the policy.
+        /// The part of the policy that one function keeps.
         #[derive(Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct Function {

@@ -25,9 +25,9 @@ pub(super) struct NetworkRules {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Network {
-    /// What is not reached: `non-global`, always, and ranges of addresses.
+    /// The addresses that are blocked: `non-global`, always, and ranges of addresses.
     block: Option<At<Vec<At<String>>>>,
-    /// Ranges of addresses that are reached nevertheless.
+    /// Ranges of addresses that are allowed nevertheless.
     allow: Option<At<Vec<At<String>>>>,
 }
 

@@ -15,7 +15,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RandomGrant {
-    /// No; also what a missing section means.
+    /// It may not; the same as a missing section.
     #[default]
     Deny,
     /// From the seed that was recorded when the execution started.
@@ -26,7 +26,7 @@ pub enum RandomGrant {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Random {
-    /// From the recorded seed of the execution, or not at all.
+    /// Drawn from the recorded seed of the execution, or denied.
     mode: At<RandomGrant>,
 }
 

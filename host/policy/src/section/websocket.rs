@@ -52,17 +52,17 @@ pub struct WebSocketTerms {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebSocket {
-    /// What decisions call the rule.
+    /// The id of the rule, which decisions name.
     id: At<String>,
-    /// Which URLs; `*` is one label or segment, `**` any number.
+    /// The URLs; `*` matches one label or segment, `**` any number.
     url: At<String>,
-    /// How many connections at once.
+    /// The largest number of connections at the same time.
     max_open: Option<At<Count>>,
-    /// Largest message.
+    /// The largest message.
     max_message: Option<At<Size>>,
-    /// How many messages in both directions.
+    /// The largest number of messages in both directions together.
     max_messages: Option<Count>,
-    /// How long a connection may be silent.
+    /// How long a connection may be idle.
     idle: Option<At<Span>>,
 }
 

@@ -6,7 +6,7 @@ use everstep::policy::tools::told;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Load a policy file and say what it grants, one rule in a line
+/// Load a policy file and list what it grants, one rule per line
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep policy check policy.toml\n  everstep policy check policy.toml --json")]
 pub(crate) struct Args {

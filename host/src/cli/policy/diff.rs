@@ -6,10 +6,10 @@ use everstep::policy::tools::diff;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Say what one policy allows and the other does not, by grant and bound
+/// List what one policy allows and the other does not, by grant and bound
 ///
-/// A line begins with + for what only the second policy allows, and with - for what only the first one allows. Names, comments and the
-/// order of keys do not count.
+/// Lines that begin with + show what only the second policy allows, those with - what only the first one allows. Names, comments and the order
+/// of keys are ignored.
 ///
 /// Exit code 0 when both allow the same, 1 when they differ, 2 when one does not load.
 #[derive(clap::Args)]

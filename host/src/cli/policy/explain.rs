@@ -7,14 +7,14 @@ use everstep::policy::tools::{Explanation, explain, rule_toml};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Say how a policy decides a call, by which rule, and which rule would allow it
+/// Show how a policy decides a call, by which rule, and which rule would allow it
 ///
 /// The call is a CAPABILITY (fetch, websocket, files.read, files.write, files.list, files.stat, files.remove, clock, random, or a name
-/// such as print) and its SUBJECT ("GET https://example.org/x", a URL, or a path of the guest). No quota is used up.
+/// such as print) and its SUBJECT ("GET https://example.org/x", a URL, or a path of the guest). No quota is used.
 ///
-/// Instead of a call it may be the id of a decision, as a denial names it: 8 hex digits, looked up in the audit log of the policy.
+/// Instead of a call, the id of a decision may be given, as a denial names it: 8 hex digits, looked up in the audit log of the policy.
 ///
-/// Exit code 0 when the call is allowed or asked about, 3 when it is denied, 2 when there is no such call or decision.
+/// Exit code 0 when the call is allowed or needs approval, 3 when it is denied, 2 when there is no such call or decision.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// A capability, or the id of a decision
     #[arg(value_name = "CAPABILITY|AUDIT_ID")]
     capability: String,
-    /// What the call is about
+    /// The subject of the call
     subject: Option<String>,
     /// Print one JSON object {call, decision, rule, terms, message, rule_toml, would_allow, no_rule}; for a decision
     /// {recorded, now}

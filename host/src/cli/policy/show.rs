@@ -5,19 +5,19 @@ use everstep::Policy;
 use everstep::policy::tools::to_toml;
 use std::path::PathBuf;
 
-/// Print what a policy comes to: one file with all that it extends, every key written out
+/// Print the effective policy: one file with all that it extends, and every key written out
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The policy file
     file: PathBuf,
-    /// Print it with all that it extends
+    /// Print the policy with all that it extends
     #[arg(long, required = true)]
     effective: bool,
     /// Print the part that one function keeps
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
-    /// Print the canonical JSON, which the digest is taken of
+    /// Print the canonical JSON, from which the digest is computed
     #[arg(long)]
     json: bool,
 }

@@ -7,17 +7,17 @@ use everstep::policy::tools::{Suggestions, suggest};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Print the narrowest rules that would allow what an audit log says was denied; nothing is applied
+/// Print the narrowest rules that would allow the denied calls of an audit log; nothing is applied
 ///
-/// Read them as what the guest asked for: a guest that wants more than it should have gets a rule printed as well. Addresses that are
-/// not global, and names of the host's own network, are never suggested; nor is anything with a wildcard.
+/// The rules show what the guest has tried, which may be more than it should be granted. Addresses that are not global, names of the host's own
+/// network, and wildcards are never suggested.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The audit log
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
-    /// Leave out what this policy allows, or asks about, by now
+    /// Leave out calls that this policy allows, or requires approval for
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Print one JSON object {rules, skipped}

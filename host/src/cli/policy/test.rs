@@ -5,12 +5,12 @@ use everstep::policy::tools::{CaseError, Cases};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Decide the calls of a file of cases, and name those that come out differently
+/// Decide the calls of a file of cases, and list those whose decision is not the expected one
 ///
-/// The file names the policy (policy = "policy.toml", relative to itself) and holds [[case]] sections with capability, subject, expect
-/// (allow, ask or deny), and if it matters rule and function.
+/// The file names the policy (policy = "policy.toml", relative to the file) and has [[case]] sections with capability, subject, expect (allow,
+/// ask or deny), and optionally rule and function.
 ///
-/// Exit code 0 when every case holds, 1 when one does not, 2 when the file or the policy does not load.
+/// Exit code 0 when every case passes, 1 when one does not, 2 when the file or the policy does not load.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  everstep policy test cases.toml\n  everstep policy test cases.toml --policy new.toml"
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub(crate) struct Args {
     /// The file of cases
     cases: PathBuf,
-    /// Another policy than the file names
+    /// A policy to use instead of the one that the file names
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Print one JSON object {cases, failed}

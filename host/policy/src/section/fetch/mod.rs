@@ -61,31 +61,31 @@ pub struct FetchGrant {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fetch {
-    /// What decisions call the rule.
+    /// The id of the rule, which decisions name.
     id: At<String>,
-    /// Which URLs; `*` is one label or segment, `**` any number.
+    /// The URLs; `*` matches one label or segment, `**` any number.
     url: At<String>,
-    /// Which methods, in upper case.
+    /// The methods, in upper case.
     #[schemars(length(min = 1))]
     methods: At<Vec<At<String>>>,
     /// How many requests one execution may make.
     max_calls: Option<Count>,
-    /// How many requests in a window of time.
+    /// How many requests in a window of time, such as `5/s`.
     rate: Option<At<RateText>>,
-    /// How many requests at once.
+    /// How many requests at the same time.
     concurrent: Option<At<Count>>,
-    /// Largest body of a request.
+    /// The largest body of a request.
     max_request: Option<At<Size>>,
-    /// Largest body of a response, decompressed.
+    /// The largest body of a response, decompressed.
     max_response: Option<At<Size>>,
-    /// From the request to the end of the response.
+    /// The longest time from the request to the end of the response.
     timeout: Option<At<Span>>,
     /// How many redirects are followed, up to 20.
     #[schemars(range(max = 20))]
     redirects: Option<At<u32>>,
-    /// What the host adds to requests.
+    /// A header that the host adds to requests, with a secret value.
     secret: Option<Secret>,
-    /// What becomes of a request whose outcome was lost.
+    /// What happens to a request whose outcome was lost in a crash.
     on_crash: Option<OnCrash>,
 }
 
@@ -100,7 +100,7 @@ struct RateText(#[schemars(regex(pattern = "^[0-9_]+/([0-9_]*)(ms|s|m|h|d)$"))] 
 struct Secret {
     /// The name of the header.
     header: At<String>,
-    /// Where its value is found: `env:NAME` or `file:PATH`.
+    /// The source of its value: `env:NAME` or `file:PATH`.
     #[schemars(regex(pattern = "^(env|file):."))]
     from: At<String>,
 }

@@ -71,13 +71,13 @@ pub enum SecretSource {
     File(PathBuf),
 }
 
-/// What becomes of a request whose outcome was lost in a crash.
+/// What happens to a request whose outcome was lost in a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnCrash {
-    /// It is sent again; one that is not idempotent carries the key of its step.
+    /// It is sent again; one that is not idempotent carries the idempotency key of its step.
     Retry,
-    /// The guest learns that it is in doubt.
+    /// The guest gets the error `in-doubt`.
     Fail,
 }
 

@@ -42,13 +42,13 @@ pub struct FilesGrant {
     pub max_files: u64,
 }
 
-/// What a `[[files]]` rule allows, from little to much.
+/// The operations that a `[[files]]` rule allows, from the fewest to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
     /// `read`, `list` and `stat`.
     Read,
-    /// These, `write` and `remove`; the guest sees its own changes, the folder of the host keeps as it is.
+    /// These, `write` and `remove`; the guest sees its own changes, and the folder of the host does not change.
     Overlay,
     /// These, `write` and `remove`.
     Write,
@@ -58,19 +58,19 @@ pub enum Access {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Files {
-    /// What decisions call the rule.
+    /// The id of the rule, which decisions name.
     id: At<String>,
-    /// Where the guest sees the folder.
+    /// The path of the folder in the guest.
     guest: At<String>,
-    /// The folder, relative to this file.
+    /// The folder of the host, relative to this file.
     host: At<String>,
-    /// What may be done below it.
+    /// The operations that are allowed below it.
     access: At<Access>,
-    /// Largest file that may be read or written; 10MiB where it is missing, or what one call carries if that is less.
+    /// The largest file that may be read or written; when it is missing, 10MiB, or the payload of one call if that is less.
     max_file: Option<At<Size>>,
-    /// How much one execution may write in all.
+    /// How many bytes one execution may write in total.
     max_written: Option<At<Size>>,
-    /// How many different files one execution may write, and folders it may need for them.
+    /// How many different files one execution may write, including folders that it needs for them.
     max_files: Option<At<Count>>,
 }
 
