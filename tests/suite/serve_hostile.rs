@@ -371,10 +371,54 @@ fn bodies_together_have_a_bound() {
     assert_eq!(again, Some(400), "there is room again");
 }
 
+#[test]
+fn an_answer_has_a_bound_and_cursors_lead_to_all_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    // Not in memory: that would hold the promises themselves.
+    let server = Server::start(dir.path(), &["--store", "store"]);
+    let (count, length) = (120, 1_600_000);
+    let param = json!({ "data": "eHh4".repeat(length / 4) });
+    let id = |number: usize| format!("p-{number:03}");
+    let mut client = server.client();
+    for number in 0..count {
+        let create = json!({ "id": id(number), "timeoutAt": u64::MAX, "param": param });
+        assert_eq!(client.post(&envelope("promise.create", &create)).0, 200);
+    }
+    let before = peak(&server);
+    let (mut found, mut page, mut pages) = (Vec::new(), json!({ "limit": 1_000 }), 0);
+    while !page["limit"].is_null() {
+        let (status, answer) = server.http("POST /", envelope("promise.search", &page).to_string().as_bytes());
+        assert_eq!(status, 200);
+        // 8 MiB and one promise are 11 MB and one promise in base64.
+        assert!(answer.len() < 14_000_000, "an answer of {} bytes", answer.len());
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let ids = answer["data"]["promises"].as_array().unwrap().iter().map(|promise| promise["id"].clone());
+        found.extend(ids);
+        page = match &answer["data"]["cursor"] {
+            Value::Null => Value::Null,
+            cursor => json!({ "limit": 1_000, "cursor": cursor }),
+        };
+        pages += 1;
+    }
+    assert_eq!(found, (0..count).map(|number| json!(id(number))).collect::<Vec<_>>());
+    let grown = peak(&server) - before;
+    println!("{} MB in {pages} answers: {grown} KiB more", count * length / 1_000_000);
+    assert!(grown < 80 << 10, "{grown} KiB more");
+}
+
 /// The memory of the server, in KiB.
 fn resident(server: &Server) -> u64 {
+    memory_of(server, "VmRSS:")
+}
+
+/// The most memory that the server has had, in KiB.
+fn peak(server: &Server) -> u64 {
+    memory_of(server, "VmHWM:")
+}
+
+fn memory_of(server: &Server, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 

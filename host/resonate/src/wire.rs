@@ -136,8 +136,9 @@ impl Echo {
     }
 
     fn response(&self, status: u16, data: &Json) -> Response {
-        let body = json!({ "kind": self.kind, "head": self.head(status), "data": data });
-        Response { status, body: body.to_string() }
+        // Written as it is: `json!` would copy the data.
+        let (head, kind) = (self.head(status), Json::from(&*self.kind));
+        Response { status, body: format!(r#"{{"data":{data},"head":{head},"kind":{kind}}}"#) }
     }
 
     fn head(&self, status: u16) -> Json {
@@ -145,9 +146,9 @@ impl Echo {
     }
 
     fn reply(&self, reply: Reply, hides_preload: bool) -> (u16, Json) {
-        let paged = |name: &str, found: Vec<Json>, cursor: Option<String>| match cursor {
-            Some(cursor) => json!({ name: found, "cursor": cursor }),
-            None => json!({ name: found }),
+        let paged = |name: &str, found: Vec<Json>, cursor: Option<String>| {
+            let cursor = cursor.map(|cursor| ("cursor".to_owned(), Json::from(cursor)));
+            Json::Object([(name.to_owned(), Json::Array(found))].into_iter().chain(cursor).collect())
         };
         let data = match reply {
             Reply::Done => json!({}),

@@ -202,7 +202,13 @@ pub struct NewSchedule {
     pub promise_tags: BTreeMap<String, String>,
 }
 
-/// A part of the result of a search.
+/// A list of an answer ends with the entry that makes it this large, in bytes of memory.
+///
+/// A search continues after its cursor. The promises that the holder of a task gets with it are a cache: it reads by id those that were left
+/// out.
+pub const LIST_BYTES: usize = 8 << 20;
+
+/// A part of the result of a search; it has fewer entries than its limit if they reach [`LIST_BYTES`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The largest number of entries, from 1 to 1,000; `None`: 100, for schedules 10.
@@ -230,17 +236,17 @@ pub enum Reply {
         task: Task,
         /// Its promise.
         promise: Promise,
-        /// The promises of its branch, without its own.
+        /// The promises of its branch, without its own; only the first of them if they reach [`LIST_BYTES`].
         preload: Vec<Promise>,
     },
     /// The answer of the action that a fence protected, and the promises of the task's branch.
     Fenced {
         /// The answer.
         answer: Box<Answer>,
-        /// The promises of the task's branch, without its own.
+        /// The promises of the task's branch, as in `Claimed`.
         preload: Vec<Promise>,
     },
-    /// The caller still holds the task, because one of the promises has settled. With the promises of its branch.
+    /// The caller still holds the task, because one of the promises has settled. With the promises of its branch, as in `Claimed`.
     GoOn(Vec<Promise>),
     /// A schedule.
     Schedule(Schedule),

@@ -33,6 +33,14 @@ pub mod tag {
     pub const SCHEDULE: &str = "resonate:schedule";
 }
 
+/// An entry of a list that an answer has.
+pub(super) trait Entry {
+    /// Its id, in whose order the list is.
+    fn id(&self) -> &str;
+    /// About how much memory it takes, in bytes.
+    fn bytes(&self) -> usize;
+}
+
 /// The parameter or the value of a promise. A store never looks inside `data`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -180,6 +188,48 @@ impl Schedule {
         let (name, value) = Self::skipping();
         self.promise_tags.get(&name) == Some(&value)
     }
+}
+
+impl Entry for Promise {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.id.len() + self.param.bytes() + self.value.bytes() + texts(&self.tags)
+    }
+}
+
+impl Entry for Task {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.id.len() + self.lease.as_ref().map_or(0, |lease| lease.pid.len())
+    }
+}
+
+impl Entry for Schedule {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn bytes(&self) -> usize {
+        let names = self.id.len() + self.cron.len() + self.promise_id.len();
+        size_of::<Self>() + names + self.promise_param.bytes() + texts(&self.promise_tags)
+    }
+}
+
+impl Value {
+    fn bytes(&self) -> usize {
+        texts(&self.headers) + self.data.as_ref().map_or(0, String::len)
+    }
+}
+
+/// Many short texts take more memory than their bytes.
+fn texts(texts: &BTreeMap<String, String>) -> usize {
+    texts.iter().map(|(name, text)| size_of::<(String, String)>() + name.len() + text.len()).sum()
 }
 
 impl PromiseState {

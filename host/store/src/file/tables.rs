@@ -98,13 +98,12 @@ impl Tables<'_> {
     fn visit<T>(
         &self,
         sql: &str,
-        after: Option<&str>,
+        parameter: &str,
         read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
         each: &mut dyn FnMut(T) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let mut statement = self.0.prepare_cached(sql)?;
-        // Ids are never empty.
-        let mut rows = statement.query([after.unwrap_or_default()])?;
+        let mut rows = statement.query([parameter])?;
         while let Some(row) = rows.next()? {
             if each(read(row)?).is_break() {
                 break;
@@ -163,17 +162,16 @@ impl machine::Tables for Tables<'_> {
     }
 
     fn scan(&mut self, after: Option<&str>, each: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), Error> {
-        self.visit(SCAN, after, rows::promise, each)
+        // Ids are never empty.
+        self.visit(SCAN, after.unwrap_or_default(), rows::promise, each)
     }
 
     fn pending_tree(&mut self, id: &str) -> Result<Vec<String>, Error> {
         self.ids(PENDING_TREE, id)
     }
 
-    fn branch(&mut self, branch: &str) -> Result<Vec<Promise>, Error> {
-        let mut statement = self.0.prepare_cached(BRANCH)?;
-        let promises = statement.query_map([branch], |row| Ok(rows::promise(row)?.promise))?;
-        Ok(promises.collect::<rusqlite::Result<_>>()?)
+    fn branch(&mut self, branch: &str, each: &mut dyn FnMut(Promise) -> ControlFlow<()>) -> Result<(), Error> {
+        self.visit(BRANCH, branch, |row| Ok(rows::promise(row)?.promise), each)
     }
 
     fn due_promises(&mut self, now: u64, all: bool) -> Result<Vec<String>, Error> {
@@ -256,7 +254,8 @@ impl machine::Tables for Tables<'_> {
         after: Option<&str>,
         each: &mut dyn FnMut(Schedule) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        self.visit(SCAN_SCHEDULES, after, rows::schedule, each)
+        // Ids are never empty.
+        self.visit(SCAN_SCHEDULES, after.unwrap_or_default(), rows::schedule, each)
     }
 
     fn due_schedules(&mut self, now: u64) -> Result<Vec<String>, Error> {

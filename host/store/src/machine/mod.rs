@@ -10,8 +10,8 @@ mod schedules;
 mod tasks;
 
 use super::Error;
-use super::operation::{Answer, Dialect, Event, Operation, Refusal, Reply, Status};
-use super::record::{NEVER, Promise, PromiseState, Schedule, Task, TaskState, Value};
+use super::operation::{Answer, Dialect, Event, LIST_BYTES, Operation, Refusal, Reply, Status};
+use super::record::{Entry, NEVER, Promise, PromiseState, Schedule, Task, TaskState, Value};
 use std::ops::ControlFlow;
 
 /// A promise and its task, which have one id and mostly change together.
@@ -33,8 +33,8 @@ pub(super) trait Tables {
     fn scan(&mut self, after: Option<&str>, each: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), Error>;
     /// The pending promises with that id, or an id that starts with it and a dot.
     fn pending_tree(&mut self, id: &str) -> Result<Vec<String>, Error>;
-    /// The promises whose branch tag has that value.
-    fn branch(&mut self, branch: &str) -> Result<Vec<Promise>, Error>;
+    /// Visits the promises whose branch tag has that value, until told to stop.
+    fn branch(&mut self, branch: &str, each: &mut dyn FnMut(Promise) -> ControlFlow<()>) -> Result<(), Error>;
     /// The pending promises whose deadline is at `now` or before it, by deadline and id; those without a task only if `all`.
     fn due_promises(&mut self, now: u64, all: bool) -> Result<Vec<String>, Error>;
     /// The acquired tasks whose lease ends at `now` or before it, by that time and id.
@@ -262,10 +262,34 @@ fn limit(asked: Option<u64>, default: usize) -> Step<usize> {
     }
 }
 
-/// Cuts a page to its limit, and returns the cursor if there is more: it was collected with one entry too many.
-fn paged<T>(mut found: Vec<T>, limit: usize, id: impl Fn(&T) -> &str) -> (Vec<T>, Option<String>) {
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let cursor = found.last().filter(|_| more).map(|last| id(last).to_owned());
-    (found, cursor)
+/// The list of an answer, up to a number of entries and up to [`LIST_BYTES`].
+struct List<T> {
+    limit: usize,
+    entries: Vec<T>,
+    bytes: usize,
+    /// Whether an entry was left out.
+    has_more: bool,
+}
+
+impl<T: Entry> List<T> {
+    fn new(limit: usize) -> Self {
+        Self { limit, entries: Vec::new(), bytes: 0, has_more: false }
+    }
+
+    /// Adds an entry. A full list takes none and says to stop.
+    fn add(&mut self, entry: T) -> ControlFlow<()> {
+        if self.entries.len() >= self.limit || self.bytes >= LIST_BYTES {
+            self.has_more = true;
+            return ControlFlow::Break(());
+        }
+        self.bytes += entry.bytes();
+        self.entries.push(entry);
+        ControlFlow::Continue(())
+    }
+
+    /// The entries, and the cursor if there are more.
+    fn page(self) -> (Vec<T>, Option<String>) {
+        let cursor = self.entries.last().filter(|_| self.has_more).map(|last| last.id().to_owned());
+        (self.entries, cursor)
+    }
 }

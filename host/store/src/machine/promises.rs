@@ -1,7 +1,7 @@
 //! Operations on promises.
 
 use super::ids;
-use super::{Machine, Row, Step, Tables, limit, not_found, paged, refuse};
+use super::{List, Machine, Row, Step, Tables, limit, not_found, refuse};
 use crate::operation::{Dialect, NewPromise, Page, Reply, Settlement, Status};
 use crate::record::{Lease, NEVER, Promise, PromiseState, Task, TaskState, Value, tag};
 use std::collections::BTreeMap;
@@ -71,19 +71,15 @@ impl<T: Tables> Machine<'_, T> {
         tags: &BTreeMap<String, String>,
         page: &Page,
     ) -> Step<Reply> {
-        let limit = limit(page.limit, 100)?;
+        let mut found = List::new(limit(page.limit, 100)?);
         let fits = |promise: &Promise| {
             let tagged = tags.iter().all(|(name, value)| promise.tags.get(name) == Some(value));
             tagged && state.is_none_or(|state| promise.state == state)
         };
-        let mut found = Vec::new();
-        self.tables.scan(page.cursor.as_deref(), &mut |row| {
-            if fits(&row.promise) {
-                found.push(row.promise);
-            }
-            if found.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.tables.scan(page.cursor.as_deref(), &mut |Row { promise, .. }| {
+            if fits(&promise) { found.add(promise) } else { ControlFlow::Continue(()) }
         })?;
-        let (promises, cursor) = paged(found, limit, |promise| &promise.id);
+        let (promises, cursor) = found.page();
         Ok(Reply::Promises(promises, cursor))
     }
 
@@ -129,12 +125,14 @@ impl<T: Tables> Machine<'_, T> {
         Ok(Reply::Promise(promise))
     }
 
-    /// The promises that the holder of a task gets with it.
+    /// The promises that the holder of a task gets with it, to spare it questions: it asks for those that are left out.
     pub(super) fn preload(&mut self, promise: &Promise) -> Step<Vec<Promise>> {
         let Some(branch) = promise.tags.get(tag::BRANCH) else { return Ok(Vec::new()) };
-        let mut promises = self.tables.branch(branch)?;
-        promises.retain(|other| other.id != promise.id);
-        Ok(promises)
+        let mut found = List::new(usize::MAX);
+        self.tables.branch(branch, &mut |other| {
+            if other.id == promise.id { ControlFlow::Continue(()) } else { found.add(other) }
+        })?;
+        Ok(found.entries)
     }
 }
 

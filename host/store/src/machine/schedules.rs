@@ -1,7 +1,7 @@
 //! Operations on schedules, and their firing.
 
 use super::ids;
-use super::{Machine, Step, Stop, Tables, limit, not_found, paged, refuse};
+use super::{List, Machine, Step, Stop, Tables, limit, not_found, refuse};
 use crate::Error;
 use crate::cron::Cron;
 use crate::operation::{Dialect, NewPromise, NewSchedule, Page, Reply, Status};
@@ -75,15 +75,12 @@ impl<T: Tables> Machine<'_, T> {
     }
 
     pub(super) fn search_schedules(&mut self, tags: &BTreeMap<String, String>, page: &Page) -> Step<Reply> {
-        let limit = limit(page.limit, 10)?;
-        let mut found = Vec::new();
+        let mut found = List::new(limit(page.limit, 10)?);
         self.tables.scan_schedules(page.cursor.as_deref(), &mut |schedule| {
-            if tags.iter().all(|(name, value)| schedule.promise_tags.get(name) == Some(value)) {
-                found.push(schedule);
-            }
-            if found.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            let fits = tags.iter().all(|(name, value)| schedule.promise_tags.get(name) == Some(value));
+            if fits { found.add(schedule) } else { ControlFlow::Continue(()) }
         })?;
-        let (schedules, cursor) = paged(found, limit, |schedule| &schedule.id);
+        let (schedules, cursor) = found.page();
         Ok(Reply::Schedules(schedules, cursor))
     }
 

@@ -2,7 +2,7 @@
 
 use super::ids;
 use super::promises::check_settlement;
-use super::{Machine, Row, Step, Tables, limit, missing, not_found, paged, refuse};
+use super::{List, Machine, Row, Step, Tables, limit, missing, not_found, refuse};
 use crate::operation::{Dialect, FenceAction, NewPromise, Page, Reply, Settlement, Status};
 use crate::record::{Lease, NEVER, Promise, PromiseState, Task, TaskState, tag};
 use std::collections::BTreeSet;
@@ -217,13 +217,12 @@ impl<T: Tables> Machine<'_, T> {
     }
 
     pub(super) fn search_tasks(&mut self, state: Option<TaskState>, page: &Page) -> Step<Reply> {
-        let limit = limit(page.limit, 100)?;
-        let mut found = Vec::new();
+        let mut found = List::new(limit(page.limit, 100)?);
         self.tables.scan(page.cursor.as_deref(), &mut |row| {
-            found.extend(row.task.filter(|task| state.is_none_or(|state| task.state == state)));
-            if found.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            let task = row.task.filter(|task| state.is_none_or(|state| task.state == state));
+            task.map_or(ControlFlow::Continue(()), |task| found.add(task))
         })?;
-        let (tasks, cursor) = paged(found, limit, |task| &task.id);
+        let (tasks, cursor) = found.page();
         Ok(Reply::Tasks(tasks, cursor))
     }
 }

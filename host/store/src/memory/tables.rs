@@ -34,9 +34,11 @@ impl Tables for Maps {
         Ok(pending.map(|row| row.promise.id.clone()).collect())
     }
 
-    fn branch(&mut self, branch: &str) -> Result<Vec<Promise>, Error> {
+    fn branch(&mut self, branch: &str, each: &mut dyn FnMut(Promise) -> ControlFlow<()>) -> Result<(), Error> {
         let ids = pairs(&self.indexes.branches, branch);
-        Ok(ids.iter().filter_map(|id| self.rows.get(id)).map(|row| row.promise.clone()).collect())
+        // The result only says whether `each` stopped early.
+        let _ = ids.iter().filter_map(|id| self.rows.get(id)).try_for_each(|row| each(row.promise.clone()));
+        Ok(())
     }
 
     fn due_promises(&mut self, now: u64, all: bool) -> Result<Vec<String>, Error> {

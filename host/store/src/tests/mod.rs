@@ -1,6 +1,7 @@
 //! The contract, over every store: in memory, in a folder, and in a folder that is reopened before every operation.
 
 mod all_or_nothing;
+mod answers;
 mod lists;
 
 use super::operation::{Event, Operation};

@@ -1,6 +1,9 @@
 //! What a store's promises, tasks and schedules do, in the order in which the protocol tells it: lists that are looked through from
 //! the front, and nothing of the store's own machine.
 //!
+//! Its promises are small: no list of an answer reaches the size at which a store ends it (`answers.rs` among the tests of the stores is about
+//! that).
+//!
 //! An operation is refused as malformed (`check`), or it first applies the deadlines of the promises that it names (`named`), and
 //! then does what it says (`act`).
 
