@@ -3,15 +3,18 @@
 
 use crate::faulty::{CrashStore, Fate};
 use crate::recovery::{World, check_workflow, workflow};
-use crate::support::{Place, eventually, failure, id, life, outcome, quick, result, run, soon};
+use crate::support::{Place, boundaries, eventually, failure, id, life, outcome, quick, result, run, soon};
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::operation::{Operation, Settlement};
 use everstep::store::record::{PromiseState, Value};
 use everstep::store::{self, Backend, FailureKind, State};
-use everstep::{Error, ErrorCode, Everstep, ReplayEnd};
+use everstep::{Error, ErrorCode, Everstep, ReplayEnd, Scope};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The kinds of record that a timer has in a journal, each once.
+const CALLED_SETTLED_DELIVERED: [u8; 3] = [3, 4, 5];
 
 /// The host itself takes up again what was only given back.
 #[test]
@@ -65,6 +68,60 @@ fn taken_away(place: &Place, moment: u32) -> bool {
     store.give_back();
     let again = life(workflow(&world, Arc::clone(&inner))).unwrap();
     check_workflow(&world, &ended.unwrap_or(again), inner, &context);
+    store.has_struck()
+}
+
+/// Its timers fire in the run, or in the store where it is suspended at each of them.
+#[test]
+fn a_sleep_that_another_worker_takes_at_any_moment_is_left_alone_and_ended_once_by_the_next_host() {
+    for place in Place::each() {
+        for keep_warm in [Duration::MAX, Duration::ZERO] {
+            let strikes = (1..).take_while(|moment| taken_asleep(&place.another(), *moment, keep_warm)).count();
+            println!("{strikes} moments");
+            assert!(strikes > 2, "only {strikes} moments");
+        }
+    }
+}
+
+/// False when there were fewer moments.
+fn taken_asleep(place: &Place, moment: u32, keep_warm: Duration) -> bool {
+    const TIMES: &str = "[12,1,8]";
+    let context = format!("taken at {moment}, warm for {keep_warm:?}");
+    let inner = place.store();
+    let store = CrashStore::at(Arc::clone(&inner), moment, Fate::Taken);
+    let sleep = async |store: Arc<dyn Backend>| {
+        let host = quick(Everstep::over(store)).scope(Scope::Started).keep_warm(keep_warm).build().unwrap();
+        soon("the end", host.run(run("only_sleeps", TIMES))).await.unwrap()
+    };
+    let ended = life(async {
+        let left = async {
+            eventually("the theft", async || store.has_struck().then_some(())).await;
+            // Long enough for all timers to fire all the same.
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        };
+        tokio::select! {
+            ended = sleep(Arc::clone(&store) as Arc<dyn Backend>) => Some(ended),
+            () = left => None,
+        }
+    });
+    let stored = || inner.execution(&id("x")).unwrap().unwrap();
+    let journal = || inner.journal(stored().key.unwrap()).unwrap().0;
+    for (_, before) in store.stolen() {
+        assert!(journal() == before, "{context}: it was written to");
+    }
+    store.give_back();
+    let again = life(sleep(Arc::clone(&inner)));
+    for report in ended.iter().chain([&again]) {
+        assert_eq!(result(report), TIMES, "{context}");
+    }
+    let journal = journal();
+    let starts = [0].into_iter().chain(boundaries(&journal));
+    let kinds: Vec<u8> = starts.filter_map(|start| journal.get(start + 8).copied()).collect();
+    let counts = CALLED_SETTLED_DELIVERED.map(|kind| kinds.iter().filter(|it| **it == kind).count());
+    assert_eq!(counts, [3, 3, 3], "{context}: {kinds:?}");
+    if !store.has_struck() {
+        assert_eq!(stored().attempts > 1, keep_warm.is_zero(), "{context}: {} attempts", stored().attempts);
+    }
     store.has_struck()
 }
 

@@ -115,6 +115,15 @@ async fn sleeps(ctx: Context, ms: u64) -> Result<u64, Error> {
     Ok(ctx.now()?.as_millis() - before)
 }
 
+/// Sleeps for each of the times, one after the other, and does nothing else.
+#[everstep_sdk::function]
+async fn only_sleeps(ctx: Context, times_ms: Vec<u64>) -> Result<Vec<u64>, Error> {
+    for ms in &times_ms {
+        ctx.sleep(Duration::from_millis(*ms)).await?;
+    }
+    Ok(times_ms)
+}
+
 /// Two timers, the later one first in line; says which of them was first.
 #[everstep_sdk::function]
 async fn races_timers(ctx: Context) -> Result<&'static str, Error> {
