@@ -29,7 +29,7 @@ impl Context {
     /// Asks a human; resolves with the JSON that answers, read as `T` (a `String` for free text).
     ///
     /// The question carries the JSON Schema of `T`: an answer that does not fit is refused and leaves the question open. See
-    /// [`JsonSchema`](crate::JsonSchema) for how to derive it for a type of your own; `serde_json::Value` takes any answer.
+    /// [`JsonSchema`] for how to derive it for a type of your own; `serde_json::Value` takes any answer.
     pub fn input<T: DeserializeOwned + JsonSchema>(&self, prompt: &str) -> Promise<T> {
         input(prompt, None)
     }

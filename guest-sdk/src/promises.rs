@@ -41,7 +41,7 @@ impl Context {
     /// asked.
     ///
     /// It carries the JSON Schema of `T`: a value that does not fit is refused and leaves it pending. See
-    /// [`JsonSchema`](crate::JsonSchema) for how to derive it for a type of your own; `serde_json::Value` takes any value.
+    /// [`JsonSchema`] for how to derive it for a type of your own; `serde_json::Value` takes any value.
     pub fn promise<T: DeserializeOwned + JsonSchema>(&self, data: impl Serialize) -> Promise<T> {
         create(&data, None)
     }

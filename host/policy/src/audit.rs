@@ -1,8 +1,8 @@
 //! The audit log: one hash-chained JSON line per decision, written before the effect, and one per outcome, written after it.
 //!
 //! - [`Log`] appends lines; `chain` finds the position of the next one, `line` is their format.
-//! - `parts` finds rotated files, [`rotate`] rotates, and the chain continues in the new file.
-//! - [`verify`] proves the chain, [`find`] looks up a decision; both use `read` to walk through a log of any size.
+//! - `parts` finds rotated files, [`rotate()`] rotates, and the chain continues in the new file.
+//! - [`verify()`] proves the chain, [`find()`] looks up a decision; both use `read` to walk through a log of any size.
 //!
 //! Each line contains the SHA-256 of the one before it (without its newline; 64 zeros in the very first line), so that a changed
 //! or removed line is detected, and ends with a checksum of itself, so that damage to the last one is detected, too. A line that

@@ -1,12 +1,12 @@
 //! Tools for the person who writes a policy. They decide nothing and apply nothing.
 //!
 //! - `question` makes a call from the words of a person, a case or an audit line.
-//! - [`explain`] decides and explains it, with the rule that would allow it.
-//! - [`suggest`] collects such rules for the denials in an audit log.
+//! - [`explain()`] decides and explains it, with the rule that would allow it.
+//! - [`suggest()`] collects such rules for the denials in an audit log.
 //! - [`test`] checks a policy against a file of cases.
-//! - [`diff`] lists the differences between two policies; [`told`] lists what one grants.
+//! - [`diff()`] lists the differences between two policies; [`told`] lists what one grants.
 //! - `remarks` lists the sizes in a policy that never apply.
-//! - [`to_toml`] writes a policy as a file, [`schema`] describes such files.
+//! - [`to_toml`] writes a policy as a file, [`schema()`] describes such files.
 
 mod cases;
 mod diff;
