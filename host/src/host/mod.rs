@@ -116,6 +116,9 @@ enum Place {
     Given(Arc<dyn Backend>),
 }
 
+/// A linked component, once the first caller has loaded it.
+type Loading = Arc<OnceCell<Arc<Loaded>>>;
+
 struct Inner {
     store: Arc<dyn Store>,
     /// The store for readers, which may outlive the host.
@@ -124,7 +127,7 @@ struct Inner {
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
     grants: GrantsCache,
-    components: Mutex<HashMap<(Digest, u64), Arc<OnceCell<Arc<Loaded>>>>>,
+    components: Mutex<HashMap<(Digest, u64), Loading>>,
     /// The budgets that lineages have used, by their roots.
     accounts: tokio::sync::Mutex<HashMap<ExecutionId, Arc<Account>>>,
     live: Arc<Live>,

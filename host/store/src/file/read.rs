@@ -104,8 +104,10 @@ pub(super) struct Reader {
 }
 
 /// The number of the seal of a journal in an earlier format, if it has one.
-
 const EARLIER_SEAL: u32 = u32::MAX;
+
+/// Segments one after the other, where the next one begins, and the seal if they are the last.
+type Segments = (Vec<u8>, JournalPlace, Option<Vec<u8>>);
 
 /// A part of a journal ends with the segment that reaches this size.
 const PART_BYTES: usize = 1 << 20;
@@ -194,12 +196,7 @@ impl Reader {
 
     /// The segments from a place on, up to the one that makes them at least `enough` bytes, and the seal if they end before that. The
     /// last row of a journal is its seal, unless it is the only one.
-    fn segments(
-        &self,
-        key: ExecutionKey,
-        mut at: JournalPlace,
-        enough: usize,
-    ) -> Result<(Vec<u8>, JournalPlace, Option<Vec<u8>>), Error> {
+    fn segments(&self, key: ExecutionKey, mut at: JournalPlace, enough: usize) -> Result<Segments, Error> {
         let is_earlier = self.was_earlier && schema::format(&self.connection)? != schema::FORMAT;
         let mut statement = self.connection.prepare_cached(JOURNAL)?;
         let mut rows = statement.query(params![segment_id(key, at.segment), segment_id(key, u32::MAX)])?;
