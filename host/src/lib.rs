@@ -30,7 +30,7 @@ pub use host::{
     Builder, Cancellation, Component, Disregarded, Error, Everstep, Executions, Following, Handle, Reader, Replay,
     ReplayEnd, Report, Run, Scope, StepOutcome, StepView,
 };
-pub use host::{Fork, Gauge};
+pub use host::{Fork, Gauge, Server};
 pub use id::{Digest, ExecutionId, PromiseId};
 pub use policy::Policy;
 pub use turns::FunctionInfo;

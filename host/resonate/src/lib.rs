@@ -1,16 +1,18 @@
-//! `everstep serve`: the Resonate protocol over the embedded store.
+//! The Resonate protocol: `everstep serve` over the embedded store, and the client side in [`client`].
 //!
-//! `wire` reads requests and writes answers, `writer` applies waiting operations in one commit, `outbox` knows the connected workers and
-//! their messages, `push` queues the messages to URLs, `auth` identifies callers and their permissions, `server` is the HTTP between them
-//! and the network, `socket` drops clients that do not read. The protocol is version `2026-04-01`; where servers of that version differ,
-//! this one follows the dialect that it was started with, or accepts what any of them accepts.
+//! `wire` is the JSON that both sides read and write. Of the server, `writer` applies waiting operations in one commit, `outbox` knows the
+//! connected workers and their messages, `push` queues the messages to URLs, `auth` identifies callers and their permissions, `server` is
+//! the HTTP between them and the network, `socket` drops clients that do not read. The protocol is version `2026-04-01`; where servers of
+//! that version differ, this one follows the dialect that it was started with, or accepts what any of them accepts.
 //!
 //! The list of an answer ends at [`LIST_BYTES`](everstep_store::operation::LIST_BYTES): a page of a search, which has a cursor then, and the
 //! promises that come with a task, which are a cache of its worker.
 
 mod auth;
+pub mod client;
 mod outbox;
 mod push;
+pub mod remote;
 mod server;
 mod socket;
 mod wire;

@@ -168,7 +168,7 @@ impl Outbox {
         for id in self.store.offers()? {
             if let Some((promise, Some(task))) = self.store.promise(&id)?
                 && let Some(target) = promise.target()
-                && Invocation::of(&promise).is_none()
+                && !Invocation::is_for_hosts(&promise)
             {
                 let from_ms = delay(&promise.tags).unwrap_or_default().max(now_ms);
                 let mut state = self.state();
@@ -181,7 +181,7 @@ impl Outbox {
 
     /// Whether a task is an execution of Everstep, which the hosts of this store run rather than a connected worker.
     fn runs_elsewhere(&self, id: &str) -> bool {
-        let called = || Some(Invocation::of(&self.store.promise(id).ok()??.0).is_some());
+        let called = || Some(Invocation::is_for_hosts(&self.store.promise(id).ok()??.0));
         self.store.survives_the_process() && called().unwrap_or_default()
     }
 

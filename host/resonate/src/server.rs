@@ -5,7 +5,7 @@ use super::auth::{Caller, Keys};
 use super::outbox::{Connection, Outbox};
 use super::push::{Carrier, Pushes};
 use super::socket::Socket;
-use super::wire::{Rejection, Request, Response};
+use super::wire::{LARGEST as BODY, Rejection, Request, Response};
 use super::writer::{Observer, Time, Writer};
 use bytes::Bytes;
 use everstep_store::operation::{FenceAction, Operation, Reply};
@@ -32,8 +32,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// The largest body of a request, in bytes.
-const BODY: usize = 2 << 20;
 /// The most bytes of all bodies at once, not counting the part of each that is always accepted.
 const BODIES: usize = 128 << 20;
 /// The part of a body that is always accepted, in bytes.

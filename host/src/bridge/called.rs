@@ -40,7 +40,8 @@ impl Called {
         // Not the number of the step, because an approval may come before it; in a replay it is still the same.
         let number = bridge.next_step();
         let id = detached_id(&facts.id, number);
-        let shallow = json::check_depth(&self.args).map_err(|_| too_deep("args"));
+        let fits = json::check_depth(&self.args).map_err(|_| too_deep("args"));
+        let fits = fits.and_then(|()| facts.fits_the_store("the call", self.args.len() as u64));
         let (invocation, target, policy) = self.invocation(facts);
         let timeout_ms = facts.bounded_by_rule(step, "", timeout_ms);
         let now_ms = facts.now_ms();
@@ -49,7 +50,7 @@ impl Called {
         facts.descent.mark_detached(&mut tags);
         let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
         let effect = async |repeated: bool| {
-            shallow?;
+            fits?;
             // One that was created before a crash has been counted already.
             if !repeated || facts.store.promise(&id).await.map_err(unavailable)?.is_none() {
                 facts.descent.take(&facts.grants.lineage(), true)?;

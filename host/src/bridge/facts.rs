@@ -87,6 +87,16 @@ impl Facts {
         asked_ms.into_iter().chain(bound_ms).min()
     }
 
+    /// Checks that the store can keep a value.
+    pub(super) fn fits_the_store(&self, what: &str, bytes: u64) -> Result<(), GuestError> {
+        let limit = self.store.largest_value();
+        if bytes <= limit {
+            return Ok(());
+        }
+        let message = format!("{what} has {bytes} bytes, and the server of this worker takes at most {limit}");
+        Err(GuestError::new(ErrorCode::LimitExceeded, message))
+    }
+
     /// Checks that a call carries or returns no more than a whole journal may hold, whatever the execution has recorded so far.
     pub(super) fn fits_a_journal(&self, what: &str, bytes: u64) -> Result<(), GuestError> {
         let limit = self.limits().journal;

@@ -49,7 +49,9 @@ impl<'b> GuestPromise<'b> {
             let fits = match &outcome {
                 _ if recorded => Ok(()),
                 Ok(json) if json::check_depth(json).is_err() => Err(too_deep("value")),
-                _ => state.check_room(facts.limits(), size(&outcome)).map_err(|_| no_room(number)),
+                _ => facts
+                    .fits_the_store("the value", size(&outcome))
+                    .and_then(|()| state.check_room(facts.limits(), size(&outcome)).map_err(|_| no_room(number))),
             };
             (state.promises.get(number).is_some_and(own), fits)
         };

@@ -375,7 +375,7 @@ impl Bridge {
     /// # Errors
     /// The journal continues with something else.
     pub(crate) fn take_return(&self, returned: Result<String, GuestError>) -> Result<Result<String, GuestError>, Stop> {
-        self.state().take_return(returned)
+        self.state().take_return(&self.facts, returned)
     }
 
     /// Takes a trap of the guest, caused by a limit or not; returns the checkpoint to resume from, if there is one.

@@ -25,7 +25,7 @@ impl Notice {
         let outcome = everstep_store::outcome_of(promise)?;
         let of_child =
             |error: GuestError| GuestError { message: format!("{}: {}", promise.id, error.message), ..error };
-        let outcome = if promise.target().is_some() { outcome.map_err(of_child) } else { outcome };
+        let outcome = if promise.is_call() { outcome.map_err(of_child) } else { outcome };
         let question = PendingPromise::of(promise);
         Some(Self { number, outcome, at_ms: promise.settled_at.unwrap_or(promise.timeout_at), question })
     }

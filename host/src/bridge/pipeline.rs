@@ -188,7 +188,10 @@ impl Bridge {
         let facts = &self.facts;
         let (bytes, role) = (new.about.bytes(), new.about.role(&facts.capabilities));
         let fits = new.about.check_depth().and_then(|()| self.count_promise(&state, ruled.number, role));
-        if let Err(error) = fits.and_then(|()| facts.fits_a_journal("the call", bytes)) {
+        let fits = fits.and_then(|()| facts.fits_a_journal("the call", bytes));
+        let is_kept = matches!(role, Role::External | Role::Child);
+        let fits = fits.and_then(|()| if is_kept { facts.fits_the_store("the call", bytes) } else { Ok(()) });
+        if let Err(error) = fits {
             let _ = ruled.record::<()>(facts, &mut state, Err(error.clone()))?;
             approval.into_iter().for_each(|approval| state.withdraw(facts, approval));
             return Err(error.into());

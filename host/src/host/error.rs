@@ -19,6 +19,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] everstep_store::Error),
+    /// The server gives no answer, or none that can be used.
+    #[error(transparent)]
+    Server(#[from] everstep_resonate::client::Error),
     /// A thread could not be started.
     #[error("cannot start the host: {0}")]
     Start(#[source] std::io::Error),

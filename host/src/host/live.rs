@@ -25,6 +25,9 @@ pub(super) enum Note {
     Ended(ExecutionId),
 }
 
+/// How many of the executions that are left to other workers are remembered.
+const MAX_OTHERS: usize = 10_000;
+
 /// The executions that this host holds.
 pub(super) struct Live {
     held: Mutex<HashMap<ExecutionId, Held>>,
@@ -41,6 +44,10 @@ pub(super) struct Live {
     left: Mutex<HashMap<ExecutionId, u64>>,
     /// Child executions that have halted here and not been resumed since.
     halted: Mutex<BTreeSet<ExecutionId>>,
+    /// Executions of other workers, at whose state somebody looks from time to time.
+    looked_at: Mutex<HashSet<ExecutionId>>,
+    /// Executions that are left to other workers, and were said to be.
+    others: Mutex<HashSet<ExecutionId>>,
     /// The address of the worker group of this host.
     target: Arc<str>,
     notes: UnboundedSender<Note>,
@@ -79,9 +86,9 @@ pub(super) enum Holding {
 impl Live {
     pub(super) fn new(target: Arc<str>, notes: UnboundedSender<Note>) -> Self {
         let (held, freed, outcomes, roots) = (Mutex::default(), Notify::new(), Mutex::default(), Mutex::default());
-        let (activity, taken_back, left, halted) =
-            (Arc::default(), Mutex::default(), Mutex::default(), Mutex::default());
-        Self { held, freed, outcomes, roots, activity, taken_back, left, halted, target, notes }
+        let (activity, taken_back, left) = (Arc::default(), Mutex::default(), Mutex::default());
+        let (halted, looked_at, others) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { held, freed, outcomes, roots, activity, taken_back, left, halted, looked_at, others, target, notes }
     }
 
     /// The number of entries about executions, of any kind: a long-lived host keeps none for those that have ended.
@@ -116,6 +123,11 @@ impl Live {
     /// Waits until an execution is not held.
     pub(super) async fn let_go(&self, id: &ExecutionId) {
         self.once(|held| (!held.contains_key(id)).then_some(())).await;
+    }
+
+    /// Waits until nothing is held.
+    pub(super) async fn nothing_held(&self) {
+        self.once(|held| held.is_empty().then_some(())).await;
     }
 
     /// Calls `look` at each change of what is held, until it finds something.
@@ -186,6 +198,15 @@ impl Live {
         }
     }
 
+    /// Notes that an execution is left to other workers; false if that was noted before.
+    pub(super) fn note_left(&self, id: &ExecutionId) -> bool {
+        let mut others = lock(&self.others);
+        if others.len() >= MAX_OTHERS {
+            others.clear();
+        }
+        others.insert(id.clone())
+    }
+
     /// The halted executions among those that `id` has called, directly or not.
     pub(super) fn halted_below(&self, id: &ExecutionId) -> Vec<ExecutionId> {
         lock(&self.halted).iter().filter(|halted| *halted != id && halted.is_within(id)).cloned().collect()
@@ -219,6 +240,17 @@ impl Live {
         if let Some(sender) = lock(&self.outcomes).remove(id) {
             sender.send_replace(Some(outcome));
         }
+    }
+
+    /// Notes that somebody looks at an execution, or does not any more. Returns false if that was noted before.
+    pub(super) fn note_look(&self, id: &ExecutionId, looks: bool) -> bool {
+        let mut looked_at = lock(&self.looked_at);
+        if looks { looked_at.insert(id.clone()) } else { looked_at.remove(id) }
+    }
+
+    /// Whether somebody waits for the outcome of an execution.
+    pub(super) fn is_awaited(&self, id: &ExecutionId) -> bool {
+        lock(&self.outcomes).get(id).is_some_and(|sender| sender.receiver_count() > 0)
     }
 
     /// Reports to all that wait that the store has failed.

@@ -15,6 +15,7 @@ mod load;
 mod run;
 mod schedule;
 mod see_through;
+mod server;
 mod settle;
 mod take_up;
 mod travel;
@@ -24,6 +25,7 @@ mod work;
 pub use component::Component;
 pub use error::Error;
 pub use run::{Disregarded, Handle, Report, Run};
+pub use server::Server;
 pub use settle::Cancellation;
 pub use travel::{Fork, Replay, ReplayEnd};
 pub use view::{Executions, Following, Reader, StepOutcome, StepView};
@@ -39,7 +41,8 @@ use crate::id::{Digest, ExecutionId, group_address};
 use crate::network;
 use crate::output::{Output, Sink};
 use crate::policy::Policy;
-use crate::turns::Loaded;
+use crate::turns::{FunctionInfo, Loaded};
+use everstep_resonate::remote::{self, RemoteStore};
 use everstep_store::embedded::{Embedded, Tables};
 use everstep_store::operation::Reply;
 use everstep_store::record::PromiseState;
@@ -88,6 +91,8 @@ pub struct Builder {
     scope: Scope,
     network: network::Options,
     ceiling: Option<Policy>,
+    lease: Duration,
+    components: Vec<Component>,
 }
 
 /// Resources that a host holds at one moment.
@@ -110,10 +115,14 @@ const MEMORY: u64 = 1 << 30;
 /// How long an execution that only waits keeps its instance, unless the builder says otherwise.
 const KEEP_WARM: Duration = Duration::from_secs(5);
 
+/// How long a claim on a server lasts without a heartbeat, unless the builder says otherwise.
+const LEASE: Duration = Duration::from_secs(15);
+
 enum Place {
     Memory,
     Folder(PathBuf),
     Given(Arc<dyn Backend>),
+    Server(Server),
 }
 
 /// A linked component, once the first caller has loaded it.
@@ -188,6 +197,11 @@ impl Everstep {
         Builder::new(Place::Folder(dir.into()))
     }
 
+    /// A worker on a Resonate server, which shares its executions with the other workers of its group.
+    pub fn at(server: Server) -> Builder {
+        Builder::new(Place::Server(server))
+    }
+
     /// A host over the embedder's own tables, for its exclusive use.
     pub fn over(backend: Arc<dyn Backend>) -> Builder {
         Builder::new(Place::Given(backend))
@@ -230,6 +244,31 @@ impl Everstep {
         self.inner.store.is_alone()
     }
 
+    /// Runs the functions of a component, under a policy, when clients in other languages call them by name on the server of this worker.
+    /// Returns them.
+    ///
+    /// # Errors
+    /// The component or the policy cannot be used, or the store failed.
+    pub async fn serve(&self, component: &Component, policy: &Policy) -> Result<Vec<FunctionInfo>, Error> {
+        let functions = self.functions(component, policy).await?;
+        let names = functions.iter().map(|function| function.name.clone()).collect();
+        let kept = (policy.digest(), policy.canonical().into_bytes().into());
+        self.inner.store.serve_functions(names, component.digest, kept).await?;
+        Ok(functions)
+    }
+
+    /// Takes no more executions, waits until those that run here have ended or wait, at most for `patience`, and gives back what is
+    /// left, so that other workers go on with it at once.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn leave(&self, patience: Duration) -> Result<(), Error> {
+        self.inner.store.take_no_more();
+        // What still runs then is given back.
+        let _ = tokio::time::timeout(patience, self.inner.live.nothing_held()).await;
+        Ok(self.inner.store.give_back().await?)
+    }
+
     /// The store, for reading.
     pub fn reader(&self) -> Reader {
         Reader::over(Arc::clone(&self.inner.view))
@@ -253,6 +292,8 @@ impl Builder {
             scope: Scope::default(),
             network: network::Options::system(),
             ceiling: None,
+            lease: LEASE,
+            components: Vec::new(),
         }
     }
 
@@ -352,32 +393,60 @@ impl Builder {
         self
     }
 
+    /// Sets how long a claim on a server lasts without a heartbeat: after that, other workers take over what this one held. Without
+    /// meaning for the stores of one machine.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Gives a worker on a server a component: it takes up the executions that run in it, and leaves others to the other workers of its
+    /// group. Without meaning for the stores of one machine, which keep components themselves.
+    #[must_use]
+    pub fn component(mut self, component: Component) -> Self {
+        self.components.push(component);
+        self
+    }
+
     /// Opens the store and starts the host.
     ///
     /// # Errors
     /// The store cannot be opened, the group has no proper name, or the engine cannot be started.
     pub fn build(self) -> Result<Everstep, Error> {
-        let target: Arc<str> = group_address(&self.group).ok_or(Error::Group { group: self.group })?.into();
+        let target: Arc<str> =
+            group_address(&self.group).ok_or_else(|| Error::Group { group: self.group.clone() })?.into();
         let mut private: Vec<PathBuf> = self.cache.iter().cloned().collect();
-        let backend: Arc<dyn Backend> = match self.place {
-            Place::Memory => Arc::new(MemoryStore::default()),
-            Place::Folder(dir) => {
-                let store = FileStore::open(&dir)?;
-                private.push(dir);
-                Arc::new(store)
-            }
-            Place::Given(backend) => backend,
-        };
         let options = Options { cache: self.cache, pool: self.instances, compiling: self.compiling };
         let (sender, notes) = unbounded_channel();
         let live = Arc::new(Live::new(Arc::clone(&target), sender));
         let watching = Arc::new(Watching { live: Arc::clone(&live), asks: self.asks });
-        let store: Arc<dyn Store> =
-            Embedded::start(Arc::clone(&backend), Arc::clone(&self.clock), self.sink, watching)?;
+        let over = |backend: Arc<dyn Backend>, clock, sink| -> Result<(Arc<dyn Store>, Arc<dyn View>), Error> {
+            let store = Embedded::start(Arc::clone(&backend), clock, sink, Arc::clone(&watching) as Arc<dyn Listener>)?;
+            Ok((store, Arc::new(Tables::of(backend))))
+        };
+        let (clock, sink) = (Arc::clone(&self.clock), self.sink);
+        let (store, view) = match self.place {
+            Place::Memory => over(Arc::new(MemoryStore::default()), clock, sink)?,
+            Place::Folder(dir) => {
+                let store = FileStore::open(&dir)?;
+                private.push(dir);
+                over(Arc::new(store), clock, sink)?
+            }
+            Place::Given(backend) => over(backend, clock, sink)?,
+            Place::Server(Server(client)) => {
+                let (group, target) = (self.group.clone(), target.to_string());
+                let components = self.components.into_iter().map(|one| (one.digest, one.content)).collect();
+                let takes = self.scope != Scope::Nothing;
+                let worker = remote::Options { group, target, takes, ttl: self.lease, components };
+                let store = RemoteStore::start(client, worker, sink, Arc::clone(&watching) as Arc<dyn Listener>);
+                (Arc::clone(&store) as Arc<dyn Store>, store as Arc<dyn View>)
+            }
+        };
         let memory = self.memory.or_else(|| Some(machine_memory()? / 2)).unwrap_or(MEMORY);
         let inner = Inner {
             store,
-            view: Arc::new(Tables::of(backend)),
+            view,
             engines: Engines::new(options)?,
             registry: Arc::new(self.registry),
             clock: self.clock,

@@ -9,7 +9,7 @@ use crate::id::{Digest, ExecutionId};
 use crate::json;
 use crate::policy::Policy;
 use crate::turns::FunctionInfo;
-use everstep_store::operation::NewPromise;
+use everstep_store::operation::{NewPromise, Operation};
 use everstep_store::record::NEVER;
 use everstep_store::seam::{Lost, NewRun, Taken};
 use everstep_store::{Execution, Failure, Invocation, Progress};
@@ -194,6 +194,50 @@ impl Everstep {
         Ok(handle)
     }
 
+    /// Creates an execution for the workers of this host's group, without running it here, or attaches to the one with that id.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn submit(&self, run: Run) -> Result<Handle, Error> {
+        self.work();
+        json::check(&run.args)?;
+        let inner = &self.inner;
+        let mut handle = self.handle(&run.id);
+        let Some(execution) = inner.store.execution(&run.id).await? else {
+            let grants = inner.grants.open_for(&run.policy, &run.function)?;
+            let policy = grants.policy.canonical().into_bytes().into();
+            inner.store.keep(vec![(grants.digest, policy)]).await?;
+            let deadline_ms = run.timeout.and_then(|timeout| deadline(inner.clock.now_ms(), timeout));
+            let (id, promise) = (run.id.clone(), promise_of(run, grants.digest, &inner.target, deadline_ms).0);
+            inner.store.operate(Operation::PromiseCreate(promise)).await?;
+            self.tell_stored(&id).await?;
+            return Ok(handle);
+        };
+        check_same(&run, &execution.function, &execution.args)?;
+        if !execution.state.is_final() {
+            self.check_policy(&run, execution.policy)?;
+        }
+        let Execution { component, deadline_ms, state, .. } = execution;
+        handle.disregarded = disregarded(&run.without_upgrading(), component, deadline_ms, state.is_final());
+        self.tell_stored(handle.id()).await?;
+        Ok(handle)
+    }
+
+    /// Lets the workers of a server go on with an execution, halted or not, and attaches to it.
+    ///
+    /// # Errors
+    /// There is no such execution, or the store failed.
+    pub async fn hand_over(&self, id: &ExecutionId) -> Result<Handle, Error> {
+        self.work();
+        let (handle, store) = (self.handle(id), &self.inner.store);
+        let execution = store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        if execution.state == everstep_store::State::Halted {
+            store.operate(Operation::TaskContinue { id: id.to_string() }).await?;
+        }
+        self.tell_stored(id).await?;
+        Ok(handle)
+    }
+
     /// Starts an execution and waits for its end.
     ///
     /// # Errors
@@ -310,33 +354,31 @@ impl Everstep {
         inner.check_function(&loaded, &grants, &run.function).await?;
         let now_ms = inner.clock.now_ms();
         let deadline_ms = run.timeout.and_then(|timeout| deadline(now_ms, timeout));
-        let invocation = Invocation {
-            function: run.function,
-            args: run.args,
-            component: run.component.digest,
-            policy: grants.digest,
-        };
-        let promise = NewPromise {
-            id: run.id.to_string(),
-            timeout_at: deadline_ms.unwrap_or(NEVER),
-            param: invocation.param(),
-            tags: invocation.tags(&inner.target),
-        };
-        let execution = new_execution(run.id, invocation, now_ms, deadline_ms);
+        let (id, patience, content) = (run.id.clone(), run.patience, run.component.content.clone());
+        let (promise, invocation) = promise_of(run, grants.digest, &inner.target, deadline_ms);
+        let execution = new_execution(id, invocation, now_ms, deadline_ms);
         let (state, birth) = born(&execution);
         let descent = inner.root(&execution.id).await?;
         // Before the execution can end, because its end removes the note.
-        self.tend(&execution.id, run.patience);
+        self.tend(&execution.id, patience);
         let policy = grants.policy.canonical().into_bytes().into();
-        let blobs = vec![(execution.component, run.component.content), (grants.digest, policy)];
+        let blobs = vec![(execution.component, content), (grants.digest, policy)];
         let Taken::Claimed(claimed) = inner.store.create(NewRun { promise, birth, blobs }).await? else {
             return Ok(false);
         };
-        let (component, patience, seat) = (loaded, run.patience, None);
+        let (component, seat) = (loaded, None);
         let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
         self.activate(activation);
         Ok(true)
     }
+}
+
+/// The promise of a new execution, for the workers of the group at `target`.
+fn promise_of(run: Run, policy: Digest, target: &str, deadline_ms: Option<u64>) -> (NewPromise, Invocation) {
+    let Run { id, component, function, args, .. } = run;
+    let invocation = Invocation { function, args, component: component.digest, policy };
+    let (param, tags) = (invocation.param(), invocation.tags(target));
+    (NewPromise { id: id.to_string(), timeout_at: deadline_ms.unwrap_or(NEVER), param, tags }, invocation)
 }
 
 fn new_execution(id: ExecutionId, invocation: Invocation, now_ms: u64, deadline_ms: Option<u64>) -> Execution {

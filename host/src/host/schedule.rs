@@ -9,10 +9,12 @@ use everstep_store::record::{NEVER, Schedule};
 
 /// Template of the id of the execution that a firing starts: the same whichever host fires it.
 const FIRING: &str = "{{.id}}:{{.timestamp}}";
+/// The same on a server, some of which take a colon for the end of an execution's name.
+const FIRING_BY_WORKERS: &str = "{{.id}}-{{.timestamp}}";
 
 impl Everstep {
     /// Creates a schedule: at each time of `cron` (five fields, or six or seven with leading seconds, in UTC) the function of `run` is
-    /// started as `{id}:{milliseconds since the Unix epoch}`. With `catches_up`, firings that were missed while no host ran are made up
+    /// started as `{id}:{milliseconds since the Unix epoch}`, on a server as `{id}-{milliseconds}`. With `catches_up`, firings that were missed while no host ran are made up
     /// for, one by one; without, those more than a minute late are skipped. Creating the same schedule again changes nothing.
     ///
     /// # Errors
@@ -30,11 +32,13 @@ impl Everstep {
         let invocation = Invocation { function: run.function, args: run.args, component, policy: grants.digest };
         let timeout = run.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(NEVER));
         let mut promise_tags = invocation.tags(&inner.target);
+        let by_workers = inner.store.has_others();
         promise_tags.extend((!catches_up).then(Schedule::skipping));
+        promise_tags.extend(by_workers.then(Invocation::by_workers));
         let new = NewSchedule {
             id: id.to_owned(),
             cron: cron.to_owned(),
-            promise_id: FIRING.to_owned(),
+            promise_id: if by_workers { FIRING_BY_WORKERS } else { FIRING }.to_owned(),
             promise_timeout: timeout.unwrap_or(NEVER).min(NEVER),
             promise_param: invocation.param(),
             promise_tags,

@@ -45,9 +45,11 @@ impl Everstep {
             Patience::Forever => false,
             Patience::None => self.is_left_suspended(&id, version).await,
         };
-        drop(self);
         if told {
+            drop(self);
             live.tell(&id, outcome);
+        } else if let Err(error) = self.inner.store.watch(id.as_str()).await {
+            live.tell(&id, Err(Arc::new(Error::Store(error))));
         }
     }
 

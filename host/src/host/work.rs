@@ -7,8 +7,8 @@ use crate::bridge::Patience;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::ExecutionId;
 use everstep_store::operation::{Operation, Settlement};
-use everstep_store::record::PromiseState;
-use everstep_store::{Execution, State};
+use everstep_store::record::{PromiseState, TaskState};
+use everstep_store::{Execution, Invocation, State};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -29,17 +29,29 @@ pub enum Scope {
 const FREEING: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How often an execution of other workers is looked at.
+const HALT: Duration = Duration::from_secs(1);
+
 impl Everstep {
     /// Begins to work, once.
     pub(super) fn work(&self) {
         let notes = self.inner.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(notes) = notes else { return };
-        tokio::spawn(take_notes(Arc::downgrade(&self.inner), notes));
+        let (host, store) = (Arc::downgrade(&self.inner), Arc::clone(&self.inner.store));
         let takes_over = self.inner.scope != Scope::Nothing;
-        match self.inner.store.begin(takes_over) {
-            Ok(offered) => offered.into_iter().for_each(|id| self.take_up_later(id, None)),
-            Err(error) => tracing::error!(%error, "the store cannot be read; nothing is taken up"),
-        }
+        tokio::spawn(async move {
+            let begun = store.begin(takes_over).await;
+            drop(store);
+            let Some(inner) = host.upgrade() else { return };
+            match begun {
+                Ok(offered) => {
+                    offered.into_iter().for_each(|id| Self { inner: Arc::clone(&inner) }.take_up_later(id, None))
+                }
+                Err(error) => tracing::error!(%error, "the store cannot be read; nothing is taken up"),
+            }
+            drop(inner);
+            take_notes(host, notes).await;
+        });
     }
 
     /// Runs what the store offers of the calls of an execution that is resumed here; they wait for promises as long
@@ -129,13 +141,21 @@ impl Everstep {
         let store = &self.inner.store;
         let (execution, promise) = (store.execution(id).await?, store.promise(id.as_str()).await?);
         let Some((execution, (promise, _))) = execution.zip(promise) else { return Ok(()) };
-        if execution.state != State::Pending || promise.target() != Some(&*self.inner.target) {
+        let is_ours = store.has_others() || Invocation::is_for_hosts(&promise);
+        if execution.state != State::Pending || promise.target() != Some(&*self.inner.target) || !is_ours {
             return Ok(());
         }
         let taken = self.take_up(hold, execution.clone(), None, self.inner.live.patience(id), seat).await;
         match taken {
             Ok(_) => Ok(()),
             Err(error @ Error::Store(_)) => Err(error),
+            Err(error @ Error::Missing { .. }) if store.has_others() => {
+                // The server offers it again and again.
+                if self.inner.live.note_left(id) {
+                    tracing::warn!(%id, %error, "the execution is left to other workers");
+                }
+                Ok(())
+            }
             Err(error) => self.refuse(execution, error).await,
         }
     }
@@ -171,12 +191,42 @@ impl Everstep {
 
     /// Reports the stored end or halt of an execution to all that wait for it.
     pub(super) async fn tell_stored(&self, id: &ExecutionId) -> Result<(), Error> {
-        if let Some(execution) = self.inner.store.execution(id).await?
-            && (execution.state.is_final() || execution.state == State::Halted)
-        {
-            self.inner.live.tell(id, Ok(Report::stored(&execution)));
+        match self.inner.store.execution(id).await? {
+            Some(execution) if execution.state.is_final() || execution.state == State::Halted => {
+                self.inner.live.tell(id, Ok(Report::stored(&execution)));
+            }
+            Some(_) => {
+                self.inner.store.watch(id.as_str()).await?;
+                self.look_for_a_halt(id);
+            }
+            None => {}
         }
         Ok(())
+    }
+
+    /// Looks from time to time whether an execution that other workers run has halted, which no server tells, until nobody waits for it.
+    fn look_for_a_halt(&self, id: &ExecutionId) {
+        if !self.inner.store.has_others() || !self.inner.live.note_look(id, true) {
+            return;
+        }
+        let (host, id) = (Arc::downgrade(&self.inner), id.clone());
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(HALT).await;
+                let Some(inner) = host.upgrade() else { return };
+                let found = inner.store.promise(id.as_str()).await;
+                let task = found.ok().flatten().and_then(|(_, task)| task);
+                let is_halted = task.is_some_and(|task| task.state == TaskState::Halted);
+                if is_halted || !inner.live.is_awaited(&id) {
+                    inner.live.note_look(&id, false);
+                    let host = Self { inner };
+                    if is_halted && let Err(error) = host.tell_stored(&id).await {
+                        host.inner.live.tell(&id, Err(Arc::new(error)));
+                    }
+                    return;
+                }
+            }
+        });
     }
 }
 

@@ -17,6 +17,12 @@ pub enum Error {
         /// The process that holds it, if it has left its number.
         pid: Option<u32>,
     },
+    /// The server of the store gave no usable answer.
+    #[error("{cause}")]
+    Server {
+        /// What happened, and what to do about it.
+        cause: String,
+    },
     /// The folder cannot be used.
     #[error("cannot open the store {dir}: {reason}")]
     Open {

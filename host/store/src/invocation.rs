@@ -12,6 +12,8 @@ use std::str::FromStr;
 
 /// The component that a function is called in.
 const COMPONENT: &str = "everstep:component";
+/// `true`: workers of a server run the execution, and no host of the tables that hold its promise.
+const BY_WORKERS: &str = "everstep:by-workers";
 /// The policy that a function is called under.
 const POLICY: &str = "everstep:policy";
 /// The kind of question that a promise is.
@@ -57,6 +59,7 @@ struct Parameter<'a> {
     func: String,
     #[serde(borrow)]
     args: &'a RawValue,
+    #[serde(default)]
     version: u32,
 }
 
@@ -162,9 +165,34 @@ impl Invocation {
         tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
+    /// The tag of executions that the workers of a server run.
+    pub fn by_workers() -> (String, String) {
+        (BY_WORKERS.to_owned(), "true".to_owned())
+    }
+
+    /// Whether a promise is an execution that a host of its tables runs itself.
+    pub fn is_for_hosts(promise: &Promise) -> bool {
+        !promise.tags.contains_key(BY_WORKERS) && Self::of(promise).is_some()
+    }
+
     /// The call that a promise carries; `None` if it is not a call that this host understands.
     pub fn of(promise: &Promise) -> Option<Self> {
         Self::of_parts(&promise.param, &promise.tags)
+    }
+
+    /// The function and the arguments of a call that a client in any language has made: an array of one argument is that argument, an empty
+    /// one is null.
+    pub fn called_by_others(promise: &Promise) -> Option<(String, String)> {
+        let Parameter { func, args, .. } = serde_json::from_str(promise.param.data.as_deref()?).ok()?;
+        let args = match serde_json::from_str::<Vec<&RawValue>>(args.get()) {
+            Ok(arguments) => match &arguments[..] {
+                [] => "null",
+                [argument] => argument.get(),
+                _ => args.get(),
+            },
+            Err(_) => args.get(),
+        };
+        Some((func, args.to_owned()))
     }
 
     /// The same, from the parts of a promise.
@@ -289,17 +317,37 @@ fn error_of(value: &Value) -> GuestError {
 }
 
 /// What is kept of an execution beside its promise.
-pub(super) struct Beside {
-    pub(super) key: ExecutionKey,
-    pub(super) component: Digest,
-    pub(super) policy: Digest,
-    pub(super) seed: [u8; 32],
-    pub(super) progress: Progress,
+pub struct Beside {
+    /// The store's name for it.
+    pub key: ExecutionKey,
+    /// The component that continues it.
+    pub component: Digest,
+    /// The policy that it is bound to.
+    pub policy: Digest,
+    /// The seed of its random numbers.
+    pub seed: [u8; 32],
+    /// Its progress.
+    pub progress: Progress,
 }
 
 /// The execution of a promise with a task; `None` if it is not one of this host.
-pub(super) fn execution(promise: &Promise, task: &Task, beside: Option<Beside>) -> Result<Option<Execution>, Error> {
-    let Some(invocation) = Invocation::of(promise) else { return Ok(None) };
+///
+/// # Errors
+/// What is kept does not fit together.
+pub fn execution(promise: &Promise, task: &Task, beside: Option<Beside>) -> Result<Option<Execution>, Error> {
+    Invocation::of(promise).map_or(Ok(None), |invocation| execution_of(invocation, promise, task, beside))
+}
+
+/// The same of a call that is known.
+///
+/// # Errors
+/// What is kept does not fit together.
+pub fn execution_of(
+    invocation: Invocation,
+    promise: &Promise,
+    task: &Task,
+    beside: Option<Beside>,
+) -> Result<Option<Execution>, Error> {
     let Ok(id) = promise.id.parse::<ExecutionId>() else { return Ok(None) };
     let updated_ms = promise.settled_at.unwrap_or(promise.created_at);
     let beside = beside.map(|beside| (Some(beside.key), beside));

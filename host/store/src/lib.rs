@@ -12,13 +12,14 @@
 
 mod backend;
 mod blob;
+pub mod claim;
 pub mod clock;
 mod cron;
 pub mod embedded;
 mod error;
 mod execution;
 mod file;
-mod invocation;
+pub mod invocation;
 pub mod journal;
 mod machine;
 mod memory;

@@ -111,7 +111,7 @@ impl Place {
 
 impl Part {
     /// The page that a query selects from all executions.
-    pub(super) fn among(all: Vec<Execution>, query: &Query, limit: usize) -> Self {
+    pub fn among(all: Vec<Execution>, query: &Query, limit: usize) -> Self {
         let found = all.into_iter().filter(|execution| query.holds(execution));
         let found = query.order.merge(found.map(|execution| (Place::of(&execution), execution)).collect(), limit);
         let next = Self::next(&found, limit);

@@ -166,6 +166,11 @@ impl Promise {
         self.tags.get(tag::TIMER).is_some_and(|timer| timer == "true")
     }
 
+    /// Whether it stands for an execution: on some servers, timers and questions have a target, too.
+    pub fn is_call(&self) -> bool {
+        self.target().is_some() && !self.is_timer() && !self.tags.contains_key(tag::EXTERNAL)
+    }
+
     /// The state that its deadline puts it into.
     pub fn expired(&self) -> PromiseState {
         if self.is_timer() { PromiseState::Resolved } else { PromiseState::RejectedTimedout }

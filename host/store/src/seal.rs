@@ -37,6 +37,16 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// Where a journal of so many segments continues, in a store that does not seal it.
+    pub fn unsealed(segment: u32) -> Self {
+        Self { segment, seal: Seal(None) }
+    }
+
+    /// The number of the next segment.
+    pub fn segment(&self) -> u32 {
+        self.segment
+    }
+
     /// The changes by which a journal begins. The record of the start names all that it is bound to: alone it is not sealed.
     pub(super) fn begin(&mut self, key: ExecutionKey, first: Vec<u8>) -> Vec<Change> {
         let is_alone = is_start_alone(&first);

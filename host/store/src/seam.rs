@@ -106,7 +106,44 @@ pub trait Store: View {
     ///
     /// # Errors
     /// The store failed.
-    fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error>;
+    async fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error>;
+
+    /// Asks to hear of the settlement of a promise. A store that reports all events has nothing to do.
+    ///
+    /// # Errors
+    /// The store failed.
+    async fn watch(&self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Runs functions of a component under a policy when clients in other languages call them by name alone.
+    ///
+    /// # Errors
+    /// The store failed.
+    async fn serve_functions(&self, _: Vec<String>, _: Digest, _: (Digest, Blob)) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Offers this host no more executions.
+    fn take_no_more(&self) {}
+
+    /// Gives back what this host still holds, so that others can take it at once. A store of one machine sees that its host is gone.
+    ///
+    /// # Errors
+    /// The store failed.
+    async fn give_back(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The most bytes of one value: what an execution returns, or a promise carries.
+    fn largest_value(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// Whether a host that lacks what an execution needs leaves it to others. A store of one machine has nobody else.
+    fn has_others(&self) -> bool {
+        false
+    }
 
     /// Whether this host knows of no other host that shares the store.
     fn is_alone(&self) -> bool;
@@ -321,12 +358,21 @@ pub enum Lost {
 
 /// A position in the order of entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(pub(super) u64);
+pub struct Ticket(pub u64);
 
 /// The answers of an entry's operations, once they are known.
 pub struct Asked(pub(super) oneshot::Receiver<Result<Vec<Applied>, Lost>>);
 
+/// Where the answers of an entry's operations are to be sent.
+pub type Answers = oneshot::Sender<Result<Vec<Applied>, Lost>>;
+
 impl Asked {
+    /// The answers that are not known yet, and where to send them.
+    pub fn later() -> (Answers, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (sender, Self(receiver))
+    }
+
     /// All of them, in order. The entry must be durable, or its write have failed.
     pub async fn all(self) -> Result<Vec<Applied>, Lost> {
         self.0.await.unwrap_or_else(|_| Err(unanswered()))
@@ -362,7 +408,7 @@ impl Entry {
 
 impl Lost {
     /// The error of a store that has failed, or of a change that it refused.
-    pub(super) fn of(error: &Error) -> Self {
+    pub fn of(error: &Error) -> Self {
         match error {
             Error::Refused { change, reason } => Self::Refused { change: change.clone(), reason },
             Error::Poisoned(cause) => Self::Store(cause.clone()),

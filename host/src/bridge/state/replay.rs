@@ -1,7 +1,7 @@
 //! Compares the guest with its journal, record by record.
 
 use super::super::approval::APPROVAL;
-use super::super::{Divergence, Step, Stop, Value};
+use super::super::{Divergence, Facts, Step, Stop, Value};
 use super::State;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
@@ -106,19 +106,21 @@ impl State {
     /// Takes the return of the function; a recorded return must be the same one.
     pub(in crate::bridge) fn take_return(
         &mut self,
+        facts: &Facts,
         returned: Result<String, GuestError>,
     ) -> Result<Result<String, GuestError>, Stop> {
-        let returned = self.checked_depth(returned);
+        let returned = self.checked(facts, returned);
         self.expect_return(&returned)?;
         Ok(returned)
     }
 
-    /// Turns a result that is nested too deeply into an error of the function: halting would not undo what it has done. A result that an
-    /// earlier build has recorded stays.
-    fn checked_depth(&mut self, returned: Result<String, GuestError>) -> Result<String, GuestError> {
+    /// Turns a result that is nested too deeply, or that the store cannot keep, into an error of the function: halting would not undo what
+    /// it has done. A result that an earlier build has recorded stays.
+    fn checked(&mut self, facts: &Facts, returned: Result<String, GuestError>) -> Result<String, GuestError> {
         match &returned {
             Ok(result) if !self.goes_on_with(&returned) => json::check_depth(result)
                 .map_err(|error| GuestError::new(ErrorCode::Invalid, format!("the result is {error}")))
+                .and_then(|()| facts.fits_the_store("the result", result.len() as u64))
                 .and(returned),
             _ => returned,
         }

@@ -8,7 +8,7 @@
 //! A submission of a run counts only while its claim holds. A refused submission does not affect others. After any other failed
 //! write the state of the disk is unknown, so every later barrier fails until the host is restarted.
 
-use super::claim::Claim;
+use crate::claim::Claim;
 use crate::clock;
 use crate::output::{Output, Sink};
 use crate::seam::{Asked, Listener, Lost, Ticket};
@@ -287,7 +287,9 @@ impl Committer {
         for Queued { submission: Submission { changes: own, output, claim }, asker } in submissions {
             let before = changes.len();
             match &claim {
-                Some(claim) if !own.is_empty() => changes.push(claim.fence(own)),
+                Some(claim) if !own.is_empty() => {
+                    changes.push(Change::Fenced { id: claim.id.clone(), version: claim.version, changes: own });
+                }
                 _ => changes.extend(own),
             }
             parts.push((before..changes.len(), Answered { asker, claim, output, outcome: Ok(Vec::new()) }));

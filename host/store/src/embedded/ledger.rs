@@ -1,7 +1,7 @@
 //! A run over the group commit: each entry is one change that its fence protects.
 
-use super::claim::Claim;
 use super::commit::{Committer, Submission};
+use crate::claim::Claim;
 use crate::clock::Clock;
 use crate::operation::{Operation, Reply, Settlement};
 use crate::record::TaskState;

@@ -4,7 +4,6 @@
 //! is about hosts that share the backend; `view` reads. A host that opens such a store after a crash finds tasks whose holder is gone, and
 //! offers them again.
 
-mod claim;
 mod commit;
 mod ledger;
 mod others;
@@ -23,11 +22,11 @@ use super::record::{Lease, NEVER, Task, TaskState};
 use super::seal::{self, Seal, Tail};
 use super::seam::{Birth, Claimed, Ledger, Listener, NewRun, Store, TakeUp, Taken, Ticket};
 use super::{Applied, Backend, Blob, Change, Error, Execution, ExecutionKey, Invocation, Lineage, NewExecution};
+use crate::claim::Claim;
 use crate::clock::Clock;
 use crate::output::Sink;
 use async_trait::async_trait;
 use bytes::Bytes;
-use claim::Claim;
 use commit::{Committer, Submission};
 use everstep_words::id::{Digest, ExecutionId};
 use ledger::EmbeddedLedger;
@@ -279,7 +278,7 @@ impl Store for Embedded {
         Ok(())
     }
 
-    fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error> {
+    async fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error> {
         tokio::spawn(time::pass(
             Arc::clone(&self.alarm),
             Arc::clone(&self.clock),

@@ -1,0 +1,137 @@
+//! Journals on a server: one promise for each write, settled from the start, with the records in its parameter.
+//!
+//! The segments of `x` are `x.s0`, `x.s1` and so on. Each names the hash of all records before it, so that one that is missing, or belongs
+//! to another journal, is found.
+
+use super::link::Link;
+use super::{AT_ONCE, settled_from_the_start};
+use crate::wire::AS_IS;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use everstep_store::Error;
+use everstep_store::operation::NewPromise;
+use everstep_store::record::{Promise, Value};
+use everstep_words::id::ExecutionId;
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeMap;
+
+/// The most bytes of one segment: the server refuses requests of more than 2 MiB.
+pub(super) const SEGMENT: usize = 1 << 20;
+
+/// The header with the hash of the records before a segment.
+const AFTER: &str = "everstep:after";
+
+/// Where a journal continues.
+#[derive(Clone)]
+pub(super) struct End {
+    /// The number of the next segment.
+    pub(super) segment: u32,
+    hash: blake3::Hasher,
+}
+
+impl Default for End {
+    fn default() -> Self {
+        Self { segment: 0, hash: blake3::Hasher::new() }
+    }
+}
+
+impl End {
+    /// The promise of the next segment, with these records.
+    pub(super) fn next(&mut self, execution: &str, records: &[u8]) -> NewPromise {
+        let headers = BTreeMap::from([(AFTER.to_owned(), self.after()), (AS_IS.to_owned(), "true".to_owned())]);
+        let data = Some(BASE64_STANDARD.encode(records));
+        let new = settled_from_the_start(id(execution, self.segment), Value { headers, data });
+        self.hash.update(records);
+        self.segment += 1;
+        new
+    }
+
+    /// Takes in a segment that was read.
+    fn take_in(&mut self, execution: &ExecutionId, promise: &Promise, journal: &mut Vec<u8>) -> Result<(), Error> {
+        let foreign = || Error::Foreign { id: execution.clone() };
+        let records = records(&promise.param).ok_or_else(foreign)?;
+        if promise.param.headers.get(AFTER) != Some(&self.after()) {
+            return Err(foreign());
+        }
+        self.hash.update(&records);
+        self.segment += 1;
+        journal.extend(records);
+        Ok(())
+    }
+
+    fn after(&self) -> String {
+        self.hash.finalize().to_hex().to_string()
+    }
+}
+
+/// The id of a segment.
+pub(super) fn id(execution: &str, number: u32) -> String {
+    format!("{execution}.s{number}")
+}
+
+/// The bytes of a value as it was written by [`End::next`].
+fn records(value: &Value) -> Option<Vec<u8>> {
+    let data = value.data.as_ref()?;
+    match value.headers.contains_key(AS_IS) {
+        true => BASE64_STANDARD.decode(data).ok(),
+        false => Some(data.clone().into_bytes()),
+    }
+}
+
+/// Whether two parameters hold the same records at the same place.
+pub(super) fn same(kept: &Value, ours: &Value) -> bool {
+    kept.headers.get(AFTER) == ours.headers.get(AFTER) && records(kept) == records(ours)
+}
+
+/// The journal of an execution, and where it continues.
+///
+/// # Errors
+/// A segment is missing or of another journal, or the server failed.
+pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8>, End), Error> {
+    let (mut journal, mut end) = (Vec::new(), End::default());
+    // Most journals are short; behind the end one more is looked for.
+    let mut window = 3;
+    loop {
+        let numbers = end.segment..end.segment.saturating_add(window);
+        let reading = stream::iter(numbers).map(|number| {
+            let segment = id(execution.as_str(), number);
+            async move { link.promise(&segment).await }
+        });
+        let found: Vec<Option<Promise>> = reading.buffered(AT_ONCE).try_collect().await?;
+        let count = found.iter().take_while(|promise| promise.is_some()).count();
+        for promise in found.iter().take(count).flatten() {
+            end.take_in(execution, promise, &mut journal)?;
+        }
+        if count < found.len() {
+            // They are written in order: what is there before a later one was perhaps written while these were read.
+            let is_last = match found.get(count + 1..) {
+                Some(later @ [_, ..]) => later.iter().all(Option::is_none),
+                _ => link.promise(&id(execution.as_str(), end.segment + 1)).await?.is_none(),
+            };
+            if is_last {
+                return Ok((journal, end));
+            }
+            if link.promise(&id(execution.as_str(), end.segment)).await?.is_none() {
+                return Err(Error::Foreign { id: execution.clone() });
+            }
+        }
+        window = AT_ONCE as u32;
+    }
+}
+
+/// Records from a segment on, for people: at most so many segments, without a look at those before.
+pub(super) async fn read_on(link: &Link, execution: &ExecutionId, from: u32) -> Result<(Vec<u8>, u32), Error> {
+    let (mut part, mut segment) = (Vec::new(), from);
+    let reading = stream::iter(from..from.saturating_add(AT_ONCE as u32)).map(|number| {
+        let segment = id(execution.as_str(), number);
+        async move { link.promise(&segment).await }
+    });
+    // Most of the time there is nothing new.
+    let mut reading = std::pin::pin!(reading.buffered(2));
+    while let Some(promise) = reading.try_next().await? {
+        let Some(promise) = promise else { break };
+        part.extend(records(&promise.param).ok_or_else(|| Error::Foreign { id: execution.clone() })?);
+        segment += 1;
+    }
+    Ok((part, segment))
+}

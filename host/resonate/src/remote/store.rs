@@ -1,0 +1,378 @@
+//! The store: executions are created, claimed, halted and moved.
+
+use super::blobs::Blobs;
+use super::ledger::RemoteLedger;
+use super::link::{Link, Stage, execution_id, lock, unexpected};
+use super::segments::{self, End, SEGMENT};
+use super::{AT_ONCE, settled_from_the_start};
+use crate::client::Client;
+use async_trait::async_trait;
+use bytes::Bytes;
+use everstep_store::journal::{History, Standing};
+use everstep_store::operation::{Operation, Page, Reply};
+use everstep_store::output::Sink;
+use everstep_store::record::{Promise, Task, TaskState, Value, tag};
+use everstep_store::seal::Tail;
+use everstep_store::seam::{Birth, Claimed, Entry, Leave, Ledger, Listener, NewRun, Store, TakeUp, Taken, Ticket};
+use everstep_store::{Applied, Blob, Error, Execution, Failure, Invocation, Kinship, Lineage, PendingPromise};
+use everstep_words::id::{Digest, ExecutionId};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The most bytes of one value: a server takes requests of 2 MiB, in which values are base64.
+const LARGEST_VALUE: u64 = 1_400_000;
+
+/// The number of journals of which is remembered where they continue.
+const MAX_ENDS: usize = 1024;
+
+/// How a worker takes part.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its group.
+    pub group: String,
+    /// The address of the group.
+    pub target: String,
+    /// Whether it takes tasks of the group, or only hears of what it waits for.
+    pub takes: bool,
+    /// How long its claims last without a heartbeat. Others take over after that, if it is gone.
+    pub ttl: Duration,
+    /// The components that it has.
+    pub components: Vec<(Digest, Blob)>,
+}
+
+/// A store on a server of the Resonate protocol.
+pub struct RemoteStore {
+    pub(super) link: Arc<Link>,
+    blobs: Arc<Blobs>,
+    /// Where the journals continue that were read to be claimed.
+    ends: Mutex<HashMap<ExecutionId, End>>,
+    /// The component and the policy of the functions that are called by name alone.
+    functions: Mutex<HashMap<String, (Digest, Digest)>>,
+}
+
+impl RemoteStore {
+    /// Starts over a connection.
+    pub fn start(client: Client, options: Options, sink: Sink, listener: Arc<dyn Listener>) -> Arc<Self> {
+        let Options { group, target, takes, ttl, components } = options;
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let pid = ExecutionId::random().to_string();
+        // The server sends a task to any of those that listen in the group.
+        let group = if takes { group } else { format!("of-{pid}") };
+        let link = Arc::new(Link::new(client, group, target, pid, ttl_ms, sink, listener));
+        let blobs = Arc::new(Blobs::new(Arc::clone(&link), components));
+        Arc::new(Self { link, blobs, ends: Mutex::default(), functions: Mutex::default() })
+    }
+
+    /// The call that a promise carries, if this worker knows it.
+    pub(super) fn invocation(&self, promise: &Promise) -> Option<Invocation> {
+        Invocation::of(promise).or_else(|| {
+            let (function, args) = Invocation::called_by_others(promise)?;
+            let (component, policy) = *lock(&self.functions).get(&function)?;
+            Some(Invocation { function, args, component, policy })
+        })
+    }
+
+    fn ledger(&self, id: String, version: u64, end: End) -> Arc<RemoteLedger> {
+        RemoteLedger::new(Arc::clone(&self.link), Arc::clone(&self.blobs), id, version, end)
+    }
+
+    async fn keep_all(&self, blobs: &[(Digest, Blob)]) -> Result<(), Error> {
+        for (digest, blob) in blobs {
+            self.blobs.keep(*digest, blob).await?;
+        }
+        Ok(())
+    }
+
+    /// Claims a task that may be claimed; returns its version, or `None` if another worker was faster.
+    async fn acquire(&self, id: &str, version: u64) -> Result<Option<u64>, Error> {
+        let (pid, ttl) = (self.link.pid.clone(), self.link.ttl_ms);
+        let acquire = Operation::TaskAcquire { id: id.to_owned(), version, pid, ttl };
+        let (applied, repeated) = self.link.operate(&acquire).await?;
+        self.claimed(id, &applied, repeated).await
+    }
+
+    /// The version in which a task was claimed, also by a request whose answer was lost.
+    async fn claimed(&self, id: &str, applied: &Applied, repeated: bool) -> Result<Option<u64>, Error> {
+        let task = match &applied.answer {
+            Ok(Reply::Claimed { task, .. }) => Some(task.clone()),
+            Err(_) if repeated => self.link.task(id).await?,
+            Ok(_) | Err(_) => None,
+        };
+        let is_ours = |task: &Task| {
+            task.state == TaskState::Acquired && task.lease.as_ref().is_some_and(|lease| lease.pid == self.link.pid)
+        };
+        Ok(task.filter(is_ours).map(|task| task.version))
+    }
+
+    /// Makes a task that is not held claimable; `None` if another worker has it, or it has ended.
+    async fn free(&self, id: &str) -> Result<Option<Task>, Error> {
+        let Some(task) = self.link.task(id).await? else { return Ok(None) };
+        let version = task.version;
+        let freeing: Vec<Operation> = match task.state {
+            TaskState::Acquired if task.lease.as_ref().is_some_and(|lease| lease.pid != self.link.pid) => {
+                return Ok(None);
+            }
+            TaskState::Acquired => vec![Operation::TaskRelease { id: id.to_owned(), version }],
+            TaskState::Suspended => {
+                vec![Operation::TaskHalt { id: id.to_owned() }, Operation::TaskContinue { id: id.to_owned() }]
+            }
+            TaskState::Halted => vec![Operation::TaskContinue { id: id.to_owned() }],
+            TaskState::Pending => Vec::new(),
+            TaskState::Fulfilled => return Ok(None),
+        };
+        for operation in freeing {
+            self.link.operate(&operation).await?;
+        }
+        Ok(Some(task))
+    }
+
+    /// Claims an execution for a write of its own, outside of any run; the claim is given back by `how`.
+    async fn write_outside(&self, id: &ExecutionId, records: Vec<u8>, how: Leave) -> Result<bool, Error> {
+        let Some(task) = self.free(id.as_str()).await? else { return Ok(false) };
+        let Some(version) = self.acquire(id.as_str(), task.version).await? else { return Ok(false) };
+        let (_, end) = segments::read(&self.link, id).await?;
+        let ledger = self.ledger(id.to_string(), version, end);
+        let stays = matches!(how, Leave::Stay);
+        ledger.leave(Entry { records, ..Entry::default() }, how).await.map_err(Error::from)?;
+        if stays {
+            self.link.operate(&Operation::TaskRelease { id: id.to_string(), version }).await?;
+        }
+        Ok(true)
+    }
+
+    /// The cause of a halt that is not in the journal.
+    pub(super) async fn cause(&self, id: &ExecutionId, version: u64) -> Result<Option<Failure>, Error> {
+        let found = self.link.promise(&cause_id(id, version)).await?;
+        Ok(found.and_then(|promise| serde_json::from_str(&promise.param.data?).ok()))
+    }
+
+    /// All promises of a lineage.
+    async fn promises_of(&self, root: &ExecutionId) -> Result<Vec<Promise>, Error> {
+        let by_id = BTreeMap::from([(tag::ORIGIN.to_owned(), root.root().to_owned())]);
+        let [(lineage, named), _] = Kinship::of(root, &BTreeMap::new()).tags();
+        let detached = BTreeMap::from([(lineage, named)]);
+        let (mut found, detached) = tokio::try_join!(self.link.search(None, by_id), self.link.search(None, detached))?;
+        found.extend(detached);
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Store for RemoteStore {
+    async fn operate(&self, operation: Operation) -> Result<Applied, Error> {
+        match operation {
+            Operation::CancelTree { id } => self.link.cancel_tree(&id).await,
+            Operation::PromiseCreate(new) => {
+                Ok(self.link.operate(&Operation::PromiseCreate(self.link.prepared(new))).await?.0)
+            }
+            other => Ok(self.link.operate(&other).await?.0),
+        }
+    }
+
+    async fn create(&self, new: NewRun) -> Result<Taken, Error> {
+        let NewRun { promise, birth, blobs } = new;
+        self.keep_all(&blobs).await?;
+        let id = promise.id.clone();
+        let (pid, ttl, promise) = (self.link.pid.clone(), self.link.ttl_ms, self.link.prepared(promise));
+        let (applied, repeated) = self.link.operate(&Operation::TaskCreate { pid, ttl, promise }).await?;
+        let Some(version) = self.claimed(&id, &applied, repeated).await? else { return Ok(Taken::Elsewhere) };
+        let ledger = self.ledger(id, version, End::default());
+        let since = ledger.append(Entry { records: birth.records, ..Entry::default() });
+        Ok(Taken::Claimed(Claimed { ledger, version, since, promises: Vec::new() }))
+    }
+
+    async fn plant(&self, new: NewRun) -> Result<bool, Error> {
+        let NewRun { promise, birth, blobs } = new;
+        if self.link.promise(&promise.id).await?.is_some() {
+            return Ok(false);
+        }
+        self.keep_all(&blobs).await?;
+        let mut end = End::default();
+        for records in birth.records.chunks(SEGMENT) {
+            let segment = Operation::PromiseCreate(end.next(&promise.id, records));
+            let (applied, _) = self.link.operate(&segment).await?;
+            applied.answer.map_err(|refusal| unexpected("promise.create", &Err(refusal)))?;
+        }
+        let (applied, _) = self.link.operate(&Operation::PromiseCreate(self.link.prepared(promise))).await?;
+        applied.answer.map_err(|refusal| unexpected("promise.create", &Err(refusal)))?;
+        Ok(true)
+    }
+
+    async fn take_up(&self, taking: TakeUp) -> Result<Taken, Error> {
+        let TakeUp { execution, tail: _, birth, looks_at } = taking;
+        let (id, read_at, execution) = (execution.id.to_string(), execution.attempts, execution.id);
+        let end = lock(&self.ends).remove(&execution).unwrap_or_default();
+        match self.free(&id).await? {
+            Some(task) if task.version == read_at => {}
+            _ => return Ok(Taken::Elsewhere),
+        }
+        let Some(version) = self.acquire(&id, read_at).await? else { return Ok(Taken::Elsewhere) };
+        if self.link.promise(&segments::id(&id, end.segment)).await?.is_some() {
+            // Its last holder has written more since it was read here. Whoever claims it next reads that.
+            self.link.operate(&Operation::TaskRelease { id, version }).await?;
+            return Ok(Taken::Elsewhere);
+        }
+        let ledger = self.ledger(id.clone(), version, end);
+        let since = match birth {
+            Some(Birth { records, .. }) => ledger.append(Entry { records, ..Entry::default() }),
+            None => Ticket::default(),
+        };
+        let promises =
+            self.link.listen(looks_at.iter().map(|number| execution.promise(*number).to_string()).collect()).await?;
+        Ok(Taken::Claimed(Claimed { ledger, version, since, promises }))
+    }
+
+    fn reopen(&self, _: &Execution, _: Tail) -> Arc<dyn Ledger> {
+        // What has ended on a server cannot be written to any more.
+        Arc::new(everstep_store::seam::NoLedger)
+    }
+
+    async fn halt(&self, execution: Execution, birth: Option<Birth>) -> Result<(), Error> {
+        let id = &execution.id;
+        if let Some(Birth { records, .. }) = birth {
+            self.write_outside(id, records, Leave::Stay).await?;
+        }
+        if let Some(failure) = &execution.progress.error {
+            let version = self.link.task(id.as_str()).await?.map_or(0, |task| task.version);
+            // A failure always serialises.
+            let data = serde_json::to_string(failure).ok();
+            let cause = settled_from_the_start(cause_id(id, version), Value { headers: BTreeMap::new(), data });
+            self.link.operate(&Operation::PromiseCreate(cause)).await?;
+        }
+        self.link.operate(&Operation::TaskHalt { id: id.to_string() }).await?;
+        Ok(())
+    }
+
+    async fn keep(&self, blobs: Vec<(Digest, Blob)>) -> Result<(), Error> {
+        self.keep_all(&blobs).await
+    }
+
+    async fn exchange(
+        &self,
+        execution: &Execution,
+        digest: Digest,
+        component: Blob,
+        records: Vec<u8>,
+    ) -> Result<(), Error> {
+        self.blobs.keep(digest, &component).await?;
+        self.write_outside(&execution.id, records, Leave::Stay).await?;
+        Ok(())
+    }
+
+    async fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error> {
+        tokio::spawn(Link::hear(Arc::downgrade(&self.link)));
+        tokio::spawn(Link::keep_alive(Arc::downgrade(&self.link)));
+        if !takes_over {
+            return Ok(Vec::new());
+        }
+        tokio::spawn(Link::look_around(Arc::downgrade(&self.link)));
+        // What was offered while nobody listened is offered again by the server, but only after a while.
+        let page = Page { limit: Some(1000), cursor: None };
+        let search = Operation::TaskSearch { state: Some(TaskState::Pending), page };
+        match self.link.operate(&search).await?.0.answer {
+            Ok(Reply::Tasks(tasks, _)) => Ok(tasks.iter().filter_map(|task| task.id.parse().ok()).collect()),
+            answer => Err(unexpected("task.search", &answer)),
+        }
+    }
+
+    async fn watch(&self, id: &str) -> Result<(), Error> {
+        self.link.listen(vec![id.to_owned()]).await.map(drop)
+    }
+
+    fn largest_value(&self) -> u64 {
+        LARGEST_VALUE
+    }
+
+    fn has_others(&self) -> bool {
+        true
+    }
+
+    fn is_alone(&self) -> bool {
+        false
+    }
+
+    fn tend(&self, _: &str, _: bool) {}
+
+    fn is_tended(&self, _: &str) -> bool {
+        false
+    }
+
+    async fn held_elsewhere(&self, id: &ExecutionId) -> Result<Vec<ExecutionId>, Error> {
+        let task = self.link.task(id.as_str()).await?;
+        let lease = task.filter(|task| task.state == TaskState::Acquired).and_then(|task| task.lease);
+        Ok(lease.filter(|lease| lease.pid != self.link.pid).map(|_| id.clone()).into_iter().collect())
+    }
+
+    async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error> {
+        let (journal, end) = segments::read(&self.link, &execution.id).await?;
+        let tail = Tail::unsealed(end.segment);
+        let mut ends = lock(&self.ends);
+        if ends.len() >= MAX_ENDS {
+            ends.clear();
+        }
+        ends.insert(execution.id.clone(), end);
+        Ok((journal, tail))
+    }
+
+    async fn offers_within(&self, _: &ExecutionId) -> Result<Vec<ExecutionId>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error> {
+        let promises = self.promises_of(root).await?;
+        let executions = promises.iter().filter(|promise| promise.is_call()).count() as u64;
+        let asked = promises.iter().filter(|promise| PendingPromise::of(promise).is_some()).count() as u64;
+        let mut computed: Vec<ExecutionId> = Vec::new();
+        computed.extend(promises.iter().filter(|one| one.is_call()).filter_map(execution_id));
+        let used: Vec<u64> = stream::iter(computed)
+            .map(|id| async move {
+                let (journal, _) = segments::read(&self.link, &id).await?;
+                let standing = History::load(journal).ok().and_then(|history| Standing::of(&history).ok().flatten());
+                Ok::<_, Error>(standing.map_or(0, |standing| standing.progress.cpu_us))
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        // The promise of the root was not made by the lineage.
+        Ok(Lineage { executions, promises: (executions + asked).saturating_sub(1), cpu_us: used.iter().sum() })
+    }
+
+    async fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
+        let found = self.blobs.find(digest).await?.map(|blob| blob.bytes());
+        found.transpose().map_err(|error| Error::Server { cause: format!("{digest} cannot be read: {error}") })
+    }
+
+    async fn blob_later(&self, digest: &Digest) -> Result<Option<Blob>, Error> {
+        self.blobs.find(digest).await
+    }
+
+    fn stop(&self) {
+        self.link.enter(Stage::Over);
+    }
+
+    async fn serve_functions(
+        &self,
+        functions: Vec<String>,
+        component: Digest,
+        (digest, policy): (Digest, Blob),
+    ) -> Result<(), Error> {
+        self.blobs.keep(digest, &policy).await?;
+        lock(&self.functions).extend(functions.into_iter().map(|function| (function, (component, digest))));
+        Ok(())
+    }
+
+    fn take_no_more(&self) {
+        self.link.enter(Stage::Leaving);
+    }
+
+    async fn give_back(&self) -> Result<(), Error> {
+        self.link.give_back().await
+    }
+}
+
+/// The id of the promise with the cause of a halt.
+fn cause_id(id: &ExecutionId, version: u64) -> String {
+    format!("{id}.h{version}")
+}

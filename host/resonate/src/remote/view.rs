@@ -1,0 +1,159 @@
+//! Reads a store on a server.
+
+use super::link::{execution_id, unexpected};
+use super::segments;
+use super::store::RemoteStore;
+use super::{AT_ONCE, failed};
+use async_trait::async_trait;
+use everstep_store::invocation::{Beside, execution, execution_of};
+use everstep_store::journal::{History, Standing};
+use everstep_store::operation::{Operation, Page, Reply};
+use everstep_store::record::{Promise, PromiseState, Schedule, Task, TaskState, tag};
+use everstep_store::seam::View;
+use everstep_store::{
+    Error, Execution, ExecutionKey, Invocation, JournalPlace, Part, PendingPromise, Progress, Query, State,
+};
+use everstep_words::id::ExecutionId;
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeMap;
+
+/// What stands for the key of an execution that has a journal: a server has none.
+pub(super) const HAS_A_JOURNAL: ExecutionKey = ExecutionKey(0);
+
+impl RemoteStore {
+    /// An execution with what its journal says.
+    pub(super) async fn whole(&self, promise: &Promise, task: &Task) -> Result<Option<Execution>, Error> {
+        let Some(id) = execution_id(promise) else { return Ok(None) };
+        let Some(invocation) = self.invocation(promise) else { return Ok(None) };
+        if task.version == 0 {
+            return execution_of(invocation, promise, task, None);
+        }
+        let standing = match self.standing(&id).await {
+            Ok(Some(standing)) => standing,
+            Ok(None) => return execution_of(invocation, promise, task, None),
+            // Whoever runs it reads its journal anew, and halts it.
+            Err(Error::Foreign { .. } | Error::Corrupted { .. }) => {
+                Standing { component: None, policy: invocation.policy, seed: [0; 32], progress: Progress::default() }
+            }
+            Err(error) => return Err(error),
+        };
+        let Standing { component, policy, seed, mut progress } = standing;
+        if task.state == TaskState::Halted && progress.error.is_none() {
+            progress.error = self.cause(&id, task.version).await?;
+        }
+        let component = component.unwrap_or(invocation.component);
+        let beside = Beside { key: HAS_A_JOURNAL, component, policy, seed, progress };
+        execution_of(invocation, promise, task, Some(beside))
+    }
+
+    /// What the journal of an execution says; `None` if it is empty.
+    async fn standing(&self, id: &ExecutionId) -> Result<Option<Standing>, Error> {
+        let (journal, _) = segments::read(&self.link, id).await?;
+        let corrupted = |source: everstep_store::journal::Corrupted| Error::Corrupted {
+            what: format!("the journal of {id}"),
+            expected: source.expected,
+            found: source.found,
+        };
+        Standing::of(&History::load(journal).map_err(corrupted)?).map_err(corrupted)
+    }
+
+    /// The executions with these tags, without what their journals say.
+    async fn executions(
+        &self,
+        state: Option<PromiseState>,
+        mut tags: BTreeMap<String, String>,
+    ) -> Result<Vec<Execution>, Error> {
+        tags.extend([Invocation::by_workers()]);
+        let promises = self.link.search(state, tags).await?;
+        let found: Vec<Option<Execution>> = stream::iter(promises)
+            .map(|promise| async move {
+                let task = match promise.state {
+                    PromiseState::Pending => self.link.task(&promise.id).await?,
+                    _ => Some(Task {
+                        id: promise.id.clone(),
+                        state: TaskState::Fulfilled,
+                        version: 1,
+                        resumes: 0,
+                        lease: None,
+                    }),
+                };
+                match task {
+                    Some(task) => execution(&promise, &task, None),
+                    None => Ok(None),
+                }
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+#[async_trait]
+impl View for RemoteStore {
+    async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
+        match self.link.look(id.as_str()).await? {
+            Some((promise, Some(task))) => self.whole(&promise, &task).await,
+            _ => Ok(None),
+        }
+    }
+
+    async fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
+        let unfinished = !query.states.is_empty() && query.states.iter().all(|state| !state.is_final());
+        let state = unfinished.then_some(PromiseState::Pending);
+        let Part { executions, next } = Part::among(self.executions(state, BTreeMap::new()).await?, query, limit);
+        // What their journals say is read for those of the page only.
+        let whole = executions.into_iter().map(|listed| async move {
+            let found = if listed.attempts > 0 { View::execution(self, &listed.id).await? } else { None };
+            Ok::<_, Error>(found.unwrap_or(listed))
+        });
+        Ok(Part { executions: stream::iter(whole).buffered(AT_ONCE).try_collect().await?, next })
+    }
+
+    async fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
+        let tags = BTreeMap::from([(tag::ORIGIN.to_owned(), id.root().to_owned())]);
+        let below = self.executions(Some(PromiseState::Pending), tags).await?.into_iter();
+        let halted = below.filter(|one| one.state == State::Halted && one.id != *id && one.id.is_within(id)).take(100);
+        let whole = halted.map(|halted| async move {
+            let found = View::execution(self, &halted.id).await?;
+            Ok::<_, Error>(found.unwrap_or(halted))
+        });
+        stream::iter(whole).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
+        self.link.look(id).await
+    }
+
+    async fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
+        let tags = BTreeMap::from([(tag::EXTERNAL.to_owned(), "true".to_owned())]);
+        let found = self.link.search(Some(PromiseState::Pending), tags).await?;
+        let mut all: Vec<_> = found.iter().filter_map(PendingPromise::of).collect();
+        all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
+        Ok(all)
+    }
+
+    async fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = Page { limit: Some(1000), cursor };
+            let search = Operation::ScheduleSearch { tags: BTreeMap::new(), page };
+            match self.link.client.operate(&search).await.map_err(failed)?.answer {
+                Ok(Reply::Schedules(more, next)) => {
+                    all.extend(more);
+                    cursor = next;
+                }
+                answer => return Err(unexpected("schedule.search", &answer)),
+            }
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn journal_part(&self, execution: &Execution, at: JournalPlace) -> Result<(Vec<u8>, JournalPlace), Error> {
+        let (part, segment) = segments::read_on(&self.link, &execution.id, at.segment).await?;
+        let offset = at.offset + part.len();
+        Ok((part, JournalPlace { segment, offset }))
+    }
+}
