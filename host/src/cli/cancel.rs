@@ -59,7 +59,7 @@ pub(super) fn changing(place: &Place, cache: &CacheArg) -> Result<Everstep, Fail
 
 /// The same over a store that is created if it does not exist.
 pub(super) fn changing_or_new(place: &Place, cache: &CacheArg) -> Result<Everstep, Failure> {
-    place.folder()?;
-    let builder = place.host().scope(Scope::Nothing).on_compile(compiling::show);
+    place.check_survives()?;
+    let builder = place.host()?.scope(Scope::Nothing).on_compile(compiling::show);
     Ok(cache.folder().into_iter().fold(builder, Builder::cache).build()?)
 }

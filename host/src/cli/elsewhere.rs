@@ -34,6 +34,13 @@ impl Elsewhere {
         Self { following: Vec::new(), shown }
     }
 
+    /// Follows an execution from its beginning, wherever it runs.
+    pub(super) async fn follow_all(&mut self, host: &Everstep, id: &ExecutionId) {
+        if let Ok(following) = host.reader().follow(id).await {
+            self.following.push(following);
+        }
+    }
+
     /// Follows an execution from now on, if another host runs it.
     pub(super) async fn follow(&mut self, host: &Everstep, id: &ExecutionId) {
         let reader = host.reader();

@@ -143,7 +143,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Load(_) | Error::Describe { .. } => "load",
         Error::Policy(_) => "policy",
         Error::Store(store::Error::InUse { .. }) => "store-in-use",
-        Error::Store(_) | Error::Missing { .. } => "store",
+        Error::Store(_) | Error::Server(_) | Error::Missing { .. } => "store",
         Error::Corrupted { .. } | Error::Foreign(_) => "corrupted",
         Error::UnknownFunction { .. } => "unknown-function",
         Error::Arguments { .. } => "arguments",

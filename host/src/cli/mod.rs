@@ -25,6 +25,7 @@ mod place;
 mod policy;
 mod promise;
 mod push;
+mod remote;
 mod repl;
 mod replay;
 mod report;
@@ -41,6 +42,7 @@ mod text;
 mod upgrade;
 mod version;
 mod watch;
+mod worker;
 
 pub(crate) use failure::{Exit, Failure};
 
@@ -85,6 +87,7 @@ enum Command {
     Session(session::Args),
     Resume(resume::Args),
     Serve(serve::Args),
+    Worker(worker::Args),
     List(list::Args),
     Show(show::Args),
     Logs(logs::Args),
@@ -146,6 +149,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Session(args) => session::run(args),
         Command::Resume(args) => resume::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Worker(args) => worker::run(args),
         Command::List(args) => list::run(args),
         Command::Show(args) => show::run(&args),
         Command::Logs(args) => logs::run(&args),

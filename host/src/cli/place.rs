@@ -1,6 +1,6 @@
 //! The store that a command works on.
 
-use super::{Failure, compiling, text};
+use super::{Failure, compiling, remote, text};
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParserFactory};
 use everstep::{Builder, Component, Everstep, Policy, Reader, Scope, network};
 use std::ffi::OsString;
@@ -9,18 +9,20 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// `--store memory` or `--store DIR`.
+/// `--store memory`, `--store DIR` or `--store URL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Memory,
     Folder(PathBuf),
+    /// A server of the Resonate protocol.
+    Server(String),
 }
 
 /// `--store` of the commands that need a store which outlives its process.
 #[derive(clap::Args)]
 pub(crate) struct StoreArg {
-    /// The folder of the store
-    #[arg(long, value_name = "DIR", default_value = ".everstep")]
+    /// The folder of the store, or the URL of a server
+    #[arg(long, visible_alias = "remote", value_name = "DIR|URL", default_value = ".everstep")]
     pub(crate) store: Place,
 }
 
@@ -64,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) warm: WarmArg,
     pub(crate) network: NetworkArg,
     pub(crate) scope: Scope,
+    /// The group of workers, if not the usual one.
+    pub(crate) group: Option<String>,
 }
 
 /// A time on the command line: a whole number and `ms`, `s`, `m`, `h` or `d`.
@@ -93,16 +97,31 @@ impl Settings {
     /// # Errors
     /// A certificate authority or the ceiling cannot be read.
     pub(crate) fn host(&self, place: &Place) -> Result<Builder, Failure> {
-        let place = place.host().on_compile(compiling::show);
+        let place = place.host()?.on_compile(compiling::show);
         let builder = self.cache.folder().into_iter().fold(place, Builder::cache).scope(self.scope);
-        let builder = self.warm.keep_warm.into_iter().fold(builder, |builder, span| builder.keep_warm(span.0));
-        let builder = self.warm.memory.into_iter().fold(builder, Builder::memory);
-        let builder = builder.network(self.network.options()?);
-        Ok(self.network.ceiling()?.into_iter().fold(builder, Builder::ceiling))
+        let builder = self.group.iter().fold(builder, |builder, group| builder.group(group));
+        self.network.apply(self.warm.apply(builder))
+    }
+}
+
+impl WarmArg {
+    /// Sets how instances are kept.
+    pub(crate) fn apply(&self, builder: Builder) -> Builder {
+        let builder = self.keep_warm.into_iter().fold(builder, |builder, span| builder.keep_warm(span.0));
+        self.memory.into_iter().fold(builder, Builder::memory)
     }
 }
 
 impl NetworkArg {
+    /// Sets how a host reaches the network, and its ceiling.
+    ///
+    /// # Errors
+    /// A certificate authority or the ceiling cannot be read.
+    pub(crate) fn apply(&self, builder: Builder) -> Result<Builder, Failure> {
+        let builder = builder.network(self.options()?);
+        Ok(self.ceiling()?.into_iter().fold(builder, Builder::ceiling))
+    }
+
     fn options(&self) -> Result<network::Options, Failure> {
         let options = match self.dns.as_slice() {
             [] => network::Options::system(),
@@ -130,41 +149,53 @@ impl Place {
         match name.to_str() {
             Some("") => Err("the name of the store is empty; name a folder, or memory"),
             Some("memory") => Ok(Self::Memory),
+            Some(url) if url.starts_with("http://") || url.starts_with("https://") => Ok(Self::Server(url.to_owned())),
             _ => Ok(Self::Folder(name.into())),
         }
     }
 
     /// A host over this store.
-    pub(crate) fn host(&self) -> Builder {
-        match self {
-            Self::Memory => Everstep::local(),
-            Self::Folder(dir) => Everstep::open(dir),
-        }
-    }
-
-    /// The folder.
     ///
     /// # Errors
-    /// A memory store does not outlive its process.
-    pub(crate) fn folder(&self) -> Result<&Path, Failure> {
+    /// The server cannot be reached, or is none.
+    pub(crate) fn host(&self) -> Result<Builder, Failure> {
+        Ok(match self {
+            Self::Memory => Everstep::local(),
+            Self::Folder(dir) => Everstep::open(dir),
+            Self::Server(url) => Everstep::at(remote::connect(url)?),
+        })
+    }
+
+    /// Checks that the store outlives this process.
+    ///
+    /// # Errors
+    /// A memory store does not.
+    pub(crate) fn check_survives(&self) -> Result<(), Failure> {
         match self {
             Self::Memory => Err(everstep::Error::NothingSurvives.into()),
-            Self::Folder(dir) => Ok(dir),
+            Self::Folder(_) | Self::Server(_) => Ok(()),
         }
     }
 
-    /// The folder of a store that must exist: opening it for writing would create it.
+    /// Checks that there is a store: opening one in a folder for writing would create it.
     ///
     /// # Errors
     /// There is no store.
-    pub(crate) fn existing(&self) -> Result<&Path, Failure> {
-        self.reader()?;
-        self.folder()
+    pub(crate) fn existing(&self) -> Result<(), Failure> {
+        match self {
+            // Whether there is a server is known once it is connected to.
+            Self::Server(_) => Ok(()),
+            Self::Memory | Self::Folder(_) => self.reader().map(drop),
+        }
     }
 
     /// The store, for reading, even while a host has it open.
     pub(crate) fn reader(&self) -> Result<Reader, Failure> {
-        Ok(Reader::open(self.folder()?)?)
+        match self {
+            Self::Memory => Err(everstep::Error::NothingSurvives.into()),
+            Self::Folder(dir) => Ok(Reader::open(dir)?),
+            Self::Server(_) => Ok(self.host()?.scope(Scope::Nothing).build()?.reader()),
+        }
     }
 
     /// The option that makes a command work on this store.
@@ -173,6 +204,7 @@ impl Place {
             Self::Memory => " --store memory".to_owned(),
             Self::Folder(dir) if dir == Path::new(".everstep") => String::new(),
             Self::Folder(dir) => format!(" --store {}", text::shell_path(dir)),
+            Self::Server(url) => format!(" --remote {}", text::shell_path(Path::new(url))),
         }
     }
 

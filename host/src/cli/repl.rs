@@ -75,7 +75,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         let exit = typing.await.map_err(|lost| Failure::io("the prompt is gone")(lost.into()))??;
         match exit {
             Exit::Interrupted => Ok(left(exit, &id, &place)),
-            Exit::Done | Exit::Program(_) if place.folder().is_ok() => {
+            Exit::Done | Exit::Program(_) if place.check_survives().is_ok() => {
                 complain(&format!("the session is kept; go on with: everstep repl --id {id}{option}"));
                 Ok(exit)
             }
@@ -87,7 +87,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 /// The end by a signal, or by a person who insists: everything stays as the store has it, including a running cell.
 fn left(exit: Exit, id: &ExecutionId, place: &Place) -> Exit {
     let word = exit.signal();
-    complain(&match place.folder() {
+    complain(&match place.check_survives() {
         Ok(_) => format!(
             "{word}: what was recorded is kept, and a cell that ran goes on with: everstep repl --id {id}{}",
             place.option()
@@ -387,7 +387,7 @@ impl Prompt {
     /// Leaves a call undecided: what is in a file or comes through a pipe was written before the question was seen.
     fn leave_undecided(&mut self, id: &str) -> Option<Ran> {
         let option = self.with.place.option();
-        if self.with.place.folder().is_ok() {
+        if self.with.place.check_survives().is_ok() {
             self.say(&format!(
                 "standard input is no terminal, so it does not decide; decide with: everstep promise approve {id}{option} (or deny)"
             ));

@@ -1,6 +1,6 @@
 //! `everstep replay`.
 
-use super::place::{CacheArg, StoreArg};
+use super::place::{CacheArg, Place, StoreArg};
 use super::show::{cells, table};
 use super::stream::{JsonList, Stream};
 use super::watch::block_on;
@@ -45,8 +45,13 @@ Examples:
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { id, to, component, store, json, cache } = args;
     let component = component.map(|file| cache.component(&file)).transpose()?;
-    let store = FileStore::read(store.store.existing()?).map_err(everstep::Error::from)?;
-    let builder = Everstep::over(Arc::new(store)).scope(Scope::Nothing);
+    store.store.existing()?;
+    let builder = match &store.store {
+        // A host that has it open is not disturbed.
+        Place::Folder(dir) => Everstep::over(Arc::new(FileStore::read(dir).map_err(everstep::Error::from)?)),
+        place => place.host()?,
+    };
+    let builder = builder.scope(Scope::Nothing);
     let host = cache.folder().into_iter().fold(builder, everstep::Builder::cache).build()?;
     block_on(Box::pin(async {
         let (steps, end) = host.repeat(&id, to, component.as_ref()).await?;

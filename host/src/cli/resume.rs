@@ -1,7 +1,7 @@
 //! `everstep resume`.
 
 use super::console::Style;
-use super::place::{CacheArg, NetworkArg, Settings, StoreArg, WarmArg};
+use super::place::{CacheArg, NetworkArg, Place, Settings, StoreArg, WarmArg};
 use super::report::{self, Summary};
 use super::serve::{self, MannerArg};
 use super::watch::{Session, Watched, block_on};
@@ -75,10 +75,22 @@ fn patience(no_wait: bool) -> Patience {
 async fn one(id: &ExecutionId, args: Args) -> Outcome {
     let Args { component, no_wait, warm, network, store, json, cache, .. } = args;
     let component = component.map(|file| cache.component(&file)).transpose()?;
-    let settings = Settings { cache, warm, network, scope: Scope::Started };
+    let is_remote = matches!(store.store, Place::Server(_));
+    if is_remote && (no_wait || component.is_some()) {
+        return Err(Failure::usage(
+            "the workers of a server go on with an execution; leave --no-wait and --component out",
+        ));
+    }
+    let scope = if is_remote { Scope::Nothing } else { Scope::Started };
+    let settings = Settings { cache, warm, network, scope, group: None };
     let session = Session::start(store.store, settings, Style { json, several: false })?.answering(patience(no_wait));
     let host = session.host.clone();
-    let start = host.resume_with(id, component.as_ref(), patience(no_wait));
+    let start = async {
+        match is_remote {
+            true => host.hand_over(id).await,
+            false => host.resume_with(id, component.as_ref(), patience(no_wait)).await,
+        }
+    };
     super::run::follow(session, id.clone(), start, async |session, report| {
         super::exec::tell_as_started(session, report, json).await
     })
@@ -86,10 +98,16 @@ async fn one(id: &ExecutionId, args: Args) -> Outcome {
 }
 
 async fn all(args: Args) -> Outcome {
+    if let Place::Server(url) = &args.store.store {
+        let remedy = "name one, or run more workers: everstep worker --remote";
+        return Err(Failure::usage(format!(
+            "the workers of a server go on with its executions by themselves; {remedy} {url}"
+        )));
+    }
     let Args { no_wait, stay, listen, manner, warm, network, store, json, cache, .. } = args;
     let serving = listen.map(|address| manner.check(address, false)).transpose()?;
     let scope = if no_wait { Scope::Started } else { Scope::Everything };
-    let settings = Settings { cache, warm, network, scope };
+    let settings = Settings { cache, warm, network, scope, group: None };
     let mut session = Session::start(store.store, settings, Style { json, several: true })?;
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server = match serving {

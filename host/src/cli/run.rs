@@ -38,9 +38,12 @@ pub(super) struct How {
     /// The id of the execution, which is also its idempotency key [default: a new one]
     #[arg(long)]
     id: Option<ExecutionId>,
-    /// Where the execution is stored: a folder, or `memory`
-    #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
+    /// Where the execution is stored: a folder, the URL of a server, whose workers run it, or `memory`
+    #[arg(long, visible_alias = "remote", value_name = "memory|DIR|URL", default_value = ".everstep")]
     pub(super) store: Place,
+    /// The group of workers that runs it, on a server
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    group: String,
     /// Suspend instead of waiting for a promise, and leave questions open
     #[arg(long)]
     no_wait: bool,
@@ -80,7 +83,7 @@ impl How {
         mut run: Run,
         tell: impl AsyncFnOnce(&mut Session, &Report, bool) -> Result<(), Failure>,
     ) -> Outcome {
-        let Self { id, store, no_wait, timeout, warm, network, json, cache } = self;
+        let Self { id, store, group, no_wait, timeout, warm, network, json, cache } = self;
         if let Some(id) = id {
             run = run.with_id(id);
         }
@@ -88,11 +91,17 @@ impl How {
             run = run.without_waiting();
         }
         run.timeout = timeout.map(Span::duration);
-        let settings = Settings { cache, warm, network, scope: Scope::Started };
+        let is_remote = matches!(store, Place::Server(_));
+        if is_remote && no_wait {
+            return Err(Failure::usage("on a server the workers go on without waiting; leave --no-wait out"));
+        }
+        let scope = if is_remote { Scope::Nothing } else { Scope::Started };
+        let settings = Settings { cache, warm, network, scope, group: Some(group) };
         block_on(Box::pin(async move {
             let session = Session::start(store, settings, Style { json, several: false })?.answering(run.patience);
             let (host, id) = (session.host.clone(), run.id.clone());
-            follow(session, id, host.start(run), async |session, report| tell(session, report, json).await).await
+            let begin = async { if is_remote { host.submit(run).await } else { host.start(run).await } };
+            follow(session, id, begin, async |session, report| tell(session, report, json).await).await
         }))
     }
 }

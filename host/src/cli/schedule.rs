@@ -113,7 +113,7 @@ pub(crate) fn run(command: Command) -> Outcome {
 fn create(create: Create) -> Outcome {
     let Create { id, cron, target, function, args, policy, missed, timeout, store, json, cache } = create;
     let policy = load_policy(policy.as_deref())?;
-    store.store.folder()?;
+    store.store.check_survives()?;
     store.store.check_out_of_reach(&policy)?;
     let file = component_file(&target, &policy)?;
     let args = read_args(&args)?;

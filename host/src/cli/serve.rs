@@ -127,6 +127,7 @@ impl Ready {
         let store: Arc<dyn Backend> = match place {
             Place::Memory => Arc::new(MemoryStore::with_dialect(dialect)),
             Place::Folder(dir) => Arc::new(FileStore::open_with_dialect(dir, dialect).map_err(opened)?),
+            Place::Server(url) => return Err(Failure::usage(format!("{url} is a server already; serve a folder"))),
         };
         let unable = |error: anyhow::Error| Failure::usage(format!("cannot serve on {listen}: {error:#}"));
         let server = Server::start(listen, store, options).await.map_err(unable)?;
@@ -145,6 +146,7 @@ fn name(place: &Place) -> String {
     match place {
         Place::Memory => "memory".to_owned(),
         Place::Folder(dir) => everstep::visible::path(dir),
+        Place::Server(url) => url.clone(),
     }
 }
 

@@ -76,7 +76,7 @@ impl Placed {
         let component = exec::component(&policy, &cache)?;
         let run = Run::new(component, "session", "{}", policy).without_upgrading();
         let run = if let Some(id) = id { run.with_id(id) } else { run };
-        let settings = Settings { cache, warm, network, scope: Scope::Started };
+        let settings = Settings { cache, warm, network, scope: Scope::Started, group: None };
         let (builder, feed) = session::listen(settings.host(&store)?);
         let host = builder.build()?;
         Ok(Ready { host, feed, run, place: store })

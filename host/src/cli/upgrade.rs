@@ -3,7 +3,7 @@
 use super::place::{CacheArg, StoreArg};
 use super::watch::block_on;
 use super::{Exit, Outcome, print, print_json};
-use everstep::{Everstep, ExecutionId, Scope};
+use everstep::{ExecutionId, Scope};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -31,7 +31,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { id, component, store, json, cache } = args;
     let component = cache.component(&component)?;
-    let builder = Everstep::open(store.store.existing()?).scope(Scope::Nothing);
+    store.store.existing()?;
+    let builder = store.store.host()?.scope(Scope::Nothing);
     let host = cache.folder().into_iter().fold(builder, everstep::Builder::cache).build()?;
     let replay = block_on(async { Ok(host.upgrade(&id, &component).await?) })?;
     let steps = replay.steps.len();

@@ -113,7 +113,10 @@ impl Session {
     ) -> Watched {
         let mut running: HashSet<ExecutionId> = handles.iter().map(|handle| handle.id().clone()).collect();
         for id in &running {
-            self.elsewhere.follow(&self.host, id).await;
+            match self.place {
+                Place::Server(_) => self.elsewhere.follow_all(&self.host, id).await,
+                Place::Memory | Place::Folder(_) => self.elsewhere.follow(&self.host, id).await,
+            }
         }
         let mut ending: FuturesUnordered<_> = handles.into_iter().map(wait).collect();
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
@@ -235,7 +238,7 @@ impl Session {
         let kind = exit.signal();
         let message = match self.place {
             Place::Memory => "the memory store ends here, and nothing of it can be resumed".to_owned(),
-            Place::Folder(_) => format!("what was recorded is kept; go on with: {resume}"),
+            Place::Folder(_) | Place::Server(_) => format!("what was recorded is kept; go on with: {resume}"),
         };
         self.console.progress(None);
         self.console.note(format!("{kind}: {message}"));
@@ -322,8 +325,10 @@ pub(super) fn waiting(promise: &PendingPromise, place: &Place) -> String {
         Place::Memory => {
             "nobody can answer it here: another process reaches a store in a folder only (--store DIR)".into()
         }
-        Place::Folder(_) if is_call => format!("decide with: everstep promise approve {id}{option} (or deny)"),
-        Place::Folder(_) => format!("answer with: everstep promise resolve {id} JSON{option}"),
+        Place::Folder(_) | Place::Server(_) if is_call => {
+            format!("decide with: everstep promise approve {id}{option} (or deny)")
+        }
+        Place::Folder(_) | Place::Server(_) => format!("answer with: everstep promise resolve {id} JSON{option}"),
     };
     format!("waiting for {id} ({kind}){asked}\n  {how}")
 }
