@@ -6,3 +6,4 @@ pub mod guests;
 pub mod handmade;
 pub mod place;
 pub mod sandbox;
+pub mod served;

@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use crate::guests;
+use crate::served::Served;
 use everstep::store::{Backend, FileStore, MemoryStore};
 use everstep::{Builder, Everstep, Scope};
+use everstep_resonate::Manner;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,12 +21,17 @@ pub struct Place(Kind);
 enum Kind {
     Memory(Arc<MemoryStore>),
     Folder(TempDir),
+    Server(Served),
 }
 
 impl Place {
     /// A fresh one of each kind, one after the other. Each names itself in the output of the test, so that a failure shows where it happened.
     pub fn each() -> impl Iterator<Item = Self> {
-        [Self::memory, Self::folder].into_iter().map(|fresh| {
+        let all: Vec<fn() -> Self> = match std::env::var_os("EVERSTEP_TEST_SERVER") {
+            Some(_) => vec![|| Self::server(Manner::Permissive)],
+            None => vec![Self::memory, Self::folder],
+        };
+        all.into_iter().map(|fresh| {
             let place = fresh();
             eprintln!("--- {place}");
             place
@@ -41,12 +48,18 @@ impl Place {
         Self(Kind::Folder(tempfile::tempdir().unwrap()))
     }
 
+    /// A fresh server that resembles `manner`, over a store in memory.
+    pub fn server(manner: Manner) -> Self {
+        Self(Kind::Server(Served::start(manner)))
+    }
+
     /// A fresh one of the same kind.
     #[must_use]
     pub fn another(&self) -> Self {
-        match self.0 {
+        match &self.0 {
             Kind::Memory(_) => Self::memory(),
             Kind::Folder(_) => Self::folder(),
+            Kind::Server(served) => Self::server(served.manner),
         }
     }
 
@@ -55,6 +68,7 @@ impl Place {
         match &self.0 {
             Kind::Memory(store) => Arc::clone(store) as Arc<dyn Backend>,
             Kind::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
+            Kind::Server(_) => unreachable!("the store of a server holds promises, and no executions"),
         }
     }
 
@@ -64,8 +78,19 @@ impl Place {
     /// There is none.
     pub fn path(&self) -> &Path {
         match &self.0 {
-            Kind::Memory(_) => unreachable!("a store in memory has no folder"),
+            Kind::Memory(_) | Kind::Server(_) => unreachable!("the store has no folder"),
             Kind::Folder(dir) => dir.path(),
+        }
+    }
+
+    /// Where the server listens.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn url(&self) -> String {
+        match &self.0 {
+            Kind::Memory(_) | Kind::Folder(_) => unreachable!("the place has no server"),
+            Kind::Server(served) => served.url(),
         }
     }
 
@@ -74,6 +99,10 @@ impl Place {
         match &self.0 {
             Kind::Memory(store) => Everstep::over(Arc::clone(store) as Arc<dyn Backend>),
             Kind::Folder(dir) => Everstep::open(dir.path()),
+            Kind::Server(served) => {
+                let behaviour = guests::fixture("behaviour").unwrap();
+                Everstep::at(served.connect()).component(behaviour.into())
+            }
         }
     }
 
@@ -88,6 +117,7 @@ impl fmt::Display for Place {
         f.write_str(match self.0 {
             Kind::Memory(_) => "in memory",
             Kind::Folder(_) => "in a folder",
+            Kind::Server(_) => "on a server",
         })
     }
 }
@@ -97,6 +127,7 @@ impl fmt::Debug for Kind {
         match self {
             Self::Memory(_) => f.write_str("Memory"),
             Self::Folder(dir) => f.debug_tuple("Folder").field(dir).finish(),
+            Self::Server(_) => f.write_str("Server"),
         }
     }
 }

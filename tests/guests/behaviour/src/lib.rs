@@ -11,5 +11,6 @@ mod output;
 mod promises;
 mod raw;
 mod recovery;
+mod remote;
 mod requests;
 mod retries;

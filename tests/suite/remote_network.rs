@@ -1,0 +1,194 @@
+//! Workers that reach their server through a network that delays, cuts connections, and loses answers.
+//!
+//! One place: it is about workers on a server.
+
+use crate::remote_commands::{Ground, Moments};
+use crate::support::{Calls, Place, eventually, id, life, result, run, soon};
+use everstep::store::State;
+use everstep::{Everstep, ReplayEnd, Scope, Server};
+use everstep_resonate::Manner;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What happens to some bytes on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Pass,
+    Delay(u64),
+    /// The connection is cut, and they are lost.
+    Cut,
+}
+
+/// Which way some bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Request,
+    Answer,
+    /// Events of the stream of messages.
+    Message,
+}
+
+/// Forwards connections to a server, each with two threads.
+struct Proxy {
+    address: SocketAddr,
+    over: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    fn start(server: &str, fate: impl Fn(Way) -> Fate + Send + Sync + 'static) -> Self {
+        let server = server.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, over, fate) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)), Arc::new(fate));
+        let ends = Arc::clone(&over);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if ends.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(&server)) else { continue };
+                let is_stream = Arc::new(AtomicBool::new(false));
+                for (from, to, is_answer) in [(&client, &server, false), (&server, &client, true)] {
+                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let (fate, is_stream) = (Arc::clone(&fate), Arc::clone(&is_stream));
+                    std::thread::spawn(move || forward(from, to, is_answer, &is_stream, &*fate));
+                }
+            }
+        });
+        Self { address, over }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+fn forward(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    is_answer: bool,
+    is_stream: &AtomicBool,
+    fate: &dyn Fn(Way) -> Fate,
+) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if !is_answer && buffer.starts_with(b"GET ") {
+            is_stream.store(true, Ordering::SeqCst);
+        }
+        let way = match (is_answer, is_stream.load(Ordering::SeqCst)) {
+            (false, _) => Way::Request,
+            (true, false) => Way::Answer,
+            (true, true) => Way::Message,
+        };
+        match fate(way) {
+            Fate::Pass => {}
+            Fate::Delay(ms) => std::thread::sleep(Duration::from_millis(ms)),
+            Fate::Cut => break,
+        }
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    // Either end may have closed it already.
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+/// A host that runs what it starts and reaches its server by this URL.
+async fn host(url: &str, calls: &Calls, suspends: bool) -> Everstep {
+    let builder = Everstep::at(Server::connect(url, None).await.unwrap()).scope(Scope::Started);
+    let builder = everstep_tests::place::quick(builder).scope(Scope::Started).lease(Duration::from_secs(4));
+    builder
+        .keep_warm(if suspends { Duration::ZERO } else { Duration::from_secs(3600) })
+        .capability("once", calls.echo())
+        .build()
+        .unwrap()
+}
+
+/// Runs `function` while the answer of that number is lost after its request was delivered. False if there were fewer.
+fn survives(manner: Manner, function: &str, lost: usize, check: impl Fn(&str)) -> bool {
+    let place = Place::server(manner);
+    let (count, calls) = (Arc::new(AtomicUsize::new(0)), Calls::default());
+    let counted = Arc::clone(&count);
+    let fate = move |way| match way {
+        Way::Answer if counted.fetch_add(1, Ordering::SeqCst) == lost => Fate::Cut,
+        _ => Fate::Pass,
+    };
+    let proxy = Proxy::start(&place.url(), fate);
+    life(async {
+        let host = host(&proxy.url(), &calls, function == "pauses").await;
+        let handle = host.start(run(function, "null")).await.unwrap();
+        if function == "pauses" {
+            let asked = eventually("the question", async || host.reader().promises().await.ok()?.pop()).await;
+            host.settle(&asked.id, Ok("5".into())).await.unwrap();
+        }
+        let report = soon(&format!("the end, {manner:?}, answer {lost}"), handle.wait()).await.unwrap();
+        check(result(&report));
+        let replay = host.replay(&id("x"), None, None).await.unwrap();
+        assert_eq!(replay.end, ReplayEnd::Repeated, "{manner:?}, answer {lost}");
+        assert!(
+            calls.by_step().iter().all(|(_, times)| *times == 1),
+            "{manner:?}, answer {lost}: {:?}",
+            calls.by_step()
+        );
+    });
+    count.load(Ordering::SeqCst) > lost
+}
+
+#[test]
+fn whichever_answer_is_lost_an_execution_ends_alike() {
+    for manner in [Manner::A, Manner::B] {
+        let twenty = |found: &str| assert_eq!(serde_json::from_str::<Vec<Value>>(found).unwrap().len(), 9, "{found}");
+        let lost = (0..).step_by(11).take_while(|lost| survives(manner, "twenty", *lost, twenty)).count();
+        assert!(lost > 5, "{lost}");
+    }
+}
+
+#[test]
+fn whichever_answer_is_lost_a_suspended_execution_ends_alike() {
+    for manner in [Manner::B, Manner::C] {
+        let pauses = |found: &str| assert_eq!(found, "8");
+        let lost = (0..).step_by(7).take_while(|lost| survives(manner, "pauses", *lost, pauses)).count();
+        assert!(lost > 5, "{lost}");
+    }
+}
+
+#[test]
+fn workers_behind_a_bad_network_end_what_they_began() {
+    let ground = Ground::new();
+    let moments = std::sync::Mutex::new(Moments::new());
+    let cuts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&cuts);
+    let proxy = Proxy::start(&ground.url, move |_| {
+        let fate = match moments.lock().unwrap().next() % 100 {
+            0..3 => Fate::Cut,
+            3..20 => Fate::Delay(1),
+            20..30 => Fate::Delay(25),
+            _ => Fate::Pass,
+        };
+        counted.fetch_add(usize::from(fate == Fate::Cut), Ordering::SeqCst);
+        fate
+    });
+    let url = proxy.url();
+    let workers = [(); 2].map(|()| ground.worker_at(&url, &ground.desk.component, &["--keep-warm", "0ms"]));
+    let names: Vec<String> = (0..8).map(|number| format!("x{number}")).collect();
+    ground.submit(names.iter().map(|name| ground.errand(name, 300)).collect());
+    for name in &names {
+        ground.answer(name);
+    }
+    for name in &names {
+        ground.until(name, State::Completed);
+        ground.check(name);
+    }
+    assert!(cuts.load(Ordering::SeqCst) > 5);
+    drop(workers);
+}
