@@ -63,6 +63,7 @@ impl Drop for Process {
 }
 
 /// Looks again and again, with pauses.
+#[allow(clippy::disallowed_methods, reason = "a test that waits in vain ends at last")]
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -166,6 +167,7 @@ impl Ground {
         life(async { self.host().await.reader().execution(&id(of)).await.unwrap() })
     }
 
+    #[allow(clippy::disallowed_methods, reason = "a test that waits in vain ends at last")]
     pub(crate) fn until(&self, of: &str, state: State) -> Execution {
         life(async {
             let (host, begun) = (self.host().await, Instant::now());

@@ -125,6 +125,9 @@ enum Place {
     Server(Server),
 }
 
+/// A store, and the same for readers.
+type Opened = (Arc<dyn Store>, Arc<dyn View>);
+
 /// A linked component, once the first caller has loaded it.
 type Loading = Arc<OnceCell<Arc<Loaded>>>;
 
@@ -421,7 +424,7 @@ impl Builder {
         let (sender, notes) = unbounded_channel();
         let live = Arc::new(Live::new(Arc::clone(&target), sender));
         let watching = Arc::new(Watching { live: Arc::clone(&live), asks: self.asks });
-        let over = |backend: Arc<dyn Backend>, clock, sink| -> Result<(Arc<dyn Store>, Arc<dyn View>), Error> {
+        let over = |backend: Arc<dyn Backend>, clock, sink| -> Result<Opened, Error> {
             let store = Embedded::start(Arc::clone(&backend), clock, sink, Arc::clone(&watching) as Arc<dyn Listener>)?;
             Ok((store, Arc::new(Tables::of(backend))))
         };

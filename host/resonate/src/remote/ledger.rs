@@ -116,7 +116,7 @@ impl RemoteLedger {
                     }
                 }
             }
-            entry.output.into_iter().for_each(|output| (self.link.sink)(output));
+            entry.output.into_iter().for_each(|output| self.link.release(output));
             if let Some(answers) = answers {
                 // The receiver may be gone.
                 let _ = answers.send(Ok(applied));

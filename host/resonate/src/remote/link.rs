@@ -4,13 +4,14 @@ use super::{AT_ONCE, failed, finite};
 use crate::client::{Client, Message};
 use everstep_store::claim::Claim;
 use everstep_store::operation::{Answer, Dialect, Event, NewPromise, Operation, Page, Reply, Settlement};
-use everstep_store::output::Sink;
+use everstep_store::output::{Output, Sink};
 use everstep_store::record::{Promise, PromiseState, Task, TaskState, Value, tag};
 use everstep_store::seam::Listener;
 use everstep_store::{Applied, Error, Invocation};
 use everstep_words::id::ExecutionId;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,7 +33,7 @@ pub(super) struct Link {
     pub(super) pid: String,
     /// How long a claim lasts without a heartbeat, in milliseconds.
     pub(super) ttl_ms: u64,
-    pub(super) sink: Sink,
+    sink: Sink,
     listener: Arc<dyn Listener>,
     held: Mutex<HashMap<String, Weak<Claim>>>,
     watched: Mutex<HashSet<String>>,
@@ -107,6 +108,13 @@ impl Link {
         let applied = Applied { answer: done.answer, events };
         self.report(std::slice::from_ref(&applied));
         Ok((applied, done.repeated))
+    }
+
+    /// Hands output to its reader. If the reader panics, that output is lost; the write continues.
+    pub(super) fn release(&self, output: Output) {
+        if catch_unwind(AssertUnwindSafe(|| (self.sink)(output))).is_err() {
+            tracing::error!("the reader of the output panicked");
+        }
     }
 
     /// Tells the host what was done.
