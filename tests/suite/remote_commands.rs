@@ -453,6 +453,15 @@ fn an_execution_with_the_segment_of_another_one_halts() {
 }
 
 #[test]
+fn an_execution_with_the_first_segment_of_another_one_halts() {
+    let exchange = "UPDATE promises SET param = (SELECT param FROM promises WHERE id = 'y.s0'), \
+        param_headers = (SELECT param_headers FROM promises WHERE id = 'y.s0') WHERE id = 'x.s0'";
+    // Nothing comes after it that could tell.
+    let cause = damaged(&[exchange, "DELETE FROM promises WHERE id >= 'x.s1' AND id < 'x.t'"]);
+    assert!(cause.contains('x'), "{cause}");
+}
+
+#[test]
 fn a_worker_without_the_component_leaves_an_execution_to_one_that_has_it() {
     let ground = Ground::new();
     let hello = guests::path(&guests::project().join("examples/hello/guest")).unwrap();

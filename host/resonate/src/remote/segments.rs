@@ -1,6 +1,6 @@
 //! Journals on a server: one promise for each write, settled from the start, with the records in its parameter.
 //!
-//! The segments of `x` are `x.s0`, `x.s1` and so on. Each names the hash of all records before it, so that one that is missing, or belongs
+//! The segments of `x` are `x.s0`, `x.s1` and so on. Each names the hash of the id and of all records before it, so that one that is missing, or belongs
 //! to another journal, is found.
 
 use super::link::Link;
@@ -29,13 +29,15 @@ pub(super) struct End {
     hash: blake3::Hasher,
 }
 
-impl Default for End {
-    fn default() -> Self {
-        Self { segment: 0, hash: blake3::Hasher::new() }
-    }
-}
-
 impl End {
+    /// The start of the journal of an execution.
+    pub(super) fn start(execution: &str) -> Self {
+        let mut hash = blake3::Hasher::new();
+        // The first segment of another execution is none of this one either.
+        hash.update(execution.as_bytes());
+        Self { segment: 0, hash }
+    }
+
     /// The promise of the next segment, with these records.
     pub(super) fn next(&mut self, execution: &str, records: &[u8]) -> NewPromise {
         let headers = BTreeMap::from([(AFTER.to_owned(), self.after()), (AS_IS.to_owned(), "true".to_owned())]);
@@ -88,7 +90,7 @@ pub(super) fn same(kept: &Value, ours: &Value) -> bool {
 /// # Errors
 /// A segment is missing or of another journal, or the server failed.
 pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8>, End), Error> {
-    let (mut journal, mut end) = (Vec::new(), End::default());
+    let (mut journal, mut end) = (Vec::new(), End::start(execution.as_str()));
     // Most journals are short; behind the end one more is looked for.
     let mut window = 3;
     loop {

@@ -178,7 +178,8 @@ impl Store for RemoteStore {
         let (pid, ttl, promise) = (self.link.pid.clone(), self.link.ttl_ms, self.link.prepared(promise));
         let (applied, repeated) = self.link.operate(&Operation::TaskCreate { pid, ttl, promise }).await?;
         let Some(version) = self.claimed(&id, &applied, repeated).await? else { return Ok(Taken::Elsewhere) };
-        let ledger = self.ledger(id, version, End::default());
+        let end = End::start(&id);
+        let ledger = self.ledger(id, version, end);
         let since = ledger.append(Entry { records: birth.records, ..Entry::default() });
         Ok(Taken::Claimed(Claimed { ledger, version, since, promises: Vec::new() }))
     }
@@ -189,7 +190,7 @@ impl Store for RemoteStore {
             return Ok(false);
         }
         self.keep_all(&blobs).await?;
-        let mut end = End::default();
+        let mut end = End::start(&promise.id);
         for records in birth.records.chunks(SEGMENT) {
             let segment = Operation::PromiseCreate(end.next(&promise.id, records));
             let (applied, _) = self.link.operate(&segment).await?;
@@ -203,7 +204,7 @@ impl Store for RemoteStore {
     async fn take_up(&self, taking: TakeUp) -> Result<Taken, Error> {
         let TakeUp { execution, tail: _, birth, looks_at } = taking;
         let (id, read_at, execution) = (execution.id.to_string(), execution.attempts, execution.id);
-        let end = lock(&self.ends).remove(&execution).unwrap_or_default();
+        let end = lock(&self.ends).remove(&execution).unwrap_or_else(|| End::start(&id));
         match self.free(&id).await? {
             Some(task) if task.version == read_at => {}
             _ => return Ok(Taken::Elsewhere),
