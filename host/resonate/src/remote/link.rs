@@ -3,7 +3,9 @@
 use super::{AT_ONCE, failed, finite};
 use crate::client::{Client, Message};
 use everstep_store::claim::Claim;
-use everstep_store::operation::{Answer, Dialect, Event, NewPromise, Operation, Page, Reply, Settlement};
+use everstep_store::operation::{
+    Answer, Dialect, Event, NewPromise, Operation, Page, Refusal, Reply, Settlement, Status,
+};
 use everstep_store::output::{Output, Sink};
 use everstep_store::record::{Promise, PromiseState, Task, TaskState, Value, tag};
 use everstep_store::seam::Listener;
@@ -100,9 +102,10 @@ impl Link {
     pub(super) async fn operate(&self, operation: &Operation) -> Result<(Applied, bool), Error> {
         let done = self.client.operate(operation).await.map_err(failed)?;
         let events = match (operation, &done.answer) {
-            (Operation::PromiseSettle(_) | Operation::PromiseGet { .. }, Ok(Reply::Promise(promise))) => {
-                settled(promise)
-            }
+            (
+                Operation::PromiseSettle(_) | Operation::PromiseGet { .. } | Operation::TaskFulfill { .. },
+                Ok(Reply::Promise(promise)),
+            ) => settled(promise),
             _ => Vec::new(),
         };
         let applied = Applied { answer: done.answer, events };
@@ -136,7 +139,8 @@ impl Link {
     pub(super) async fn promise(&self, id: &str) -> Result<Option<Promise>, Error> {
         match self.client.operate(&Operation::PromiseGet { id: id.to_owned() }).await.map_err(failed)?.answer {
             Ok(Reply::Promise(promise)) => Ok(Some(promise)),
-            Ok(_) | Err(_) => Ok(None),
+            Err(Refusal { status: Status::NotFound, .. }) => Ok(None),
+            answer => Err(unexpected("promise.get", &answer)),
         }
     }
 
@@ -144,7 +148,8 @@ impl Link {
     pub(super) async fn task(&self, id: &str) -> Result<Option<Task>, Error> {
         match self.client.operate(&Operation::TaskGet { id: id.to_owned() }).await.map_err(failed)?.answer {
             Ok(Reply::Task(task)) => Ok(Some(task)),
-            Ok(_) | Err(_) => Ok(None),
+            Err(Refusal { status: Status::NotFound, .. }) => Ok(None),
+            answer => Err(unexpected("task.get", &answer)),
         }
     }
 

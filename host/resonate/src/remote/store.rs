@@ -232,6 +232,11 @@ impl Store for RemoteStore {
 
     async fn halt(&self, execution: Execution, birth: Option<Birth>) -> Result<(), Error> {
         let id = &execution.id;
+        // One that another worker has claimed meanwhile is that worker's.
+        let is_held = |task: &Task| task.lease.as_ref().is_some_and(|lease| lease.pid != self.link.pid);
+        if self.link.task(id.as_str()).await?.is_some_and(|task| is_held(&task)) {
+            return Ok(());
+        }
         if let Some(Birth { records, .. }) = birth {
             self.write_outside(id, records, Leave::Stay).await?;
         }
