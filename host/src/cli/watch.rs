@@ -33,6 +33,8 @@ pub(crate) struct Session {
     asker: Option<Asker>,
     /// Answers questions from standard input, if that is not a terminal.
     piped: Option<Piped>,
+    /// Whether its executions wait for answers.
+    waits: bool,
     /// New questions.
     asked: UnboundedReceiver<PendingPromise>,
     /// Whether watching continues when everything has ended.
@@ -86,6 +88,7 @@ impl Session {
             place,
             asker,
             piped,
+            waits: true,
             asked,
             stays,
             json,
@@ -101,8 +104,9 @@ impl Session {
 
     /// Answers questions from standard input, if that is not a terminal.
     pub(crate) fn answering(self, patience: Patience) -> Self {
-        let piped = if patience == Patience::None { None } else { Piped::start() };
-        Self { piped, ..self }
+        let waits = patience != Patience::None;
+        let piped = if waits { Piped::start() } else { None };
+        Self { piped, waits, ..self }
     }
 
     /// Waits for executions; `each` is called as they end.
@@ -133,7 +137,8 @@ impl Session {
                 line = Asker::line(&mut self.asker) => self.take_answer(&line).await,
                 line = Piped::line(&mut self.piped) => self.take_line(line).await,
                 Some(promise) = self.asked.recv() => {
-                    if concerns(&running, &promise) {
+                    // Of one that does not wait, the questions come after what it prints.
+                    if self.waits && concerns(&running, &promise) {
                         self.announce(&promise);
                     }
                 }
