@@ -246,9 +246,15 @@ impl Link {
 
     /// Forgets a claim, and the promises that its run listened to.
     pub(super) fn let_go(&self, claim: &Claim) {
-        let mut held = lock(&self.held);
-        if held.get(&claim.id).is_some_and(|held| held.upgrade().is_none_or(|held| held.version <= claim.version)) {
-            held.remove(&claim.id);
+        let is_last = {
+            let mut held = lock(&self.held);
+            let of_id = held.get(&claim.id).map(Weak::upgrade);
+            let is_last = of_id.is_some_and(|held| held.is_none_or(|held| held.version <= claim.version));
+            is_last.then(|| held.remove(&claim.id));
+            is_last
+        };
+        // One lock at a time: others take both, too.
+        if is_last {
             lock(&self.watched).retain(|id| !is_below(id, &claim.id));
         }
     }
@@ -269,10 +275,8 @@ impl Link {
                 }
             }
             // The end of an execution from outside is heard of, too.
-            let unheard: Vec<String> = {
-                let watched = lock(&link.watched);
-                lock(&link.held).keys().filter(|id| !watched.contains(*id)).cloned().collect()
-            };
+            let mut unheard: Vec<String> = lock(&link.held).keys().cloned().collect();
+            unheard.retain(|id| !lock(&link.watched).contains(id));
             if let Err(error) = link.listen(unheard).await {
                 tracing::warn!(%error, "the executions of this worker could not be listened to");
             }
