@@ -37,14 +37,27 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Where a journal of so many segments continues, in a store that does not seal it.
-    pub fn unsealed(segment: u32) -> Self {
-        Self { segment, seal: Seal(None) }
+    /// The start of a journal each segment of which names the hash of what comes before it, from the id of its execution on.
+    pub fn chained(execution: &str) -> Self {
+        let mut hasher = Box::new(blake3::Hasher::new());
+        hasher.update(execution.as_bytes());
+        Self { segment: 0, seal: Seal(Some(hasher)) }
     }
 
     /// The number of the next segment.
     pub fn segment(&self) -> u32 {
         self.segment
+    }
+
+    /// The hash of what comes before the next segment, as hexadecimal text; empty if the store keeps none.
+    pub fn hash(&self) -> String {
+        self.seal.0.as_ref().map_or_else(String::new, |hasher| hasher.finalize().to_hex().to_string())
+    }
+
+    /// Passes a segment.
+    pub fn pass(&mut self, records: &[u8]) {
+        self.seal.append(records);
+        self.segment += 1;
     }
 
     /// The changes by which a journal begins. The record of the start names all that it is bound to: alone it is not sealed.

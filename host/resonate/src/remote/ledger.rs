@@ -5,11 +5,12 @@
 
 use super::blobs::Blobs;
 use super::link::{Link, unexpected};
-use super::segments::{End, SEGMENT, same};
+use super::segments::{self, SEGMENT, same};
 use async_trait::async_trait;
 use everstep_store::claim::Claim;
 use everstep_store::operation::{Event, FenceAction, NewPromise, Operation, Refusal, Reply, Settlement, Status};
 use everstep_store::record::{PromiseState, Task, TaskState, Value};
+use everstep_store::seal::Tail;
 use everstep_store::seam::{Answers, Asked, Entry, Leave, Ledger, Left, Lost, Ticket};
 use everstep_store::{Applied, Error};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,7 +28,7 @@ pub(super) struct RemoteLedger {
     claim: Arc<Claim>,
     queue: Mutex<Queue>,
     /// Held while writing.
-    writing: tokio::sync::Mutex<End>,
+    writing: tokio::sync::Mutex<Tail>,
     /// Everything up to this ticket is written.
     written: AtomicU64,
     /// A write was asked for, and has not begun.
@@ -50,7 +51,7 @@ struct Queued {
 }
 
 impl RemoteLedger {
-    pub(super) fn new(link: Arc<Link>, blobs: Arc<Blobs>, id: String, version: u64, end: End) -> Arc<Self> {
+    pub(super) fn new(link: Arc<Link>, blobs: Arc<Blobs>, id: String, version: u64, tail: Tail) -> Arc<Self> {
         let claim = Claim::new(id, version);
         link.hold(&claim);
         Arc::new_cyclic(|me| Self {
@@ -59,7 +60,7 @@ impl RemoteLedger {
             blobs,
             claim,
             queue: Mutex::default(),
-            writing: tokio::sync::Mutex::new(end),
+            writing: tokio::sync::Mutex::new(tail),
             written: AtomicU64::new(0),
             requested: AtomicBool::new(false),
             confirmed: Mutex::default(),
@@ -79,14 +80,14 @@ impl RemoteLedger {
 
     /// Writes what is queued, after the write that is under way.
     async fn write(self: Arc<Self>) {
-        let mut end = self.writing.lock().await;
+        let mut tail = self.writing.lock().await;
         self.requested.store(false, Ordering::Release);
         let (entries, submitted) = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             (std::mem::take(&mut queue.entries), queue.submitted)
         };
         let answered = match self.claim.check() {
-            Ok(()) => self.write_all(&mut end, entries).await,
+            Ok(()) => self.write_all(&mut tail, entries).await,
             Err(lost) => Err((lost, entries)),
         };
         if let Err((lost, entries)) = answered {
@@ -100,8 +101,8 @@ impl RemoteLedger {
     }
 
     /// Writes entries in order; if that fails, returns those that have no answers yet.
-    async fn write_all(&self, end: &mut End, mut entries: Vec<Queued>) -> Result<(), (Lost, Vec<Queued>)> {
-        if let Err(lost) = self.write_records(end, &entries).await {
+    async fn write_all(&self, tail: &mut Tail, mut entries: Vec<Queued>) -> Result<(), (Lost, Vec<Queued>)> {
+        if let Err(lost) = self.write_records(tail, &entries).await {
             return Err((lost, entries));
         }
         let mut rest = entries.drain(..);
@@ -126,13 +127,13 @@ impl RemoteLedger {
     }
 
     /// Writes the policies of all entries, and their records as segments.
-    async fn write_records(&self, end: &mut End, entries: &[Queued]) -> Result<(), Lost> {
+    async fn write_records(&self, tail: &mut Tail, entries: &[Queued]) -> Result<(), Lost> {
         for (digest, blob) in entries.iter().flat_map(|queued| &queued.entry.blobs) {
             self.blobs.keep(*digest, blob).await.map_err(|error| Lost::of(&error))?;
         }
         let records: Vec<u8> = entries.iter().flat_map(|queued| &queued.entry.records).copied().collect();
         for records in records.chunks(SEGMENT) {
-            let segment = end.next(&self.claim.id, records);
+            let segment = segments::next(tail, &self.claim.id, records);
             let ours = segment.param.clone();
             match self.fence(FenceAction::Create(segment)).await? {
                 Ok(Reply::Promise(kept)) if same(&kept.param, &ours) => {}

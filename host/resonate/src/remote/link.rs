@@ -1,13 +1,13 @@
 //! What the parts of a remote store share: the client, the name of this worker, what it holds and what it listens to.
 
-use super::{AT_ONCE, failed, finite};
+use super::{AT_ONCE, failed};
 use crate::client::{Client, Message};
 use everstep_store::claim::Claim;
 use everstep_store::operation::{
     Answer, Dialect, Event, NewPromise, Operation, Page, Refusal, Reply, Settlement, Status,
 };
 use everstep_store::output::{Output, Sink};
-use everstep_store::record::{Promise, PromiseState, Task, TaskState, Value, tag};
+use everstep_store::record::{NEVER, Promise, PromiseState, Task, TaskState, Value, tag};
 use everstep_store::seam::Listener;
 use everstep_store::{Applied, Error, Invocation};
 use everstep_words::id::ExecutionId;
@@ -180,7 +180,7 @@ impl Link {
     pub(super) fn prepared(&self, mut new: NewPromise) -> NewPromise {
         if new.tags.contains_key(tag::TARGET) {
             new.tags.extend([Invocation::by_workers()]);
-        } else if self.client.dialect() != Dialect::A && finite(new.timeout_at).is_some() {
+        } else if self.client.dialect() != Dialect::A && new.timeout_at < NEVER {
             new.tags.insert(tag::TARGET.to_owned(), self.target.clone());
         }
         if let Some(root) = origin(&new.id) {
@@ -375,7 +375,7 @@ impl Link {
     }
 
     /// All tasks that may be claimed, of any group.
-    async fn pending_tasks(&self) -> Result<Vec<Task>, Error> {
+    pub(super) async fn pending_tasks(&self) -> Result<Vec<Task>, Error> {
         let (mut found, mut cursor) = (Vec::new(), None);
         loop {
             let page = Page { limit: Some(1000), cursor };

@@ -16,7 +16,7 @@ pub use store::{Options, RemoteStore};
 
 use everstep_store::Error;
 use everstep_store::operation::NewPromise;
-use everstep_store::record::{NEVER, Value, tag};
+use everstep_store::record::{Value, tag};
 use std::collections::BTreeMap;
 
 /// How many requests are under way at once where several are independent.
@@ -30,9 +30,4 @@ fn failed(error: crate::client::Error) -> Error {
 fn settled_from_the_start(id: String, param: Value) -> NewPromise {
     let tags = BTreeMap::from([(tag::TIMER.to_owned(), "true".to_owned())]);
     NewPromise { id, timeout_at: 1, param, tags }
-}
-
-/// The deadline of a promise as a time that may pass.
-fn finite(timeout_at: u64) -> Option<u64> {
-    (timeout_at < NEVER).then_some(timeout_at)
 }

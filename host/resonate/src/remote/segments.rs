@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use everstep_store::Error;
 use everstep_store::operation::NewPromise;
 use everstep_store::record::{Promise, Value};
+use everstep_store::seal::Tail;
 use everstep_words::id::ExecutionId;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeMap;
@@ -21,49 +22,25 @@ pub(super) const SEGMENT: usize = 1 << 20;
 /// The header with the hash of the records before a segment.
 const AFTER: &str = "everstep:after";
 
-/// Where a journal continues.
-#[derive(Clone)]
-pub(super) struct End {
-    /// The number of the next segment.
-    pub(super) segment: u32,
-    hash: blake3::Hasher,
+/// The promise of the next segment of a journal, with these records.
+pub(super) fn next(tail: &mut Tail, execution: &str, records: &[u8]) -> NewPromise {
+    let headers = BTreeMap::from([(AFTER.to_owned(), tail.hash()), (AS_IS.to_owned(), "true".to_owned())]);
+    let data = Some(BASE64_STANDARD.encode(records));
+    let new = settled_from_the_start(id(execution, tail.segment()), Value { headers, data });
+    tail.pass(records);
+    new
 }
 
-impl End {
-    /// The start of the journal of an execution.
-    pub(super) fn start(execution: &str) -> Self {
-        let mut hash = blake3::Hasher::new();
-        // The first segment of another execution is none of this one either.
-        hash.update(execution.as_bytes());
-        Self { segment: 0, hash }
+/// Takes in a segment that was read.
+fn take_in(tail: &mut Tail, execution: &ExecutionId, promise: &Promise, journal: &mut Vec<u8>) -> Result<(), Error> {
+    let foreign = || Error::Foreign { id: execution.clone() };
+    let records = records(&promise.param).ok_or_else(foreign)?;
+    if promise.param.headers.get(AFTER) != Some(&tail.hash()) {
+        return Err(foreign());
     }
-
-    /// The promise of the next segment, with these records.
-    pub(super) fn next(&mut self, execution: &str, records: &[u8]) -> NewPromise {
-        let headers = BTreeMap::from([(AFTER.to_owned(), self.after()), (AS_IS.to_owned(), "true".to_owned())]);
-        let data = Some(BASE64_STANDARD.encode(records));
-        let new = settled_from_the_start(id(execution, self.segment), Value { headers, data });
-        self.hash.update(records);
-        self.segment += 1;
-        new
-    }
-
-    /// Takes in a segment that was read.
-    fn take_in(&mut self, execution: &ExecutionId, promise: &Promise, journal: &mut Vec<u8>) -> Result<(), Error> {
-        let foreign = || Error::Foreign { id: execution.clone() };
-        let records = records(&promise.param).ok_or_else(foreign)?;
-        if promise.param.headers.get(AFTER) != Some(&self.after()) {
-            return Err(foreign());
-        }
-        self.hash.update(&records);
-        self.segment += 1;
-        journal.extend(records);
-        Ok(())
-    }
-
-    fn after(&self) -> String {
-        self.hash.finalize().to_hex().to_string()
-    }
+    tail.pass(&records);
+    journal.extend(records);
+    Ok(())
 }
 
 /// The id of a segment.
@@ -71,7 +48,7 @@ pub(super) fn id(execution: &str, number: u32) -> String {
     format!("{execution}.s{number}")
 }
 
-/// The bytes of a value as it was written by [`End::next`].
+/// The bytes of a value as it was written by [`next`].
 fn records(value: &Value) -> Option<Vec<u8>> {
     let data = value.data.as_ref()?;
     match value.headers.contains_key(AS_IS) {
@@ -89,12 +66,12 @@ pub(super) fn same(kept: &Value, ours: &Value) -> bool {
 ///
 /// # Errors
 /// A segment is missing or of another journal, or the server failed.
-pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8>, End), Error> {
-    let (mut journal, mut end) = (Vec::new(), End::start(execution.as_str()));
+pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8>, Tail), Error> {
+    let (mut journal, mut tail) = (Vec::new(), Tail::chained(execution.as_str()));
     // Most journals are short; behind the end one more is looked for.
     let mut window = 3;
     loop {
-        let numbers = end.segment..end.segment.saturating_add(window);
+        let numbers = tail.segment()..tail.segment().saturating_add(window);
         let reading = stream::iter(numbers).map(|number| {
             let segment = id(execution.as_str(), number);
             async move { link.promise(&segment).await }
@@ -102,18 +79,18 @@ pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8
         let found: Vec<Option<Promise>> = reading.buffered(AT_ONCE).try_collect().await?;
         let count = found.iter().take_while(|promise| promise.is_some()).count();
         for promise in found.iter().take(count).flatten() {
-            end.take_in(execution, promise, &mut journal)?;
+            take_in(&mut tail, execution, promise, &mut journal)?;
         }
         if count < found.len() {
             // They are written in order: what is there before a later one was perhaps written while these were read.
             let is_last = match found.get(count + 1..) {
                 Some(later @ [_, ..]) => later.iter().all(Option::is_none),
-                _ => link.promise(&id(execution.as_str(), end.segment + 1)).await?.is_none(),
+                _ => link.promise(&id(execution.as_str(), tail.segment() + 1)).await?.is_none(),
             };
             if is_last {
-                return Ok((journal, end));
+                return Ok((journal, tail));
             }
-            if link.promise(&id(execution.as_str(), end.segment)).await?.is_none() {
+            if link.promise(&id(execution.as_str(), tail.segment())).await?.is_none() {
                 return Err(Error::Foreign { id: execution.clone() });
             }
         }

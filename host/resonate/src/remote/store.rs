@@ -3,13 +3,13 @@
 use super::blobs::Blobs;
 use super::ledger::RemoteLedger;
 use super::link::{Link, Stage, execution_id, lock, unexpected};
-use super::segments::{self, End, SEGMENT};
+use super::segments::{self, SEGMENT};
 use super::{AT_ONCE, settled_from_the_start};
 use crate::client::Client;
 use async_trait::async_trait;
 use bytes::Bytes;
 use everstep_store::journal::{History, Standing};
-use everstep_store::operation::{Operation, Page, Reply};
+use everstep_store::operation::{Operation, Reply};
 use everstep_store::output::Sink;
 use everstep_store::record::{Promise, Task, TaskState, Value, tag};
 use everstep_store::seal::Tail;
@@ -23,9 +23,6 @@ use std::time::Duration;
 
 /// The most bytes of one value: a server takes requests of 2 MiB, in which values are base64.
 const LARGEST_VALUE: u64 = 1_400_000;
-
-/// The number of journals of which is remembered where they continue.
-const MAX_ENDS: usize = 1024;
 
 /// How a worker takes part.
 #[derive(Clone, Debug)]
@@ -46,8 +43,6 @@ pub struct Options {
 pub struct RemoteStore {
     pub(super) link: Arc<Link>,
     blobs: Arc<Blobs>,
-    /// Where the journals continue that were read to be claimed.
-    ends: Mutex<HashMap<ExecutionId, End>>,
     /// The component and the policy of the functions that are called by name alone.
     functions: Mutex<HashMap<String, (Digest, Digest)>>,
 }
@@ -62,7 +57,7 @@ impl RemoteStore {
         let group = if takes { group } else { format!("of-{pid}") };
         let link = Arc::new(Link::new(client, group, target, pid, ttl_ms, sink, listener));
         let blobs = Arc::new(Blobs::new(Arc::clone(&link), components));
-        Arc::new(Self { link, blobs, ends: Mutex::default(), functions: Mutex::default() })
+        Arc::new(Self { link, blobs, functions: Mutex::default() })
     }
 
     /// The call that a promise carries, if this worker knows it.
@@ -74,8 +69,8 @@ impl RemoteStore {
         })
     }
 
-    fn ledger(&self, id: String, version: u64, end: End) -> Arc<RemoteLedger> {
-        RemoteLedger::new(Arc::clone(&self.link), Arc::clone(&self.blobs), id, version, end)
+    fn ledger(&self, id: String, version: u64, tail: Tail) -> Arc<RemoteLedger> {
+        RemoteLedger::new(Arc::clone(&self.link), Arc::clone(&self.blobs), id, version, tail)
     }
 
     async fn keep_all(&self, blobs: &[(Digest, Blob)]) -> Result<(), Error> {
@@ -132,8 +127,8 @@ impl RemoteStore {
     async fn write_outside(&self, id: &ExecutionId, records: Vec<u8>, how: Leave) -> Result<bool, Error> {
         let Some(task) = self.free(id.as_str()).await? else { return Ok(false) };
         let Some(version) = self.acquire(id.as_str(), task.version).await? else { return Ok(false) };
-        let (_, end) = segments::read(&self.link, id).await?;
-        let ledger = self.ledger(id.to_string(), version, end);
+        let (_, tail) = segments::read(&self.link, id).await?;
+        let ledger = self.ledger(id.to_string(), version, tail);
         let stays = matches!(how, Leave::Stay);
         ledger.leave(Entry { records, ..Entry::default() }, how).await.map_err(Error::from)?;
         if stays {
@@ -178,8 +173,8 @@ impl Store for RemoteStore {
         let (pid, ttl, promise) = (self.link.pid.clone(), self.link.ttl_ms, self.link.prepared(promise));
         let (applied, repeated) = self.link.operate(&Operation::TaskCreate { pid, ttl, promise }).await?;
         let Some(version) = self.claimed(&id, &applied, repeated).await? else { return Ok(Taken::Elsewhere) };
-        let end = End::start(&id);
-        let ledger = self.ledger(id, version, end);
+        let tail = Tail::chained(&id);
+        let ledger = self.ledger(id, version, tail);
         let since = ledger.append(Entry { records: birth.records, ..Entry::default() });
         Ok(Taken::Claimed(Claimed { ledger, version, since, promises: Vec::new() }))
     }
@@ -190,9 +185,9 @@ impl Store for RemoteStore {
             return Ok(false);
         }
         self.keep_all(&blobs).await?;
-        let mut end = End::start(&promise.id);
+        let mut tail = Tail::chained(&promise.id);
         for records in birth.records.chunks(SEGMENT) {
-            let segment = Operation::PromiseCreate(end.next(&promise.id, records));
+            let segment = Operation::PromiseCreate(segments::next(&mut tail, &promise.id, records));
             let (applied, _) = self.link.operate(&segment).await?;
             applied.answer.map_err(|refusal| unexpected("promise.create", &Err(refusal)))?;
         }
@@ -202,20 +197,20 @@ impl Store for RemoteStore {
     }
 
     async fn take_up(&self, taking: TakeUp) -> Result<Taken, Error> {
-        let TakeUp { execution, tail: _, birth, looks_at } = taking;
+        let TakeUp { execution, tail, birth, looks_at } = taking;
         let (id, read_at, execution) = (execution.id.to_string(), execution.attempts, execution.id);
-        let end = lock(&self.ends).remove(&execution).unwrap_or_else(|| End::start(&id));
+        let tail = tail.unwrap_or_else(|| Tail::chained(&id));
         match self.free(&id).await? {
             Some(task) if task.version == read_at => {}
             _ => return Ok(Taken::Elsewhere),
         }
         let Some(version) = self.acquire(&id, read_at).await? else { return Ok(Taken::Elsewhere) };
-        if self.link.promise(&segments::id(&id, end.segment)).await?.is_some() {
+        if self.link.promise(&segments::id(&id, tail.segment())).await?.is_some() {
             // Its last holder has written more since it was read here. Whoever claims it next reads that.
             self.link.operate(&Operation::TaskRelease { id, version }).await?;
             return Ok(Taken::Elsewhere);
         }
-        let ledger = self.ledger(id.clone(), version, end);
+        let ledger = self.ledger(id.clone(), version, tail);
         let since = match birth {
             Some(Birth { records, .. }) => ledger.append(Entry { records, ..Entry::default() }),
             None => Ticket::default(),
@@ -275,12 +270,7 @@ impl Store for RemoteStore {
         }
         tokio::spawn(Link::look_around(Arc::downgrade(&self.link)));
         // What was offered while nobody listened is offered again by the server, but only after a while.
-        let page = Page { limit: Some(1000), cursor: None };
-        let search = Operation::TaskSearch { state: Some(TaskState::Pending), page };
-        match self.link.operate(&search).await?.0.answer {
-            Ok(Reply::Tasks(tasks, _)) => Ok(tasks.iter().filter_map(|task| task.id.parse().ok()).collect()),
-            answer => Err(unexpected("task.search", &answer)),
-        }
+        Ok(self.link.pending_tasks().await?.iter().filter_map(|task| task.id.parse().ok()).collect())
     }
 
     async fn watch(&self, id: &str) -> Result<(), Error> {
@@ -312,14 +302,7 @@ impl Store for RemoteStore {
     }
 
     async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error> {
-        let (journal, end) = segments::read(&self.link, &execution.id).await?;
-        let tail = Tail::unsealed(end.segment);
-        let mut ends = lock(&self.ends);
-        if ends.len() >= MAX_ENDS {
-            ends.clear();
-        }
-        ends.insert(execution.id.clone(), end);
-        Ok((journal, tail))
+        segments::read(&self.link, &execution.id).await
     }
 
     async fn offers_within(&self, _: &ExecutionId) -> Result<Vec<ExecutionId>, Error> {
