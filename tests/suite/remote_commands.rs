@@ -480,3 +480,15 @@ fn a_worker_without_the_component_leaves_an_execution_to_one_that_has_it() {
     let _none = ground.worker_at(&ground.url, hello.to_str().unwrap(), &["--group", "none"]);
     assert_eq!(other.lines("left to other workers").len(), 1);
 }
+
+#[test]
+fn python_is_refused_where_no_worker_would_run_it() {
+    for command in [&["exec", "-c", "print(1)"][..], &["session"], &["repl"]] {
+        let mut everstep = Command::new(crate::python::beside("everstep"));
+        let output =
+            everstep.args(command).args(["--store", "http://127.0.0.1:9"]).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+        assert!(said.contains("Python runs in a store of this machine; use --store DIR"), "{command:?}: {said}");
+    }
+}

@@ -166,6 +166,17 @@ impl Place {
         })
     }
 
+    /// Checks that this machine has the store, as Python needs it.
+    ///
+    /// # Errors
+    /// It is on a server.
+    pub(crate) fn check_is_here(&self) -> Result<(), Failure> {
+        match self {
+            Self::Server(_) => Err(Failure::usage("Python runs in a store of this machine; use --store DIR")),
+            Self::Memory | Self::Folder(_) => Ok(()),
+        }
+    }
+
     /// Checks that the store outlives this process.
     ///
     /// # Errors

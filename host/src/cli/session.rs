@@ -71,6 +71,7 @@ impl Placed {
     /// A host for the session, and the run that starts it.
     pub(super) fn prepare(self) -> Result<Ready, Failure> {
         let Self { id, policy, store, warm, network, cache } = self;
+        store.check_is_here()?;
         let policy = exec::policy_of_session(policy.as_deref())?;
         store.check_out_of_reach(&policy)?;
         let component = exec::component(&policy, &cache)?;
