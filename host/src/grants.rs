@@ -6,7 +6,7 @@ use crate::network;
 use crate::policy::{self, ClockGrant, Policy, RandomGrant, Usage, Verdict, audit};
 use crate::secrets::Secrets;
 use std::any::{Any, TypeId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -37,6 +37,8 @@ struct Ceiling(Arc<RwLock<Option<Arc<Policy>>>>);
 pub(crate) struct GrantsCache {
     /// Folders of the host that no guest may write to: the store, and the cache of compiled code.
     private: Vec<PathBuf>,
+    /// Where folders of `[[files]]` rules lie on this machine, by the ids of the rules.
+    folders: BTreeMap<String, PathBuf>,
     network: network::Options,
     openers: &'static [Opener],
     ceiling: Ceiling,
@@ -216,7 +218,12 @@ impl GrantsCache {
     /// A cache that refuses policies under which a guest could write to one of the `private` folders.
     pub(crate) fn new(private: Vec<PathBuf>, network: network::Options, openers: &'static [Opener]) -> Self {
         let (ceiling, open, recent) = (Ceiling::default(), Mutex::default(), Mutex::default());
-        Self { private, network, openers, ceiling, open, recent }
+        Self { private, folders: BTreeMap::new(), network, openers, ceiling, open, recent }
+    }
+
+    /// The same, where folders of `[[files]]` rules lie elsewhere on this machine, by the ids of the rules.
+    pub(crate) fn with_folders(self, folders: BTreeMap<String, PathBuf>) -> Self {
+        Self { folders, ..self }
     }
 
     /// Sets, replaces or removes the policy that no execution in this host exceeds. Every decision sees either the old or
@@ -273,12 +280,13 @@ impl GrantsCache {
         if let Some(grants) = open.grants.get(&digest) {
             return Ok(Arc::clone(grants));
         }
-        if let Some((rule, path)) = self.private.iter().find_map(|path| Some((policy.writable_around(path)?, path))) {
+        let here = policy.with_folders(&self.folders);
+        if let Some((rule, path)) = self.private.iter().find_map(|path| Some((here.writable_around(path)?, path))) {
             return Err(policy::Error::HostFolder { rule: rule.to_owned(), path: path.clone() });
         }
         let mut opened = Opened::default();
         for opener in self.openers {
-            opener(policy, &self.network, &mut opened)?;
+            opener(&here, &self.network, &mut opened)?;
         }
         let audit = policy.audit.as_ref().map(|grant| open.log(grant)).transpose()?;
         let (policy, secrets, ceiling) = (policy.clone(), Secrets::read(policy)?, self.ceiling.clone());

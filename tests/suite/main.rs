@@ -35,6 +35,8 @@ mod recovery;
 mod remote;
 mod remote_commands;
 mod remote_network;
+mod remote_python;
+mod remote_workers;
 mod requests;
 mod secrets;
 mod serve;

@@ -58,22 +58,13 @@ impl Desk {
     }
 
     fn client_in(&self, store: &str) -> Client {
-        let mut command = self.everstep(&["session", "--id", "s", "--policy", "policy.toml", "--store", store]);
-        let mut host = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (sender, messages) = mpsc::channel();
-        let stdout = BufReader::new(host.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            let lines = stdout.lines().map_while(Result::ok);
-            let messages = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap_or_else(|_| panic!("{line}")));
-            messages.take_while(|message| sender.send(message.clone()).is_ok()).for_each(drop);
-        });
-        let stdin = host.stdin.take();
-        Client { host, stdin, messages, seen: Vec::new(), passed: Vec::new(), asked: 0 }
+        let command = self.everstep(&["session", "--id", "s", "--policy", "policy.toml", "--store", store]);
+        Client::start(command)
     }
 }
 
 /// Whoever drives a session. Its host dies with it.
-struct Client {
+pub(crate) struct Client {
     host: Child,
     stdin: Option<ChildStdin>,
     messages: Receiver<Value>,
@@ -92,6 +83,20 @@ impl Drop for Client {
 }
 
 impl Client {
+    /// Starts a host of a session.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut host = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, messages) = mpsc::channel();
+        let stdout = BufReader::new(host.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            let lines = stdout.lines().map_while(Result::ok);
+            let messages = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap_or_else(|_| panic!("{line}")));
+            messages.take_while(|message| sender.send(message.clone()).is_ok()).for_each(drop);
+        });
+        let stdin = host.stdin.take();
+        Self { host, stdin, messages, seen: Vec::new(), passed: Vec::new(), asked: 0 }
+    }
+
     fn send(&mut self, request: &Value) {
         let stdin = self.stdin.as_mut().unwrap();
         // A host that was killed reads nothing.
@@ -99,7 +104,7 @@ impl Client {
     }
 
     /// Sends a request and returns its id.
-    fn ask(&mut self, kind: &str, fields: &Value) -> String {
+    pub(crate) fn ask(&mut self, kind: &str, fields: &Value) -> String {
         self.asked += 1;
         let id = format!("{}-{}", self.host.id(), self.asked);
         let mut request = json!({ "type": kind, "id": id });
@@ -109,7 +114,7 @@ impl Client {
     }
 
     /// The first message that is looked for and was not found before: they may come in another order than they are asked for.
-    fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         if let Some(at) = self.passed.iter().position(&is) {
             return self.passed.remove(at);
         }
@@ -124,7 +129,7 @@ impl Client {
         }
     }
 
-    fn answer(&mut self, id: &str) -> Value {
+    pub(crate) fn answer(&mut self, id: &str) -> Value {
         self.until(id, |message| {
             message["reply_to"] == id && matches!(message["type"].as_str(), Some("result" | "error"))
         })
@@ -132,7 +137,7 @@ impl Client {
 
     /// The answer to a cell that is interrupted until it has one: what comes before the last interruption was noticed is the same one.
     #[allow(clippy::disallowed_methods, reason = "people interrupt when it takes too long")]
-    fn interrupted(&mut self, id: &str) -> Value {
+    pub(crate) fn interrupted(&mut self, id: &str) -> Value {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             self.ask("interrupt", &json!({}));

@@ -14,18 +14,25 @@ pub(super) struct Elsewhere {
     shown: Shown,
 }
 
-/// The last step of each execution whose output was shown: it may move to this host, which shows its further output
-/// itself.
+/// The last step that was shown of each execution whose journal is followed: this host may run it, too, and then shows its further
+/// output itself.
 #[derive(Clone, Default)]
-pub(super) struct Shown(Arc<Mutex<HashMap<ExecutionId, u64>>>);
+pub(super) struct Shown(Arc<Mutex<HashMap<ExecutionId, Option<u64>>>>);
 
 impl Shown {
     /// Whether output was not shown yet. Marks it as shown.
     pub(super) fn is_new(&self, output: &Output) -> bool {
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shown
-            .get_mut(&output.execution)
-            .is_none_or(|last| output.step > std::mem::replace(last, output.step.max(*last)))
+        let Some(last) = shown.get_mut(&output.execution) else { return true };
+        let is_new = last.is_none_or(|last| last < output.step);
+        if is_new {
+            *last = Some(output.step);
+        }
+        is_new
+    }
+
+    fn begin(&self, id: &ExecutionId, last: Option<u64>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), last);
     }
 }
 
@@ -36,6 +43,7 @@ impl Elsewhere {
 
     /// Follows an execution from its beginning, wherever it runs.
     pub(super) async fn follow_all(&mut self, host: &Everstep, id: &ExecutionId) {
+        self.shown.begin(id, None);
         if let Ok(following) = host.reader().follow(id).await {
             self.following.push(following);
         }
@@ -49,9 +57,9 @@ impl Elsewhere {
             && reader.execution(id).await.is_ok_and(|execution| execution.state == State::Running);
         // A store that fails is reported by the execution.
         if runs_elsewhere && let Ok(mut following) = reader.follow(id).await {
-            let mut last = 0;
-            let _ = following.each(|output| last = output.step).await;
-            self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), last);
+            let mut last = None;
+            let _ = following.each(|output| last = Some(output.step)).await;
+            self.shown.begin(id, last);
             self.following.push(following);
         }
     }

@@ -102,7 +102,6 @@ pub(super) fn component(policy: &Policy, cache: &CacheArg) -> Result<Component, 
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { file, code, policy, how } = args;
-    how.store.check_is_here()?;
     let policy = self::policy(policy.as_deref())?;
     how.store.check_out_of_reach(&policy)?;
     let args = json_line(&program(code, file.as_deref())?)?;

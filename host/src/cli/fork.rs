@@ -55,7 +55,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     block_on(Box::pin(async move {
         let Args { source, at, id, component, timeout, no_wait, warm, network, store, json, cache } = args;
         let component = component.map(|file| cache.component(&file)).transpose()?;
-        let settings = Settings { cache, warm, network, scope: Scope::Started, group: None };
+        let settings = Settings { cache, warm, network, scope: Scope::Started, group: None, components: Vec::new() };
         let patience = if no_wait { Patience::None } else { Patience::Forever };
         let session = Session::start(store.store, settings, Style { json, several: false })?.answering(patience);
         let (host, new) = (session.host.clone(), id.clone());

@@ -60,6 +60,51 @@ pub(crate) struct NetworkArg {
     pub(crate) ceiling: Option<PathBuf>,
 }
 
+/// `--folder` of the commands that run executions of a server.
+#[derive(Default, clap::Args)]
+pub(crate) struct FoldersArg {
+    /// Where the folder of a [[files]] rule lies on this machine, whatever path its policy names: the id of the rule and the folder; may be
+    /// repeated
+    #[arg(long = "folder", value_name = "ID=PATH")]
+    folders: Vec<Located>,
+}
+
+/// The id of a `[[files]]` rule, and its folder.
+#[derive(Clone)]
+struct Located {
+    rule: String,
+    folder: PathBuf,
+}
+
+impl ValueParserFactory for Located {
+    type Parser = clap::builder::ValueParser;
+    fn value_parser() -> Self::Parser {
+        OsStringValueParser::new().try_map(Self::parse).into()
+    }
+}
+
+impl Located {
+    fn parse(text: OsString) -> Result<Self, String> {
+        let (rule, folder) = text
+            .to_str()
+            .and_then(|text| text.split_once('='))
+            .filter(|(rule, _)| !rule.is_empty())
+            .ok_or("name the rule and the folder: ID=PATH")?;
+        let folder = Path::new(folder).canonicalize().map_err(|error| format!("{folder}: {error}"))?;
+        if !folder.is_dir() {
+            return Err(format!("{} is no folder", folder.display()));
+        }
+        Ok(Self { rule: rule.to_owned(), folder })
+    }
+}
+
+impl FoldersArg {
+    /// Sets where folders lie.
+    pub(crate) fn apply(self, builder: Builder) -> Builder {
+        self.folders.into_iter().fold(builder, |builder, Located { rule, folder }| builder.folder(rule, folder))
+    }
+}
+
 /// What a host is built with besides its store.
 pub(crate) struct Settings {
     pub(crate) cache: CacheArg,
@@ -68,6 +113,8 @@ pub(crate) struct Settings {
     pub(crate) scope: Scope,
     /// The group of workers, if not the usual one.
     pub(crate) group: Option<String>,
+    /// What it runs as a worker on a server.
+    pub(crate) components: Vec<Component>,
 }
 
 /// A time on the command line: a whole number and `ms`, `s`, `m`, `h` or `d`.
@@ -100,6 +147,7 @@ impl Settings {
         let place = place.host()?.on_compile(compiling::show);
         let builder = self.cache.folder().into_iter().fold(place, Builder::cache).scope(self.scope);
         let builder = self.group.iter().fold(builder, |builder, group| builder.group(group));
+        let builder = self.components.iter().cloned().fold(builder, Builder::component);
         self.network.apply(self.warm.apply(builder))
     }
 }
@@ -166,14 +214,19 @@ impl Place {
         })
     }
 
-    /// Checks that this machine has the store, as Python needs it.
+    /// What a command that starts an execution runs itself, and with which components: on a server that is left to the workers, unless it
+    /// is to be one.
     ///
     /// # Errors
-    /// It is on a server.
-    pub(crate) fn check_is_here(&self) -> Result<(), Failure> {
-        match self {
-            Self::Server(_) => Err(Failure::usage("Python runs in a store of this machine; use --store DIR")),
-            Self::Memory | Self::Folder(_) => Ok(()),
+    /// A store of this machine has no workers.
+    pub(crate) fn part(&self, is_worker: bool, component: &Component) -> Result<(Scope, Vec<Component>), Failure> {
+        match (self, is_worker) {
+            (Self::Server(_), true) => Ok((Scope::Everything, vec![component.clone()])),
+            (Self::Server(_), false) => Ok((Scope::Nothing, Vec::new())),
+            (Self::Memory | Self::Folder(_), false) => Ok((Scope::Started, Vec::new())),
+            (Self::Memory | Self::Folder(_), true) => Err(Failure::usage(
+                "--worker needs a server: this command runs its executions itself in any other store",
+            )),
         }
     }
 

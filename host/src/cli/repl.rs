@@ -46,42 +46,50 @@ Examples:
 
 pub(crate) fn run(args: Args) -> Outcome {
     block_on(Box::pin(async move {
-        let Ready { host, feed, run, place } = args.place.prepare()?;
-        let (id, option, modes) = (run.id.clone(), place.option(), tcgetattr(std::io::stdin()).ok());
-        let (say, messages) = unbounded_channel();
-        let (ask, mut requests) = unbounded_channel();
-        let (mut signals, insistence) = (Signals::start(false)?, Insistence::default());
-        // The messages are dropped if the prompt is gone.
-        let opening = Session::open(host, feed, run, move |message| drop(say.send(message)));
-        let mut session = tokio::select! {
-            opened = Box::pin(opening) => opened?,
-            exit = signals.end() => return Ok(left(exit, &id, &place)),
-        };
-        complain_of_disregarded(&session, &id, &place);
-        let prompt = Prompting { ask: ask.clone(), messages, insistence: insistence.clone(), place: place.clone() };
-        let typing = tokio::task::spawn_blocking(move || Prompt::new(prompt)?.run());
-        let stopped = tokio::select! {
-            served = session.serve(&mut requests) => served.map(|()| None)?,
-            exit = stopped(&mut signals, &ask, &insistence) => Some(exit),
-        };
-        drop(session);
-        if let Some(exit) = stopped {
-            // The editor is not waited for, so it does not restore the terminal.
-            if let Some(modes) = modes {
-                let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &modes);
-            }
-            return Ok(left(exit, &id, &place));
-        }
-        let exit = typing.await.map_err(|lost| Failure::io("the prompt is gone")(lost.into()))??;
-        match exit {
-            Exit::Interrupted => Ok(left(exit, &id, &place)),
-            Exit::Done | Exit::Program(_) if place.check_survives().is_ok() => {
-                complain(&format!("the session is kept; go on with: everstep repl --id {id}{option}"));
-                Ok(exit)
-            }
-            exit => Ok(exit),
-        }
+        let ready = args.place.prepare()?;
+        let leaving = ready.leaving();
+        let served = Box::pin(prompt(ready)).await;
+        leaving.leave().await?;
+        served
     }))
+}
+
+async fn prompt(ready: Ready) -> Outcome {
+    let Ready { host, feed, run, place, .. } = ready;
+    let (id, option, modes) = (run.id.clone(), place.option(), tcgetattr(std::io::stdin()).ok());
+    let (say, messages) = unbounded_channel();
+    let (ask, mut requests) = unbounded_channel();
+    let (mut signals, insistence) = (Signals::start(false)?, Insistence::default());
+    // The messages are dropped if the prompt is gone.
+    let opening = Session::open(host, feed, run, move |message| drop(say.send(message)));
+    let mut session = tokio::select! {
+        opened = Box::pin(opening) => opened?,
+        exit = signals.end() => return Ok(left(exit, &id, &place)),
+    };
+    complain_of_disregarded(&session, &id, &place);
+    let prompt = Prompting { ask: ask.clone(), messages, insistence: insistence.clone(), place: place.clone() };
+    let typing = tokio::task::spawn_blocking(move || Prompt::new(prompt)?.run());
+    let stopped = tokio::select! {
+        served = session.serve(&mut requests) => served.map(|()| None)?,
+        exit = stopped(&mut signals, &ask, &insistence) => Some(exit),
+    };
+    drop(session);
+    if let Some(exit) = stopped {
+        // The editor is not waited for, so it does not restore the terminal.
+        if let Some(modes) = modes {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &modes);
+        }
+        return Ok(left(exit, &id, &place));
+    }
+    let exit = typing.await.map_err(|lost| Failure::io("the prompt is gone")(lost.into()))??;
+    match exit {
+        Exit::Interrupted => Ok(left(exit, &id, &place)),
+        Exit::Done | Exit::Program(_) if place.check_survives().is_ok() => {
+            complain(&format!("the session is kept; go on with: everstep repl --id {id}{option}"));
+            Ok(exit)
+        }
+        exit => Ok(exit),
+    }
 }
 
 /// The end by a signal, or by a person who insists: everything stays as the store has it, including a running cell.

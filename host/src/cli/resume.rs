@@ -82,7 +82,7 @@ async fn one(id: &ExecutionId, args: Args) -> Outcome {
         ));
     }
     let scope = if is_remote { Scope::Nothing } else { Scope::Started };
-    let settings = Settings { cache, warm, network, scope, group: None };
+    let settings = Settings { cache, warm, network, scope, group: None, components: Vec::new() };
     let session = Session::start(store.store, settings, Style { json, several: false })?.answering(patience(no_wait));
     let host = session.host.clone();
     let start = async {
@@ -107,7 +107,7 @@ async fn all(args: Args) -> Outcome {
     let Args { no_wait, stay, listen, manner, warm, network, store, json, cache, .. } = args;
     let serving = listen.map(|address| manner.check(address, false)).transpose()?;
     let scope = if no_wait { Scope::Started } else { Scope::Everything };
-    let settings = Settings { cache, warm, network, scope, group: None };
+    let settings = Settings { cache, warm, network, scope, group: None, components: Vec::new() };
     let mut session = Session::start(store.store, settings, Style { json, several: true })?;
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server = match serving {

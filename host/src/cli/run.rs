@@ -6,9 +6,10 @@ use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
 use super::{Exit, Failure, Outcome, complain, json_line, text};
 use everstep::store::State;
-use everstep::{Disregarded, Error, ExecutionId, Handle, Policy, Report, Run, Scope, guest_build, regular_file};
+use everstep::{Disregarded, Error, ExecutionId, Handle, Policy, Report, Run, guest_build, regular_file};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Run a durable function to its end
 ///
@@ -44,6 +45,9 @@ pub(super) struct How {
     /// The group of workers that runs it, on a server
     #[arg(long, value_name = "NAME", default_value = "default")]
     group: String,
+    /// On a server, be one more worker of the group, with this component, until the command ends
+    #[arg(long)]
+    worker: bool,
     /// Suspend instead of waiting for a promise, and leave questions open
     #[arg(long)]
     no_wait: bool,
@@ -83,7 +87,7 @@ impl How {
         mut run: Run,
         tell: impl AsyncFnOnce(&mut Session, &Report, bool) -> Result<(), Failure>,
     ) -> Outcome {
-        let Self { id, store, group, no_wait, timeout, warm, network, json, cache } = self;
+        let Self { id, store, group, worker, no_wait, timeout, warm, network, json, cache } = self;
         if let Some(id) = id {
             run = run.with_id(id);
         }
@@ -95,13 +99,18 @@ impl How {
         if is_remote && no_wait {
             return Err(Failure::usage("on a server the workers go on without waiting; leave --no-wait out"));
         }
-        let scope = if is_remote { Scope::Nothing } else { Scope::Started };
-        let settings = Settings { cache, warm, network, scope, group: Some(group) };
+        let (scope, components) = store.part(worker, &run.component)?;
+        let settings = Settings { cache, warm, network, scope, group: Some(group), components };
         block_on(Box::pin(async move {
             let session = Session::start(store, settings, Style { json, several: false })?.answering(run.patience);
             let (host, id) = (session.host.clone(), run.id.clone());
             let begin = async { if is_remote { host.submit(run).await } else { host.start(run).await } };
-            follow(session, id, begin, async |session, report| tell(session, report, json).await).await
+            let tell = async |session: &mut Session, report: &Report| tell(session, report, json).await;
+            let outcome = follow(session, id, begin, tell).await;
+            if worker {
+                host.leave(Duration::ZERO).await?;
+            }
+            outcome
         }))
     }
 }

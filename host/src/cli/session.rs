@@ -6,7 +6,7 @@ use super::signals::Signals;
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain, exec, json_line, print};
 use everstep::session::{self, Message, Refused, Request, Session};
-use everstep::{Everstep, ExecutionId, Policy, Run, Scope};
+use everstep::{Everstep, ExecutionId, Policy, Run};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -42,9 +42,15 @@ pub(super) struct Placed {
     /// that it grants by other names are served by the client
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Where the session is stored: a folder, or `memory`
-    #[arg(long, value_name = "memory|DIR", default_value = ".everstep")]
+    /// Where the session is stored: a folder, the URL of a server, whose workers run it, or `memory`
+    #[arg(long, visible_alias = "remote", value_name = "memory|DIR|URL", default_value = ".everstep")]
     pub(super) store: Place,
+    /// The group of workers that runs it, on a server
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    group: String,
+    /// On a server, be one more worker of the group, for Python, until the command ends
+    #[arg(long)]
+    worker: bool,
     #[command(flatten)]
     warm: WarmArg,
     #[command(flatten)]
@@ -65,22 +71,46 @@ pub(super) struct Ready {
     pub(super) feed: session::Feed,
     pub(super) run: Run,
     pub(super) place: Place,
+    is_worker: bool,
+}
+
+impl Ready {
+    /// The end of the session here: what runs in this process is given back to the other workers.
+    pub(super) fn leaving(&self) -> Leaving {
+        Leaving(self.is_worker.then(|| self.host.clone()))
+    }
+}
+
+/// A host that may be a worker of a server.
+pub(super) struct Leaving(Option<Everstep>);
+
+impl Leaving {
+    /// Gives back what it runs.
+    ///
+    /// # Errors
+    /// The server gives no answer.
+    pub(super) async fn leave(self) -> Result<(), Failure> {
+        match self.0 {
+            Some(host) => Ok(host.leave(Duration::ZERO).await?),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Placed {
     /// A host for the session, and the run that starts it.
     pub(super) fn prepare(self) -> Result<Ready, Failure> {
-        let Self { id, policy, store, warm, network, cache } = self;
-        store.check_is_here()?;
+        let Self { id, policy, store, group, worker, warm, network, cache } = self;
         let policy = exec::policy_of_session(policy.as_deref())?;
         store.check_out_of_reach(&policy)?;
         let component = exec::component(&policy, &cache)?;
         let run = Run::new(component, "session", "{}", policy).without_upgrading();
         let run = if let Some(id) = id { run.with_id(id) } else { run };
-        let settings = Settings { cache, warm, network, scope: Scope::Started, group: None };
+        let (scope, components) = store.part(worker, &run.component)?;
+        let settings = Settings { cache, warm, network, scope, group: Some(group), components };
         let (builder, feed) = session::listen(settings.host(&store)?);
         let host = builder.build()?;
-        Ok(Ready { host, feed, run, place: store })
+        Ok(Ready { host, feed, run, place: store, is_worker: worker })
     }
 }
 
@@ -92,24 +122,32 @@ pub(crate) fn run(args: Args) -> Outcome {
         return Ok(Exit::Done);
     }
     block_on(Box::pin(async move {
-        let Ready { host, feed, run, place } = args.place.prepare()?;
-        let (id, most) = (run.id.clone(), longest_line(&run.policy));
-        let (fail, mut failures) = unbounded_channel();
-        // The first failure ends the session, so later ones are dropped.
-        let write = move |message| write(&message).unwrap_or_else(|failure| drop(fail.send(failure)));
-        let mut session = Session::open(host, feed, run, write).await?;
-        complain_of_disregarded(&session, &id, &place);
-        let (mut requests, mut signals) = (read(most), Signals::start(false)?);
-        tokio::select! {
-            biased;
-            Some(failure) = failures.recv() => return Err(failure),
-            served = session.serve(&mut requests) => served?,
-            () = client_gone() => {}
-            exit = signals.end() => return Ok(exit),
-        }
-        // A failure to write the last messages counts as well.
-        failures.try_recv().map_or(Ok(Exit::Done), Err)
+        let ready = args.place.prepare()?;
+        let leaving = ready.leaving();
+        let served = Box::pin(serve(ready)).await;
+        leaving.leave().await?;
+        served
     }))
+}
+
+async fn serve(ready: Ready) -> Outcome {
+    let Ready { host, feed, run, place, .. } = ready;
+    let (id, most) = (run.id.clone(), longest_line(&run.policy));
+    let (fail, mut failures) = unbounded_channel();
+    // The first failure ends the session, so later ones are dropped.
+    let write = move |message| write(&message).unwrap_or_else(|failure| drop(fail.send(failure)));
+    let mut session = Session::open(host, feed, run, write).await?;
+    complain_of_disregarded(&session, &id, &place);
+    let (mut requests, mut signals) = (read(most), Signals::start(false)?);
+    tokio::select! {
+        biased;
+        Some(failure) = failures.recv() => return Err(failure),
+        served = session.serve(&mut requests) => served?,
+        () = client_gone() => {}
+        exit = signals.end() => return Ok(exit),
+    }
+    // A failure to write the last messages counts as well.
+    failures.try_recv().map_or(Ok(Exit::Done), Err)
 }
 
 /// Notes the parts of the command line that are ignored for a session that existed before.

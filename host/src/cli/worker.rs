@@ -1,12 +1,12 @@
 //! `everstep worker`.
 
-use super::compiling;
 use super::console::{Console, Style};
-use super::place::{CacheArg, NetworkArg, Place, WarmArg};
+use super::place::{CacheArg, FoldersArg, NetworkArg, Place, WarmArg};
 use super::run::component_file;
 use super::signals::{Came, Signals};
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain};
+use super::{compiling, exec};
 use everstep::{Builder, Policy};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,8 +19,11 @@ use std::time::Duration;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The components that it runs, or crate folders, which are built when their sources are newer
-    #[arg(required = true, value_name = "COMPONENT")]
+    #[arg(required_unless_present = "python", value_name = "COMPONENT")]
     components: Vec<PathBuf>,
+    /// Run Python programs and sessions, too
+    #[arg(long)]
+    python: bool,
     /// The server that has the executions
     #[arg(long, value_name = "URL")]
     remote: Place,
@@ -37,6 +40,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "15s")]
     lease: super::place::Span,
     #[command(flatten)]
+    folders: FoldersArg,
+    #[command(flatten)]
     warm: WarmArg,
     #[command(flatten)]
     network: NetworkArg,
@@ -47,14 +52,17 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   everstep worker --remote http://127.0.0.1:8001 shop.wasm
+  everstep worker --remote http://127.0.0.1:8001 --python --folder data=/srv/data
   EVERSTEP_TOKEN=secret everstep worker --remote https://resonate.example.org --group orders shop.wasm mail.wasm";
 
 /// The shortest lease: the server looks for leases that have ended once a second.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { components, remote, group, policy, concurrency, lease, warm, network, cache } = args;
-    let policy = policy.as_deref().map_or_else(|| Ok(Policy::none()), Policy::load)?;
+    let Args { components, python, remote, group, policy: file, concurrency, lease, folders, warm, network, cache } =
+        args;
+    let policy = file.as_deref().map_or_else(|| Ok(Policy::none()), Policy::load)?;
+    let of_python = python.then(|| exec::policy(file.as_deref())).transpose()?;
     let Place::Server(url) = remote.clone() else {
         return Err(Failure::usage("--remote is the URL of a server, such as http://127.0.0.1:8001"));
     };
@@ -69,16 +77,19 @@ pub(crate) fn run(args: Args) -> Outcome {
         let mut builder = warm.apply(remote.host()?).group(&group).lease(lease.duration());
         builder = builder.on_compile(compiling::show).on_output(move |output| sink.output(output));
         builder = network.apply(cache.folder().into_iter().fold(builder, Builder::cache))?;
-        builder = concurrency.into_iter().fold(builder, Builder::instances);
-        let mut names = Vec::new();
-        let components = components
+        builder = folders.apply(concurrency.into_iter().fold(builder, Builder::instances));
+        let mut served = components
             .iter()
-            .map(|target| cache.component(&component_file(target, &policy)?))
-            .collect::<Result<Vec<_>, _>>()?;
-        builder = components.iter().cloned().fold(builder, Builder::component);
+            .map(|target| Ok((cache.component(&component_file(target, &policy)?)?, policy.clone())))
+            .collect::<Result<Vec<_>, Failure>>()?;
+        if let Some(policy) = of_python {
+            served.push((exec::component(&policy, &cache)?, policy));
+        }
+        builder = served.iter().map(|(component, _)| component.clone()).fold(builder, Builder::component);
         let host = builder.build()?;
-        for component in &components {
-            let functions = host.serve(component, &policy).await?;
+        let mut names = Vec::new();
+        for (component, policy) in &served {
+            let functions = host.serve(component, policy).await?;
             names.extend(functions.into_iter().map(|function| function.name));
         }
         complain(&format!("worker of group {} at {}: {}", group, url, names.join(", ")));

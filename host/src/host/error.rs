@@ -147,6 +147,9 @@ pub enum Error {
     /// There is no such schedule.
     #[error("there is no schedule {0:?} in this store")]
     UnknownSchedule(String),
+    /// The execution runs in another worker of a server, or in none at the moment.
+    #[error("execution {0} does not run in this process, so it cannot be interrupted here; cancel it instead")]
+    NotHere(ExecutionId),
     /// The execution is running.
     #[error("execution {0} runs at the moment; cancel it, or stop its host, first")]
     Runs(ExecutionId),

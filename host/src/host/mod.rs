@@ -50,7 +50,7 @@ use everstep_store::seam::{Listener, Store, View};
 use everstep_store::{Applied, Backend, FileStore, MemoryStore, PendingPromise};
 use live::{Live, Note};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -93,6 +93,7 @@ pub struct Builder {
     ceiling: Option<Policy>,
     lease: Duration,
     components: Vec<Component>,
+    folders: BTreeMap<String, PathBuf>,
 }
 
 /// Resources that a host holds at one moment.
@@ -247,6 +248,11 @@ impl Everstep {
         self.inner.store.is_alone()
     }
 
+    /// Whether other workers share the executions of the store.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.inner.store.has_others()
+    }
+
     /// Runs the functions of a component, under a policy, when clients in other languages call them by name on the server of this worker.
     /// Returns them.
     ///
@@ -297,6 +303,7 @@ impl Builder {
             ceiling: None,
             lease: LEASE,
             components: Vec::new(),
+            folders: BTreeMap::new(),
         }
     }
 
@@ -412,6 +419,13 @@ impl Builder {
         self
     }
 
+    /// Sets where the folder of the `[[files]]` rule `id` lies on this machine, whatever path a policy names for it.
+    #[must_use]
+    pub fn folder(mut self, id: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.folders.insert(id.into(), path.into());
+        self
+    }
+
     /// Opens the store and starts the host.
     ///
     /// # Errors
@@ -453,7 +467,7 @@ impl Builder {
             engines: Engines::new(options)?,
             registry: Arc::new(self.registry),
             clock: self.clock,
-            grants: GrantsCache::new(private, self.network, OPENERS),
+            grants: GrantsCache::new(private, self.network, OPENERS).with_folders(self.folders),
             components: Mutex::default(),
             accounts: tokio::sync::Mutex::default(),
             live,

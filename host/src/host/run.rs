@@ -204,11 +204,14 @@ impl Everstep {
         let inner = &self.inner;
         let mut handle = self.handle(&run.id);
         let Some(execution) = inner.store.execution(&run.id).await? else {
-            let grants = inner.grants.open_for(&run.policy, &run.function)?;
-            let policy = grants.policy.canonical().into_bytes().into();
-            inner.store.keep(vec![(grants.digest, policy)]).await?;
+            // Its folders and secrets are those of the machine that will run it.
+            let policy = run.policy.for_function(&run.function);
+            policy.check_paths()?;
+            let digest = policy.digest();
+            inner.store.keep(vec![(digest, policy.canonical().into_bytes().into())]).await?;
+            drop(policy);
             let deadline_ms = run.timeout.and_then(|timeout| deadline(inner.clock.now_ms(), timeout));
-            let (id, promise) = (run.id.clone(), promise_of(run, grants.digest, &inner.target, deadline_ms).0);
+            let (id, promise) = (run.id.clone(), promise_of(run, digest, &inner.target, deadline_ms).0);
             inner.store.operate(Operation::PromiseCreate(promise)).await?;
             self.tell_stored(&id).await?;
             return Ok(handle);

@@ -119,15 +119,19 @@ impl Everstep {
     /// and the time of a replay; as after a crash, effects that were under way may be in doubt.
     ///
     /// # Errors
-    /// There is no such execution, it has ended, or it cannot be resumed.
+    /// There is no such execution, it has ended, or it cannot be resumed; on a server, it does not run in this host at the moment.
     pub async fn interrupt(&self, id: &ExecutionId) -> Result<(), Error> {
         let execution = self.inner.store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
         if execution.state.is_final() {
             return Err(ended(&execution));
         }
-        self.resume(id, Patience::Forever).await?;
-        if let Some(running) = self.inner.live.run_of(id) {
-            running.bridge.interrupt();
+        if !self.is_shared() {
+            self.resume(id, Patience::Forever).await?;
+        }
+        match self.inner.live.run_of(id) {
+            Some(running) => running.bridge.interrupt(),
+            None if self.is_shared() => return Err(Error::NotHere(id.clone())),
+            None => {}
         }
         Ok(())
     }

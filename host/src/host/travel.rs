@@ -252,8 +252,11 @@ impl Everstep {
         check_repeated(id, &replay)?;
         let (at_ms, mut records) = (self.inner.clock.now_ms(), Vec::new());
         Record::TakenOver { at_ms, component: &component.digest.0 }.encode(&mut records);
-        store.exchange(&execution, component.digest, component.content.clone(), records).await?;
-        Ok(replay)
+        match store.exchange(&execution, component.digest, component.content.clone(), records).await {
+            Ok(()) => Ok(replay),
+            Err(everstep_store::Error::Lost) => Err(Error::Runs(id.clone())),
+            Err(error) => Err(Error::Store(error)),
+        }
     }
 }
 

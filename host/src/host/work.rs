@@ -149,8 +149,8 @@ impl Everstep {
         match taken {
             Ok(_) => Ok(()),
             Err(error @ Error::Store(_)) => Err(error),
-            Err(error @ Error::Missing { .. }) if store.has_others() => {
-                // The server offers it again and again.
+            // What this machine lacks, a component, a folder or a secret, another one may have. The server offers it again and again.
+            Err(error @ (Error::Missing { .. } | Error::Policy(_))) if store.has_others() => {
                 if self.inner.live.note_left(id) {
                     tracing::warn!(%id, %error, "the execution is left to other workers");
                 }

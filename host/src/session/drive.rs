@@ -1,5 +1,6 @@
 //! The host's side of a session: requests in, messages out.
 
+use super::elsewhere::Elsewhere;
 use super::message::{
     Body, Execute, Json, Kind, Message, PROTOCOL, Reason, Refused, Request, Response, Resume, Shutdown, Standing,
     Stream,
@@ -16,27 +17,30 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The capability that requests cells.
 const CAPABILITY: &str = "session";
 
 /// Events of the host for a session.
-pub struct Feed(UnboundedReceiver<Event>);
+pub struct Feed {
+    events: UnboundedReceiver<Event>,
+    sender: UnboundedSender<Event>,
+}
 
-enum Event {
+pub(super) enum Event {
     Output(Output),
     Question(PendingPromise),
 }
 
 /// Makes the host that a builder builds report its events to a session.
 pub fn listen(builder: Builder) -> (Builder, Feed) {
-    let (sender, feed) = unbounded_channel();
-    let questions = sender.clone();
+    let (sender, events) = unbounded_channel();
+    let (outputs, questions) = (sender.clone(), sender.clone());
     // Events after the end of the session are dropped.
-    let builder = builder.on_output(move |output| drop(sender.send(Event::Output(output))));
+    let builder = builder.on_output(move |output| drop(outputs.send(Event::Output(output))));
     let builder = builder.on_question(move |promise| drop(questions.send(Event::Question(promise))));
-    (builder, Feed(feed))
+    (builder, Feed { events, sender })
 }
 
 /// An execution that a client drives.
@@ -44,6 +48,8 @@ pub struct Session {
     host: Everstep,
     id: ExecutionId,
     feed: UnboundedReceiver<Event>,
+    /// Looks for events, if workers of a server run it.
+    elsewhere: Option<Elsewhere>,
     say: Box<dyn FnMut(Message) + Send>,
     /// The parts of the run that were ignored, because the session existed before.
     disregarded: Vec<Disregarded>,
@@ -105,7 +111,7 @@ impl Session {
     /// Starts a session, or resumes the one with that id. `say` is called with each message, in order, `ready` first.
     ///
     /// # Errors
-    /// As [`Everstep::start`]; [`Error::Runs`] while another host drives it.
+    /// As [`Everstep::start`]; [`Error::Runs`] while another host of a folder drives it.
     pub async fn open(
         host: Everstep,
         feed: Feed,
@@ -114,15 +120,21 @@ impl Session {
     ) -> Result<Self, Error> {
         let id = run.id.clone();
         let resumed = host.reader().execution(&id).await.is_ok();
-        if resumed {
+        let is_shared = host.is_shared();
+        if resumed && !is_shared {
             host.wait_until_free(&id).await?;
         }
         let running = if resumed { last_cell(&host, &id).await? } else { None };
-        let handle = host.start(run).await?;
+        let handle = if is_shared { host.submit(run).await? } else { host.start(run).await? };
+        let elsewhere = match is_shared {
+            true => Some(Elsewhere::start(host.reader(), id.clone(), feed.sender).await?),
+            false => None,
+        };
         let mut session = Self {
             host,
             id,
-            feed: feed.0,
+            feed: feed.events,
+            elsewhere,
             say: Box::new(say),
             disregarded: handle.disregarded().to_vec(),
             end: Some(end(handle)),
@@ -250,6 +262,14 @@ impl Session {
                 _ => self.running = Some(cell),
             }
         }
+        self.look().await;
+    }
+
+    /// Hears of what has happened elsewhere.
+    async fn look(&self) {
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.look().await;
+        }
     }
 
     async fn hand_over(&self, prompt: &PromiseId, cell: &Execute) -> Result<(), Error> {
@@ -272,6 +292,7 @@ impl Session {
             Ok(()) => {
                 self.open.remove(&promise);
                 self.done(id);
+                self.look().await;
             }
             Err(error) => {
                 // An answer that does not fit leaves the message open.
@@ -292,7 +313,11 @@ impl Session {
             }
         }
         if self.end.is_none() && !reader.execution(&self.id).await?.state.is_final() {
-            self.end = Some(end(self.host.resume(&self.id, Patience::Forever).await?));
+            let handle = match self.elsewhere {
+                Some(_) => self.host.hand_over(&self.id).await?,
+                None => self.host.resume(&self.id, Patience::Forever).await?,
+            };
+            self.end = Some(end(handle));
         }
         self.open.clear();
         self.prompted = None;
@@ -324,8 +349,19 @@ impl Session {
             self.refuse(Some(shutdown.id), "busy", "a cell runs; interrupt it first, or leave the session as it is");
             return Ok(false);
         }
+        // On a server another client may have handed it a cell.
+        self.catch_up().await;
+        let mut accepted = false;
         for prompt in std::mem::take(&mut self.prompts) {
-            self.host.settle(&prompt, Ok("null".to_owned())).await?;
+            match self.host.settle(&prompt, Ok("null".to_owned())).await {
+                Ok(()) => accepted = true,
+                Err(error @ Error::Store(_)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        if !accepted {
+            self.refuse(Some(shutdown.id), "busy", "a cell of another client runs");
+            return Ok(false);
         }
         if let Some(end) = self.end.take() {
             end.await.map_err(|error| Error::Store(everstep_store::Error::Poisoned(error.to_string())))?;
@@ -447,9 +483,7 @@ impl Session {
     /// Handles the end or the halt of the execution.
     async fn ended(&mut self, ended: Result<Report, Arc<Error>>) -> Result<(), Error> {
         // Events before the end are handled first.
-        while let Ok(event) = self.feed.try_recv() {
-            self.take(event).await;
-        }
+        self.catch_up().await;
         let report = ended.map_err(|error| Error::Store(everstep_store::Error::Poisoned(error.to_string())))?;
         let message = match &report.error {
             Some(failure) => failure.message.clone(),
@@ -465,6 +499,14 @@ impl Session {
             self.refuse(id, report.state.name(), message.clone());
         }
         Ok(())
+    }
+
+    /// Takes in all that has happened so far.
+    async fn catch_up(&mut self) {
+        self.look().await;
+        while let Ok(event) = self.feed.try_recv() {
+            self.take(event).await;
+        }
     }
 
     fn done(&mut self, reply_to: String) {

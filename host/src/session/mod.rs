@@ -4,9 +4,10 @@
 //! else that a client answers, a question or a request to a capability, is a durable promise as well: what is open stays open when the host
 //! or the client dies, and is delivered again under the same id.
 //!
-//! `message` is the protocol, `drive` the host's side of it. The command line adds JSON Lines.
+//! `message` is the protocol, `drive` the host's side of it, `elsewhere` hears of a session that other workers run. The command line adds JSON Lines.
 
 mod drive;
+mod elsewhere;
 mod message;
 
 pub use drive::{Feed, Session, listen};

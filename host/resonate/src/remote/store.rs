@@ -258,8 +258,8 @@ impl Store for RemoteStore {
         records: Vec<u8>,
     ) -> Result<(), Error> {
         self.blobs.keep(digest, &component).await?;
-        self.write_outside(&execution.id, records, Leave::Stay).await?;
-        Ok(())
+        // Another worker may have claimed it since it was read.
+        if self.write_outside(&execution.id, records, Leave::Stay).await? { Ok(()) } else { Err(Error::Lost) }
     }
 
     async fn begin(&self, takes_over: bool) -> Result<Vec<ExecutionId>, Error> {

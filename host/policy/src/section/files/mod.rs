@@ -13,6 +13,8 @@ use crate::units::{self, Count, Size, count_text, size_text};
 use crate::{Error, path, quoted, system};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +54,20 @@ pub enum Access {
     Overlay,
     /// These, `write` and `remove`.
     Write,
+}
+
+impl Policy {
+    /// The same policy where the folders of these `[[files]]` rules lie elsewhere, by the ids of the rules.
+    pub fn with_folders(&self, folders: &BTreeMap<String, PathBuf>) -> Cow<'_, Self> {
+        if !self.files.iter().any(|grant| folders.contains_key(&grant.id)) {
+            return Cow::Borrowed(self);
+        }
+        let mut moved = self.clone();
+        for grant in &mut moved.files {
+            folders.get(&grant.id).into_iter().for_each(|folder| grant.host.clone_from(folder));
+        }
+        Cow::Owned(moved)
+    }
 }
 
 /// One folder of the host under one path of the guest.
