@@ -27,8 +27,8 @@ pub use everstep_store::{clock, output};
 pub use everstep_words::{guest_error, id, regular_file, visible};
 pub use guest_error::{ErrorCode, GuestError};
 pub use host::{
-    Builder, Cancellation, Component, Disregarded, Error, Everstep, Executions, Following, Handle, Reader, Replay,
-    ReplayEnd, Report, Run, Scope, StepOutcome, StepView,
+    Builder, Cancellation, Component, Disregarded, Error, Everstep, Executions, Following, Handle, Moved, Reader,
+    Replay, ReplayEnd, Report, Run, Scope, StepOutcome, StepView,
 };
 pub use host::{Fork, Gauge, Server};
 pub use id::{Digest, ExecutionId, PromiseId};

@@ -34,6 +34,7 @@ mod python;
 mod recovery;
 mod remote;
 mod remote_commands;
+mod remote_move;
 mod remote_network;
 mod remote_python;
 mod remote_workers;

@@ -19,6 +19,7 @@ mod failure;
 mod fork;
 mod list;
 mod logs;
+mod move_to;
 mod new;
 mod piped;
 mod place;
@@ -99,6 +100,7 @@ enum Command {
     Replay(replay::Args),
     Fork(fork::Args),
     Upgrade(upgrade::Args),
+    Move(move_to::Args),
     #[command(subcommand)]
     Policy(policy::Command),
     #[command(subcommand)]
@@ -158,6 +160,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Schedule(command) => schedule::run(command),
         Command::Replay(args) => replay::run(args),
         Command::Fork(args) => fork::run(args),
+        Command::Move(args) => move_to::run(args),
         Command::Upgrade(args) => upgrade::run(args),
         Command::Policy(command) => policy::run(&command),
         Command::Audit(command) => audit::run(&command),

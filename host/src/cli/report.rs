@@ -94,6 +94,7 @@ pub(crate) fn error_text(failure: &store::Failure) -> String {
         FailureKind::Corrupted => format!("corrupted: {message}"),
         FailureKind::Load => format!("cannot be run: {message}"),
         FailureKind::TimedOut => format!("timed out: {message}"),
+        FailureKind::Moved => message,
     }
 }
 

@@ -147,6 +147,22 @@ pub enum Error {
     /// There is no such schedule.
     #[error("there is no schedule {0:?} in this store")]
     UnknownSchedule(String),
+    /// The execution cannot be moved.
+    #[error("execution {id} stays where it is: {why}")]
+    Stays {
+        /// The execution.
+        id: ExecutionId,
+        /// The reason, and what can be done.
+        why: String,
+    },
+    /// The execution was moved to a server.
+    #[error("execution {id} was moved to {to}, and goes on there: --remote {to}")]
+    Moved {
+        /// The execution.
+        id: ExecutionId,
+        /// The server.
+        to: String,
+    },
     /// The execution runs in another worker of a server, or in none at the moment.
     #[error("execution {0} does not run in this process, so it cannot be interrupted here; cancel it instead")]
     NotHere(ExecutionId),

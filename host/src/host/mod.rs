@@ -2,7 +2,7 @@
 //!
 //! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `load` finds what that needs, `see_through` runs an execution to its
 //! end, `conclude` writes that end down, `schedule` starts at given times, `work` resumes what the store offers and lets time pass,
-//! `settle` lets people and clients answer, `travel` replays and forks, `live` knows which executions are held, `activity` whether work is
+//! `settle` lets people and clients answer, `travel` replays and forks, `relocate` moves executions to a server, `live` knows which executions are held, `activity` whether work is
 //! under way for them, `view` reads a store for people, `error` lists what can go wrong.
 
 mod activity;
@@ -12,6 +12,7 @@ mod difference;
 mod error;
 mod live;
 mod load;
+mod relocate;
 mod run;
 mod schedule;
 mod see_through;
@@ -24,6 +25,7 @@ mod work;
 
 pub use component::Component;
 pub use error::Error;
+pub use relocate::Moved;
 pub use run::{Disregarded, Handle, Report, Run};
 pub use server::Server;
 pub use settle::Cancellation;

@@ -1,5 +1,6 @@
 //! Settles, cancels and interrupts from outside.
 
+use super::relocate::check_is_here;
 use super::{Error, Everstep};
 use crate::bridge::{Patience, check_fit, check_size};
 use crate::guest_error::GuestError;
@@ -34,6 +35,7 @@ impl Everstep {
         let store = &self.inner.store;
         let execution = store.execution(&id.execution).await?;
         let execution = execution.ok_or_else(|| Error::UnknownExecution(id.execution.clone()))?;
+        check_is_here(&execution)?;
         let now_ms = self.inner.clock.now_ms();
         let mut lost_request = None;
         let (state, value) = everstep_store::value_of(&outcome);

@@ -2,6 +2,7 @@
 
 use super::component::Component;
 use super::live::{Hold, Holding};
+use super::relocate::check_is_here;
 use super::run::fresh_seed;
 use super::{Error, Everstep, Report, StepOutcome, StepView};
 use crate::bridge::{Bridge, Descent, Facts, Notice, Patience, Seat, State, Terms};
@@ -42,6 +43,7 @@ impl Everstep {
             inner.live.tell(&execution.id, Ok(Report::stored(&execution)));
             return Ok(());
         }
+        check_is_here(&execution)?;
         let grants = inner.stored_grants(&execution).await?;
         let mut when_live = Entry::default();
         let loaded = match component {

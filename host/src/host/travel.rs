@@ -3,6 +3,7 @@
 use super::component::Component;
 use super::live::Holding;
 use super::load::scratch_facts;
+use super::relocate::check_is_here;
 use super::{Error, Everstep, StepView};
 use crate::bridge::{APPROVAL, Bridge, Stop};
 use crate::grants::Grants;
@@ -242,6 +243,7 @@ impl Everstep {
         if execution.state.is_final() {
             return Err(Error::Ended { id: id.clone(), state: execution.state.name() });
         }
+        check_is_here(&execution)?;
         if store.held_elsewhere(id).await?.contains(id) {
             return Err(Error::Runs(id.clone()));
         }

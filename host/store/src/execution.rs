@@ -114,6 +114,8 @@ pub enum FailureKind {
     Load,
     /// The deadline of the execution, or of one of its callers, has passed.
     TimedOut,
+    /// It goes on elsewhere.
+    Moved,
 }
 
 impl Execution {

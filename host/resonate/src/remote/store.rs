@@ -187,9 +187,15 @@ impl Store for RemoteStore {
         self.keep_all(&blobs).await?;
         let mut tail = Tail::chained(&promise.id);
         for records in birth.records.chunks(SEGMENT) {
-            let segment = Operation::PromiseCreate(segments::next(&mut tail, &promise.id, records));
-            let (applied, _) = self.link.operate(&segment).await?;
-            applied.answer.map_err(|refusal| unexpected("promise.create", &Err(refusal)))?;
+            let segment = segments::next(&mut tail, &promise.id, records);
+            let ours = segment.param.clone();
+            let (applied, _) = self.link.operate(&Operation::PromiseCreate(segment)).await?;
+            match applied.answer {
+                Ok(Reply::Promise(kept)) if segments::same(&kept.param, &ours) => {}
+                // Something else was there before.
+                Ok(_) => return Err(Error::Foreign { id: birth.id }),
+                refused => return Err(unexpected("promise.create", &refused)),
+            }
         }
         let (applied, _) = self.link.operate(&Operation::PromiseCreate(self.link.prepared(promise))).await?;
         applied.answer.map_err(|refusal| unexpected("promise.create", &Err(refusal)))?;
