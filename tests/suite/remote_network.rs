@@ -3,13 +3,16 @@
 //! One place: it is about workers on a server.
 
 use crate::remote_commands::{Ground, Moments};
-use crate::support::{Calls, Place, eventually, id, life, result, run, soon};
-use everstep::store::State;
+use crate::support::{BEHAVIOUR, Calls, Place, eventually, failure, id, life, result, run, soon};
+use everstep::clock::{Clock, SystemClock};
+use everstep::store::{FailureKind, State};
 use everstep::{Everstep, ReplayEnd, Scope, Server};
 use everstep_resonate::Manner;
+use everstep_resonate::client::{Client, Http, Options};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -191,4 +194,53 @@ fn workers_behind_a_bad_network_end_what_they_began() {
     }
     assert!(cuts.load(Ordering::SeqCst) > 5);
     drop(workers);
+}
+
+/// The clock of a machine that is set wrong.
+struct Wrong(i64);
+
+impl Clock for Wrong {
+    fn now_ms(&self) -> u64 {
+        SystemClock.now_ms().saturating_add_signed(self.0)
+    }
+
+    fn sleep_until(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        SystemClock.sleep_until(deadline_ms.saturating_add_signed(-self.0))
+    }
+}
+
+/// A host on a machine whose clock is so many minutes ahead.
+async fn host_ahead(url: &str, minutes: i64, scope: Scope) -> Everstep {
+    let clock = Arc::new(Wrong(minutes * 60_000));
+    let http = Arc::new(Http::new(url, None).unwrap().with_clock(Arc::clone(&clock) as _));
+    let server = Server::over(Client::connect(http, Options::default()).await.unwrap());
+    let builder = everstep_tests::place::quick(Everstep::at(server).component(BEHAVIOUR.clone()));
+    builder.scope(scope).clock(clock).keep_warm(Duration::ZERO).build().unwrap()
+}
+
+#[test]
+fn clocks_that_are_minutes_apart_change_no_result() {
+    for (manner, desk, worker) in [(Manner::A, 0, 7), (Manner::B, -7, 7), (Manner::C, 7, -7), (Manner::A, -7, 0)] {
+        let place = Place::server(manner);
+        life(async {
+            let desk = host_ahead(&place.url(), desk, Scope::Nothing).await;
+            let _worker = host_ahead(&place.url(), worker, Scope::Everything).await;
+            let runs = [
+                run("only_sleeps", "[30,900]").with_id(id("sleeps")),
+                run("races_timers", "null").with_id(id("races")),
+                run("same", "[1]").with_id(id("same")).within(Duration::from_secs(30)),
+            ];
+            for run in runs {
+                let what = format!("{manner:?} {}", run.id);
+                let report = soon(&what, desk.submit(run).await.unwrap().wait()).await.unwrap();
+                assert_eq!(report.state, State::Completed, "{what}: {report:?}");
+            }
+            // A deadline is neither there at once nor minutes away.
+            let asked = SystemClock.now_ms();
+            let waits = run("waits_for_ever", "null").with_id(id("waits")).within(Duration::from_secs(3));
+            let report = soon("the deadline", desk.submit(waits).await.unwrap().wait()).await.unwrap();
+            assert_eq!(failure(&report).0, FailureKind::TimedOut, "{report:?}");
+            assert!(SystemClock.now_ms() >= asked + 2_000);
+        });
+    }
 }

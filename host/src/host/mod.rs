@@ -44,7 +44,7 @@ use crate::network;
 use crate::output::{Output, Sink};
 use crate::policy::Policy;
 use crate::turns::{FunctionInfo, Loaded};
-use everstep_resonate::remote::{self, RemoteStore};
+use everstep_resonate::remote::{self, RemoteStore, ServerClock};
 use everstep_store::embedded::{Embedded, Tables};
 use everstep_store::operation::Reply;
 use everstep_store::record::PromiseState;
@@ -444,7 +444,8 @@ impl Builder {
             let store = Embedded::start(Arc::clone(&backend), clock, sink, Arc::clone(&watching) as Arc<dyn Listener>)?;
             Ok((store, Arc::new(Tables::of(backend))))
         };
-        let (clock, sink) = (Arc::clone(&self.clock), self.sink);
+        let (mut own, sink) = (Arc::clone(&self.clock), self.sink);
+        let clock = Arc::clone(&own);
         let (store, view) = match self.place {
             Place::Memory => over(Arc::new(MemoryStore::default()), clock, sink)?,
             Place::Folder(dir) => {
@@ -454,6 +455,7 @@ impl Builder {
             }
             Place::Given(backend) => over(backend, clock, sink)?,
             Place::Server(Server(client)) => {
+                own = Arc::new(ServerClock::new(own, client.clone()));
                 let (group, target) = (self.group.clone(), target.to_string());
                 let components = self.components.into_iter().map(|one| (one.digest, one.content)).collect();
                 let takes = self.scope != Scope::Nothing;
@@ -468,7 +470,7 @@ impl Builder {
             view,
             engines: Engines::new(options)?,
             registry: Arc::new(self.registry),
-            clock: self.clock,
+            clock: own,
             grants: GrantsCache::new(private, self.network, OPENERS).with_folders(self.folders),
             components: Mutex::default(),
             accounts: tokio::sync::Mutex::default(),

@@ -111,6 +111,11 @@ impl Client {
         self.ids.dialect
     }
 
+    /// How far the server's clock is ahead of this machine's, in milliseconds, as far as is known; 0 if both may agree.
+    pub fn ahead_ms(&self) -> i64 {
+        self.transport.ahead_ms()
+    }
+
     /// Does one operation; a heartbeat may take several requests. A lease in the answer has no end, as the protocol does not say it.
     ///
     /// # Errors

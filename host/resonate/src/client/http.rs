@@ -1,15 +1,17 @@
 //! HTTP and HTTPS: requests to the root of a URL, and streams of server-sent events.
 
+use super::ahead::Ahead;
 use super::error::Error;
 use super::events::Events;
 use super::transport::{Transport, Unreachable};
 use async_trait::async_trait;
 use bytes::Bytes;
+use everstep_store::clock::{Clock, SystemClock};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -18,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::timeout;
 
 /// How long connecting may take, and how long a whole request.
@@ -38,6 +40,9 @@ pub struct Http {
     /// Without a slash at the end.
     url: String,
     authorization: Option<HeaderValue>,
+    /// The clock of this machine.
+    clock: Arc<dyn Clock>,
+    ahead: Ahead,
     client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -84,7 +89,14 @@ impl Http {
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self { url, authorization: authorization.transpose()?, client })
+        let (clock, ahead) = (Arc::new(SystemClock), Ahead::default());
+        Ok(Self { url, authorization: authorization.transpose()?, clock, ahead, client })
+    }
+
+    /// Takes another clock for that of this machine, for tests.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// Sends a request; returns the head of its answer.
@@ -103,10 +115,15 @@ impl Http {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::new(body)).map_err(|error| Unreachable::Unsent(error.to_string()))?;
-        self.client.request(request).await.map_err(|error| match error.is_connect() {
+        let asked_ms = self.clock.now_ms();
+        let answer = self.client.request(request).await.map_err(|error| match error.is_connect() {
             true => Unreachable::Unsent(cause(&error)),
             false => Unreachable::Lost(cause(&error)),
-        })
+        })?;
+        if let Some(date_ms) = date(&answer) {
+            self.ahead.note(asked_ms, self.clock.now_ms(), date_ms);
+        }
+        Ok(answer)
     }
 }
 
@@ -114,6 +131,10 @@ impl Http {
 impl Transport for Http {
     fn server(&self) -> &str {
         &self.url
+    }
+
+    fn ahead_ms(&self) -> i64 {
+        self.ahead.ms()
     }
 
     async fn send(&self, request: Bytes) -> Result<(u16, Bytes), Unreachable> {
@@ -145,6 +166,12 @@ impl Transport for Http {
             status => Err(Unreachable::Lost(format!("the server answers with status {status} in place of messages"))),
         }
     }
+}
+
+/// When an answer was written, in milliseconds since the Unix epoch, if it says so.
+fn date(answer: &Response<Incoming>) -> Option<u64> {
+    let date = httpdate::parse_http_date(answer.headers().get(DATE)?.to_str().ok()?).ok()?;
+    u64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
 /// The messages in a body.

@@ -2,7 +2,7 @@
 //!
 //! `client` sends the operations and repeats those whose answer was lost, `request` writes them and `answer` reads what comes back,
 //! `messages` receives what a server sends to a worker, `ids` are the names that a server of another dialect has for our promises.
-//! `transport` is what carries both, `http` the usual one, with `events` for streams. `backoff` is how long to wait before trying again.
+//! `transport` is what carries both, `http` the usual one, with `events` for streams and `ahead` for the server's clock. `backoff` is how long to wait before trying again.
 //!
 //! ```no_run
 //! # use everstep_resonate::client::{Client, Error, Http, Options};
@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod ahead;
 mod answer;
 mod backoff;
 #[expect(clippy::module_inception, reason = "a module is named after its type")]

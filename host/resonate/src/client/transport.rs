@@ -16,6 +16,11 @@ pub trait Transport: Send + Sync + 'static {
     /// No answer came.
     async fn send(&self, request: Bytes) -> Result<(u16, Bytes), Unreachable>;
 
+    /// How far the server's clock is ahead of this machine's, in milliseconds, as far as is known; 0 if both may agree.
+    fn ahead_ms(&self) -> i64 {
+        0
+    }
+
     /// Opens the stream of the messages for one worker once. Each item is the JSON text of one message; the stream ends when its
     /// connection does, and dropping it ends the connection.
     ///
