@@ -37,6 +37,7 @@ mod remote_commands;
 mod remote_move;
 mod remote_network;
 mod remote_python;
+mod remote_storms;
 mod remote_workers;
 mod requests;
 mod secrets;

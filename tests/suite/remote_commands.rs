@@ -228,6 +228,12 @@ impl Ground {
     }
 }
 
+/// The names of so many executions, or of as many as the variable `EVERSTEP_STORM` says.
+pub(crate) fn crowd(usual: usize) -> Vec<String> {
+    let size = std::env::var("EVERSTEP_STORM").map_or(usual, |size| size.parse().unwrap());
+    (0..size).map(|number| format!("x{number}")).collect()
+}
+
 /// The step at which an errand asks, and how many there are.
 const QUESTION: u64 = 14;
 const STEPS: usize = 20;
@@ -275,41 +281,6 @@ fn an_errand_runs_in_a_worker_and_commands_see_it() {
     assert_eq!(ground.execution("z").state, State::Canceled);
 }
 
-/// Three workers, and one of them killed all the time: everything ends as if nothing had happened.
-#[test]
-fn workers_that_are_killed_leave_nothing_undone_and_repeat_nothing() {
-    let ground = Ground::new();
-    let names: Vec<String> = (0..24).map(|number| format!("x{number}")).collect();
-    ground.submit(names.iter().map(|name| ground.errand(name, 200)).collect());
-    let start = || ground.worker(&["--keep-warm", "0ms"]);
-    let mut workers: Vec<Process> = (0..3).map(|_| start()).collect();
-    let finished = Mutex::new(false);
-    let kills = std::thread::scope(|scope| {
-        let killing = scope.spawn(|| {
-            let (mut moments, mut kills) = (Moments::new(), 0);
-            while !*finished.lock().unwrap() && kills < 30 {
-                std::thread::sleep(Duration::from_millis(500 + moments.next() % 400));
-                workers[usize::try_from(moments.next() % 3).unwrap()] = start();
-                kills += 1;
-            }
-            kills
-        });
-        for name in &names {
-            ground.answer(name);
-        }
-        for name in &names {
-            ground.until(name, State::Completed);
-        }
-        *finished.lock().unwrap() = true;
-        killing.join().unwrap()
-    });
-    for name in &names {
-        ground.check(name);
-    }
-    eprintln!("{kills} kills");
-    assert!(kills >= 5);
-}
-
 /// Stops a worker while its execution sleeps, and lets it go on: once another one has finished it, or while that one has it.
 fn stopped(goes_on_at_the_end: bool) {
     let ground = Ground::new();
@@ -351,25 +322,6 @@ fn a_worker_that_was_stopped_beyond_its_lease_does_nothing_more_with_an_executio
 #[test]
 fn a_worker_that_was_stopped_beyond_its_lease_leaves_its_execution_to_the_one_that_has_it() {
     stopped(false);
-}
-
-#[test]
-fn a_server_that_is_killed_and_comes_back_holds_executions_up_and_no_more() {
-    let mut ground = Ground::new();
-    let names: Vec<String> = (0..8).map(|number| format!("x{number}")).collect();
-    let workers = [ground.worker(&["--keep-warm", "0ms"]), ground.worker(&[])];
-    ground.submit(names.iter().map(|name| ground.errand(name, 300)).collect());
-    let mut moments = Moments::new();
-    for round in 0..6 {
-        std::thread::sleep(Duration::from_millis(moments.next() % 900));
-        ground.stop_serving();
-        std::thread::sleep(Duration::from_millis(moments.next() % 1_500));
-        ground.serve();
-        let open = names.iter().skip(round).step_by(6);
-        open.for_each(|name| ground.answer(name));
-    }
-    names.iter().for_each(|name| ground.check(name));
-    drop(workers);
 }
 
 /// A change of the server's database while it is down.

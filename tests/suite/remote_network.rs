@@ -2,7 +2,7 @@
 //!
 //! One place: it is about workers on a server.
 
-use crate::remote_commands::{Ground, Moments};
+use crate::remote_commands::{Ground, Moments, crowd};
 use crate::support::{BEHAVIOUR, Calls, Place, eventually, failure, id, life, result, run, soon};
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::{FailureKind, State};
@@ -24,6 +24,12 @@ enum Fate {
     Delay(u64),
     /// The connection is cut, and they are lost.
     Cut,
+    /// They are lost, and the connection goes on.
+    Lose,
+    /// They arrive twice.
+    Twice,
+    /// They arrive behind those that come next.
+    Later,
 }
 
 /// Which way some bytes go.
@@ -83,7 +89,7 @@ fn forward(
     is_stream: &AtomicBool,
     fate: &dyn Fn(Way) -> Fate,
 ) {
-    let mut buffer = vec![0; 1 << 16];
+    let (mut buffer, mut late) = (vec![0; 1 << 16], Vec::new());
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         if !is_answer && buffer.starts_with(b"GET ") {
             is_stream.store(true, Ordering::SeqCst);
@@ -93,12 +99,22 @@ fn forward(
             (true, false) => Way::Answer,
             (true, true) => Way::Message,
         };
-        match fate(way) {
-            Fate::Pass => {}
-            Fate::Delay(ms) => std::thread::sleep(Duration::from_millis(ms)),
+        let arriving = &buffer[..length];
+        let arrives = match fate(way) {
+            Fate::Pass => to.write_all(arriving),
+            Fate::Delay(ms) => {
+                std::thread::sleep(Duration::from_millis(ms));
+                to.write_all(arriving)
+            }
+            Fate::Lose => Ok(()),
+            Fate::Twice => to.write_all(arriving).and_then(|()| to.write_all(arriving)),
+            Fate::Later => {
+                late.extend_from_slice(arriving);
+                continue;
+            }
             Fate::Cut => break,
-        }
-        if to.write_all(&buffer[..length]).is_err() {
+        };
+        if arrives.and_then(|()| to.write_all(&std::mem::take(&mut late))).is_err() {
             break;
         }
     }
@@ -171,8 +187,12 @@ fn workers_behind_a_bad_network_end_what_they_began() {
     let moments = std::sync::Mutex::new(Moments::new());
     let cuts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&cuts);
-    let proxy = Proxy::start(&ground.url, move |_| {
+    let proxy = Proxy::start(&ground.url, move |way| {
         let fate = match moments.lock().unwrap().next() % 100 {
+            // A message is one part of the stream. Its head, which comes first, is none.
+            0..10 if way == Way::Message => Fate::Lose,
+            10..20 if way == Way::Message => Fate::Twice,
+            20..30 if way == Way::Message => Fate::Later,
             0..3 => Fate::Cut,
             3..20 => Fate::Delay(1),
             20..30 => Fate::Delay(25),
@@ -183,7 +203,7 @@ fn workers_behind_a_bad_network_end_what_they_began() {
     });
     let url = proxy.url();
     let workers = [(); 2].map(|()| ground.worker_at(&url, &ground.desk.component, &["--keep-warm", "0ms"]));
-    let names: Vec<String> = (0..8).map(|number| format!("x{number}")).collect();
+    let names = crowd(8);
     ground.submit(names.iter().map(|name| ground.errand(name, 300)).collect());
     for name in &names {
         ground.answer(name);

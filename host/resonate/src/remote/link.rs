@@ -14,13 +14,15 @@ use everstep_words::id::ExecutionId;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How often listeners are registered anew: an unblock message is sent at most once.
 const AGAIN: Duration = Duration::from_secs(60);
-/// How often a worker looks for tasks that nobody claims, at most: a message goes to one worker, which may be gone.
+/// How often a worker looks for tasks that nobody claims, while there is work: a message goes to one worker, which may be gone. A worker
+/// without work looks less and less often, at last with its listeners.
 const LOOK: Duration = Duration::from_secs(5);
 /// After so many looks a task that still nobody claims is offered again.
 const LOOKS: u32 = 6;
@@ -39,6 +41,10 @@ pub(super) struct Link {
     listener: Arc<dyn Listener>,
     held: Mutex<HashMap<String, Weak<Claim>>>,
     watched: Mutex<HashSet<String>>,
+    /// Whether there was work since the last look for tasks.
+    had_work: AtomicBool,
+    /// Asks for a look: messages may have been missed.
+    reconnected: Notify,
     stage: watch::Sender<Stage>,
 }
 
@@ -76,7 +82,8 @@ impl Link {
         listener: Arc<dyn Listener>,
     ) -> Self {
         let (held, watched, stage) = (Mutex::default(), Mutex::default(), watch::Sender::new(Stage::Working));
-        Self { client, target, group, pid, ttl_ms, sink, listener, held, watched, stage }
+        let (had_work, reconnected) = (AtomicBool::new(false), Notify::new());
+        Self { client, target, group, pid, ttl_ms, sink, listener, held, watched, had_work, reconnected, stage }
     }
 
     /// Goes on to another stage.
@@ -300,12 +307,20 @@ impl Link {
         loop {
             let message = tokio::select! {
                 message = messages.recv() => message,
-                _ = again.tick() => Some(Message::Connected),
+                _ = again.tick() => match link.upgrade() {
+                    Some(link) => {
+                        tokio::spawn(async move { link.listen_again().await });
+                        continue;
+                    }
+                    None => return,
+                },
                 _ = stage.wait_for(|stage| *stage != Stage::Working) => return,
             };
             let (Some(message), Some(link)) = (message, link.upgrade()) else { return };
+            link.had_work.store(true, Ordering::Relaxed);
             match message {
                 Message::Connected => {
+                    link.reconnected.notify_one();
                     tokio::spawn(async move { link.listen_again().await });
                 }
                 Message::Disconnected(cause) => tracing::warn!(cause, "the messages of the server are interrupted"),
@@ -323,17 +338,21 @@ impl Link {
 
     /// Offers the tasks that nobody has claimed from one look to the next, until the link is dropped.
     pub(super) async fn look_around(link: Weak<Self>) {
-        let mut seen = HashMap::new();
+        let (mut seen, mut pause) = (HashMap::new(), Duration::ZERO);
         while let Some(link) = link.upgrade() {
             match link.look_at_pending(&seen).await {
                 Ok(now) => seen = now,
                 Err(error) => tracing::warn!(%error, "the server could not be asked for tasks that nobody claims"),
             }
-            let pause = Duration::from_millis(link.ttl_ms / 3).clamp(Duration::from_secs(1), LOOK);
+            let shortest = Duration::from_millis(link.ttl_ms / 3).clamp(Duration::from_secs(1), LOOK);
+            let has_work = link.had_work.swap(false, Ordering::Relaxed)
+                || !lock(&link.held).is_empty()
+                || seen.values().any(|looks| *looks != Looks::OfOthers);
+            pause = if has_work { shortest } else { (pause * 2).clamp(shortest, AGAIN) };
             let mut stage = link.stage.subscribe();
-            drop(link);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = link.reconnected.notified() => {}
                 _ = stage.wait_for(|stage| *stage != Stage::Working) => return,
             }
         }

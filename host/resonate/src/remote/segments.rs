@@ -69,7 +69,7 @@ pub(super) fn same(kept: &Value, ours: &Value) -> bool {
 pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8>, Tail), Error> {
     let (mut journal, mut tail) = (Vec::new(), Tail::chained(execution.as_str()));
     // Most journals are short; behind the end one more is looked for.
-    let mut window = 3;
+    let mut window = 4;
     loop {
         let numbers = tail.segment()..tail.segment().saturating_add(window);
         let reading = stream::iter(numbers).map(|number| {
@@ -94,7 +94,7 @@ pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8
                 return Err(Error::Foreign { id: execution.clone() });
             }
         }
-        window = AT_ONCE as u32;
+        window = (window * 2).min(AT_ONCE as u32);
     }
 }
 

@@ -1,0 +1,96 @@
+//! Many executions, and workers or servers that die, or stand still, all the time. `EVERSTEP_STORM` is how many executions.
+//!
+//! One place: it is about workers on a server.
+
+use crate::remote_commands::{Ground, Moments, Process, crowd};
+use everstep::store::State;
+use rustix::process::Signal;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Three workers, and one of them killed all the time: everything ends as if nothing had happened.
+#[test]
+fn workers_that_are_killed_leave_nothing_undone_and_repeat_nothing() {
+    let ground = Ground::new();
+    let names = crowd(24);
+    ground.submit(names.iter().map(|name| ground.errand(name, 200)).collect());
+    let start = || ground.worker(&["--keep-warm", "0ms"]);
+    let mut workers: Vec<Process> = (0..3).map(|_| start()).collect();
+    let finished = Mutex::new(false);
+    let kills = std::thread::scope(|scope| {
+        let killing = scope.spawn(|| {
+            let (mut moments, mut kills) = (Moments::new(), 0);
+            while !*finished.lock().unwrap() && kills < names.len() + 6 {
+                std::thread::sleep(Duration::from_millis(500 + moments.next() % 400));
+                workers[usize::try_from(moments.next() % 3).unwrap()] = start();
+                kills += 1;
+            }
+            kills
+        });
+        for name in &names {
+            ground.answer(name);
+        }
+        for name in &names {
+            ground.until(name, State::Completed);
+        }
+        *finished.lock().unwrap() = true;
+        killing.join().unwrap()
+    });
+    for name in &names {
+        ground.check(name);
+    }
+    eprintln!("{kills} kills");
+    assert!(kills >= 5);
+}
+
+/// Three workers, and one of them stopped all the time, for longer than its lease: what it had goes on elsewhere, and when it wakes up it
+/// does nothing with that any more.
+#[test]
+fn workers_that_are_stopped_beyond_their_lease_leave_nothing_undone_and_repeat_nothing() {
+    let ground = Ground::new();
+    let names = crowd(12);
+    ground.submit(names.iter().map(|name| ground.errand(name, 200)).collect());
+    let workers: Vec<Process> = (0..3).map(|_| ground.worker(&["--keep-warm", "0ms"])).collect();
+    let finished = Mutex::new(false);
+    let stops = std::thread::scope(|scope| {
+        let stopping = scope.spawn(|| {
+            let (mut moments, mut stops) = (Moments::new(), 0);
+            while !*finished.lock().unwrap() {
+                std::thread::sleep(Duration::from_millis(moments.next() % 500));
+                let worker = &workers[usize::try_from(moments.next() % 3).unwrap()];
+                worker.signal(Signal::STOP);
+                std::thread::sleep(Duration::from_millis(3_000 + moments.next() % 500));
+                worker.signal(Signal::CONT);
+                stops += 1;
+            }
+            stops
+        });
+        names.iter().for_each(|name| ground.answer(name));
+        for name in &names {
+            ground.until(name, State::Completed);
+        }
+        *finished.lock().unwrap() = true;
+        stopping.join().unwrap()
+    });
+    names.iter().for_each(|name| ground.check(name));
+    assert!(stops >= 1, "{stops}");
+}
+
+#[test]
+fn a_server_that_is_killed_and_comes_back_holds_executions_up_and_no_more() {
+    let mut ground = Ground::new();
+    let names = crowd(8);
+    let workers = [ground.worker(&["--keep-warm", "0ms"]), ground.worker(&[])];
+    ground.submit(names.iter().map(|name| ground.errand(name, 300)).collect());
+    let mut moments = Moments::new();
+    for round in 0..6 {
+        std::thread::sleep(Duration::from_millis(moments.next() % 900));
+        ground.stop_serving();
+        std::thread::sleep(Duration::from_millis(moments.next() % 1_500));
+        ground.serve();
+        let open = names.iter().skip(round).step_by(6);
+        open.for_each(|name| ground.answer(name));
+    }
+    names.iter().for_each(|name| ground.check(name));
+    drop(workers);
+}
