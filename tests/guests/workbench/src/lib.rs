@@ -19,7 +19,17 @@ async fn ticks(ctx: Context, args: Times) -> Result<u64, Error> {
     Ok(args.times)
 }
 
-/// The same, and then waits for the answer to a request that nobody serves.
+/// Records a value over and over: what a function that computes in steps does.
+#[everstep_sdk::function]
+async fn steps(ctx: Context, args: Times) -> Result<u64, Error> {
+    let mut sum = 0;
+    for number in 0..args.times {
+        sum += ctx.step("number", || number)?;
+    }
+    Ok(sum)
+}
+
+/// Like `ticks`, and then waits for the answer to a request that nobody serves.
 #[everstep_sdk::function]
 async fn ticks_then_wait(ctx: Context, args: Times) -> Result<u64, Error> {
     for _ in 0..args.times {

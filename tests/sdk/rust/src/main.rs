@@ -64,6 +64,21 @@ async fn rust_stuck(ctx: &Context) -> Result<String> {
     ctx.run(rust_wait, ()).await
 }
 
+#[resonate_sdk::function]
+async fn rust_number(n: u64) -> Result<u64> {
+    Ok(n)
+}
+
+/// So many local steps, one after the other.
+#[resonate_sdk::function]
+async fn rust_loop(ctx: &Context, times: u64) -> Result<u64> {
+    let mut sum = 0;
+    for number in 0..times {
+        sum += ctx.run(rust_number, number).await?;
+    }
+    Ok(sum)
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let [url, group] = [1, 2].map(|number| std::env::args().nth(number).expect("URL GROUP NOTES"));
@@ -74,5 +89,6 @@ async fn main() -> Result<()> {
     resonate.register(rust_aside)?;
     resonate.register(rust_tick)?;
     resonate.register(rust_stuck)?;
+    resonate.register(rust_loop)?;
     std::future::pending().await
 }
