@@ -43,7 +43,7 @@ impl Served {
             let runtime = Runtime::new().unwrap();
             runtime.block_on(async {
                 let store: Arc<dyn Backend> = Arc::new(MemoryStore::with_dialect(manner.dialect()));
-                let options = Options { manner, token: None, keys: None, carrier: None, debug: false };
+                let options = Options { manner, token: None, keys: None, carrier: None, debug: false, recorder: None };
                 let server = Server::start(([127, 0, 0, 1], 0).into(), store, options).await.unwrap();
                 tell.send((server.address().unwrap(), Handle::current())).unwrap();
                 server.run(stopped).await.unwrap().ok();

@@ -44,6 +44,7 @@ mod secrets;
 mod serve;
 mod serve_hostile;
 mod serve_push;
+mod serve_record;
 mod serve_tokens;
 mod session;
 mod shared;

@@ -5,7 +5,7 @@
 use crate::python::beside;
 use everstep_tests::guests;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -123,18 +123,30 @@ impl Client {
     }
 
     pub(crate) fn post(&mut self, body: &Value) -> (u16, Value) {
+        self.try_post(body).unwrap()
+    }
+
+    /// The same, unless the connection ends.
+    pub(crate) fn try_post(&mut self, body: &Value) -> io::Result<(u16, Value)> {
         let body = body.to_string();
         let request = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        self.0.get_mut().write_all(request.as_bytes()).unwrap();
-        self.answer()
+        self.0.get_mut().write_all(request.as_bytes())?;
+        self.try_answer()
     }
 
     /// The next answer of those that were asked for.
     pub(crate) fn answer(&mut self) -> (u16, Value) {
+        self.try_answer().unwrap()
+    }
+
+    /// The same, unless the connection ends.
+    fn try_answer(&mut self) -> io::Result<(u16, Value)> {
         let (mut line, mut status, mut length) = (String::new(), 0, 0);
         while line != "\r\n" {
             line.clear();
-            assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the connection has ended");
+            if self.0.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
                 status = rest[..3].parse().unwrap();
             } else if let Some(rest) = line.strip_prefix("content-length: ") {
@@ -142,8 +154,8 @@ impl Client {
             }
         }
         let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
-        (status, serde_json::from_slice(&body).unwrap())
+        self.0.read_exact(&mut body)?;
+        Ok((status, serde_json::from_slice(&body).unwrap()))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `wire` is the JSON that both sides read and write. Of the server, `writer` applies waiting operations in one commit, `outbox` knows the
 //! connected workers and their messages, `push` queues the messages to URLs, `auth` identifies callers and their permissions, `server` is
-//! the HTTP between them and the network, `socket` drops clients that do not read. The protocol is version `2026-04-01`; where servers of
+//! the HTTP between them and the network, `socket` drops clients that do not read, `recorder` writes the exchanges to a file. The protocol is version `2026-04-01`; where servers of
 //! that version differ, this one follows the dialect that it was started with, or accepts what any of them accepts.
 //!
 //! The list of an answer ends at [`LIST_BYTES`](everstep_store::operation::LIST_BYTES): a page of a search, which has a cursor then, and the
@@ -12,6 +12,7 @@ mod auth;
 pub mod client;
 mod outbox;
 mod push;
+mod recorder;
 pub mod remote;
 mod server;
 mod socket;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use auth::Keys;
 pub use push::Carrier;
+pub use recorder::Recorder;
 pub use server::{Options, Server};
 
 use everstep_store::operation::Dialect;

@@ -273,7 +273,7 @@ impl Outbox {
             }
             offer.version
         };
-        let found = writer.operate(Operation::TaskGet { id: id.to_owned() }, None).await;
+        let found = writer.operate(Operation::TaskGet { id: id.to_owned() }, None, None).await;
         let is_offered =
             matches!(found, Some(Ok(Reply::Task(task))) if task.state == TaskState::Pending && task.version == version);
         let mut state = self.state();

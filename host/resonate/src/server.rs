@@ -4,9 +4,10 @@ use super::Manner;
 use super::auth::{Caller, Keys};
 use super::outbox::{Connection, Outbox};
 use super::push::{Carrier, Pushes};
+use super::recorder::{Exchange, Recorder};
 use super::socket::Socket;
 use super::wire::{LARGEST as BODY, Rejection, Request, Response};
-use super::writer::{Observer, Time, Writer};
+use super::writer::{Observer, Time, Witness, Writer};
 use bytes::Bytes;
 use everstep_store::operation::{FenceAction, Operation, Reply};
 use everstep_store::peers::{Ear, Heard};
@@ -63,6 +64,8 @@ pub struct Options {
     pub carrier: Option<Arc<dyn Carrier>>,
     /// Whether requests set the time.
     pub debug: bool,
+    /// The record of the traffic, if there is one.
+    pub recorder: Option<Recorder>,
 }
 
 /// A listening server.
@@ -314,8 +317,9 @@ impl Desk {
             Ok(Err(refusal)) => return refusal,
             Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body did not come\n"),
         };
+        let exchange = self.options.recorder.as_ref().and_then(|recorder| recorder.exchange(&body));
         let request = Request::read(&body, self.options.debug);
-        let response = self.respond(shown, request).await;
+        let response = self.respond(shown, request, exchange).await;
         json(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), response.body)
     }
 
@@ -348,9 +352,14 @@ impl Desk {
         Ok((parts.0.concat(), room))
     }
 
-    async fn respond(&self, shown: Option<String>, request: Request) -> Response {
+    async fn respond(&self, shown: Option<String>, request: Request, exchange: Option<Exchange>) -> Response {
         let Request { envelope, auth, named_ms, operation } = request;
         let known = operation.is_ok();
+        let hides_preload = self.options.manner == Manner::Permissive;
+        let witness = exchange.map(|exchange| {
+            let echo = envelope.clone();
+            Box::new(move |at_ms, answer: &_| exchange.write(at_ms, &echo, answer, hides_preload)) as Witness
+        });
         let asked = self.caller(auth.as_deref(), auth.as_deref().or(shown.as_deref()));
         let asked = asked.and_then(|caller| {
             let operation = caller.admit(operation?).map_err(|reason| Rejection { status: 403, reason })?;
@@ -358,10 +367,10 @@ impl Desk {
         });
         let response = match asked {
             Err(rejection) => envelope.reject(&rejection),
-            Ok((caller, operation)) => match self.writer.operate(operation, named_ms).await {
+            Ok((caller, operation)) => match self.writer.operate(operation, named_ms, witness).await {
                 Some(answer) => {
                     let answer = answer.map(|reply| caller.narrow(reply));
-                    envelope.answer(answer, self.options.manner == Manner::Permissive)
+                    envelope.answer(answer, hides_preload)
                 }
                 None => envelope.reject(&Rejection { status: 500, reason: "the store has failed".to_owned() }),
             },

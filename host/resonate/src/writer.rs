@@ -24,11 +24,15 @@ enum Job {
         operation: Operation,
         /// The time that its request names.
         named_ms: Option<u64>,
+        witness: Option<Witness>,
         answer: oneshot::Sender<Answer>,
     },
     /// Look at what is due, as another host may have left it.
     Look,
 }
+
+/// Sees the time of an operation, in milliseconds since the Unix epoch, and its answer, in the order of the operations.
+pub(super) type Witness = Box<dyn FnOnce(u64, &Answer) + Send>;
 
 /// The source of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +61,15 @@ impl Writer {
         Ok(Self { jobs, failed })
     }
 
-    /// Applies an operation, at the given time if requests set it; `None` if the store has failed.
-    pub(super) async fn operate(&self, operation: Operation, named_ms: Option<u64>) -> Option<Answer> {
+    /// Applies an operation, at the given time if requests set it; `None` if the store has failed. The witness sees the answer first.
+    pub(super) async fn operate(
+        &self,
+        operation: Operation,
+        named_ms: Option<u64>,
+        witness: Option<Witness>,
+    ) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job::Operate { operation, named_ms, answer }).ok()?;
+        self.jobs.send(Job::Operate { operation, named_ms, witness, answer }).ok()?;
         answered.await.ok()
     }
 
@@ -124,9 +133,10 @@ fn work(
         let (mut changes, mut askers, mut looks) = (Vec::with_capacity(jobs.len()), Vec::new(), sweeps);
         for job in jobs {
             match job {
-                Job::Operate { operation, named_ms, answer } => {
-                    changes.push(Change::operation(time.at(named_ms, now_ms), operation.clone()));
-                    askers.push((operation, answer));
+                Job::Operate { operation, named_ms, witness, answer } => {
+                    let at_ms = time.at(named_ms, now_ms);
+                    changes.push(Change::operation(at_ms, operation.clone()));
+                    askers.push((operation, witness.map(|witness| (at_ms, witness)), answer));
                 }
                 Job::Look => looks = true,
             }
@@ -135,7 +145,10 @@ fn work(
         let applied = if changes.is_empty() { Vec::new() } else { store.commit(&changes)? };
         store.peers().into_iter().for_each(|peers| peers.tell(&applied));
         let mut applied = applied.into_iter();
-        for ((operation, answer), applied) in askers.into_iter().zip(applied.by_ref()) {
+        for ((operation, witness, answer), applied) in askers.into_iter().zip(applied.by_ref()) {
+            if let Some((at_ms, witness)) = witness {
+                witness(at_ms, &applied.answer);
+            }
             observer.observe(Some(&operation), &applied);
             due = due.into_iter().chain(operation.due(now_ms)).min();
             // The receiver may be gone.

@@ -6,7 +6,7 @@ use super::signals::Signals;
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain};
 use everstep::store::{Backend, FileStore, MemoryStore};
-use everstep_resonate::{Carrier, Keys, Manner, Options, Server};
+use everstep_resonate::{Carrier, Keys, Manner, Options, Recorder, Server};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +57,9 @@ pub(super) struct MannerArg {
     /// Also trust the certificate authorities in this PEM file when messages are sent; may be repeated
     #[arg(long, value_name = "FILE", requires = "push")]
     push_ca: Vec<PathBuf>,
+    /// Append each exchange to this file, as a line of JSON; it holds what they hold, but no tokens
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -82,6 +85,8 @@ pub(crate) fn run(args: Args) -> Outcome {
 pub(super) struct Ready {
     listen: SocketAddr,
     options: Options,
+    /// The file of the record.
+    record: Option<PathBuf>,
 }
 
 impl MannerArg {
@@ -103,7 +108,8 @@ impl MannerArg {
             [] => None,
             allowed => Some(Arc::new(Post::new(allowed.to_vec(), push_token, push_ca)?)),
         };
-        Ok(Ready { listen, options: Options { manner: *manner, token, keys, carrier, debug } })
+        let options = Options { manner: *manner, token, keys, carrier, debug, recorder: None };
+        Ok(Ready { listen, options, record: self.record })
     }
 
     fn keys(&self, file: &Path) -> Result<Keys, Failure> {
@@ -121,7 +127,8 @@ impl Ready {
     /// # Errors
     /// The store cannot be opened, or the address is not available.
     pub(super) async fn start(self, place: &Place) -> Result<Server, Failure> {
-        let Self { listen, options } = self;
+        let Self { listen, mut options, record } = self;
+        options.recorder = record.map(|file| recorder(&file, place)).transpose()?;
         let dialect = options.manner.dialect();
         let opened = |error: everstep::store::Error| Failure::from(everstep::Error::from(error));
         let store: Arc<dyn Backend> = match place {
@@ -147,6 +154,18 @@ fn name(place: &Place) -> String {
         Place::Memory => "memory".to_owned(),
         Place::Folder(dir) => everstep::visible::path(dir),
         Place::Server(url) => url.clone(),
+    }
+}
+
+/// The record in a file. A store in memory begins a new one.
+fn recorder(file: &Path, place: &Place) -> Result<Recorder, Failure> {
+    let doing = format!("cannot record to {}", everstep::visible::path(file));
+    let recorder = Recorder::append(file).map_err(Failure::io(doing.clone()))?;
+    match place {
+        Place::Memory if !recorder.is_new() => {
+            Err(Failure::usage(format!("{doing}: it holds the record of another store; name a new file")))
+        }
+        _ => Ok(recorder),
     }
 }
 

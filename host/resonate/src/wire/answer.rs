@@ -7,7 +7,7 @@ use everstep_store::record::Promise;
 use serde_json::{Value as Json, json};
 
 /// The parts of a request that its answer repeats.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Echo {
     pub(super) kind: String,
     pub(super) corr_id: String,
@@ -53,7 +53,7 @@ impl Echo {
     fn response(&self, status: u16, data: &Json) -> Response {
         // Written as it is: `json!` would copy the data.
         let (head, kind) = (self.head(status), Json::from(&*self.kind));
-        Response { status, body: format!(r#"{{"data":{data},"head":{head},"kind":{kind}}}"#) }
+        Response { status, body: format!(r#"{{"kind":{kind},"head":{head},"data":{data}}}"#) }
     }
 
     fn head(&self, status: u16) -> Json {

@@ -8,9 +8,9 @@ mod record;
 mod request;
 mod value;
 
-pub(super) use answer::{Rejection, Response, execute, unblock};
+pub(super) use answer::{Echo, Rejection, Response, execute, unblock};
 pub(super) use record::{UNENDING, WirePromise, WireSchedule, WireTask};
-pub(super) use request::Request;
+pub(super) use request::{NotedRequest, Request};
 pub(super) use value::{AS_IS, WireValue};
 
 use serde::de::{DeserializeOwned, Error};

@@ -80,6 +80,28 @@ impl Request {
     }
 }
 
+/// The parts of a request that a record of the traffic has.
+pub(crate) struct NotedRequest {
+    pub(crate) kind: String,
+    /// The data, without tokens.
+    pub(crate) data: Json,
+}
+
+impl NotedRequest {
+    /// `None` if a record has no place for the kind: searches, and operations for tests.
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        let Object(Envelope { kind, mut data, .. }) = serde_json::from_slice(body).ok()?;
+        let actions = data.get("actions").and_then(Json::as_array).map_or(0, Vec::len);
+        let heads = (0..actions).map(|at| format!("/actions/{at}/head")).chain(["/action/head".to_owned()]);
+        for head in heads {
+            if let Some(head) = data.pointer_mut(&head).and_then(Json::as_object_mut) {
+                head.remove("auth");
+            }
+        }
+        (!kind.ends_with(".search") && !kind.starts_with("debug.")).then_some(Self { kind, data })
+    }
+}
+
 #[derive(Deserialize)]
 struct Tick {
     time: u64,

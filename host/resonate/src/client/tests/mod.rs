@@ -41,7 +41,7 @@ impl Served {
 
     async fn over(store: Arc<dyn Backend>, manner: Manner, token: Option<&str>, address: SocketAddr) -> Self {
         let token = token.map(str::to_owned);
-        let options = crate::Options { manner, token, keys: None, carrier: None, debug: false };
+        let options = crate::Options { manner, token, keys: None, carrier: None, debug: false, recorder: None };
         let server = Server::start(address, store, options).await.unwrap();
         let address = server.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
