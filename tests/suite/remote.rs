@@ -298,6 +298,8 @@ fn a_replay_repeats_the_segments_and_a_fork_goes_on_from_them() {
             // The first draw is step 2, the one of the second round step 10.
             assert_eq!((new[0] == old[0], new[4] == old[4]), (at > 2, at > 10), "forked at {at}");
             assert_eq!(desk.reader().steps(&id(&name)).await.unwrap().len(), 20);
+            // With all its steps there is nothing to wait for: whoever claims it first finds its journal, and ends it.
+            assert!(at < 20 || done.attempts == 1, "{} attempts", done.attempts);
         }
     });
 }

@@ -1,14 +1,14 @@
 //! The work that a host does by itself: it runs what the store offers.
 
 use super::activity::Busy;
-use super::live::Note;
+use super::live::{Holding, Note};
 use super::{Error, Everstep, Inner, Report};
 use crate::bridge::Patience;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::ExecutionId;
 use everstep_store::operation::{Operation, Settlement};
 use everstep_store::record::{PromiseState, TaskState};
-use everstep_store::{Execution, Invocation, State};
+use everstep_store::{Invocation, State};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -137,7 +137,7 @@ impl Everstep {
             return Ok(());
         }
         let seat = Some(self.inner.instances.seat().await);
-        let super::live::Holding::Free(hold) = self.inner.live.hold(id).await else { return Ok(()) };
+        let Holding::Free(hold) = self.inner.live.hold(id).await else { return Ok(()) };
         let store = &self.inner.store;
         let (execution, promise) = (store.execution(id).await?, store.promise(id.as_str()).await?);
         let Some((execution, (promise, _))) = execution.zip(promise) else { return Ok(()) };
@@ -145,7 +145,7 @@ impl Everstep {
         if execution.state != State::Pending || promise.target() != Some(&*self.inner.target) || !is_ours {
             return Ok(());
         }
-        let taken = self.take_up(hold, execution.clone(), None, self.inner.live.patience(id), seat).await;
+        let taken = self.take_up(hold, execution, None, self.inner.live.patience(id), seat).await;
         match taken {
             Ok(_) => Ok(()),
             Err(error @ Error::Store(_)) => Err(error),
@@ -156,13 +156,19 @@ impl Everstep {
                 }
                 Ok(())
             }
-            Err(error) => self.refuse(execution, error).await,
+            Err(error) => self.refuse(id, error).await,
         }
     }
 
     /// Handles an execution that cannot be run: a call of a function that does not exist fails, anything else halts for an operator.
-    async fn refuse(&self, execution: Execution, error: Error) -> Result<(), Error> {
-        let id = execution.id.clone();
+    async fn refuse(&self, id: &ExecutionId, error: Error) -> Result<(), Error> {
+        // It may have been offered twice: the one that is refused first is halted, and the other one finds that.
+        let Holding::Free(_hold) = self.inner.live.hold(id).await else { return Ok(()) };
+        let Some(execution) = self.inner.store.execution(id).await? else { return Ok(()) };
+        if execution.state != State::Pending {
+            return Ok(());
+        }
+        let id = id.clone();
         if let (Error::UnknownFunction { .. }, State::Pending, 0) = (&error, execution.state, execution.attempts) {
             let outcome = Err(GuestError::new(ErrorCode::NotFound, error.to_string()));
             let (state, value) = everstep_store::value_of(&outcome);

@@ -207,17 +207,20 @@ impl Link {
             let (id, state, value) = (id.to_owned(), PromiseState::RejectedCanceled, Value::default());
             Operation::PromiseSettle(Settlement { id, state, value })
         };
+        // One that ended by itself at the same moment was not canceled.
+        let is_canceled =
+            |event: &Event| matches!(event, Event::Settled(promise) if promise.state == PromiseState::RejectedCanceled);
         let before = self.promise(id).await?;
         let (first, _) = self.operate(&cancel(id)).await?;
         let mut events = Vec::new();
         if before.is_some_and(|before| before.state == PromiseState::Pending) {
-            events.extend(first.events);
+            events.extend(first.events.into_iter().filter(is_canceled));
         }
         let mut above = vec![id.to_owned()];
         while let Some(parent) = above.pop() {
             let tags = BTreeMap::from([(tag::PARENT.to_owned(), parent)]);
             for child in self.search(Some(PromiseState::Pending), tags).await? {
-                events.extend(self.operate(&cancel(&child.id)).await?.0.events);
+                events.extend(self.operate(&cancel(&child.id)).await?.0.events.into_iter().filter(is_canceled));
                 above.push(child.id);
             }
         }

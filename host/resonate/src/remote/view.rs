@@ -11,9 +11,11 @@ use everstep_store::operation::{Operation, Page, Reply};
 use everstep_store::record::{Promise, PromiseState, Schedule, Task, TaskState, tag};
 use everstep_store::seam::View;
 use everstep_store::{
-    Error, Execution, ExecutionKey, Invocation, JournalPlace, Part, PendingPromise, Progress, Query, State,
+    Error, Execution, ExecutionKey, Failure, FailureKind, Invocation, JournalPlace, Part, PendingPromise, Progress,
+    Query, State,
 };
 use everstep_words::id::ExecutionId;
+use futures::future::ready;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeMap;
 
@@ -25,25 +27,28 @@ impl RemoteStore {
     pub(super) async fn whole(&self, promise: &Promise, task: &Task) -> Result<Option<Execution>, Error> {
         let Some(id) = execution_id(promise) else { return Ok(None) };
         let Some(invocation) = self.invocation(promise) else { return Ok(None) };
-        if task.version == 0 {
-            return execution_of(invocation, promise, task, None);
-        }
-        let standing = match self.standing(&id).await {
-            Ok(Some(standing)) => standing,
-            Ok(None) => return execution_of(invocation, promise, task, None),
+        // One that nobody has claimed yet has a journal if it is a fork.
+        let has_none = task.version == 0 && self.link.promise(&segments::id(id.as_str(), 0)).await?.is_none();
+        let standing = if has_none { Ok(None) } else { self.standing(&id).await };
+        let beside = match standing {
+            Ok(None) => None,
+            Ok(Some(Standing { component, policy, seed, progress })) => {
+                let component = component.unwrap_or(invocation.component);
+                Some(Beside { key: HAS_A_JOURNAL, component, policy, seed, progress })
+            }
             // Whoever runs it reads its journal anew, and halts it.
             Err(Error::Foreign { .. } | Error::Corrupted { .. }) => {
-                Standing { component: None, policy: invocation.policy, seed: [0; 32], progress: Progress::default() }
+                let (component, policy) = (invocation.component, invocation.policy);
+                Some(Beside { key: HAS_A_JOURNAL, component, policy, seed: [0; 32], progress: Progress::default() })
             }
             Err(error) => return Err(error),
         };
-        let Standing { component, policy, seed, mut progress } = standing;
-        if task.state == TaskState::Halted && progress.error.is_none() {
-            progress.error = self.cause(&id, task.version).await?;
+        let mut found = execution_of(invocation, promise, task, beside)?;
+        if let Some(Execution { state: State::Halted, progress: Progress { error: error @ None, .. }, .. }) = &mut found
+        {
+            *error = self.cause(&id, task.version).await?;
         }
-        let component = component.unwrap_or(invocation.component);
-        let beside = Beside { key: HAS_A_JOURNAL, component, policy, seed, progress };
-        execution_of(invocation, promise, task, Some(beside))
+        Ok(found)
     }
 
     /// What the journal of an execution says; `None` if it is empty.
@@ -55,6 +60,15 @@ impl RemoteStore {
             found: source.found,
         };
         Standing::of(&History::load(journal).map_err(corrupted)?).map_err(corrupted)
+    }
+
+    /// Whether the journal of an execution says that it halted, or cannot be read, and that it was not resumed since.
+    async fn keeps_a_halt(&self, id: &ExecutionId) -> Result<bool, Error> {
+        match self.standing(id).await {
+            Ok(standing) => Ok(standing.is_some_and(|standing| standing.progress.error.is_some())),
+            Err(Error::Foreign { .. } | Error::Corrupted { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// The executions with these tags, without what their journals say.
@@ -89,6 +103,16 @@ impl RemoteStore {
     }
 }
 
+/// Whether an execution has halted, or was ended from outside or by its deadline, maybe after it had halted.
+fn may_have_halted(execution: &Execution) -> bool {
+    let is_late = |failure: &Failure| failure.kind == FailureKind::TimedOut;
+    match execution.state {
+        State::Halted | State::Canceled => true,
+        State::Failed => execution.progress.error.as_ref().is_some_and(is_late),
+        State::Pending | State::Running | State::Suspended | State::Completed => false,
+    }
+}
+
 #[async_trait]
 impl View for RemoteStore {
     async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
@@ -112,13 +136,17 @@ impl View for RemoteStore {
 
     async fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
         let tags = BTreeMap::from([(tag::ORIGIN.to_owned(), id.root().to_owned())]);
-        let below = self.executions(Some(PromiseState::Pending), tags).await?.into_iter();
-        let halted = below.filter(|one| one.state == State::Halted && one.id != *id && one.id.is_within(id)).take(100);
+        let below = self.executions(None, tags).await?.into_iter();
+        let halted = below.filter(|one| one.id != *id && one.id.is_within(id) && may_have_halted(one));
         let whole = halted.map(|halted| async move {
+            if halted.state.is_final() && !self.keeps_a_halt(&halted.id).await? {
+                return Ok(None);
+            }
             let found = View::execution(self, &halted.id).await?;
-            Ok::<_, Error>(found.unwrap_or(halted))
+            Ok::<_, Error>(Some(found.unwrap_or(halted)))
         });
-        stream::iter(whole).buffered(AT_ONCE).try_collect().await
+        let found = stream::iter(whole).buffered(AT_ONCE).try_filter_map(|found| ready(Ok(found)));
+        found.take(100).try_collect().await
     }
 
     async fn promise(&self, id: &str) -> Result<Option<(Promise, Option<Task>)>, Error> {
