@@ -46,6 +46,7 @@ mod serve_hostile;
 mod serve_push;
 mod serve_record;
 mod serve_tokens;
+mod serve_traces;
 mod session;
 mod shared;
 mod shared_commands;
