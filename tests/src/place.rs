@@ -2,21 +2,35 @@
 //!
 //! A test runs over all of them: `for place in Place::each()`, or `for sandbox in Sandbox::each()`. One that is about a single place says why
 //! on the line above the one that builds it, `// One place: it damages a file of the store.`, or in the head of its module, `//! One place: …`.
+//! One that has no meaning on a server runs over those that have tables, `for place in Place::local()`, and says why in the same way:
+//! `// No server: it looks into the tables.`
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use crate::guests;
 use crate::served::Served;
+use everstep::clock::Clock;
 use everstep::store::{Backend, FileStore, MemoryStore};
-use everstep::{Builder, Everstep, Scope};
+use everstep::{Builder, Component, Everstep, Scope};
 use everstep_resonate::Manner;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tempfile::TempDir;
 
+/// How long the claims of hosts last by a clock that a test moves as far as it likes: no host loses one because of that.
+const FOR_EVER: Duration = Duration::from_secs(1_000 * 365 * 86_400);
+
+/// The components that each worker of a server has.
+static FIXTURES: LazyLock<[Component; 3]> =
+    LazyLock::new(|| ["behaviour", "hostile", "wasi"].map(|name| guests::fixture(name).unwrap().into()));
+
 /// Where executions live.
-#[derive(Debug)]
-pub struct Place(Kind);
+pub struct Place {
+    kind: Kind,
+    /// What its hosts have beside the fixtures.
+    components: Mutex<Vec<Component>>,
+}
 
 enum Kind {
     Memory(Arc<MemoryStore>),
@@ -27,45 +41,93 @@ enum Kind {
 impl Place {
     /// A fresh one of each kind, one after the other. Each names itself in the output of the test, so that a failure shows where it happened.
     pub fn each() -> impl Iterator<Item = Self> {
-        let all: Vec<fn() -> Self> = match std::env::var_os("EVERSTEP_TEST_SERVER") {
-            Some(_) => vec![|| Self::server(Manner::Permissive)],
-            None => vec![Self::memory, Self::folder],
-        };
-        all.into_iter().map(|fresh| {
-            let place = fresh();
-            eprintln!("--- {place}");
-            place
-        })
+        Self::on(&[Manner::C])
+    }
+
+    /// The same with a server of each dialect, for tests of what promises and claims do.
+    pub fn every_dialect() -> impl Iterator<Item = Self> {
+        Self::on(&[Manner::A, Manner::B, Manner::C])
+    }
+
+    fn on(servers: &[Manner]) -> impl Iterator<Item = Self> {
+        Self::local().chain(servers.iter().map(|manner| Self::server(*manner).announced()))
+    }
+
+    /// A fresh one of each kind but a server, for a test that has no meaning there.
+    pub fn local() -> impl Iterator<Item = Self> {
+        [Self::memory, Self::folder].into_iter().map(|fresh| fresh().announced())
+    }
+
+    fn announced(self) -> Self {
+        eprintln!("--- {self}");
+        self
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self { kind, components: Mutex::default() }
     }
 
     /// A fresh store in memory, for a test that is about that one.
     pub fn memory() -> Self {
-        Self(Kind::Memory(Arc::default()))
+        Self::new(Kind::Memory(Arc::default()))
     }
 
     /// A fresh store in a folder, for a test that is about that one.
     pub fn folder() -> Self {
-        Self(Kind::Folder(tempfile::tempdir().unwrap()))
+        Self::new(Kind::Folder(tempfile::tempdir().unwrap()))
     }
 
     /// A fresh server that resembles `manner`, over a store in memory.
     pub fn server(manner: Manner) -> Self {
-        Self(Kind::Server(Served::start(manner)))
+        Self::new(Kind::Server(Served::start(manner)))
+    }
+
+    /// Lets a host go by a clock of the test, and its server with it.
+    pub fn by(&self, clock: Arc<dyn Clock>, host: Builder) -> Builder {
+        let host = host.clock(Arc::clone(&clock));
+        match &self.kind {
+            Kind::Memory(_) | Kind::Folder(_) => host,
+            Kind::Server(served) => {
+                served.set_clock(clock);
+                host.lease(FOR_EVER)
+            }
+        }
+    }
+
+    /// Gives its next hosts a component that is no fixture, as each worker of a server needs those that it runs.
+    pub fn equip(&self, component: &Component) {
+        self.components().push(component.clone());
+    }
+
+    /// The hosts so far have died. On a server their claims last for a while; this is as if that was over.
+    pub fn after_a_crash(&self) {
+        if let Kind::Server(served) = &self.kind {
+            served.end_leases();
+        }
+    }
+
+    fn components(&self) -> MutexGuard<'_, Vec<Component>> {
+        self.components.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A fresh one of the same kind.
     #[must_use]
     pub fn another(&self) -> Self {
-        match &self.0 {
+        match &self.kind {
             Kind::Memory(_) => Self::memory(),
             Kind::Folder(_) => Self::folder(),
             Kind::Server(served) => Self::server(served.manner),
         }
     }
 
+    /// Whether it is a server.
+    pub fn is_server(&self) -> bool {
+        matches!(self.kind, Kind::Server(_))
+    }
+
     /// The store itself, for a test that stands between it and the host.
     pub fn store(&self) -> Arc<dyn Backend> {
-        match &self.0 {
+        match &self.kind {
             Kind::Memory(store) => Arc::clone(store) as Arc<dyn Backend>,
             Kind::Folder(dir) => Arc::new(FileStore::open(dir.path()).unwrap()),
             Kind::Server(_) => unreachable!("the store of a server holds promises, and no executions"),
@@ -77,7 +139,7 @@ impl Place {
     /// # Panics
     /// There is none.
     pub fn path(&self) -> &Path {
-        match &self.0 {
+        match &self.kind {
             Kind::Memory(_) | Kind::Server(_) => unreachable!("the store has no folder"),
             Kind::Folder(dir) => dir.path(),
         }
@@ -88,7 +150,7 @@ impl Place {
     /// # Panics
     /// There is none.
     pub fn url(&self) -> String {
-        match &self.0 {
+        match &self.kind {
             Kind::Memory(_) | Kind::Folder(_) => unreachable!("the place has no server"),
             Kind::Server(served) => served.url(),
         }
@@ -96,12 +158,12 @@ impl Place {
 
     /// What the next host is built from, as it comes; it finds what the last one left.
     pub fn plain(&self) -> Builder {
-        match &self.0 {
+        match &self.kind {
             Kind::Memory(store) => Everstep::over(Arc::clone(store) as Arc<dyn Backend>),
             Kind::Folder(dir) => Everstep::open(dir.path()),
             Kind::Server(served) => {
-                let behaviour = guests::fixture("behaviour").unwrap();
-                Everstep::at(served.connect()).component(behaviour.into())
+                let components = self.components();
+                FIXTURES.iter().chain(&*components).cloned().fold(Everstep::at(served.connect()), Builder::component)
             }
         }
     }
@@ -114,11 +176,22 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match &self.kind {
             Kind::Memory(_) => "in memory",
             Kind::Folder(_) => "in a folder",
-            Kind::Server(_) => "on a server",
+            Kind::Server(served) => match served.manner {
+                Manner::A => "on a server of dialect A",
+                Manner::B => "on a server of dialect B",
+                Manner::C => "on a server of dialect C",
+                Manner::Permissive => "on a server of any dialect",
+            },
         })
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
     }
 }
 

@@ -44,6 +44,15 @@ impl Sandbox {
         Place::each().map(|place| Self::over(place).unwrap())
     }
 
+    /// The same, but for a server, for a test that has no meaning there.
+    ///
+    /// # Panics
+    /// The temporary folder cannot be written.
+    #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    pub fn local() -> impl Iterator<Item = Self> {
+        Place::local().map(|place| Self::over(place).unwrap())
+    }
+
     /// A fresh one for this place.
     ///
     /// # Errors

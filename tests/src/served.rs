@@ -2,18 +2,23 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use everstep::Server as Connection;
+use everstep::clock::{Clock, SystemClock};
+use everstep::store::operation::{Operation, Page, Reply};
+use everstep::store::record::TaskState;
 use everstep::store::{Backend, MemoryStore};
 use everstep_resonate::client::{self, Client, Http};
 use everstep_resonate::{Manner, Options, Server};
 use std::ffi::OsString;
+use std::future::Future;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A server on a free port, which ends with the test. It and the connections of its clients have a runtime of their own.
 pub struct Served {
@@ -21,6 +26,7 @@ pub struct Served {
     pub manner: Manner,
     address: SocketAddr,
     runtime: Handle,
+    clock: Arc<Replaceable>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     /// The program, and the folder of its database.
@@ -39,11 +45,14 @@ impl Served {
     fn start_ours(manner: Manner) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
+        let clock = Arc::new(Replaceable::default());
+        let of_server: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let thread = std::thread::spawn(move || {
             let runtime = Runtime::new().unwrap();
             runtime.block_on(async {
                 let store: Arc<dyn Backend> = Arc::new(MemoryStore::with_dialect(manner.dialect()));
-                let options = Options { manner, token: None, keys: None, carrier: None, debug: false, recorder: None };
+                let (token, keys, carrier, recorder) = (None, None, None, None);
+                let options = Options { manner, token, keys, carrier, clock: of_server, debug: false, recorder };
                 let server = Server::start(([127, 0, 0, 1], 0).into(), store, options).await.unwrap();
                 tell.send((server.address().unwrap(), Handle::current())).unwrap();
                 server.run(stopped).await.unwrap().ok();
@@ -51,7 +60,7 @@ impl Served {
             runtime.shutdown_background();
         });
         let (address, runtime) = told.recv().unwrap();
-        Self { manner, address, runtime, stop: Some(stop), thread: Some(thread), program: None }
+        Self { manner, address, runtime, clock, stop: Some(stop), thread: Some(thread), program: None }
     }
 
     /// A server of the Resonate project, over a database in a folder. It is what it is, whatever `manner` says.
@@ -76,7 +85,8 @@ impl Served {
         while TcpStream::connect(address).is_err() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        Self { manner, address, runtime, stop: Some(stop), thread: Some(thread), program }
+        let clock = Arc::default();
+        Self { manner, address, runtime, clock, stop: Some(stop), thread: Some(thread), program }
     }
 
     /// Where it listens.
@@ -86,16 +96,70 @@ impl Served {
 
     /// A client of it.
     pub fn connect(&self) -> Connection {
-        let (url, runtime) = (self.url(), self.runtime.clone());
-        // A test may be within a runtime of its own.
-        let connecting = std::thread::spawn(move || {
-            runtime.block_on(async {
-                let http = Arc::new(Http::new(&url, None).unwrap());
-                let options = client::Options { patience: Duration::from_secs(20), ..client::Options::default() };
-                Connection::over(Client::connect(http, options).await.unwrap())
-            })
+        Connection::over(self.ask(async |client| client))
+    }
+
+    /// Lets its time be that of a clock.
+    pub fn set_clock(&self, clock: Arc<dyn Clock>) {
+        self.clock.0.send_replace(clock);
+    }
+
+    /// Gives back what workers hold, as it happens when their leases have ended.
+    pub fn end_leases(&self) {
+        self.ask(async |client| {
+            let page = Page { limit: Some(1000), cursor: None };
+            let held = Operation::TaskSearch { state: Some(TaskState::Acquired), page };
+            let Ok(Reply::Tasks(held, None)) = client.operate(&held).await.unwrap().answer else {
+                unreachable!("a page has all that a test holds")
+            };
+            for task in held {
+                let release = Operation::TaskRelease { id: task.id, version: task.version };
+                client.operate(&release).await.unwrap().answer.unwrap();
+            }
         });
-        connecting.join().unwrap()
+    }
+
+    /// Does something with a client.
+    fn ask<T: Send>(&self, body: impl AsyncFnOnce(Client) -> T + Send) -> T {
+        let url = self.url();
+        let options = client::Options { patience: Duration::from_secs(20), ..client::Options::default() };
+        let asking = || {
+            self.runtime.block_on(async {
+                let client = Client::connect(Arc::new(Http::new(&url, None).unwrap()), options).await.unwrap();
+                body(client).await
+            })
+        };
+        // A test may be within a runtime of its own.
+        std::thread::scope(|scope| scope.spawn(asking).join().unwrap())
+    }
+}
+
+/// A clock that another one can take the place of.
+struct Replaceable(watch::Sender<Arc<dyn Clock>>);
+
+impl Default for Replaceable {
+    fn default() -> Self {
+        Self(watch::Sender::new(Arc::new(SystemClock)))
+    }
+}
+
+impl Clock for Replaceable {
+    fn now_ms(&self) -> u64 {
+        self.0.borrow().now_ms()
+    }
+
+    fn sleep_until(&self, deadline_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let mut clocks = self.0.subscribe();
+            loop {
+                let clock = Arc::clone(&clocks.borrow_and_update());
+                tokio::select! {
+                    () = clock.sleep_aside(deadline_ms) => return,
+                    // The sender is alive: it is `self`.
+                    _ = clocks.changed() => {}
+                }
+            }
+        })
     }
 }
 

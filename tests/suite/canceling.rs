@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[test]
 fn a_canceled_execution_ends_while_it_waits_and_while_nobody_runs_it() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             let handle = host.start(run("asks", "null")).await.unwrap();
@@ -34,7 +34,7 @@ fn a_canceled_execution_ends_while_it_waits_and_while_nobody_runs_it() {
 
 #[test]
 fn an_execution_that_waits_for_an_instance_can_be_canceled() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().instances(1).build().unwrap();
             let _holds = host.start(run("asks", "null")).await.unwrap();
@@ -48,7 +48,7 @@ fn an_execution_that_waits_for_an_instance_can_be_canceled() {
 
 #[test]
 fn a_cancellation_returns_after_the_effect_that_cannot_be_given_up() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let folder = tempfile::tempdir().unwrap();
         let host_folder = folder.path().to_str().unwrap();
         let granted =
@@ -80,7 +80,7 @@ fn a_cancellation_returns_after_the_effect_that_cannot_be_given_up() {
 
 #[test]
 fn a_canceled_execution_ends_while_it_computes() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             let handle = host.start(run("asks_and_spins", "1000000000000")).await.unwrap();
@@ -93,7 +93,7 @@ fn a_canceled_execution_ends_while_it_computes() {
 
 #[test]
 fn cancellations_at_the_moment_of_suspension_end_the_execution() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             for number in 0..40 {

@@ -31,7 +31,7 @@ fn call(function: &str, args: Value) -> Run {
 
 #[test]
 fn a_child_runs_under_the_id_of_its_step_and_returns_its_result() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         for host in [host, warm] {
             life(async {
                 let host = host(&place);
@@ -50,7 +50,8 @@ fn a_child_runs_under_the_id_of_its_step_and_returns_its_result() {
 /// What nobody waits for is put off, for another write to take along, by a thread of its own.
 #[test]
 fn a_call_that_the_guest_waits_for_is_not_put_off() {
-    for place in Place::each() {
+    // No server: it counts the commits of the store.
+    for place in Place::local() {
         let at_once = Arc::new(AtomicU32::new(0));
         let observe = {
             let at_once = Arc::clone(&at_once);
@@ -84,7 +85,7 @@ fn a_call_that_the_guest_waits_for_is_not_put_off() {
 
 #[test]
 fn the_error_of_a_child_carries_its_id_and_message() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = host(&place);
             let report = soon("the end", host.run(call("fails", json!("no seat left")))).await.unwrap();
@@ -99,7 +100,7 @@ fn the_error_of_a_child_carries_its_id_and_message() {
 
 #[test]
 fn a_call_that_is_not_granted_is_denied() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let mut policy = policy();
             policy.capabilities.retain(|grant| grant.name() != "call");
@@ -112,7 +113,7 @@ fn a_call_that_is_not_granted_is_denied() {
 
 #[test]
 fn a_thousand_children_of_one_parent_end_once_each() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = host(&place);
             let report = soon("the end", host.run(run("sums_children", "1000"))).await.unwrap();
@@ -128,7 +129,7 @@ fn a_thousand_children_of_one_parent_end_once_each() {
 
 #[test]
 fn children_nest_until_their_ids_would_be_too_long() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = host(&place);
             assert_eq!(result(&soon("the end", host.run(run("nests", "20"))).await.unwrap()), "20");
@@ -145,10 +146,10 @@ fn children_nest_until_their_ids_would_be_too_long() {
 
 #[test]
 fn a_bounded_map_and_the_first_of_many_give_what_they_should() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let clock = Arc::new(TestClock::at(1_000));
-            let host = place.host().scope(Scope::Started).clock(clock).build().unwrap();
+            let host = place.by(clock, place.host().scope(Scope::Started)).build().unwrap();
             let items: Vec<_> = (0..30).map(|n| json!([n, n])).collect();
             let mapped = run("maps_children", &json!({ "items": items, "limit": 4 }).to_string());
             let report = soon("the end", host.run(mapped)).await.unwrap();
@@ -156,7 +157,7 @@ fn a_bounded_map_and_the_first_of_many_give_what_they_should() {
         });
         life(async {
             let clock = ManualClock::at(1_000);
-            let host = place.host().scope(Scope::Started).clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), place.host().scope(Scope::Started)).build().unwrap();
             let first = run("first_children", r#"{"n": 2, "delays_ms": [3000, 10, 2000, 20]}"#).with_id(id("y"));
             let handle = host.start(first).await.unwrap();
             let child = |number: u64| id("y").child(number).unwrap();
@@ -179,7 +180,7 @@ fn a_bounded_map_and_the_first_of_many_give_what_they_should() {
 
 #[test]
 fn a_detached_execution_outlives_its_caller_and_starts_once() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let shown = Shown::default();
         life(async {
             let host = place.host().scope(Scope::Everything).on_output(shown.sink()).build().unwrap();
@@ -200,7 +201,7 @@ fn a_detached_execution_outlives_its_caller_and_starts_once() {
 
 #[test]
 fn an_answer_to_a_child_wakes_the_child_and_then_its_parent() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         for host in [host, warm] {
             life(async {
                 let host = host(&place);
@@ -217,13 +218,14 @@ fn an_answer_to_a_child_wakes_the_child_and_then_its_parent() {
 
 #[test]
 fn a_restart_takes_up_parent_and_children_where_they_were() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = host(&place);
             let _lost = host.start(run("waits_for_two", "null")).await.unwrap();
             eventually("two questions", async || (host.reader().promises().await.unwrap().len() == 2).then_some(()))
                 .await;
         });
+        place.after_a_crash();
         life(async {
             let host = host(&place);
             let handle = host.start(run("waits_for_two", "null")).await.unwrap();
@@ -238,10 +240,10 @@ fn a_restart_takes_up_parent_and_children_where_they_were() {
 
 #[test]
 fn the_deadline_of_a_parent_bounds_those_of_its_children() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let clock = ManualClock::at(1_000);
-            let host = place.host().scope(Scope::Started).clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), place.host().scope(Scope::Started)).build().unwrap();
             let late = run("asks_child", "null").within(Duration::from_millis(500));
             let handle = host.start(late).await.unwrap();
             let asked = eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
@@ -262,10 +264,10 @@ fn the_deadline_of_a_parent_bounds_those_of_its_children() {
 
 #[test]
 fn a_child_that_takes_too_long_is_rejected_as_timed_out() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let clock = Arc::new(TestClock::at(1_000));
-            let host = place.host().scope(Scope::Started).clock(clock).build().unwrap();
+            let host = place.by(clock, place.host().scope(Scope::Started)).build().unwrap();
             let args = json!({ "function": "awaits", "args": null, "timeout_ms": 250 });
             let report = soon("the end", host.run(run("calls", &args.to_string()))).await.unwrap();
             assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
@@ -275,7 +277,7 @@ fn a_child_that_takes_too_long_is_rejected_as_timed_out() {
 
 #[test]
 fn a_child_for_another_group_waits_for_a_worker_of_that_group() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let args = json!({ "function": "adds", "args": [1, 2], "target": "night" }).to_string();
         life(async {
             let host = host(&place);
@@ -302,7 +304,7 @@ fn a_child_for_another_group_waits_for_a_worker_of_that_group() {
 
 #[test]
 fn canceling_an_execution_cancels_everything_that_it_called() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         for host in [host, warm] {
             life(async {
                 let host = host(&place);
@@ -328,7 +330,8 @@ fn canceling_an_execution_cancels_everything_that_it_called() {
 #[test]
 fn a_canceled_guest_that_asked_for_it_cleans_up_with_its_instance_and_without() {
     for keep_warm in [60, 0] {
-        for place in Place::each() {
+        // No server: a canceled guest gets no time to clean up there.
+        for place in Place::local() {
             let folder = tempfile::tempdir().unwrap();
             let shown = Shown::default();
             life(async {
@@ -358,7 +361,8 @@ fn a_canceled_guest_that_asked_for_it_cleans_up_with_its_instance_and_without() 
 
 #[test]
 fn a_guest_that_does_not_stop_cleaning_up_is_ended() {
-    for place in Place::each() {
+    // No server: a canceled guest gets no time to clean up there.
+    for place in Place::local() {
         life(async {
             let host = warm(&place);
             let handle = host.start(run("cleans_up_forever", "null")).await.unwrap();
@@ -371,7 +375,7 @@ fn a_guest_that_does_not_stop_cleaning_up_is_ended() {
 
 #[test]
 fn a_trap_halts_the_child_with_its_cause_and_leaves_the_parent_waiting() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = host(&place);
             let _waits = host.start(call("traps", json!(null))).await.unwrap();
@@ -389,10 +393,10 @@ fn a_trap_halts_the_child_with_its_cause_and_leaves_the_parent_waiting() {
 
 #[test]
 fn a_retry_waits_longer_each_time_and_gives_up_as_told() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let clock = Arc::new(TestClock::at(1_000));
-            let host = place.host().clock(clock).build().unwrap();
+            let host = place.by(clock, place.host()).build().unwrap();
             let tries = |attempts: u32, fail_times: u32, code: &str| {
                 json!({ "attempts": attempts, "fail_times": fail_times, "code": code }).to_string()
             };
@@ -415,7 +419,7 @@ fn a_retry_waits_longer_each_time_and_gives_up_as_told() {
 
 #[test]
 fn a_child_that_halts_fails_if_its_caller_wants_that() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         for host in [host, warm] {
             life(async {
                 let host = host(&place);
@@ -439,7 +443,7 @@ fn a_child_that_halts_fails_if_its_caller_wants_that() {
 
 #[test]
 fn a_child_that_has_halted_fails_once_its_caller_wants_that() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = host(&place);
             let handle = host.start(run("wishes_late", "null")).await.unwrap();
@@ -455,7 +459,7 @@ fn a_child_that_has_halted_fails_once_its_caller_wants_that() {
 
 #[test]
 fn what_is_no_call_cannot_fail_on_a_halt() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let report = crate::support::outcome(place.host(), run("fails_a_timer_on_halt", "null"));
         assert!(result(&report).contains("0 is no call of this execution"), "{report:?}");
     }
@@ -463,10 +467,10 @@ fn what_is_no_call_cannot_fail_on_a_halt() {
 
 #[test]
 fn why_a_child_halted_is_known_whatever_ends_it() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let clock = ManualClock::at(1_000);
-            let host = place.host().scope(Scope::Started).clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), place.host().scope(Scope::Started)).build().unwrap();
             for (name, ends) in [("a", "canceled"), ("b", "timed out")] {
                 let name = id(name);
                 let caller = call("traps", json!(null)).with_id(name.clone()).within(Duration::from_secs(3_600));

@@ -19,7 +19,8 @@ const CALLED_SETTLED_DELIVERED: [u8; 3] = [3, 4, 5];
 /// The host itself takes up again what was only given back.
 #[test]
 fn a_workflow_that_is_given_back_at_any_moment_ends_as_if_nothing_had_happened() {
-    for place in Place::each() {
+    // No server: it stands between the host and the tables; `remote_commands` takes claims from hosts there.
+    for place in Place::local() {
         let strikes = (1..).take_while(|moment| {
             let world = World::new(Arc::new(SystemClock));
             let place = place.another();
@@ -36,7 +37,8 @@ fn a_workflow_that_is_given_back_at_any_moment_ends_as_if_nothing_had_happened()
 
 #[test]
 fn a_workflow_that_another_worker_takes_at_any_moment_is_left_alone_and_ended_by_the_next_host() {
-    for place in Place::each() {
+    // No server: it stands between the host and the tables; `remote_commands` takes claims from hosts there.
+    for place in Place::local() {
         let strikes = (1..).take_while(|moment| taken_away(&place.another(), *moment)).count();
         assert!(strikes > 15, "only {strikes} moments");
     }
@@ -74,7 +76,8 @@ fn taken_away(place: &Place, moment: u32) -> bool {
 /// Its timers fire in the run, or in the store where it is suspended at each of them.
 #[test]
 fn a_sleep_that_another_worker_takes_at_any_moment_is_left_alone_and_ended_once_by_the_next_host() {
-    for place in Place::each() {
+    // No server: it stands between the host and the tables; `remote_commands` takes claims from hosts there.
+    for place in Place::local() {
         for keep_warm in [Duration::MAX, Duration::ZERO] {
             let strikes = (1..).take_while(|moment| taken_asleep(&place.another(), *moment, keep_warm)).count();
             println!("{strikes} moments");
@@ -128,7 +131,8 @@ fn taken_asleep(place: &Place, moment: u32, keep_warm: Duration) -> bool {
 /// Where a barrier has nothing to write, nothing but the question before the effect tells that the claim is lost.
 #[test]
 fn no_effect_begins_under_a_lost_claim() {
-    for place in Place::each() {
+    // No server: it stands between the host and the tables; `remote_commands` takes claims from hosts there.
+    for place in Place::local() {
         let moments = (1..).take_while(|moment| {
             let world = World::new(Arc::new(SystemClock));
             let place = place.another();
@@ -174,7 +178,8 @@ fn no_effect_begins_under_a_lost_claim() {
 /// Its journal is not what it takes it for: that is its own end, and nobody else's.
 #[test]
 fn a_write_that_does_not_fit_ends_its_execution_alone() {
-    for place in Place::each() {
+    // No server: it stands between the host and the tables; `remote_commands` takes claims from hosts there.
+    for place in Place::local() {
         let store = CrashStore::at(place.store(), 2, Fate::Scribbled);
         life(async {
             let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap();
@@ -189,7 +194,8 @@ fn a_write_that_does_not_fit_ends_its_execution_alone() {
 
 #[test]
 fn a_deadline_that_has_passed_here_and_not_yet_in_the_store_is_asked_for_again() {
-    for place in Place::each() {
+    // No server: it stands between the host and the tables; `remote_commands` takes claims from hosts there.
+    for place in Place::local() {
         life(async {
             let store = CrashStore::at(place.store(), 1, Fate::Behind(150));
             let host = quick(Everstep::over(store)).build().unwrap();
@@ -211,7 +217,8 @@ fn an_answer_that_does_not_fit_reaches_the_guest_as_invalid() {
         ("asks", &*long, "limits.bytes_per_call"),
         ("awaits_order", r#"{"item": "tea", "count": 256}"#, "256"),
     ] {
-        for place in Place::each() {
+        // No server: it stands between the host and the tables; `remote_commands` takes claims from hosts there.
+        for place in Place::local() {
             let asked = life(async {
                 let host = place.host().build().unwrap();
                 assert_eq!(host.run(run(function, "null").without_waiting()).await.unwrap().state, State::Suspended);
@@ -234,7 +241,8 @@ fn an_answer_that_does_not_fit_reaches_the_guest_as_invalid() {
 /// The same in the moment in which the execution is taken up.
 #[test]
 fn an_answer_that_comes_while_a_run_begins_is_checked_too() {
-    for place in Place::each() {
+    // No server: it stands between the host and the tables; `remote_commands` takes claims from hosts there.
+    for place in Place::local() {
         let inner = place.store();
         let ask = || run("asks_bool", "null");
         outcome(quick(Everstep::over(Arc::clone(&inner))), ask().without_waiting());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn the_longest_duration_waits_in_every_call_that_takes_one() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let host = || place.host().scope(Scope::Started);
         let suspended = outcome(host(), run("waits_for_ever", "null").without_waiting());
         assert_eq!(suspended.state, State::Suspended, "{suspended:?}");
@@ -37,7 +37,8 @@ fn a_python_program_that_sleeps_for_ever_waits_beside_a_question() {
                 open = [asyncio.create_task(promise(timeout=s)) for s in (math.inf, 1e30, 10**30)]\n\
                 answer = await asyncio.wait_for(ask('well? ', timeout=1e30), math.inf)\n\
                 [answer, [one.done() for one in naps + open]]";
-    for place in Place::each() {
+    for place in Place::every_dialect() {
+        place.equip(&PYTHON);
         let new = || {
             let args = json!({ "code": code }).to_string();
             Run::new(PYTHON.clone(), "execute", args, parse(policy)).with_id(id("x"))

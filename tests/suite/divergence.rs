@@ -155,6 +155,7 @@ fn a_component_that_waits_for_another_promise_diverges() {
 fn a_component_that_differs_only_behind_the_journal_takes_over() {
     for place in Place::each() {
         let later = variant("later");
+        place.equip(&later);
         life(async {
             let host = place.host().build().unwrap();
             begin(&host, "varies").await;
@@ -186,6 +187,7 @@ fn a_remembered_value_is_kept_although_the_component_would_compute_another() {
 fn a_component_that_once_diverged_is_stored_with_the_next_execution_that_uses_it() {
     for place in Place::each() {
         let other = variant("more");
+        place.equip(&other);
         life(async {
             let host = place.host().build().unwrap();
             begin(&host, "varies").await;

@@ -33,11 +33,11 @@ fn without_a_restart_a_remembered_computation_runs_once() {
 fn the_calls_of_a_remembered_computation_are_not_made_again() {
     for place in Place::each() {
         let clock = ManualClock::at(1_000);
-        let first = outcome(place.host().clock(clock.clone()), run("remembers_calls", "null").without_waiting());
+        let first = outcome(place.by(clock.clone(), place.host()), run("remembers_calls", "null").without_waiting());
         assert_eq!(first.state, State::Suspended);
         clock.advance_to(2_000);
         life(async { place.host().build().unwrap().settle(&id("x").promise(2), Ok("1".into())).await.unwrap() });
-        let done = outcome(place.host().clock(clock), run("remembers_calls", "null"));
+        let done = outcome(place.by(clock, place.host()), run("remembers_calls", "null"));
         assert_eq!(result(&done), "[1000,1]");
     }
 }

@@ -5,7 +5,7 @@ use everstep::{Error, Scope};
 
 #[test]
 fn an_answer_that_does_not_fit_is_refused_and_the_question_stays_open() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().scope(Scope::Started).build().unwrap();
             let handle = host.start(run("awaits_order", "null")).await.unwrap();
@@ -27,7 +27,7 @@ fn an_answer_that_does_not_fit_is_refused_and_the_question_stays_open() {
 
 #[test]
 fn whoever_settles_learns_what_is_wrong_with_an_id() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("asks_bool", "null").without_waiting()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Where the tests run: over every place that executions can live in, or over one of them for a reason that is written down.
+//! Where the tests run: over every place that executions can live in, or over some of them for a reason that is written down.
 //!
 //! One place: nothing runs.
 
@@ -15,7 +15,13 @@ const SINGLE: [&str; 6] =
     ["Everstep::local", "Everstep::open", "Place::memory", "Place::folder", "MemoryStore", "FileStore"];
 
 /// What gives every place.
-const EACH: &str = "::each()";
+const EACH: [&str; 2] = ["::each()", "Place::every_dialect()"];
+
+/// What gives every place but a server.
+const LOCAL: [&str; 2] = ["Place::local()", "Sandbox::local()"];
+
+/// What begins a reason for that, on the line above it.
+const NO_SERVER: &str = "No server: ";
 
 /// A function of a source file, with its attributes and comments.
 struct Function {
@@ -56,10 +62,14 @@ fn has_reason(text: &str) -> bool {
 }
 
 fn is_reason(comment: &str) -> bool {
-    comment.strip_prefix(REASON).is_some_and(|why| !why.trim().is_empty())
+    gives(comment, REASON)
 }
 
-/// The lines that build a single place and have no reason above them.
+fn gives(comment: &str, reason: &str) -> bool {
+    comment.strip_prefix(reason).is_some_and(|why| !why.trim().is_empty())
+}
+
+/// The lines that build a single place, or leave servers out, and have no reason above them.
 fn unexplained(text: &str) -> Vec<&str> {
     let (mut found, mut above, mut imports) = (Vec::new(), "", false);
     for line in text.lines().map(str::trim) {
@@ -67,7 +77,9 @@ fn unexplained(text: &str) -> Vec<&str> {
         let code = line.split("//").next().unwrap_or_default();
         // An import only names what is built elsewhere, unless it gives it another name.
         let builds = SINGLE.iter().any(|single| has_word(code, single)) && (!imports || code.contains(" as "));
-        if builds && !above.strip_prefix("// ").is_some_and(is_reason) {
+        let leaves_out = LOCAL.iter().any(|local| has_word(code, local));
+        let has_reason = |reason: &str| above.strip_prefix("// ").is_some_and(|above| gives(above, reason));
+        if builds && !has_reason(REASON) || leaves_out && !has_reason(NO_SERVER) {
             found.push(line);
         }
         imports &= !line.ends_with(';');
@@ -124,7 +136,8 @@ fn partial(text: &str) -> Vec<String> {
         for function in &all {
             let reaches = |known: &&str| *known != function.name && has_word(&function.text, known);
             let text = &function.text;
-            if text.contains(EACH) || text.contains(REASON) || reaching.iter().any(reaches) {
+            let is_reached = text.contains(REASON) || EACH.iter().chain(&LOCAL).any(|several| text.contains(several));
+            if is_reached || reaching.iter().any(reaches) {
                 reaching.insert(function.name.as_str());
             }
         }
@@ -156,6 +169,9 @@ fn each_way_to_build_one_place_is_found() {
         "let place = Place::memory();",
         "let place = Place::folder();",
         "for place in [Place::memory, Place::folder] {",
+        "for place in Place::local() {",
+        "// One place: why.\nfor sandbox in Sandbox::local() {",
+        "// No server: \nfor sandbox in Sandbox::local() {",
         "let store = Arc::new(MemoryStore::default());",
         "let store: Arc<MemoryStore> = Arc::default();",
         "let store = FileStore::open(dir.path());",
@@ -168,6 +184,7 @@ fn each_way_to_build_one_place_is_found() {
     }
     for text in [
         "// One place: it damages a file.\nlet place = Place::folder();",
+        "// No server: it looks into the tables.\nfor place in Place::local() {",
         "use everstep::store::{MemoryStore, FileStore};",
         "use everstep::store::{\n    FileStore,\n};",
         "let host = Everstep::over(store); // not Everstep::local()",
@@ -191,6 +208,8 @@ fn each_way_to_see_one_place_only_is_found() {
     for text in [
         "#[test]\nfn sees() {\n    for place in Place::each() {\n    }\n}",
         "#[test]\nfn sees() {\n    for sandbox in Sandbox::each() {\n    }\n}",
+        "#[test]\nfn sees() {\n    for place in Place::every_dialect() {\n    }\n}",
+        "#[test]\nfn sees() {\n    // No server: why.\n    for place in Place::local() {\n    }\n}",
         "#[test]\nfn sees() {\n    helps();\n}\n\nfn helps() {\n    helps_too();\n}\n\nfn helps_too() {\n    for place in Place::each() {}\n}",
         "/// One place: it is about a pipe.\n#[test]\nfn sees() {\n    run();\n}",
         "fn sees() {\n    run();\n}",

@@ -32,80 +32,82 @@ pub(crate) async fn resume(host: &Everstep, patience: Patience) -> Handle {
 
 #[test]
 fn a_timer_takes_its_time_by_the_clock() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         for ms in ["86400000", "0"] {
-            assert_eq!(result(&outcome(place.another().host().clock(clock()), run("sleeps", ms))), ms);
+            let place = place.another();
+            assert_eq!(result(&outcome(place.by(clock(), place.host()), run("sleeps", ms))), ms);
         }
     }
 }
 
 #[test]
 fn a_timer_ends_while_no_host_runs() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let clock = ManualClock::at(1_000);
-        let sleeping = outcome(place.host().clock(clock.clone()), run("sleeps", "500").without_waiting());
+        let sleeping = outcome(place.by(clock.clone(), place.host()), run("sleeps", "500").without_waiting());
         assert_eq!(sleeping.state, State::Suspended);
         clock.advance_to(1_499);
-        let still = outcome(place.host().clock(clock.clone()), run("sleeps", "500").without_waiting());
+        let still = outcome(place.by(clock.clone(), place.host()), run("sleeps", "500").without_waiting());
         assert_eq!(still.state, State::Suspended);
         clock.advance_to(7_000);
-        let done = outcome(place.host().clock(clock), run("sleeps", "500").without_waiting());
+        let done = outcome(place.by(clock, place.host()), run("sleeps", "500").without_waiting());
         assert_eq!(result(&done), "6000");
     }
 }
 
 #[test]
 fn of_two_timers_that_ended_while_no_host_ran_the_earlier_wins() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let clock = ManualClock::at(1_000);
-        let suspended = outcome(place.host().clock(clock.clone()), run("races_timers", "null").without_waiting());
+        let suspended = outcome(place.by(clock.clone(), place.host()), run("races_timers", "null").without_waiting());
         assert_eq!(suspended.state, State::Suspended);
         clock.advance_to(9_000);
-        let done = outcome(place.host().clock(clock), run("races_timers", "null"));
+        let done = outcome(place.by(clock, place.host()), run("races_timers", "null"));
         assert_eq!(result(&done), r#""sooner""#);
-        let undisturbed = outcome(place.another().host().clock(self::clock()), run("races_timers", "null"));
+        let another = place.another();
+        let undisturbed = outcome(another.by(self::clock(), another.host()), run("races_timers", "null"));
         assert_eq!(result(&undisturbed), r#""sooner""#);
     }
 }
 
 #[test]
 fn an_answer_before_the_deadline_is_delivered_although_the_deadline_has_passed_since() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let clock = ManualClock::at(1_000);
         life(async {
-            let host = place.host().clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), place.host()).build().unwrap();
             let suspended = host.run(run("awaits_within", "100").without_waiting()).await.unwrap();
             assert_eq!(suspended.state, State::Suspended);
             clock.advance_to(1_099);
             host.settle(&open(&host).await[0], Ok(r#""in time""#.into())).await.unwrap();
         });
         clock.advance_to(5_000);
-        let done = outcome(place.host().clock(clock), run("awaits_within", "100"));
+        let done = outcome(place.by(clock, place.host()), run("awaits_within", "100"));
         assert_eq!(result(&done), r#""in time""#);
     }
 }
 
 #[test]
 fn a_timer_that_ended_before_an_answer_came_wins_although_no_host_ran() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let clock = ManualClock::at(1_000);
         life(async {
-            let host = place.host().clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), place.host()).build().unwrap();
             host.run(run("answer_or_timer", "100").without_waiting()).await.unwrap();
             clock.advance_to(1_150);
             host.settle(&open(&host).await[0], Ok("1".into())).await.unwrap();
         });
         clock.advance_to(5_000);
-        assert_eq!(result(&outcome(place.host().clock(clock), run("answer_or_timer", "100"))), r#""timer""#);
+        assert_eq!(result(&outcome(place.by(clock, place.host()), run("answer_or_timer", "100"))), r#""timer""#);
     }
 }
 
 #[test]
 fn an_answer_after_the_deadline_is_refused_and_changes_nothing() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let clock = ManualClock::at(1_000);
         life(async {
-            let host = place.host().clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), place.host()).build().unwrap();
             host.run(run("awaits_within", "100").without_waiting()).await.unwrap();
             let asked = open(&host).await.remove(0);
             let before = host.reader().journal(&id("x")).await.unwrap();
@@ -122,8 +124,8 @@ fn an_answer_after_the_deadline_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_promise_with_a_deadline_is_rejected_as_timed_out() {
-    for place in Place::each() {
-        let report = outcome(place.host().clock(clock()), run("awaits_within", "50"));
+    for place in Place::every_dialect() {
+        let report = outcome(place.by(clock(), place.host()), run("awaits_within", "50"));
         let timed_out =
             (FailureKind::Returned(ErrorCode::TimedOut), "the deadline passed before anybody settled the promise");
         assert_eq!(failure(&report), timed_out);
@@ -133,11 +135,11 @@ fn a_promise_with_a_deadline_is_rejected_as_timed_out() {
 
 #[test]
 fn a_policy_bounds_how_long_a_promise_may_wait() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let bounded = parse("[[capability]]\nname = \"promise\"\ntimeout = \"2s\"\n");
         let clock = clock();
         let run = everstep::Run { policy: bounded, ..run("awaits", "null") };
-        let report = outcome(place.host().clock(clock.clone()), run);
+        let report = outcome(place.by(clock.clone(), place.host()), run);
         assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
         assert_eq!(everstep::clock::Clock::now_ms(&*clock), 1_002_000);
     }
@@ -145,7 +147,7 @@ fn a_policy_bounds_how_long_a_promise_may_wait() {
 
 #[test]
 fn an_answer_given_while_the_guest_waits_resumes_it() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             let handle = host.start(run("asks", "null")).await.unwrap();
@@ -160,7 +162,7 @@ fn an_answer_given_while_the_guest_waits_resumes_it() {
 
 #[test]
 fn an_answer_given_while_nobody_runs_the_execution_is_there_when_it_resumes() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let shown = Shown::default();
         let host = || place.host().on_output(shown.sink());
         assert_eq!(outcome(host(), run("asks", "null").without_waiting()).state, State::Suspended);
@@ -173,7 +175,7 @@ fn an_answer_given_while_nobody_runs_the_execution_is_there_when_it_resumes() {
 
 #[test]
 fn a_rejection_from_outside_is_an_error_of_the_guest() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("awaits", "null").without_waiting()).await.unwrap();
@@ -213,7 +215,7 @@ async fn check_rules(host: &Everstep, promise: &PromiseId) {
 
 #[test]
 fn at_rest_the_first_answer_wins_and_all_others_change_nothing() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("asks_twice", "null").without_waiting()).await.unwrap();
@@ -227,7 +229,7 @@ fn at_rest_the_first_answer_wins_and_all_others_change_nothing() {
 
 #[test]
 fn in_a_run_the_first_answer_wins_and_all_others_change_nothing() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             let handle = host.start(run("asks_twice", "null")).await.unwrap();
@@ -256,9 +258,9 @@ async fn check_rules_while_waiting(host: &Everstep) {
 
 #[test]
 fn a_timer_is_settled_by_the_clock_alone() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
-            let host = place.host().clock(ManualClock::at(5)).build().unwrap();
+            let host = place.by(ManualClock::at(5), place.host()).build().unwrap();
             host.run(run("sleeps", "1000").without_waiting()).await.unwrap();
             let at_rest = host.settle(&id("x").promise(1), Ok("null".into())).await.unwrap_err();
             assert!(at_rest.to_string().starts_with("x.1 is a timer, "), "{at_rest}");
@@ -271,7 +273,7 @@ fn a_timer_is_settled_by_the_clock_alone() {
 
 #[test]
 fn an_execution_that_has_ended_takes_no_answers() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("asks", "null").without_waiting()).await.unwrap();
@@ -288,7 +290,7 @@ fn an_execution_that_has_ended_takes_no_answers() {
 
 #[test]
 fn a_guest_settles_promises_of_its_own_and_nobody_elses() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let report = outcome(place.host(), run("settles_its_own", "null"));
         let again =
             json!({"Err": {"code": "invalid", "message": "0 is no open promise that this execution made with create"}});
@@ -301,8 +303,8 @@ fn a_guest_settles_promises_of_its_own_and_nobody_elses() {
 
 #[test]
 fn a_guest_gives_up_on_promises_of_every_kind() {
-    for place in Place::each() {
-        let report = outcome(place.host().clock(clock()), run("cancels", "null"));
+    for place in Place::every_dialect() {
+        let report = outcome(place.by(clock(), place.host()), run("cancels", "null"));
         let canceled = |why: &str| json!({"Err": {"code": "canceled", "message": why}});
         let (own, stored) = (canceled("the guest gave the promise up"), canceled("the promise was canceled"));
         assert_eq!(json(result(&report)), json!([own, stored, stored, {"Ok": "kept"}]));
@@ -312,16 +314,16 @@ fn a_guest_gives_up_on_promises_of_every_kind() {
 
 #[test]
 fn a_blocking_wait_returns_promises_in_the_order_in_which_they_settled() {
-    for place in Place::each() {
-        let report = outcome(place.host().clock(clock()), run("waits_for_any", "null"));
+    for place in Place::every_dialect() {
+        let report = outcome(place.by(clock(), place.host()), run("waits_for_any", "null"));
         assert_eq!(result(&report), "[[1],[2],[0],[0,1,2]]");
     }
 }
 
 #[test]
 fn a_wait_for_nothing_or_for_the_unknown_is_an_error() {
-    for place in Place::each() {
-        let report = outcome(place.host().clock(clock()), run("waits_in_vain", "null"));
+    for place in Place::every_dialect() {
+        let report = outcome(place.by(clock(), place.host()), run("waits_in_vain", "null"));
         let lines = json(result(&report));
         assert!(lines[0].as_str().unwrap().contains("wait-any needs at least one promise"), "{lines}");
         assert!(lines[1].as_str().unwrap().contains("99 is no promise of this execution"), "{lines}");
@@ -331,7 +333,7 @@ fn a_wait_for_nothing_or_for_the_unknown_is_an_error() {
 
 #[test]
 fn a_guest_sees_the_outcome_of_what_was_delivered_and_of_nothing_else() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("waits_in_another_order", "null").without_waiting()).await.unwrap();
@@ -346,7 +348,7 @@ fn a_guest_sees_the_outcome_of_what_was_delivered_and_of_nothing_else() {
 
 #[test]
 fn an_answer_given_while_the_guest_computes_is_kept() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             let _spins = host.start(run("asks_and_spins", "1000000000000")).await.unwrap();
@@ -364,7 +366,7 @@ fn an_answer_given_while_the_guest_computes_is_kept() {
 /// Answers that meet an execution on its way to rest must not be lost, and must not upset the store.
 #[test]
 fn answers_at_the_moment_of_suspension_are_all_kept() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             for number in 0..40 {
@@ -398,7 +400,7 @@ fn answers_at_the_moment_of_suspension_are_all_kept() {
 /// A server drops what it does for a client that has gone away.
 #[test]
 fn a_caller_who_gives_up_in_the_middle_of_an_answer_upsets_nothing() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             for number in 0..20 {
@@ -418,7 +420,7 @@ fn a_caller_who_gives_up_in_the_middle_of_an_answer_upsets_nothing() {
 
 #[test]
 fn an_answer_that_the_guest_could_not_read_leaves_the_promise_pending() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             let promise = id("x").promise(0);
@@ -458,7 +460,7 @@ fn an_answer_that_the_guest_could_not_read_leaves_the_promise_pending() {
 
 #[test]
 fn without_a_schema_an_answer_is_one_that_everybody_reads_alike() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("awaits", "null").without_waiting()).await.unwrap();

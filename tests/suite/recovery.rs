@@ -93,7 +93,7 @@ async fn end(world: &World, host: &Everstep) -> End {
 
 /// A run that nothing disturbs, which leaves the same wherever it is.
 fn undisturbed(function: &str) -> (Report, End) {
-    let mut runs = Place::each().map(|place| {
+    let mut runs = Place::every_dialect().map(|place| {
         let world = World::new(Arc::new(TestClock::at(1_000_000)));
         life(async {
             let host = world.host(place.plain());
@@ -118,7 +118,8 @@ fn an_execution_survives_the_failure_of_any_commit() {
     let (report, expected) = undisturbed("works");
     let undisturbed: Value = serde_json::from_str(result(&report)).unwrap();
     assert_eq!((&undisturbed["slept"], &undisturbed["in_doubt"]), (&20.into(), &0.into()));
-    for place in Place::each() {
+    // No server: it fails a commit of the store.
+    for place in Place::local() {
         for fate in [Fate::Lost, Fate::Kept] {
             for commit in 1.. {
                 if !survive("works", &place.another(), commit, fate, |world, report, end| {
@@ -143,7 +144,8 @@ fn an_execution_survives_the_failure_of_any_commit() {
 fn after_the_failure_of_any_commit_the_journal_is_that_of_an_undisturbed_run() {
     // The start holds seed and policy, which name this execution and its folder.
     let behind_start = |journal: &[u8]| without_use(&journal[boundaries(journal)[0]..]);
-    let undisturbed = Place::each().map(|place| {
+    // No server: it fails a commit of the store.
+    let undisturbed = Place::local().map(|place| {
         let world = World::new(ManualClock::at(1_000_000));
         life(async {
             let host = world.host(place.plain());
@@ -152,7 +154,8 @@ fn after_the_failure_of_any_commit_the_journal_is_that_of_an_undisturbed_run() {
         })
     });
     let undisturbed: Vec<_> = undisturbed.collect();
-    for place in Place::each() {
+    // No server: it fails a commit of the store.
+    for place in Place::local() {
         for fate in [Fate::Lost, Fate::Kept] {
             for commit in 1.. {
                 let place = place.another();
@@ -219,7 +222,8 @@ fn survive(function: &str, place: &Place, commit: u32, fate: Fate, check: impl F
 /// nothing had happened, and nothing happens twice.
 #[test]
 fn a_workflow_of_people_timers_and_children_survives_the_failure_of_any_commit() {
-    for place in Place::each() {
+    // No server: it fails a commit of the store.
+    for place in Place::local() {
         for fate in [Fate::Lost, Fate::Kept] {
             let commits = (1..).take_while(|commit| survive_workflow(&place.another(), *commit, fate)).count();
             assert!(commits > 15, "only {commits} commits");
@@ -287,7 +291,8 @@ pub(crate) async fn workflow(world: &World, store: Arc<dyn Backend>) -> Result<R
 
 #[test]
 fn randomness_and_the_attempt_are_those_of_the_journal() {
-    for place in Place::each() {
+    // No server: it fails a commit of the store.
+    for place in Place::local() {
         for commit in 2..6 {
             let world = World::new(ManualClock::at(1));
             let place = place.another();
@@ -314,7 +319,8 @@ fn randomness_and_the_attempt_are_those_of_the_journal() {
 
 #[test]
 fn a_run_that_waits_for_a_human_learns_that_the_store_has_failed() {
-    for place in Place::each() {
+    // No server: it fails a commit of the store.
+    for place in Place::local() {
         life(async {
             let store = CrashStore::at(place.store(), u32::MAX, Fate::Lost);
             let world = World::new(ManualClock::at(1));
@@ -333,7 +339,7 @@ fn a_run_that_waits_for_a_human_learns_that_the_store_has_failed() {
 
 #[test]
 fn an_execution_pauses_and_goes_on_in_life_after_life() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let (calls, shown) = (Calls::default(), Shown::default());
         let host = || place.host().capability("once", calls.echo()).on_output(shown.sink());
         for _ in 0..3 {
@@ -354,15 +360,18 @@ fn an_execution_pauses_and_goes_on_in_life_after_life() {
 
 #[test]
 fn a_host_that_dies_while_its_guest_waits_leaves_the_question_open() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().build().unwrap();
             let _waits = host.start(run("asks", "null")).await.unwrap();
             eventually("the question", async || host.reader().promises().await.unwrap().pop()).await;
         });
+        place.after_a_crash();
         life(async {
             let host = place.host().build().unwrap();
-            assert_eq!(host.reader().execution(&id("x")).await.unwrap().state, State::Running);
+            // Its claim is still there, except on a server, where it is over.
+            let state = host.reader().execution(&id("x")).await.unwrap().state;
+            assert_eq!(state, if place.is_server() { State::Pending } else { State::Running });
             let asked = host.reader().promises().await.unwrap().remove(0);
             host.settle(&asked.id, Ok("1".into())).await.unwrap();
             assert_eq!(result(&host.run(run("asks", "null")).await.unwrap()), "1");
@@ -372,7 +381,8 @@ fn a_host_that_dies_while_its_guest_waits_leaves_the_question_open() {
 
 #[test]
 fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
-    for place in Place::each() {
+    // No server: it damages the tables.
+    for place in Place::local() {
         life(async {
             let host = place.host().build().unwrap();
             host.run(run("asks", "null").without_waiting()).await.unwrap();
@@ -404,7 +414,8 @@ fn a_journal_with_a_damaged_byte_is_reported_and_left_alone() {
 
 #[test]
 fn a_store_that_panics_has_failed() {
-    for place in Place::each() {
+    // No server: it fails a commit of the store.
+    for place in Place::local() {
         let store = CrashStore::at(place.store(), u32::MAX, Fate::Panic);
         life(async {
             let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap();
@@ -421,7 +432,8 @@ fn a_store_that_panics_has_failed() {
 
 #[test]
 fn an_answer_that_comes_twice_is_acknowledged_once_it_is_durable() {
-    for place in Place::each() {
+    // No server: it fails a commit of the store.
+    for place in Place::local() {
         life(async {
             let store = CrashStore::at(place.store(), u32::MAX, Fate::Lost);
             let host = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).build().unwrap();
@@ -531,7 +543,8 @@ fn after_a_power_loss_the_next_host_goes_on() {
 /// Whoever answers may do so after the host has looked at the promises of an execution, and before its run is known.
 #[test]
 fn an_answer_in_the_moment_of_taking_up_is_not_missed() {
-    for place in Place::each() {
+    // No server: it stands between the host and the tables.
+    for place in Place::local() {
         life(async {
             let host = place.host().build().unwrap();
             assert_eq!(host.run(run("asks", "null").without_waiting()).await.unwrap().state, State::Suspended);

@@ -99,7 +99,7 @@ fn a_request_is_rejected_when_its_time_is_over() {
     for place in Place::each() {
         let clock = Arc::new(TestClock::at(1_000));
         let calls = Calls::default();
-        let host = place.host().clock(clock).capability("never", calls.never());
+        let host = place.by(clock, place.host()).capability("never", calls.never());
         let report = outcome(host, asking("never", r#","timeout_ms":250"#));
         assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
     }
@@ -119,7 +119,7 @@ fn a_response_that_comes_too_late_is_reported_and_changes_nothing() {
                     Ok(request.message)
                 }
             };
-            let host = place.host().clock(clock.clone()).capability("echo", echo).build().unwrap();
+            let host = place.by(clock.clone(), place.host()).capability("echo", echo).build().unwrap();
             let handle = host.start(run("asks_and_goes_on", "100")).await.unwrap();
             eventually("the request for a client", async || host.reader().promises().await.unwrap().pop()).await;
             clock.advance_to(1_100);
@@ -202,6 +202,7 @@ fn after_a_crash_a_request_is_sent_again_only_if_its_capability_is_idempotent() 
             let _lost = host.start(asking("again", "")).await.unwrap();
             eventually("the request", async || (calls.total() == 1).then_some(())).await;
         });
+        place.after_a_crash();
         let report = outcome(place.host().capability("again", Idempotent(calls.echo())), asking("again", ""));
         assert_eq!(result(&report), r#"{"n":1}"#);
         assert_eq!(calls.by_step(), [(0, 2)], "the same id both times");
@@ -217,6 +218,7 @@ fn after_a_crash_a_request_that_is_not_idempotent_is_in_doubt() {
             let _lost = host.start(asking("once", "")).await.unwrap();
             eventually("the request", async || (calls.total() == 1).then_some(())).await;
         });
+        place.after_a_crash();
         let report = outcome(place.host().capability("once", calls.echo()), asking("once", ""));
         let in_doubt = "once was asked before a crash and its response was lost";
         assert_eq!(failure(&report), (FailureKind::Returned(ErrorCode::InDoubt), in_doubt));
@@ -233,6 +235,7 @@ fn a_host_without_the_capability_that_was_asked_does_not_have_it_asked_again() {
             let _lost = host.start(asking("once", "")).await.unwrap();
             eventually("the request", async || (calls.total() == 1).then_some(())).await;
         });
+        place.after_a_crash();
         let halted = outcome(place.host(), asking("once", ""));
         assert_eq!((halted.state, failure(&halted).0), (State::Halted, FailureKind::InDoubt));
         assert!(failure(&halted).1.starts_with(r#"x.0 asked the capability "once" of the host"#), "{halted:?}");
@@ -263,12 +266,13 @@ fn a_request_whose_time_is_over_is_not_sent_again() {
         let (calls, clock) = (Calls::default(), ManualClock::at(1_000));
         let again = run("asks_and_computes", "250");
         life(async {
-            let host = place.host().clock(clock.clone()).capability("again", Idempotent(calls.never()));
+            let host = place.by(clock.clone(), place.host()).capability("again", Idempotent(calls.never()));
             let _lost = host.build().unwrap().start(again.clone()).await.unwrap();
             eventually("the request", async || (calls.total() == 1).then_some(())).await;
         });
+        place.after_a_crash();
         clock.advance_to(1_250);
-        let report = outcome(place.host().clock(clock).capability("again", Idempotent(calls.echo())), again);
+        let report = outcome(place.by(clock, place.host()).capability("again", Idempotent(calls.echo())), again);
         assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::TimedOut));
         assert_eq!(calls.total(), 1);
     }
@@ -298,7 +302,8 @@ fn a_run_without_patience_still_waits_for_capabilities_of_its_host() {
 
 #[test]
 fn output_comes_in_order_and_only_once_it_is_durable() {
-    for place in Place::each() {
+    // No server: the reader of an output may not wait, and a server is asked over the network.
+    for place in Place::local() {
         let shown = Shown::default();
         let behind = Arc::new(AtomicU64::new(0));
         life(async {

@@ -13,7 +13,8 @@ const RACES: usize = 10_000;
 #[test]
 fn two_resolvers_racing_for_a_promise_have_one_winner() {
     let _turn = faults::exclusive();
-    for place in Place::each() {
+    // No server: it races for the tables; the oracle compares what `serve` answers.
+    for place in Place::local() {
         race(&*place.store());
     }
 }

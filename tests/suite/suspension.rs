@@ -23,7 +23,7 @@ async fn suspended(host: &Everstep, name: &str) {
 
 #[test]
 fn an_execution_that_only_waits_gives_up_its_instance_and_is_resumed_by_the_answer() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let shown = Shown::default();
         life(async {
             let host = cold(&place).on_output(shown.sink()).build().unwrap();
@@ -39,7 +39,7 @@ fn an_execution_that_only_waits_gives_up_its_instance_and_is_resumed_by_the_answ
 
 #[test]
 fn within_the_grace_the_same_instance_goes_on() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().scope(Scope::Everything).keep_warm(Duration::from_secs(3600)).build().unwrap();
             let handle = host.start(run("asks", "null")).await.unwrap();
@@ -53,7 +53,7 @@ fn within_the_grace_the_same_instance_goes_on() {
 
 #[test]
 fn more_executions_wait_than_there_are_instances() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let host = place.host().instances(2).scope(Scope::Everything).keep_warm(Duration::from_secs(3600));
             let host = host.build().unwrap();
@@ -75,15 +75,15 @@ fn more_executions_wait_than_there_are_instances() {
 
 #[test]
 fn a_timer_fires_for_a_suspended_execution_also_after_a_restart() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let clock = ManualClock::at(1_000);
         life(async {
-            let host = cold(&place).clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), cold(&place)).build().unwrap();
             let _asleep = host.start(run("sleeps", "500")).await.unwrap();
             suspended(&host, "x").await;
         });
         life(async {
-            let host = cold(&place).clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), cold(&place)).build().unwrap();
             clock.advance_to(1_499);
             assert_eq!(host.reader().execution(&id("x")).await.unwrap().state, State::Suspended);
             clock.advance_to(1_500);
@@ -97,16 +97,16 @@ fn a_timer_fires_for_a_suspended_execution_also_after_a_restart() {
 
 #[test]
 fn a_timer_that_ended_while_no_host_ran_is_fired_by_the_next_one() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let clock = ManualClock::at(1_000);
         life(async {
-            let host = cold(&place).clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), cold(&place)).build().unwrap();
             let _asleep = host.start(run("sleeps", "500")).await.unwrap();
             suspended(&host, "x").await;
         });
         clock.advance_to(9_000);
         life(async {
-            let host = cold(&place).clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), cold(&place)).build().unwrap();
             let ended = eventually("the end", async || {
                 host.reader().execution(&id("x")).await.ok().filter(|execution| execution.state.is_final())
             });
@@ -133,10 +133,10 @@ fn a_clock_that_jumps_fires_what_is_due_by_it_and_nothing_twice() {
         ("315360000000", vec![start + 10 * YEAR], true),
         ("18446744073709551615", vec![start + 1_000 * YEAR], false),
     ] {
-        for place in Place::each() {
+        for place in Place::every_dialect() {
             life(async {
                 let clock = ManualClock::at(start);
-                let host = cold(&place).clock(clock.clone()).build().unwrap();
+                let host = place.by(clock.clone(), cold(&place)).build().unwrap();
                 let handle = host.start(run("sleeps", ms)).await.unwrap();
                 if ms != "0" {
                     suspended(&host, "x").await;
@@ -207,7 +207,8 @@ fn crowd(place: &Place, count: u32) {
 
 #[test]
 fn of_many_suspended_executions_the_answer_resumes_one() {
-    for place in Place::each() {
+    // No server: it writes the tables.
+    for place in Place::local() {
         crowd(&place, 5_000);
         life(async {
             let host = cold(&place).build().unwrap();
@@ -225,7 +226,8 @@ fn of_many_suspended_executions_the_answer_resumes_one() {
 
 #[test]
 fn two_resolvers_race_and_one_wins_each_time() {
-    for place in Place::each() {
+    // No server: it races for the tables.
+    for place in Place::local() {
         life(async {
             let store = place.store();
             for number in 0..10_000 {
@@ -255,15 +257,16 @@ fn two_resolvers_race_and_one_wins_each_time() {
 /// The function returns at the moment in which it is canceled.
 #[test]
 fn cancel_races_completion_and_there_is_one_end_each_time() {
-    for place in Place::each() {
-        const RACES: u32 = 10_000;
+    for place in Place::every_dialect() {
+        // Each is a dozen requests to a server.
+        let races = if place.is_server() { 500 } else { 10_000 };
         let canceled = life(async {
             let host = place.host().instances(16).scope(Scope::Everything).build().unwrap();
             let racers = (0..50).map(|racer| {
                 let host = host.clone();
                 tokio::spawn(async move {
                     let mut canceled = 0;
-                    for number in (racer..RACES).step_by(50) {
+                    for number in (racer..races).step_by(50) {
                         canceled += u32::from(race(&host, number).await == State::Canceled);
                     }
                     canceled
@@ -275,7 +278,9 @@ fn cancel_races_completion_and_there_is_one_end_each_time() {
             }
             canceled
         });
-        assert!(canceled > 0 && canceled < RACES, "one side won every time: {canceled} of {RACES}");
+        // Over the network it may be the same side each time.
+        let both_win = canceled > 0 && canceled < races;
+        assert!(both_win || place.is_server(), "one side won every time: {canceled} of {races}");
     }
 }
 
@@ -301,10 +306,10 @@ async fn race(host: &Everstep, number: u32) -> State {
 
 #[test]
 fn a_suspended_execution_waits_with_patience_none_too() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         life(async {
             let clock: Arc<dyn Clock> = Arc::new(TestClock::at(1));
-            let host = cold(&place).clock(clock).build().unwrap();
+            let host = place.by(clock, cold(&place)).build().unwrap();
             let report = host.run(run("asks_twice", "null").without_waiting()).await.unwrap();
             assert_eq!(report.state, State::Suspended);
             host.settle(&id("x").promise(0), Ok("1".into())).await.unwrap();
@@ -315,22 +320,31 @@ fn a_suspended_execution_waits_with_patience_none_too() {
     }
 }
 
+/// The id of a firing of the schedule `beat`. On a server a colon may end the name of an execution.
+fn firing(place: &Place, slot: u64) -> String {
+    format!("beat{}{slot}", if place.is_server() { '-' } else { ':' })
+}
+
 #[test]
 fn a_firing_that_cannot_be_run_is_halted_with_its_cause() {
-    for place in Place::each() {
+    for place in Place::every_dialect() {
         let (clock, folder) = (ManualClock::at(1_000), tempfile::tempdir().unwrap());
         let grant = format!("[[files]]\nid = \"f\"\nguest = \"/f\"\nhost = {:?}\naccess = \"read\"\n", folder.path());
         life(async {
-            let host = cold(&place).clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), cold(&place)).build().unwrap();
             let beat = everstep::Run { policy: crate::support::parse(&grant), ..run("add", r#"{"a":1,"b":2}"#) };
             host.schedule("beat", "* * * * *", beat, true).await.unwrap();
         });
         drop(folder);
         clock.advance_to(60_000);
         life(async {
-            let host = cold(&place).clock(clock.clone()).build().unwrap();
+            let host = place.by(clock.clone(), cold(&place)).build().unwrap();
             let halted = eventually("the firing", async || {
-                host.reader().execution(&id("beat:60000")).await.ok().filter(|firing| firing.state == State::Halted)
+                host.reader()
+                    .execution(&id(&firing(&place, 60_000)))
+                    .await
+                    .ok()
+                    .filter(|firing| firing.state == State::Halted)
             });
             let failure = halted.await.progress.error.unwrap();
             assert_eq!(failure.kind, everstep::store::FailureKind::Load);
@@ -343,10 +357,10 @@ fn a_firing_that_cannot_be_run_is_halted_with_its_cause() {
 #[test]
 fn missed_firings_are_caught_up_or_skipped_as_told() {
     for (catches_up, fired) in [(true, vec![60_000, 120_000, 180_000, 240_000]), (false, vec![240_000])] {
-        for place in Place::each() {
+        for place in Place::every_dialect() {
             let clock = ManualClock::at(1_000);
             life(async {
-                let host = cold(&place).clock(clock.clone()).build().unwrap();
+                let host = place.by(clock.clone(), cold(&place)).build().unwrap();
                 let beat = run("add", r#"{"a":1,"b":2}"#);
                 host.schedule("beat", "* * * * *", beat.clone(), catches_up).await.unwrap();
                 host.schedule("beat", "* * * * *", beat.clone(), catches_up).await.unwrap();
@@ -356,14 +370,14 @@ fn missed_firings_are_caught_up_or_skipped_as_told() {
             clock.advance_to(240_500);
             for _ in 0..2 {
                 life(async {
-                    let host = cold(&place).clock(clock.clone()).build().unwrap();
+                    let host = place.by(clock.clone(), cold(&place)).build().unwrap();
                     let done = async || {
                         let all = host.reader().executions().await.unwrap();
                         (all.len() == fired.len() && all.iter().all(|one| one.state == State::Completed)).then_some(all)
                     };
                     let all = eventually("the firings", done).await;
                     let ids: Vec<_> = all.iter().map(|one| one.id.to_string()).collect();
-                    let expected: Vec<_> = fired.iter().map(|slot| format!("beat:{slot}")).collect();
+                    let expected: Vec<_> = fired.iter().map(|slot| firing(&place, *slot)).collect();
                     assert_eq!(std::collections::BTreeSet::from_iter(ids), expected.into_iter().collect());
                 });
             }

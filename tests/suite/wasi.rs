@@ -16,7 +16,7 @@ fn run(function: &str, policy: Policy) -> Run {
 #[test]
 fn both_clocks_read_the_recorded_time_and_a_nap_is_a_durable_timer() {
     for place in Place::each() {
-        let report = outcome(place.host().clock(Arc::new(TestClock::at(1_700_000_000_123))), run("naps", policy()));
+        let report = outcome(place.by(Arc::new(TestClock::at(1_700_000_000_123)), place.host()), run("naps", policy()));
         assert_eq!(result(&report), "[1700000000123,3600000,3600000]");
     }
 }
@@ -25,10 +25,10 @@ fn both_clocks_read_the_recorded_time_and_a_nap_is_a_durable_timer() {
 fn a_nap_goes_on_while_no_host_runs() {
     for place in Place::each() {
         let clock = ManualClock::at(1_000);
-        let suspended = outcome(place.host().clock(clock.clone()), run("naps", policy()).without_waiting());
+        let suspended = outcome(place.by(clock.clone(), place.host()), run("naps", policy()).without_waiting());
         assert_eq!(suspended.state, State::Suspended);
         clock.advance_to(7_200_000);
-        let done = outcome(place.host().clock(clock), run("naps", policy()).without_waiting());
+        let done = outcome(place.by(clock, place.host()), run("naps", policy()).without_waiting());
         assert_eq!(result(&done), "[1000,7199000,7199000]");
     }
 }
@@ -38,7 +38,7 @@ fn randomness_and_time_are_replayed_and_output_is_shown_once() {
     for place in Place::each() {
         let shown = Shown::default();
         let clock = ManualClock::at(1_000);
-        let host = || place.host().clock(clock.clone()).on_output(shown.sink());
+        let host = || place.by(clock.clone(), place.host()).on_output(shown.sink());
         let suspended = outcome(host(), run("talks", policy()).without_waiting());
         assert_eq!(suspended.state, State::Suspended);
         let first_draw = life(async {

@@ -9,6 +9,7 @@ use super::socket::Socket;
 use super::wire::{LARGEST as BODY, Rejection, Request, Response};
 use super::writer::{Observer, Time, Witness, Writer};
 use bytes::Bytes;
+use everstep_store::clock::Clock;
 use everstep_store::operation::{FenceAction, Operation, Reply};
 use everstep_store::peers::{Ear, Heard};
 use everstep_store::record::tag;
@@ -62,7 +63,9 @@ pub struct Options {
     pub keys: Option<Keys>,
     /// Sends messages to URLs; `None`: they get none.
     pub carrier: Option<Arc<dyn Carrier>>,
-    /// Whether requests set the time.
+    /// The time of promises, tasks and schedules. Messages are repeated by the machine's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Whether requests set the time, and not the clock.
     pub debug: bool,
     /// The record of the traffic, if there is one.
     pub recorder: Option<Recorder>,
@@ -126,8 +129,9 @@ impl Server {
         let handles = handles(options.carrier.is_some());
         let pushes = options.carrier.as_ref().map(|carrier| Pushes::new(Arc::clone(carrier), handles.pushes));
         let outbox = Arc::new(Outbox::new(url, Arc::clone(&store), pushes));
-        let time = if options.debug { Time::Named(0) } else { Time::System };
-        let writer = Writer::start(Arc::clone(&store), Arc::clone(&outbox), time)?;
+        let time = if options.debug { Time::Named(0) } else { Time::Clock };
+        let clock = Arc::clone(&options.clock);
+        let writer = Writer::start(Arc::clone(&store), Arc::clone(&outbox), time, clock)?;
         let others =
             Arc::new(Others { store: Arc::clone(&store), outbox: Arc::clone(&outbox), writer: writer.clone() });
         if let Some(peers) = store.peers() {
@@ -160,6 +164,10 @@ impl Server {
             tokio::spawn(async move { outbox.work(&writer).await })
         };
         let posted = tokio::spawn(Arc::clone(&desk.outbox).post());
+        let rung = {
+            let writer = desk.writer.clone();
+            tokio::spawn(async move { writer.ring().await })
+        };
         let stopped = loop {
             let accepted = async {
                 // The semaphore is never closed.
@@ -201,6 +209,7 @@ impl Server {
         // message.
         let _ = tokio::time::timeout(GRACE, drained).await;
         posted.abort();
+        rung.abort();
         stopped
     }
 }

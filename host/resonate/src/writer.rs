@@ -1,10 +1,10 @@
 //! Applies waiting operations in one commit, and lets time pass in the store.
 
-use everstep_store::clock::{self, Clock, SystemClock};
+use everstep_store::clock::Clock;
 use everstep_store::operation::{Answer, Operation};
 use everstep_store::{Applied, Backend, Change};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
 /// The most operations of one commit.
@@ -13,10 +13,13 @@ const MOST: usize = 256;
 const LATEST_MS: u64 = 95_617_583_999_999;
 
 /// A handle to the writing thread, which ends with its last handle or when the store fails.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Writer {
     jobs: Sender<Job>,
     failed: watch::Receiver<Option<String>>,
+    clock: Arc<dyn Clock>,
+    /// When something is due in the store.
+    due: watch::Receiver<Option<u64>>,
 }
 
 enum Job {
@@ -29,6 +32,8 @@ enum Job {
     },
     /// Look at what is due, as another host may have left it.
     Look,
+    /// Something may be due by now.
+    Ring,
 }
 
 /// Sees the time of an operation, in milliseconds since the Unix epoch, and its answer, in the order of the operations.
@@ -37,8 +42,8 @@ pub(super) type Witness = Box<dyn FnOnce(u64, &Answer) + Send>;
 /// The source of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Time {
-    /// The machine's clock; what is due happens by itself.
-    System,
+    /// That of the clock; what is due happens by itself.
+    Clock,
     /// The latest time that a request named; what is due happens when a request says so.
     Named(u64),
 }
@@ -50,15 +55,47 @@ pub(super) trait Observer: Send + 'static {
 }
 
 impl Writer {
-    pub(super) fn start(store: Arc<dyn Backend>, observer: impl Observer, time: Time) -> std::io::Result<Self> {
+    pub(super) fn start(
+        store: Arc<dyn Backend>,
+        observer: impl Observer,
+        time: Time,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let (fail, failed) = watch::channel(None);
+        let (set, due) = watch::channel(None);
+        let thread_clock = Arc::clone(&clock);
         std::thread::Builder::new().name("everstep-writer".into()).spawn(move || {
-            if let Err(error) = work(&*store, &queue, &observer, time) {
+            if let Err(error) = work(&*store, &queue, &observer, time, &*thread_clock, &set) {
                 fail.send_replace(Some(error.to_string()));
             }
         })?;
-        Ok(Self { jobs, failed })
+        Ok(Self { jobs, failed, clock, due })
+    }
+
+    /// Rings whenever something is due, until the thread has ended.
+    pub(super) async fn ring(&self) {
+        let mut due = self.due.clone();
+        loop {
+            let at = *due.borrow_and_update();
+            let is_due = async {
+                match at {
+                    Some(at) => self.clock.sleep_aside(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let changed = tokio::select! {
+                () = is_due => {
+                    // A thread that has ended does nothing any more.
+                    let _ = self.jobs.send(Job::Ring);
+                    due.changed().await
+                }
+                changed = due.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
     }
 
     /// Applies an operation, at the given time if requests set it; `None` if the store has failed. The witness sees the answer first.
@@ -97,9 +134,9 @@ impl Writer {
 
 impl Time {
     /// The time of a request that may name one.
-    fn at(&mut self, named_ms: Option<u64>, system_ms: u64) -> u64 {
+    fn at(&mut self, named_ms: Option<u64>, now_ms: u64) -> u64 {
         match self {
-            Self::System => system_ms,
+            Self::Clock => now_ms,
             Self::Named(latest) => {
                 *latest = named_ms.map_or(*latest, |named| named.clamp(*latest, LATEST_MS.max(*latest)));
                 *latest
@@ -113,23 +150,19 @@ fn work(
     queue: &Receiver<Job>,
     observer: &impl Observer,
     mut time: Time,
+    clock: &dyn Clock,
+    set: &watch::Sender<Option<u64>>,
 ) -> Result<(), everstep_store::Error> {
     let mut due = store.next_due()?;
+    let (rings, mut rung) = (time == Time::Clock, false);
     loop {
-        let first = match due.filter(|_| time == Time::System) {
-            Some(at) => match queue.recv_timeout(clock::until(at)) {
-                Ok(job) => Some(job),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            },
-            None => match queue.recv() {
-                Ok(job) => Some(job),
-                Err(_) => return Ok(()),
-            },
-        };
-        let jobs: Vec<Job> = first.into_iter().chain(queue.try_iter()).take(MOST).collect();
-        let now_ms = SystemClock.now_ms();
-        let sweeps = time == Time::System && due.is_some_and(|at| at <= now_ms);
+        let next = due.filter(|_| rings);
+        set.send_if_modified(|before| std::mem::replace(before, next) != next || rung);
+        rung = false;
+        let Ok(first) = queue.recv() else { return Ok(()) };
+        let jobs: Vec<Job> = [first].into_iter().chain(queue.try_iter()).take(MOST).collect();
+        let now_ms = clock.now_ms();
+        let sweeps = rings && due.is_some_and(|at| at <= now_ms);
         let (mut changes, mut askers, mut looks) = (Vec::with_capacity(jobs.len()), Vec::new(), sweeps);
         for job in jobs {
             match job {
@@ -139,6 +172,7 @@ fn work(
                     askers.push((operation, witness.map(|witness| (at_ms, witness)), answer));
                 }
                 Job::Look => looks = true,
+                Job::Ring => rung = true,
             }
         }
         changes.extend(sweeps.then(|| Change::operation(now_ms, Operation::Sweep)));

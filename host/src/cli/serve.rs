@@ -5,6 +5,7 @@ use super::push::{Allowed, Post};
 use super::signals::Signals;
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain};
+use everstep::clock::SystemClock;
 use everstep::store::{Backend, FileStore, MemoryStore};
 use everstep_resonate::{Carrier, Keys, Manner, Options, Recorder, Server};
 use std::net::SocketAddr;
@@ -108,7 +109,8 @@ impl MannerArg {
             [] => None,
             allowed => Some(Arc::new(Post::new(allowed.to_vec(), push_token, push_ca)?)),
         };
-        let options = Options { manner: *manner, token, keys, carrier, debug, recorder: None };
+        let clock = Arc::new(SystemClock);
+        let options = Options { manner: *manner, token, keys, carrier, clock, debug, recorder: None };
         Ok(Ready { listen, options, record: self.record })
     }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const AUDIT: &str = "\n[audit]\nfile = 'audit.jsonl'\n";
 
 fn test_host(sandbox: &Sandbox, now_ms: u64) -> Everstep {
-    sandbox.builder().clock(Arc::new(TestClock::at(now_ms))).build().unwrap()
+    sandbox.place().by(Arc::new(TestClock::at(now_ms)), sandbox.builder()).build().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

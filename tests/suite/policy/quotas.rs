@@ -89,6 +89,7 @@ pub(super) fn a_quota_is_not_refilled_by_a_crash() {
         });
         // Everything that ran is gone, at whatever it was.
         drop(crashed);
+        sandbox.place().after_a_crash();
         tokio::runtime::Runtime::new().unwrap().block_on(async { finish(&sandbox, &sandbox.host().unwrap()).await });
     }
 }

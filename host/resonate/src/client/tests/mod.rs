@@ -7,6 +7,7 @@ mod served;
 
 use super::{Answered, Client, Http, Message, Options};
 use crate::{Manner, Server};
+use everstep_store::clock::SystemClock;
 use everstep_store::operation::{NewPromise, Operation, Reply, Settlement};
 use everstep_store::record::{NEVER, PromiseState, Value, tag};
 use everstep_store::{Backend, MemoryStore};
@@ -41,7 +42,8 @@ impl Served {
 
     async fn over(store: Arc<dyn Backend>, manner: Manner, token: Option<&str>, address: SocketAddr) -> Self {
         let token = token.map(str::to_owned);
-        let options = crate::Options { manner, token, keys: None, carrier: None, debug: false, recorder: None };
+        let (clock, keys, carrier) = (Arc::new(SystemClock), None, None);
+        let options = crate::Options { manner, token, keys, carrier, clock, debug: false, recorder: None };
         let server = Server::start(address, store, options).await.unwrap();
         let address = server.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
