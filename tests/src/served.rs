@@ -125,7 +125,9 @@ impl Served {
         let options = client::Options { patience: Duration::from_secs(20), ..client::Options::default() };
         let asking = || {
             self.runtime.block_on(async {
-                let client = Client::connect(Arc::new(Http::new(&url, None).unwrap()), options).await.unwrap();
+                let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+                let http = Http::new(&url, None).unwrap().with_clock(clock);
+                let client = Client::connect(Arc::new(http), options).await.unwrap();
                 body(client).await
             })
         };

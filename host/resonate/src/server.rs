@@ -19,7 +19,7 @@ use futures::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN};
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, StatusCode};
@@ -29,7 +29,7 @@ use std::convert::Infallible;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -329,7 +329,18 @@ impl Desk {
         let exchange = self.options.recorder.as_ref().and_then(|recorder| recorder.exchange(&body));
         let request = Request::read(&body, self.options.debug);
         let response = self.respond(shown, request, exchange).await;
-        json(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), response.body)
+        let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = json(status, response.body);
+        answer.headers_mut().extend(self.date().map(|date| (DATE, date)));
+        answer
+    }
+
+    /// The time by which deadlines are judged, for workers whose clock is another one; none if requests set it.
+    fn date(&self) -> Option<HeaderValue> {
+        // The field ends with the year 9999.
+        let now_ms = self.options.clock.now_ms().min(253_402_300_799_000);
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(now_ms));
+        HeaderValue::try_from(date).ok().filter(|_| !self.options.debug)
     }
 
     /// Reads a whole body, and reserves room for it.
