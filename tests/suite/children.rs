@@ -276,6 +276,27 @@ fn a_child_that_takes_too_long_is_rejected_as_timed_out() {
 }
 
 #[test]
+pub(crate) fn a_function_of_another_group_is_called_only_if_the_policy_names_the_group() {
+    for place in Place::each() {
+        life(async {
+            let host = host(&place);
+            let adds = |target: &str| {
+                let args = json!({ "function": "adds", "args": [1, 2], "target": target }).to_string();
+                run("calls", &args).with_id(id(target))
+            };
+            let report = soon("the end", host.run(adds("day"))).await.unwrap();
+            let why = "capability \"call\" of \"day/adds\" (rule \"capability.call\" has groups = [\"other\", \"night\", \"nobody\"], without it)";
+            assert_eq!(failure(&report), (FailureKind::Returned(ErrorCode::Denied), why));
+            assert_eq!(host.reader().executions().await.unwrap().len(), 1, "nothing is called");
+            let steps = host.reader().steps(&id("day")).await.unwrap();
+            assert_eq!(steps[0].subject, "day/adds");
+            // Its own group needs no name.
+            assert_eq!(result(&soon("the end", host.run(adds("default"))).await.unwrap()), "3");
+        });
+    }
+}
+
+#[test]
 fn a_child_for_another_group_waits_for_a_worker_of_that_group() {
     for place in Place::every_dialect() {
         let args = json!({ "function": "adds", "args": [1, 2], "target": "night" }).to_string();

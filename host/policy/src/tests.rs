@@ -1,7 +1,8 @@
-//! The policy as a whole; `load` and `load_web` hold every load error, `decide` and `web` the decisions, `extends` and `functions` what is
+//! The policy as a whole; `load` and `load_web` hold every load error, `decide`, `web` and `call` the decisions, `extends` and `functions` what is
 //! narrower, `sizes` what has to agree, `properties` what holds for all of
 //! them, `sections` in how many files one is named.
 
+mod call;
 mod decide;
 mod extends;
 mod functions;

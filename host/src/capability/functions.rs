@@ -13,7 +13,7 @@ pub(crate) const FAIL_ON_HALT: &str = "functions.fail-on-halt";
 
 impl functions::Host for Ctx {
     fn call(&mut self, name: String, args: String, options: functions::CallOptions) -> Result<u64, Fault> {
-        let call = Call::new(&name, &args, &options);
+        let call = self.requested(&name, &args, &options);
         let args = call.arguments();
         let step = call.step("functions.call", &args);
         let called = match call.called() {
@@ -37,7 +37,7 @@ impl functions::Host for Ctx {
         args: String,
         options: functions::CallOptions,
     ) -> Result<String, Fault> {
-        let call = Call::new(&name, &args, &options);
+        let call = self.requested(&name, &args, &options);
         let args = call.arguments();
         let step = call.step("functions.spawn-detached", &args);
         match call.called() {
@@ -47,20 +47,31 @@ impl functions::Host for Ctx {
     }
 }
 
+impl Ctx {
+    fn requested<'a>(&self, name: &'a str, args: &'a str, options: &'a functions::CallOptions) -> Call<'a> {
+        let timeout = options.timeout_ms.map(|ms| ms.to_le_bytes().to_vec()).unwrap_or_default();
+        let target = options.target.as_deref();
+        let own = &*self.bridge.facts.terms.target;
+        let elsewhere = target.filter(|group| group_address(group).is_some_and(|address| address != own));
+        let subject = elsewhere.map_or_else(|| name.to_owned(), |group| format!("{group}/{name}"));
+        Call { name, args, target, elsewhere, subject, timeout }
+    }
+}
+
 /// A call as the guest requests it.
 struct Call<'a> {
     name: &'a str,
     args: &'a str,
+    /// The worker group that the guest names.
     target: Option<&'a str>,
+    /// The same, if it is a group, and not that of the caller.
+    elsewhere: Option<&'a str>,
+    /// The function, after its group if that is another one.
+    subject: String,
     timeout: Vec<u8>,
 }
 
 impl<'a> Call<'a> {
-    fn new(name: &'a str, args: &'a str, options: &'a functions::CallOptions) -> Self {
-        let timeout = options.timeout_ms.map(|ms| ms.to_le_bytes().to_vec()).unwrap_or_default();
-        Self { name, args, target: options.target.as_deref(), timeout }
-    }
-
     /// The arguments that the outcome depends on.
     fn arguments(&self) -> [Arg<'_>; 4] {
         [
@@ -72,8 +83,9 @@ impl<'a> Call<'a> {
     }
 
     fn step<'s>(&'s self, kind: &'static str, args: &'s [Arg<'s>]) -> Step<'s> {
-        let grant = policy::CapabilityCall { name: "call", bytes: self.args.len() as u64 };
-        Step::new(kind, self.name, args, policy::Call::Capability(grant))
+        let Self { name: function, elsewhere: group, .. } = *self;
+        let grant = policy::FunctionCall { group, function, bytes: self.args.len() as u64 };
+        Step::new(kind, &self.subject, args, policy::Call::Function(grant))
     }
 
     fn called(&self) -> Result<Called, GuestError> {

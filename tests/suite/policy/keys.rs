@@ -4,12 +4,12 @@
 
 use super::{audit, files, grants, narrowed, quotas};
 use crate::hostile::{floods, memory, time};
-use crate::{approvals, http, lineage, session, websocket};
+use crate::{approvals, children, http, lineage, session, websocket};
 use everstep::policy::tools;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const KEYS: [(&str, fn()); 69] = [
+const KEYS: [(&str, fn()); 70] = [
     ("limits.wall", time::the_wall_limit_ends_what_runs_and_not_what_waits),
     ("limits.cpu", time::a_loop_ends_at_the_cpu_limit),
     ("limits.session_cpu", session::failing::a_cell_at_a_limit_is_ended_and_the_session_has_limits_of_its_own),
@@ -34,6 +34,7 @@ const KEYS: [(&str, fn()); 69] = [
     ("capability.name", grants::a_capability_is_reached_under_its_name_only),
     ("capability.max_calls", quotas::a_quota_is_not_refilled_by_a_crash),
     ("capability.timeout", grants::a_request_waits_no_longer_than_the_policy_allows),
+    ("capability.groups", children::a_function_of_another_group_is_called_only_if_the_policy_names_the_group),
     ("files.id", audit::a_step_shows_the_decision_that_was_made),
     ("files.guest", files::nothing_outside_the_grants_can_be_named),
     ("files.host", files::a_link_leads_nowhere_as_the_last_component_or_on_the_way),

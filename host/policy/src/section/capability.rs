@@ -1,5 +1,6 @@
 //! `[[capability]]`: capabilities that have no section of their own and are called by their names.
 
+use super::groups::{Groups, is_entry};
 use super::{AskRule, Decide, File, Lineage, NoQuestion, Policy, Question, SECTIONS, Section};
 use crate::decide::{DEFAULT, Verdict, allowed_or_asked, denied, exceeded};
 use crate::extends::{Checked, Covers};
@@ -19,6 +20,9 @@ const IMMEDIATE: [&str; 2] = ["print", "display"];
 /// Capabilities that complete at once, or that ask a human themselves.
 const NEVER_ASKED: [&str; 4] = ["print", "display", "input", "promise"];
 
+/// The capability that grants calls of functions.
+const CALL: &str = "call";
+
 /// `[[capability]]`: one capability that may be called by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +34,9 @@ pub struct CapabilityGrant {
     /// Upper bound of the time until a request is rejected as `timed-out`; `None`: it may wait forever.
     #[serde(with = "units::optional_milliseconds")]
     pub timeout: Option<Duration>,
+    /// The other worker groups whose functions may be called; only for `call`.
+    #[serde(default, skip_serializing_if = "Groups::is_empty")]
+    pub groups: Groups,
 }
 
 /// One capability that may be called by its name.
@@ -42,6 +49,8 @@ pub(crate) struct Capability {
     max_calls: Option<Count>,
     /// How long a request may take.
     timeout: Option<At<Span>>,
+    /// Only for `call`: other worker groups, each as `GROUP` or as `GROUP/FUNCTION`, whose functions may be called.
+    groups: Option<At<Vec<At<String>>>>,
 }
 
 /// Calls a capability by its name.
@@ -50,6 +59,17 @@ pub struct CapabilityCall<'a> {
     /// Its name, as the guest gave it.
     pub name: &'a str,
     /// Size of the message, held against `limits.bytes_per_call`; 0 for output, which `limits.output` cuts instead.
+    pub bytes: u64,
+}
+
+/// Calls a durable function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionCall<'a> {
+    /// The worker group that runs it; `None`: the group of the caller.
+    pub group: Option<&'a str>,
+    /// The name of the function.
+    pub function: &'a str,
+    /// Size of the arguments.
     pub bytes: u64,
 }
 
@@ -82,6 +102,7 @@ impl Section for CapabilitySection {
             let Some(other) = other.capability(grant.name()) else { return false };
             grant.max_calls = least(grant.max_calls, other.max_calls);
             grant.timeout = grant.timeout.into_iter().chain(other.timeout).min();
+            grant.groups = grant.groups.meet(&other.groups);
             true
         });
     }
@@ -149,6 +170,9 @@ impl Section for CapabilitySection {
             "console.display" => "display",
             "console.input" => "input",
             "promises.create" => "promise",
+            CALL | "functions.call" | "functions.spawn-detached" => {
+                return Some(Ok(Box::new(FunctionQuestion::of(subject))));
+            }
             "bridge.send-request" => subject,
             name if name.contains('.') || has_section(name) => return None,
             name => name,
@@ -168,7 +192,8 @@ impl Section for CapabilitySection {
         let line = |grant: &CapabilityGrant| {
             let calls = grant.max_calls.map(|calls| format!(", at most {calls} calls"));
             let timeout = grant.timeout.map(|timeout| format!(", each within {timeout:?}"));
-            let bounds = [calls, timeout].into_iter().flatten().collect::<String>();
+            let groups = (!grant.groups.is_empty()).then(|| format!(", in other groups {}", grant.groups));
+            let bounds = [calls, timeout, groups].into_iter().flatten().collect::<String>();
             ("capability", format!("{}{bounds}", grant.name()))
         };
         policy.capabilities.iter().map(line).collect()
@@ -207,6 +232,39 @@ impl Decide for CapabilityCall<'_> {
     }
 }
 
+impl FunctionCall<'_> {
+    fn by_name(&self) -> CapabilityCall<'static> {
+        CapabilityCall { name: CALL, bytes: self.bytes }
+    }
+}
+
+impl Decide for FunctionCall<'_> {
+    fn decide<'p>(&self, policy: &'p Policy, used: &Usage, now_ms: u64) -> Verdict<'p> {
+        let Self { group, function, .. } = *self;
+        if let (Some(group), Some(grant)) = (group, policy.capability(CALL))
+            && !grant.groups.reach(group, function)
+        {
+            let (rule, callee) = (grant.rule(), quoted(&format!("{group}/{function}")));
+            let why =
+                format!("capability \"call\" of {callee} (rule \"{rule}\" has groups = {}, without it)", grant.groups);
+            return denied(rule, why);
+        }
+        self.by_name().decide(policy, used, now_ms)
+    }
+
+    fn count(&self, used: &mut Usage, rule: &str, at_ms: u64) {
+        self.by_name().count(used, rule, at_ms);
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn time_allowed(&self, policy: &Policy, rule: &str) -> Option<Duration> {
+        self.by_name().time_allowed(policy, rule)
+    }
+}
+
 impl Policy {
     /// The policy if no policy file is given: it grants only `print`.
     pub fn none() -> Self {
@@ -223,7 +281,7 @@ impl Policy {
 impl CapabilityGrant {
     /// A grant without bounds of its own.
     pub fn new(name: &str) -> Self {
-        Self { rule: format!("capability.{name}"), max_calls: None, timeout: None }
+        Self { rule: format!("capability.{name}"), max_calls: None, timeout: None, groups: Groups::default() }
     }
 
     /// The name of the capability.
@@ -242,12 +300,14 @@ impl CapabilityGrant {
         let timeout = |grant: &Self| grant.timeout.unwrap_or(Duration::MAX);
         let calls = (calls(self) > calls(other)).then_some(("max_calls", "calls"));
         let timeout = (timeout(self) > timeout(other)).then_some(("timeout", "time"));
-        calls.into_iter().chain(timeout).collect()
+        let groups = self.groups.are_wider(&other.groups).then_some(("groups", "groups"));
+        [calls, timeout, groups].into_iter().flatten().collect()
     }
 
     fn toml(&self) -> String {
         let (max_calls, timeout) = (self.max_calls.and_then(count), self.timeout.and_then(span));
-        rule("capability", &[("name", Some(quote(self.name()))), ("max_calls", max_calls), ("timeout", timeout)])
+        let (name, groups) = (Some(quote(self.name())), self.groups.toml());
+        rule("capability", &[("name", name), ("max_calls", max_calls), ("timeout", timeout), ("groups", groups)])
     }
 }
 
@@ -277,21 +337,75 @@ impl Question for CapabilityQuestion {
 
     /// The budget of a lineage, for calls that others settle.
     fn budget(&self, limits: &Lineage) -> Option<String> {
-        let Lineage { executions, promises, depth, .. } = limits;
-        let promises = format!("{} promises", count_text(*promises));
-        match self.name.as_str() {
-            name if IMMEDIATE.contains(&name) => None,
-            "call" => {
-                Some(format!("{} executions, {promises}, {} calls deep", count_text(*executions), count_text(*depth)))
-            }
-            _ => Some(promises),
-        }
+        (!IMMEDIATE.contains(&self.name.as_str())).then(|| format!("{} promises", count_text(limits.promises)))
     }
 }
 
 impl fmt::Display for CapabilityQuestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "capability {}", quoted(&self.name))
+    }
+}
+
+/// A question about a call.
+#[derive(Debug)]
+struct FunctionQuestion {
+    /// `GROUP/FUNCTION`; empty for a function of the caller's group.
+    callee: String,
+}
+
+impl FunctionQuestion {
+    /// The call that a subject names: `GROUP/FUNCTION`, or a function of the caller's group.
+    fn of(subject: &str) -> Self {
+        let is_elsewhere = subject.contains('/') && is_entry(subject);
+        Self { callee: if is_elsewhere { subject.to_owned() } else { String::new() } }
+    }
+}
+
+impl Question for FunctionQuestion {
+    fn call(&self) -> Call<'_> {
+        let callee = self.callee.split_once('/');
+        let (group, function) = callee.map_or((None, ""), |(group, function)| (Some(group), function));
+        Call::Function(FunctionCall { group, function, bytes: 0 })
+    }
+
+    fn listed_by(&self) -> Option<&'static str> {
+        Some(SECTION.key())
+    }
+
+    fn variant(&self) -> &str {
+        &self.callee
+    }
+
+    fn group(&self) -> String {
+        CALL.to_owned()
+    }
+
+    fn refusal(&self, policy: &Policy) -> Option<&'static str> {
+        let grant = policy.capability(CALL)?;
+        let is_covered = self.callee.is_empty() || grant.groups.cover(&self.callee);
+        (!is_covered).then_some("add it to the groups of the rule \"capability.call\"")
+    }
+
+    fn narrowest(&self, policy: &Policy, calls: u64, callees: &[&str]) -> Option<String> {
+        let groups = Groups::of_callees(callees);
+        let keys = [("name", Some(quote(CALL))), ("max_calls", Some(calls.to_string())), ("groups", groups.toml())];
+        policy.capability(CALL).is_none().then(|| rule("capability", &keys))
+    }
+
+    fn budget(&self, limits: &Lineage) -> Option<String> {
+        let Lineage { executions, promises, depth, .. } = limits;
+        let [executions, promises, depth] = [executions, promises, depth].map(|limit| count_text(*limit));
+        Some(format!("{executions} executions, {promises} promises, {depth} calls deep"))
+    }
+}
+
+impl fmt::Display for FunctionQuestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.callee.as_str() {
+            "" => f.write_str("capability \"call\""),
+            callee => write!(f, "capability \"call\" of {}", quoted(callee)),
+        }
     }
 }
 
@@ -304,7 +418,13 @@ fn grant(shape: &Capability, source: &Source<'_>) -> Result<CapabilityGrant, Err
     }
     let max_calls = shape.max_calls.map(|Count(calls)| calls).filter(|calls| *calls != u64::MAX);
     let timeout = shape.timeout.as_ref().map(|time| time.get_ref().0).filter(|time| *time != Duration::MAX);
-    Ok(CapabilityGrant { max_calls, timeout, ..CapabilityGrant::new(name) })
+    if let (Some(groups), true) = (&shape.groups, name != CALL) {
+        let what = format!("groups has no meaning for {}, which is not called in another group", quoted(name));
+        return Err(source.invalid(&groups.span(), what, "remove it"));
+    }
+    let groups = shape.groups.as_ref().map(|groups| Groups::read(groups.get_ref(), source)).transpose()?;
+    let groups = groups.unwrap_or_default();
+    Ok(CapabilityGrant { max_calls, timeout, groups, ..CapabilityGrant::new(name) })
 }
 
 /// Refuses names that no capability without a section of its own can have.

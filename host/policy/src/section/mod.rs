@@ -17,6 +17,7 @@ mod env;
 mod fetch;
 mod files;
 mod functions;
+mod groups;
 mod limits;
 mod network;
 mod random;
@@ -25,11 +26,12 @@ mod websocket;
 
 pub use ask::{AskRule, Remember, When};
 pub use audit::AuditGrant;
-pub use capability::{CapabilityCall, CapabilityGrant};
+pub use capability::{CapabilityCall, CapabilityGrant, FunctionCall};
 pub use clock::{ClockCall, ClockGrant};
 pub use duties::{NoQuestion, Question};
 pub use fetch::{FetchCall, FetchGrant, FetchTerms, OnCrash, Rate, SecretGrant, SecretSource};
 pub use files::{Access, FileOperation, FilesCall, FilesGrant};
+pub use groups::Groups;
 pub use limits::{Limits, Lineage};
 pub use random::{RandomCall, RandomGrant};
 pub use websocket::{ConnectCall, MessageCall, WebSocketGrant, WebSocketTerms};
@@ -140,6 +142,8 @@ sections! {
         calls: {
             /// Calls a capability by its name: `print`, `display`, `input`, `promise`, or one of the embedder's.
             Capability(CapabilityCall<'a>),
+            /// Calls a durable function, of the caller's worker group or of another one.
+            Function(FunctionCall<'a>),
         }
     }
     /// Folders of the host under paths of the guest.

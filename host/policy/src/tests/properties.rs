@@ -92,8 +92,14 @@ fn files() -> impl Strategy<Value = Rule> {
 }
 
 fn capability() -> impl Strategy<Value = Rule> {
-    (select(vec!["print", "mail"]), maybe("max_calls", number(3)))
-        .prop_map(|(name, calls)| ("capability", std::iter::once(("name", format!("{name:?}"))).chain(calls).collect()))
+    let groups = subsequence(&["g", "g/f", "h/f"][..], 0..=3).prop_map(|groups| quoted_list(&groups));
+    (select(vec!["print", "mail", "call"]), maybe("max_calls", number(3)), maybe("groups", groups)).prop_map(
+        |(name, calls, groups)| {
+            let groups = groups.filter(|_| name == "call");
+            let keys = std::iter::once(("name", format!("{name:?}"))).chain(calls).chain(groups);
+            ("capability", keys.collect())
+        },
+    )
 }
 
 fn ask() -> impl Strategy<Value = Rule> {
@@ -159,6 +165,7 @@ enum Attempt {
     WebSocket { url: Target },
     Files { operation: FileOperation, path: &'static str, bytes: u64 },
     Capability { name: &'static str },
+    Function { group: Option<&'static str>, function: &'static str },
     Message { bytes: u64 },
 }
 
@@ -192,7 +199,9 @@ fn attempts() -> impl Strategy<Value = Vec<(Attempt, u64, bool)>> {
         bytes,
     });
     let name = select(vec!["print", "mail", "other"]).prop_map(|name| Attempt::Capability { name });
-    let attempt = prop_oneof![5 => fetch, 2 => open, 3 => files, 1 => name, 2 => bytes().prop_map(|bytes| Attempt::Message { bytes })];
+    let function = (select(vec![None, Some("g"), Some("h")]), select(vec!["f", "e"]))
+        .prop_map(|(group, function)| Attempt::Function { group, function });
+    let attempt = prop_oneof![5 => fetch, 2 => open, 3 => files, 1 => name, 1 => function, 2 => bytes().prop_map(|bytes| Attempt::Message { bytes })];
     proptest::collection::vec((attempt, 0..700_u64, any::<bool>()), 1..40)
 }
 
@@ -206,6 +215,7 @@ impl Attempt {
                 Call::Files(FilesCall { operation: *operation, path, bytes })
             }
             Self::Capability { name } => Call::Capability(CapabilityCall { name, bytes: 0 }),
+            Self::Function { group, function } => Call::Function(FunctionCall { group: *group, function, bytes: 0 }),
             Self::Message { bytes } => Call::Message(MessageCall { rule: connection, bytes: *bytes }),
         }
     }
