@@ -1,4 +1,4 @@
-//! Other durable functions of the same component, each run as an execution of its own.
+//! Other durable functions, of the same component or of a worker in another language, each run as an execution of its own.
 
 use std::time::Duration;
 
@@ -34,7 +34,9 @@ impl CallOptions {
         self
     }
 
-    /// The worker group that runs it.
+    /// The worker group that runs it. The policy has to name it in the `groups` of its grant of `call`, unless it is the caller's.
+    ///
+    /// A worker in another language takes a list or a tuple as its arguments, `()` as none, and anything else as the only one.
     pub fn target(mut self, group: impl Into<String>) -> Self {
         self.target = Some(group.into());
         self
@@ -44,10 +46,11 @@ impl CallOptions {
 impl Context {
     /// Runs a function of this component as a child execution, which starts with this call; resolves with its result, read as `R`.
     ///
-    /// The child fails with the code of its own error, or with `not-found` if there is no such function; the call is refused as `denied`,
-    /// `invalid` or `limit-exceeded` (`limits.in_flight`, `limits.bytes_per_call`, `max_calls`). When the caller is canceled or its
-    /// deadline passes, its children end with it; to end one alone, [`cancel`](Promise::cancel) the promise. If a child halts, the caller
-    /// waits until it is resumed or canceled, unless the promise is set to [fail](Promise::fail_on_halt) then.
+    /// The child fails with the code of its own error (`failed` if it comes from another language), or with `not-found` if there is no such
+    /// function; the call is refused as `denied`, `invalid` or `limit-exceeded` (`limits.in_flight`, `limits.bytes_per_call`, `max_calls`).
+    /// When the caller is canceled or its deadline passes, its children end with it; to end one alone, [`cancel`](Promise::cancel) the
+    /// promise. If a child halts, the caller waits until it is resumed or canceled, unless the promise is set to
+    /// [fail](Promise::fail_on_halt) then.
     ///
     /// ```no_run
     /// # use everstep_sdk::{Context, Error, futures};

@@ -7,7 +7,7 @@ use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{Digest, ExecutionId};
 use crate::json;
 use everstep_store::operation::{NewPromise as StoredPromise, Operation, Settlement as Settle};
-use everstep_store::record::NEVER;
+use everstep_store::record::{NEVER, tag};
 use everstep_store::seam::{Entry, Store};
 use everstep_store::{Blob, Failure, Invocation};
 use std::borrow::Cow;
@@ -25,7 +25,9 @@ impl Called {
     pub(super) fn create(self, facts: &Facts, state: &mut State, number: u64, deadline_ms: Option<u64>) {
         state.promises.note_asked();
         let (invocation, target, policy) = self.invocation(facts);
-        let create = facts.creation(number, invocation.param(), invocation.tags(&target), deadline_ms);
+        let mut tags = invocation.tags(&target);
+        tags.extend([own_branch(facts.id_of(number))]);
+        let create = facts.creation(number, invocation.param(), tags, deadline_ms);
         state.submit_soon(facts, Entry { blobs: policy.into_iter().collect(), ..Entry::of(create) });
     }
 
@@ -48,6 +50,7 @@ impl Called {
         let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
         let (param, mut tags) = (invocation.param(), invocation.tags(&target));
         facts.descent.mark_detached(&mut tags);
+        tags.extend([own_branch(id.clone())]);
         let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
         let effect = async |repeated: bool| {
             fits?;
@@ -95,6 +98,11 @@ pub(crate) async fn failing_halted(
 /// The error that a caller gets for a child that halted.
 pub(super) fn halted(failure: &Failure) -> GuestError {
     GuestError::new(ErrorCode::Failed, format!("it halted: {}", failure.message))
+}
+
+/// The tag by which a worker in another language gets to see what the execution has made so far.
+fn own_branch(id: String) -> (String, String) {
+    (tag::BRANCH.to_owned(), id)
 }
 
 /// The id of a detached execution: the same whenever the step is repeated.

@@ -1,5 +1,8 @@
 //! The encoding of this host's promises: calls of functions, and questions that are answered from outside.
 
+#[cfg(test)]
+mod tests;
+
 use super::record::{NEVER, Promise, PromiseState, Task, TaskState, Value, tag};
 use super::{Error, Execution, ExecutionKey, Failure, FailureKind, Progress, State};
 use everstep_words::guest_error::{ErrorCode, GuestError};
@@ -28,6 +31,8 @@ const LINEAGE: &str = "everstep:lineage";
 const DEPTH: &str = "everstep:depth";
 /// The code of an error, in addition to the shape that workers in other languages know.
 const CODE: &str = "everstep:code";
+/// `one`: the list of arguments, which workers in other languages need, holds the only argument, or none for null.
+const ARGS: &str = "everstep:args";
 
 /// A call of a durable function, as the promise of an execution carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +58,8 @@ pub struct Kinship {
     pub is_detached: bool,
 }
 
-/// The shape of a parameter that workers in every language write and read.
+/// The shape of a parameter that workers in every language write and read. Most of them write and need a list of arguments; that of the SDK
+/// for Rust writes the only argument as it is.
 #[derive(Serialize, Deserialize)]
 struct Parameter<'a> {
     func: String,
@@ -61,6 +67,21 @@ struct Parameter<'a> {
     args: &'a RawValue,
     #[serde(default)]
     version: u32,
+}
+
+impl<'a> Parameter<'a> {
+    fn of(value: &'a Value) -> Option<Self> {
+        serde_json::from_str(value.data.as_deref()?).ok()
+    }
+
+    /// The arguments as one JSON text: a list of one argument is that argument, an empty one is null.
+    fn unlisted(&self) -> &'a str {
+        match serde_json::from_str::<Vec<&RawValue>>(self.args.get()).as_deref() {
+            Ok([]) => "null",
+            Ok([argument]) => argument.get(),
+            Ok(_) | Err(_) => self.args.get(),
+        }
+    }
 }
 
 /// The shape of an error that workers in every language write and read.
@@ -146,19 +167,28 @@ impl FromStr for PromiseKind {
 }
 
 impl Invocation {
-    /// The parameter of a promise that calls the function.
+    /// The parameter of a promise that calls the function. Its arguments are a list: a text that is another value is the only argument, and
+    /// null is none.
     pub fn param(&self) -> Value {
-        let data = match serde_json::from_str::<&RawValue>(&self.args) {
+        let args = self.args.trim_ascii();
+        let (listed, is_one) = match args {
+            "null" => ("[]".to_owned(), true),
+            list if list.starts_with('[') => (list.to_owned(), false),
+            one => (format!("[{one}]"), true),
+        };
+        let data = match serde_json::from_str::<&RawValue>(&listed) {
             Ok(args) => serde_json::to_string(&Parameter { func: self.function.clone(), args, version: 1 }).ok(),
             Err(_) => None,
         };
-        Value { headers: BTreeMap::new(), data }
+        let headers = is_one.then(|| (ARGS.to_owned(), "one".to_owned())).into_iter().collect();
+        Value { headers, data }
     }
 
     /// The tags of such a promise, for the workers of the group at `target`.
     pub fn tags(&self, target: &str) -> BTreeMap<String, String> {
         let tags = [
             (tag::TARGET, target.to_owned()),
+            (tag::SCOPE, "global".to_owned()),
             (COMPONENT, self.component.to_string()),
             (POLICY, self.policy.to_string()),
         ];
@@ -183,24 +213,19 @@ impl Invocation {
     /// The function and the arguments of a call that a client in any language has made: an array of one argument is that argument, an empty
     /// one is null.
     pub fn called_by_others(promise: &Promise) -> Option<(String, String)> {
-        let Parameter { func, args, .. } = serde_json::from_str(promise.param.data.as_deref()?).ok()?;
-        let args = match serde_json::from_str::<Vec<&RawValue>>(args.get()) {
-            Ok(arguments) => match &arguments[..] {
-                [] => "null",
-                [argument] => argument.get(),
-                _ => args.get(),
-            },
-            Err(_) => args.get(),
-        };
-        Some((func, args.to_owned()))
+        let parameter = Parameter::of(&promise.param)?;
+        let args = parameter.unlisted().to_owned();
+        Some((parameter.func, args))
     }
 
     /// The same, from the parts of a promise.
     pub fn of_parts(param: &Value, tags: &BTreeMap<String, String>) -> Option<Self> {
         let digest = |name: &str| tags.get(name)?.parse().ok();
-        let parameter: Parameter<'_> = serde_json::from_str(param.data.as_deref()?).ok()?;
+        let parameter = Parameter::of(param)?;
         let (component, policy) = (digest(COMPONENT)?, digest(POLICY)?);
-        Some(Self { function: parameter.func, args: parameter.args.get().to_owned(), component, policy })
+        let is_one = param.headers.contains_key(ARGS);
+        let args = if is_one { parameter.unlisted() } else { parameter.args.get() }.to_owned();
+        Some(Self { function: parameter.func, args, component, policy })
     }
 }
 
@@ -297,10 +322,9 @@ pub fn value_of(outcome: &Result<String, GuestError>) -> (PromiseState, Value) {
 
 /// The outcome of a promise, as a guest sees it; `None` while it is pending.
 pub fn outcome_of(promise: &Promise) -> Option<Result<String, GuestError>> {
-    let data = promise.value.data.as_deref();
     Some(match promise.state {
         PromiseState::Pending => return None,
-        PromiseState::Resolved => Ok(data.unwrap_or("null").to_owned()),
+        PromiseState::Resolved => Ok(json_of(&promise.value).to_owned()),
         PromiseState::Rejected => Err(error_of(&promise.value)),
         PromiseState::RejectedCanceled => Err(GuestError::new(ErrorCode::Canceled, "the promise was canceled")),
         PromiseState::RejectedTimedout => {
@@ -309,9 +333,20 @@ pub fn outcome_of(promise: &Promise) -> Option<Result<String, GuestError>> {
     })
 }
 
+/// The JSON text of a value; workers in other languages leave null away, or empty.
+fn json_of(value: &Value) -> &str {
+    value.data.as_deref().filter(|data| !data.is_empty()).unwrap_or("null")
+}
+
+/// The error of a promise that was rejected: in the shape that workers in every language write, or any other value.
 fn error_of(value: &Value) -> GuestError {
-    let data = value.data.as_deref().unwrap_or_default();
-    let message = serde_json::from_str::<ErrorValue>(data).map_or_else(|_| data.to_owned(), |error| error.message);
+    let message = match json_of(value) {
+        "null" => "the promise was rejected without a reason".to_owned(),
+        data => serde_json::from_str(data)
+            .map(|ErrorValue { message, .. }| message)
+            .or_else(|_| serde_json::from_str(data))
+            .unwrap_or_else(|_| data.to_owned()),
+    };
     let code = value.headers.get(CODE).and_then(|code| code.parse().ok());
     GuestError::new(code.unwrap_or(ErrorCode::Failed), message)
 }
@@ -381,7 +416,7 @@ pub fn execution_of(
         deadline_ms: finite(promise.timeout_at),
         state,
         attempts: task.version,
-        result: promise.value.data.clone().filter(|_| state == State::Completed),
+        result: (state == State::Completed).then(|| json_of(&promise.value).to_owned()),
         progress,
     }))
 }

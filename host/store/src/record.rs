@@ -15,6 +15,8 @@ pub const NEVER: u64 = i64::MAX as u64;
 pub mod tag {
     /// The address of the worker group that may run the promise; gives it a task.
     pub const TARGET: &str = "resonate:target";
+    /// `global`: the promise may be awaited by others than the task that made it.
+    pub const SCOPE: &str = "resonate:scope";
     /// `true`: the deadline resolves the promise instead of rejecting it.
     pub const TIMER: &str = "resonate:timer";
     /// The root of the call tree.

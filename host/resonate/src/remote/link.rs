@@ -7,9 +7,10 @@ use everstep_store::operation::{
     Answer, Dialect, Event, NewPromise, Operation, Page, Refusal, Reply, Settlement, Status,
 };
 use everstep_store::output::{Output, Sink};
-use everstep_store::record::{NEVER, Promise, PromiseState, Task, TaskState, Value, tag};
+use everstep_store::record::{NEVER, Promise, PromiseState, Task, TaskState, tag};
 use everstep_store::seam::Listener;
 use everstep_store::{Applied, Error, Invocation};
+use everstep_words::guest_error::{ErrorCode, GuestError};
 use everstep_words::id::ExecutionId;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -203,8 +204,10 @@ impl Link {
 
     /// Cancels a promise and everything below it; returns the events.
     pub(super) async fn cancel_tree(&self, id: &str) -> Result<Applied, Error> {
+        // With an error in it: what a caller in another language throws is the value.
+        let (_, value) = everstep_store::value_of(&Err(GuestError::new(ErrorCode::Canceled, "it was canceled")));
         let cancel = |id: &str| {
-            let (id, state, value) = (id.to_owned(), PromiseState::RejectedCanceled, Value::default());
+            let (id, state, value) = (id.to_owned(), PromiseState::RejectedCanceled, value.clone());
             Operation::PromiseSettle(Settlement { id, state, value })
         };
         // One that ended by itself at the same moment was not canceled.
