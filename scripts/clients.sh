@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Python client and the Jupyter kernel, with what their tests need, into an environment of their own: target/clients.
 # Does nothing when that is newer than what it installs. `clients.sh test` runs the tests as well, and programs of the Resonate SDKs for
-# TypeScript and Rust, from npm and crates.io, against `everstep serve`.
+# TypeScript and Rust, from npm and crates.io, on `everstep serve` or the server at RESONATE_URL, alone and beside `everstep worker`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,9 +41,10 @@ if [ "${1:-}" = test ]; then
     touch "$sdk/installed"
   fi
   # Beside what it imports.
-  cp tests/sdk/worker.mjs "$sdk"
+  cp tests/sdk/*.mjs "$sdk"
   say "building tests/sdk/rust"
   cargo build --locked --quiet --manifest-path tests/sdk/rust/Cargo.toml --target-dir target/sdk-rust
+  target/release/everstep build tests/sdk/guest
   say "testing tests/sdk (NOT RUN: the SDK for Python, which needs Python 3.12 or later)"
-  python3 tests/sdk/check.py target/release/everstep "$sdk" target/sdk-rust/debug/everstep-sdk-rust-worker
+  python3 tests/sdk/check.py target/release/everstep tests/sdk/guest "$sdk" target/sdk-rust/debug
 fi

@@ -145,6 +145,17 @@ impl Place {
         }
     }
 
+    /// Which server it resembles.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn manner(&self) -> Manner {
+        match &self.kind {
+            Kind::Memory(_) | Kind::Folder(_) => unreachable!("the place has no server"),
+            Kind::Server(served) => served.manner,
+        }
+    }
+
     /// Where the server listens.
     ///
     /// # Panics

@@ -36,6 +36,7 @@ mod remote;
 mod remote_commands;
 mod remote_move;
 mod remote_network;
+mod remote_others;
 mod remote_python;
 mod remote_storms;
 mod remote_workers;

@@ -14,7 +14,7 @@ use std::time::Duration;
 const LEASE: Duration = Duration::from_secs(2);
 
 /// Does something on a fresh server of each manner.
-fn each(body: impl AsyncFn(&Place)) {
+pub(crate) fn each(body: impl AsyncFn(&Place)) {
     for manner in [Manner::A, Manner::B, Manner::C, Manner::Permissive] {
         eprintln!("--- {manner:?}");
         life(body(&Place::server(manner)));
@@ -22,12 +22,12 @@ fn each(body: impl AsyncFn(&Place)) {
 }
 
 /// A worker; what only waits gives up its instance at once, so that every wait is a suspension.
-fn worker(place: &Place) -> Builder {
+pub(crate) fn worker(place: &Place) -> Builder {
     place.host().scope(Scope::Everything).lease(LEASE).keep_warm(Duration::ZERO)
 }
 
 /// A host that runs nothing by itself: it submits, settles, cancels and looks.
-fn desk(place: &Place) -> Everstep {
+pub(crate) fn desk(place: &Place) -> Everstep {
     place.host().build().unwrap()
 }
 
@@ -35,11 +35,11 @@ async fn ended(host: &Everstep, run: Run) -> Report {
     soon("the end", host.submit(run).await.unwrap().wait()).await.unwrap()
 }
 
-async fn stored(host: &Everstep, of: &str) -> Execution {
+pub(crate) async fn stored(host: &Everstep, of: &str) -> Execution {
     host.reader().execution(&id(of)).await.unwrap()
 }
 
-async fn until(host: &Everstep, of: &str, state: State) -> Execution {
+pub(crate) async fn until(host: &Everstep, of: &str, state: State) -> Execution {
     eventually(&format!("{of} {state:?}"), async || {
         host.reader().execution(&id(of)).await.ok().filter(|found| found.state == state)
     })

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// The id of an execution: chosen by the caller, and its idempotency key.
 ///
 /// 1 to 128 characters out of ASCII letters, digits, `-`, `_`, `:` and `/`. A dot and a number after it make the id of a child:
-/// `order-7.3` is what step 3 of `order-7` called.
+/// `order-7.3` is what step 3 of `order-7` called. What an SDK of another language calls without waiting for it has a hash after the dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ExecutionId(String);
@@ -51,7 +51,7 @@ impl ExecutionId {
         let mut parts = id.split('.');
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_:/".contains(&byte);
         let root = parts.next().is_some_and(|root| !root.is_empty() && root.bytes().all(allowed));
-        if !root || id.len() > Self::LONGEST || !parts.all(is_number) {
+        if !root || id.len() > Self::LONGEST || !parts.all(|part| is_number(part) || is_hash(part)) {
             return Err(InvalidId { text: id, what: "an execution id", rule: EXECUTION_RULE });
         }
         Ok(Self(id))
@@ -113,6 +113,13 @@ impl Digest {
 /// Whether a text is a step number as it is written: without a sign and leading zeros, so that a step has one id.
 fn is_number(text: &str) -> bool {
     text.parse::<u64>().is_ok_and(|number| number.to_string() == text)
+}
+
+/// Whether a text is the mark by which the SDKs of other languages name what they detach: 14 or 16 hexadecimal digits, some after a `d`.
+fn is_hash(text: &str) -> bool {
+    let is_hex = |digits: &str| digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_mark = |digits: &str| matches!(digits.len(), 14 | 16) && is_hex(digits);
+    is_mark(text) || text.strip_prefix('d').is_some_and(is_mark)
 }
 
 impl fmt::Display for ExecutionId {
@@ -205,6 +212,24 @@ mod tests {
         assert_eq!(child.parent().unwrap(), id.child(3).unwrap().promise(0));
         assert_eq!((id.parent(), id.child(3).unwrap().parent()), (None, Some(id.promise(3))));
         assert!(ExecutionId::new("x".repeat(127)).unwrap().child(0).is_none());
+    }
+
+    #[test]
+    fn what_an_sdk_detaches_is_an_execution_that_no_step_called() {
+        for id in [
+            "a.0123456789abcdef",
+            "a.d0123456789abcd",
+            "a.1.d123456789abcdef",
+            "a.d0d23456789abcdef",
+            "a.0d23456789abcdef.3",
+        ] {
+            assert_eq!(ExecutionId::new(id).unwrap().root(), "a", "{id}");
+        }
+        let detached = ExecutionId::new("a.0123456789abcdef").unwrap();
+        assert_eq!((detached.parent(), detached.child(3).unwrap().parent()), (None, Some(detached.promise(3))));
+        for id in ["a.0123456789abcde", "a.0123456789ABCDEF", "a.x0123456789abcdef", "a.d0123456789ab", "a.d.0"] {
+            assert!(ExecutionId::new(id).is_err(), "{id}");
+        }
     }
 
     #[test]

@@ -116,6 +116,11 @@ impl Client {
         self.transport.ahead_ms()
     }
 
+    /// The root of the call tree of an id.
+    pub fn origin(&self, id: &str) -> String {
+        self.ids.origin(id)
+    }
+
     /// Does one operation; a heartbeat may take several requests. A lease in the answer has no end, as the protocol does not say it.
     ///
     /// # Errors

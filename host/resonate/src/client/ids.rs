@@ -72,11 +72,14 @@ impl Ids {
         Promise { id, tags, ..promise }
     }
 
-    /// The root of the call tree of an id of ours, as it is sent.
+    /// The root of the call tree of an id of ours, as the server takes it, or, where it takes any, as the SDKs do.
     pub(super) fn origin(self, id: &str) -> String {
-        let id = self.sent(id);
-        let separator = if self.dialect == Dialect::C { ':' } else { '.' };
-        id.split(separator).next().unwrap_or_default().to_owned()
+        let separators: &[char] = match self.dialect {
+            Dialect::A => &['.', ':'],
+            Dialect::B => &['.'],
+            Dialect::C => &[':'],
+        };
+        self.sent(id).split(separators).next().unwrap_or_default().to_owned()
     }
 }
 
@@ -124,6 +127,8 @@ mod tests {
         }
         let ids = Ids { dialect: Dialect::B };
         assert_eq!((ids.origin("root.3.0"), ids.origin("root:d0.3")), ("root".to_owned(), "root:d0".to_owned()));
+        let ids = Ids { dialect: Dialect::A };
+        assert_eq!((ids.origin("root.3.0"), ids.origin("root:3.0")), ("root".to_owned(), "root".to_owned()));
     }
 
     #[test]

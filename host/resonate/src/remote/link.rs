@@ -191,9 +191,7 @@ impl Link {
         } else if self.client.dialect() != Dialect::A && new.timeout_at < NEVER {
             new.tags.insert(tag::TARGET.to_owned(), self.target.clone());
         }
-        if let Some(root) = origin(&new.id) {
-            new.tags.insert(tag::ORIGIN.to_owned(), root.to_owned());
-        }
+        new.tags.insert(tag::ORIGIN.to_owned(), self.client.origin(&new.id));
         if self.client.dialect() != Dialect::A
             && new.tags.get(tag::PARENT).is_some_and(|parent| !is_below(&new.id, parent))
         {
@@ -434,12 +432,7 @@ fn settled(promise: &Promise) -> Vec<Event> {
     is_settled.then(|| Event::Settled(promise.clone())).into_iter().collect()
 }
 
-/// The root of an id, where all servers take it for one.
-fn origin(id: &str) -> Option<&str> {
-    (!id.contains(':')).then(|| id.split('.').next().unwrap_or(id))
-}
-
-fn is_below(id: &str, ancestor: &str) -> bool {
+pub(super) fn is_below(id: &str, ancestor: &str) -> bool {
     id == ancestor || id.strip_prefix(ancestor).is_some_and(|rest| rest.starts_with('.'))
 }
 

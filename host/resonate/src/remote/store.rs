@@ -2,7 +2,7 @@
 
 use super::blobs::Blobs;
 use super::ledger::RemoteLedger;
-use super::link::{Link, Stage, execution_id, lock, unexpected};
+use super::link::{Link, Stage, execution_id, is_below, lock, unexpected};
 use super::segments::{self, SEGMENT};
 use super::{AT_ONCE, settled_from_the_start};
 use crate::client::Client;
@@ -143,13 +143,17 @@ impl RemoteStore {
         Ok(found.and_then(|promise| serde_json::from_str(&promise.param.data?).ok()))
     }
 
-    /// All promises of a lineage.
+    /// All promises that a root and what it calls or detaches have made. What others have made for them is not theirs.
     async fn promises_of(&self, root: &ExecutionId) -> Result<Vec<Promise>, Error> {
-        let by_id = BTreeMap::from([(tag::ORIGIN.to_owned(), root.root().to_owned())]);
+        let by_id = BTreeMap::from([(tag::ORIGIN.to_owned(), self.link.client.origin(root.as_str()))]);
         let [(lineage, named), _] = Kinship::of(root, &BTreeMap::new()).tags();
         let detached = BTreeMap::from([(lineage, named)]);
         let (mut found, detached) = tokio::try_join!(self.link.search(None, by_id), self.link.search(None, detached))?;
+        found.retain(|promise| promise.id != root.as_str() && is_below(&promise.id, root.as_str()));
         found.extend(detached);
+        let (name, value) = Invocation::by_workers();
+        let is_called = |one: &Promise| one.is_call() && one.tags.get(&name) == Some(&value);
+        found.retain(|one| is_called(one) || PendingPromise::of(one).is_some());
         Ok(found)
     }
 }
@@ -317,10 +321,9 @@ impl Store for RemoteStore {
 
     async fn lineage(&self, root: &ExecutionId) -> Result<Lineage, Error> {
         let promises = self.promises_of(root).await?;
-        let executions = promises.iter().filter(|promise| promise.is_call()).count() as u64;
-        let asked = promises.iter().filter(|promise| PendingPromise::of(promise).is_some()).count() as u64;
-        let mut computed: Vec<ExecutionId> = Vec::new();
+        let mut computed = vec![root.clone()];
         computed.extend(promises.iter().filter(|one| one.is_call()).filter_map(execution_id));
+        let executions = computed.len() as u64;
         let used: Vec<u64> = stream::iter(computed)
             .map(|id| async move {
                 let (journal, _) = segments::read(&self.link, &id).await?;
@@ -330,8 +333,7 @@ impl Store for RemoteStore {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        // The promise of the root was not made by the lineage.
-        Ok(Lineage { executions, promises: (executions + asked).saturating_sub(1), cpu_us: used.iter().sum() })
+        Ok(Lineage { executions, promises: promises.len() as u64, cpu_us: used.iter().sum() })
     }
 
     async fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {

@@ -26,23 +26,27 @@ impl RemoteStore {
     /// An execution with what its journal says.
     pub(super) async fn whole(&self, promise: &Promise, task: &Task) -> Result<Option<Execution>, Error> {
         let Some(id) = execution_id(promise) else { return Ok(None) };
-        let Some(invocation) = self.invocation(promise) else { return Ok(None) };
+        let known = self.invocation(promise);
         // One that nobody has claimed yet has a journal if it is a fork.
         let has_none = task.version == 0 && self.link.promise(&segments::id(id.as_str(), 0)).await?.is_none();
         let standing = if has_none { Ok(None) } else { self.standing(&id).await };
-        let beside = match standing {
-            Ok(None) => None,
-            Ok(Some(Standing { component, policy, seed, progress })) => {
-                let component = component.unwrap_or(invocation.component);
-                Some(Beside { key: HAS_A_JOURNAL, component, policy, seed, progress })
-            }
+        let standing = match standing {
+            Ok(standing) => standing,
             // Whoever runs it reads its journal anew, and halts it.
-            Err(Error::Foreign { .. } | Error::Corrupted { .. }) => {
-                let (component, policy) = (invocation.component, invocation.policy);
-                Some(Beside { key: HAS_A_JOURNAL, component, policy, seed: [0; 32], progress: Progress::default() })
-            }
+            Err(Error::Foreign { .. } | Error::Corrupted { .. }) => known.as_ref().map(|invocation| Standing {
+                component: None,
+                policy: invocation.policy,
+                seed: [0; 32],
+                progress: Progress::default(),
+            }),
             Err(error) => return Err(error),
         };
+        let invocation = known.or_else(|| begun(promise, standing.as_ref()?));
+        let Some(invocation) = invocation else { return Ok(None) };
+        let beside = standing.map(|Standing { component, policy, seed, progress }| {
+            let component = component.unwrap_or(invocation.component);
+            Beside { key: HAS_A_JOURNAL, component, policy, seed, progress }
+        });
         let mut found = execution_of(invocation, promise, task, beside)?;
         if let Some(Execution { state: State::Halted, progress: Progress { error: error @ None, .. }, .. }) = &mut found
         {
@@ -113,6 +117,12 @@ fn may_have_halted(execution: &Execution) -> bool {
     }
 }
 
+/// The call of a function by its name alone that some worker has begun: its journal says in which component, and under which policy.
+fn begun(promise: &Promise, standing: &Standing) -> Option<Invocation> {
+    let (function, args) = Invocation::called_by_others(promise)?;
+    Some(Invocation { function, args, component: standing.component?, policy: standing.policy })
+}
+
 #[async_trait]
 impl View for RemoteStore {
     async fn execution(&self, id: &ExecutionId) -> Result<Option<Execution>, Error> {
@@ -135,7 +145,7 @@ impl View for RemoteStore {
     }
 
     async fn halted_below(&self, id: &ExecutionId) -> Result<Vec<Execution>, Error> {
-        let tags = BTreeMap::from([(tag::ORIGIN.to_owned(), id.root().to_owned())]);
+        let tags = BTreeMap::from([(tag::ORIGIN.to_owned(), self.link.client.origin(id.as_str()))]);
         let below = self.executions(None, tags).await?.into_iter();
         let halted = below.filter(|one| one.id != *id && one.id.is_within(id) && may_have_halted(one));
         let whole = halted.map(|halted| async move {

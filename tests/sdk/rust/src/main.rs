@@ -1,4 +1,7 @@
-//! A worker of the Resonate SDK for Rust: `everstep-sdk-rust-worker URL GROUP NOTES`. Each local step writes a line into the file NOTES.
+//! A worker of the Resonate SDK for Rust: `everstep-sdk-rust-worker URL GROUP NOTES [WITNESS]`. Each local step writes a line into the file
+//! NOTES; WITNESS is where the functions of Everstep leave theirs.
+
+mod everstep;
 
 use resonate_sdk::prelude::*;
 use std::fs::{self, OpenOptions};
@@ -90,5 +93,6 @@ async fn main() -> Result<()> {
     resonate.register(rust_tick)?;
     resonate.register(rust_stuck)?;
     resonate.register(rust_loop)?;
+    everstep::register(&resonate)?;
     std::future::pending().await
 }
