@@ -237,3 +237,26 @@ fn a_worker_in_another_language_finds_its_call_and_its_outcome_reaches_the_guest
         }
     });
 }
+
+/// What the SDK for TypeScript makes by `ctx.promise` has no other mark.
+#[test]
+fn a_promise_that_is_global_may_be_awaited_in_every_dialect() {
+    each(async |place| {
+        let (others, manner) = (Others::at(place), place.manner());
+        others.call("x", "x", "f", &json!([]));
+        others.done("task.acquire", json!({ "id": "x", "version": 0, "pid": "others", "ttl": 60_000 }));
+        let separator = if manner == Manner::C { ':' } else { '.' };
+        let suspended = |number: u64, scope: &str| {
+            let awaited = format!("x{separator}{number}");
+            let tags = json!({ "resonate:scope": scope, "resonate:origin": "x" });
+            others.done("promise.create", json!({ "id": awaited, "timeoutAt": now() + 3_600_000, "tags": tags }));
+            let callback = json!({ "awaiter": "x", "awaited": awaited });
+            let action = json!({ "kind": "promise.register_callback", "head": {}, "data": callback });
+            others.ask("task.suspend", json!({ "id": "x", "version": 1, "actions": [action] })).0
+        };
+        if manner == Manner::C {
+            assert_eq!(suspended(0, "local"), 422);
+        }
+        assert_eq!(suspended(1, "global"), 200, "{manner:?}");
+    });
+}

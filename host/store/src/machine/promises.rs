@@ -108,12 +108,14 @@ impl<T: Tables> Machine<'_, T> {
 
     /// Refuses, in dialect C, to wait for a promise that nothing can settle.
     pub(super) fn check_awaitable(&self, promise: &Promise) -> Step<()> {
-        let marked = |name: &str| promise.tags.get(name).is_some_and(|value| value == "true");
-        if self.dialect != Dialect::C || promise.target().is_some() || marked(tag::TIMER) || marked(tag::EXTERNAL) {
+        let marks = [(tag::SCOPE, "global"), (tag::TIMER, "true"), (tag::EXTERNAL, "true")];
+        let is_marked = marks.iter().any(|(name, value)| promise.tags.get(*name).is_some_and(|found| found == value));
+        if self.dialect != Dialect::C || promise.target().is_some() || is_marked {
             return Ok(());
         }
-        let tags = [tag::TARGET, tag::TIMER, tag::EXTERNAL].join(", ");
-        refuse(Status::Unprocessable, format!("{:?} cannot be awaited: it has none of {tags}", promise.id))
+        let marks = marks.map(|(name, value)| format!("{name}={value}")).join(", ");
+        let refusal = format!("{:?} cannot be awaited: it has none of {}, {marks}", promise.id, tag::TARGET);
+        refuse(Status::Unprocessable, refusal)
     }
 
     pub(super) fn register_listener(&mut self, awaited: &str, address: &str) -> Step<Reply> {

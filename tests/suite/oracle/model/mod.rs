@@ -155,7 +155,7 @@ impl Model {
             deadline_ms: Some(promise.timeout_at).filter(|at| *at < NEVER),
             state,
             attempts: task.version,
-            result: promise.value.data.clone().filter(|_| state == ExecutionState::Completed),
+            result: Some(text(&promise.value)).filter(|_| state == ExecutionState::Completed),
             progress,
         })
     }
@@ -410,8 +410,11 @@ impl Model {
     }
 
     fn check_awaitable(&self, promise: &Promise) -> Outcome<()> {
-        let is_true = |name: &str| promise.tags.get(name).is_some_and(|value| value == "true");
-        let awaitable = promise.tags.contains_key(tag::TARGET) || is_true(tag::TIMER) || is_true(tag::EXTERNAL);
+        let is = |name: &str, value: &str| promise.tags.get(name).is_some_and(|found| found == value);
+        let awaitable = promise.tags.contains_key(tag::TARGET)
+            || is(tag::SCOPE, "global")
+            || is(tag::TIMER, "true")
+            || is(tag::EXTERNAL, "true");
         if self.dialect != Dialect::C || awaitable { Ok(()) } else { Err(Status::Unprocessable) }
     }
 

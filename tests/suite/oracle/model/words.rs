@@ -82,13 +82,22 @@ pub(super) fn firing(schedule: &Schedule, at: u64) -> NewPromise {
 /// Why a function failed, by the value of its promise.
 pub(super) fn returned(value: &Value) -> Failure {
     let code = value.headers.get("everstep:code").and_then(|code| code.parse().ok()).unwrap_or(ErrorCode::Failed);
-    let data = value.data.clone().unwrap_or_default();
+    let data = text(value);
     let error: Option<serde_json::Value> = serde_json::from_str(&data).ok();
-    let message = error.and_then(|error| {
-        error.get("__type")?;
-        Some(error.get("message")?.as_str()?.to_owned())
+    let message = error.and_then(|error| match error {
+        serde_json::Value::Null => Some("the promise was rejected without a reason".to_owned()),
+        serde_json::Value::String(text) => Some(text),
+        error => error.get("__type").and(error.get("message")?.as_str()).map(str::to_owned),
     });
     GuestError::new(code, message.unwrap_or(data)).into()
+}
+
+/// What a value is to a guest: nothing, in either spelling, is null.
+pub(super) fn text(value: &Value) -> String {
+    match value.data.as_deref() {
+        None | Some("") => "null".to_owned(),
+        Some(data) => data.to_owned(),
+    }
 }
 
 pub(super) fn has_all(tags: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
