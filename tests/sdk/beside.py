@@ -15,7 +15,7 @@ fetch = [{ id = "witness", url = "WITNESS/*", methods = ["POST"], on_crash = "fa
 name = "promise"
 [[capability]]
 name = "call"
-groups = ["typescript", "rust/rust_charge", "rust/rust_add", "rust/rust_decline"]
+groups = ["typescript", "rust/rust_charge", "rust/rust_add", "rust/rust_silent", "rust/rust_decline"]
 """
 
 
@@ -81,6 +81,7 @@ def everstep_calls(beside, groups):
         ("none", "typescript", "silent", None, None),
         ("one", "rust", "rust_charge", "ada", ["ada", 7]),
         ("sum", "rust", "rust_add", [2, 3], 5),
+        ("rust-none", "rust", "rust_silent", None, None),
     ]:
         if group in groups:
             equal(relayed(name, group, function, args), {"value": value})
@@ -96,9 +97,9 @@ def everstep_calls(beside, groups):
     beside.once("charge ada", "decline", *(["rust_charge ada"] if "rust" in groups else []), of=ground.noted)
     late = relayed("late", "typescript", "slow", [1], timeout_ms=500)
     equal(late["error"]["code"], "timed-out")
-    denied = relayed("denied", "rust", "rust_silent", None)
+    denied = relayed("denied", "rust", "rust_half", [1])
     equal(denied["error"]["code"], "denied")
-    assert '"rust/rust_silent"' in denied["error"]["message"], denied
+    assert '"rust/rust_half"' in denied["error"]["message"], denied
 
 
 def everstep_is_called(beside, language):

@@ -17,8 +17,9 @@ async fn rust_add(a: u64, b: u64) -> Result<u64> {
     Ok(a + b)
 }
 
+/// Takes an empty list, which others write, for no argument.
 #[resonate_sdk::function]
-async fn rust_silent() -> Result<()> {
+async fn rust_silent(_none: [(); 0]) -> Result<()> {
     Ok(())
 }
 
