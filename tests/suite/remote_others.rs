@@ -109,6 +109,17 @@ fn a_function_is_called_by_its_name_however_others_write_its_arguments() {
     });
 }
 
+#[test]
+fn a_function_that_others_call_has_its_part_of_the_policy_and_no_more() {
+    each(async |place| {
+        let sections = "[[capability]]\nname = \"print\"\n[functions.prints]\ncapability = []\n";
+        let (others, _worker) = (Others::at(place), serving(place, &parse(sections)).await);
+        others.call("bare", "bare", "prints", &json!(["here"]));
+        let (state, value) = others.outcome("bare").await;
+        assert!(state == "rejected" && value["message"].as_str().unwrap().contains("capability \"print\""), "{value}");
+    });
+}
+
 /// The SDKs put a colon or a dot after the root, and a hash after it for what they detach.
 #[test]
 fn a_call_is_run_under_whichever_id_an_sdk_gives_it() {

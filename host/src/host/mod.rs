@@ -255,16 +255,22 @@ impl Everstep {
         self.inner.store.has_others()
     }
 
-    /// Runs the functions of a component, under a policy, when clients in other languages call them by name on the server of this worker.
-    /// Returns them.
+    /// Runs the functions of a component, each under its part of a policy, when clients in other languages call them by name on the server
+    /// of this worker. Returns them.
     ///
     /// # Errors
     /// The component or the policy cannot be used, or the store failed.
     pub async fn serve(&self, component: &Component, policy: &Policy) -> Result<Vec<FunctionInfo>, Error> {
         let functions = self.functions(component, policy).await?;
-        let names = functions.iter().map(|function| function.name.clone()).collect();
-        let kept = (policy.digest(), policy.canonical().into_bytes().into());
-        self.inner.store.serve_functions(names, component.digest, kept).await?;
+        let (mut served, mut kept) = (Vec::with_capacity(functions.len()), BTreeMap::new());
+        for FunctionInfo { name, .. } in &functions {
+            let own = policy.for_function(name);
+            let digest = own.digest();
+            kept.entry(digest).or_insert_with(|| own.canonical().into_bytes().into());
+            served.push((name.clone(), digest));
+        }
+        self.inner.store.keep(kept.into_iter().collect()).await?;
+        self.inner.store.serve_functions(component.digest, served);
         Ok(functions)
     }
 

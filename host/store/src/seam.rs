@@ -116,13 +116,8 @@ pub trait Store: View {
         Ok(())
     }
 
-    /// Runs functions of a component under a policy when clients in other languages call them by name alone.
-    ///
-    /// # Errors
-    /// The store failed.
-    async fn serve_functions(&self, _: Vec<String>, _: Digest, _: (Digest, Blob)) -> Result<(), Error> {
-        Ok(())
-    }
+    /// Runs functions of a component, each under a policy that is kept, when clients in other languages call them by name alone.
+    fn serve_functions(&self, _component: Digest, _functions: Vec<(String, Digest)>) {}
 
     /// Offers this host no more executions.
     fn take_no_more(&self) {}

@@ -349,15 +349,8 @@ impl Store for RemoteStore {
         self.link.enter(Stage::Over);
     }
 
-    async fn serve_functions(
-        &self,
-        functions: Vec<String>,
-        component: Digest,
-        (digest, policy): (Digest, Blob),
-    ) -> Result<(), Error> {
-        self.blobs.keep(digest, &policy).await?;
-        lock(&self.functions).extend(functions.into_iter().map(|function| (function, (component, digest))));
-        Ok(())
+    fn serve_functions(&self, component: Digest, functions: Vec<(String, Digest)>) {
+        lock(&self.functions).extend(functions.into_iter().map(|(function, policy)| (function, (component, policy))));
     }
 
     fn take_no_more(&self) {

@@ -4,8 +4,8 @@
 use super::url::example;
 use everstep_policy::url::Target;
 use everstep_policy::{
-    Call, CapabilityCall, ClockCall, ConnectCall, FetchCall, FileOperation, FilesCall, MessageCall, Policy, RandomCall,
-    Usage, Verdict,
+    Call, CapabilityCall, ClockCall, ConnectCall, FetchCall, FileOperation, FilesCall, FunctionCall, MessageCall,
+    Policy, RandomCall, Usage, Verdict,
 };
 use everstep_words::guest_error::ErrorCode;
 use std::path::PathBuf;
@@ -77,6 +77,8 @@ fn calls<'a>(policy: &'a Policy, urls: &'a [Target]) -> Vec<Call<'a>> {
         policy.files.iter().map(|grant| grant.guest.as_str()).chain(["/data/a", "/", "..", ""]).collect();
     let methods: Vec<&str> = policy.fetch.iter().flat_map(|grant| &grant.methods).map(String::as_str).collect();
     calls.extend(names.map(|name| Call::Capability(CapabilityCall { name, bytes: 1 })));
+    calls
+        .extend([None, Some("orders")].map(|group| Call::Function(FunctionCall { group, function: "list", bytes: 1 })));
     for bytes in [0, 100, u64::MAX] {
         calls.push(Call::Random(RandomCall { bytes }));
         calls.extend(paths.iter().map(|path| Call::Files(FilesCall { operation: Write, path, bytes })));
