@@ -107,14 +107,20 @@ impl Served {
     /// Gives back what workers hold, as it happens when their leases have ended.
     pub fn end_leases(&self) {
         self.ask(async |client| {
-            let page = Page { limit: Some(1000), cursor: None };
-            let held = Operation::TaskSearch { state: Some(TaskState::Acquired), page };
-            let Ok(Reply::Tasks(held, None)) = client.operate(&held).await.unwrap().answer else {
-                unreachable!("a page has all that a test holds")
-            };
-            for task in held {
-                let release = Operation::TaskRelease { id: task.id, version: task.version };
-                client.operate(&release).await.unwrap().answer.unwrap();
+            loop {
+                let page = Page { limit: Some(1000), cursor: None };
+                let held = Operation::TaskSearch { state: Some(TaskState::Acquired), page };
+                let Ok(Reply::Tasks(held, _)) = client.operate(&held).await.unwrap().answer else {
+                    unreachable!("a search finds tasks")
+                };
+                if held.is_empty() {
+                    return;
+                }
+                for task in held {
+                    let release = Operation::TaskRelease { id: task.id, version: task.version };
+                    // A last request of a host that is gone may have been faster.
+                    let _ = client.operate(&release).await.unwrap();
+                }
             }
         });
     }
