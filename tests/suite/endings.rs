@@ -69,7 +69,7 @@ fn a_value_that_fits_is_returned_whole_beside_what_is_cut_of_its_text() {
 
 #[test]
 fn whatever_the_limit_and_the_value_a_program_that_has_ended_is_completed() {
-    // No server: a result has at most 1.4 MB there, which `remote` tests.
+    // No server: a result has at most 1.4 MB there.
     for place in Place::local() {
         let values = [
             "[None] * 300_000",
