@@ -83,7 +83,7 @@ fn a_journal_that_was_not_written_for_its_execution_is_quarantined() {
             "another policy",
             "UPDATE executions SET policy = (SELECT policy FROM executions WHERE key = 3) WHERE key = 1",
         ),
-        ("other arguments", "UPDATE promises SET param = replace(param, 'null', '1000') WHERE id = 'x'"),
+        ("other arguments", "UPDATE promises SET param = replace(param, '[]', '[1000]') WHERE id = 'x'"),
         ("another function", "UPDATE promises SET param = replace(param, 'asks', 'asks_bool') WHERE id = 'x'"),
         ("another component", &exchanged),
     ] {
