@@ -44,7 +44,7 @@ pub(super) struct Link {
     watched: Mutex<HashSet<String>>,
     /// Whether there was work since the last look for tasks.
     had_work: AtomicBool,
-    /// Asks for a look: messages may have been missed.
+    /// Asks for a look soon: messages may have been missed.
     reconnected: Notify,
     stage: watch::Sender<Stage>,
 }
@@ -353,10 +353,14 @@ impl Link {
                 || !lock(&link.held).is_empty()
                 || seen.values().any(|looks| *looks != Looks::OfOthers);
             pause = if has_work { shortest } else { (pause * 2).clamp(shortest, AGAIN) };
+            let reconnected = async {
+                link.reconnected.notified().await;
+                tokio::time::sleep(shortest).await;
+            };
             let mut stage = link.stage.subscribe();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = link.reconnected.notified() => {}
+                () = reconnected => {}
                 _ = stage.wait_for(|stage| *stage != Stage::Working) => return,
             }
         }
