@@ -10,6 +10,7 @@ use super::wire::{LARGEST as BODY, Rejection, Request, Response};
 use super::writer::{Observer, Time, Witness, Writer};
 use bytes::Bytes;
 use everstep_store::clock::Clock;
+use everstep_store::metrics::{MEDIA_TYPE, Page};
 use everstep_store::operation::{FenceAction, Operation, Reply};
 use everstep_store::peers::{Ear, Heard};
 use everstep_store::record::tag;
@@ -26,13 +27,12 @@ use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 /// The most bytes of all bodies at once, not counting the part of each that is always accepted.
 const BODIES: usize = 128 << 20;
@@ -89,7 +89,7 @@ struct Desk {
     /// The number of answered requests, by kind and status.
     answered: Mutex<BTreeMap<(String, u16), u64>>,
     /// Receives events of other hosts for as long as this lives.
-    _others: Arc<Others>,
+    others: Arc<Others>,
 }
 
 /// Passes on events of other hosts of the store.
@@ -141,7 +141,7 @@ impl Server {
         // Tasks that were offered before it joined the other hosts.
         outbox.look()?;
         let room = Arc::new(Semaphore::new(BODIES));
-        let desk = Arc::new(Desk { options, writer, outbox, room, answered: Mutex::default(), _others: others });
+        let desk = Arc::new(Desk { options, writer, outbox, room, answered: Mutex::default(), others });
         Ok(Self { listener, desk, connections: handles.connections })
     }
 
@@ -305,7 +305,10 @@ impl Desk {
             (&Method::GET, ["health"]) => plain(StatusCode::OK, ""),
             (&Method::GET, ["ready"]) if self.writer.works() => plain(StatusCode::OK, ""),
             (&Method::GET, ["ready"]) => plain(StatusCode::SERVICE_UNAVAILABLE, "the store has failed\n"),
-            (&Method::GET, ["metrics"]) => plain(StatusCode::OK, self.metrics()),
+            (&Method::GET, ["metrics"]) => match spawn_blocking(move || self.metrics()).await {
+                Ok(page) => whole(StatusCode::OK, MEDIA_TYPE, page.into()),
+                Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be read\n"),
+            },
             (_, ["promises" | "tasks" | "schedules", ..]) => {
                 let body = r#"{"error":"this is the protocol 2026-04-01: POST / with an envelope"}"#;
                 json(StatusCode::GONE, body)
@@ -441,39 +444,25 @@ impl Desk {
     }
 
     fn metrics(&self) -> String {
-        let mut text = String::new();
-        let mut say = |name: &str, kind: &str, help: &str, lines: Vec<(String, u64)>| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "# HELP everstep_{name} {help}\n# TYPE everstep_{name} {kind}");
-            for (labels, value) in lines {
-                let _ = writeln!(text, "everstep_{name}{labels} {value}");
-            }
-        };
+        let mut page = Page::of_process();
+        page.add_store(&*self.others.store);
         let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let label = |(kind, status): &(String, u16)| format!("{{kind=\"{kind}\",status=\"{status}\"}}");
-        let answered = answered.iter().map(|(of, count)| (label(of), *count)).collect();
-        let one = |count: u64| vec![(String::new(), count)];
+        let label = |(kind, status): (String, u16)| format!("{{kind=\"{kind}\",status=\"{status}\"}}");
+        let answered = answered.into_iter().map(|(of, count)| (label(of), count));
         let load = |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed);
-        say("requests_total", "counter", "Requests that were answered.", answered);
-        say("streams", "gauge", "Workers that are connected.", one(self.outbox.streams() as u64));
-        say("offers", "gauge", "Tasks that may be acquired.", one(self.outbox.offers() as u64));
-        say(
-            "messages_delivered_total",
-            "counter",
-            "Messages that a worker was given.",
-            one(load(&self.outbox.delivered)),
-        );
-        say(
-            "messages_dropped_total",
-            "counter",
-            "Messages that nobody was there for.",
-            one(load(&self.outbox.dropped)),
-        );
-        if let Some(pushes) = &self.outbox.pushes {
-            say("pushes_waiting", "gauge", "Messages to URLs that have not left.", one(pushes.waiting() as u64));
-            say("pushes_failed_total", "counter", "Messages that a URL has not taken.", one(load(&pushes.failed)));
+        page.say("everstep_requests_total", "counter", "Requests that were answered.", answered);
+        let outbox = &self.outbox;
+        page.one("everstep_streams", "gauge", "Workers that are connected.", outbox.streams() as u64);
+        page.one("everstep_offers", "gauge", "Tasks that may be acquired.", outbox.offers() as u64);
+        let (delivered, dropped) = (load(&outbox.delivered), load(&outbox.dropped));
+        page.one("everstep_messages_delivered_total", "counter", "Messages that a worker was given.", delivered);
+        page.one("everstep_messages_dropped_total", "counter", "Messages that nobody was there for.", dropped);
+        if let Some(pushes) = &outbox.pushes {
+            let (waiting, failed) = (pushes.waiting() as u64, load(&pushes.failed));
+            page.one("everstep_pushes_waiting", "gauge", "Messages to URLs that have not left.", waiting);
+            page.one("everstep_pushes_failed_total", "counter", "Messages that a URL has not taken.", failed);
         }
-        text
+        page.into_text()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::operation::{self, Answer, Event, Operation, Refusal, Status};
 use super::peers::Peers;
 use super::record::{self, Promise, Schedule, Task};
-use super::{Blob, Error, Execution, Lineage, Part, PendingPromise, Progress, Query, embedded};
+use super::{Blob, Error, Execution, Lineage, Part, PendingPromise, Progress, Query, State, embedded};
 use bytes::Bytes;
 use everstep_words::id::{Digest, ExecutionId};
 
@@ -100,6 +100,16 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether there are bytes of that digest, without reading them.
     fn has_blob(&self, digest: &Digest) -> Result<bool, Error>;
+
+    /// How many executions there are in each state, those that workers in other languages run among them.
+    fn census(&self) -> Result<Vec<(State, u64)>, Error> {
+        Ok(self.executions()?.into_iter().map(|execution| (execution.state, 1)).collect())
+    }
+
+    /// The bytes that the store takes on the disk; `None` if it has none there.
+    fn size(&self) -> Option<u64> {
+        None
+    }
 
     /// Whether a new process that opens this store finds what was committed.
     fn survives_the_process(&self) -> bool;

@@ -23,6 +23,7 @@ pub mod invocation;
 pub mod journal;
 mod machine;
 mod memory;
+pub mod metrics;
 pub mod operation;
 pub mod output;
 pub mod peers;

@@ -4,6 +4,7 @@
 //! through its ledger, and counts only while the claim holds: a run that has lost its claim writes nothing more. What is atomic, what is
 //! merged into one write and when time passes is up to the store; see `embedded` for the store of the hosts of one machine.
 
+use super::metrics::Page;
 use super::operation::{NewPromise, Operation};
 use super::record::{Promise, PromiseState, Schedule, Task, Value};
 use super::seal::Tail;
@@ -173,6 +174,9 @@ pub trait Store: View {
 
     /// The same, to be read later; `None` if there are no bytes of that digest.
     async fn blob_later(&self, digest: &Digest) -> Result<Option<Blob>, Error>;
+
+    /// Adds to a page of metrics what the store holds. A server has a page of its own.
+    fn measure(&self, _: &mut Page) {}
 
     /// Ends its background work, and releases what it holds. What was handed to it is written.
     fn stop(&self);

@@ -24,6 +24,7 @@ use super::seam::{Birth, Claimed, Ledger, Listener, NewRun, Store, TakeUp, Taken
 use super::{Applied, Backend, Blob, Change, Error, Execution, ExecutionKey, Invocation, Lineage, NewExecution};
 use crate::claim::Claim;
 use crate::clock::Clock;
+use crate::metrics::Page;
 use crate::output::Sink;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -369,6 +370,10 @@ impl Store for Embedded {
             check(digest, &bytes).map_err(io::Error::other)?;
             Ok(bytes)
         })))
+    }
+
+    fn measure(&self, page: &mut Page) {
+        page.add_store(&*self.backend);
     }
 
     fn stop(&self) {

@@ -25,7 +25,7 @@ use super::peers::Peers;
 use super::record::{Promise, Schedule, Task};
 use super::{
     Applied, Backend, Change, Error, Execution, ExecutionKey, JournalPlace, Lineage, Part, PendingPromise, Query,
-    SealedJournal,
+    SealedJournal, State,
 };
 use bytes::Bytes;
 use everstep_words::id::{Digest, ExecutionId};
@@ -123,6 +123,15 @@ impl Backend for FileStore {
 
     fn executions(&self) -> Result<Vec<Execution>, Error> {
         self.reader().executions()
+    }
+
+    fn census(&self) -> Result<Vec<(State, u64)>, Error> {
+        self.reader().census()
+    }
+
+    fn size(&self) -> Option<u64> {
+        let files = std::fs::read_dir(&self.dir).ok()?.filter_map(|entry| entry.ok()?.metadata().ok());
+        Some(files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum())
     }
 
     fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {

@@ -9,7 +9,7 @@ use crate::machine::Row;
 use crate::record::{PromiseState, Schedule, TaskState};
 use crate::{
     Error, Execution, ExecutionKey, Failure, JournalPlace, Kinship, Lineage, Order, Part, PendingPromise, Place,
-    Progress, Query, SealedJournal,
+    Progress, Query, SealedJournal, State,
 };
 use bytes::Bytes;
 use everstep_words::id::{Digest, ExecutionId};
@@ -54,6 +54,7 @@ pub(super) const NEWEST_PLACES: &str = places!("DESC");
 /// A kept error is the cause of a halt.
 pub(super) const HALTED_BELOW: &str =
     executions!("", "p.id >= ?1 || '.' AND p.id < ?1 || '/' AND e.error IS NOT NULL ORDER BY p.id LIMIT 100");
+const CENSUS: &str = "SELECT state, task, count(*) FROM promises WHERE task IS NOT NULL GROUP BY state, task";
 const JOURNAL: &str = "SELECT id, bytes FROM segments WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 const PROMISE: &str = concat!("SELECT ", promise_columns!(), " FROM promises p WHERE p.id = ?1");
 pub(super) const PROMISES: &str =
@@ -132,6 +133,15 @@ impl Reader {
     pub(super) fn executions(&self) -> Result<Vec<Execution>, Error> {
         let all = self.collect("executions", EXECUTIONS, [], stored)?.into_iter();
         all.filter_map(|(row, beside)| execution(row, beside).transpose()).collect()
+    }
+
+    /// Reads one entry of the index for each task.
+    pub(super) fn census(&self) -> Result<Vec<(State, u64)>, Error> {
+        let counted = |row: &rusqlite::Row<'_>| {
+            let (promise, task) = (rows::parsed(row, 0)?, rows::parsed(row, 1)?);
+            Ok((State::of(promise, task), row.get::<_, i64>(2)?.cast_unsigned()))
+        };
+        self.collect("promises", CENSUS, [], counted)
     }
 
     /// Without the index every part would cost a scan of all tasks, so one part has to hold everything.

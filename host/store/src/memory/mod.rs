@@ -12,7 +12,7 @@ use super::operation::Dialect;
 use super::record::{Promise, Schedule, Task, TaskState};
 use super::{
     Applied, Backend, Change, Error, Execution, ExecutionKey, Invocation, JournalPlace, Lineage, Part, PendingPromise,
-    Query, SealedJournal, embedded,
+    Query, SealedJournal, State, embedded,
 };
 use bytes::Bytes;
 use everstep_words::id::{Digest, ExecutionId};
@@ -73,6 +73,12 @@ impl Backend for MemoryStore {
         let mut all = all.collect::<Result<Vec<_>, _>>()?;
         all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
         Ok(all)
+    }
+
+    fn census(&self) -> Result<Vec<(State, u64)>, Error> {
+        let tables = self.tables();
+        let tasks = tables.rows.values().filter_map(|row| Some((row.promise.state, row.task.as_ref()?.state)));
+        Ok(tasks.map(|(promise, task)| (State::of(promise, task), 1)).collect())
     }
 
     fn list(&self, query: &Query, limit: usize) -> Result<Part, Error> {
