@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
-# Installs the Python client and the Jupyter kernel, with what their tests need, into an environment of their own: target/clients.
+# Installs the Python client and the Jupyter kernel, with what their tests and those of traces and metrics need, into an environment of
+# their own: target/clients.
 # Does nothing when that is newer than what it installs. `clients.sh test` runs the tests as well, and programs of the Resonate SDKs for
 # TypeScript and Rust, from npm and crates.io, on `everstep serve` or the server at RESONATE_URL, alone and beside `everstep worker`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools=target/clients
-requirements=examples/jupyter-kernel/requirements.txt
+requirements=(examples/jupyter-kernel/requirements.txt tests/observe/requirements.txt)
 packages=(examples/python-client examples/jupyter-kernel)
 done=$tools/installed
 
 say() { printf 'clients: %s\n' "$*"; }
 source scripts/venv.sh
 
-for source in "$requirements" "${packages[@]/%//pyproject.toml}" scripts/clients.sh; do
+for source in "${requirements[@]}" "${packages[@]/%//pyproject.toml}" scripts/clients.sh; do
   [ "$done" -nt "$source" ] || rm -f "$done"
 done
 if [ ! -e "$done" ]; then
-  say "installing $requirements"
+  say "installing ${requirements[*]}"
   mkdir -p target
   environment "$tools"
-  install "$tools" -r "$requirements"
+  install "$tools" "${requirements[@]/#/--requirement=}"
   # As links: the sources are what runs.
   install "$tools" --no-deps --no-build-isolation "${packages[@]/#/--editable=}"
   "$tools/bin/python" -m everstep_kernel install --sys-prefix

@@ -107,7 +107,7 @@ fn ended(store: &FileStore, number: u64) -> Outcome<[Change; 4]> {
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
     let function = if number.is_multiple_of(RARE) { "rare" } else { "count" }.to_owned();
     let args = format!(r#"{{"input":"/in/{number}","words":["one","two","three"]}}"#);
-    let invocation = Invocation { function, args, component, policy };
+    let invocation = Invocation { function, args, component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
     let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags };
     let operation = Box::new(Operation::TaskCreate { pid: "bench".to_owned(), ttl: NEVER, promise });

@@ -135,7 +135,7 @@ fn append(key: ExecutionKey, segment: u32) -> Change {
 fn create(key: ExecutionKey) -> Outcome<Change> {
     let id = ExecutionId::new(format!("bench-{}", key.0))?;
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
-    let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy };
+    let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
     let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags };
     let operation = Box::new(Operation::TaskCreate { pid: "bench".to_owned(), ttl: NEVER, promise });

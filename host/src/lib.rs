@@ -18,12 +18,15 @@ mod schema;
 mod secrets;
 pub mod session;
 pub mod store;
+pub mod telemetry;
+mod trace;
 mod turns;
 
 pub use bridge::{Answer, Patience};
 pub use engine::{Compiling, Error as LoadError};
 pub use everstep_policy as policy;
 pub use everstep_store::{clock, output};
+pub use everstep_words::trace::TraceContext;
 pub use everstep_words::{guest_error, id, regular_file, visible};
 pub use guest_error::{ErrorCode, GuestError};
 pub use host::{

@@ -3,5 +3,5 @@
 pub use everstep_store::{
     Applied, Asked, Backend, Blob, Change, Error, Execution, ExecutionKey, Failure, FailureKind, FileStore, Invocation,
     JournalPlace, Kinship, Lineage, MemoryStore, NewExecution, Order, Part, PendingPromise, Place, Progress,
-    PromiseKind, Query, SealedJournal, State, operation, record,
+    PromiseKind, Query, SealedJournal, State, metrics, operation, record,
 };

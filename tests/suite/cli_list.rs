@@ -24,7 +24,7 @@ fn store() -> TempDir {
         let now_ms = number * 1_000;
         let function = if number % 200 == 0 { "rare" } else { "count" }.to_owned();
         let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
-        let invocation = Invocation { function, args: "[\"a\\nb\"]".to_owned(), component, policy };
+        let invocation = Invocation { function, args: "[\"a\\nb\"]".to_owned(), component, policy, trace: None };
         let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
         let new = NewPromise { id: name(number), timeout_at: NEVER, param, tags };
         changes.push(Change::operation(now_ms, Operation::PromiseCreate(new)));

@@ -20,7 +20,7 @@ const CRATES: [(&str, &[&str]); 5] = [
 ];
 
 /// The modules of the library and the program: each may import those before it, and itself.
-const FLOORS: [&str; 16] = [
+const FLOORS: [&str; 18] = [
     "blocking",
     "store",
     "json",
@@ -29,10 +29,12 @@ const FLOORS: [&str; 16] = [
     "network",
     "engine",
     "grants",
+    "trace",
     "bridge",
     "bindings",
     "turns",
     "capability",
+    "telemetry",
     "host",
     "session",
     "guest_build",

@@ -24,6 +24,7 @@ mod layout;
 mod lineage;
 mod memos;
 mod network;
+mod observe;
 mod oracle;
 mod people;
 mod piped;

@@ -247,7 +247,7 @@ fn at(now_ms: u64, operation: Operation) -> Change {
 
 fn create(key: ExecutionKey, id: &str) -> Change {
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
-    let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy };
+    let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@workers"));
     let promise = NewPromise { id: id.to_owned(), timeout_at: NEVER, param, tags };
     let operation = Box::new(Operation::TaskCreate { pid: "host".to_owned(), ttl: 60_000, promise });

@@ -182,7 +182,7 @@ pub(crate) fn text(output: &Output) -> String {
 /// Stores an execution that nobody has taken up since its journal was written.
 pub(crate) fn stored(store: &dyn Backend, execution: &Execution, journal: Vec<u8>) {
     let Execution { id, component, policy, function, args, seed, created_ms, .. } = execution.clone();
-    let invocation = Invocation { function, args, component, policy };
+    let invocation = Invocation { function, args, component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
     let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags };
     let key = execution.key.unwrap();

@@ -168,6 +168,7 @@ fn crowd(place: &Place, count: u32) {
         args: "null".into(),
         component: everstep::Digest::of(&component),
         policy: policy.digest(),
+        trace: None,
     };
     // One real journal, the same for all.
     let journal = life(async {

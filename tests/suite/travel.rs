@@ -258,6 +258,7 @@ fn golden(store: &dyn Backend, function: &str, args: &str, seed: [u8; 32]) -> Ex
         policy: policy().digest(),
         function: function.into(),
         args: args.into(),
+        trace: None,
         seed,
         created_ms: 1_000_000,
         deadline_ms: None,

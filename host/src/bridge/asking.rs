@@ -8,6 +8,9 @@ use crate::json;
 use crate::policy::Limits;
 use std::sync::Arc;
 
+/// The kind of a step that makes a request.
+pub(crate) const SEND_REQUEST: &str = "bridge.send-request";
+
 /// See the module.
 pub(super) struct Asking {
     capability: String,
@@ -30,6 +33,10 @@ impl Asking {
 }
 
 impl Effect for Asking {
+    fn kind(&self) -> &'static str {
+        SEND_REQUEST
+    }
+
     fn perform(&self, run: &Performing) -> Attempt {
         let request = Request { id: run.id.clone(), message: self.message.clone() };
         let (provider, limit) = (Arc::clone(&self.provider), self.limit);

@@ -24,7 +24,7 @@ impl Called {
     /// Creates the execution as promise `number` of the caller, in the commit that records the call.
     pub(super) fn create(self, facts: &Facts, state: &mut State, number: u64, deadline_ms: Option<u64>) {
         state.promises.note_asked();
-        let (invocation, target, policy) = self.invocation(facts);
+        let (invocation, target, policy) = self.invocation(facts, number);
         let mut tags = invocation.tags(&target);
         tags.extend([own_branch(facts.id_of(number))]);
         let create = facts.creation(number, invocation.param(), tags, deadline_ms);
@@ -44,7 +44,7 @@ impl Called {
         let id = detached_id(&facts.id, number);
         let fits = json::check_depth(&self.args).map_err(|_| too_deep("args"));
         let fits = fits.and_then(|()| facts.fits_the_store("the call", self.args.len() as u64));
-        let (invocation, target, policy) = self.invocation(facts);
+        let (invocation, target, policy) = self.invocation(facts, number);
         let timeout_ms = facts.bounded_by_rule(step, "", timeout_ms);
         let now_ms = facts.now_ms();
         let timeout_at = timeout_ms.map_or(NEVER, |timeout| now_ms.saturating_add(timeout));
@@ -67,9 +67,9 @@ impl Called {
         bridge.external(step, effect).await
     }
 
-    /// The call as a promise carries it, the address of the group that runs it, and the policy to keep in the store: that of the
+    /// The call of a step as a promise carries it, the address of the group that runs it, and the policy to keep in the store: that of the
     /// caller narrowed to what the function may do, `None` if it is the same.
-    fn invocation(self, facts: &Facts) -> (Invocation, String, Option<(Digest, Blob)>) {
+    fn invocation(self, facts: &Facts, number: u64) -> (Invocation, String, Option<(Digest, Blob)>) {
         let Self { function, args, target } = self;
         let (policy, kept) = match facts.grants.policy.for_function(&function) {
             Cow::Borrowed(_) => (facts.grants.digest, None),
@@ -79,7 +79,8 @@ impl Called {
             }
         };
         let target = target.unwrap_or_else(|| facts.terms.target.to_string());
-        (Invocation { function, args, component: facts.terms.component, policy }, target, kept)
+        let (component, trace) = (facts.terms.component, facts.trace.of_step(number));
+        (Invocation { function, args, component, policy, trace }, target, kept)
     }
 }
 

@@ -7,6 +7,9 @@ use std::pin::Pin;
 
 /// An effect of this host that settles a promise.
 pub(crate) trait Effect: Send + Sync + 'static {
+    /// The kind of the step.
+    fn kind(&self) -> &'static str;
+
     /// Makes one attempt. Called in the order of the steps; nothing leaves the host before the future is polled.
     fn perform(&self, run: &Performing) -> Attempt;
 

@@ -6,6 +6,7 @@ use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{Digest, ExecutionId};
 use crate::policy::Limits;
+use crate::trace::RunTrace;
 use everstep_store::operation::{NewPromise as StoredPromise, Operation};
 use everstep_store::record::{NEVER, Value, tag};
 use everstep_store::seam::{Ledger, Store};
@@ -30,6 +31,8 @@ pub(crate) struct Facts {
     pub(crate) terms: Terms,
     /// How long the run waits for promises.
     pub(crate) patience: Patience,
+    /// Where the run is in a trace.
+    pub(crate) trace: RunTrace,
 }
 
 /// The component, task and deadline of a run.

@@ -38,6 +38,8 @@ impl Held {
                 let now_ms = state.steps.tick(facts.now_ms());
                 let deadline_ms = self.timeout_ms.map(|timeout| now_ms.saturating_add(timeout));
                 let deadline_ms = state.promises.set_deadline(gated, deadline_ms);
+                let role = state.promises.get(gated).map(|promise| promise.role);
+                let _span = role.map(|role| facts.trace.asked(role, gated, kind));
                 self.about.begin(bridge, state, gated, deadline_ms);
             }
             Err(error) => {

@@ -32,6 +32,10 @@ impl GoingLive<'_> {
         }
         let lost = self.lost_effects()?;
         self.state.steps.note_live();
+        let (facts, replayed) = (&self.bridge.facts, self.state.steps.replayed());
+        if replayed > 0 {
+            facts.trace.note_resume(&facts.id, replayed);
+        }
         self.write_when_live();
         self.keep_missing();
         lost.into_iter().for_each(|lost| self.reconsider(lost));

@@ -44,6 +44,7 @@ mod wait;
 pub(crate) use about::About;
 pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
+pub(crate) use asking::SEND_REQUEST;
 pub(crate) use called::{Called, failing_halted};
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use effect::{Effect, Lost, Performed};
@@ -152,6 +153,12 @@ impl Bridge {
     pub(crate) fn steps_so_far(&self) -> u64 {
         let state = self.state();
         state.steps.next().max(state.budget.steps())
+    }
+
+    /// How many steps the execution has recorded, and how many of them this run took from the journal.
+    pub(crate) fn figures(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.budget.steps(), state.steps.replayed())
     }
 
     /// The promise that the guest has for this number.
@@ -336,12 +343,12 @@ impl Bridge {
 
     /// The barrier: returns once everything up to `ticket` is durable.
     pub(crate) async fn durable(&self, ticket: Ticket) -> Result<(), Gone> {
-        self.facts.ledger.durable(ticket).await
+        self.facts.trace.barrier(self.facts.ledger.durable(ticket)).await
     }
 
     /// The barrier before an external effect: everything up to `ticket` is durable, and the claim still holds.
     pub(crate) async fn may_begin(&self, ticket: Ticket) -> Result<(), Gone> {
-        self.facts.ledger.may_begin(ticket).await
+        self.facts.trace.barrier(self.facts.ledger.may_begin(ticket)).await
     }
 
     /// Adds CPU time to what the execution and its lineage have used.

@@ -40,6 +40,7 @@ impl NewPromise {
         deadline_ms: Option<u64>,
     ) {
         state.insert_granted(ruled, Promise::opened(role, &self.about, deadline_ms));
+        let _span = bridge.facts.trace.asked(role, ruled.number, ruled.step.kind);
         self.about.begin(bridge, state, ruled.number, deadline_ms);
     }
 

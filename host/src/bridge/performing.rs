@@ -6,8 +6,10 @@ use super::{Bridge, State};
 use crate::clock::Clock;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::PromiseId;
+use crate::trace::StepSpan;
 use everstep_store::journal::{Record, Retries};
 use everstep_store::seam::{Entry, Lost as Gone, Ticket};
+use everstep_words::trace::TraceContext;
 use futures::FutureExt;
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
@@ -24,6 +26,8 @@ pub(crate) struct Performing {
     /// The deadline, in milliseconds since the Unix epoch.
     pub(crate) deadline_ms: Option<u64>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The place in a trace of what the effect sends.
+    pub(crate) trace: Option<TraceContext>,
     /// The bridge; dropped when the run is over.
     pub(crate) bridge: Weak<Bridge>,
 }
@@ -48,6 +52,7 @@ impl Performing {
             rule: promise.and_then(|promise| promise.rule.clone()).unwrap_or_default(),
             deadline_ms: promise.and_then(|promise| promise.deadline_ms),
             clock: Arc::clone(&bridge.facts.clock),
+            trace: bridge.facts.trace.of_step(number),
             bridge: Weak::clone(&bridge.me),
         }
     }
@@ -58,14 +63,21 @@ impl Performing {
         let run = Self::of(bridge, state, number);
         let first = effect.perform(&run);
         let barrier = state.submit(&bridge.facts);
-        let task = tokio::spawn(run.attempts(effect, first, (due_ms, barrier)));
+        let span = bridge.facts.trace.step(number, effect.kind());
+        let task = tokio::spawn(run.attempts(effect, first, (due_ms, barrier), span));
         if let Some(promise) = state.promises.get_mut(number) {
             promise.effect = Some(task.abort_handle());
         }
     }
 
     /// Makes one attempt after the other, each when it is due and everything up to its ticket is durable.
-    async fn attempts(self, effect: Arc<dyn Effect>, first: Attempt, (mut due_ms, mut barrier): (u64, Ticket)) {
+    async fn attempts(
+        self,
+        effect: Arc<dyn Effect>,
+        first: Attempt,
+        (mut due_ms, mut barrier): (u64, Ticket),
+        span: StepSpan,
+    ) {
         let mut attempt = first;
         loop {
             if due_ms > 0 {
@@ -83,9 +95,13 @@ impl Performing {
             let performed = performed.unwrap_or_else(panicked);
             let Some(bridge) = self.bridge.upgrade() else { return };
             let error = match performed {
-                Performed::Done(outcome) => return self.answer(&bridge, outcome),
+                Performed::Done(outcome) => {
+                    span.outcome(&outcome);
+                    return self.answer(&bridge, outcome);
+                }
                 Performed::Again(error) => error,
             };
+            span.outcome::<()>(&Err(error.clone()));
             let Some(again) = self.retry(&bridge, error) else { return };
             (due_ms, barrier) = again;
             attempt = effect.perform(&self);

@@ -16,6 +16,7 @@ use crate::output::{Content, Output};
 use crate::policy::{AskRule, Remember, Verdict};
 use everstep_store::journal::{Call, Record, Role};
 use everstep_store::seam::Entry;
+use everstep_words::telemetry::Decision;
 use std::borrow::Cow;
 use std::future::Future;
 
@@ -63,7 +64,9 @@ impl Bridge {
             Begun::Recorded(outcome) => Ok(outcome?),
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
             Begun::Live(ruled) => {
+                let span = self.facts.trace.inner_step(ruled.number, step.kind);
                 let outcome = effect(&mut state, ruled.number);
+                span.outcome(&outcome);
                 Ok(ruled.record(&self.facts, &mut state, outcome)??)
             }
         }
@@ -96,7 +99,9 @@ impl Bridge {
             }
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
             Begun::Live(ruled) => {
+                let span = self.facts.trace.inner_step(ruled.number, step.kind);
                 let outcome = effect().await;
+                span.outcome(&outcome);
                 Ok(ruled.record(&self.facts, &mut self.state(), outcome)??)
             }
         }
@@ -133,8 +138,10 @@ impl Bridge {
                 }
             }
         };
+        let span = self.facts.trace.step(number, step.kind);
         self.may_begin(barrier).await?;
         let outcome = effect(repeated).await;
+        span.outcome(&outcome);
         let mut state = self.state();
         let at_ms = state.steps.tick(self.facts.now_ms());
         let recorded = outcome.as_ref().map(Value::to_bytes).map_err(Clone::clone);
@@ -155,6 +162,7 @@ impl Bridge {
         let content = content.capped(&mut shown, self.facts.limits().output);
         state.budget.note_shown(shown);
         if let Begun::Live(ruled) = begun {
+            let _span = self.facts.trace.inner_step(ruled.number, step.kind);
             // Output that does not fit a journal was not shown, and does not count.
             ruled
                 .record(&self.facts, &mut state, Ok(Kept(content.clone())))?
@@ -368,6 +376,8 @@ impl Bridge {
         let (key, at_ms) = (step.approval_key(), state.steps.tick(facts.now_ms()));
         let subject = capped(step.subject);
         let call = Call { number, at_ms, kind: APPROVAL, args: &key, subject, allowed: true, rule: &rule.rule };
+        state.tally.count(APPROVAL, Decision::Ask);
+        let _span = facts.trace.asked(role, number, APPROVAL);
         state.steps.append(&Record::Called { call, role, deadline_ms });
         let approval = Approval { rule: rule.rule.clone(), key, gates: None };
         let queued = state.approvals.leader(&state.promises, &approval).is_some();

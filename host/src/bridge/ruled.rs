@@ -8,6 +8,7 @@ use crate::guest_error::GuestError;
 use crate::policy;
 use everstep_store::journal::{Call, Record, Role};
 use everstep_store::seam::Entry;
+use everstep_words::telemetry::Decision;
 
 /// Recorded bytes above which they are handed to the group commit even if nothing waits for them.
 const SEGMENT: usize = 64 << 10;
@@ -79,6 +80,7 @@ impl Ruled<'_> {
             state.steps.take_back(length);
             return Err(stop);
         }
+        state.tally.count(self.step.kind, if allowed { Decision::Allow } else { Decision::Deny });
         if state.steps.unsubmitted() > SEGMENT {
             state.submit_soon(facts, Entry::default());
         }
@@ -90,6 +92,7 @@ impl Ruled<'_> {
         let digest = self.step.digest();
         // The time of the decision: rates are counted by it, here and in a replay.
         let call = self.call(state.steps.now_ms(), &digest);
+        state.tally.count(self.step.kind, Decision::Allow);
         state.steps.append(&Record::Called { call, role, deadline_ms });
     }
 

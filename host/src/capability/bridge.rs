@@ -3,7 +3,7 @@
 use super::context::BUILT_IN;
 use super::promises::check_json;
 use crate::bindings::everstep::host::bridge;
-use crate::bridge::{About, Arg, Fault, NewPromise, Step};
+use crate::bridge::{About, Arg, Fault, NewPromise, SEND_REQUEST, Step};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy;
 use crate::turns::Ctx;
@@ -22,7 +22,7 @@ impl bridge::Host for Ctx {
             Arg::of("timeout", &timeout),
         ];
         let grant = policy::Call::Capability(policy::CapabilityCall { name: &capability, bytes: message.len() as u64 });
-        let step = Step::new("bridge.send-request", &capability, &args, grant);
+        let step = Step::new(SEND_REQUEST, &capability, &args, grant);
         if let Err(error) = check(&capability, &message) {
             return self.bridge.internal(&step, |_| Err(error));
         }

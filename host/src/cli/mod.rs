@@ -2,7 +2,8 @@
 //!
 //! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a `terminal`, `piped` without one,
 //! `approval` shows a call, `console` writes what they show, `report` describes results, `stream` writes output of any length, `text` makes
-//! guest text harmless, `failure` holds errors and exit codes, `signals` end a command from outside.
+//! guest text harmless, `failure` holds errors and exit codes, `signals` end a command from outside, `log` is the log and the export of traces,
+//! `metrics` a page for Prometheus.
 
 mod approval;
 mod ask;
@@ -18,7 +19,9 @@ mod exec;
 mod failure;
 mod fork;
 mod list;
+mod log;
 mod logs;
+mod metrics;
 mod move_to;
 mod new;
 mod piped;
@@ -49,8 +52,7 @@ pub(crate) use failure::{Exit, Failure};
 
 use clap::{Parser, Subcommand};
 use rustix::fs::{OFlags, fcntl_getfl};
-use std::env::var_os;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -61,6 +63,17 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "everstep", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
+    /// Write the log on standard error as text, or as json: one object a line
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t,
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    log: log::Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -76,7 +89,8 @@ Exit codes of run, exec and resume:
   129, 130, 143  terminal closed, interrupted, terminated: it can be resumed
 For several executions the worst code is returned, in the order 0, 5, 1, 3, 4, 2.
 
-EVERSTEP_LOG=info (or debug, or a filter such as everstep=debug) sets the level of the log on standard error.";
+EVERSTEP_LOG=info (or debug, or a filter such as everstep=debug) sets the level of the log on standard error: info says how
+executions start, resume and end. Traces go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -118,8 +132,10 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, json),
     };
-    start_log();
-    match check_stdout().and_then(|()| dispatch(cli.command)) {
+    let log = log::Log::start(cli.log);
+    let done = check_stdout().and_then(|()| dispatch(cli.command));
+    log.end();
+    match done {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if json {
@@ -185,30 +201,6 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
     }
 }
 
-fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::builder().with_env_var("EVERSTEP_LOG");
-    let filter = filter.with_default_directive(tracing::level_filters::LevelFilter::WARN.into()).from_env_lossy();
-    let coloured = std::io::stderr().is_terminal() && takes_colours(var_os("NO_COLOR"), var_os("TERM"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(log);
-    // A line that cannot be written is lost; reporting that in its place would panic.
-    lines.log_internal_errors(false).init();
-}
-
-/// Whether a terminal may be sent colours: see <https://no-color.org>.
-fn takes_colours(no_color: Option<OsString>, terminal: Option<OsString>) -> bool {
-    no_color.is_none_or(|value| value.is_empty()) && terminal.is_none_or(|terminal| terminal != "dumb")
-}
-
-/// The stream of the log; resets what a guest has set on the terminal.
-fn log() -> std::io::Stderr {
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() {
-        // There is no place to report an error.
-        let _ = stderr.write_all(text::RESET.as_bytes());
-    }
-    stderr
-}
-
 /// Writes to standard output. A reader that is gone ends a command quietly.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
@@ -251,15 +243,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn colours_are_refused_as_is_customary() {
-        let takes = |no_color: Option<&str>, terminal: Option<&str>| {
-            super::takes_colours(no_color.map(Into::into), terminal.map(Into::into))
-        };
-        assert!(takes(None, None) && takes(Some(""), Some("xterm")));
-        assert!(!takes(Some("1"), Some("xterm")) && !takes(None, Some("dumb")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `everstep resume`.
 
 use super::console::Style;
+use super::metrics::MetricsArg;
 use super::place::{CacheArg, NetworkArg, Place, Settings, StoreArg, WarmArg};
 use super::report::{self, Summary};
 use super::serve::{self, MannerArg};
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     listen: Option<SocketAddr>,
     #[command(flatten)]
     manner: MannerArg,
+    #[command(flatten)]
+    metrics: MetricsArg,
     #[command(flatten)]
     warm: WarmArg,
     #[command(flatten)]
@@ -104,11 +107,12 @@ async fn all(args: Args) -> Outcome {
             "the workers of a server go on with its executions by themselves; {remedy} {url}"
         )));
     }
-    let Args { no_wait, stay, listen, manner, warm, network, store, json, cache, .. } = args;
+    let Args { no_wait, stay, listen, manner, metrics, warm, network, store, json, cache, .. } = args;
     let serving = listen.map(|address| manner.check(address, false)).transpose()?;
     let scope = if no_wait { Scope::Started } else { Scope::Everything };
     let settings = Settings { cache, warm, network, scope, group: None, components: Vec::new() };
     let mut session = Session::start(store.store, settings, Style { json, several: true })?;
+    let _metrics = metrics.serve(&session.host).await?;
     let (stop, stopped) = oneshot::channel::<()>();
     let mut server = match serving {
         Some(serving) => Some(tokio::spawn(serving.start(&session.place).await?.run(stopped))),

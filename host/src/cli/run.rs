@@ -4,7 +4,7 @@ use super::console::Style;
 use super::place::{CacheArg, NetworkArg, Place, Settings, Span, WarmArg};
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
-use super::{Exit, Failure, Outcome, complain, json_line, text};
+use super::{Exit, Failure, Outcome, complain, json_line, log, text};
 use everstep::store::State;
 use everstep::{Disregarded, Error, ExecutionId, Handle, Policy, Report, Run, guest_build, regular_file};
 use std::fs::File;
@@ -95,6 +95,7 @@ impl How {
             run = run.without_waiting();
         }
         run.timeout = timeout.map(Span::duration);
+        run.trace = log::trace();
         let is_remote = matches!(store, Place::Server(_));
         if is_remote && no_wait {
             return Err(Failure::usage("on a server the workers go on without waiting; leave --no-wait out"));

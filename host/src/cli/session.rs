@@ -4,7 +4,7 @@ use super::place::{CacheArg, NetworkArg, Place, Settings, WarmArg};
 use super::run::told;
 use super::signals::Signals;
 use super::watch::block_on;
-use super::{Exit, Failure, Outcome, complain, exec, json_line, print};
+use super::{Exit, Failure, Outcome, complain, exec, json_line, log, print};
 use everstep::session::{self, Message, Refused, Request, Session};
 use everstep::{Everstep, ExecutionId, Policy, Run};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -104,7 +104,8 @@ impl Placed {
         let policy = exec::policy_of_session(policy.as_deref())?;
         store.check_out_of_reach(&policy)?;
         let component = exec::component(&policy, &cache)?;
-        let run = Run::new(component, "session", "{}", policy).without_upgrading();
+        let mut run = Run::new(component, "session", "{}", policy).without_upgrading();
+        run.trace = log::trace();
         let run = if let Some(id) = id { run.with_id(id) } else { run };
         let (scope, components) = store.part(worker, &run.component)?;
         let settings = Settings { cache, warm, network, scope, group: Some(group), components };

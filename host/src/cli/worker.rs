@@ -1,6 +1,7 @@
 //! `everstep worker`.
 
 use super::console::{Console, Style};
+use super::metrics::MetricsArg;
 use super::place::{CacheArg, FoldersArg, NetworkArg, Place, WarmArg};
 use super::run::component_file;
 use super::signals::{Came, Signals};
@@ -47,6 +48,8 @@ pub(crate) struct Args {
     network: NetworkArg,
     #[command(flatten)]
     cache: CacheArg,
+    #[command(flatten)]
+    metrics: MetricsArg,
 }
 
 const EXAMPLES: &str = "\
@@ -59,8 +62,8 @@ Examples:
 const SHORTEST: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { components, python, remote, group, policy: file, concurrency, lease, folders, warm, network, cache } =
-        args;
+    let Args { components, python, remote, group, policy: file, .. } = args;
+    let Args { concurrency, lease, folders, warm, network, cache, metrics, .. } = args;
     let policy = file.as_deref().map_or_else(|| Ok(Policy::none()), Policy::load)?;
     let of_python = python.then(|| exec::policy(file.as_deref())).transpose()?;
     let Place::Server(url) = remote.clone() else {
@@ -87,6 +90,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         }
         builder = served.iter().map(|(component, _)| component.clone()).fold(builder, Builder::component);
         let host = builder.build()?;
+        let _metrics = metrics.serve(&host).await?;
         let mut names = Vec::new();
         for (component, policy) in &served {
             let functions = host.serve(component, policy).await?;

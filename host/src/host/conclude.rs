@@ -8,6 +8,7 @@ use crate::turns::Ending;
 use everstep_store::journal::{History, Record};
 use everstep_store::seam::{Left, Lost};
 use everstep_store::{Failure, FailureKind, State};
+use everstep_words::telemetry::Ended;
 use std::sync::Arc;
 
 /// The next action after a run.
@@ -37,7 +38,8 @@ impl Everstep {
         }
         let Some(parted) = bridge.part(&parting) else { return Ok(Concluded::Lost) };
         let Parted { entry, leave, replayed, steps } = parted;
-        let left = match bridge.facts.ledger.leave(entry, leave).await {
+        let leaving = bridge.facts.ledger.leave(entry, leave);
+        let left = match bridge.facts.trace.barrier(leaving).await {
             Ok(left) => left,
             Err(Lost::Claim) => return Ok(Concluded::Lost),
             Err(lost) => return Err(Error::Store(lost.into())),
@@ -90,6 +92,32 @@ impl Everstep {
             self.inner.store.operate(operation).await?;
         }
         Ok(true)
+    }
+}
+
+/// How a run ended, in the words of a trace.
+pub(super) fn how_ended(concluded: &Result<Concluded, Error>, bridge: &Bridge) -> Ended {
+    match concluded {
+        Ok(Concluded::Over(report)) => match report.state {
+            State::Completed => Ended::Completed,
+            State::Failed => Ended::Failed,
+            State::Halted => Ended::Halted,
+            State::Canceled => Ended::Canceled,
+            State::Pending | State::Running | State::Suspended => Ended::Suspended,
+        },
+        Ok(Concluded::GoOn | Concluded::TakenBack) => Ended::Resumed,
+        // With its end the execution has no claim any more.
+        Ok(Concluded::Lost) if bridge.is_canceled() => Ended::Canceled,
+        Ok(Concluded::Lost) => Ended::Lost,
+        Err(_) => Ended::Broken,
+    }
+}
+
+/// The reason that a run failed or halted.
+pub(super) fn failure(concluded: &Result<Concluded, Error>) -> Option<&Failure> {
+    match concluded {
+        Ok(Concluded::Over(report)) => report.error.as_ref(),
+        _ => None,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::bridge::{Account, Bridge, Descent, Facts, Patience, State, Terms};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::policy::{Limits, Policy};
+use crate::trace::RunTrace;
 use crate::turns::{FunctionInfo, Loaded};
 use everstep_store::journal::{History, Journal};
 use everstep_store::seal::Tail;
@@ -30,8 +31,8 @@ pub(super) fn scratch_facts(
     let terms = Terms { component: Digest([0; 32]), version: 0, target: Arc::clone(&inner.target), deadline_ms: None };
     let (ledger, store): (Arc<dyn Ledger>, _) = (Arc::new(NoLedger), Arc::clone(&inner.store));
     let (clock, patience) = (Arc::clone(&inner.clock), Patience::None);
-    let (capabilities, descent) = (Arc::default(), Descent::alone(&id));
-    Facts { id, function, seed, grants, capabilities, clock, ledger, store, descent, terms, patience }
+    let (capabilities, descent, trace) = (Arc::default(), Descent::alone(&id), RunTrace::default());
+    Facts { id, function, seed, grants, capabilities, clock, ledger, store, descent, terms, patience, trace }
 }
 
 /// The number of lineages whose accounts are kept although none of their executions runs: reading one costs a scan of

@@ -46,6 +46,7 @@ use crate::policy::Policy;
 use crate::turns::{FunctionInfo, Loaded};
 use everstep_resonate::remote::{self, RemoteStore, ServerClock};
 use everstep_store::embedded::{Embedded, Tables};
+use everstep_store::metrics::Page;
 use everstep_store::operation::Reply;
 use everstep_store::record::PromiseState;
 use everstep_store::seam::{Listener, Store, View};
@@ -237,6 +238,14 @@ impl Everstep {
         let (entries, instances) = (self.inner.live.entries(), &self.inner.instances);
         let (memory, most_memory) = (instances.held().bytes(), instances.held().most());
         Gauge { entries, instances: instances.in_use(), memory, most_memory }
+    }
+
+    /// What this process has counted and the store of this host holds, as a page for Prometheus in its text format. Blocks while the
+    /// executions of the store are counted.
+    pub fn metrics(&self) -> String {
+        let mut page = Page::of_process();
+        self.inner.store.measure(&mut page);
+        page.into_text()
     }
 
     /// Replaces the ceiling, or removes it: from the next decision on, every call of every execution needs this policy's grant, too.

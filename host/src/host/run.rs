@@ -8,11 +8,13 @@ use crate::bridge::{Patience, Terms};
 use crate::id::{Digest, ExecutionId};
 use crate::json;
 use crate::policy::Policy;
+use crate::trace::Origin;
 use crate::turns::FunctionInfo;
 use everstep_store::operation::{NewPromise, Operation};
 use everstep_store::record::NEVER;
 use everstep_store::seam::{Lost, NewRun, Taken};
 use everstep_store::{Execution, Failure, Invocation, Progress};
+use everstep_words::trace::TraceContext;
 use serde::Serialize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub struct Run {
     /// How long the execution may take, waiting included, before it fails as timed out; `None`: forever. What it calls
     /// ends with it.
     pub timeout: Option<Duration>,
+    /// The place in a trace that it is called from; an execution that exists keeps its own.
+    pub trace: Option<TraceContext>,
     /// Whether the component takes over an execution of that id that began with another one, if it repeats what is recorded; otherwise
     /// the execution continues with its own component.
     pub upgrades: bool,
@@ -103,7 +107,7 @@ impl Run {
     ) -> Self {
         let (component, function, args) = (component.into(), function.into(), args.into());
         let (id, patience, timeout) = (ExecutionId::random(), Patience::Forever, None);
-        Self { id, component, function, args, policy, patience, timeout, upgrades: true }
+        Self { id, component, function, args, policy, patience, timeout, trace: None, upgrades: true }
     }
 
     /// Sets the id.
@@ -211,7 +215,8 @@ impl Everstep {
             inner.store.keep(vec![(digest, policy.canonical().into_bytes().into())]).await?;
             drop(policy);
             let deadline_ms = run.timeout.and_then(|timeout| deadline(inner.clock.now_ms(), timeout));
-            let (id, promise) = (run.id.clone(), promise_of(run, digest, &inner.target, deadline_ms).0);
+            let (id, now_ms) = (run.id.clone(), inner.clock.now_ms());
+            let promise = promise_of(run, digest, &inner.target, (now_ms, deadline_ms)).0;
             inner.store.operate(Operation::PromiseCreate(promise)).await?;
             self.tell_stored(&id).await?;
             return Ok(handle);
@@ -358,7 +363,7 @@ impl Everstep {
         let now_ms = inner.clock.now_ms();
         let deadline_ms = run.timeout.and_then(|timeout| deadline(now_ms, timeout));
         let (id, patience, content) = (run.id.clone(), run.patience, run.component.content.clone());
-        let (promise, invocation) = promise_of(run, grants.digest, &inner.target, deadline_ms);
+        let (promise, invocation) = promise_of(run, grants.digest, &inner.target, (now_ms, deadline_ms));
         let execution = new_execution(id, invocation, now_ms, deadline_ms);
         let (state, birth) = born(&execution);
         let descent = inner.root(&execution.id).await?;
@@ -376,16 +381,22 @@ impl Everstep {
     }
 }
 
-/// The promise of a new execution, for the workers of the group at `target`.
-fn promise_of(run: Run, policy: Digest, target: &str, deadline_ms: Option<u64>) -> (NewPromise, Invocation) {
-    let Run { id, component, function, args, .. } = run;
-    let invocation = Invocation { function, args, component: component.digest, policy };
+/// The promise of a new execution with a deadline, for the workers of the group at `target`.
+fn promise_of(
+    run: Run,
+    policy: Digest,
+    target: &str,
+    (now_ms, deadline_ms): (u64, Option<u64>),
+) -> (NewPromise, Invocation) {
+    let Run { id, component, function, args, trace, .. } = run;
+    let trace = Origin::new(&id, now_ms, trace.as_ref()).context().cloned();
+    let invocation = Invocation { function, args, component: component.digest, policy, trace };
     let (param, tags) = (invocation.param(), invocation.tags(target));
     (NewPromise { id: id.to_string(), timeout_at: deadline_ms.unwrap_or(NEVER), param, tags }, invocation)
 }
 
 fn new_execution(id: ExecutionId, invocation: Invocation, now_ms: u64, deadline_ms: Option<u64>) -> Execution {
-    let Invocation { function, args, component, policy } = invocation;
+    let Invocation { function, args, component, policy, trace } = invocation;
     Execution {
         key: None,
         id,
@@ -393,6 +404,7 @@ fn new_execution(id: ExecutionId, invocation: Invocation, now_ms: u64, deadline_
         policy,
         function,
         args,
+        trace,
         seed: fresh_seed(),
         created_ms: now_ms,
         deadline_ms,

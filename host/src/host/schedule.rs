@@ -29,7 +29,8 @@ impl Everstep {
         let loaded = inner.load(&run.component, &grants).await?;
         inner.check_function(&loaded, &grants, &run.function).await?;
         let component = run.component.digest;
-        let invocation = Invocation { function: run.function, args: run.args, component, policy: grants.digest };
+        let invocation =
+            Invocation { function: run.function, args: run.args, component, policy: grants.digest, trace: None };
         let timeout = run.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(NEVER));
         let mut promise_tags = invocation.tags(&inner.target);
         let by_workers = inner.store.has_others();

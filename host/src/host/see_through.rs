@@ -1,13 +1,16 @@
 //! One run, from its instance to its report.
 
-use super::conclude::Concluded;
+use super::conclude::{Concluded, failure, how_ended};
 use super::live::Hold;
 use super::{Error, Everstep, Report, Scope};
 use crate::bridge::{Bridge, Patience, Seat, Stop};
 use crate::clock;
 use crate::id::ExecutionId;
+use crate::trace::Claim;
 use crate::turns::{Ending, Job, drive};
+use everstep_store::metrics;
 use everstep_store::record::TaskState;
+use everstep_words::telemetry::Ended;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,7 +18,8 @@ use std::time::Instant;
 
 impl Everstep {
     /// Runs an execution until it ends, or has nothing to do but wait, and reports that to all that wait for it.
-    pub(super) async fn see_through(self, hold: Hold, job: Job, seat: Option<Seat>) {
+    pub(super) async fn see_through(self, hold: Hold, job: Job, seat: Option<Seat>, claim: Option<Claim>) {
+        let running = metrics::RUNNING.one();
         let (started, bridge, patience) = (clock::instant(), Arc::clone(&job.bridge), job.bridge.facts.patience);
         let ended = AssertUnwindSafe(self.drive_and_conclude(job, seat, started)).catch_unwind().await;
         let ended = match ended {
@@ -24,7 +28,14 @@ impl Everstep {
         };
         let (id, version) = (bridge.facts.id.clone(), bridge.facts.terms.version);
         let last = bridge.next_step().saturating_sub(1);
-        drop(bridge);
+        let (how, failure) = (how_ended(&ended, &bridge), failure(&ended));
+        bridge.facts.trace.end(&id, how, failure, bridge.figures());
+        claim.into_iter().for_each(|claim| claim.end(how));
+        drop((bridge, running));
+        if how == Ended::Lost {
+            metrics::LOST.add(1);
+            tracing::warn!(%id, "the execution was taken away from this host");
+        }
         let live = Arc::clone(&self.inner.live);
         let outcome = match ended {
             Ok(Concluded::GoOn) => return self.go_on(hold, id, patience),
@@ -82,7 +93,6 @@ impl Everstep {
     /// Handles an execution that another host has taken: callers that wait for it here keep waiting, and it is resumed if it is offered
     /// again.
     fn goes_elsewhere(self, hold: Hold, id: ExecutionId, patience: Patience) {
-        tracing::warn!(%id, "the execution was taken away from this host");
         let busy = self.inner.live.busy(&id);
         drop(hold);
         tokio::spawn(async move {
@@ -99,7 +109,10 @@ impl Everstep {
             let seat = async {
                 let seat = match seat {
                     Some(seat) => seat,
-                    None => self.inner.instances.seat().await,
+                    None => {
+                        let _waiting = metrics::WAITING.one();
+                        self.inner.instances.seat().await
+                    }
                 };
                 bridge.make_room().await;
                 seat

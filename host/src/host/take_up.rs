@@ -9,6 +9,7 @@ use crate::bridge::{Bridge, Descent, Facts, Notice, Patience, Seat, State, Terms
 use crate::capability::CLEAN_UP;
 use crate::grants::Grants;
 use crate::id::ExecutionId;
+use crate::trace::Origin;
 use crate::turns::{Job, Loaded};
 use everstep_store::journal::Journal;
 use everstep_store::seam::{Birth, Claimed, Entry, TakeUp, Taken, Ticket};
@@ -125,9 +126,14 @@ impl Everstep {
     }
 
     pub(super) fn activate(&self, activation: Activation) {
-        let Activation { hold, execution, claimed, descent, component, grants, state, patience, seat } = activation;
+        let Activation { hold, mut execution, claimed, descent, component, grants, state, patience, seat } = activation;
         let Claimed { ledger, version, since, .. } = claimed;
         let has_ended = execution.state.is_final();
+        let before = std::mem::replace(&mut execution.attempts, version);
+        let origin = Origin::of(&execution);
+        // One that has ended runs again to clean up, without a claim.
+        let claim = (!has_ended).then(|| origin.claim(&execution));
+        let trace = origin.run(&execution, claim.as_ref(), Some(before).filter(|before| (1..version).contains(before)));
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;
         let terms = Terms { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
@@ -143,7 +149,11 @@ impl Everstep {
             terms,
             descent,
             patience,
+            trace,
         };
+        if version == 1 {
+            facts.trace.note_start(&facts.id, &facts.function);
+        }
         let bridge = Bridge::new(facts, Arc::clone(&inner.instances), since, state);
         if has_ended {
             // Before it runs: it does not wait for promises, and would suspend before it learns of the cancellation.
@@ -155,7 +165,7 @@ impl Everstep {
         hold.run(Arc::clone(&bridge), &args);
         let host = self.clone();
         let job = Job { component, bridge: Arc::clone(&bridge), args };
-        tokio::spawn(async move { host.see_through(hold, job, seat).await });
+        tokio::spawn(async move { host.see_through(hold, job, seat, claim).await });
     }
 
     /// Halts an execution that cannot be run, with the cause; its journal stays as it is.

@@ -176,7 +176,7 @@ impl Everstep {
         let now_ms = inner.clock.now_ms();
         let timeout_at = fork.deadline(&execution, now_ms);
         let Execution { function, args, policy, .. } = execution;
-        let invocation = Invocation { function, args, component: digest, policy };
+        let invocation = Invocation { function, args, component: digest, policy, trace: None };
         let (param, tags) = (invocation.param(), invocation.tags(&inner.target));
         let promise = NewPromise { id: new.to_string(), timeout_at, param, tags };
         let progress = Progress { steps: *at, updated_ms: now_ms, ..Progress::default() };

@@ -4,8 +4,10 @@ use super::activity::Busy;
 use super::live::{Holding, Note};
 use super::{Error, Everstep, Inner, Report};
 use crate::bridge::Patience;
+use crate::clock;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::ExecutionId;
+use everstep_store::metrics;
 use everstep_store::operation::{Operation, Settlement};
 use everstep_store::record::{PromiseState, TaskState};
 use everstep_store::{Invocation, State};
@@ -136,7 +138,10 @@ impl Everstep {
         if self.inner.live.settled_down(id).await {
             return Ok(());
         }
+        let offered = clock::instant();
+        let waiting = metrics::WAITING.one();
         let seat = Some(self.inner.instances.seat().await);
+        drop(waiting);
         let Holding::Free(hold) = self.inner.live.hold(id).await else { return Ok(()) };
         let store = &self.inner.store;
         let (execution, promise) = (store.execution(id).await?, store.promise(id.as_str()).await?);
@@ -147,7 +152,10 @@ impl Everstep {
         }
         let taken = self.take_up(hold, execution, None, self.inner.live.patience(id), seat).await;
         match taken {
-            Ok(_) => Ok(()),
+            Ok(()) => {
+                metrics::WAKE_UP.note(offered.elapsed());
+                Ok(())
+            }
             Err(error @ Error::Store(_)) => Err(error),
             // What this machine lacks, a component, a folder or a secret, another one may have. The server offers it again and again.
             Err(error @ (Error::Missing { .. } | Error::Policy(_))) if store.has_others() => {

@@ -34,8 +34,9 @@ pub fn until(deadline_ms: u64) -> Duration {
     Duration::from_millis(deadline_ms).saturating_sub(since_epoch())
 }
 
+/// The time of the machine's clock since the Unix epoch.
 #[allow(clippy::disallowed_methods, reason = "this is the clock")]
-fn since_epoch() -> Duration {
+pub fn since_epoch() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 

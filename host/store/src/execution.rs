@@ -3,6 +3,7 @@
 use super::{ExecutionKey, Invocation};
 use everstep_words::guest_error::GuestError;
 use everstep_words::id::{Digest, ExecutionId};
+use everstep_words::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -22,6 +23,9 @@ pub struct Execution {
     pub function: String,
     /// Its arguments, a JSON text.
     pub args: String,
+    /// The place in a trace that it was called from.
+    #[serde(skip)]
+    pub trace: Option<TraceContext>,
     /// The seed of its randomness.
     #[serde(skip)]
     pub seed: [u8; 32],
@@ -121,8 +125,9 @@ pub enum FailureKind {
 impl Execution {
     /// The call that it executes.
     pub fn invocation(&self) -> Invocation {
-        let Self { function, args, component, policy, .. } = self;
-        Invocation { function: function.clone(), args: args.clone(), component: *component, policy: *policy }
+        let Self { function, args, component, policy, trace, .. } = self;
+        let (function, args, trace) = (function.clone(), args.clone(), trace.clone());
+        Invocation { function, args, component: *component, policy: *policy, trace }
     }
 
     /// Whether it has ended without a result, or is not running and will not resume by itself.

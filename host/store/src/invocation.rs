@@ -7,6 +7,7 @@ use super::record::{NEVER, Promise, PromiseState, Task, TaskState, Value, tag};
 use super::{Error, Execution, ExecutionKey, Failure, FailureKind, Progress, State};
 use everstep_words::guest_error::{ErrorCode, GuestError};
 use everstep_words::id::{Digest, ExecutionId, PromiseId};
+use everstep_words::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -45,6 +46,8 @@ pub struct Invocation {
     pub component: Digest,
     /// The policy that it runs under.
     pub policy: Digest,
+    /// The place in a trace that it was called from.
+    pub trace: Option<TraceContext>,
 }
 
 /// The place of an execution in its lineage.
@@ -180,7 +183,8 @@ impl Invocation {
             Ok(args) => serde_json::to_string(&Parameter { func: self.function.clone(), args, version: 1 }).ok(),
             Err(_) => None,
         };
-        let headers = is_one.then(|| (ARGS.to_owned(), "one".to_owned())).into_iter().collect();
+        let is_one = is_one.then(|| (ARGS.to_owned(), "one".to_owned()));
+        let headers = self.trace.iter().flat_map(TraceContext::headers).chain(is_one).collect();
         Value { headers, data }
     }
 
@@ -222,10 +226,11 @@ impl Invocation {
     pub fn of_parts(param: &Value, tags: &BTreeMap<String, String>) -> Option<Self> {
         let digest = |name: &str| tags.get(name)?.parse().ok();
         let parameter = Parameter::of(param)?;
-        let (component, policy) = (digest(COMPONENT)?, digest(POLICY)?);
+        let (component, policy, trace) =
+            (digest(COMPONENT)?, digest(POLICY)?, TraceContext::of_headers(&param.headers));
         let is_one = param.headers.contains_key(ARGS);
         let args = if is_one { parameter.unlisted() } else { parameter.args.get() }.to_owned();
-        Some(Self { function: parameter.func, args, component, policy })
+        Some(Self { function: parameter.func, args, component, policy, trace })
     }
 }
 
@@ -411,6 +416,7 @@ pub fn execution_of(
         policy,
         function: invocation.function,
         args: invocation.args,
+        trace: invocation.trace,
         seed,
         created_ms: promise.created_at,
         deadline_ms: finite(promise.timeout_at),

@@ -15,7 +15,7 @@ impl Seal {
     /// The seal of an empty journal.
     pub(super) fn new(secret: Option<[u8; 32]>, id: &ExecutionId, invocation: &Invocation) -> Self {
         let Some(secret) = secret else { return Self(None) };
-        let Invocation { function, args, policy, component: _ } = invocation;
+        let Invocation { function, args, policy, component: _, trace: _ } = invocation;
         let mut hasher = Box::new(blake3::Hasher::new_keyed(&secret));
         for part in [b"everstep journal", id.as_str().as_bytes(), function.as_bytes(), args.as_bytes(), &policy.0] {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);

@@ -201,7 +201,7 @@ fn targeted() -> impl Strategy<Value = NewPromise> {
 
 fn invocation() -> Invocation {
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
-    Invocation { function: "count".to_owned(), args: "[1]".to_owned(), component, policy }
+    Invocation { function: "count".to_owned(), args: "[1]".to_owned(), component, policy, trace: None }
 }
 
 /// Up to a million: so many milliseconds after half a second ago.

@@ -16,6 +16,7 @@ use everstep_store::seal::Tail;
 use everstep_store::seam::{Birth, Claimed, Entry, Leave, Ledger, Listener, NewRun, Store, TakeUp, Taken, Ticket};
 use everstep_store::{Applied, Blob, Error, Execution, Failure, Invocation, Kinship, Lineage, PendingPromise};
 use everstep_words::id::{Digest, ExecutionId};
+use everstep_words::trace::TraceContext;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -65,7 +66,8 @@ impl RemoteStore {
         Invocation::of(promise).or_else(|| {
             let (function, args) = Invocation::called_by_others(promise)?;
             let (component, policy) = *lock(&self.functions).get(&function)?;
-            Some(Invocation { function, args, component, policy })
+            let trace = TraceContext::of_headers(&promise.param.headers);
+            Some(Invocation { function, args, component, policy, trace })
         })
     }
 

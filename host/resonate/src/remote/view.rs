@@ -15,6 +15,7 @@ use everstep_store::{
     Query, State,
 };
 use everstep_words::id::ExecutionId;
+use everstep_words::trace::TraceContext;
 use futures::future::ready;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeMap;
@@ -120,7 +121,8 @@ fn may_have_halted(execution: &Execution) -> bool {
 /// The call of a function by its name alone that some worker has begun: its journal says in which component, and under which policy.
 fn begun(promise: &Promise, standing: &Standing) -> Option<Invocation> {
     let (function, args) = Invocation::called_by_others(promise)?;
-    Some(Invocation { function, args, component: standing.component?, policy: standing.policy })
+    let trace = TraceContext::of_headers(&promise.param.headers);
+    Some(Invocation { function, args, component: standing.component?, policy: standing.policy, trace })
 }
 
 #[async_trait]

@@ -26,6 +26,7 @@ use crate::policy::{self, Limits};
 use approvals::Approvals;
 use budget::Budget;
 use everstep_store::journal::{Corrupted, Journal, Record, Role};
+use everstep_store::metrics::Tally;
 use everstep_store::seam::{Entry, Ticket};
 use everstep_store::{Asked, Progress};
 use promises::Promises;
@@ -41,6 +42,8 @@ pub(crate) struct State {
     pub(super) approvals: Approvals,
     pub(super) budget: Budget,
     pub(super) unsent: Unsent,
+    /// Steps that the metrics of the process do not count yet.
+    pub(super) tally: Tally,
     /// The guest asked for time to clean up.
     cleans_up: bool,
 }
@@ -62,6 +65,7 @@ impl State {
             approvals: Approvals::default(),
             budget: Budget::new(progress),
             unsent: Unsent::default(),
+            tally: Tally::default(),
             cleans_up: false,
         }
     }
@@ -326,6 +330,7 @@ impl State {
             self.record_use(now_ms);
             entry.progress = Some(self.keep_progress(now_ms));
         }
+        self.tally.hand_over();
         entry.records = self.steps.take_tail();
         entry.output = self.unsent.take_output();
         if !entry.is_empty() {

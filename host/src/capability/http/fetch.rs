@@ -1,7 +1,7 @@
 //! One request of a guest as a durable effect: the limits and the secret of its rule, decisions on redirects, and audit lines.
 
 use super::effect::{Bounds, Client, Hops, Request, Response, is_idempotent};
-use super::headers::folded;
+use super::headers::{add_trace, folded};
 use super::stored::Stored;
 use crate::blocking::blocking;
 use crate::bridge::{Effect, Lost, Performed, Performing};
@@ -21,6 +21,9 @@ pub(super) struct Fetch {
     grants: Arc<Grants>,
     request: Request,
 }
+
+/// The kind of its step.
+pub(super) const KIND: &str = "http.fetch";
 
 /// How long making a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -50,6 +53,7 @@ impl Fetch {
         if !is_idempotent(&request.method) && !has_key {
             request.headers.push((KEY.to_owned(), run.id.to_string()));
         }
+        add_trace(&mut request.headers, run.trace.as_ref());
         request.secret = self.grants.secrets.of(&run.rule);
         request
     }
@@ -62,6 +66,10 @@ impl Fetch {
 }
 
 impl Effect for Fetch {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
     fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>> {
         let (grants, run) = (Arc::clone(&self.grants), run.clone());
         let (request, subject) = (self.prepared(&run), self.subject());

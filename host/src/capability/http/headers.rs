@@ -6,6 +6,7 @@
 
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::quoted;
+use everstep_words::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use std::borrow::Cow;
@@ -85,6 +86,13 @@ pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     }
     let fold = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     Cow::Owned(name.chars().map(fold).collect())
+}
+
+/// Names the place in a trace that a request is sent from, unless the guest does.
+pub(crate) fn add_trace(headers: &mut Vec<(String, String)>, trace: Option<&TraceContext>) {
+    if !headers.iter().any(|(name, _)| [TRACEPARENT, TRACESTATE].contains(&&*folded(name))) {
+        headers.extend(trace.into_iter().flat_map(TraceContext::headers));
+    }
 }
 
 /// Whether only the host may set this header.

@@ -22,7 +22,7 @@ use crate::network;
 use crate::policy::url::Target;
 use crate::policy::{self, Policy};
 use crate::turns::Ctx;
-use fetch::Fetch;
+use fetch::{Fetch, KIND};
 use std::sync::Arc;
 use stored::Stored;
 
@@ -50,7 +50,7 @@ impl http::Host for Ctx {
             Arg::of("timeout", timeout.as_bytes()),
         ];
         let subject = format!("{method} {canonical}");
-        let step = |grant| Step::new("http.fetch", &subject, &args, grant);
+        let step = |grant| Step::new(KIND, &subject, &args, grant);
         let checked = check_method(&method).and_then(|()| check_headers(&headers));
         let target = match checked.and_then(|()| target.as_ref().map_err(|fault| invalid(&method, &url, fault))) {
             Ok(target) => target,

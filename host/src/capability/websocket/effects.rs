@@ -3,6 +3,7 @@
 use super::effect::{Bounds, Client, Closed, ClosedBy, Connection, Event, Message, Opening, Unsent};
 use super::stored::{Cause, Stored};
 use crate::bridge::{Bridge, Effect, Lost, Performed, Performing};
+use crate::capability::http::headers::add_trace;
 use crate::clock;
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
@@ -16,6 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// The kinds of the steps.
+pub(super) const CONNECT_KIND: &str = "websocket.connect";
+pub(super) const RECEIVE_KIND: &str = "websocket.receive";
 
 /// A connection that a run has made. It is closed when the run drops it.
 pub(super) struct Open {
@@ -111,8 +116,13 @@ async fn serve(connection: &Connection, mut wants: mpsc::UnboundedReceiver<onesh
 }
 
 impl Effect for Connect {
+    fn kind(&self) -> &'static str {
+        CONNECT_KIND
+    }
+
     fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>> {
-        let (grants, run, opening) = (Arc::clone(&self.grants), run.clone(), self.opening.clone());
+        let (grants, run, mut opening) = (Arc::clone(&self.grants), run.clone(), self.opening.clone());
+        add_trace(&mut opening.headers, run.trace.as_ref());
         Box::pin(async move {
             let subject = format!("websocket {}", opening.url.authority());
             let opened = connect(&grants, &run, &opening, &subject).await;
@@ -158,6 +168,10 @@ async fn connect(
 }
 
 impl Effect for Receive {
+    fn kind(&self) -> &'static str {
+        RECEIVE_KIND
+    }
+
     fn perform(&self, run: &Performing) -> Pin<Box<dyn Future<Output = Performed> + Send>> {
         let bridge = run.bridge.upgrade();
         let open = bridge.as_ref().and_then(|bridge| bridge.kept_for_run::<Open>(self.connection));

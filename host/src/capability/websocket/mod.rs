@@ -18,7 +18,7 @@ use crate::network;
 use crate::policy::url::{self, Target};
 use crate::policy::{self, Policy, quoted};
 use crate::turns::Ctx;
-use effects::{Connect, Open, Receive};
+use effects::{CONNECT_KIND, Connect, Open, RECEIVE_KIND, Receive};
 use std::sync::Arc;
 use stored::Stored;
 
@@ -42,7 +42,7 @@ impl websocket::Host for Ctx {
             Arg::of("protocols", offered.as_bytes()),
             Arg::of("headers", listed.as_bytes()),
         ];
-        let step = |grant| Step::new("websocket.connect", canonical, &args, grant);
+        let step = |grant| Step::new(CONNECT_KIND, canonical, &args, grant);
         let invalid =
             |fault: &url::Fault| GuestError::new(ErrorCode::Invalid, format!("websocket {} ({fault})", quoted(&url)));
         let checked = check_headers(&headers).and_then(|()| check_subprotocols(&protocols));
@@ -85,7 +85,7 @@ impl websocket::Host for Ctx {
     fn receive(&mut self, connection: u64) -> Result<u64, Fault> {
         let (number, subject) = (connection.to_le_bytes(), connection.to_string());
         let args = [Arg::of("connection", &number)];
-        let step = |grant| Step::new("websocket.receive", &subject, &args, grant);
+        let step = |grant| Step::new(RECEIVE_KIND, &subject, &args, grant);
         let rule = match rule_of(&self.bridge, connection) {
             Ok(rule) => rule,
             Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_| Err(error)),

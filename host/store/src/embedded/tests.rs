@@ -24,7 +24,7 @@ async fn claimed() -> (Arc<MemoryStore>, Claimed) {
 async fn claimed_over(tables: Arc<dyn Backend>, records: Vec<u8>) -> Claimed {
     let store = Embedded::start(tables, Arc::new(SystemClock), Arc::new(drop), Arc::new(Nobody)).unwrap();
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
-    let invocation = Invocation { function: "f".to_owned(), args: "null".to_owned(), component, policy };
+    let invocation = Invocation { function: "f".to_owned(), args: "null".to_owned(), component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
     let promise = NewPromise { id: "x".to_owned(), timeout_at: NEVER, param, tags };
     let id = ExecutionId::new("x").unwrap();

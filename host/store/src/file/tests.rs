@@ -17,7 +17,7 @@ fn scratch() -> TempDir {
 
 fn create(key: ExecutionKey, id: &str) -> Change {
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
-    let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy };
+    let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@workers"));
     let promise = NewPromise { id: id.to_owned(), timeout_at: NEVER, param, tags };
     let id = ExecutionId::new(id).unwrap();

@@ -4,7 +4,7 @@ use super::*;
 
 fn invocation(args: &str) -> Invocation {
     let (function, args) = ("f".to_owned(), args.to_owned());
-    Invocation { function, args, component: Digest::of(b"component"), policy: Digest::of(b"policy") }
+    Invocation { function, args, component: Digest::of(b"component"), policy: Digest::of(b"policy"), trace: None }
 }
 
 fn promise(state: PromiseState, data: Option<&str>) -> Promise {

@@ -36,12 +36,13 @@ fn invocation() -> Invocation {
         args: r#"{"input":"/in"}"#.to_owned(),
         component: Digest::of(b"component"),
         policy: Digest::of(b"policy"),
+        trace: None,
     }
 }
 
 /// An execution as it is once a host has taken it up.
 fn execution(key: ExecutionKey, id: &str) -> Execution {
-    let Invocation { function, args, component, policy } = invocation();
+    let Invocation { function, args, component, policy, trace } = invocation();
     Execution {
         key: Some(key),
         id: ExecutionId::new(id).unwrap(),
@@ -49,6 +50,7 @@ fn execution(key: ExecutionKey, id: &str) -> Execution {
         policy,
         function,
         args,
+        trace,
         seed: [7; 32],
         created_ms: 5,
         deadline_ms: None,

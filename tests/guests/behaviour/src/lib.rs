@@ -14,3 +14,4 @@ mod recovery;
 mod remote;
 mod requests;
 mod retries;
+mod traced;

@@ -150,6 +150,7 @@ impl Model {
             policy: invocation.policy,
             function: invocation.function,
             args: invocation.args,
+            trace: invocation.trace,
             seed,
             created_ms: promise.created_at,
             deadline_ms: Some(promise.timeout_at).filter(|at| *at < NEVER),
