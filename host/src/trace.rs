@@ -11,7 +11,7 @@ use everstep_store::journal::Role;
 use everstep_store::metrics;
 use everstep_store::{Execution, Failure, FailureKind};
 use everstep_words::telemetry::{Ended, field, span};
-use everstep_words::trace::{SpanId, TraceContext, TraceId};
+use everstep_words::trace::{Part, SpanId, TraceContext, TraceId};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::field::{DisplayValue, Empty, display};
@@ -104,7 +104,7 @@ impl Origin {
         // A run without a claim cleans up after the last one.
         let (own, parent) = match claim {
             Some(claim) => (run, claim.id),
-            None => (context.at(run).part(span::EXECUTION, 1), Some(run)),
+            None => (context.at(run).part(Part::CleanUp, 0), Some(run)),
         };
         let mut ids = Ids::of(Some(context), Some(own), parent);
         ids.link = before.filter(|_| context.sampled).map(|before| display(context.run(&execution.id, before)));
@@ -191,17 +191,17 @@ impl RunTrace {
     /// The context of what a step sends away.
     pub(crate) fn of_step(&self, number: u64) -> Option<TraceContext> {
         let context = self.context.as_ref()?;
-        Some(if self.traces { context.at(context.part(span::STEP, number)) } else { context.clone() })
+        Some(if self.traces { context.at(context.part(Part::Step, number)) } else { context.clone() })
     }
 
-    fn ids(&self, kind: &str, number: u64) -> Ids {
+    fn ids(&self, kind: Part, number: u64) -> Ids {
         let Some(context) = self.context.as_ref().filter(|_| self.traces) else { return Ids::none() };
         Ids::of(Some(context), Some(context.part(kind, number)), Some(context.span))
     }
 
     /// The span of a live step that leaves the process.
     pub(crate) fn step(&self, number: u64, kind: &'static str) -> StepSpan {
-        let ids = self.ids(span::STEP, number);
+        let ids = self.ids(Part::Step, number);
         StepSpan(info_span!(
             parent: self.parent(),
             span::STEP,
@@ -220,7 +220,7 @@ impl RunTrace {
         if LevelFilter::current() < LevelFilter::TRACE {
             return StepSpan(Span::none());
         }
-        let ids = self.ids(span::STEP, number);
+        let ids = self.ids(Part::Step, number);
         StepSpan(trace_span!(
             parent: self.parent(),
             span::STEP,
@@ -246,7 +246,7 @@ impl RunTrace {
     /// Waits until something is durable, as a barrier of the run.
     pub(crate) async fn barrier<T>(&self, wait: impl Future<Output = T>) -> T {
         let began = clock::instant();
-        let ids = self.ids(span::BARRIER, self.barriers.fetch_add(1, Ordering::Relaxed));
+        let ids = self.ids(Part::Barrier, self.barriers.fetch_add(1, Ordering::Relaxed));
         let _span = info_span!(
             parent: self.parent(),
             span::BARRIER,

@@ -215,7 +215,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces.example.org/in"),
         ]);
-        assert_eq!(settings.unwrap().endpoint.as_str(), "https://traces.example.org/in");
+        assert_eq!(settings.unwrap().endpoint.as_str(), "https://traces.example.org:443/in");
     }
 
     #[test]
