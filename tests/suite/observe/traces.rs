@@ -6,6 +6,7 @@ use crate::remote_commands::{Ground, Process, until};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use everstep::store::{Backend, FileStore};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -143,6 +144,28 @@ fn a_client_of_the_protocol_gives_its_trace_with_the_promise() {
     assert!(!collector.spans().iter().any(|span| span["attributes"]["everstep.execution.id"] == "unkept"));
 }
 
+#[test]
+fn a_worker_sends_what_is_left_when_it_is_told_to_end() {
+    let (ground, collector) = (Ground::new(), Collector::start());
+    let known = ["worker", &ground.desk.component, "--remote", &ground.url];
+    let mut command = ground.desk.command(&known);
+    collector.hear(&mut command, "worker");
+    command.env("OTEL_BSP_SCHEDULE_DELAY", "3600000");
+    let worker = Process::start(command);
+    worker.until_said("worker of group");
+    let data = BASE64_STANDARD.encode(json!({ "func": "adds", "args": [[1, 2]] }).to_string());
+    let tags = json!({ "resonate:target": "poll://any@default" });
+    let new = json!({ "id": "sum", "timeoutAt": 4_102_444_800_000_u64, "param": { "data": data }, "tags": tags });
+    ask(&ground.url, "promise.create", &new);
+    until("the sum", || {
+        let promise = ask(&ground.url, "promise.get", &json!({ "id": "sum" }));
+        (promise["promise"]["state"] == "resolved").then_some(())
+    });
+    assert!(collector.spans().is_empty());
+    worker.signal(Signal::TERM);
+    collector.until("worker", "execution", &[("everstep.execution.id", json!("sum"))]);
+}
+
 /// The header of the promise of the child that `traced` has called in a folder.
 fn header_of_the_child(desk: &Desk) -> Option<String> {
     let (_, shown) = desk.json(&["show", "x"]);
@@ -176,7 +199,10 @@ fn a_journal_that_was_written_with_tracing_is_repeated_without_it_and_the_other_
         let (desk, site) = desk_with_a_site();
         let mut run = traced(&desk, &site, "default", false);
         let mut replay = desk.command(&["replay", "x", "--json"]);
-        collector.hear(if traces { &mut run } else { &mut replay }, "one");
+        let heard = if traces { &mut run } else { &mut replay };
+        collector.hear(heard, "one");
+        // Only the end of the command sends.
+        heard.env("OTEL_BSP_SCHEDULE_DELAY", "3600000");
         let output = run.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let replayed = replay.output().unwrap();
@@ -184,7 +210,7 @@ fn a_journal_that_was_written_with_tracing_is_repeated_without_it_and_the_other_
         assert_eq!((replayed.status.code(), &said["compatible"]), (Some(0), &json!(true)), "{said}");
         assert_eq!(header_of_the_child(&desk).is_some(), traces);
     }
-    // The end of a command sends what is left; a replay makes no spans.
+    // A replay makes no spans.
     let executions: Vec<Value> = collector.spans().into_iter().filter(|span| span["name"] == "execution").collect();
     let functions: Vec<&str> = executions.iter().map(|span| text(&span["attributes"]["everstep.function"])).collect();
     assert_eq!((functions.len(), functions.contains(&"traced"), functions.contains(&"traced_child")), (2, true, true));

@@ -259,6 +259,22 @@ mod tests {
     }
 
     #[test]
+    fn a_place_in_a_trace_is_added_unless_the_guest_names_one() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = TraceContext::parse(parent, Some("a=b"));
+        let with = |own: &[(&str, &str)], trace: Option<&TraceContext>| {
+            let mut headers = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            add_trace(&mut headers, trace);
+            headers.into_iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(with(&[], trace.as_ref()), [format!("traceparent: {parent}"), "tracestate: a=b".to_owned()]);
+        assert_eq!(with(&[("x", "y")], None), ["x: y"]);
+        for own in ["traceparent", "TraceParent", "tracestate"] {
+            assert_eq!(with(&[(own, "z")], trace.as_ref()), [format!("{own}: z")]);
+        }
+    }
+
+    #[test]
     fn methods_are_upper_case_tokens_that_do_not_tunnel() {
         for method in ["GET", "POST", "PATCH", "PROPFIND", "M-SEARCH", "VERSION_2"] {
             assert_eq!(check_method(method), Ok(()), "{method}");
