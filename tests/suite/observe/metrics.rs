@@ -13,7 +13,9 @@ use std::path::Path;
 
 /// A worker that serves metrics, and their address.
 fn worker(ground: &Ground) -> (Process, String) {
-    let worker = ground.worker(&["--keep-warm", "1h", "--metrics", "127.0.0.1:0"]);
+    // A lease that a busy machine keeps.
+    let known = ["worker", &ground.desk.component, "--remote", &ground.url, "--lease", "10s", "--keep-warm", "1h"];
+    let worker = Process::start(ground.desk.command(&[&known[..], &["--metrics", "127.0.0.1:0"]].concat()));
     worker.until_said("worker of group");
     let said = worker.until_said("metrics at ");
     let url = said.split_whitespace().last().unwrap().trim_end_matches("/metrics").to_owned();
@@ -61,7 +63,8 @@ fn a_worker_and_a_server_count_what_was_done() {
     let plain = |name: &str| page.value(name, &json!({}));
     assert_eq!(page.value("everstep_runs_total", &json!({ "outcome": "failed" })), 1.0);
     assert_eq!((plain("everstep_runs_active"), plain("everstep_runs_waiting")), (1.0, 0.0));
-    assert_eq!((plain("everstep_wakeup_duration_seconds_count"), plain("everstep_claims_lost_total")), (4.0, 0.0));
+    assert!(plain("everstep_wakeup_duration_seconds_count") >= 4.0);
+    assert_eq!(plain("everstep_claims_lost_total"), 0.0);
     assert_eq!(plain("everstep_steps_replayed_total"), 0.0);
     // The end of each of three runs, and before each of two visits, at least.
     let barriers = plain("everstep_barrier_duration_seconds_count");

@@ -15,7 +15,7 @@ const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// A worker whose spans a collector receives.
 fn worker(ground: &Ground, collector: &Collector, service: &str, more: &[&str]) -> Process {
-    let known = ["worker", &ground.desk.component, "--remote", &ground.url, "--lease", "2s", "--keep-warm", "1h"];
+    let known = ["worker", &ground.desk.component, "--remote", &ground.url, "--lease", "5s", "--keep-warm", "1h"];
     let mut command = ground.desk.command(&[&known[..], more].concat());
     collector.hear(&mut command, service);
     let worker = Process::start(command);
