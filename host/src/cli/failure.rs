@@ -160,7 +160,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Runs(_) => "runs",
         Error::NotHere(_) => "not-here",
         Error::Stays { .. } => "stays",
-        Error::Moved { .. } => "moved",
+        Error::Moved { .. } | Error::OnItsWay { .. } => "moved",
         Error::Schedule { .. } => "schedule",
         Error::UnknownSchedule(_) => "unknown-schedule",
         Error::Group { .. } => "usage",

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 ///
 /// An execution moves with its journal, its open promises, and what it waits for of what it has called; here it ends as canceled. It must not
 /// be running, and it moves once: if the command is interrupted, the same command goes on with it. Components are not sent to a server: the
-/// workers need those that the executions run in, which --components writes. Schedules, and executions that were detached, stay.
+/// workers need those that the executions run in, which --components writes. Detached executions move by their own ids, and schedules stay.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -69,9 +69,14 @@ pub(crate) fn run(args: Args) -> Outcome {
                         print(&format!("moved {id}\n"))?;
                     }
                 }
-                // Neither store can be used any more.
-                Err(error @ (Error::Store(_) | Error::Server(_))) => return Err(error.into()),
-                Err(error) => stays.push((id, Failure::from(error))),
+                Err(error) => {
+                    // A store that has failed will not take the next one either.
+                    let is_over = matches!(error, Error::Store(_) | Error::Server(_));
+                    stays.push((id, Failure::from(error)));
+                    if is_over {
+                        break;
+                    }
+                }
             }
         }
         let needed: BTreeSet<_> = all.components.into_iter().collect();

@@ -155,6 +155,14 @@ pub enum Error {
         /// The reason, and what can be done.
         why: String,
     },
+    /// The execution is between the store and a server.
+    #[error("execution {id} is on its way to {to}; go on with: everstep move {id} --to {to}")]
+    OnItsWay {
+        /// The execution.
+        id: ExecutionId,
+        /// The server.
+        to: String,
+    },
     /// The execution was moved to a server.
     #[error("execution {id} was moved to {to}, and goes on there: --remote {to}")]
     Moved {

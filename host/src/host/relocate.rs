@@ -13,11 +13,12 @@ use everstep_store::operation::{NewPromise, Operation, Settlement};
 use everstep_store::record::{Promise, PromiseState, Value, tag};
 use everstep_store::seam::{Birth, Entry, Leave, NewRun, TakeUp, Taken};
 use everstep_store::{Execution, Failure, FailureKind, Progress, State};
+use std::collections::BTreeMap;
 
 /// What was carried to a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// The executions, those that were called before their callers; none if all of this had been done before.
+    /// The executions, those that were called before their callers; none if they had been moved before.
     pub executions: Vec<ExecutionId>,
     /// The components that workers need for them.
     pub components: Vec<Digest>,
@@ -51,15 +52,22 @@ impl Everstep {
         if to.is_some_and(|to| to != place) {
             return Err(moved(&execution));
         }
+        let is_there = there.inner.store.promise(id.as_str()).await?.is_some();
         if execution.state.is_final() {
-            let ended = Error::Ended { id: id.clone(), state: execution.state.name() };
-            return if to.is_some() { Ok(Moved::default()) } else { Err(ended) };
+            if to.is_none() || !is_there {
+                return Err(Error::Ended { id: id.clone(), state: execution.state.name() });
+            }
+            self.send_answers_after(&self.parts(id).await?, there).await?;
+            return Ok(Moved { executions: Vec::new(), components: vec![execution.component] });
         }
-        if to.is_none() && there.inner.store.promise(id.as_str()).await?.is_some() {
+        if to.is_none() && is_there {
             return Err(stays("the server has an execution or a promise of that id".to_owned()));
         }
         let mut parts = self.parts(id).await?;
         self.check(&parts, there)?;
+        if let Some(held) = self.inner.store.held_elsewhere(id).await?.into_iter().next() {
+            return Err(Error::Runs(held));
+        }
         while parts.iter().any(|part| destination(&part.execution).is_none()) {
             for part in &parts {
                 self.send_off(&part.execution, place).await?;
@@ -71,18 +79,23 @@ impl Everstep {
             self.carry(part, there).await?;
         }
         self.inner.store.operate(Operation::CancelTree { id: id.to_string() }).await?;
-        // An answer that was under way when the execution was sent off goes after it.
-        for promise in parts.iter().flat_map(|part| &part.open).filter(|one| one.state == PromiseState::Pending) {
+        self.send_answers_after(&parts, there).await?;
+        let mut components: Vec<Digest> = parts.iter().map(|part| part.execution.component).collect();
+        components.sort_unstable();
+        components.dedup();
+        Ok(Moved { executions: parts.into_iter().rev().map(|part| part.execution.id).collect(), components })
+    }
+
+    /// Sends the answers that were under way when the execution was sent off after it.
+    async fn send_answers_after(&self, parts: &[Part], there: &Self) -> Result<(), Error> {
+        for promise in parts.iter().flat_map(|part| &part.open).filter(|promise| !promise.is_call()) {
             let now = self.inner.store.promise(&promise.id).await?.map(|(promise, _)| promise);
             let answered = now.filter(|now| matches!(now.state, PromiseState::Resolved | PromiseState::Rejected));
             if let Some(answered) = answered {
                 there.put(&answered).await?;
             }
         }
-        let mut components: Vec<Digest> = parts.iter().map(|part| part.execution.component).collect();
-        components.sort_unstable();
-        components.dedup();
-        Ok(Moved { executions: parts.into_iter().rev().map(|part| part.execution.id).collect(), components })
+        Ok(())
     }
 
     /// A component that the store of this machine keeps; `None` if it has none of that digest.
@@ -119,6 +132,7 @@ impl Everstep {
     /// Whether all parts can be moved.
     fn check(&self, parts: &[Part], there: &Self) -> Result<(), Error> {
         let most = there.inner.store.largest_value();
+        let group = parts.first().and_then(|part| part.promise.target());
         let length = |value: &Value| value.data.as_ref().map_or(0, |data| data.len() as u64);
         for Part { execution, promise, open } in parts {
             let Execution { id, state, progress, .. } = execution;
@@ -126,6 +140,9 @@ impl Everstep {
             if *state == State::Halted && destination(execution).is_none() {
                 let cause = progress.error.as_ref().map_or("", |failure| failure.message.as_str());
                 return Err(stays(format!("it has halted ({cause}); resume or cancel it first")));
+            }
+            if promise.target() != group {
+                return Err(stays("workers of another group run it, which may be no host of this store".to_owned()));
             }
             let values = std::iter::once(promise).chain(open).flat_map(|promise| [&promise.param, &promise.value]);
             if let Some(large) = values.map(length).max().filter(|length| *length > most) {
@@ -175,21 +192,30 @@ impl Everstep {
         let (records, _) = self.inner.store.journal(execution).await?;
         let Execution { id, component, policy: digest, seed, .. } = execution.clone();
         let Promise { param, mut tags, timeout_at, .. } = promise.clone();
-        if promise.target() == Some(&*self.inner.target) {
-            tags.insert(tag::TARGET.to_owned(), there.inner.target.to_string());
-        }
+        tags.insert(tag::TARGET.to_owned(), there.inner.target.to_string());
         let promise = NewPromise { id: id.to_string(), timeout_at, param, tags };
-        let birth = Birth { id, component, policy: digest, seed, records, progress: None };
-        // One that is there already was written by an earlier attempt.
-        there.inner.store.plant(NewRun { promise, birth, blobs: vec![(digest, policy.into())] }).await?;
-        Ok(())
+        let birth = Birth { id: id.clone(), component, policy: digest, seed, records: records.clone(), progress: None };
+        if there.inner.store.plant(NewRun { promise, birth, blobs: vec![(digest, policy.into())] }).await? {
+            return Ok(());
+        }
+        // It was written by an earlier attempt, and may have gone on since, or it is another one.
+        let journal = match there.inner.store.execution(&id).await? {
+            Some(execution) => there.inner.store.journal(&execution).await?.0,
+            None => Vec::new(),
+        };
+        if journal.starts_with(&records) {
+            return Ok(());
+        }
+        let why = "the server has another execution of that id; cancel that one, or go on from a step of this one with `fork`";
+        Err(Error::Stays { id, why: why.to_owned() })
     }
 
     /// Creates a promise as it was elsewhere. A call that has ended is nothing to run any more.
     async fn put(&self, promise: &Promise) -> Result<(), Error> {
-        let Promise { id, state, param, value, mut tags, timeout_at, .. } = promise.clone();
+        let Promise { id, state, mut param, value, mut tags, timeout_at, .. } = promise.clone();
         if promise.is_call() {
-            tags.remove(tag::TARGET);
+            // No worker reads a call in it.
+            (param, tags) = (Value::default(), BTreeMap::new());
         }
         let create = Operation::PromiseCreate(NewPromise { id: id.clone(), timeout_at, param, tags });
         let settle = Operation::PromiseSettle(Settlement { id, state, value });
@@ -221,5 +247,6 @@ pub(super) fn check_is_here(execution: &Execution) -> Result<(), Error> {
 }
 
 fn moved(execution: &Execution) -> Error {
-    Error::Moved { id: execution.id.clone(), to: destination(execution).unwrap_or_default().to_owned() }
+    let (id, to) = (execution.id.clone(), destination(execution).unwrap_or_default().to_owned());
+    if execution.state.is_final() { Error::Moved { id, to } } else { Error::OnItsWay { id, to } }
 }

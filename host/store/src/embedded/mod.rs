@@ -191,6 +191,10 @@ impl Store for Embedded {
         let id = execution.id.to_string();
         let Some((_, Some(task))) = self.backend.promise(&id)? else { return Ok(Taken::Elsewhere) };
         let (now_ms, version) = (self.now_ms(), task.version);
+        if version != execution.attempts {
+            // Another host has claimed it since it was read here.
+            return Ok(Taken::Elsewhere);
+        }
         let mut changes: Vec<Change> = match task.state {
             TaskState::Acquired if self.is_held_by_others(task.lease.as_ref()) => return Ok(Taken::Elsewhere),
             // A run of this host has died, or one of an earlier host.
