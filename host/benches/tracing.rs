@@ -170,11 +170,13 @@ fn start(mode: &str, folder: &Path) -> Outcome<Option<telemetry::Export>> {
     };
     let with_spans = level >= LevelFilter::DEBUG;
     let shown = filter_fn(move |metadata| *metadata.level() <= level && (with_spans || metadata.is_event()));
+    let shown = shown.with_max_level_hint(level);
     let lines = fmt::layer().json().flatten_event(true).with_span_list(false).with_span_events(spans);
     let lines = lines.with_writer(File::create(folder.join("log"))?).with_filter(shown);
     let (exported, _) = telemetry::from_env();
     let (layer, export) = exported.unzip();
     let wanted = filter_fn(|metadata| *metadata.level() <= LevelFilter::INFO && Spans::wants(metadata));
+    let wanted = wanted.with_max_level_hint(LevelFilter::INFO);
     tracing_subscriber::registry().with(lines).with(layer.map(|layer| layer.with_filter(wanted))).init();
     Ok(export)
 }

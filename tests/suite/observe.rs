@@ -84,6 +84,7 @@ fn desk_with_a_site() -> (Desk, Site) {
 
 fn policy(site: &Site) -> String {
     let grants = ["print", "input", "call"].map(|name| format!("[[capability]]\nname = \"{name}\"\n")).concat();
+    let grants = grants + "groups = [\"other\"]\n";
     format!(
         "version = 1\n[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{grants}\
         [network]\nblock = [\"non-global\"]\nallow = [\"127.0.0.1/32\"]\n[[fetch]]\nid = \"site\"\nurl = \"{}\"\nmethods = [\"GET\", \"POST\"]\n",

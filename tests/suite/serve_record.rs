@@ -3,6 +3,7 @@
 //! One place: it is about the traffic of a server.
 
 use crate::promises::open;
+use crate::remote_commands::until;
 use crate::serve::{Client, Server, now};
 use crate::support::{Calls, eventually, id, life, quick, result, run, soon};
 use everstep::{Everstep, Scope};
@@ -183,9 +184,7 @@ fn a_killed_server_leaves_whole_lines_and_the_next_one_goes_on() {
         let before = fs::metadata(&file).unwrap().len();
         let posting: Vec<_> =
             clients.into_iter().map(|(name, client)| std::thread::spawn(|| posted(client, name))).collect();
-        while fs::metadata(&file).unwrap().len() < before + 200_000 {
-            std::thread::yield_now();
-        }
+        until("a record", || (fs::metadata(&file).unwrap().len() >= before + 200_000).then_some(()));
         server.child.kill().unwrap();
         server.child.wait().unwrap();
         answered += posting.into_iter().map(|client| client.join().unwrap()).sum::<usize>();
@@ -246,13 +245,11 @@ fn a_disk_that_fills_ends_the_record_and_not_the_server() {
     let mut command = command.arg(crate::python::beside("everstep")).current_dir(dir.path()).env_remove("EVERSTEP_LOG");
     command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err);
     let child = command.spawn().unwrap();
-    let address = loop {
+    let address = until("the address", || {
         let said = fs::read_to_string(&said).unwrap();
-        if let Some((_, address)) = said.split_once("http://").filter(|(_, address)| address.ends_with('\n')) {
-            break address.trim().to_owned();
-        }
-        std::thread::yield_now();
-    };
+        let address = said.split_once("http://")?.1.strip_suffix('\n')?;
+        Some(address.trim().to_owned())
+    });
     let server = Server { child, address };
     for number in 0..300 {
         server.create(&format!("p{number}"), &json!({ "padding": "x".repeat(100) }));

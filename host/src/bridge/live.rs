@@ -33,7 +33,7 @@ impl GoingLive<'_> {
         let lost = self.lost_effects()?;
         self.state.steps.note_live();
         let (facts, replayed) = (&self.bridge.facts, self.state.steps.replayed());
-        if replayed > 0 {
+        if facts.terms.version > 1 {
             facts.trace.note_resume(&facts.id, replayed);
         }
         self.write_when_live();

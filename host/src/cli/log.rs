@@ -45,7 +45,9 @@ impl Log {
         let finest = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
         // One line as a span ends, from this level on.
         let with_spans = finest >= LevelFilter::DEBUG;
-        let shown = filter.and(filter_fn(move |metadata: &Metadata<'_>| with_spans || metadata.is_event()));
+        // A filter without a hint would let everything through to where it is dropped.
+        let lines_or_spans = filter_fn(move |metadata: &Metadata<'_>| with_spans || metadata.is_event());
+        let shown = filter.and(lines_or_spans.with_max_level_hint(LevelFilter::TRACE));
         let coloured = std::io::stderr().is_terminal() && takes_colours(var_os("NO_COLOR"), var_os("TERM"));
         // A line that cannot be written is lost; reporting that in its place would panic.
         let lines = fmt::layer().with_writer(stream).with_ansi(coloured).log_internal_errors(false);
@@ -58,6 +60,7 @@ impl Log {
         let (spans, export) = exported.unzip();
         let finest = finest.max(LevelFilter::INFO);
         let wanted = filter_fn(move |metadata| *metadata.level() <= finest && Spans::wants(metadata));
+        let wanted = wanted.with_max_level_hint(finest);
         let spans = spans.map(|spans| spans.with_filter(wanted));
         tracing_subscriber::registry().with(lines).with(spans).init();
         complaints.iter().for_each(|complaint| tracing::warn!("{complaint}"));

@@ -36,6 +36,11 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl MetricsArg {
+    /// Whether the metrics are to be served.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.metrics.is_some()
+    }
+
     /// Starts to serve the metrics of a host, if that is wanted.
     ///
     /// # Errors

@@ -65,6 +65,9 @@ pub(crate) fn run(args: Args) -> Outcome {
     args.store.store.existing()?;
     block_on(Box::pin(async move {
         match args.id.clone() {
+            Some(_) if args.metrics.is_wanted() => {
+                Err(Failure::usage("--metrics is of a host that stays; leave the id or the option out"))
+            }
             Some(id) => one(&id, args).await,
             None => all(args).await,
         }

@@ -151,7 +151,7 @@ impl Everstep {
             patience,
             trace,
         };
-        if version == 1 {
+        if version == 1 && !has_ended {
             facts.trace.note_start(&facts.id, &facts.function);
         }
         let bridge = Bridge::new(facts, Arc::clone(&inner.instances), since, state);

@@ -43,7 +43,11 @@ impl Finished {
             (field::SPAN, Value::Text(text)) => self.id = id_of(text).unwrap_or_default(),
             (field::PARENT, Value::Text(text)) => self.parent = id_of(text),
             (field::LINK, Value::Text(text)) => self.link = id_of(text),
-            _ => self.attributes.push((name, value)),
+            // A step that is tried again has the outcome of its last attempt.
+            _ => match self.attributes.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = value,
+                None => self.attributes.push((name, value)),
+            },
         }
     }
 
