@@ -17,13 +17,22 @@ pub(super) struct Elsewhere {
 /// The last step that was shown of each execution whose journal is followed: this host may run it, too, and then shows its further
 /// output itself.
 #[derive(Clone, Default)]
-pub(super) struct Shown(Arc<Mutex<HashMap<ExecutionId, Option<u64>>>>);
+pub(super) struct Shown {
+    last: Arc<Mutex<HashMap<ExecutionId, Option<u64>>>>,
+    /// Whether other executions, which this host may run for others, are not shown.
+    nothing_else: bool,
+}
 
 impl Shown {
-    /// Whether output was not shown yet. Marks it as shown.
+    /// For a host that only shows what is followed.
+    pub(super) fn nothing_else() -> Self {
+        Self { nothing_else: true, ..Self::default() }
+    }
+
+    /// Whether output is to be shown, and was not yet. Marks it as shown.
     pub(super) fn is_new(&self, output: &Output) -> bool {
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(last) = shown.get_mut(&output.execution) else { return true };
+        let mut shown = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(last) = shown.get_mut(&output.execution) else { return !self.nothing_else };
         let is_new = last.is_none_or(|last| last < output.step);
         if is_new {
             *last = Some(output.step);
@@ -31,8 +40,9 @@ impl Shown {
         is_new
     }
 
-    fn begin(&self, id: &ExecutionId, last: Option<u64>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), last);
+    /// Notes that an execution is followed, if that is not known, and the last step that was shown of it.
+    pub(super) fn begin(&self, id: &ExecutionId, last: Option<u64>) {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()).or_insert(last);
     }
 }
 
@@ -41,9 +51,14 @@ impl Elsewhere {
         Self { following: Vec::new(), shown }
     }
 
+    /// Lets the output of an execution be shown before it is followed.
+    pub(super) fn expect(&self, id: &ExecutionId) {
+        self.shown.begin(id, None);
+    }
+
     /// Follows an execution from its beginning, wherever it runs.
     pub(super) async fn follow_all(&mut self, host: &Everstep, id: &ExecutionId) {
-        self.shown.begin(id, None);
+        self.expect(id);
         if let Ok(following) = host.reader().follow(id).await {
             self.following.push(following);
         }

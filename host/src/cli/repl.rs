@@ -49,8 +49,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         let ready = args.place.prepare()?;
         let leaving = ready.leaving();
         let served = Box::pin(prompt(ready)).await;
-        leaving.leave().await?;
-        served
+        let left = leaving.leave().await;
+        served.and_then(|exit| left.map(|()| exit))
     }))
 }
 

@@ -105,6 +105,9 @@ impl How {
         block_on(Box::pin(async move {
             let session = Session::start(store, settings, Style { json, several: false })?.answering(run.patience);
             let (host, id) = (session.host.clone(), run.id.clone());
+            if is_remote {
+                session.expect(&id);
+            }
             let begin = async { if is_remote { host.submit(run).await } else { host.start(run).await } };
             let tell = async |session: &mut Session, report: &Report| tell(session, report, json).await;
             let outcome = follow(session, id, begin, tell).await;

@@ -66,7 +66,11 @@ impl Session {
     /// Starts a host whose output goes to a console of this style.
     pub(crate) fn start(place: Place, settings: Settings, style: Style) -> Result<Self, Failure> {
         let console = Console::start(style).map_err(Failure::io("cannot start a thread"))?;
-        let (sink, shown) = (console.clone(), Shown::default());
+        let shown = match place {
+            Place::Server(_) => Shown::nothing_else(),
+            Place::Memory | Place::Folder(_) => Shown::default(),
+        };
+        let sink = console.clone();
         let elsewhere = Elsewhere::new(shown.clone());
         let (ask, asked) = unbounded_channel();
         let builder = settings.host(&place)?.on_output(move |output| {
@@ -100,6 +104,11 @@ impl Session {
             network,
             elsewhere,
         })
+    }
+
+    /// Shows the output of an execution of a server from its first step on.
+    pub(crate) fn expect(&self, id: &ExecutionId) {
+        self.elsewhere.expect(id);
     }
 
     /// Answers questions from standard input, if that is not a terminal.

@@ -149,6 +149,14 @@ impl Reader {
         Ok(self.store.promises().await?)
     }
 
+    /// The same, of an execution and of what it has called.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn promises_within(&self, id: &ExecutionId) -> Result<Vec<PendingPromise>, Error> {
+        Ok(self.store.promises_within(id).await?)
+    }
+
     /// The outcome of a promise of the store; `None` while it is pending, or if there is none.
     pub(crate) async fn outcome(&self, id: &PromiseId) -> Result<Option<Result<String, GuestError>>, Error> {
         let found = self.store.promise(&id.to_string()).await?;

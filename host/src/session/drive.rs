@@ -476,6 +476,10 @@ impl Session {
                 self.refuse(cell.map(|cell| cell.id), "invalid-prompt", message);
             }
         }
+        if self.elsewhere.is_some() {
+            // Another client has handed the last one a cell.
+            self.prompts.clear();
+        }
         self.prompts.push(prompt);
         self.next_cell().await;
     }

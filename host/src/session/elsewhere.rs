@@ -73,7 +73,7 @@ impl Looking {
     /// Reports what is new; returns whether something was.
     async fn look(&mut self) -> Result<bool, Error> {
         // The output before a question is in the journal before the question is on the server.
-        let open: Vec<_> = self.reader.promises().await?.into_iter().collect();
+        let open = self.reader.promises_within(&self.id).await?;
         let (mut something, events) = (false, &self.events);
         let output = |output| {
             something = true;
@@ -81,9 +81,8 @@ impl Looking {
             let _ = events.send(Event::Output(output));
         };
         self.following.each(output).await?;
-        let of_it = open.into_iter().filter(|promise| promise.id.execution.is_within(&self.id));
         let mut still_open = HashSet::new();
-        for promise in of_it {
+        for promise in open {
             still_open.insert(promise.id.clone());
             if !self.asked.contains(&promise.id) {
                 something = true;

@@ -38,6 +38,12 @@ pub trait View: Send + Sync + 'static {
     /// All pending promises that are settled from outside, oldest first.
     async fn promises(&self) -> Result<Vec<PendingPromise>, Error>;
 
+    /// The same, of an execution and of what it has called.
+    async fn promises_within(&self, id: &ExecutionId) -> Result<Vec<PendingPromise>, Error> {
+        let all = self.promises().await?;
+        Ok(all.into_iter().filter(|promise| promise.id.execution.is_within(id)).collect())
+    }
+
     /// All schedules, ordered by id.
     async fn schedules(&self) -> Result<Vec<Schedule>, Error>;
 

@@ -115,15 +115,10 @@ impl Http {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::new(body)).map_err(|error| Unreachable::Unsent(error.to_string()))?;
-        let asked_ms = self.clock.now_ms();
-        let answer = self.client.request(request).await.map_err(|error| match error.is_connect() {
+        self.client.request(request).await.map_err(|error| match error.is_connect() {
             true => Unreachable::Unsent(cause(&error)),
             false => Unreachable::Lost(cause(&error)),
-        })?;
-        if let Some(date_ms) = date(&answer) {
-            self.ahead.note(asked_ms, self.clock.now_ms(), date_ms);
-        }
-        Ok(answer)
+        })
     }
 }
 
@@ -139,7 +134,12 @@ impl Transport for Http {
 
     async fn send(&self, request: Bytes) -> Result<(u16, Bytes), Unreachable> {
         let exchange = async {
-            let (head, body) = self.ask(Method::POST, "/", "application/json", request).await?.into_parts();
+            let asked_ms = self.clock.now_ms();
+            let answer = self.ask(Method::POST, "/", "application/json", request).await?;
+            if let Some(date_ms) = date(&answer) {
+                self.ahead.note(asked_ms, self.clock.now_ms(), date_ms);
+            }
+            let (head, body) = answer.into_parts();
             let body = Limited::new(body, LONGEST).collect().await;
             let body = body.map_err(|error| match error.is::<LengthLimitError>() {
                 true => Unreachable::TooLong { limit: LONGEST },

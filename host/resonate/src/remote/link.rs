@@ -45,7 +45,7 @@ pub(super) struct Link {
     /// Whether there was work since the last look for tasks.
     had_work: AtomicBool,
     /// Asks for a look soon: messages may have been missed.
-    reconnected: Notify,
+    reconnected: Arc<Notify>,
     stage: watch::Sender<Stage>,
 }
 
@@ -83,7 +83,7 @@ impl Link {
         listener: Arc<dyn Listener>,
     ) -> Self {
         let (held, watched, stage) = (Mutex::default(), Mutex::default(), watch::Sender::new(Stage::Working));
-        let (had_work, reconnected) = (AtomicBool::new(false), Notify::new());
+        let (had_work, reconnected) = (AtomicBool::new(false), Arc::default());
         Self { client, target, group, pid, ttl_ms, sink, listener, held, watched, had_work, reconnected, stage }
     }
 
@@ -353,11 +353,12 @@ impl Link {
                 || !lock(&link.held).is_empty()
                 || seen.values().any(|looks| *looks != Looks::OfOthers);
             pause = if has_work { shortest } else { (pause * 2).clamp(shortest, AGAIN) };
+            let (reconnected, mut stage) = (Arc::clone(&link.reconnected), link.stage.subscribe());
+            drop(link);
             let reconnected = async {
-                link.reconnected.notified().await;
+                reconnected.notified().await;
                 tokio::time::sleep(shortest).await;
             };
-            let mut stage = link.stage.subscribe();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = reconnected => {}

@@ -76,6 +76,15 @@ impl RemoteStore {
         }
     }
 
+    /// The pending promises with these tags that are settled from outside, oldest first.
+    async fn asked(&self, mut tags: BTreeMap<String, String>) -> Result<Vec<PendingPromise>, Error> {
+        tags.insert(tag::EXTERNAL.to_owned(), "true".to_owned());
+        let found = self.link.search(Some(PromiseState::Pending), tags).await?;
+        let mut all: Vec<_> = found.iter().filter_map(PendingPromise::of).collect();
+        all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
+        Ok(all)
+    }
+
     /// The executions with these tags, without what their journals say.
     async fn executions(
         &self,
@@ -166,11 +175,13 @@ impl View for RemoteStore {
     }
 
     async fn promises(&self) -> Result<Vec<PendingPromise>, Error> {
-        let tags = BTreeMap::from([(tag::EXTERNAL.to_owned(), "true".to_owned())]);
-        let found = self.link.search(Some(PromiseState::Pending), tags).await?;
-        let mut all: Vec<_> = found.iter().filter_map(PendingPromise::of).collect();
-        all.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
-        Ok(all)
+        self.asked(BTreeMap::new()).await
+    }
+
+    async fn promises_within(&self, id: &ExecutionId) -> Result<Vec<PendingPromise>, Error> {
+        let of_root = BTreeMap::from([(tag::ORIGIN.to_owned(), self.link.client.origin(id.as_str()))]);
+        let all = self.asked(of_root).await?;
+        Ok(all.into_iter().filter(|promise| promise.id.execution.is_within(id)).collect())
     }
 
     async fn schedules(&self) -> Result<Vec<Schedule>, Error> {
