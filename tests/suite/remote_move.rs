@@ -4,10 +4,11 @@
 
 use crate::faulty::{CrashStore, Fate};
 use crate::remote_commands::{Ground, until};
-use crate::support::{id, life, run};
+use crate::support::{Place, eventually, id, life, result, run, soon};
 use bytes::Bytes;
 use everstep::store::{Backend, FailureKind, MemoryStore, State};
 use everstep::{Error, Everstep, Patience, Run, Scope, Server};
+use everstep_resonate::Manner;
 use everstep_resonate::client::{Client, Http, Options, Transport, Unreachable};
 use everstep_tests::place::quick;
 use futures::stream::BoxStream;
@@ -197,4 +198,46 @@ fn executions_are_moved_by_command_with_the_components_that_workers_need() {
         ground.until(name, State::Completed);
     }
     assert_eq!(ground.desk.read("out/x/after"), "6");
+}
+
+#[test]
+fn in_every_dialect_an_execution_goes_on_where_it_was_moved_to() {
+    for manner in [Manner::A, Manner::B, Manner::C] {
+        let (store, place) =
+            (suspended(run("asks_child", "null").within(Duration::from_secs(600))), Place::server(manner));
+        life(async {
+            let worker = place.host().scope(Scope::Everything).keep_warm(Duration::ZERO).build().unwrap();
+            let there = place.host().build().unwrap();
+            let here = mover(Arc::clone(&store) as _);
+            let moved = here.move_to(&id("x"), &there, "there").await.unwrap();
+            assert_eq!(moved.executions.last(), Some(&id("x")), "{manner:?}");
+            let asked = eventually("the question", async || worker.reader().promises().await.unwrap().pop()).await;
+            let handle = worker.hand_over(&id("x")).await.unwrap();
+            there.settle(&asked.id, Ok("5".into())).await.unwrap();
+            assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "5", "{manner:?}");
+            let before = here.reader().execution(&id("x")).await.unwrap();
+            assert_eq!((before.state, before.attempts), (State::Canceled, 2), "{manner:?}");
+        });
+    }
+}
+
+/// Another execution took its id on the server while it was on its way: it is not taken for the one that was moved.
+#[test]
+fn an_id_that_was_taken_on_the_way_is_noticed_and_nothing_is_lost() {
+    let ground = Ground::new();
+    let store = suspended(run("asks", "null"));
+    life(async {
+        let here = mover(Arc::clone(&store) as _);
+        // The first request asks for the id, the second one writes.
+        let (broken, _) = there(&ground, 2).await;
+        here.move_to(&id("x"), &broken, &ground.url).await.unwrap_err();
+        let on_its_way = here.reader().execution(&id("x")).await.unwrap();
+        assert_eq!(on_its_way.progress.error.unwrap().kind, FailureKind::Moved);
+        let (host, _) = there(&ground, usize::MAX).await;
+        host.submit(run("asks", "null")).await.unwrap();
+        let stays = here.move_to(&id("x"), &host, &ground.url).await;
+        let sent_off = here.reader().execution(&id("x")).await.unwrap();
+        assert!(matches!(stays, Err(Error::Stays { .. })), "{stays:?}");
+        assert!(!sent_off.state.is_final(), "{sent_off:?}");
+    });
 }
