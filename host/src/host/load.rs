@@ -106,11 +106,16 @@ impl Inner {
         Ok(functions)
     }
 
-    /// The place of a stored execution in its lineage; reads the used budget from the store if this host does not know it.
-    pub(super) async fn descent(&self, id: &ExecutionId) -> Result<Descent, Error> {
+    /// The place of a stored execution in its lineage; reads the used budget from the store if this host does not know it. A root that has
+    /// never been run has used nothing.
+    pub(super) async fn descent(&self, id: &ExecutionId, was_run: bool) -> Result<Descent, Error> {
         let tags = self.store.promise(id.as_str()).await?.map(|(promise, _)| promise.tags).unwrap_or_default();
         let kinship = Kinship::of(id, &tags);
-        let account = self.account(&kinship.root, || self.store.lineage(&kinship.root)).await?;
+        let used = async || match was_run || kinship.root != *id {
+            true => self.store.lineage(&kinship.root).await,
+            false => Ok(Lineage::default()),
+        };
+        let account = self.account(&kinship.root, used).await?;
         Ok(Descent::new(account, kinship))
     }
 

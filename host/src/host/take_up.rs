@@ -95,7 +95,7 @@ impl Everstep {
         if let Some(component) = component {
             execution.component = component.digest;
         }
-        let (descent, component) = (inner.descent(&execution.id).await?, loaded);
+        let (descent, component) = (inner.descent(&execution.id, !first).await?, loaded);
         let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
         self.activate(activation);
         Ok(())
@@ -118,7 +118,7 @@ impl Everstep {
         // An ended execution cannot be held by another host.
         let ledger = inner.store.reopen(&execution, tail);
         let claimed = Claimed { ledger, version: execution.attempts, since: Ticket::default(), promises: Vec::new() };
-        let (patience, seat, descent) = (Patience::None, None, inner.descent(id).await?);
+        let (patience, seat, descent) = (Patience::None, None, inner.descent(id, true).await?);
         let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
         self.activate(activation);
         inner.live.let_go(id).await;
