@@ -79,6 +79,9 @@ fn a_question_suspends_and_is_answered_from_another_host() {
         let handle = desk.submit(run("asks", "null")).await.unwrap();
         until(&worker, "x", State::Suspended).await;
         assert_eq!(open(&desk).await, [id("x").promise(1)]);
+        let of_it = desk.reader().promises_within(&id("x")).await.unwrap();
+        assert_eq!(of_it.iter().map(|asked| &asked.id).collect::<Vec<_>>(), [&id("x").promise(1)]);
+        assert_eq!(desk.reader().promises_within(&id("y")).await.unwrap(), []);
         desk.settle(&id("x").promise(1), Ok("5".into())).await.unwrap();
         assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "5");
         assert_eq!(shown.lines(), ["asking\n", "answered\n"], "the replay shows nothing again");

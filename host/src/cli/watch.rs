@@ -163,8 +163,8 @@ impl Session {
     /// Announces the promises that an execution waits for, each with the command that settles it, except those announced
     /// before.
     pub(crate) async fn announce_promises(&mut self, of: &ExecutionId) {
-        let promises = self.host.reader().promises().await.unwrap_or_default();
-        promises.iter().filter(|promise| promise.id.execution.is_within(of)).for_each(|promise| self.announce(promise));
+        let promises = self.host.reader().promises_within(of).await.unwrap_or_default();
+        promises.iter().for_each(|promise| self.announce(promise));
     }
 
     /// Announces the halted executions that an execution in this state has called.
@@ -267,8 +267,7 @@ impl Session {
 
     async fn look(&mut self, running: &HashSet<ExecutionId>) {
         self.elsewhere.look(&self.console).await;
-        // A store that fails is reported by the execution.
-        let promises = self.host.reader().promises().await.unwrap_or_default();
+        let promises = self.open(running).await;
         if self.announced.len() > promises.len() {
             let open: HashSet<&PromiseId> = promises.iter().map(|promise| &promise.id).collect();
             self.announced.retain(|id| open.contains(id));
@@ -288,6 +287,18 @@ impl Session {
         if elapsed >= QUIET {
             self.console.progress(Some(self.progress(running, pending.len(), elapsed)));
         }
+    }
+
+    /// The open promises of the store; of a server, which others use too, those of these executions.
+    async fn open(&self, running: &HashSet<ExecutionId>) -> Vec<PendingPromise> {
+        let reader = self.host.reader();
+        // A store that fails is reported by the execution.
+        let Place::Server(_) = self.place else { return reader.promises().await.unwrap_or_default() };
+        let mut open = Vec::new();
+        for id in running {
+            open.extend(reader.promises_within(id).await.unwrap_or_default());
+        }
+        open
     }
 
     async fn look_for_halted(&mut self, of: &ExecutionId) {

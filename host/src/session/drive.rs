@@ -321,7 +321,7 @@ impl Session {
         }
         self.open.clear();
         self.prompted = None;
-        for promise in reader.promises().await? {
+        for promise in reader.promises_within(&self.id).await? {
             self.ask(promise).await;
         }
         Ok(())
@@ -330,8 +330,12 @@ impl Session {
     async fn standing(&self) -> Result<Standing, Error> {
         let reader = self.host.reader();
         // The store knows what was settled or canceled elsewhere.
-        let open =
-            reader.promises().await?.into_iter().map(|promise| promise.id).filter(|id| self.open.contains_key(id));
+        let open = reader
+            .promises_within(&self.id)
+            .await?
+            .into_iter()
+            .map(|promise| promise.id)
+            .filter(|id| self.open.contains_key(id));
         let open = open.map(|id| id.to_string()).collect();
         Ok(Standing {
             state: reader.execution(&self.id).await?.state.name().to_owned(),
