@@ -3,10 +3,12 @@
 //! A test runs over all of them: `for place in Place::each()`, or `for sandbox in Sandbox::each()`. One that is about a single place says why
 //! on the line above the one that builds it, `// One place: it damages a file of the store.`, or in the head of its module, `//! One place: …`.
 //! One that has no meaning on a server runs over those that have tables, `for place in Place::local()`, and says why in the same way:
-//! `// No server: it looks into the tables.`
+//! `// No server: it looks into the tables.` What only the servers of the Resonate project cannot do is in `deviations`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use crate::deviations;
 use crate::guests;
+use crate::resonate::Given;
 use crate::served::Served;
 use everstep::clock::Clock;
 use everstep::store::{Backend, FileStore, MemoryStore};
@@ -35,7 +37,7 @@ pub struct Place {
 enum Kind {
     Memory(Arc<MemoryStore>),
     Folder(TempDir),
-    Server(Served),
+    Server(Box<Served>),
 }
 
 impl Place {
@@ -50,7 +52,17 @@ impl Place {
     }
 
     fn on(servers: &[Manner]) -> impl Iterator<Item = Self> {
-        Self::local().chain(servers.iter().map(|manner| Self::server(*manner).announced()))
+        Self::local().chain(Self::servers(servers))
+    }
+
+    /// A fresh server of each of these manners. If the environment gives one of the Resonate project, it is that one in place of them, once,
+    /// or none, if `deviations` has the test.
+    pub fn servers(manners: &[Manner]) -> impl Iterator<Item = Self> {
+        let count = match Given::from_environment() {
+            None => manners.len(),
+            Some(_) => usize::from(!deviations::leaves_out()),
+        };
+        manners.iter().take(count).map(|manner| Self::server(*manner).announced())
     }
 
     /// A fresh one of each kind but a server, for a test that has no meaning there.
@@ -79,7 +91,7 @@ impl Place {
 
     /// A fresh server that resembles `manner`, over a store in memory.
     pub fn server(manner: Manner) -> Self {
-        Self::new(Kind::Server(Served::start(manner)))
+        Self::new(Kind::Server(Box::new(Served::start(manner))))
     }
 
     /// Lets a host go by a clock of the test, and its server with it.

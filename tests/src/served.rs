@@ -1,19 +1,21 @@
-//! A server of the Resonate protocol: ours in the process of the test, or the program that `EVERSTEP_TEST_RESONATE` names.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! A server of the Resonate protocol: ours in the process of the test, or the one of the Resonate project that the environment gives.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+use crate::relay::Relay;
+use crate::resonate::{Given, Program};
 use everstep::Server as Connection;
 use everstep::clock::{Clock, SystemClock};
-use everstep::store::operation::{Operation, Page, Reply};
+use everstep::store::operation::{Dialect, Operation, Page, Reply};
 use everstep::store::record::TaskState;
 use everstep::store::{Backend, MemoryStore};
 use everstep_resonate::client::{self, Client, Http};
 use everstep_resonate::{Manner, Options, Server};
 use std::ffi::OsString;
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -29,15 +31,27 @@ pub struct Served {
     clock: Arc<Replaceable>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    /// The program, and the folder of its database.
-    program: Option<(Child, TempDir)>,
+    theirs: Option<Theirs>,
+}
+
+/// A server of the Resonate project, behind a relay.
+struct Theirs {
+    relay: Arc<Relay>,
+    program: Option<Started>,
+}
+
+/// A program that was started for this.
+struct Started {
+    name: OsString,
+    running: Mutex<(Program, bool)>,
+    dir: TempDir,
 }
 
 impl Served {
     /// A server over a store that nobody has used.
     pub fn start(manner: Manner) -> Self {
-        match std::env::var_os("EVERSTEP_TEST_RESONATE") {
-            Some(program) => Self::start_program(&program, manner),
+        match Given::from_environment() {
+            Some(given) => Self::start_theirs(given),
             None => Self::start_ours(manner),
         }
     }
@@ -60,33 +74,45 @@ impl Served {
             runtime.shutdown_background();
         });
         let (address, runtime) = told.recv().unwrap();
-        Self { manner, address, runtime, clock, stop: Some(stop), thread: Some(thread), program: None }
+        Self { manner, address, runtime, clock, stop: Some(stop), thread: Some(thread), theirs: None }
     }
 
-    /// A server of the Resonate project, over a database in a folder. It is what it is, whatever `manner` says.
-    fn start_program(program: &OsString, manner: Manner) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(program);
-        command.args(["serve", "--level", "error", "--server-bind", "127.0.0.1", "--observability-metrics-port", "0"]);
-        command.args(["--server-port", &address.port().to_string(), "--storage-type", "sqlite"]);
-        command.arg("--storage-sqlite-path").arg(dir.path().join("db"));
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    /// A server of the Resonate project. It is what it is, whatever `manner` a test would like.
+    fn start_theirs(given: Given) -> Self {
+        let (server, word, program) = match given {
+            Given::Program(name) => {
+                let dir = tempfile::tempdir().unwrap();
+                let program = Program::start(&name, dir.path(), Program::free_port(), false);
+                let server = program.address().to_string();
+                (server, String::new(), Some(Started { name, running: Mutex::new((program, false)), dir }))
+            }
+            Given::At(server) => {
+                let word = format!("t{:016x}-", RandomState::new().hash_one(std::process::id()));
+                (server, word, None)
+            }
+        };
+        let relay = Relay::to(server, word);
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
+        let starts = Arc::clone(&relay);
         let thread = std::thread::spawn(move || {
             let runtime = Runtime::new().unwrap();
-            tell.send(runtime.handle().clone()).unwrap();
-            runtime.block_on(stopped).ok();
+            runtime.block_on(async {
+                tell.send((starts.start().await, Handle::current())).unwrap();
+                stopped.await.ok();
+            });
             runtime.shutdown_background();
         });
-        let program = Some((child, dir));
-        let runtime = told.recv().unwrap();
-        while TcpStream::connect(address).is_err() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let clock = Arc::default();
-        Self { manner, address, runtime, clock, stop: Some(stop), thread: Some(thread), program }
+        let (address, runtime) = told.recv().unwrap();
+        let (clock, theirs) = (Arc::default(), Some(Theirs { relay, program }));
+        let (stop, thread) = (Some(stop), Some(thread));
+        let mut served = Self { manner: Manner::A, address, runtime, clock, stop, thread, theirs };
+        served.manner = match served.ask(async |client| client.dialect()) {
+            Dialect::A => Manner::A,
+            Dialect::B => Manner::B,
+            Dialect::C => Manner::C,
+        };
+        served
     }
 
     /// Where it listens.
@@ -100,7 +126,21 @@ impl Served {
     }
 
     /// Lets its time be that of a clock.
+    ///
+    /// # Panics
+    /// It ran already before the test.
     pub fn set_clock(&self, clock: Arc<dyn Clock>) {
+        if let Some(Theirs { relay, program }) = &self.theirs {
+            let program = program.as_ref().expect("a test that sets the clock of a server is in `deviations::CLOCKED`");
+            relay.set_clock(Arc::clone(&clock));
+            let mut running = program.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if !running.1 {
+                let port = running.0.address().port();
+                running.0.stop();
+                *running = (Program::start(&program.name, program.dir.path(), port, true), true);
+                self.runtime.spawn(Arc::clone(relay).tick());
+            }
+        }
         self.clock.0.send_replace(clock);
     }
 
@@ -176,9 +216,5 @@ impl Drop for Served {
         // It may have ended by itself.
         let _ = self.stop.take().map(|stop| stop.send(()));
         let _ = self.thread.take().map(JoinHandle::join);
-        if let Some((child, _)) = &mut self.program {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }

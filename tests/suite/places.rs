@@ -2,6 +2,7 @@
 //!
 //! One place: nothing runs.
 
+use everstep_tests::deviations::{CLOCKED, RUNNING, THEIRS};
 use everstep_tests::guests::project;
 use std::collections::BTreeSet;
 use std::fs;
@@ -157,6 +158,22 @@ fn every_test_runs_over_all_places_or_says_why_one_is_enough() {
         wrong.extend(partial(&text).iter().map(|test| format!("{path}: {test} does not run over all places")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Each test that leaves out servers of the Resonate project is there, once, and has a reason.
+#[test]
+fn what_leaves_out_servers_of_others_is_a_test_and_has_a_reason() {
+    let suite = project().join("tests/suite");
+    let mut seen = BTreeSet::new();
+    let reasons = THEIRS.iter().chain(&RUNNING).copied().chain(CLOCKED.iter().map(|test| (*test, "the clock")));
+    for (test, why) in reasons {
+        let (module, name) = test.rsplit_once("::").unwrap();
+        let path = module.replace("::", "/");
+        let files = [format!("{path}.rs"), format!("{path}/mod.rs")];
+        let text: String = files.iter().map(|file| fs::read_to_string(suite.join(file)).unwrap_or_default()).collect();
+        assert!(functions(&text).iter().any(|function| function.is_test && function.name == name), "{test} is no test");
+        assert!(!why.trim().is_empty() && seen.insert(test), "{test} has no reason, or two");
+    }
 }
 
 #[test]

@@ -15,9 +15,8 @@ const LEASE: Duration = Duration::from_secs(2);
 
 /// Does something on a fresh server of each manner.
 pub(crate) fn each(body: impl AsyncFn(&Place)) {
-    for manner in [Manner::A, Manner::B, Manner::C, Manner::Permissive] {
-        eprintln!("--- {manner:?}");
-        life(body(&Place::server(manner)));
+    for place in Place::servers(&[Manner::A, Manner::B, Manner::C, Manner::Permissive]) {
+        life(body(&place));
     }
 }
 

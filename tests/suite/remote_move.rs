@@ -202,21 +202,20 @@ fn executions_are_moved_by_command_with_the_components_that_workers_need() {
 
 #[test]
 fn in_every_dialect_an_execution_goes_on_where_it_was_moved_to() {
-    for manner in [Manner::A, Manner::B, Manner::C] {
-        let (store, place) =
-            (suspended(run("asks_child", "null").within(Duration::from_secs(600))), Place::server(manner));
+    for place in Place::servers(&[Manner::A, Manner::B, Manner::C]) {
+        let store = suspended(run("asks_child", "null").within(Duration::from_secs(600)));
         life(async {
             let worker = place.host().scope(Scope::Everything).keep_warm(Duration::ZERO).build().unwrap();
             let there = place.host().build().unwrap();
             let here = mover(Arc::clone(&store) as _);
             let moved = here.move_to(&id("x"), &there, "there").await.unwrap();
-            assert_eq!(moved.executions.last(), Some(&id("x")), "{manner:?}");
+            assert_eq!(moved.executions.last(), Some(&id("x")));
             let asked = eventually("the question", async || worker.reader().promises().await.unwrap().pop()).await;
             let handle = worker.hand_over(&id("x")).await.unwrap();
             there.settle(&asked.id, Ok("5".into())).await.unwrap();
-            assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "5", "{manner:?}");
+            assert_eq!(result(&soon("the end", handle.wait()).await.unwrap()), "5");
             let before = here.reader().execution(&id("x")).await.unwrap();
-            assert_eq!((before.state, before.attempts), (State::Canceled, 2), "{manner:?}");
+            assert_eq!((before.state, before.attempts), (State::Canceled, 2));
         });
     }
 }

@@ -134,8 +134,8 @@ async fn host(url: &str, calls: &Calls, suspends: bool) -> Everstep {
 }
 
 /// Runs `function` while the answer of that number is lost after its request was delivered. False if there were fewer.
-fn survives(manner: Manner, function: &str, lost: usize, check: impl Fn(&str)) -> bool {
-    let place = Place::server(manner);
+fn survives(place: &Place, function: &str, lost: usize, check: impl Fn(&str)) -> bool {
+    let place = place.another();
     let (count, calls) = (Arc::new(AtomicUsize::new(0)), Calls::default());
     let counted = Arc::clone(&count);
     let fate = move |way| match way {
@@ -150,33 +150,29 @@ fn survives(manner: Manner, function: &str, lost: usize, check: impl Fn(&str)) -
             let asked = eventually("the question", async || host.reader().promises().await.ok()?.pop()).await;
             host.settle(&asked.id, Ok("5".into())).await.unwrap();
         }
-        let report = soon(&format!("the end, {manner:?}, answer {lost}"), handle.wait()).await.unwrap();
+        let report = soon(&format!("the end, {place}, answer {lost}"), handle.wait()).await.unwrap();
         check(result(&report));
         let replay = host.replay(&id("x"), None, None).await.unwrap();
-        assert_eq!(replay.end, ReplayEnd::Repeated, "{manner:?}, answer {lost}");
-        assert!(
-            calls.by_step().iter().all(|(_, times)| *times == 1),
-            "{manner:?}, answer {lost}: {:?}",
-            calls.by_step()
-        );
+        assert_eq!(replay.end, ReplayEnd::Repeated, "{place}, answer {lost}");
+        assert!(calls.by_step().iter().all(|(_, times)| *times == 1), "{place}, answer {lost}: {:?}", calls.by_step());
     });
     count.load(Ordering::SeqCst) > lost
 }
 
 #[test]
 fn whichever_answer_is_lost_an_execution_ends_alike() {
-    for manner in [Manner::A, Manner::B] {
+    for place in Place::servers(&[Manner::A, Manner::B]) {
         let twenty = |found: &str| assert_eq!(serde_json::from_str::<Vec<Value>>(found).unwrap().len(), 9, "{found}");
-        let lost = (0..).step_by(11).take_while(|lost| survives(manner, "twenty", *lost, twenty)).count();
+        let lost = (0..).step_by(11).take_while(|lost| survives(&place, "twenty", *lost, twenty)).count();
         assert!(lost > 5, "{lost}");
     }
 }
 
 #[test]
 fn whichever_answer_is_lost_a_suspended_execution_ends_alike() {
-    for manner in [Manner::B, Manner::C] {
+    for place in Place::servers(&[Manner::B, Manner::C]) {
         let pauses = |found: &str| assert_eq!(found, "8");
-        let lost = (0..).step_by(7).take_while(|lost| survives(manner, "pauses", *lost, pauses)).count();
+        let lost = (0..).step_by(7).take_while(|lost| survives(&place, "pauses", *lost, pauses)).count();
         assert!(lost > 5, "{lost}");
     }
 }
@@ -240,8 +236,10 @@ async fn host_ahead(url: &str, minutes: i64, scope: Scope) -> Everstep {
 
 #[test]
 fn clocks_that_are_minutes_apart_change_no_result() {
-    for (manner, desk, worker) in [(Manner::A, 0, 7), (Manner::B, -7, 7), (Manner::C, 7, -7), (Manner::A, -7, 0)] {
-        let place = Place::server(manner);
+    let clocks = [(Manner::A, 0, 7), (Manner::B, -7, 7), (Manner::C, 7, -7), (Manner::A, -7, 0)];
+    let places = clocks.map(|(manner, desk, worker)| (Place::servers(&[manner]).next(), desk, worker));
+    for (place, desk, worker) in places {
+        let Some(place) = place else { return };
         life(async {
             let desk = host_ahead(&place.url(), desk, Scope::Nothing).await;
             let _worker = host_ahead(&place.url(), worker, Scope::Everything).await;
@@ -251,7 +249,7 @@ fn clocks_that_are_minutes_apart_change_no_result() {
                 run("same", "[1]").with_id(id("same")).within(Duration::from_secs(30)),
             ];
             for run in runs {
-                let what = format!("{manner:?} {}", run.id);
+                let what = format!("{place} {}", run.id);
                 let report = soon(&what, desk.submit(run).await.unwrap().wait()).await.unwrap();
                 assert_eq!(report.state, State::Completed, "{what}: {report:?}");
             }

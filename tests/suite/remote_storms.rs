@@ -4,12 +4,13 @@
 
 use crate::remote_commands::{Ground, Moments, Process, crowd, until};
 use everstep::store::State;
+use everstep_tests::deviations::leaves_out;
 use rustix::process::Signal;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Three workers, and one of them killed all the time: everything ends as if nothing had happened.
+/// Three workers, and one of them killed every second: everything ends as if nothing had happened.
 #[test]
 fn workers_that_are_killed_leave_nothing_undone_and_repeat_nothing() {
     let ground = Ground::new();
@@ -22,7 +23,7 @@ fn workers_that_are_killed_leave_nothing_undone_and_repeat_nothing() {
         scope.spawn(|| {
             let mut moments = Moments::new();
             while !*finished.lock().unwrap() && kills.load(Ordering::SeqCst) < names.len() + 6 {
-                std::thread::sleep(Duration::from_millis(500 + moments.next() % 400));
+                std::thread::sleep(Duration::from_millis(800 + moments.next() % 400));
                 workers[usize::try_from(moments.next() % 3).unwrap()] = start();
                 kills.fetch_add(1, Ordering::SeqCst);
             }
@@ -80,6 +81,9 @@ fn workers_that_are_stopped_beyond_their_lease_leave_nothing_undone_and_repeat_n
 
 #[test]
 fn a_server_that_is_killed_and_comes_back_holds_executions_up_and_no_more() {
+    if leaves_out() {
+        return;
+    }
     let mut ground = Ground::new();
     let names = crowd(8);
     let workers = [ground.worker(&["--keep-warm", "0ms"]), ground.worker(&[])];

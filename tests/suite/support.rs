@@ -69,6 +69,9 @@ pub(crate) fn outcome(builder: Builder, run: Run) -> Report {
     life(async { builder.build().unwrap().run(run).await.unwrap() })
 }
 
+/// Far more than anything takes that is waited for, on a busy machine too; what hangs fails the test.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Waits until something that is about to happen has happened.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
@@ -80,12 +83,12 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), found).await.unwrap_or_else(|_| panic!("never: {what}"))
+    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 /// Waits for something that must happen.
 pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), event).await.unwrap_or_else(|_| panic!("never: {what}"))
+    tokio::time::timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 /// A clock that moves when the test says so.
