@@ -18,11 +18,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-/// Far more than anything here takes; what hangs fails the test.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Far more than anything here takes; what hangs fails the test. A larger storm has as much for each two dozen executions.
+static PATIENCE: LazyLock<Duration> =
+    LazyLock::new(|| Duration::from_secs(180) * storm().unwrap_or(1).div_ceil(24).try_into().unwrap());
 const LEASE: &str = "2s";
 
 /// A process that ends with the test, and what it has said.
@@ -74,7 +75,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        assert!(begun.elapsed() < *PATIENCE, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -205,7 +206,7 @@ impl Ground {
                 let found = host.reader().execution(&id(of)).await;
                 match found {
                     Ok(execution) if execution.state == state => return execution,
-                    found => assert!(begun.elapsed() < PATIENCE, "never {of} {state:?}: {found:?}"),
+                    found => assert!(begun.elapsed() < *PATIENCE, "never {of} {state:?}: {found:?}"),
                 }
                 tokio::time::sleep(Duration::from_millis(30)).await;
             }
@@ -259,10 +260,14 @@ impl Ground {
     }
 }
 
+/// How many executions the variable `EVERSTEP_STORM` asks for.
+fn storm() -> Option<usize> {
+    std::env::var("EVERSTEP_STORM").ok().map(|size| size.parse().unwrap())
+}
+
 /// The names of so many executions, or of as many as the variable `EVERSTEP_STORM` says.
 pub(crate) fn crowd(usual: usize) -> Vec<String> {
-    let size = std::env::var("EVERSTEP_STORM").map_or(usual, |size| size.parse().unwrap());
-    (0..size).map(|number| format!("x{number}")).collect()
+    (0..storm().unwrap_or(usual)).map(|number| format!("x{number}")).collect()
 }
 
 /// The step at which an errand asks, and how many there are.
