@@ -2,6 +2,7 @@
 //!
 //! One place: it drives the program, whose store is a folder.
 
+use crate::programs::ending;
 use crate::python::beside;
 use everstep::PROGRAM;
 use everstep_tests::guests;
@@ -45,9 +46,9 @@ fn file() -> &'static str {
 fn the_command_runs_a_program_with_its_arguments_input_and_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     for store in ["store", "memory"] {
-        let run = everstep(folder.path(), &["run", file(), "--store", store, "--", "report", "7", "1", "a b", "-c"]);
+        let run = everstep(folder.path(), &["run", file(), "--store", store, "--", "report", "1", "1", "a b", "-c"]);
         let done = said(run, "one two\n\ntwo \"three\"\n");
-        assert_eq!(done.status.code(), Some(7), "{done:?}");
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
         assert_eq!(text(&done.stdout).trim_end(), REPORT);
         assert!(!text(&done.stderr).contains("execution"), "{done:?}");
     }
@@ -58,28 +59,32 @@ fn the_command_runs_a_program_with_its_arguments_input_and_exit_code() {
 #[test]
 fn the_exit_code_of_a_program_is_that_of_the_command() {
     let folder = tempfile::tempdir().unwrap();
-    let code = |args: &[&str]| {
-        let args = [&["run", file(), "--store", "memory"], args].concat();
+    let run = |file: &str, args: &[&str]| {
+        let args = [&["run", file, "--store", "memory"], args].concat();
         everstep(folder.path(), &args).output().unwrap()
     };
-    for (exits, is) in [("0", 0), ("1", 1), ("2", 2), ("125", 125), ("126", 1), ("255", 1)] {
-        assert_eq!(code(&["--", "exit", exits]).status.code(), Some(is), "{exits}");
+    for (exits, is) in [(0, 0), (1, 1), (2, 2), (125, 125), (126, 1), (255, 1)] {
+        std::fs::write(folder.path().join("ending.wasm"), ending(exits)).unwrap();
+        assert_eq!(run("ending.wasm", &[]).status.code(), Some(is), "{exits}");
     }
-    assert_eq!(code(&["--", "fail"]).status.code(), Some(1));
-    let usage = code(&[]);
-    assert_eq!(usage.status.code(), Some(2));
-    assert_eq!(text(&usage.stderr), "usage: program.wasm report|exit|fail|panic|copy|read|look\n");
-    let panicked = code(&["--", "panic"]);
-    assert_eq!(panicked.status.code(), Some(1));
-    assert!(text(&panicked.stderr).contains("it was asked to"), "{panicked:?}");
-    let json = code(&["--json", "--", "exit", "9"]);
+    std::fs::write(folder.path().join("ending.wasm"), ending(9)).unwrap();
+    let json = run("ending.wasm", &["--json"]);
     let object: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json.status.code(), Some(9));
-    assert_eq!(
-        object["error"],
-        json!({"kind": "returned", "code": "failed", "message": "the program ended with exit code 9"})
-    );
-    let both = code(&["wasi:cli/run", "--", "exit"]);
+    let error = json!({"kind": "returned", "code": "failed", "message": "the program ended with exit code 9"});
+    assert_eq!(object["error"], error);
+
+    // The standard library says only whether the code is 0.
+    for (args, code) in [(["--", "exit", "0"], 0), (["--", "exit", "7"], 1), (["--", "fail", ""], 1)] {
+        assert_eq!(run(file(), &args).status.code(), Some(code), "{args:?}");
+    }
+    let usage = run(file(), &[]);
+    assert_eq!(usage.status.code(), Some(1));
+    assert_eq!(text(&usage.stderr), "usage: program.wasm report|exit|fail|panic|copy|read|look\n");
+    let panicked = run(file(), &["--", "panic"]);
+    assert_eq!(panicked.status.code(), Some(1));
+    assert!(text(&panicked.stderr).contains("it was asked to"), "{panicked:?}");
+    let both = run(file(), &["wasi:cli/run", "--", "exit"]);
     assert_eq!(both.status.code(), Some(2), "arguments after -- belong to a program: {both:?}");
 }
 
@@ -96,7 +101,7 @@ fn taken(folder: &Path) -> Option<usize> {
 fn killed_at_any_moment_a_program_ends_as_if_undisturbed() {
     const INPUT: [&str; 8] = ["a", "b c", "", "d", "e e", "f", "g", "h"];
     let run = |folder: &Path, lines: &[&str]| {
-        let args = ["run", file(), "--store", "store", "--id", "x", "--", "report", "5", "8", "--flag"];
+        let args = ["run", file(), "--store", "store", "--id", "x", "--", "report", "1", "8", "--flag"];
         let mut child = everstep(folder, &args).stdin(Stdio::piped()).spawn().unwrap();
         drop(
             child
@@ -113,7 +118,7 @@ fn killed_at_any_moment_a_program_ends_as_if_undisturbed() {
     };
     let undisturbed = tempfile::tempdir().unwrap();
     // The first one compiles it.
-    assert_eq!(run(undisturbed.path(), &INPUT).wait_with_output().unwrap().status.code(), Some(5));
+    assert_eq!(run(undisturbed.path(), &INPUT).wait_with_output().unwrap().status.code(), Some(1));
     let expected = logged(undisturbed.path());
     assert!(expected.contains("8: h\n"), "{expected}");
     let again = tempfile::tempdir().unwrap();
@@ -132,7 +137,7 @@ fn killed_at_any_moment_a_program_ends_as_if_undisturbed() {
         }
         let lines = &INPUT[taken(folder.path()).unwrap_or_default().min(INPUT.len())..];
         let done = run(folder.path(), lines).wait_with_output().unwrap();
-        assert_eq!(done.status.code(), Some(5), "{kill}: {done:?}");
+        assert_eq!(done.status.code(), Some(1), "{kill}: {done:?}");
         assert_eq!(logged(folder.path()), expected, "{kill}");
     }
     assert!(running >= 15, "{running} of 40 kills came upon a process that ran");
@@ -151,8 +156,8 @@ fn a_crate_with_main_is_built_and_run() {
     let done =
         everstep(folder.path(), &["build", krate.to_str().unwrap(), "-o", built.to_str().unwrap()]).output().unwrap();
     assert_eq!(done.status.code(), Some(0), "{done:?}");
-    let ran = everstep(folder.path(), &["run", krate.to_str().unwrap(), "--", "exit", "3"]).output().unwrap();
-    assert_eq!(ran.status.code(), Some(3), "{ran:?}");
+    let ran = everstep(folder.path(), &["run", krate.to_str().unwrap(), "--", "look"]).output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
 }
 
 #[test]

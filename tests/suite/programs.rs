@@ -2,6 +2,7 @@
 //! nothing to them.
 
 use crate::support::{Place, Shown, eventually, failure, id, life, outcome, parse, result, soon};
+use everstep::output::Content;
 use everstep::store::{FailureKind, State};
 use everstep::{Component, ErrorCode, Everstep, GuestError, Handle, PROGRAM, Policy, Report, Run};
 use everstep_tests::guests;
@@ -48,7 +49,11 @@ const LINES: [&str; 3] = ["one two", "", "two \"three\""];
 const REPORT: &str = "[\"a b\", \"-c\"] in de\n1: one two\n2: \n3: two \"three\"\n(true, true) grün";
 
 fn stdout(shown: &Shown) -> String {
-    shown.lines().into_iter().filter(|line| !line.starts_with('{')).collect()
+    let texts = shown.all().into_iter().filter_map(|output| match output.content {
+        Content::Stdout(text) => Some(text),
+        _ => None,
+    });
+    texts.collect()
 }
 
 #[test]
@@ -58,11 +63,11 @@ fn a_program_sees_what_it_is_given_and_its_exit_code_is_the_outcome() {
         let shown = Shown::default();
         let report = life(async {
             let host = place.host().on_output(shown.sink()).build().unwrap();
-            let handle = host.start(program(&["report", "7", "2", "a b", "-c"], parse(GRANTS))).await.unwrap();
+            let handle = host.start(program(&["report", "1", "2", "a b", "-c"], parse(GRANTS))).await.unwrap();
             fed(&host, handle, &LINES).await
         });
         assert_eq!((report.state, failure(&report).0), (State::Failed, FailureKind::Returned(ErrorCode::Failed)));
-        assert_eq!(report.error.as_ref().and_then(everstep::exit_code), Some(7));
+        assert_eq!(report.error.as_ref().and_then(everstep::exit_code), Some(1));
         assert_eq!(stdout(&shown), REPORT);
     }
 }
@@ -102,7 +107,7 @@ fn what_a_program_is_not_granted_it_does_not_see() {
         let without_input = GRANTS.replace("input", "display");
         let host = || place.host().on_output(shown.sink());
         assert_eq!(result(&outcome(host(), program(&["read"], parse(&without_input)))), "null");
-        assert_eq!(shown.lines().last().unwrap(), "not read: Other\n");
+        assert_eq!(shown.lines().last().unwrap(), "not read: Uncategorized\n");
         let looks = program(&["look"], parse(GRANTS)).with_id(id("look"));
         assert_eq!(result(&outcome(host(), looks)), "null");
         let seen = shown.lines().concat();
@@ -129,6 +134,38 @@ fn arguments_of_a_program_are_a_list_of_strings() {
             }
         });
         let unnamed = outcome(place.host(), Run::new(CODE.clone(), PROGRAM, "null", parse(GRANTS)));
-        assert_eq!(unnamed.error.as_ref().and_then(everstep::exit_code), Some(2), "{unnamed:?}");
+        assert_eq!(unnamed.error.as_ref().and_then(everstep::exit_code), Some(1), "{unnamed:?}");
+    }
+}
+
+/// A program that does nothing but end with this exit code.
+pub(crate) fn ending(code: u8) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (import "wasi:cli/exit@0.2.6" (instance $wasi (export "exit-with-code" (func (param "status-code" u8)))))
+            (alias export $wasi "exit-with-code" (func $exit))
+            (core func $exit (canon lower (func $exit)))
+            (core module $m
+                (import "" "exit" (func $exit (param i32)))
+                (func (export "run") (result i32) (call $exit (i32.const {code})) unreachable))
+            (core instance $i (instantiate $m (with "" (instance (export "exit" (func $exit))))))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $r (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.6" (instance $r)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[test]
+fn the_exit_code_that_a_program_names_is_its_own() {
+    for place in Place::each() {
+        for code in [0, 3, 255] {
+            let component = Component::from(ending(code));
+            place.equip(&component);
+            let run = Run::new(component, PROGRAM, "null", Policy::none()).with_id(id(&format!("exits-{code}")));
+            let report = outcome(place.host(), run);
+            assert_eq!(report.error.as_ref().and_then(everstep::exit_code), Some(code).filter(|code| *code != 0));
+            assert_eq!(report.state, if code == 0 { State::Completed } else { State::Failed });
+        }
     }
 }

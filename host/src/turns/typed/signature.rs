@@ -37,6 +37,9 @@ impl Text {
     }
 
     fn ty(&mut self, ty: &Type) {
+        if self.is_full() {
+            return;
+        }
         match ty {
             Type::List(list) => self.of("list", [list.ty()]),
             Type::FixedLengthList(list) => {
@@ -91,9 +94,6 @@ impl Text {
         for (index, ty) in types.into_iter().enumerate() {
             self.comma(index);
             self.ty(&ty);
-            if self.is_full() {
-                return;
-            }
         }
         self.push(">");
     }
@@ -104,9 +104,6 @@ impl Text {
             self.push(name);
             self.push(": ");
             self.ty(&ty);
-            if self.is_full() {
-                return;
-            }
         }
     }
 
