@@ -88,13 +88,15 @@ fn the_exit_code_of_a_program_is_that_of_the_command() {
     assert_eq!(both.status.code(), Some(2), "arguments after -- belong to a program: {both:?}");
 }
 
-/// How many lines an execution has taken, and whether it is there.
+/// How many lines an execution has taken: the questions that it has asked, without the one that nobody has answered.
 fn taken(folder: &Path) -> Option<usize> {
-    let shown = everstep(folder, &["show", "x", "--json", "--store", "store"]).output().unwrap();
-    let execution: Value = serde_json::from_slice(&shown.stdout).ok().filter(|_| shown.status.success())?;
-    let steps = execution["steps"].as_array().unwrap();
-    let answered = |step: &&Value| step["kind"] == "console.input" && step["outcome"]["state"] != "pending";
-    Some(steps.iter().filter(answered).count())
+    let told = |args: &[&str]| {
+        let told = everstep(folder, &[args, &["--json", "--store", "store"]].concat()).output().unwrap();
+        serde_json::from_slice::<Value>(&told.stdout).ok().filter(|_| told.status.success())
+    };
+    let (execution, open) = (told(&["show", "x"])?, told(&["promise", "list"])?);
+    let asked = execution["steps"].as_array().unwrap().iter().filter(|step| step["kind"] == "console.input").count();
+    Some(asked - open["promises"].as_array().unwrap().len())
 }
 
 #[test]
@@ -179,7 +181,8 @@ fn the_functions_of_a_component_are_listed_with_what_it_imports_and_needs() {
     }
     let typed = guests::path(&guests::project().join("tests/guests/typed")).unwrap();
     let typed = listed(typed.to_str().unwrap());
-    for line in ["test:typed/shapes@1.2.0#add      func(a: s64, b: s64) -> s64", "greet", "everstep:host/console@0.1.0"]
+    for line in
+        ["test:typed/shapes@1.2.0#add  ", "  func(a: s64, b: s64) -> s64\n", "greet", "everstep:host/console@0.1.0"]
     {
         assert!(typed.contains(line), "{line}: {typed}");
     }
