@@ -2,31 +2,15 @@
 
 use super::report::Summary;
 use super::watch::Session;
-use super::{Failure, json_line, run};
+use super::{Failure, exec, json_line, run};
 use everstep::{Policy, Report};
 use std::path::Path;
 
-/// The policy of a program without a policy file: it grants no folder and no network.
-const POLICY: &str = "\
-version = 1
-name = \"program\"
-[limits]
-steps = 1_000_000
-[clock]
-mode = \"recorded\"
-[random]
-mode = \"seeded\"
-[[capability]]
-name = \"print\"
-[[capability]]
-name = \"input\"
-";
-
-/// The policy of a file, or the built-in one.
+/// The policy of a file; or the one of a Python program, which grants no folder and no network.
 pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => Ok(Policy::load(file)?),
-        None => Ok(Policy::parse(POLICY, Path::new("program"))?),
+        None => exec::policy(None),
     }
 }
 

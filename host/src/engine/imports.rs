@@ -9,30 +9,30 @@ const HOST: (&str, &str) = ("everstep:host/", "0.1.");
 /// The world of a guest; it has a line for each interface of that package.
 const WORLD: &str = include_str!("../../../wit/world.wit");
 
-/// The part of a policy that an interface needs before its calls are allowed.
+/// What the policy has to grant before the calls of an interface are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// `[clock]`.
+    /// Time.
     Clock,
-    /// `[random]`.
+    /// Randomness.
     Random,
-    /// `[env]`, unless the environment is to be empty.
+    /// The environment, which is empty otherwise.
     Env,
-    /// `[[capability]] name = "print"`.
+    /// The capability `print`.
     Print,
-    /// `[[capability]] name = "input"`.
+    /// The capability `input`.
     Input,
-    /// `[[capability]] name = "promise"`, for promises that are settled from outside.
+    /// The capability `promise`, for promises that are settled from outside.
     Promise,
-    /// `[[capability]] name = "call"`.
+    /// The capability `call`.
     Call,
-    /// `[[capability]]` with the name of each capability that the embedder or a client serves.
+    /// Each capability that the embedder or a client serves, by its name.
     Capability,
-    /// `[[files]]`.
+    /// Folders.
     Files,
-    /// `[[fetch]]`.
+    /// Addresses of requests.
     Fetch,
-    /// `[[websocket]]`.
+    /// Addresses of WebSockets.
     Websocket,
 }
 
@@ -85,9 +85,9 @@ fn remedy(name: &str) -> &'static str {
         package if package.starts_with("wasi:") && !is_patch(version, wasi::VERSION) => {
             "build for WASI 0.2, as the target wasm32-wasip2 does"
         }
-        "wasi:http" => "make requests with everstep:host/http, under [[fetch]]",
+        "wasi:http" => "make requests with everstep:host/http",
         package if package.starts_with("wasi:") => {
-            "compose the component with one that exports it, or reach the service through everstep:host/bridge, under [[capability]]"
+            "compose the component with one that exports it, or reach the service through everstep:host/bridge"
         }
         _ => "compose the component with one that exports it",
     }

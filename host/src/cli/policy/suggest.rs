@@ -63,7 +63,7 @@ fn start(needs: &BTreeSet<Need>) -> String {
     let mut policy = "version = 1\n".to_owned();
     let (filled, open): (Vec<_>, Vec<_>) =
         needs.iter().map(|need| grant::of(*need)).partition(|grant| grant.open.is_none());
-    filled.iter().for_each(|grant| policy.push_str(&format!("\n{}\n", grant.toml)));
+    filled.iter().for_each(|grant| policy.push_str(&format!("\n{}", grant.toml)));
     for grant in open {
         let lines: String = grant.toml.lines().map(|line| format!("# {line}\n")).collect();
         policy.push_str(&format!("\n# {}\n{lines}", grant.open.unwrap_or_default()));

@@ -54,7 +54,7 @@ fn imports_that_the_host_does_not_offer_are_listed() {
         error.to_string(),
         "the component imports what this host does not offer: everstep:host/files@0.2.0 (this host has version 0.1 of it), \
          everstep:host/sockets@0.1.0 (version 0.1 has no such interface), \
-         wasi:http/types@0.2.9 (make requests with everstep:host/http, under [[fetch]]), \
+         wasi:http/types@0.2.9 (make requests with everstep:host/http), \
          wasi:io/poll@0.3.0-rc-1 (build for WASI 0.2, as the target wasm32-wasip2 does), \
          init (compose the component with one that exports it)"
     );
