@@ -249,8 +249,10 @@ impl Sdk {
     /// Local steps per second.
     async fn steps(&self, round: usize) -> Outcome<f64> {
         let id = format!("sdk-loop-{round}-{}", std::process::id());
-        let param =
-            Value { headers: BTreeMap::new(), data: Some(format!("{{\"func\":\"rust_loop\",\"args\":[{STEPS}]}}")) };
+        let param = Value {
+            headers: BTreeMap::new(),
+            data: Some(format!("{{\"func\":\"rust_loop\",\"args\":{STEPS},\"version\":1}}")),
+        };
         let tags = [("resonate:target", "poll://any@sdk"), ("resonate:scope", "global")];
         let tags = tags.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let begun = Instant::now();
@@ -258,10 +260,15 @@ impl Sdk {
         self.client.operate(&create).await?;
         loop {
             let found = self.client.operate(&Operation::PromiseGet { id: id.clone() }).await?.answer;
-            if let Ok(Reply::Promise(Promise { state: PromiseState::Resolved, .. })) = found {
-                return Ok(per_second(STEPS, begun.elapsed()));
+            match found {
+                Ok(Reply::Promise(Promise { state: PromiseState::Resolved, .. })) => {
+                    return Ok(per_second(STEPS, begun.elapsed()));
+                }
+                Ok(Reply::Promise(Promise { state: PromiseState::Pending, .. })) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                other => return Err(format!("the loop of the SDK ends with {other:?}").into()),
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }

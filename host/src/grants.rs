@@ -6,6 +6,7 @@ use crate::network;
 use crate::policy::{self, ClockGrant, Policy, RandomGrant, Usage, Verdict, audit};
 use crate::secrets::Secrets;
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ pub(crate) struct Grants {
     pub(crate) digest: Digest,
     pub(crate) audit: Option<Arc<audit::Log>>,
     pub(crate) secrets: Secrets,
+    /// The policy with the folders of this machine, where they differ from those that it names.
+    placed: Option<Policy>,
     opened: Opened,
     ceiling: Ceiling,
 }
@@ -82,7 +85,7 @@ impl Grants {
 
     fn unopened(policy: Policy) -> Self {
         let (secrets, opened, ceiling) = (Secrets::default(), Opened::default(), Ceiling::default());
-        Self { digest: policy.digest(), policy, audit: None, secrets, opened, ceiling }
+        Self { digest: policy.digest(), policy, audit: None, secrets, placed: None, opened, ceiling }
     }
 
     /// The resource that a capability has opened for this policy.
@@ -99,7 +102,7 @@ impl Grants {
     /// # Errors
     /// A denial for the guest.
     pub(crate) fn ceiling(&self, call: &policy::Call<'_>, approved: bool) -> Result<(), GuestError> {
-        self.ceiling.check(call, approved)
+        self.ceiling.check(call, approved, self.placed.as_ref().unwrap_or(&self.policy))
     }
 
     /// The limits that an execution shares with its lineage, narrowed by the host's ceiling.
@@ -196,7 +199,8 @@ impl Ceiling {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn check(&self, call: &policy::Call<'_>, approved: bool) -> Result<(), GuestError> {
+    /// Checks a call that `ours` allows.
+    fn check(&self, call: &policy::Call<'_>, approved: bool, ours: &Policy) -> Result<(), GuestError> {
         let Some(ceiling) = self.policy() else { return Ok(()) };
         if call.is_part() {
             return Ok(());
@@ -205,9 +209,10 @@ impl Ceiling {
             let message = format!("{why}; the policy {:?} of this host is the ceiling", ceiling.name);
             Err(GuestError::new(ErrorCode::Denied, message))
         };
+        let lent = || call.borrows(ours, &ceiling).map_or(Ok(()), |what| above(&what));
         match ceiling.decide(call, &Usage::default(), 0) {
-            Verdict::Allow { .. } => Ok(()),
-            Verdict::Ask { .. } if approved => Ok(()),
+            Verdict::Allow { .. } => lent(),
+            Verdict::Ask { .. } if approved => lent(),
             Verdict::Ask { rule, .. } => above(&format!("rule \"{rule}\" asks for an approval")),
             Verdict::Deny { error, .. } => above(&error.message),
         }
@@ -229,7 +234,7 @@ impl GrantsCache {
     /// Sets, replaces or removes the policy that no execution in this host exceeds. Every decision sees either the old or
     /// the new one.
     pub(crate) fn set_ceiling(&self, policy: Option<Policy>) {
-        self.ceiling.set(policy);
+        self.ceiling.set(policy.map(|policy| policy.with_folders(&self.folders).into_owned()));
     }
 
     /// The policy with that digest, if it is open.
@@ -289,8 +294,12 @@ impl GrantsCache {
             opener(&here, &self.network, &mut opened)?;
         }
         let audit = policy.audit.as_ref().map(|grant| open.log(grant)).transpose()?;
+        let placed = match here {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(placed) => Some(placed),
+        };
         let (policy, secrets, ceiling) = (policy.clone(), Secrets::read(policy)?, self.ceiling.clone());
-        let grants = Arc::new(Grants { policy, digest, audit, secrets, opened, ceiling });
+        let grants = Arc::new(Grants { policy, digest, audit, secrets, placed, opened, ceiling });
         if open.grants.len() >= MAX_IDLE {
             open.grants.retain(|_, grants| Arc::strong_count(grants) > 1);
             open.logs.retain(|_, log| Arc::strong_count(log) > 1);

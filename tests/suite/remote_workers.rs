@@ -80,6 +80,36 @@ fn a_secret_is_that_of_the_worker_and_a_worker_without_it_leaves_the_execution_t
 }
 
 #[test]
+fn a_ceiling_lends_an_execution_the_folders_and_secrets_that_it_names_and_no_others() {
+    let (ground, other) = (Ground::new(), tempfile::tempdir().unwrap());
+    fs::create_dir(other.path().join("x")).unwrap();
+    fs::create_dir(ground.desk.dir.path().join("out/x")).unwrap();
+    let own = fs::read_to_string(ground.desk.dir.path().join("policy.toml")).unwrap();
+    let ceiling = own.replace("host = \"./out\"", &format!("host = \"{}\"", other.path().display()));
+    assert_ne!(own, ceiling);
+    fs::write(ground.desk.dir.path().join("ceiling.toml"), ceiling).unwrap();
+    let worker = ground.worker(&["--ceiling", "ceiling.toml"]);
+    start_mixed(&ground);
+    resolve(&ground);
+    let ended = ground.until("x", State::Failed);
+    let message = ended.progress.error.unwrap().message;
+    assert!(message.contains("is the ceiling") && message.contains("it may use"), "{message}");
+    assert!([other.path(), &ground.desk.dir.path().join("out")].iter().all(|dir| !dir.join("x/before").exists()));
+    // A folder that the worker has placed is lent if the ceiling names it.
+    drop(worker);
+    let located = format!("out={}", other.path().display());
+    let _worker = ground.worker(&["--ceiling", "ceiling.toml", "--folder", &located]);
+    let policy = Policy::load(&ground.desk.dir.path().join("policy.toml")).unwrap();
+    ground.submit(vec![Run { policy, ..run("mixed", "\"/out/x\"").with_id(id("y")) }]);
+    until("the question", || {
+        let resolve = ["promise", "resolve", "y.1", "5", "--remote", &ground.url];
+        ground.desk.command(&resolve).output().unwrap().status.success().then_some(())
+    });
+    ground.until("y", State::Completed);
+    assert_eq!(fs::read_to_string(other.path().join("x/after")).unwrap(), "6");
+}
+
+#[test]
 fn an_upgraded_execution_goes_on_in_a_worker_that_has_the_other_build() {
     let ground = Ground::new();
     fs::create_dir(ground.desk.dir.path().join("out/x")).unwrap();

@@ -79,6 +79,12 @@ impl Call<'_> {
         self.as_decided().is_part()
     }
 
+    /// What the call uses of this machine under its own policy that another one, which allows it too, does not lend it: another folder, or
+    /// a secret. `None` if there is nothing.
+    pub fn borrows(&self, ours: &Policy, theirs: &Policy) -> Option<String> {
+        self.as_decided().borrows(ours, theirs)
+    }
+
     /// How long the call may take under the rule that allows it; `None`: as long as the guest likes.
     pub fn time_allowed(&self, policy: &Policy, rule: &str) -> Option<Duration> {
         self.as_decided().time_allowed(policy, rule)

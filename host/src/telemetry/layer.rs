@@ -1,7 +1,7 @@
 //! Gathers spans as they end.
 
 use super::export::Queue;
-use super::otlp::{Finished, Value};
+use super::otlp::Finished;
 use crate::clock;
 use everstep_words::telemetry::field;
 use std::sync::Arc;
@@ -65,14 +65,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
 
 impl Visit for Finished {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.set(field.name(), Value::Text(format!("{value:?}")));
+        self.set_text(field.name(), format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field.name(), Value::Text(value.to_owned()));
+        self.set_text(field.name(), format_args!("{value}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field.name(), Value::Number(i64::try_from(value).unwrap_or(i64::MAX)));
+        self.set_number(field.name(), i64::try_from(value).unwrap_or(i64::MAX));
     }
 }

@@ -3,6 +3,8 @@
 //! The numbers are those of the fields in <https://github.com/open-telemetry/opentelemetry-proto>.
 
 use everstep_words::telemetry::{Ended, field, span};
+use std::fmt::{self, Write as _};
+use std::ops::Range;
 use std::time::Duration;
 
 /// A span that has ended.
@@ -17,18 +19,35 @@ pub(super) struct Finished {
     /// Since the Unix epoch.
     pub(super) end: Duration,
     attributes: Vec<(&'static str, Value)>,
+    /// The texts of the attributes, one behind the other: there are spans for each step, so each has few allocations.
+    texts: String,
 }
 
 /// The value of an attribute.
-pub(super) enum Value {
-    Text(String),
+enum Value {
+    /// Where its text is.
+    Text(Range<usize>),
     Number(i64),
 }
+
+/// What most spans have of them.
+const ATTRIBUTES: usize = 4;
+const BYTES_OF_TEXTS: usize = 64;
 
 impl Finished {
     /// A span that has begun, without an id.
     pub(super) fn new(name: &'static str, start: Duration) -> Self {
-        Self { name, trace: [0; 16], id: [0; 8], parent: None, link: None, start, end: start, attributes: Vec::new() }
+        Self {
+            name,
+            trace: [0; 16],
+            id: [0; 8],
+            parent: None,
+            link: None,
+            start,
+            end: start,
+            attributes: Vec::with_capacity(ATTRIBUTES),
+            texts: String::with_capacity(BYTES_OF_TEXTS),
+        }
     }
 
     /// Whether it has been given its ids.
@@ -36,24 +55,38 @@ impl Finished {
         self.trace != [0; 16] && self.id != [0; 8]
     }
 
-    /// Sets a field.
-    pub(super) fn set(&mut self, name: &'static str, value: Value) {
-        match (name, &value) {
-            (field::TRACE, Value::Text(text)) => self.trace = id_of(text).unwrap_or_default(),
-            (field::SPAN, Value::Text(text)) => self.id = id_of(text).unwrap_or_default(),
-            (field::PARENT, Value::Text(text)) => self.parent = id_of(text),
-            (field::LINK, Value::Text(text)) => self.link = id_of(text),
-            // A step that is tried again has the outcome of its last attempt.
-            _ => match self.attributes.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => *known = value,
-                None => self.attributes.push((name, value)),
-            },
+    /// Sets a field that is a text or an id.
+    pub(super) fn set_text(&mut self, name: &'static str, text: fmt::Arguments<'_>) {
+        let begin = self.texts.len();
+        // A text takes whatever is written to it.
+        let _ = self.texts.write_fmt(text);
+        let text = &self.texts[begin..];
+        match name {
+            field::TRACE => self.trace = id_of(text).unwrap_or_default(),
+            field::SPAN => self.id = id_of(text).unwrap_or_default(),
+            field::PARENT => self.parent = id_of(text),
+            field::LINK => self.link = id_of(text),
+            _ => return self.set(name, Value::Text(begin..self.texts.len())),
+        }
+        self.texts.truncate(begin);
+    }
+
+    /// Sets a field that is a number.
+    pub(super) fn set_number(&mut self, name: &'static str, number: i64) {
+        self.set(name, Value::Number(number));
+    }
+
+    /// A step that is tried again has the outcome of its last attempt.
+    fn set(&mut self, name: &'static str, value: Value) {
+        match self.attributes.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.attributes.push((name, value)),
         }
     }
 
     fn text(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find_map(|(known, value)| match value {
-            Value::Text(text) if *known == name => Some(text.as_str()),
+            Value::Text(at) if *known == name => Some(&self.texts[at.clone()]),
             _ => None,
         })
     }
@@ -83,7 +116,10 @@ impl Finished {
         to.fixed(7, nanoseconds(self.start));
         to.fixed(8, nanoseconds(self.end));
         for (name, value) in &self.attributes {
-            to.message(9, |pair| attribute(pair, name, value));
+            to.message(9, |pair| match value {
+                Value::Text(at) => text_attribute(pair, name, &self.texts[at.clone()]),
+                Value::Number(number) => number_attribute(pair, name, *number),
+            });
         }
         if let Some(link) = &self.link {
             to.message(13, |to| {
@@ -104,7 +140,7 @@ pub(super) fn request(resource: &[(String, String)], spans: &[Finished]) -> Vec<
     request.message(1, |of_resource| {
         of_resource.message(1, |to| {
             for (name, value) in resource {
-                to.message(1, |pair| attribute(pair, name, &Value::Text(value.clone())));
+                to.message(1, |pair| text_attribute(pair, name, value));
             }
         });
         of_resource.message(2, |of_scope| {
@@ -118,12 +154,14 @@ pub(super) fn request(resource: &[(String, String)], spans: &[Finished]) -> Vec<
     request.0
 }
 
-fn attribute(pair: &mut Message, name: &str, value: &Value) {
+fn text_attribute(pair: &mut Message, name: &str, text: &str) {
     pair.bytes(1, name.as_bytes());
-    pair.message(2, |to| match value {
-        Value::Text(text) => to.bytes(1, text.as_bytes()),
-        Value::Number(number) => to.number(3, number.cast_unsigned()),
-    });
+    pair.message(2, |to| to.bytes(1, text.as_bytes()));
+}
+
+fn number_attribute(pair: &mut Message, name: &str, number: i64) {
+    pair.bytes(1, name.as_bytes());
+    pair.message(2, |to| to.number(3, number.cast_unsigned()));
 }
 
 fn id_of<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -157,9 +195,14 @@ impl Message {
     }
 
     fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) {
-        let mut inner = Self::default();
-        write(&mut inner);
-        self.bytes(field, &inner.0);
+        self.varint(field << 3 | 2);
+        let begin = self.0.len();
+        write(self);
+        // The length is known only now, and stands before.
+        let end = self.0.len();
+        self.varint((end - begin) as u64);
+        let length = self.0.len() - end;
+        self.0[begin..].rotate_right(length);
     }
 
     fn varint(&mut self, mut value: u64) {
@@ -185,11 +228,23 @@ mod tests {
     }
 
     #[test]
+    fn a_message_has_its_length_before_it_however_long_it_is() {
+        for length in [0, 1, 126, 127, 128, 16_384] {
+            let (mut message, mut expected) = (Message::default(), Message::default());
+            message.message(2, |to| to.message(3, |to| to.0.resize(to.0.len() + length, b'x')));
+            expected.bytes(3, &vec![b'x'; length]);
+            let inner = std::mem::take(&mut expected.0);
+            expected.bytes(2, &inner);
+            assert_eq!(message.0, expected.0, "{length}");
+        }
+    }
+
+    #[test]
     fn ids_are_no_attributes_and_a_span_without_them_is_of_no_trace() {
         let mut span = Finished::new("step", Duration::ZERO);
         assert!(!span.is_of_a_trace());
-        span.set(field::TRACE, Value::Text("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()));
-        span.set(field::SPAN, Value::Text("00f067aa0ba902b7".to_owned()));
+        span.set_text(field::TRACE, format_args!("4bf92f3577b34da6a3ce929d0e0e4736"));
+        span.set_text(field::SPAN, format_args!("00f067aa0ba902b7"));
         assert!(span.is_of_a_trace() && span.attributes.is_empty());
     }
 
@@ -197,7 +252,7 @@ mod tests {
     fn what_failed_is_an_error() {
         for (outcome, failed) in [("ok", false), ("completed", false), ("denied", true), ("halted", true)] {
             let mut span = Finished::new("step", Duration::ZERO);
-            span.set(field::OUTCOME, Value::Text(outcome.to_owned()));
+            span.set_text(field::OUTCOME, format_args!("{outcome}"));
             assert_eq!(span.failed(), failed, "{outcome}");
         }
     }

@@ -64,7 +64,7 @@ impl<G: Fn(&str) -> Option<String>> Variables<G> {
         let authorities = self.of_traces("CERTIFICATE").map(|(_, file)| file.into()).into_iter().collect();
         let delay = self.number("OTEL_BSP_SCHEDULE_DELAY").map_or(DELAY, Duration::from_millis);
         let queue = self.number("OTEL_BSP_MAX_QUEUE_SIZE").and_then(|size| usize::try_from(size).ok());
-        let queue = queue.filter(|size| *size > 0).unwrap_or(QUEUE);
+        let queue = queue.unwrap_or(QUEUE);
         let (resource, sampler) = (self.resource(), self.sampler());
         Some(Settings { endpoint, headers, timeout, authorities, resource, sampler, delay, queue })
     }
@@ -96,9 +96,9 @@ impl<G: Fn(&str) -> Option<String>> Variables<G> {
 
     fn number(&mut self, name: &str) -> Option<u64> {
         let text = self.text(name)?;
-        let number = text.parse().ok();
+        let number = text.parse().ok().filter(|number| *number > 0);
         if number.is_none() {
-            self.complaints.push(format!("{name} is no whole number; the default holds"));
+            self.complaints.push(format!("{name} is no whole number above 0; the default holds"));
         }
         number
     }
@@ -241,6 +241,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "tok3n"),
             ("OTEL_TRACES_SAMPLER", "tok3n"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "-tok3n"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "0"),
         ] {
             let (settings, complaints) = read(&[endpoint, (name, value)]);
             assert!(settings.is_some());

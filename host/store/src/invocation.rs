@@ -10,6 +10,7 @@ use everstep_words::id::{Digest, ExecutionId, PromiseId};
 use everstep_words::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -68,6 +69,9 @@ struct Parameter<'a> {
     func: String,
     #[serde(borrow)]
     args: &'a RawValue,
+    /// Arguments by name, of calls from Python.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    kwargs: Option<BTreeMap<String, &'a RawValue>>,
     #[serde(default)]
     version: u32,
 }
@@ -77,8 +81,26 @@ impl<'a> Parameter<'a> {
         serde_json::from_str(value.data.as_deref()?).ok()
     }
 
-    /// The arguments as one JSON text: a list of one argument is that argument, an empty one is null.
-    fn unlisted(&self) -> &'a str {
+    /// The arguments as one JSON text: a list of one argument is that argument, an empty one is null. Arguments by name are an object
+    /// behind the others.
+    fn unlisted(&self) -> Cow<'a, str> {
+        let Some(named) = self.kwargs.as_ref().filter(|named| !named.is_empty()) else {
+            return Cow::Borrowed(self.unlisted_by_place());
+        };
+        let mut args = serde_json::from_str(self.args.get()).unwrap_or_else(|_| match self.args.get() {
+            "null" => Vec::new(),
+            _ => vec![self.args],
+        });
+        // Texts that were JSON before serialise, here and below.
+        let named = serde_json::value::to_raw_value(named).unwrap_or_default();
+        args.push(&*named);
+        Cow::Owned(match args.as_slice() {
+            [only] => only.get().to_owned(),
+            all => serde_json::to_string(all).unwrap_or_default(),
+        })
+    }
+
+    fn unlisted_by_place(&self) -> &'a str {
         match serde_json::from_str::<Vec<&RawValue>>(self.args.get()).as_deref() {
             Ok([]) => "null",
             Ok([argument]) => argument.get(),
@@ -180,7 +202,9 @@ impl Invocation {
             one => (format!("[{one}]"), true),
         };
         let data = match serde_json::from_str::<&RawValue>(&listed) {
-            Ok(args) => serde_json::to_string(&Parameter { func: self.function.clone(), args, version: 1 }).ok(),
+            Ok(args) => {
+                serde_json::to_string(&Parameter { func: self.function.clone(), args, kwargs: None, version: 1 }).ok()
+            }
             Err(_) => None,
         };
         let is_one = is_one.then(|| (ARGS.to_owned(), "one".to_owned()));
@@ -215,10 +239,10 @@ impl Invocation {
     }
 
     /// The function and the arguments of a call that a client in any language has made: an array of one argument is that argument, an empty
-    /// one is null.
+    /// one is null, and arguments by name are an object behind the others.
     pub fn called_by_others(promise: &Promise) -> Option<(String, String)> {
         let parameter = Parameter::of(&promise.param)?;
-        let args = parameter.unlisted().to_owned();
+        let args = parameter.unlisted().into_owned();
         Some((parameter.func, args))
     }
 
@@ -229,7 +253,7 @@ impl Invocation {
         let (component, policy, trace) =
             (digest(COMPONENT)?, digest(POLICY)?, TraceContext::of_headers(&param.headers));
         let is_one = param.headers.contains_key(ARGS);
-        let args = if is_one { parameter.unlisted() } else { parameter.args.get() }.to_owned();
+        let args = if is_one { parameter.unlisted_by_place() } else { parameter.args.get() }.to_owned();
         Some(Self { function: parameter.func, args, component, policy, trace })
     }
 }

@@ -9,6 +9,7 @@ use super::{Backend, Change, Error, Execution, ExecutionKey, Invocation, SealedJ
 use everstep_words::id::{Digest, ExecutionId};
 
 /// The hash of a journal as far as it goes; `None` where there is no secret.
+#[derive(Clone)]
 pub struct Seal(Option<Box<blake3::Hasher>>);
 
 impl Seal {
@@ -30,6 +31,7 @@ impl Seal {
 }
 
 /// Where a journal continues.
+#[derive(Clone)]
 pub struct Tail {
     /// The number of the next segment.
     pub(super) segment: u32,

@@ -158,6 +158,11 @@ pub(crate) trait Decide {
         false
     }
 
+    /// What it uses of this machine under one policy, its own, that another does not lend it: a folder, or a secret.
+    fn borrows(&self, _ours: &Policy, _theirs: &Policy) -> Option<String> {
+        None
+    }
+
     /// How long it may take under a rule; `None`: as long as the guest likes.
     fn time_allowed(&self, _: &Policy, _rule: &str) -> Option<Duration> {
         None

@@ -157,3 +157,57 @@ fn usage_rebuilt_from_a_replay_equals_the_live_one() {
     assert_eq!(live, replayed);
     assert_eq!(decide(&policy, write("/deep/out/c", 1), &live), decide(&policy, write("/deep/out/c", 1), &replayed));
 }
+
+#[test]
+fn a_policy_borrows_only_the_folders_and_secrets_that_another_one_lends() {
+    let parse = |rest: &str| Policy::parse(&format!("version = 1\n{rest}"), Path::new("/nowhere/policy.toml")).unwrap();
+    let files = |guest: &str, host: &str, access: &str| {
+        parse(&format!("[[files]]\nid = \"a\"\nguest = \"{guest}\"\nhost = \"{host}\"\naccess = \"{access}\"\n"))
+    };
+    let lent = files("/data", "/srv/data", "write");
+    let (read, written) = (file(FileOperation::Read, "/data/x/y"), write("/data/x/y", 1));
+    for (guest, host, access, reads, writes) in [
+        ("/data", "/srv/data", "write", true, true),
+        ("/data", "/srv/data", "overlay", true, true),
+        ("/data/x", "/srv/data/x", "write", true, true),
+        ("/data/x", "/srv/data", "write", false, false),
+        ("/data", "/srv", "write", false, false),
+        ("/data", "/srv/data/../other", "read", false, false),
+        // It allows nothing there.
+        ("/other", "/etc", "write", true, true),
+    ] {
+        let ours = files(guest, host, access);
+        let told = [&read, &written].map(|call| call.borrows(&ours, &lent).is_none());
+        assert_eq!(told, [reads, writes], "{guest} {host} {access}");
+    }
+    let ours = files("/data", "/etc", "read");
+    assert_eq!(
+        read.borrows(&ours, &lent).unwrap(),
+        "files read \"/data/x/y\" (it would use /etc at /data; it may use /srv/data at /data)"
+    );
+    let overlay = files("/data", "/srv/data", "overlay");
+    assert_eq!(read.borrows(&lent, &overlay), None);
+    let told = written.borrows(&lent, &overlay).unwrap();
+    assert!(told.ends_with("(it would write to the folder; access = \"overlay\")"), "{told}");
+
+    let fetch = |secret: &str| {
+        parse(&format!("[[fetch]]\nid = \"a\"\nurl = \"https://example.org/**\"\nmethods = [\"GET\"]\n{secret}\n"))
+    };
+    let [none, one, other] = ["", "env:ONE", "file:/other"].map(|from| match from {
+        "" => fetch(""),
+        from => fetch(&format!("secret = {{ header = \"x-key\", from = \"{from}\" }}")),
+    });
+    let url = crate::url::Target::parse("https://example.org/x").unwrap();
+    let call = Call::Fetch(FetchCall { method: "GET", url: &url, bytes: 0 });
+    for (ours, lends, told) in [
+        (&none, &none, None),
+        (&none, &one, None),
+        (&one, &one, None),
+        (&one, &none, Some("(it would use the secret from env:ONE; it may use none)")),
+        (&other, &one, Some("(it would use the secret from file:/other; it may use that from env:ONE)")),
+    ] {
+        let borrowed = call.borrows(ours, lends);
+        assert_eq!(borrowed.is_some(), told.is_some(), "{borrowed:?}");
+        assert!(told.is_none_or(|told| borrowed.as_ref().unwrap().ends_with(told)), "{borrowed:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What the parts of a remote store share: the client, the name of this worker, what it holds and what it listens to.
 
+use super::segments::Recent;
 use super::{AT_ONCE, failed};
 use crate::client::{Client, Message};
 use everstep_store::claim::Claim;
@@ -42,6 +43,7 @@ pub(super) struct Link {
     listener: Arc<dyn Listener>,
     held: Mutex<HashMap<String, Weak<Claim>>>,
     watched: Mutex<HashSet<String>>,
+    pub(super) recent: Mutex<Recent>,
     /// Whether there was work since the last look for tasks.
     had_work: AtomicBool,
     /// Asks for a look soon: messages may have been missed.
@@ -84,7 +86,8 @@ impl Link {
     ) -> Self {
         let (held, watched, stage) = (Mutex::default(), Mutex::default(), watch::Sender::new(Stage::Working));
         let (had_work, reconnected) = (AtomicBool::new(false), Arc::default());
-        Self { client, target, group, pid, ttl_ms, sink, listener, held, watched, had_work, reconnected, stage }
+        let recent = Mutex::default();
+        Self { client, target, group, pid, ttl_ms, sink, listener, held, watched, recent, had_work, reconnected, stage }
     }
 
     /// Goes on to another stage.
@@ -279,7 +282,9 @@ impl Link {
                 .filter_map(Weak::upgrade)
                 .map(|claim| (claim.id.clone(), claim.version))
                 .collect();
-            if !tasks.is_empty() {
+            if tasks.is_empty() {
+                lock(&link.recent).clear();
+            } else {
                 let heartbeat = Operation::TaskHeartbeat { pid: link.pid.clone(), tasks };
                 if let Err(error) = link.client.operate(&heartbeat).await {
                     tracing::warn!(%error, "the claims of this worker could not be renewed");

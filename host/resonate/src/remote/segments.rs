@@ -3,7 +3,7 @@
 //! The segments of `x` are `x.s0`, `x.s1` and so on. Each names the hash of the id and of all records before it, so that one that is missing, or belongs
 //! to another journal, is found.
 
-use super::link::Link;
+use super::link::{Link, lock};
 use super::{AT_ONCE, settled_from_the_start};
 use crate::wire::AS_IS;
 use base64::Engine;
@@ -14,7 +14,39 @@ use everstep_store::record::{Promise, Value};
 use everstep_store::seal::Tail;
 use everstep_words::id::ExecutionId;
 use futures::{StreamExt, TryStreamExt, stream};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Journals that were read lately, the latest first, as far as they went. A segment never changes, so only those behind are read again: whoever
+/// takes an execution over reads its journal for what it says, for the run, and for the budget of its lineage.
+#[derive(Default)]
+pub(super) struct Recent(VecDeque<(ExecutionId, Vec<u8>, Tail)>);
+
+/// The most of them, and their bytes together.
+const RECENT: usize = 64;
+const RECENT_BYTES: usize = 16 << 20;
+
+impl Recent {
+    fn of(&self, execution: &ExecutionId) -> Option<(Vec<u8>, Tail)> {
+        let (_, journal, tail) = self.0.iter().find(|(id, ..)| id == execution)?;
+        Some((journal.clone(), tail.clone()))
+    }
+
+    fn keep(&mut self, execution: &ExecutionId, journal: &[u8], tail: &Tail) {
+        self.0.retain(|(id, ..)| id != execution);
+        self.0.push_front((execution.clone(), journal.to_vec(), tail.clone()));
+        self.0.truncate(RECENT);
+        let mut bytes = 0;
+        self.0.retain(|(_, journal, _)| {
+            bytes += journal.len();
+            bytes <= RECENT_BYTES
+        });
+    }
+
+    /// Forgets them.
+    pub(super) fn clear(&mut self) {
+        self.0 = VecDeque::new();
+    }
+}
 
 /// The most bytes of one segment: the server refuses requests of more than 2 MiB.
 pub(super) const SEGMENT: usize = 1 << 20;
@@ -67,7 +99,8 @@ pub(super) fn same(kept: &Value, ours: &Value) -> bool {
 /// # Errors
 /// A segment is missing or of another journal, or the server failed.
 pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8>, Tail), Error> {
-    let (mut journal, mut tail) = (Vec::new(), Tail::chained(execution.as_str()));
+    let recent = lock(&link.recent).of(execution);
+    let (mut journal, mut tail) = recent.unwrap_or_else(|| (Vec::new(), Tail::chained(execution.as_str())));
     // Most journals are short; behind the end one more is looked for.
     let mut window = 4;
     loop {
@@ -88,6 +121,7 @@ pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8
                 _ => link.promise(&id(execution.as_str(), tail.segment() + 1)).await?.is_none(),
             };
             if is_last {
+                lock(&link.recent).keep(execution, &journal, &tail);
                 return Ok((journal, tail));
             }
             if link.promise(&id(execution.as_str(), tail.segment())).await?.is_none() {

@@ -55,6 +55,22 @@ fn a_call_of_others_may_have_a_list_of_arguments_or_the_only_one() {
 }
 
 #[test]
+fn arguments_by_name_are_an_object_behind_the_others() {
+    for (args, kwargs, read) in [
+        ("[]", "{\"b\":2}", "{\"b\":2}"),
+        ("null", "{\"b\":2}", "{\"b\":2}"),
+        ("[1]", "{\"b\":[2],\"c\":null}", "[1,{\"b\":[2],\"c\":null}]"),
+        ("1", "{\"b\":2}", "[1,{\"b\":2}]"),
+        ("[1]", "{}", "1"),
+        ("[1]", "null", "1"),
+    ] {
+        let mut call = promise(PromiseState::Pending, None);
+        call.param.data = Some(format!("{{\"func\":\"f\",\"args\":{args},\"kwargs\":{kwargs}}}"));
+        assert_eq!(Invocation::called_by_others(&call), Some(("f".to_owned(), read.to_owned())), "{args} {kwargs}");
+    }
+}
+
+#[test]
 fn results_and_errors_of_others_are_read_however_they_are_written() {
     let read = |state, data| outcome_of(&promise(state, data)).unwrap();
     for data in [None, Some(""), Some("null")] {

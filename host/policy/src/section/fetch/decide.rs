@@ -1,6 +1,6 @@
 //! The decision on one request, and its description.
 
-use super::{FetchTerms, SECTION};
+use super::{FetchGrant, FetchTerms, SECTION};
 use crate::decide::{Verdict, allowed_or_asked, denied, exceeded};
 use crate::read::is_method;
 use crate::section::urls::{Match, floor, id_after_host, private, target, unmatched};
@@ -30,8 +30,7 @@ impl Decide for FetchCall<'_> {
             return refused;
         }
         let ask = policy.asks.first(url, |ask| ask.is_about("fetch", method));
-        let grant = policy.fetch.first(url, |grant| grant.methods.iter().any(|one| one == method));
-        let grant = grant.map(|grant| Match { rule: &grant.id, terms: &grant.terms });
+        let grant = self.grant(policy).map(|grant| Match { rule: &grant.id, terms: &grant.terms });
         let alone = || policy.asks.first(url, |ask| ask.sufficient && ask.is_about("fetch", method));
         let found = grant.or_else(|| Some(Match { rule: &alone()?.rule, terms: &FetchTerms::DEFAULT }));
         let Some(Match { rule, terms }) = found else { return self.unmatched(policy) };
@@ -57,12 +56,24 @@ impl Decide for FetchCall<'_> {
         true
     }
 
+    fn borrows(&self, ours: &Policy, theirs: &Policy) -> Option<String> {
+        let secret = |policy| self.grant(policy).and_then(|grant| grant.terms.secret.as_ref());
+        let (mine, lent) = (secret(ours)?, secret(theirs));
+        let may = || lent.map_or("it may use none".to_owned(), |lent| format!("it may use that from {}", lent.from));
+        (Some(mine) != lent).then(|| format!("{self} (it would use the secret from {}; {})", mine.from, may()))
+    }
+
     fn time_allowed(&self, policy: &Policy, rule: &str) -> Option<Duration> {
         policy.fetch_terms(rule).map(|terms| terms.timeout)
     }
 }
 
 impl FetchCall<'_> {
+    /// The first rule that matches.
+    fn grant<'p>(&self, policy: &'p Policy) -> Option<&'p FetchGrant> {
+        policy.fetch.first(self.url, |grant| grant.methods.iter().any(|one| one == self.method))
+    }
+
     #[cold]
     fn unmatched<'p>(&self, policy: &'p Policy) -> Verdict<'p> {
         let nearest = policy.fetch.nearest(self.url);

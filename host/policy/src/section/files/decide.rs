@@ -2,6 +2,8 @@
 
 use super::{Access, FilesGrant, SECTION};
 use crate::decide::{DEFAULT, Verdict, allowed_or_asked, denied, exceeded};
+use crate::extends::Grant;
+use crate::read::real_path;
 use crate::section::{Decide, NoQuestion, Policy, Question, free_id};
 use crate::tools::render::quote;
 use crate::usage::{Usage, Used};
@@ -86,6 +88,17 @@ impl Decide for FilesCall<'_> {
 
     fn words(&self) -> Option<String> {
         Some(self.to_string())
+    }
+
+    fn borrows(&self, ours: &Policy, theirs: &Policy) -> Option<String> {
+        let ((mine, below), (lent, below_lent)) = (ours.resolve_grant(self.path)?, theirs.resolve_grant(self.path)?);
+        let inside = |grant: &FilesGrant, below| real_path(&grant.host).join(below);
+        if inside(mine, below) != inside(lent, below_lent) {
+            let (mine, lent) = (mine.granted(), lent.granted());
+            return Some(format!("{self} (it would use {mine}; it may use {lent})"));
+        }
+        let writes = self.operation.changes() && mine.access == Access::Write && lent.access != Access::Write;
+        writes.then(|| format!("{self} (it would write to the folder; access = \"{}\")", lent.access.name()))
     }
 }
 

@@ -272,6 +272,11 @@ impl Policy {
         path::check(path).ok()?;
         self.files.iter().enumerate().find_map(|(index, grant)| Some((index, path::below(&grant.guest, path)?)))
     }
+
+    fn resolve_grant<'a>(&self, path: &'a str) -> Option<(&FilesGrant, &'a str)> {
+        let (index, below) = self.resolve(path)?;
+        Some((self.files.get(index)?, below))
+    }
 }
 
 impl Access {
