@@ -123,7 +123,7 @@ async fn what_is_counted_over_and_over_ends_at_the_limit() {
         let module = Module { imports: IMPORTS, start, pages: 40, ..Module::default() };
         let before = super::baseline();
         let report = run(&host, &policy, &module.component().unwrap()).await;
-        let says = "one call names the same bytes so often that it carries more than 16777216 bytes (limits.memory)";
+        let says = "one call, or its result, names the same bytes so often that it carries more than 16777216 bytes (limits.memory)";
         ended_by_limit(&report, says);
         if let (Some(before), Some(after)) = (before, super::peak_memory()) {
             assert!(after - before < 100 << 20, "{} MiB more", (after - before) >> 20);

@@ -3,6 +3,7 @@
 //! - `question` makes a call from the words of a person, a case or an audit line.
 //! - [`explain()`] decides and explains it, with the rule that would allow it.
 //! - [`suggest()`] collects such rules for the denials in an audit log.
+//! - [`starting_rule`] is one for a call that was not made yet.
 //! - [`test`] checks a policy against a file of cases.
 //! - [`diff()`] lists the differences between two policies; [`told`] lists what one grants.
 //! - `remarks` lists the sizes in a policy that never apply.
@@ -15,6 +16,7 @@ mod question;
 mod remarks;
 pub(crate) mod render;
 mod schema;
+mod start;
 mod suggest;
 
 pub use crate::section::{NoQuestion, Question};
@@ -24,6 +26,7 @@ pub use explain::{Explanation, explain};
 pub use question::question;
 pub use render::{rule_toml, to_toml, told};
 pub use schema::schema;
+pub use start::starting_rule;
 pub use suggest::{Skipped, Suggestion, Suggestions, suggest};
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Streams and polling. Nothing here waits for the machine: every pollable except timers is ready, and timers are
-//! durable.
+//! Streams and polling. Nothing here waits for the machine: every pollable is ready except those of timers and of standard input, which
+//! wait for durable timers and questions.
 
 use super::{Virtual, WasiHost};
 use wasmtime::component::{Resource, ResourceTable};
@@ -115,11 +115,15 @@ impl<T: WasiHost> Virtual<'_, T> {
         Ok(ready)
     }
 
+    /// What each of the pollables waits for: a timer, or a question for standard input.
     fn timers(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<Option<u64>>> {
-        let wasi = self.0.wasi();
-        let timer = |pollable| {
+        let timer = |pollable: &Resource<DynPollable>| {
+            let wasi = self.0.wasi();
             wasi.table.get(pollable)?;
-            Ok(wasi.timers.get(&pollable.rep()).copied())
+            match wasi.stdin.pollables.contains(&pollable.rep()) {
+                true => self.stdin_question(),
+                false => Ok(wasi.timers.get(&pollable.rep()).copied()),
+            }
         };
         pollables.iter().map(timer).collect()
     }
@@ -155,6 +159,7 @@ impl<T: WasiHost> poll::HostPollable for Virtual<'_, T> {
         {
             self.0.cancel(timer)?;
         }
+        self.0.wasi().stdin.pollables.remove(&pollable.rep());
         poll::HostPollable::drop(self.table(), pollable)
     }
 }
@@ -165,29 +170,41 @@ impl<T: WasiHost> streams::Host for Virtual<'_, T> {
     }
 }
 
-/// For standard input, which is closed.
 impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     fn read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        streams::HostInputStream::read(self.table(), stream, len)
+        match self.is_stdin(&stream) {
+            true => self.read_stdin(len),
+            false => streams::HostInputStream::read(self.table(), stream, len),
+        }
     }
 
     async fn blocking_read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        streams::HostInputStream::read(self.table(), stream, len)
+        match self.is_stdin(&stream) {
+            true => self.wait_and_read_stdin(len).await,
+            false => streams::HostInputStream::read(self.table(), stream, len),
+        }
     }
 
     fn skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
-        streams::HostInputStream::skip(self.table(), stream, len)
+        streams::HostInputStream::read(self, stream, len).map(|bytes| bytes.len() as u64)
     }
 
     async fn blocking_skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
-        streams::HostInputStream::skip(self.table(), stream, len)
+        streams::HostInputStream::blocking_read(self, stream, len).await.map(|bytes| bytes.len() as u64)
     }
 
     fn subscribe(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<Resource<DynPollable>> {
-        subscribe(self.table(), stream)
+        let is_stdin = self.is_stdin(&stream);
+        let wasi = self.0.wasi();
+        let pollable = subscribe(&mut wasi.table, stream)?;
+        if is_stdin {
+            wasi.stdin.pollables.insert(pollable.rep());
+        }
+        Ok(pollable)
     }
 
     async fn drop(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<()> {
+        self.0.wasi().stdin.streams.remove(&stream.rep());
         self.table().delete(stream)?;
         Ok(())
     }
@@ -235,14 +252,15 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         self.write_zeroes_at_most(&stream, len, BLOCKING_PERMIT)
     }
 
-    /// Fails: the only source, standard input, is closed.
     fn splice(
         &mut self,
         stream: Resource<DynOutputStream>,
         source: Resource<DynInputStream>,
         len: u64,
     ) -> StreamResult<u64> {
-        streams::HostOutputStream::splice(self.table(), stream, source, len)
+        let bytes = streams::HostInputStream::read(self, source, len.min(PERMIT))?;
+        self.write_at_most(&stream, &bytes, PERMIT)?;
+        Ok(bytes.len() as u64)
     }
 
     async fn blocking_splice(
@@ -251,7 +269,9 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         source: Resource<DynInputStream>,
         len: u64,
     ) -> StreamResult<u64> {
-        streams::HostOutputStream::splice(self.table(), stream, source, len)
+        let bytes = streams::HostInputStream::blocking_read(self, source, len.min(PERMIT)).await?;
+        self.write_at_most(&stream, &bytes, PERMIT)?;
+        Ok(bytes.len() as u64)
     }
 
     fn subscribe(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<Resource<DynPollable>> {

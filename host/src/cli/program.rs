@@ -1,0 +1,32 @@
+//! Programs, which are components that export `wasi:cli/run`: what they are started with, and what is told of their end.
+
+use super::report::Summary;
+use super::watch::Session;
+use super::{Failure, exec, json_line, run};
+use everstep::{Policy, Report};
+use std::path::Path;
+
+/// The policy of a file; or the one of a Python program, which grants no folder and no network.
+pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
+    match file {
+        Some(file) => Ok(Policy::load(file)?),
+        None => exec::policy(None),
+    }
+}
+
+/// The arguments as an execution holds them: the name of the program first, without its folder.
+pub(super) fn args(target: &Path, argv: Vec<String>) -> Result<String, Failure> {
+    let name = target.file_name().unwrap_or(target.as_os_str()).to_string_lossy().into_owned();
+    json_line(&[vec![name], argv].concat())
+}
+
+/// Reports the end of a program; one that has ended by itself has said what it had to say.
+pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+    if json {
+        run::tell_unfinished(session, report).await;
+        session.console.say(json_line(&Summary::of(report, &session.host.reader()).await)?);
+    } else if report.error.as_ref().and_then(everstep::exit_code).is_none() {
+        run::tell_unfinished(session, report).await;
+    }
+    Ok(())
+}
