@@ -60,4 +60,5 @@ mod suspension;
 mod terminal;
 mod travel;
 mod wasi;
+mod wasi_files;
 mod websocket;

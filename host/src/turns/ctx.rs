@@ -12,6 +12,8 @@ pub(crate) struct Ctx {
     pub(crate) limiter: Limiter,
     /// Created by the first WASI call of a guest.
     pub(crate) wasi: Option<wasi::VirtualWasi>,
+    /// Its files.
+    pub(crate) files: wasi::Files,
     /// The guest's panic message, if it left one before it trapped.
     pub(crate) panic: Option<String>,
 }
@@ -20,7 +22,7 @@ impl Ctx {
     pub(super) fn new(bridge: Arc<Bridge>) -> Self {
         let limits = store_limits(bridge.facts.limits(), bridge.most_memory());
         let limiter = Limiter::new(limits, bridge.footprint());
-        Self { bridge, limiter, wasi: None, panic: None }
+        Self { bridge, limiter, wasi: None, files: wasi::Files::default(), panic: None }
     }
 }
 

@@ -88,6 +88,7 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
             Progress::Done(returned) => {
                 if store.data().wasi.is_some() {
                     wasi::finish_output(store.data_mut()).map_err(stopped)?;
+                    wasi::finish_files(store.data_mut()).await.map_err(stopped)?;
                 }
                 return match returned {
                     Ok(result) => checked_result(&bridge, result),

@@ -4,12 +4,20 @@ use super::Ctx;
 use crate::bindings::everstep::host::{console, random, timers};
 use crate::bridge::{Fault, Stop};
 use crate::engine::wasi::{VirtualWasi, WasiHost};
+use crate::guest_error::GuestError;
+use crate::vfs::{Disk, Vfs};
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 const NS_PER_MS: u64 = 1_000_000;
 
 impl WasiHost for Ctx {
     fn wasi(&mut self) -> &mut VirtualWasi {
-        self.wasi.get_or_insert_with(VirtualWasi::new)
+        if self.wasi.is_none() {
+            self.files = Arc::new(Mutex::new(Vfs::new(Disk::roots(self))));
+            self.limiter.share_with(Arc::clone(&self.files));
+        }
+        self.wasi.get_or_insert_with(|| VirtualWasi::new(Arc::clone(&self.files)))
     }
 
     fn now_ns(&mut self) -> wasmtime::Result<u64> {
@@ -47,6 +55,10 @@ impl WasiHost for Ctx {
 
     fn environment(&mut self) -> Vec<(String, String)> {
         self.bridge.facts.grants.policy.env.clone().into_iter().collect()
+    }
+
+    fn unhandled(error: GuestError) -> wasmtime::Error {
+        wasmtime::Error::new(Stop::Unhandled(error))
     }
 }
 

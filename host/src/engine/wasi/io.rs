@@ -22,7 +22,7 @@ pub(super) struct Partial {
 }
 
 /// The most bytes of one write.
-const PERMIT: u64 = 64 << 10;
+pub(super) const PERMIT: u64 = 64 << 10;
 /// The most bytes of one blocking write, as the interface defines it.
 const BLOCKING_PERMIT: u64 = 4096;
 
@@ -76,7 +76,12 @@ impl<T: WasiHost> Virtual<'_, T> {
         &mut self.0.wasi().table
     }
 
-    fn write_at_most(&mut self, stream: &Resource<DynOutputStream>, bytes: &[u8], permit: u64) -> StreamResult<()> {
+    pub(super) fn write_at_most(
+        &mut self,
+        stream: &Resource<DynOutputStream>,
+        bytes: &[u8],
+        permit: u64,
+    ) -> StreamResult<()> {
         if bytes.len() as u64 > permit {
             return Err(StreamError::trap("more was written to a stream than it had permitted"));
         }
@@ -90,11 +95,9 @@ impl<T: WasiHost> Virtual<'_, T> {
         self.0.print(console == Console::Stderr, text.as_bytes()).map_err(StreamError::Trap)
     }
 
-    fn write_zeroes_at_most(&mut self, stream: &Resource<DynOutputStream>, len: u64, permit: u64) -> StreamResult<()> {
-        let zeroes = [0; PERMIT as usize];
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let zeroes = zeroes.get(..len).ok_or_else(|| StreamError::trap("more zeroes were asked for than permitted"))?;
-        self.write_at_most(stream, zeroes, permit)
+    /// Reads from standard input, which is closed.
+    pub(super) fn read_closed(&mut self, stream: &Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
+        streams::HostInputStream::read(self.table(), Resource::new_borrow(stream.rep()), len)
     }
 
     /// The positions in `pollables` of those that are ready; waits for a timer if none is.
@@ -165,22 +168,24 @@ impl<T: WasiHost> streams::Host for Virtual<'_, T> {
     }
 }
 
-/// For standard input, which is closed.
+/// For standard input, which is closed, and for files.
 impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
-    fn read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        streams::HostInputStream::read(self.table(), stream, len)
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
+    fn read(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<Vec<u8>> {
+        Err(waits())
     }
 
     async fn blocking_read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        streams::HostInputStream::read(self.table(), stream, len)
+        self.read_any(&stream, len).await
     }
 
-    fn skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
-        streams::HostInputStream::skip(self.table(), stream, len)
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
+    fn skip(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<u64> {
+        Err(waits())
     }
 
     async fn blocking_skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
-        streams::HostInputStream::skip(self.table(), stream, len)
+        self.skip_any(&stream, len).await
     }
 
     fn subscribe(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<Resource<DynPollable>> {
@@ -188,21 +193,23 @@ impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     }
 
     async fn drop(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<()> {
+        let rep = stream.rep();
         self.table().delete(stream)?;
-        Ok(())
+        self.close_stream(rep).await
     }
 }
 
-/// For standard output and standard error. Flushing has no effect: text is passed on when it is written, and the first
-/// bytes of a character must not be printed because a guest flushes before the rest.
+/// For standard output, standard error and files. Flushing has no effect: text is passed on when it is written, and the first
+/// bytes of a character must not be printed because a guest flushes before the rest; what is written to a file leaves with the file.
 impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
     fn check_write(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<u64> {
         self.table().get(&stream)?;
         Ok(PERMIT)
     }
 
-    fn write(&mut self, stream: Resource<DynOutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
-        self.write_at_most(&stream, &bytes, PERMIT)
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
+    fn write(&mut self, _stream: Resource<DynOutputStream>, _bytes: Vec<u8>) -> StreamResult<()> {
+        Err(waits())
     }
 
     async fn blocking_write_and_flush(
@@ -210,7 +217,7 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         stream: Resource<DynOutputStream>,
         bytes: Vec<u8>,
     ) -> StreamResult<()> {
-        self.write_at_most(&stream, &bytes, BLOCKING_PERMIT)
+        self.write_any(&stream, &bytes, BLOCKING_PERMIT).await
     }
 
     fn flush(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<()> {
@@ -223,8 +230,9 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         Ok(())
     }
 
-    fn write_zeroes(&mut self, stream: Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
-        self.write_zeroes_at_most(&stream, len, PERMIT)
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
+    fn write_zeroes(&mut self, _stream: Resource<DynOutputStream>, _len: u64) -> StreamResult<()> {
+        Err(waits())
     }
 
     async fn blocking_write_zeroes_and_flush(
@@ -232,17 +240,17 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         stream: Resource<DynOutputStream>,
         len: u64,
     ) -> StreamResult<()> {
-        self.write_zeroes_at_most(&stream, len, BLOCKING_PERMIT)
+        self.write_zeroes_any(&stream, len, BLOCKING_PERMIT).await
     }
 
-    /// Fails: the only source, standard input, is closed.
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
     fn splice(
         &mut self,
-        stream: Resource<DynOutputStream>,
-        source: Resource<DynInputStream>,
-        len: u64,
+        _stream: Resource<DynOutputStream>,
+        _source: Resource<DynInputStream>,
+        _len: u64,
     ) -> StreamResult<u64> {
-        streams::HostOutputStream::splice(self.table(), stream, source, len)
+        Err(waits())
     }
 
     async fn blocking_splice(
@@ -251,7 +259,7 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         source: Resource<DynInputStream>,
         len: u64,
     ) -> StreamResult<u64> {
-        streams::HostOutputStream::splice(self.table(), stream, source, len)
+        self.splice_any(&stream, &source, len).await
     }
 
     fn subscribe(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<Resource<DynPollable>> {
@@ -259,10 +267,15 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
     }
 
     async fn drop(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<()> {
-        self.0.wasi().outputs.remove(&stream.rep());
+        let rep = stream.rep();
+        self.0.wasi().outputs.remove(&rep);
         self.table().delete(stream)?;
-        Ok(())
+        self.close_stream(rep).await
     }
+}
+
+fn waits() -> StreamError {
+    StreamError::trap("a call that may take time was linked as one that does not")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::section::{Decide, NoQuestion, Policy, Question, free_id};
 use crate::tools::render::quote;
 use crate::usage::{Usage, Used};
 use crate::{Call, path, quoted};
+use std::collections::HashSet;
 use std::fmt;
 
 /// An access to a file or a folder.
@@ -32,6 +33,14 @@ pub enum FileOperation {
     Stat,
     /// Removes a file or an empty folder.
     Remove,
+    /// Replaces, creates or changes a file with what the guest has written in many calls, so that `limits.bytes_per_call` does not bound it.
+    Save,
+    /// Creates a folder.
+    MakeFolder,
+    /// Gives a file or a folder another name under the same rule; the path is the new one.
+    Rename,
+    /// Sets the times of a file or a folder.
+    SetTimes,
 }
 
 impl Decide for FilesCall<'_> {
@@ -57,6 +66,13 @@ impl Decide for FilesCall<'_> {
                 let over = policy.over_size(bytes).or_else(|| grant.over_quota(path, bytes, used));
                 (over, asked("files.write"))
             }
+            FileOperation::Save | FileOperation::MakeFolder => {
+                (grant.over_quota(path, bytes, used), asked("files.write"))
+            }
+            FileOperation::Rename => {
+                (grant.over_quota(path, 0, used), asked("files.remove").or_else(|| asked("files.write")))
+            }
+            FileOperation::SetTimes => (None, asked("files.write")),
             FileOperation::Remove => (None, asked("files.remove")),
             FileOperation::Read | FileOperation::List | FileOperation::Stat => (None, None),
         };
@@ -67,7 +83,7 @@ impl Decide for FilesCall<'_> {
     }
 
     fn count(&self, used: &mut Usage, rule: &str, _: u64) {
-        if self.operation != FileOperation::Write {
+        if !self.operation.counts() {
             return;
         }
         used.add(rule, |used| {
@@ -100,6 +116,23 @@ impl FilesCall<'_> {
     }
 }
 
+impl Policy {
+    /// Whether the quotas of the rule that covers these paths leave no room for files of these sizes, which are to be saved, on top of what
+    /// was written before.
+    pub fn is_over_files_quota(&self, files: &[(&str, u64)], used: &Usage) -> bool {
+        let covering = files.first().and_then(|(path, _)| self.resolve(path));
+        let Some(grant) = covering.and_then(|(index, _)| self.files.get(index)) else { return false };
+        let nothing = Used::default();
+        let used = used.of(&grant.id).unwrap_or(&nothing);
+        let bytes = files.iter().fold(used.written, |sum, (_, bytes)| sum.saturating_add(*bytes));
+        let root: HashSet<&str> = path::with_folders(&grant.guest).collect();
+        let paths = files.iter().flat_map(|(path, _)| path::with_folders(path));
+        let new: HashSet<&str> = paths.filter(|path| !used.paths.contains(*path) && !root.contains(path)).collect();
+        let known = used.paths.len().saturating_sub(root.len());
+        bytes > grant.max_written || (!new.is_empty() && (known + new.len()) as u64 > grant.max_files)
+    }
+}
+
 impl FilesGrant {
     /// A description of the quota that a write would exceed.
     fn over_quota(&self, path: &str, bytes: u64, used: &Usage) -> Option<String> {
@@ -124,13 +157,17 @@ impl FilesGrant {
 }
 
 impl FileOperation {
-    const ALL: [Self; 5] = [Self::Read, Self::Write, Self::List, Self::Stat, Self::Remove];
+    const ALL: [Self; 8] =
+        [Self::Read, Self::Write, Self::List, Self::Stat, Self::Remove, Self::MakeFolder, Self::Rename, Self::SetTimes];
 
     /// The function of the interface, such as `read`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
-            Self::Write => "write",
+            Self::Write | Self::Save => "write",
+            Self::MakeFolder => "make-folder",
+            Self::Rename => "rename",
+            Self::SetTimes => "set-times",
             Self::List => "list",
             Self::Stat => "stat",
             Self::Remove => "remove",
@@ -138,7 +175,12 @@ impl FileOperation {
     }
 
     fn changes(self) -> bool {
-        matches!(self, Self::Write | Self::Remove)
+        !matches!(self, Self::Read | Self::List | Self::Stat)
+    }
+
+    /// Whether it counts as a file written.
+    fn counts(self) -> bool {
+        matches!(self, Self::Write | Self::Save | Self::MakeFolder | Self::Rename)
     }
 }
 
