@@ -65,7 +65,7 @@ impl Vfs {
     /// `unlink-file-at` and `remove-directory-at`, as `kind` says.
     pub(crate) async fn remove(&mut self, disk: &mut impl Disk, base: Handle, path: &str, kind: Kind) -> Result<()> {
         let (place, root) = self.named(base, path)?;
-        if kind == Kind::File && place.is_folder {
+        if kind == Kind::File && place.is_folder || self.is_in_file(&place.path) {
             return Err(Errno::NotDirectory.into());
         }
         self.check_writable(disk, &place.path, root).await?;
@@ -113,6 +113,14 @@ impl Vfs {
         if root != new_root {
             return Err(Errno::CrossDevice.into());
         }
+        if self.is_in_file(&from.path) {
+            return Err(Errno::NotDirectory.into());
+        }
+        if self.is_in_file(&to.path) {
+            let source = self.find(disk, &from.path).await?;
+            let is_nowhere = matches!(source, Found::Nothing { has_folder: false });
+            return Err(if is_nowhere { Errno::NoEntry } else { Errno::NotDirectory }.into());
+        }
         // What was not saved yet has to be there to be renamed, or replaced.
         let mut unsaved = self.below(&from.path);
         unsaved.extend(self.below(&to.path));
@@ -149,16 +157,17 @@ impl Vfs {
         Ok(())
     }
 
+    /// Whether a path is below an open file, which the disk may not know of yet.
+    pub(super) fn is_in_file(&self, path: &str) -> bool {
+        self.open_node(path::folder(path)).is_some_and(|node| self.content(node).is_ok())
+    }
+
     /// The place of an entry that can be changed, and its root; not a root itself.
     fn named(&self, base: Handle, path: &str) -> Result<(Place, usize)> {
         let place = self.place(base, path)?;
         let root = self.root_of(&place.path).ok_or(Errno::NoEntry)?;
         if self.roots.get(root).is_some_and(|root| root.guest == place.path) {
             return Err(Errno::Busy.into());
-        }
-        // A file that was created and not saved yet is not a folder either.
-        if self.open_node(path::folder(&place.path)).is_some_and(|node| self.content(node).is_ok()) {
-            return Err(Errno::NotDirectory.into());
         }
         Ok((place, root))
     }

@@ -2,7 +2,7 @@
 
 use super::disk::{Disk, Kind, Status};
 use super::errno::{Errno, Result};
-use super::path::{self, Place};
+use super::path::Place;
 use super::tree::{Handle, NodeKind, Vfs};
 
 /// What a handle allows.
@@ -137,8 +137,7 @@ impl Vfs {
             Err(Errno::NoEntry) => {
                 self.forget(path);
                 // A file that was created and not saved yet is not a folder.
-                let is_file = self.open_node(path::folder(path)).is_some_and(|node| self.content(node).is_ok());
-                if is_file {
+                if self.is_in_file(path) {
                     Err(Errno::NotDirectory.into())
                 } else {
                     Ok(Found::Nothing { has_folder: look.has_folder })

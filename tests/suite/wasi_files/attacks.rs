@@ -45,7 +45,7 @@ fn nothing_outside_the_granted_folders_is_reached() {
             "access",
             "access",
             "access",
-            "access",
+            "not-permitted",
             "access",
             "access",
             "access",

@@ -207,9 +207,9 @@ impl<T: WasiHost> Virtual<'_, T> {
         len: u64,
         permit: u64,
     ) -> StreamResult<()> {
-        let zeroes = [0; PERMIT as usize];
+        static ZEROES: [u8; PERMIT as usize] = [0; PERMIT as usize];
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let zeroes = zeroes.get(..len).ok_or_else(|| StreamError::trap("more zeroes were asked for than permitted"))?;
+        let zeroes = ZEROES.get(..len).ok_or_else(|| StreamError::trap("more zeroes were asked for than permitted"))?;
         self.write_any(stream, zeroes, permit).await
     }
 
