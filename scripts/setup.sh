@@ -6,7 +6,9 @@ set -euo pipefail
 # Where cargo installs programs, should the path lack it.
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
-target=wasm32-unknown-unknown
+# Of guests, and of programs with `main`.
+guests=wasm32-unknown-unknown
+programs=wasm32-wasip2
 packages=(rustc-web rust-web-src lld-19)
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -25,18 +27,18 @@ need() { # program, where to get it
   command -v "$1" >/dev/null || fail "$1 is missing: $2"
 }
 
-# The active toolchain holds the standard library for WebAssembly.
-has_target() {
+# The active toolchain holds the standard library for a target.
+has_target() { # target
   local libraries
-  libraries=$(rustc --print target-libdir --target "$target" 2>/dev/null) || return 1
+  libraries=$(rustc --print target-libdir --target "$1" 2>/dev/null) || return 1
   compgen -G "$libraries/libstd-*" >/dev/null
 }
 
 # Asks rustup for it; the network may lack what rustup needs.
-rustup_target() {
+rustup_target() { # target
   command -v rustup >/dev/null || return 1
-  say "$target: asking rustup"
-  RUSTUP_MAX_RETRIES=0 timeout 300 rustup target add "$target" && has_target
+  say "$1: asking rustup"
+  RUSTUP_MAX_RETRIES=0 timeout 300 rustup target add "$1" && has_target "$1"
 }
 
 has_linker() { # sysroot
@@ -59,18 +61,22 @@ system_rustc() {
   return 1
 }
 
-wasm_toolchain() {
-  if has_target || rustup_target; then
-    say "$target: in the active toolchain"
-  elif found=$(system_rustc); then
-    say "$target: from source, with $found"
-  else
-    command -v apt-get >/dev/null || fail "no toolchain compiles to $target: rustup target add $target"
-    say "$target: installing ${packages[*]}"
-    debian "${packages[@]}"
-    found=$(system_rustc) || fail "${packages[*]} are installed, but none compiles to $target"
-    say "$target: from source, with $found"
+wasm_toolchain() { # target
+  if has_target "$1" || rustup_target "$1"; then
+    say "$1: in the active toolchain"
+    return
   fi
+  if ! found=$(system_rustc); then
+    command -v apt-get >/dev/null || fail "no toolchain compiles to $1: rustup target add $1"
+    say "$1: installing ${packages[*]}"
+    debian "${packages[@]}"
+    found=$(system_rustc) || fail "${packages[*]} are installed, but none compiles to $1"
+  fi
+  if [ "$1" = "$programs" ] && [ ! -f /usr/lib/wasm32-wasi/crt1-command.o ] && [ -z "${WASI_SYSROOT:-}" ]; then
+    say "$1: installing wasi-libc"
+    debian wasi-libc
+  fi
+  say "$1: from source, with $found"
 }
 
 nextest() {
@@ -99,7 +105,8 @@ need cargo "see https://rustup.rs"
 need rustc "see https://rustup.rs"
 need python3 "apt-get install python3"
 need node "apt-get install nodejs"
-wasm_toolchain
+wasm_toolchain "$guests"
+wasm_toolchain "$programs"
 case ${1:-} in
   test) nextest ;;
   fuzz) fuzzer ;;

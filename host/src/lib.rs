@@ -24,7 +24,7 @@ mod turns;
 mod vfs;
 
 pub use bridge::{Answer, Patience};
-pub use engine::{Compiling, Error as LoadError};
+pub use engine::{Compiling, Error as LoadError, Need, needs};
 pub use everstep_policy as policy;
 pub use everstep_store::{clock, output};
 pub use everstep_words::trace::TraceContext;
@@ -37,7 +37,7 @@ pub use host::{
 pub use host::{Fork, Gauge, Server};
 pub use id::{Digest, ExecutionId, PromiseId};
 pub use policy::Policy;
-pub use turns::FunctionInfo;
+pub use turns::{FunctionInfo, PROGRAM, exit_code};
 
 /// The format of the journals that this build reads and writes, as `journal/FORMAT.md` describes it.
 pub const JOURNAL_FORMAT: u64 = everstep_store::journal::FORMAT;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Build a crate folder into a component
 ///
-/// This needs a Rust toolchain that compiles to WebAssembly; if there is none, the message says how to install one.
+/// A crate with `crate-type = ["cdylib"]` is a guest, whose functions it exports; any other is a program with `main`, built for WASI. This needs a Rust toolchain that compiles to WebAssembly; if there is none, the message says how to install one.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep build examples/hello/guest\n  everstep build . -o hello.wasm")]
 pub(crate) struct Args {

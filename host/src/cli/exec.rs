@@ -176,8 +176,11 @@ fn python() -> Result<PathBuf, Failure> {
 
 /// Reports the result of an execution as the command that started it does, whichever command resumes it.
 pub(super) async fn tell_as_started(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
-    let program = session.host.reader().execution(&report.id).await.is_ok_and(|execution| is_program(&execution));
-    if program { tell(session, report, json).await } else { run::tell(session, report, json).await }
+    match session.host.reader().execution(&report.id).await {
+        Ok(execution) if is_program(&execution) => tell(session, report, json).await,
+        Ok(execution) if execution.function == everstep::PROGRAM => super::program::tell(session, report, json).await,
+        _ => run::tell(session, report, json).await,
+    }
 }
 
 /// Whether an execution is a Python program.

@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Suspended,
     /// 1: the function returned an error, or trapped, or was canceled.
     Failed,
-    /// The exit code of `SystemExit` in a program at the prompt.
+    /// The exit code of a program, 1 to 125; or of `SystemExit` at the prompt.
     Program(u8),
     /// 3: the function ended on a denial.
     Denied,
@@ -45,6 +45,9 @@ pub(crate) struct Failure {
 impl Exit {
     /// The exit code for an execution in this state.
     pub(crate) fn of(report: &Report) -> Self {
+        if let Some(code @ ..=125) = report.error.as_ref().and_then(everstep::exit_code) {
+            return Self::Program(code);
+        }
         match (report.state, report.error.as_ref().map(|error| error.kind)) {
             (State::Completed, _) => Self::Done,
             (State::Pending | State::Suspended | State::Running, _) => Self::Suspended,
@@ -145,8 +148,8 @@ fn kind(error: &Error) -> &'static str {
         Error::Store(store::Error::InUse { .. }) => "store-in-use",
         Error::Store(_) | Error::Server(_) | Error::Missing { .. } => "store",
         Error::Corrupted { .. } | Error::Foreign(_) => "corrupted",
-        Error::UnknownFunction { .. } => "unknown-function",
-        Error::Arguments { .. } => "arguments",
+        Error::UnknownFunction { .. } | Error::AmbiguousFunction { .. } => "unknown-function",
+        Error::Arguments { .. } | Error::Misfit { .. } => "arguments",
         Error::IdInUse { .. } | Error::IdTaken(_) => "id-in-use",
         Error::PolicyChanged { .. } => "policy-changed",
         Error::UnknownExecution(_) => "unknown-execution",
@@ -212,6 +215,17 @@ mod tests {
         assert_eq!(exit(State::Halted, Some(FailureKind::Divergence)), 4);
         assert_eq!(exit(State::Halted, Some(FailureKind::Corrupted)), 4);
         assert_eq!(exit(State::Suspended, None), 5);
+    }
+
+    #[test]
+    fn the_exit_code_of_a_program_is_that_of_the_command_where_it_fits() {
+        for (code, exits) in [(1, 1), (3, 3), (125, 125), (126, 1), (255, 1)] {
+            let kind = FailureKind::Returned(ErrorCode::Failed);
+            let error = Some(Why { kind, message: format!("the program ended with exit code {code}") });
+            let (id, wall) = (ExecutionId::random(), std::time::Duration::ZERO);
+            let report = Report { id, state: State::Failed, result: None, error, steps: 0, replayed: 0, wall };
+            assert_eq!(Exit::of(&report).number(), exits);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand, over the public face of the library.
 //!
-//! `place` is the store that a command works on, `watch` follows executions to their end, `ask` asks on a `terminal`, `piped` without one,
+//! `place` is the store that a command works on, `program` is what a program is started with, `grant` the lines of a policy for an import, `watch` follows executions to their end, `ask` asks on a `terminal`, `piped` without one,
 //! `approval` shows a call, `console` writes what they show, `report` describes results, `stream` writes output of any length, `text` makes
 //! guest text harmless, `failure` holds errors and exit codes, `signals` end a command from outside, `log` is the log and the export of traces,
 //! `metrics` a page for Prometheus.
@@ -18,6 +18,8 @@ mod elsewhere;
 mod exec;
 mod failure;
 mod fork;
+mod functions;
+mod grant;
 mod list;
 mod log;
 mod logs;
@@ -27,6 +29,7 @@ mod new;
 mod piped;
 mod place;
 mod policy;
+mod program;
 mod promise;
 mod push;
 mod remote;
@@ -79,7 +82,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes of run, exec and resume:
+Exit codes of run, exec and resume; of a program (wasi:cli/run) that ends by itself, its own where it is at most 125:
   0  the function returned a result
   1  the function returned an error, trapped, or was canceled
   2  usage, configuration, load or store error
@@ -96,6 +99,7 @@ executions start, resume and end. Traces go to the collector that OTEL_EXPORTER_
 enum Command {
     New(new::Args),
     Build(build::Args),
+    Functions(functions::Args),
     Run(run::Args),
     Exec(exec::Args),
     Repl(repl::Args),
@@ -161,6 +165,7 @@ fn dispatch(command: Command) -> Outcome {
     match command {
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
+        Command::Functions(args) => functions::run(&args),
         Command::Run(args) => run::run(args),
         Command::Exec(args) => exec::run(args),
         Command::Repl(args) => repl::run(args),

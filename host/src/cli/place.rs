@@ -293,6 +293,12 @@ impl CacheArg {
         self.cache.clone().or_else(default)
     }
 
+    /// A host that looks at components, and runs nothing.
+    pub(crate) fn host(&self) -> Result<Everstep, Failure> {
+        let host = Everstep::local().on_compile(compiling::show);
+        Ok(self.folder().into_iter().fold(host, Builder::cache).build()?)
+    }
+
     /// A component from a file.
     pub(crate) fn component(&self, file: &Path) -> Result<Component, Failure> {
         let component = Component::open(file, self.folder().as_deref());

@@ -4,29 +4,37 @@ use super::console::Style;
 use super::place::{CacheArg, NetworkArg, Place, Settings, Span, WarmArg};
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
-use super::{Exit, Failure, Outcome, complain, json_line, log, text};
+use super::{Exit, Failure, Outcome, complain, json_line, log, program, text};
 use everstep::store::State;
-use everstep::{Disregarded, Error, ExecutionId, Handle, Policy, Report, Run, guest_build, regular_file};
+use everstep::{
+    Component, Disregarded, Error, ExecutionId, Handle, PROGRAM, Policy, Report, Run, guest_build, regular_file,
+};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Run a durable function to its end
+/// Run a function of a component, or a program, to its end
 ///
-/// The result is the last line on standard output, after the output of the function. Running the same id again reports the stored result of a
+/// The result is the last line on standard output, after the output of the function; a program has none. Running the same id again reports the stored result of a
 /// finished execution, or resumes an unfinished one; no recorded step runs again. If standard input is not a terminal, its lines answer the
-/// questions of the function, and its end is an error.
+/// questions of the function, or are the input of the program; its end is an error, or the end of that input.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A component, or a crate folder, which is built if its sources have changed
     target: PathBuf,
-    /// The durable function
-    function: String,
-    /// The arguments: JSON, @FILE, or - for standard input
-    #[arg(long, value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
-    args: String,
-    /// What the function may do [default: print only]
+    /// The function, as `everstep functions` lists it, or the part after the # [default: that of a program, wasi:cli/run]
+    function: Option<String>,
+    /// The arguments: JSON, @FILE, or - for standard input [default: null]
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    args: Option<String>,
+    /// The arguments of a program
+    #[arg(last = true, value_name = "ARG", conflicts_with_all = ["args", "function"])]
+    argv: Vec<String>,
+    /// Take the arguments, such as (1, "two"), and print the result in WAVE, the WebAssembly Value Encoding
+    #[arg(long, requires = "function", conflicts_with = "json")]
+    wave: bool,
+    /// What the function may do [default: print only; for a program, also clock, random and input]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
@@ -69,15 +77,42 @@ const EXAMPLES: &str = "\
 Examples:
   everstep run hello.wasm hello --args '\"Ada\"'
   everstep run examples/word-count/guest count --policy examples/word-count/policy.toml --id count-1
-  everstep run . publish --args @args.json --policy policy.toml --no-wait --json";
+  everstep run . publish --args @args.json --policy policy.toml --no-wait --json
+  everstep run program.wasm --id convert-1 -- --from csv --to json < table.csv
+  everstep run shapes.wasm docs:shapes/sizes@1.0.0#area --args '{\"side\": 2.5}'";
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { target, function, args, policy, how } = args;
-    let policy = load_policy(policy.as_deref())?;
+    let Args { target, function, args, argv, wave, policy, how } = args;
+    let policy = match &function {
+        Some(_) => load_policy(policy.as_deref())?,
+        None => program::policy(policy.as_deref())?,
+    };
     how.store.check_out_of_reach(&policy)?;
-    let args = read_args(&args)?;
+    let given = args.as_deref().map(read_args).transpose()?;
     let component = how.cache.component(&component_file(&target, &policy)?)?;
-    how.run(Run::new(component, function, args, policy), tell)
+    let Some(function) = function else {
+        let args = given.map_or_else(|| program::args(&target, argv), Ok)?;
+        return how.run(Run::new(component, PROGRAM, args, policy), program::tell);
+    };
+    if wave {
+        let args = args_from_wave(&how.cache, &component, &function, given.as_deref().unwrap_or("()"))?;
+        let run = Run::new(component.clone(), function.clone(), args, policy);
+        let tell = async |session: &mut Session, report: &Report, _| {
+            tell_unfinished(session, report).await;
+            if let Some(result) = &report.result {
+                let result = session.host.result_to_wave(&component, &function, result).await?;
+                session.console.say(text::json(&result));
+            }
+            Ok(())
+        };
+        return how.run(run, tell);
+    }
+    how.run(Run::new(component, function, given.unwrap_or_else(|| "null".to_owned()), policy), tell)
+}
+
+/// Arguments in WAVE as JSON.
+fn args_from_wave(cache: &CacheArg, component: &Component, function: &str, wave: &str) -> Result<String, Failure> {
+    block_on(async { Ok(cache.host()?.args_from_wave(component, function, wave).await?) })
 }
 
 impl How {

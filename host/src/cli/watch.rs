@@ -191,7 +191,11 @@ impl Session {
         }
         if let Some(piped) = self.piped.as_mut().filter(|_| Piped::answers(promise)) {
             piped.add(promise);
-            return self.console.note(put(promise));
+            // A program that reads its input has no prompt.
+            if !promise.subject.is_empty() {
+                self.console.note(put(promise));
+            }
+            return;
         }
         match self.asker.as_mut().filter(|_| matches!(promise.kind, PromiseKind::Input | PromiseKind::Approval)) {
             Some(asker) => asker.add(promise),

@@ -1,5 +1,6 @@
 //! The reasons that a component cannot be loaded.
 
+use super::imports;
 use crate::visible;
 
 /// An error before a component runs.
@@ -66,19 +67,17 @@ pub enum Error {
         max: u64,
     },
     /// It imports interfaces that no policy can grant.
-    #[error("the component imports what this host does not offer: {}", list(imports))]
+    #[error("the component imports what this host does not offer: {}", imports::unserved(imports))]
     Imports {
         /// The names of these imports.
         imports: Vec<String>,
     },
-    /// It is not a guest.
-    #[error("the component does not export {export}; build it with the everstep SDK (its exports: {})", list(exports))]
-    MissingExport {
-        /// The export that a guest must have.
-        export: &'static str,
-        /// The exports that it has.
-        exports: Vec<String>,
-    },
+    /// There is nothing in it that could be run.
+    #[error(
+        "the component exports nothing; one that can be run exports wasi:cli/run@0.2 (a program), functions of its own, or \
+         everstep:host/guest@0.1.0 (durable functions, with the everstep SDK)"
+    )]
+    NoExport,
     /// It is not valid, or uses a proposal that is switched off.
     #[error("the component does not compile: {0:#}")]
     Compile(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -89,11 +88,16 @@ pub enum Error {
 
 /// The first few names, escaped: they are the component's.
 pub(crate) fn list(names: &[String]) -> String {
+    list_with(names, |_| None)
+}
+
+/// The first few names, escaped, each with a note on it.
+pub(super) fn list_with(names: &[String], note: impl Fn(&str) -> Option<&'static str>) -> String {
     const SHOWN: usize = 16;
     let shown = names.iter().take(SHOWN).map(|name| {
         let (mut shown, first) = (String::new(), name.chars().take(200).collect::<String>());
         visible::push_escaped(&mut shown, &first);
-        shown
+        note(name).map_or(shown.clone(), |note| format!("{shown} ({note})"))
     });
     let shown = shown.collect::<Vec<String>>().join(", ");
     match names.len().checked_sub(SHOWN) {

@@ -1,7 +1,7 @@
 //! Components: from untrusted bytes to something that can be instantiated, and the limits of an instance.
 //!
-//! Read `mod.rs` (loading, top to bottom), `shape.rs` (the requirements on a component before compilation),
-//! `budget.rs` and `arity.rs` (limits on time and memory for compiling), `config.rs` (the flags and the pool),
+//! Read `mod.rs` (loading, top to bottom), `shape.rs` (the requirements on a component before compilation), `imports.rs` (what it may
+//! import, and what that needs of a policy), `budget.rs` and `arity.rs` (limits on time and memory for compiling), `config.rs` (the flags and the pool),
 //! `cache.rs` (precompiled components on disk), `limits.rs` (what one store may allocate), `wasi/` (the virtual WASI
 //! of guests that import it). `crate::turns` drives the instances.
 
@@ -10,6 +10,7 @@ mod budget;
 mod cache;
 mod config;
 mod error;
+mod imports;
 mod limits;
 mod machine;
 mod shape;
@@ -20,8 +21,10 @@ pub(crate) use cache::Cache;
 pub(crate) use config::SPARE;
 pub use error::Error;
 pub(crate) use error::list;
+pub use imports::{Need, needs};
 pub(crate) use limits::{Footprint, Held, Limiter, Limits};
 pub(crate) use machine::memory as machine_memory;
+pub(crate) use shape::is_program;
 
 use crate::id::Digest;
 use everstep_store::Blob;
@@ -83,6 +86,8 @@ pub(crate) struct Component {
     pub digest: Digest,
     /// Whether it needs [`wasi::add_to_linker`].
     pub imports_wasi: bool,
+    /// Whether it exports durable functions, which the host drives in turns.
+    pub is_guest: bool,
 }
 
 /// The most wasm stack sizes with engines at once: each reserves address space for a whole pool.
@@ -135,7 +140,8 @@ impl Engines {
             None => cache::deserialize(&engine, &compile()?)?,
         };
         let imports_wasi = component.component_type().imports(&engine).any(|(name, _)| name.starts_with("wasi:"));
-        let component = Component { engine, component, digest, imports_wasi };
+        let is_guest = component.component_type().exports(&engine).any(|(name, _)| shape::is_guest(name));
+        let component = Component { engine, component, digest, imports_wasi, is_guest };
         self.remember(wasm_stack, component.clone());
         Ok(component)
     }
@@ -199,6 +205,13 @@ fn compile(engine: &wasmtime::Engine, bytes: &[u8], compiling: fn(Compiling)) ->
 impl std::fmt::Debug for Engines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engines").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    /// The names of its imports, in their order.
+    pub(crate) fn imports(&self) -> Vec<String> {
+        self.component.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect()
     }
 }
 

@@ -1,17 +1,16 @@
-//! The requirements on a component before compilation: its imports, its export, and its size.
+//! The requirements on a component before compilation: its imports, its exports, and its size.
 //!
 //! One walk over the bytes that only reads section headers and names. The compiler decides whether the code is valid;
 //! this decides that compiling it ends in reasonable time.
 
-use super::{Error, wasi};
+use super::Error;
+use super::imports::is_offered;
 use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload};
 
-/// The package of our own imports, and the versions that are compatible with those we link.
-const HOST: (&str, &str) = ("everstep:host/", "0.1.");
-/// The world of a guest; it has a line for each interface of that package.
-const WORLD: &str = include_str!("../../../wit/world.wit");
-/// The export that makes a component a guest.
-const GUEST: &str = "everstep:host/guest@0.1.0";
+/// The export of a component with durable functions, and the versions that are compatible with it.
+const GUEST: (&str, &str) = ("everstep:host/guest@", "0.1.");
+/// The export of a program, and the versions that are compatible with it.
+const PROGRAM: (&str, &str) = ("wasi:cli/run@", "0.2.");
 
 const MAX_BYTES: u64 = 128 << 20;
 const MAX_FUNCTIONS: u64 = 60_000;
@@ -22,7 +21,7 @@ const MAX_BODY: u64 = 1 << 20;
 const MAX_INSTANTIATIONS: u64 = 256;
 const MAX_NESTING: u64 = 3;
 
-/// Refuses anything that is not a component, imports more than this host offers, is not a guest, or is too large to compile.
+/// Refuses anything that is not a component, imports more than this host offers, exports nothing, or is too large to compile.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
     at_most("bytes", bytes.len() as u64, MAX_BYTES)?;
     is_component(bytes)?;
@@ -31,10 +30,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
     if !unknown.is_empty() {
         return Err(Error::Imports { imports: unknown });
     }
-    if !names.exports.iter().any(|name| is_guest(name)) {
-        return Err(Error::MissingExport { export: GUEST, exports: names.exports });
-    }
-    Ok(())
+    if names.exports == 0 { Err(Error::NoExport) } else { Ok(()) }
 }
 
 pub(super) fn at_most(what: &'static str, found: u64, max: u64) -> Result<(), Error> {
@@ -56,39 +52,32 @@ fn is_component(bytes: &[u8]) -> Result<(), Error> {
     Err(Error::NotAComponent { found })
 }
 
-fn is_guest(name: &str) -> bool {
-    GUEST
-        .strip_suffix('0')
-        .zip(name.strip_prefix("everstep:host/guest@"))
-        .is_some_and(|(_, version)| is_patch(version, HOST.1))
+/// Whether an export is the interface of durable functions.
+pub(super) fn is_guest(name: &str) -> bool {
+    is_version_of(name, GUEST)
 }
 
-fn is_offered(name: &str) -> bool {
-    let Some((interface, version)) = name.split_once('@') else { return false };
-    match interface.strip_prefix(HOST.0) {
-        Some(interface) => is_in_world(interface) && is_patch(version, HOST.1),
-        None => wasi::INTERFACES.contains(&interface) && is_patch(version, wasi::VERSION),
-    }
+/// Whether an export is that of a program.
+pub(crate) fn is_program(name: &str) -> bool {
+    is_version_of(name, PROGRAM)
 }
 
-/// Whether the world of a guest imports this interface of our package.
-fn is_in_world(interface: &str) -> bool {
-    let imported = |line: &'static str| line.trim().strip_prefix("import ")?.strip_suffix(';');
-    WORLD.lines().filter_map(imported).any(|name| name == interface)
+fn is_version_of(name: &str, (interface, series): (&str, &str)) -> bool {
+    name.strip_prefix(interface).is_some_and(|version| is_patch(version, series))
 }
 
 /// Whether `version` is `series` and a patch number, without a pre-release part.
-fn is_patch(version: &str, series: &str) -> bool {
+pub(super) fn is_patch(version: &str, series: &str) -> bool {
     version
         .strip_prefix(series)
         .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-/// The names at the top level of a component, and the counts.
+/// What a component imports and exports at its top level, and the counts.
 #[derive(Default)]
 struct Walk {
     imports: Vec<String>,
-    exports: Vec<String>,
+    exports: u32,
     /// The encodings of the modules and components around the current payload, outermost first.
     depth: Vec<Encoding>,
     functions: u64,
@@ -141,9 +130,7 @@ impl Walk {
                 }
             }
             Payload::ComponentExportSection(section) if self.depth.len() == 1 => {
-                for export in section {
-                    self.exports.push(export.map_err(malformed)?.name.name.to_owned());
-                }
+                self.exports = self.exports.saturating_add(section.count());
             }
             _ => {}
         }

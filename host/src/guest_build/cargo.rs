@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::Error;
 use super::manifest::Manifest;
 use super::toolchain::{self, Toolchain};
-use super::{Error, TARGET};
 
 pub(super) struct Compiled {
-    /// The core module.
+    /// A core module; a component if the compiler's linker makes one.
     pub(super) module: Vec<u8>,
     /// All source files of this crate and its path dependencies.
     pub(super) sources: Vec<PathBuf>,
@@ -20,15 +20,19 @@ pub(super) struct Compiled {
 pub(super) fn compile(manifest: &Manifest) -> Result<Compiled, Error> {
     // One build at a time, also so that two do not ask rustup for the same target.
     let shared = SharedTarget::lock()?;
-    let toolchain = toolchain::find(&manifest.dir)?;
+    let target = manifest.product.target();
+    let toolchain = toolchain::find(&manifest.dir, target)?;
     shared.claim(manifest, &toolchain)?;
     let mut command = Command::new("cargo");
-    command.args(["build", "--release", "--lib", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+    command.args(["build", "--release", "--target", target, "--message-format=json-render-diagnostics"]);
+    command.args(manifest.product.options());
     command.arg("--target-dir").arg(&shared.dir);
     command.current_dir(&manifest.dir).stdin(Stdio::null()).stderr(Stdio::inherit());
-    if let Toolchain::FromSource { rustc, linker } = &toolchain {
+    if let Toolchain::FromSource { rustc, linker, libc } = &toolchain {
         command.arg("-Zbuild-std=std,panic_abort").env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
-        command.envs(linker.iter().map(|linker| ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)));
+        let variable = |name: &str| format!("CARGO_TARGET_{}_{name}", target.to_uppercase().replace('-', "_"));
+        command.envs(linker.iter().map(|linker| (variable("LINKER"), linker)));
+        command.envs(libc.iter().map(|libc| (variable("RUSTFLAGS"), libc.flags())));
     }
     run(command, manifest)
 }
@@ -78,7 +82,7 @@ fn dependencies(file: &Path, dir: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// One target folder for all guests, so that the SDK, and a standard library built from source, are compiled once.
 ///
-/// Two crates with the same library name would overwrite each other's module there, and cargo would take the other's for its
+/// Two crates with the same name of a library or program would overwrite each other's module there, and cargo would take the other's for its
 /// own, and likewise that of another compiler. So the folder is locked, and a module of another crate and compiler is removed
 /// first.
 struct SharedTarget {
@@ -97,13 +101,14 @@ impl SharedTarget {
     }
 
     fn claim(&self, manifest: &Manifest, toolchain: &Toolchain) -> Result<(), Error> {
-        let owner = self.dir.join(format!("{}.owner", manifest.library));
+        let stem = manifest.product.file_stem();
+        let owner = self.dir.join(format!("{stem}.owner"));
         let mut claim = manifest.dir.as_os_str().as_encoded_bytes().to_vec();
         claim.extend_from_slice(format!("\n{toolchain:?}\n").as_bytes());
         if fs::read(&owner).is_ok_and(|current| current == claim) {
             return Ok(());
         }
-        let module = self.dir.join(TARGET).join("release/deps").join(format!("{}.wasm", manifest.library));
+        let module = self.dir.join(manifest.product.target()).join("release/deps").join(format!("{stem}.wasm"));
         if module.exists() {
             fs::remove_file(&module).map_err(Error::io("cannot remove", &module))?;
         }

@@ -6,15 +6,29 @@ use std::path::Path;
 use wit_component::{ComponentEncoder, DecodedWasm};
 
 use super::Error;
+use super::manifest::Product;
 
-/// Wraps a module that contains its WIT world, and checks that a host can start a function in it.
-pub(super) fn encode(name: &str, module: &[u8]) -> Result<Vec<u8>, Error> {
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as ADAPTER, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
+};
+
+/// How a component begins.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// Wraps a module that contains its WIT world, and checks that a host can start a function in it. For a program, its calls of WASI
+/// preview 1 become those of WASI 0.2; what is a component already stays as it is.
+pub(super) fn encode(name: &str, module: &[u8], product: &Product) -> Result<Vec<u8>, Error> {
     let problem = |cause: String| Error::Component { name: name.into(), problem: explain(cause) };
-    let component = ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|cause| problem(format!("{cause:#}")))?;
+    if module.starts_with(COMPONENT) {
+        return Ok(module.to_vec());
+    }
+    let encoded = ComponentEncoder::default().validate(true).module(module).and_then(|mut encoder| {
+        if let Product::Program(_) = product {
+            encoder = encoder.adapter(ADAPTER, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)?;
+        }
+        encoder.encode()
+    });
+    let component = encoded.map_err(|cause| problem(format!("{cause:#}")))?;
     match wit_component::decode(&component).map_err(|cause| problem(format!("{cause:#}")))? {
         DecodedWasm::Component(resolve, world) if !resolve.worlds[world].exports.is_empty() => Ok(component),
         _ => Err(Error::NoFunction(name.into())),

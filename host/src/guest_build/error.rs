@@ -21,12 +21,14 @@ pub enum Error {
     /// No compiler was found.
     #[error(
         "no Rust toolchain here compiles to WebAssembly; install one of\n  \
-         - the target of a rustup toolchain:  rustup target add wasm32-unknown-unknown\n  \
+         - the target of a rustup toolchain:  rustup target add {target}\n  \
          - the library sources and a linker:  rustup component add rust-src, and lld\n  \
          - Debian's Rust:                     apt install rustc-web rust-web-src lld-19{}",
         rustup.as_ref().map(|said| format!("\nrustup said: {said}")).unwrap_or_default()
     )]
     NoToolchain {
+        /// The target.
+        target: &'static str,
         /// The output of `rustup target add`, if it was tried.
         rustup: Option<String>,
     },
@@ -39,6 +41,12 @@ pub enum Error {
         /// The compiler.
         rustc: PathBuf,
     },
+    /// There is a compiler with library sources, but no C library for WASI.
+    #[error(
+        "a program needs a C library for WASI, and there is none: install the target of a rustup toolchain (rustup target add \
+         wasm32-wasip2) or Debian's wasi-libc (apt install wasi-libc), or set WASI_SYSROOT to the folder of another one"
+    )]
+    NoLibc,
     /// Cargo reported errors; they are on standard error.
     #[error("cargo could not build {}: see its messages above", crate::visible::path(dir))]
     Compile {

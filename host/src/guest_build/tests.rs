@@ -108,7 +108,7 @@ fn a_folder_without_a_crate_is_refused() {
 fn a_new_crate_has_a_manifest_that_can_be_built() {
     let folder = tempfile::tempdir().unwrap();
     let dir = new_crate(&folder.path().join("my-guest")).unwrap();
-    assert_eq!(Manifest::read(&dir).unwrap().library, "my_guest");
+    assert_eq!(Manifest::read(&dir).unwrap().product, manifest::Product::Library("my_guest".to_owned()));
     assert!(fs::read_to_string(dir.join("policy.toml")).unwrap().contains("name = \"my-guest\""));
     assert!(matches!(new_crate(&dir), Err(Error::Exists(_))));
     assert!(matches!(new_crate(&folder.path().join("1x")), Err(Error::Name(_))));
@@ -117,6 +117,7 @@ fn a_new_crate_has_a_manifest_that_can_be_built() {
 #[test]
 fn a_module_without_a_world_is_no_guest() {
     let empty_module = b"\0asm\x01\0\0\0";
-    assert!(matches!(component::encode("g", empty_module), Err(Error::NoFunction(_))));
-    assert!(matches!(component::encode("g", b"junk"), Err(Error::Component { .. })));
+    let product = manifest::Product::Library("g".to_owned());
+    assert!(matches!(component::encode("g", empty_module, &product), Err(Error::NoFunction(_))));
+    assert!(matches!(component::encode("g", b"junk", &product), Err(Error::Component { .. })));
 }

@@ -5,7 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Error, TARGET};
+use super::Error;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Toolchain {
@@ -16,40 +16,61 @@ pub(super) enum Toolchain {
         rustc: PathBuf,
         /// `None`: the compiler has its own.
         linker: Option<PathBuf>,
+        /// The C library, which the standard library for WASI needs.
+        libc: Option<Libc>,
     },
 }
 
-/// Searches from `dir`, where a `rust-toolchain.toml` may choose the compiler.
-pub(super) fn find(dir: &Path) -> Result<Toolchain, Error> {
-    let active = PathBuf::from(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    if has_target(&active, dir) {
-        return Ok(Toolchain::Ready);
-    }
-    let rustup = rustup_target_add(dir);
-    if has_target(&active, dir) {
-        return Ok(Toolchain::Ready);
-    }
-    match with_sources(dir) {
-        Some((rustc, sysroot)) => from_source(rustc, &sysroot),
-        None => Err(Error::NoToolchain { rustup }),
+/// The folder of a C library for WASI.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Libc(PathBuf);
+
+impl Libc {
+    /// How a program is linked with it: its entry, instead of the one that a compiler with this target has, and the library itself. A
+    /// library that is older than the compiler may lack functions for sockets; a program that calls one traps.
+    pub(super) fn flags(&self) -> String {
+        let folder = self.0.display();
+        format!(
+            "-Clink-self-contained=no -Clinker-flavor=wasm-ld -Clink-arg=--unresolved-symbols=ignore-all \
+             -Clink-arg={folder}/{ENTRY} -Lnative={folder}"
+        )
     }
 }
 
-fn has_target(rustc: &Path, dir: &Path) -> bool {
+/// The entry of a program, which calls `main`.
+const ENTRY: &str = "crt1-command.o";
+
+/// Searches for a compiler to `target`, from `dir`, where a `rust-toolchain.toml` may choose it.
+pub(super) fn find(dir: &Path, target: &'static str) -> Result<Toolchain, Error> {
+    let active = PathBuf::from(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    if has_target(&active, dir, target) {
+        return Ok(Toolchain::Ready);
+    }
+    let rustup = rustup_target_add(dir, target);
+    if has_target(&active, dir, target) {
+        return Ok(Toolchain::Ready);
+    }
+    match with_sources(dir) {
+        Some((rustc, sysroot)) => from_source(rustc, &sysroot, target),
+        None => Err(Error::NoToolchain { target, rustup }),
+    }
+}
+
+fn has_target(rustc: &Path, dir: &Path, target: &str) -> bool {
     let libraries =
-        printed(Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).current_dir(dir));
+        printed(Command::new(rustc).args(["--print", "target-libdir", "--target", target]).current_dir(dir));
     let entries = libraries.and_then(|path| path.read_dir().ok());
     entries.into_iter().flatten().flatten().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
 }
 
 /// Asks rustup for the target; returns its output if it failed. Not tried if `CARGO_NET_OFFLINE` forbids network
 /// access.
-fn rustup_target_add(dir: &Path) -> Option<String> {
+fn rustup_target_add(dir: &Path, target: &str) -> Option<String> {
     if env::var_os("CARGO_NET_OFFLINE").is_some_and(|offline| offline == "true") {
         return None;
     }
     let mut command = Command::new("rustup");
-    command.args(["target", "add", TARGET]).env("RUSTUP_MAX_RETRIES", "0").current_dir(dir);
+    command.args(["target", "add", target]).env("RUSTUP_MAX_RETRIES", "0").current_dir(dir);
     let output = command.output().ok()?;
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().rfind(|line| line.starts_with("error")).unwrap_or_default();
@@ -67,15 +88,29 @@ fn with_sources(dir: &Path) -> Option<(PathBuf, PathBuf)> {
     })
 }
 
-fn from_source(rustc: PathBuf, sysroot: &Path) -> Result<Toolchain, Error> {
-    if brings_linker(sysroot) {
-        return Ok(Toolchain::FromSource { rustc, linker: None });
+fn from_source(rustc: PathBuf, sysroot: &Path, target: &str) -> Result<Toolchain, Error> {
+    let libc = match target.contains("wasi") {
+        true => Some(libc().ok_or(Error::NoLibc)?),
+        false => None,
+    };
+    if libc.is_none() && brings_linker(sysroot) {
+        return Ok(Toolchain::FromSource { rustc, linker: None, libc });
     }
     let names = programs().filter_map(|folder| folder.read_dir().ok()).flatten().flatten().map(|file| file.path());
     match best_linker(names) {
-        Some(linker) => Ok(Toolchain::FromSource { rustc, linker: Some(linker) }),
+        Some(linker) => Ok(Toolchain::FromSource { rustc, linker: Some(linker), libc }),
         None => Err(Error::NoLinker { rustc }),
     }
+}
+
+/// The C library in `$WASI_SYSROOT`, or Debian's.
+fn libc() -> Option<Libc> {
+    let sysroot =
+        env::var_os("WASI_SYSROOT").filter(|value| !value.is_empty()).map(|root| PathBuf::from(root).join("lib"));
+    let versions = ["wasm32-wasip1", "wasm32-wasi"];
+    let folders = sysroot.into_iter().chain(["/usr/lib".into()]);
+    let mut folders = folders.flat_map(|folder| versions.map(|version| folder.join(version)));
+    folders.find(|folder| folder.join(ENTRY).is_file()).map(Libc)
 }
 
 fn brings_linker(sysroot: &Path) -> bool {

@@ -48,6 +48,20 @@ pub enum Error {
         /// The functions of the component.
         available: Vec<String>,
     },
+    /// Several functions of the component may be meant.
+    #[error("{function:?} may be any of {}; name one in full", crate::engine::list(meant))]
+    AmbiguousFunction {
+        /// The name that was given.
+        function: String,
+        /// The functions that it is short for.
+        meant: Vec<String>,
+    },
+    /// The arguments are not those that the function takes.
+    #[error("the arguments do not fit: {reason}")]
+    Misfit {
+        /// Where, and what was expected there.
+        reason: String,
+    },
     /// The arguments are not JSON, or are nested too deeply.
     #[error("the arguments are {source}")]
     Arguments {

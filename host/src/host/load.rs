@@ -8,7 +8,7 @@ use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::policy::{Limits, Policy};
 use crate::trace::RunTrace;
-use crate::turns::{FunctionInfo, Loaded};
+use crate::turns::{FunctionInfo, Loaded, Unfound};
 use everstep_store::journal::{History, Journal};
 use everstep_store::seal::Tail;
 use everstep_store::seam::{Ledger, NoLedger, Ticket};
@@ -77,11 +77,27 @@ impl Inner {
         function: &str,
     ) -> Result<(), Error> {
         let functions = self.describe(component, grants).await?;
-        if functions.iter().any(|known| known.name == function) {
-            return Ok(());
+        let function = function.to_owned();
+        match component.has(&function, functions) {
+            Ok(()) => Ok(()),
+            Err(Unfound::Ambiguous(meant)) => Err(Error::AmbiguousFunction { function, meant }),
+            Err(Unfound::Unknown) => {
+                let available = functions.iter().map(|function| function.name.clone()).collect();
+                Err(Error::UnknownFunction { function, available })
+            }
         }
-        let available = functions.iter().map(|function| function.name.clone()).collect();
-        Err(Error::UnknownFunction { function: function.to_owned(), available })
+    }
+
+    /// Checks that a call can be made of a component: it has the function, and the arguments fit if the function has types.
+    pub(super) async fn check_call(
+        &self,
+        component: &Loaded,
+        grants: &Grants,
+        function: &str,
+        args: &str,
+    ) -> Result<(), Error> {
+        self.check_function(component, grants, function).await?;
+        component.check_args(function, args).map_err(|misfit| Error::Misfit { reason: misfit.to_string() })
     }
 
     /// The functions of a component. It lists them outside of any execution and without any grant.

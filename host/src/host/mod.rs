@@ -1,6 +1,6 @@
 //! The public face: a host that starts, resumes, settles and cancels executions over one store.
 //!
-//! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `load` finds what that needs, `see_through` runs an execution to its
+//! [`Builder`] and [`Everstep`] are here; `run` starts and resumes, `load` finds what that needs, `describe` says what a component offers, `see_through` runs an execution to its
 //! end, `conclude` writes that end down, `schedule` starts at given times, `work` resumes what the store offers and lets time pass,
 //! `settle` lets people and clients answer, `travel` replays and forks, `relocate` moves executions to a server, `live` knows which executions are held, `activity` whether work is
 //! under way for them, `view` reads a store for people, `error` lists what can go wrong.
@@ -8,6 +8,7 @@
 mod activity;
 mod component;
 mod conclude;
+mod describe;
 mod difference;
 mod error;
 mod live;

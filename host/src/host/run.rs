@@ -9,7 +9,6 @@ use crate::id::{Digest, ExecutionId};
 use crate::json;
 use crate::policy::Policy;
 use crate::trace::Origin;
-use crate::turns::FunctionInfo;
 use everstep_store::operation::{NewPromise, Operation};
 use everstep_store::record::NEVER;
 use everstep_store::seam::{Lost, NewRun, Taken};
@@ -27,9 +26,9 @@ pub struct Run {
     pub id: ExecutionId,
     /// The component that exports the function.
     pub component: Component,
-    /// The durable function.
+    /// The function: a durable one, one with types of its own as [`Everstep::functions`] names it, or [`PROGRAM`](crate::PROGRAM).
     pub function: String,
-    /// Its arguments, a JSON text.
+    /// Its arguments, a JSON text. A function with types takes an object with its parameters by name, or a list of them.
     pub args: String,
     /// The policy.
     pub policy: Policy,
@@ -287,16 +286,6 @@ impl Everstep {
         Ok(handle)
     }
 
-    /// The durable functions of a component.
-    ///
-    /// # Errors
-    /// The component cannot be loaded, or does not describe its functions.
-    pub async fn functions(&self, component: &Component, policy: &Policy) -> Result<Vec<FunctionInfo>, Error> {
-        let grants = self.inner.grants.open(policy)?;
-        let loaded = self.inner.load(component, &grants).await?;
-        self.inner.describe(&loaded, &grants).await.map(<[_]>::to_vec)
-    }
-
     /// A handle that waits for a stored execution without resuming it.
     fn handle(&self, id: &ExecutionId) -> Handle {
         let outcome = Some(self.inner.live.watch(id));
@@ -359,7 +348,7 @@ impl Everstep {
         }
         let grants = inner.grants.open_for(&run.policy, &run.function)?;
         let loaded = inner.load(&run.component, &grants).await?;
-        inner.check_function(&loaded, &grants, &run.function).await?;
+        inner.check_call(&loaded, &grants, &run.function, &run.args).await?;
         let now_ms = inner.clock.now_ms();
         let deadline_ms = run.timeout.and_then(|timeout| deadline(now_ms, timeout));
         let (id, patience, content) = (run.id.clone(), run.patience, run.component.content.clone());

@@ -27,7 +27,7 @@ impl Everstep {
         let inner = &self.inner;
         let grants = inner.grants.open(&run.policy.for_function(&run.function))?;
         let loaded = inner.load(&run.component, &grants).await?;
-        inner.check_function(&loaded, &grants, &run.function).await?;
+        inner.check_call(&loaded, &grants, &run.function, &run.args).await?;
         let component = run.component.digest;
         let invocation =
             Invocation { function: run.function, args: run.args, component, policy: grants.digest, trace: None };

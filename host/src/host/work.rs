@@ -177,7 +177,8 @@ impl Everstep {
             return Ok(());
         }
         let id = id.clone();
-        if let (Error::UnknownFunction { .. }, State::Pending, 0) = (&error, execution.state, execution.attempts) {
+        let unfound = matches!(error, Error::UnknownFunction { .. } | Error::AmbiguousFunction { .. });
+        if unfound && execution.attempts == 0 {
             let outcome = Err(GuestError::new(ErrorCode::NotFound, error.to_string()));
             let (state, value) = everstep_store::value_of(&outcome);
             let settle = Operation::PromiseSettle(Settlement { id: id.to_string(), state, value });

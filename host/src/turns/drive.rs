@@ -1,7 +1,12 @@
-//! The turns of an execution: `start`, and `resume` for as long as the guest waits.
+//! The turns of an execution: `start`, and `resume` for as long as the guest waits; or the one call of a function that has types of its
+//! own.
 
+use super::call::call;
+use super::component::Entry;
+use super::exports;
 use super::meter::metered;
 use super::{Ctx, FunctionInfo, Loaded};
+use crate::bindings::DurablePre;
 use crate::bindings::exports::everstep::host::guest::Progress;
 use crate::bridge::{Bridge, Checkpoint, Stop};
 use crate::engine::wasi;
@@ -77,8 +82,27 @@ fn trapped(bridge: &Bridge, message: String, limit: bool) -> Ending {
 }
 
 async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, GuestError>, Stop> {
+    match &job.component.entry {
+        Entry::Guest(guest) => turns_of_guest(store, job, guest).await,
+        Entry::Exports(linked, exports) => {
+            let bridge = Arc::clone(&job.bridge);
+            let Ok(export) = exports::find(exports, &bridge.facts.function) else {
+                let message = format!("the component has no function {:?}", bridge.facts.function);
+                return Ok(Err(GuestError::new(ErrorCode::NotFound, message)));
+            };
+            let instance = metered(&bridge, linked.instantiate_async(&mut *store)).await?.map_err(stopped)?;
+            call(store, &bridge, instance, export, &job.args).await
+        }
+    }
+}
+
+async fn turns_of_guest(
+    store: &mut Store<Ctx>,
+    job: &Job,
+    guest: &DurablePre<Ctx>,
+) -> Result<Result<String, GuestError>, Stop> {
     let bridge = Arc::clone(&job.bridge);
-    let instance = metered(&bridge, job.component.pre.instantiate_async(&mut *store)).await?.map_err(stopped)?;
+    let instance = metered(&bridge, guest.instantiate_async(&mut *store)).await?.map_err(stopped)?;
     let guest = instance.everstep_host_guest();
     let start = guest.call_start(&mut *store, &bridge.facts.function, &job.args);
     let mut progress = metered(&bridge, start).await?.map_err(stopped)?;
@@ -86,10 +110,7 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
         match progress {
             Progress::Pending => {}
             Progress::Done(returned) => {
-                if store.data().wasi.is_some() {
-                    wasi::finish_output(store.data_mut()).map_err(stopped)?;
-                    wasi::finish_files(store.data_mut()).await.map_err(stopped)?;
-                }
+                finish(store).await?;
                 return match returned {
                     Ok(result) => checked_result(&bridge, result),
                     Err(error) => Ok(Err(cut_error(&bridge, error.into()))),
@@ -102,11 +123,20 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
     }
 }
 
+/// Ends what the guest has begun with WASI.
+pub(super) async fn finish(store: &mut Store<Ctx>) -> Result<(), Stop> {
+    if store.data().wasi.is_some() {
+        wasi::finish_output(store.data_mut()).map_err(stopped)?;
+        wasi::finish_files(store.data_mut()).await.map_err(stopped)?;
+    }
+    Ok(())
+}
+
 /// The result, if it is JSON and not too large. One that is too large is an error of the function, not of the run: the effects of the
 /// function have happened, and it would return the same result again.
 fn checked_result(bridge: &Bridge, result: String) -> Result<Result<String, GuestError>, Stop> {
     if result.len() as u64 > bridge.facts.limits().result {
-        return Ok(Err(too_large(bridge, result.len())));
+        return Ok(Err(too_large(bridge, Some(result.len()))));
     }
     match serde_json::from_str::<&serde_json::value::RawValue>(&result) {
         Ok(_) => Ok(Ok(result)),
@@ -114,10 +144,12 @@ fn checked_result(bridge: &Bridge, result: String) -> Result<Result<String, Gues
     }
 }
 
-fn too_large(bridge: &Bridge, bytes: usize) -> GuestError {
+/// The error of a function whose result is too large; `None`: it was not written to its end.
+pub(super) fn too_large(bridge: &Bridge, bytes: Option<usize>) -> GuestError {
     let (function, limit) = (&bridge.facts.function, bridge.facts.limits().result);
+    let has = bytes.map_or_else(|| "more bytes than allowed".to_owned(), |bytes| format!("{bytes} bytes"));
     let message = format!(
-        "the result of {function} has {bytes} bytes, limits.result is {limit}: return less, or start it under a higher limit"
+        "the result of {function} has {has}, limits.result is {limit}: return less, or start it under a higher limit"
     );
     GuestError::new(ErrorCode::LimitExceeded, message)
 }
@@ -137,7 +169,7 @@ fn cut_error(bridge: &Bridge, mut error: GuestError) -> GuestError {
 /// The most bytes that the note after a cut message takes.
 const ROOM_TO_TELL: usize = 80;
 
-fn stopped(error: wasmtime::Error) -> Stop {
+pub(super) fn stopped(error: wasmtime::Error) -> Stop {
     match error.downcast::<Stop>() {
         Ok(stop) => stop,
         Err(error) => Stop::Trap(error),
@@ -156,7 +188,9 @@ fn explain(error: &wasmtime::Error, ctx: &Ctx) -> (String, bool) {
             false => (limits.memory, "limits.memory"),
         };
         return (
-            format!("one call names the same bytes so often that it carries more than {limit} bytes ({key})"),
+            format!(
+                "one call, or its result, names the same bytes so often that it carries more than {limit} bytes ({key})"
+            ),
             true,
         );
     }
@@ -191,11 +225,15 @@ fn new_store(component: &Loaded, bridge: Arc<Bridge>) -> Store<Ctx> {
 ///
 /// # Errors
 /// The reason that it cannot list them.
-pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<Vec<FunctionInfo>, String> {
+pub(super) async fn describe(
+    component: &Loaded,
+    guest: &DurablePre<Ctx>,
+    bridge: Arc<Bridge>,
+) -> Result<Vec<FunctionInfo>, String> {
     let mut store = new_store(component, Arc::clone(&bridge));
     bridge.stopwatch.resume();
     let describe = async {
-        let instance = metered(&bridge, component.pre.instantiate_async(&mut store)).await?.map_err(stopped)?;
+        let instance = metered(&bridge, guest.instantiate_async(&mut store)).await?.map_err(stopped)?;
         let functions = instance.everstep_host_guest().call_functions(&mut store);
         metered(&bridge, functions).await?.map_err(stopped)
     };
@@ -212,6 +250,6 @@ pub(super) async fn describe(component: &Loaded, bridge: Arc<Bridge>) -> Result<
 
 impl From<crate::bindings::exports::everstep::host::guest::FunctionInfo> for FunctionInfo {
     fn from(info: crate::bindings::exports::everstep::host::guest::FunctionInfo) -> Self {
-        Self { name: info.name, description: info.description }
+        Self { name: info.name, description: info.description, signature: String::new() }
     }
 }

@@ -3,8 +3,8 @@
 use super::Ctx;
 use crate::bindings::everstep::host::{console, random, timers};
 use crate::bridge::{Fault, Stop};
-use crate::engine::wasi::{VirtualWasi, WasiHost};
-use crate::guest_error::GuestError;
+use crate::engine::wasi::{Line, VirtualWasi, WasiHost};
+use crate::guest_error::{ErrorCode, GuestError};
 use crate::vfs::{Disk, Vfs};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -49,12 +49,35 @@ impl WasiHost for Ctx {
         without_error(self.cancel_timer(timer))
     }
 
+    fn ask_line(&mut self) -> wasmtime::Result<Result<u64, String>> {
+        let options = console::InputOptions { timeout_ms: None, schema: None };
+        match console::Host::input(self, String::new(), options) {
+            Ok(question) => Ok(Ok(question)),
+            Err(Fault::Guest(error)) => Ok(Err(error.message)),
+            Err(Fault::Stop(stop)) => Err(wasmtime::Error::new(stop)),
+        }
+    }
+
+    fn line(&mut self, question: u64) -> Line {
+        match self.bridge.promise_of_guest(question).outcome() {
+            // An answer that is no text counts as it is written.
+            Some(Ok(json)) => Line::Text(serde_json::from_str(&json).unwrap_or(json)),
+            Some(Err(GuestError { code: ErrorCode::NotFound, .. })) => Line::End,
+            Some(Err(error)) => Line::Failed(error.message),
+            None => Line::Failed("the line has not been delivered".to_owned()),
+        }
+    }
+
     fn is_settled(&mut self, timer: u64) -> bool {
         self.bridge.promise_of_guest(timer).outcome().is_some()
     }
 
     fn environment(&mut self) -> Vec<(String, String)> {
         self.bridge.facts.grants.policy.env.clone().into_iter().collect()
+    }
+
+    fn arguments(&mut self) -> Vec<String> {
+        self.argv.clone()
     }
 
     fn unhandled(error: GuestError) -> wasmtime::Error {

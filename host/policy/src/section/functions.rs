@@ -90,20 +90,35 @@ impl FunctionGrant {
 
 impl Policy {
     /// The policy for an execution of one function. Narrowing twice has no further effect; a called function is narrowed from
-    /// its caller's policy.
+    /// its caller's policy. A function that may be called by a shorter name is narrowed by the sections of all its names.
     pub fn for_function(&self, name: &str) -> Cow<'_, Self> {
-        match self.functions.get(name) {
-            None => Cow::Borrowed(self),
-            Some(function) => {
-                let mut policy = self.clone();
-                policy.limits = self.limits.narrowed(&function.limits);
-                SECTIONS
-                    .iter()
-                    .for_each(|section| section.keep(&mut policy, self, &|key, rule| function.keeps(key, rule)));
-                Cow::Owned(policy)
-            }
-        }
+        let own = self.functions.iter().filter(|(known, _)| may_be_same(known, name));
+        own.fold(Cow::Borrowed(self), |policy, (_, function)| {
+            let mut narrowed = policy.clone().into_owned();
+            narrowed.limits = policy.limits.narrowed(&function.limits);
+            SECTIONS
+                .iter()
+                .for_each(|section| section.keep(&mut narrowed, &policy, &|key, rule| function.keeps(key, rule)));
+            Cow::Owned(narrowed)
+        })
     }
+}
+
+/// Whether two names may be of the same function: `namespace:package/interface@1.0.0#function`, the same without the version, or the part
+/// after the `#`.
+fn may_be_same(one: &str, other: &str) -> bool {
+    match (parts(one), parts(other)) {
+        (None, None) => one == other,
+        (Some((_, function)), None) => function == other,
+        (None, Some((_, function))) => one == function,
+        (Some(one), Some(other)) => one == other,
+    }
+}
+
+/// The interface of a function, without its version, and the part after it.
+fn parts(name: &str) -> Option<(&str, &str)> {
+    let (interface, function) = name.split_once('#')?;
+    Some((interface.split_once('@').map_or(interface, |(interface, _)| interface), function))
 }
 
 /// The name of a rule in the list of a function: without the name of its section, which decisions put before a

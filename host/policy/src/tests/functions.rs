@@ -46,6 +46,21 @@ fn a_function_that_lists_nothing_of_a_section_has_none_of_its_rules() {
 }
 
 #[test]
+fn every_name_that_a_function_may_have_leads_to_the_section_of_each() {
+    let section = |name: &str| policy(&format!("[functions.\"{name}\"]\ncapability = [\"print\"]\n"));
+    let names = ["area", "docs:shapes/sizes#area", "docs:shapes/sizes@1.0.0#area", "docs:shapes/sizes@2.0.0#area"];
+    for known in names {
+        for called in names {
+            assert_eq!(ids(&section(known).for_function(called)).last(), Some(&"print"), "{known} {called}");
+        }
+        for other in ["volume", "docs:shapes/others#area#", "docs:shapes/others@1.0.0#volume", "docs:shapes/sizes"] {
+            assert!(matches!(section(known).for_function(other), Cow::Borrowed(_)), "{known} {other}");
+        }
+    }
+    assert!(matches!(section(names[1]).for_function("docs:shapes/others#area"), Cow::Borrowed(_)));
+}
+
+#[test]
 fn an_approval_is_enough_for_a_function_that_lists_it() {
     let delete = Target::parse("https://api.github.com/x").unwrap();
     let call = Call::Fetch(FetchCall { method: "DELETE", url: &delete, bytes: 0 });

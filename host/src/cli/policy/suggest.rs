@@ -1,39 +1,80 @@
 //! `everstep policy suggest`.
 
-use crate::cli::{Exit, Failure, Outcome, print, print_json, text};
-use everstep::Policy;
+use crate::cli::functions::needs;
+use crate::cli::place::CacheArg;
+use crate::cli::{Exit, Failure, Outcome, grant, print, print_json, text};
 use everstep::policy::audit::Lines;
 use everstep::policy::tools::{Suggestions, suggest};
+use everstep::{Need, Policy};
 use serde_json::json;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-/// Print the narrowest rules that would allow the denied calls of an audit log; nothing is applied
+/// Print a policy to start from for a component, or the rules that an audit log asks for; nothing is applied
 ///
-/// The rules show what the guest has tried, which may be more than it should be granted. Addresses that are not global, names of the host's own
+/// For a component, the policy grants what its imports need and what stays inside the execution; folders, addresses and other
+/// functions are left for you to name. For an audit log, the narrowest rules that would allow its denied calls are printed. They show what the guest has tried, which may be more than it should be granted. Addresses that are not global, names of the host's own
 /// network, and wildcards are never suggested.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[group(id = "what", required = true, multiple = false, args = ["component", "from"])]
 pub(crate) struct Args {
+    /// A component, or a crate folder, which is built if its sources have changed
+    component: Option<PathBuf>,
     /// The audit log
     #[arg(long, value_name = "FILE")]
-    from: PathBuf,
+    from: Option<PathBuf>,
     /// Leave out calls that this policy allows, or requires approval for
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "component")]
     policy: Option<PathBuf>,
-    /// Print one JSON object {rules, skipped}
+    /// Print one JSON object {rules, skipped}; for a component {policy}
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    cache: CacheArg,
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  everstep policy suggest program.wasm > policy.toml
   everstep policy suggest --from audit.jsonl
   everstep policy suggest --from audit.jsonl --policy policy.toml";
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    match (&args.component, &args.from) {
+        (Some(component), _) => for_component(component, args),
+        (None, Some(log)) => for_log(log, args),
+        (None, None) => Err(Failure::usage("name a component, or an audit log with --from")),
+    }
+}
+
+fn for_component(component: &Path, args: &Args) -> Outcome {
+    let policy = start(&needs(component, &args.cache)?);
+    if args.json {
+        print_json(&json!({ "policy": policy }))?
+    } else {
+        print(&policy)?
+    }
+    Ok(Exit::Done)
+}
+
+/// A policy that grants what stays inside an execution, with rules to fill in for what does not.
+fn start(needs: &BTreeSet<Need>) -> String {
+    let mut policy = "version = 1\n".to_owned();
+    let (filled, open): (Vec<_>, Vec<_>) =
+        needs.iter().map(|need| grant::of(*need)).partition(|grant| grant.open.is_none());
+    filled.iter().for_each(|grant| policy.push_str(&format!("\n{}\n", grant.toml)));
+    for grant in open {
+        let lines: String = grant.toml.lines().map(|line| format!("# {line}\n")).collect();
+        policy.push_str(&format!("\n# {}\n{lines}", grant.open.unwrap_or_default()));
+    }
+    policy
+}
+
+fn for_log(log: &Path, args: &Args) -> Outcome {
     let policy = args.policy.as_deref().map(Policy::load).transpose()?;
-    let unreadable = || format!("cannot read the audit log {}", everstep::visible::path(&args.from));
-    let lines = Lines::open(&args.from).map_err(Failure::io(unreadable()))?;
+    let unreadable = || format!("cannot read the audit log {}", everstep::visible::path(log));
+    let lines = Lines::open(log).map_err(Failure::io(unreadable()))?;
     let lines = lines.collect::<Result<Vec<_>, _>>().map_err(Failure::io(unreadable()))?;
     let suggestions = suggest(lines, policy.as_ref());
     if args.json {
@@ -68,4 +109,21 @@ fn describe(suggestions: &Suggestions) -> String {
         text.push_str("# nothing was denied\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_to_start_from_is_a_policy_filled_in_or_not() {
+        let needs = BTreeSet::from_iter(grant::ALL);
+        let policy = start(&needs);
+        let parsed = Policy::parse(&policy, Path::new("/policy.toml")).unwrap();
+        assert!(parsed.capability("print").is_some() && parsed.files.is_empty() && parsed.fetch.is_empty());
+        let comments = |line: &&str| !line.starts_with("# ") || line.contains('=') || line.contains('[');
+        let filled: Vec<_> = policy.lines().filter(comments).map(|line| line.trim_start_matches("# ")).collect();
+        let parsed = Policy::parse(&filled.join("\n"), Path::new("/policy.toml")).unwrap();
+        assert!(!parsed.files.is_empty() && !parsed.fetch.is_empty() && !parsed.websocket.is_empty());
+    }
 }

@@ -1,4 +1,4 @@
-//! The environment of a program: variables from the policy, the console, and no terminal.
+//! The environment of a program: its arguments, variables from the policy, the console, and no terminal.
 
 use super::io::Console;
 use super::{Virtual, WasiHost};
@@ -21,7 +21,7 @@ impl<T: WasiHost> environment::Host for Virtual<'_, T> {
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(vec!["guest".to_owned()])
+        Ok(self.0.arguments())
     }
 
     fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
@@ -52,8 +52,12 @@ impl<T: WasiHost> Virtual<'_, T> {
 
 impl<T: WasiHost> stdin::Host for Virtual<'_, T> {
     fn get_stdin(&mut self) -> wasmtime::Result<Resource<DynInputStream>> {
+        // A placeholder: reads go to the questions for lines.
         let stream: DynInputStream = Box::new(ClosedInputStream);
-        Ok(self.0.wasi().table.push(stream)?)
+        let wasi = self.0.wasi();
+        let stream = wasi.table.push(stream)?;
+        wasi.stdin.streams.insert(stream.rep());
+        Ok(stream)
     }
 }
 

@@ -34,14 +34,14 @@ pub(super) fn may_wait<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Result<
     io.func_wrap_async("[method]input-stream.read", |mut store, (stream, len): (Resource<DynInputStream>, u64)| {
         Box::new(async move {
             let mut wasi = Virtual(store.data_mut());
-            let read = wasi.read_any(&stream, len).await;
+            let read = wasi.read_any(&stream, len, false).await;
             Ok((wasi.answer(read)?,))
         })
     })?;
     io.func_wrap_async("[method]input-stream.skip", |mut store, (stream, len): (Resource<DynInputStream>, u64)| {
         Box::new(async move {
             let mut wasi = Virtual(store.data_mut());
-            let skipped = wasi.skip_any(&stream, len).await;
+            let skipped = wasi.skip_any(&stream, len, false).await;
             Ok((wasi.answer(skipped)?,))
         })
     })?;
@@ -70,7 +70,7 @@ pub(super) fn may_wait<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Result<
         |mut store, (stream, from, len): (Resource<DynOutputStream>, Resource<DynInputStream>, u64)| {
             Box::new(async move {
                 let mut wasi = Virtual(store.data_mut());
-                let spliced = wasi.splice_any(&stream, &from, len).await;
+                let spliced = wasi.splice_any(&stream, &from, len, false).await;
                 Ok((wasi.answer(spliced)?,))
             })
         },
@@ -151,11 +151,20 @@ impl<T: WasiHost> Virtual<'_, T> {
         stream.into_iter().for_each(|stream| stream.offset = stream.offset.saturating_add(by));
     }
 
-    /// Reads from any stream.
-    pub(super) async fn read_any(&mut self, stream: &Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
+    /// Reads from any stream; `waits` for standard input.
+    pub(super) async fn read_any(
+        &mut self,
+        stream: &Resource<DynInputStream>,
+        len: u64,
+        waits: bool,
+    ) -> StreamResult<Vec<u8>> {
         self.0.wasi().table.get(stream)?;
         let Some(FileStream { handle, offset, .. }) = self.file_stream(stream.rep()) else {
-            return self.read_closed(stream, len);
+            return match (self.is_stdin(stream), waits) {
+                (true, true) => self.wait_and_read_stdin(len).await,
+                (true, false) => self.read_stdin(len),
+                (false, _) => Err(StreamError::Closed),
+            };
         };
         if len == 0 {
             return Ok(Vec::new());
@@ -166,10 +175,15 @@ impl<T: WasiHost> Virtual<'_, T> {
     }
 
     /// Skips what any stream would read.
-    pub(super) async fn skip_any(&mut self, stream: &Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
+    pub(super) async fn skip_any(
+        &mut self,
+        stream: &Resource<DynInputStream>,
+        len: u64,
+        waits: bool,
+    ) -> StreamResult<u64> {
         self.0.wasi().table.get(stream)?;
         let Some(FileStream { handle, offset, .. }) = self.file_stream(stream.rep()) else {
-            return Ok(self.read_closed(stream, len)?.len() as u64);
+            return Ok(self.read_any(stream, len, waits).await?.len() as u64);
         };
         let size = self.files().await.stat(self.0, handle).await.map_err(lost)?.size;
         let skipped = len.min(size.saturating_sub(offset));
@@ -219,9 +233,10 @@ impl<T: WasiHost> Virtual<'_, T> {
         stream: &Resource<DynOutputStream>,
         from: &Resource<DynInputStream>,
         len: u64,
+        waits: bool,
     ) -> StreamResult<u64> {
         self.0.wasi().table.get(stream)?;
-        let bytes = self.read_any(from, len.min(PERMIT)).await?;
+        let bytes = self.read_any(from, len.min(PERMIT), waits).await?;
         self.write_any(stream, &bytes, PERMIT).await?;
         Ok(bytes.len() as u64)
     }

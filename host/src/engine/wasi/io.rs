@@ -1,5 +1,5 @@
-//! Streams and polling. Nothing here waits for the machine: every pollable except timers is ready, and timers are
-//! durable.
+//! Streams and polling. Nothing here waits for the machine: every pollable is ready except those of timers and of standard input, which
+//! wait for durable timers and questions.
 
 use super::{Virtual, WasiHost};
 use wasmtime::component::{Resource, ResourceTable};
@@ -95,11 +95,6 @@ impl<T: WasiHost> Virtual<'_, T> {
         self.0.print(console == Console::Stderr, text.as_bytes()).map_err(StreamError::Trap)
     }
 
-    /// Reads from standard input, which is closed.
-    pub(super) fn read_closed(&mut self, stream: &Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        streams::HostInputStream::read(self.table(), Resource::new_borrow(stream.rep()), len)
-    }
-
     /// The positions in `pollables` of those that are ready; waits for a timer if none is.
     async fn ready(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<u32>> {
         let timers = self.timers(pollables)?;
@@ -118,11 +113,15 @@ impl<T: WasiHost> Virtual<'_, T> {
         Ok(ready)
     }
 
+    /// What each of the pollables waits for: a timer, or a question for standard input.
     fn timers(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<Option<u64>>> {
-        let wasi = self.0.wasi();
-        let timer = |pollable| {
+        let timer = |pollable: &Resource<DynPollable>| {
+            let wasi = self.0.wasi();
             wasi.table.get(pollable)?;
-            Ok(wasi.timers.get(&pollable.rep()).copied())
+            match wasi.stdin.pollables.contains(&pollable.rep()) {
+                true => self.stdin_question(),
+                false => Ok(wasi.timers.get(&pollable.rep()).copied()),
+            }
         };
         pollables.iter().map(timer).collect()
     }
@@ -158,6 +157,7 @@ impl<T: WasiHost> poll::HostPollable for Virtual<'_, T> {
         {
             self.0.cancel(timer)?;
         }
+        self.0.wasi().stdin.pollables.remove(&pollable.rep());
         poll::HostPollable::drop(self.table(), pollable)
     }
 }
@@ -168,7 +168,7 @@ impl<T: WasiHost> streams::Host for Virtual<'_, T> {
     }
 }
 
-/// For standard input, which is closed, and for files.
+/// For standard input and for files.
 impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     /// Never called: see [`may_wait`](super::file_streams::may_wait).
     fn read(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<Vec<u8>> {
@@ -176,7 +176,7 @@ impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     }
 
     async fn blocking_read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        self.read_any(&stream, len).await
+        self.read_any(&stream, len, true).await
     }
 
     /// Never called: see [`may_wait`](super::file_streams::may_wait).
@@ -185,15 +185,22 @@ impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     }
 
     async fn blocking_skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
-        self.skip_any(&stream, len).await
+        self.skip_any(&stream, len, true).await
     }
 
     fn subscribe(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<Resource<DynPollable>> {
-        subscribe(self.table(), stream)
+        let is_stdin = self.is_stdin(&stream);
+        let wasi = self.0.wasi();
+        let pollable = subscribe(&mut wasi.table, stream)?;
+        if is_stdin {
+            wasi.stdin.pollables.insert(pollable.rep());
+        }
+        Ok(pollable)
     }
 
     async fn drop(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<()> {
         let rep = stream.rep();
+        self.0.wasi().stdin.streams.remove(&rep);
         self.table().delete(stream)?;
         self.close_stream(rep).await
     }
@@ -259,7 +266,7 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         source: Resource<DynInputStream>,
         len: u64,
     ) -> StreamResult<u64> {
-        self.splice_any(&stream, &source, len).await
+        self.splice_any(&stream, &source, len, true).await
     }
 
     fn subscribe(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<Resource<DynPollable>> {

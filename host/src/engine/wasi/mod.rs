@@ -2,9 +2,10 @@
 //! refused.
 //!
 //! Ours, over [`WasiHost`]: `clocks.rs` (recorded time, durable timers), `random.rs` (the recorded seed), `cli.rs`
-//! (environment, output to the console, exit), `io.rs` (streams and polling, without any real waiting), `sockets.rs`
-//! (creation and name lookup refuse), `files.rs` and `file_streams.rs` (the file system over [`crate::vfs`]). The engine's own, over an empty
-//! context: the rest of sockets, for which no guest can obtain handles, and the terminals, which do not exist.
+//! (environment, arguments, output to the console, exit), `stdin.rs` (questions for lines of input), `io.rs` (streams and polling,
+//! without any real waiting), `sockets.rs` (creation and name lookup refuse), `files.rs` and `file_streams.rs` (the file system over
+//! [`crate::vfs`]). The engine's own, over an empty context: the rest of sockets, for which no guest can obtain handles, and the terminals,
+//! which do not exist.
 
 mod cli;
 mod clocks;
@@ -13,10 +14,13 @@ mod files;
 mod io;
 mod random;
 mod sockets;
+mod stdin;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cli::Exit;
 pub(crate) use files::Files;
+pub(crate) use stdin::Line;
 
 use crate::guest_error::GuestError;
 use crate::vfs::Disk;
@@ -43,17 +47,23 @@ pub(crate) trait WasiHost: Disk + Send + 'static {
     fn print(&mut self, stderr: bool, bytes: &[u8]) -> wasmtime::Result<()>;
     /// Starts a durable timer and returns its step number.
     fn sleep_ns(&mut self, ns: u64) -> wasmtime::Result<u64>;
-    /// Waits until one of the timers is settled, delivers those that are, and returns them; `timers` is not empty and
-    /// names no timer twice.
+    /// Waits until one of the timers or questions is settled, delivers those that are, and returns them; the list is not empty and
+    /// names none twice.
     fn wait_any(&mut self, timers: &[u64]) -> impl Future<Output = wasmtime::Result<Vec<u64>>> + Send;
     /// Cancels a timer that was not delivered.
     fn cancel(&mut self, timer: u64) -> wasmtime::Result<()>;
-    /// Whether that timer has been delivered.
+    /// Asks for the next line of input and returns the step number of the question, or the reason that it may not be asked.
+    fn ask_line(&mut self) -> wasmtime::Result<Result<u64, String>>;
+    /// The answer to a question that has been delivered.
+    fn line(&mut self, question: u64) -> Line;
+    /// Whether that timer or question has been delivered.
     fn is_settled(&mut self, timer: u64) -> bool;
     /// The environment that the policy grants.
     fn environment(&mut self) -> Vec<(String, String)>;
     /// An error of a file that the interface cannot report, so that the guest ends with it.
     fn unhandled(error: GuestError) -> wasmtime::Error;
+    /// The arguments of the program, its name first.
+    fn arguments(&mut self) -> Vec<String>;
 }
 
 /// The state of one guest's virtual WASI.
@@ -67,6 +77,7 @@ pub(crate) struct VirtualWasi {
     /// The file behind each stream of one.
     file_streams: HashMap<u32, file_streams::FileStream>,
     files: Files,
+    stdin: stdin::Stdin,
     /// The first bytes of an incomplete character, per console stream.
     partial: io::Partial,
     /// The latest time that was returned.
@@ -198,6 +209,7 @@ impl VirtualWasi {
             outputs: HashMap::new(),
             file_streams: HashMap::new(),
             files,
+            stdin: stdin::Stdin::default(),
             partial: io::Partial::default(),
             now_ns: 0,
             origin_ns: None,

@@ -28,6 +28,10 @@ struct Script {
     waits: Vec<Vec<u64>>,
     canceled: Vec<u64>,
     printed: Vec<(bool, String)>,
+    /// The answers to the questions for lines, in the order of their steps, which follow those of the timers.
+    lines: VecDeque<Line>,
+    /// The questions that were asked.
+    asked: Vec<u64>,
     random: u8,
 }
 
@@ -42,6 +46,8 @@ impl Script {
             waits: Vec::new(),
             canceled: Vec::new(),
             printed: Vec::new(),
+            lines: VecDeque::new(),
+            asked: Vec::new(),
             random: 0,
         }
     }
@@ -81,11 +87,22 @@ impl WasiHost for Script {
         self.canceled.push(timer);
         Ok(())
     }
+    fn ask_line(&mut self) -> wasmtime::Result<Result<u64, String>> {
+        let question = 100 + self.asked.len() as u64;
+        self.asked.push(question);
+        Ok(Ok(question))
+    }
+    fn line(&mut self, _: u64) -> Line {
+        self.lines.pop_front().unwrap()
+    }
     fn is_settled(&mut self, timer: u64) -> bool {
         self.settled.contains(&timer)
     }
     fn environment(&mut self) -> Vec<(String, String)> {
         vec![("LANG".to_owned(), "C".to_owned())]
+    }
+    fn arguments(&mut self) -> Vec<String> {
+        vec!["prog".to_owned(), "-x".to_owned()]
     }
     fn unhandled(error: GuestError) -> wasmtime::Error {
         wasmtime::format_err!("{error}")
@@ -192,19 +209,43 @@ fn poll_drop(wasi: &mut Virtual<'_, Script>, pollable: Resource<wasmtime_wasi_io
 }
 
 #[tokio::test]
-async fn a_stream_is_always_ready_so_that_a_poll_with_a_timer_returns_at_once() {
+async fn output_is_always_ready_so_that_a_poll_with_a_timer_returns_at_once() {
     let mut host = Script::new();
     let mut wasi = Virtual(&mut host);
     let out = stdout::Host::get_stdout(&mut wasi).unwrap();
-    let input = stdin::Host::get_stdin(&mut wasi).unwrap();
     let writable = streams_subscribe(&mut wasi, &out);
-    let readable = wasmtime_wasi_io::bindings::wasi::io::streams::HostInputStream::subscribe(&mut wasi, lend(&input));
     let timer = monotonic_clock::Host::subscribe_duration(&mut wasi, u64::MAX).unwrap();
-    let ready = wasi.poll(vec![lend(&timer), writable, readable.unwrap()]).await.unwrap();
-    assert_eq!(ready, [1, 2]);
+    let ready = wasi.poll(vec![lend(&timer), writable]).await.unwrap();
+    assert_eq!(ready, [1]);
     assert!(wasi.poll(Vec::new()).await.is_err());
-    assert!(matches!(wasi.blocking_read(lend(&input), 10).await, Err(StreamError::Closed)));
     assert!(host.waits.is_empty());
+}
+
+#[tokio::test]
+async fn standard_input_is_asked_for_line_by_line_when_it_is_read() {
+    let mut host = Script::new();
+    host.deliveries.extend([vec![100], vec![101], vec![102], vec![103]]);
+    let failed = Line::Failed("a line is not UTF-8".to_owned());
+    host.lines.extend([Line::Text("grün".to_owned()), Line::Text(String::new()), failed, Line::End]);
+    let mut wasi = Virtual(&mut host);
+    let input = stdin::Host::get_stdin(&mut wasi).unwrap();
+    let again = stdin::Host::get_stdin(&mut wasi).unwrap();
+    assert!(wasi.0.asked.is_empty(), "nothing was read");
+    assert_eq!(wasi.blocking_read(lend(&input), 0).await.unwrap(), b"");
+    assert_eq!(wasi.read_any(&input, 10, false).await.unwrap(), b"", "the line is still to come");
+    assert_eq!(wasi.blocking_read(lend(&input), 3).await.unwrap(), b"gr\xc3");
+    assert_eq!(wasi.read_any(&again, 10, false).await.unwrap(), b"\xbcn\n");
+    let readable = wasmtime_wasi_io::bindings::wasi::io::streams::HostInputStream::subscribe(&mut wasi, lend(&input));
+    let readable = readable.unwrap();
+    wasi.block(lend(&readable)).await.unwrap();
+    assert_eq!(wasi.blocking_skip(lend(&input), 10).await.unwrap(), 1, "an empty line");
+    assert!(matches!(wasi.blocking_read(lend(&input), 10).await, Err(StreamError::LastOperationFailed(_))));
+    assert!(matches!(wasi.blocking_read(lend(&input), 10).await, Err(StreamError::Closed)));
+    assert!(matches!(wasi.read_any(&again, 10, false).await, Err(StreamError::Closed)));
+    assert_eq!(wasi.poll(vec![lend(&readable)]).await.unwrap(), [0], "the end can be read");
+    poll_drop(&mut wasi, readable);
+    assert_eq!((host.asked.len(), host.waits), (4, vec![vec![100], vec![101], vec![102], vec![103]]));
+    assert_eq!(host.canceled, [0; 0]);
 }
 
 fn streams_subscribe(
@@ -268,7 +309,7 @@ fn the_surroundings_are_those_of_the_policy() {
     let mut host = Script::new();
     let mut wasi = Virtual(&mut host);
     assert_eq!(environment::Host::get_environment(&mut wasi).unwrap(), [("LANG".to_owned(), "C".to_owned())]);
-    assert_eq!(environment::Host::get_arguments(&mut wasi).unwrap(), ["guest"]);
+    assert_eq!(environment::Host::get_arguments(&mut wasi).unwrap(), ["prog", "-x"]);
     assert_eq!(environment::Host::initial_cwd(&mut wasi).unwrap(), None);
     let ended = exit::Host::exit(&mut wasi, Err(())).unwrap_err();
     assert_eq!(ended.downcast_ref(), Some(&super::cli::Exit { code: 1 }));

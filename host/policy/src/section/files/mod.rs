@@ -199,7 +199,7 @@ impl Section for FilesSection {
 
     fn question(&self, capability: &str, path: &str) -> Option<Result<Box<dyn Question>, NoQuestion>> {
         let name = capability.strip_prefix("files.")?;
-        Some(decide::question(if name == "replace" { "write" } else { name }, path))
+        Some(decide::question(if matches!(name, "replace" | "append" | "patch") { "write" } else { name }, path))
     }
 
     fn paths<'p>(&self, policy: &'p Policy) -> Vec<HostPath<'p>> {

@@ -1,0 +1,55 @@
+//! Programs, which are components that export `wasi:cli/run`: what they are started with, and what is told of their end.
+
+use super::report::Summary;
+use super::watch::Session;
+use super::{Failure, json_line, run};
+use everstep::{Policy, Report};
+use std::path::Path;
+
+/// The policy of a program without a policy file: it grants no folder of the host and no network. Its working folder is `/`, with `/tmp` in it.
+const POLICY: &str = "\
+version = 1
+name = \"program\"
+[limits]
+steps = 1_000_000
+[clock]
+mode = \"recorded\"
+[random]
+mode = \"seeded\"
+[[capability]]
+name = \"print\"
+[[capability]]
+name = \"input\"
+[[files]]
+id = \"scratch\"
+guest = \"/\"
+access = \"scratch\"
+max_file = \"64MiB\"
+max_written = \"1GiB\"
+max_files = 10_000
+";
+
+/// The policy of a file, or the built-in one.
+pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
+    match file {
+        Some(file) => Ok(Policy::load(file)?),
+        None => Ok(Policy::parse(POLICY, Path::new("program"))?),
+    }
+}
+
+/// The arguments as an execution holds them: the name of the program first, without its folder.
+pub(super) fn args(target: &Path, argv: Vec<String>) -> Result<String, Failure> {
+    let name = target.file_name().unwrap_or(target.as_os_str()).to_string_lossy().into_owned();
+    json_line(&[vec![name], argv].concat())
+}
+
+/// Reports the end of a program; one that has ended by itself has said what it had to say.
+pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+    if json {
+        run::tell_unfinished(session, report).await;
+        session.console.say(json_line(&Summary::of(report, &session.host.reader()).await)?);
+    } else if report.error.as_ref().and_then(everstep::exit_code).is_none() {
+        run::tell_unfinished(session, report).await;
+    }
+    Ok(())
+}
