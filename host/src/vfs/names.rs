@@ -84,7 +84,7 @@ impl Vfs {
             }
         }
         disk.remove(&place.path, kind).await?;
-        self.forget(&place.path);
+        self.forget_all(&place.path);
         Ok(())
     }
 
@@ -145,7 +145,7 @@ impl Vfs {
             self.keep_removed(disk, target).await?;
         }
         disk.rename(&from.path, &to.path).await?;
-        self.forget(&to.path);
+        self.forget_all(&to.path);
         self.move_names(&from.path, &to.path);
         // Its times on disk are others now, so only what is open stays known.
         let idle: Vec<u64> = self.below(&to.path).into_iter().chain(self.names.get(&to.path).copied()).collect();

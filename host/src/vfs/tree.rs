@@ -192,6 +192,15 @@ impl Vfs {
         }
     }
 
+    /// The same for a path and all below it.
+    pub(super) fn forget_all(&mut self, path: &str) {
+        let lead = path::lead(path);
+        let below = self.names.range(lead.clone()..).take_while(|(name, _)| name.starts_with(&lead));
+        let names: Vec<String> = below.map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.forget(name));
+        self.forget(path);
+    }
+
     pub(super) fn drop_node(&mut self, number: u64) {
         self.unsaved.remove(&number);
         let Some(node) = self.nodes.remove(&number) else { return };
