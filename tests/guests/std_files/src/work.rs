@@ -102,7 +102,8 @@ pub fn work(root: &Path) -> Vec<String> {
         told("missing", fs::read(at("a/b/file"))),
         told("below a file", fs::read(at("a/log/x"))),
         told("a folder", fs::write(at("a"), "x")),
-        told("not empty", fs::remove_dir(at("moved"))),
+        // Not every target has a kind for this error.
+        format!("not empty: {}", fs::remove_dir(at("moved")).is_err()),
         told("list", names(&at("moved"))),
         told("list", names(&at("a"))),
         told("no folder", names(&at("a/log"))),
