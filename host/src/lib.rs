@@ -21,6 +21,7 @@ pub mod store;
 pub mod telemetry;
 mod trace;
 mod turns;
+mod vfs;
 
 pub use bridge::{Answer, Patience};
 pub use engine::{Compiling, Error as LoadError, Need, needs};

@@ -24,8 +24,8 @@ use tempfile::TempDir;
 const FOR_EVER: Duration = Duration::from_secs(1_000 * 365 * 86_400);
 
 /// The components that each worker of a server has.
-static FIXTURES: LazyLock<[Component; 3]> =
-    LazyLock::new(|| ["behaviour", "hostile", "wasi"].map(|name| guests::fixture(name).unwrap().into()));
+static FIXTURES: LazyLock<[Component; 4]> =
+    LazyLock::new(|| ["behaviour", "files", "hostile", "wasi"].map(|name| guests::fixture(name).unwrap().into()));
 
 /// Where executions live.
 pub struct Place {

@@ -20,13 +20,14 @@ const CRATES: [(&str, &[&str]); 5] = [
 ];
 
 /// The modules of the library and the program: each may import those before it, and itself.
-const FLOORS: [&str; 18] = [
+const FLOORS: [&str; 19] = [
     "blocking",
     "store",
     "json",
     "schema",
     "secrets",
     "network",
+    "vfs",
     "engine",
     "grants",
     "trace",

@@ -63,4 +63,5 @@ mod terminal;
 mod travel;
 mod typed;
 mod wasi;
+mod wasi_files;
 mod websocket;

@@ -9,6 +9,7 @@ mod functions;
 mod load;
 mod load_web;
 mod properties;
+mod scratch;
 mod sections;
 mod sizes;
 mod web;

@@ -314,6 +314,11 @@ impl Bridge {
         Arc::clone(kept).downcast().unwrap_or_default()
     }
 
+    /// Whether a quota of a `[[files]]` rule leaves no room for files of these sizes.
+    pub(crate) fn is_over_files_quota(&self, files: &[(&str, u64)]) -> bool {
+        self.facts.grants.policy.is_over_files_quota(files, self.state().budget.usage())
+    }
+
     /// Counts a connection or the like as open under its rule; it keeps the execution warm.
     pub(crate) fn note_open(&self, rule: &str) {
         let mut state = self.state();

@@ -2,15 +2,38 @@
 
 use super::report::Summary;
 use super::watch::Session;
-use super::{Failure, exec, json_line, run};
+use super::{Failure, json_line, run};
 use everstep::{Policy, Report};
 use std::path::Path;
 
-/// The policy of a file; or the one of a Python program, which grants no folder and no network.
+/// The policy of a program without a policy file: it grants no folder of the host and no network. Its working folder is `/`, with `/tmp` in it.
+const POLICY: &str = "\
+version = 1
+name = \"program\"
+[limits]
+steps = 1_000_000
+[clock]
+mode = \"recorded\"
+[random]
+mode = \"seeded\"
+[[capability]]
+name = \"print\"
+[[capability]]
+name = \"input\"
+[[files]]
+id = \"scratch\"
+guest = \"/\"
+access = \"scratch\"
+max_file = \"64MiB\"
+max_written = \"1GiB\"
+max_files = 10_000
+";
+
+/// The policy of a file, or the built-in one.
 pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => Ok(Policy::load(file)?),
-        None => exec::policy(None),
+        None => Ok(Policy::parse(POLICY, Path::new("program"))?),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Limits the allocations of one store: memory, table elements, instances.
 
+use crate::vfs::Vfs;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Mutex;
 use wasmtime::ResourceLimiter;
 
 /// The limits of one store; each is a sum over all its instances.
@@ -33,6 +35,10 @@ pub(crate) struct Limiter {
     table_elements: u64,
     hit: Option<Hit>,
     footprint: Arc<Footprint>,
+    /// The files of the guest, whose pages leave when the guest needs the memory.
+    files: Option<Arc<Mutex<Vfs>>>,
+    /// Bytes that the run keeps in memory for the guest, beside these.
+    kept: u64,
 }
 
 /// The linear memory that all instances have taken.
@@ -103,7 +109,7 @@ pub(crate) enum Hit {
 impl Limiter {
     /// A limiter of a store without allocations.
     pub(crate) fn new(limits: Limits, footprint: Arc<Footprint>) -> Self {
-        Self { limits, memory: 0, table_elements: 0, hit: None, footprint }
+        Self { limits, memory: 0, table_elements: 0, hit: None, footprint, files: None, kept: 0 }
     }
 
     /// The limit that was reached last.
@@ -111,8 +117,25 @@ impl Limiter {
         self.hit
     }
 
+    /// Lets the guest's memory and its files share the limit.
+    pub(crate) fn share_with(&mut self, files: Arc<Mutex<Vfs>>) {
+        self.files = Some(files);
+    }
+
+    /// Notes what the run keeps in memory beside the files.
+    pub(crate) fn note_kept(&mut self, bytes: u64) {
+        self.kept = bytes;
+    }
+
+    /// Whether files leave that much for the guest; their pages go first.
+    fn is_left_by_files(&self, memory: u64) -> bool {
+        let Some(files) = &self.files else { return true };
+        let room = self.limits.memory.checked_sub(memory).and_then(|rest| rest.checked_sub(self.kept));
+        // No call of the guest is under way while its memory grows.
+        room.is_some_and(|room| files.try_lock().is_ok_and(|mut files| files.shrink(room)))
+    }
+
     /// Bytes of linear memory in use.
-    #[cfg(test)]
     pub(crate) fn memory(&self) -> u64 {
         self.memory
     }
@@ -125,7 +148,7 @@ impl ResourceLimiter for Limiter {
         }
         let growth = desired.saturating_sub(current) as u64;
         let total = self.memory.saturating_add(growth);
-        if total > self.limits.memory {
+        if total > self.limits.memory || !self.is_left_by_files(total) {
             let hit = if self.limits.is_of_host { Hit::Host } else { Hit::Memory };
             self.hit = Some(hit(self.limits.memory));
             return Ok(false);

@@ -73,10 +73,10 @@ pub(super) async fn call(
     let mut results = vec![Val::Bool(false); export.ty.results().len()];
     let called = metered(bridge, function.call_async(&mut *store, &params, &mut results)).await?.map_err(stopped);
     if export.is_program() {
-        return ended(store, called, results.first());
+        return ended(store, called, results.first()).await;
     }
     called?;
-    finish(store)?;
+    finish(store).await?;
     match typed::returned(&export.ty, results.first(), bridge.facts.limits().result) {
         Ok(returned) => Ok(returned),
         Err(TooLong) => Ok(Err(too_large(bridge, None))),
@@ -84,7 +84,7 @@ pub(super) async fn call(
 }
 
 /// The end of a program: it has returned, or has called `exit`.
-fn ended(
+async fn ended(
     store: &mut Store<Ctx>,
     called: Result<(), Stop>,
     result: Option<&Val>,
@@ -97,7 +97,7 @@ fn ended(
         },
         Err(stop) => return Err(stop),
     };
-    finish(store)?;
+    finish(store).await?;
     match code {
         0 => Ok(Ok("null".to_owned())),
         code => Ok(Err(GuestError::new(ErrorCode::Failed, format!("{EXITED}{code}")))),

@@ -12,6 +12,8 @@ pub(crate) struct Ctx {
     pub(crate) limiter: Limiter,
     /// Created by the first WASI call of a guest.
     pub(crate) wasi: Option<wasi::VirtualWasi>,
+    /// Its files.
+    pub(crate) files: wasi::Files,
     /// The arguments of a program, its name first.
     pub(crate) argv: Vec<String>,
     /// The guest's panic message, if it left one before it trapped.
@@ -22,7 +24,8 @@ impl Ctx {
     pub(super) fn new(bridge: Arc<Bridge>) -> Self {
         let limits = store_limits(bridge.facts.limits(), bridge.most_memory());
         let limiter = Limiter::new(limits, bridge.footprint());
-        Self { bridge, limiter, wasi: None, argv: vec!["guest".to_owned()], panic: None }
+        let (files, argv) = (wasi::Files::default(), vec!["guest".to_owned()]);
+        Self { bridge, limiter, wasi: None, files, argv, panic: None }
     }
 }
 

@@ -110,7 +110,7 @@ async fn turns_of_guest(
         match progress {
             Progress::Pending => {}
             Progress::Done(returned) => {
-                finish(store)?;
+                finish(store).await?;
                 return match returned {
                     Ok(result) => checked_result(&bridge, result),
                     Err(error) => Ok(Err(cut_error(&bridge, error.into()))),
@@ -124,11 +124,12 @@ async fn turns_of_guest(
 }
 
 /// Ends what the guest has begun with WASI.
-pub(super) fn finish(store: &mut Store<Ctx>) -> Result<(), Stop> {
-    match store.data().wasi.is_some() {
-        true => wasi::finish_output(store.data_mut()).map_err(stopped),
-        false => Ok(()),
+pub(super) async fn finish(store: &mut Store<Ctx>) -> Result<(), Stop> {
+    if store.data().wasi.is_some() {
+        wasi::finish_output(store.data_mut()).map_err(stopped)?;
+        wasi::finish_files(store.data_mut()).await.map_err(stopped)?;
     }
+    Ok(())
 }
 
 /// The result, if it is JSON and not too large. One that is too large is an error of the function, not of the run: the effects of the

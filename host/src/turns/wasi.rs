@@ -5,12 +5,19 @@ use crate::bindings::everstep::host::{console, random, timers};
 use crate::bridge::{Fault, Stop};
 use crate::engine::wasi::{Line, VirtualWasi, WasiHost};
 use crate::guest_error::{ErrorCode, GuestError};
+use crate::vfs::{Disk, Vfs};
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 const NS_PER_MS: u64 = 1_000_000;
 
 impl WasiHost for Ctx {
     fn wasi(&mut self) -> &mut VirtualWasi {
-        self.wasi.get_or_insert_with(VirtualWasi::new)
+        if self.wasi.is_none() {
+            self.files = Arc::new(Mutex::new(Vfs::new(Disk::roots(self))));
+            self.limiter.share_with(Arc::clone(&self.files));
+        }
+        self.wasi.get_or_insert_with(|| VirtualWasi::new(Arc::clone(&self.files)))
     }
 
     fn now_ns(&mut self) -> wasmtime::Result<u64> {
@@ -71,6 +78,10 @@ impl WasiHost for Ctx {
 
     fn arguments(&mut self) -> Vec<String> {
         self.argv.clone()
+    }
+
+    fn unhandled(error: GuestError) -> wasmtime::Error {
+        wasmtime::Error::new(Stop::Unhandled(error))
     }
 }
 

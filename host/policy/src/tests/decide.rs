@@ -180,6 +180,10 @@ fn a_policy_borrows_only_the_folders_and_secrets_that_another_one_lends() {
         let told = [&read, &written].map(|call| call.borrows(&ours, &lent).is_none());
         assert_eq!(told, [reads, writes], "{guest} {host} {access}");
     }
+    let scratch = parse("[[files]]\nid = \"a\"\nguest = \"/data\"\naccess = \"scratch\"\n");
+    assert_eq!([written.borrows(&scratch, &lent), written.borrows(&scratch, &scratch)], [None, None]);
+    let told = read.borrows(&lent, &scratch).unwrap();
+    assert!(told.ends_with("(it would use /srv/data at /data; it may use a scratch folder at /data)"), "{told}");
     let ours = files("/data", "/etc", "read");
     assert_eq!(
         read.borrows(&ours, &lent).unwrap(),

@@ -1,21 +1,24 @@
 //! `everstep:host/files` over [`super::Folders`].
 
 use super::effect::{Entry, FileKind};
+use super::kept;
 use super::merged::Merged;
-use super::overlay::{Overlay, Overlays};
+use super::overlay::{Overlay, Overlays, Seen};
 use crate::bindings::everstep::host::files;
 use crate::blocking::blocking;
 use crate::bridge::{Arg, Bridge, Fault, Floor, Json, Step};
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::{Access, Call, FileOperation, FilesCall};
+pub(super) use crate::policy::FileOperation as Operation;
+use crate::policy::{Access, Call, FilesCall};
 use crate::turns::Ctx;
+use crate::vfs::Root;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 impl files::Host for Ctx {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let place = Place::new(&bridge, FileOperation::Read, &path);
+        let place = Place::new(&bridge, Operation::Read, &path);
         let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.read", &args, 0);
         let effect = |grants: &Grants, folder: Merged<'_>, path: &str| folder.read(path, room(grants, folder.grant));
@@ -25,11 +28,11 @@ impl files::Host for Ctx {
     async fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Fault> {
         let bridge = Arc::clone(&self.bridge);
         let content = Arc::new(content);
-        let place = Place::new(&bridge, FileOperation::Write, &path);
+        let place = Place::new(&bridge, Operation::Write, &path);
         let args = [Arg::deciding("path", path.as_bytes()), Arg::of("content", &content)];
         let step = place.step("files.write", &args, content.len() as u64);
         let kept = Arc::clone(&content);
-        if place.is_overlay() {
+        if place.is_in_memory() {
             let effect = move |_: &Grants, mut folder: Merged<'_>, path: &str| folder.write(path, kept);
             let again = |(): &()| place.again(|overlay, path| overlay.write(path, Arc::clone(&content)));
             return bridge.change(&step, || place.on_disk(effect), again).await;
@@ -43,7 +46,7 @@ impl files::Host for Ctx {
         let content = Arc::new(content);
         // A missing file is different from an empty one.
         let presence: &[u8] = if before.is_some() { b"file" } else { b"" };
-        let place = Place::new(&bridge, FileOperation::Write, &path);
+        let place = Place::new(&bridge, Operation::Write, &path);
         let args = [
             Arg::deciding("path", path.as_bytes()),
             Arg::of("before", before.as_deref().unwrap_or_default()),
@@ -52,7 +55,7 @@ impl files::Host for Ctx {
         ];
         let step = place.step("files.replace", &args, content.len() as u64);
         let (kept, expected) = (Arc::clone(&content), before.clone());
-        if place.is_overlay() {
+        if place.is_in_memory() {
             let effect = move |_: &Grants, mut folder: Merged<'_>, path: &str| {
                 folder.replace(path, expected.as_deref(), kept).map(Json)
             };
@@ -76,7 +79,7 @@ impl files::Host for Ctx {
 
     async fn list(&mut self, path: String) -> Result<Vec<files::Entry>, Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let place = Place::new(&bridge, FileOperation::List, &path);
+        let place = Place::new(&bridge, Operation::List, &path);
         let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.list", &args, 0);
         let effect = |grants: &Grants, folder: Merged<'_>, path: &str| {
@@ -88,7 +91,7 @@ impl files::Host for Ctx {
 
     async fn stat(&mut self, path: String) -> Result<files::Entry, Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let place = Place::new(&bridge, FileOperation::Stat, &path);
+        let place = Place::new(&bridge, Operation::Stat, &path);
         let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.stat", &args, 0);
         let effect = |_: &Grants, folder: Merged<'_>, path: &str| folder.stat(path).map(Json);
@@ -98,15 +101,16 @@ impl files::Host for Ctx {
 
     async fn remove(&mut self, path: String) -> Result<(), Fault> {
         let bridge = Arc::clone(&self.bridge);
-        let place = Place::new(&bridge, FileOperation::Remove, &path);
+        let place = Place::new(&bridge, Operation::Remove, &path);
         let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.remove", &args, 0);
-        if place.is_overlay() {
+        if place.is_in_memory() {
             let effect = |grants: &Grants, mut folder: Merged<'_>, path: &str| {
-                let max = grants.policy.files.get(folder.grant).map_or(0, |grant| grant.max_files);
+                let (_, max) = bounds(grants, folder.grant);
                 folder.remove(path, max)
             };
-            let again = |(): &()| place.again(Overlay::remove);
+            let is_scratch = place.is_scratch();
+            let again = |(): &()| place.again(|overlay, path| kept::removed(overlay, path, is_scratch));
             return bridge.change(&step, || place.on_disk(effect), again).await;
         }
         let effect = |repeated| {
@@ -119,51 +123,79 @@ impl files::Host for Ctx {
 }
 
 /// An operation and its place.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     bridge: &'a Arc<Bridge>,
-    operation: FileOperation,
+    pub(super) operation: Operation,
     path: &'a str,
+    /// Where it is moved from, below the same folder.
+    from: Option<&'a str>,
     /// The index of the grant that covers the path, and the path below its folder.
     found: Option<(usize, &'a str)>,
 }
 
 /// The guest's changes in memory under overlay grants.
 #[derive(Default)]
-struct Changes(Mutex<Overlays>);
+pub(super) struct Changes(Mutex<Overlays>);
 
 impl Changes {
-    fn lock(&self) -> MutexGuard<'_, Overlays> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Overlays> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<'a> Place<'a> {
-    fn new(bridge: &'a Arc<Bridge>, operation: FileOperation, path: &'a str) -> Self {
-        Self { bridge, operation, path, found: bridge.facts.grants.policy.resolve(path) }
+    pub(super) fn new(bridge: &'a Arc<Bridge>, operation: Operation, path: &'a str) -> Self {
+        Self { bridge, operation, path, from: None, found: bridge.facts.grants.policy.resolve(path) }
     }
 
-    fn step<'s>(&'s self, kind: &'static str, args: &'s [Arg<'s>], bytes: u64) -> Step<'s> {
+    pub(super) fn moved_from(self, from: &'a str) -> Self {
+        Self { from: Some(from), ..self }
+    }
+
+    pub(super) fn step<'s>(&'s self, kind: &'static str, args: &'s [Arg<'s>], bytes: u64) -> Step<'s> {
         let Self { operation, path, .. } = *self;
         let grant = Call::Files(FilesCall { operation, path, bytes });
         Step { floor: Some(self), ..Step::new(kind, path, args, grant) }
     }
 
-    /// Whether changes there stay in memory.
-    fn is_overlay(&self) -> bool {
+    /// The access that the rule grants.
+    fn access(&self) -> Option<Access> {
         let files = &self.bridge.facts.grants.policy.files;
-        self.found.and_then(|(grant, _)| files.get(grant)).is_some_and(|grant| grant.access == Access::Overlay)
+        self.found.and_then(|(grant, _)| files.get(grant)).map(|grant| grant.access)
+    }
+
+    /// Whether there is no folder of the host under it.
+    pub(super) fn is_scratch(&self) -> bool {
+        self.access() == Some(Access::Scratch)
+    }
+
+    /// Whether changes there stay in memory.
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self.access(), Some(Access::Overlay | Access::Scratch))
+    }
+
+    /// The content of a file that is in memory.
+    pub(super) fn kept(&self) -> Option<Arc<Vec<u8>>> {
+        let (grant, relative) = self.found?;
+        let changes = self.bridge.of_run::<Changes>();
+        let changes = changes.lock();
+        match changes.get(grant)?.look(relative) {
+            Ok(Seen::File(content)) => Some(Arc::clone(content)),
+            _ => None,
+        }
     }
 
     /// Repeats a change in memory that an earlier run has made.
-    fn again(&self, change: impl FnOnce(&mut Overlay, &str)) {
+    pub(super) fn again(&self, change: impl FnOnce(&mut Overlay, &str)) {
         if let Some((grant, relative)) = self.found {
-            change(self.bridge.of_run::<Changes>().lock().of(grant), relative);
+            let first = self.bridge.facts.grants.policy.files.get(grant).map_or(&[][..], |grant| grant.first_folders());
+            change(self.bridge.of_run::<Changes>().lock().of(grant, first), relative);
         }
     }
 
     /// Runs a blocking effect on the folder of the grant, on a thread for that. It continues when the run is stopped, and the bridge stays
     /// blocked until it is over.
-    fn on_disk<T, E>(&self, effect: E) -> impl Future<Output = Result<T, GuestError>> + Send + use<T, E>
+    pub(super) fn on_disk<T, E>(&self, effect: E) -> impl Future<Output = Result<T, GuestError>> + Send + use<T, E>
     where
         T: Send + 'static,
         E: FnOnce(&Grants, Merged<'_>, &str) -> Result<T, GuestError> + Send + 'static,
@@ -185,19 +217,38 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Denies links and special files, as the disk shows them now, unless the run has changed them in memory.
+/// Denies links and special files, as the disk shows them now, unless the run has changed them in memory; and to take something away from where
+/// the ceiling does not let it be removed.
 impl Floor for Place<'_> {
     fn check(&self) -> Result<(), GuestError> {
         let Some((grant, path)) = self.found else { return Ok(()) };
         let (grants, changes) = (&self.bridge.facts.grants, self.bridge.of_run::<Changes>());
+        if let Some(path) = self.from {
+            grants.ceiling(&Call::Files(FilesCall { operation: Operation::Remove, path, bytes: 0 }), true)?;
+        }
         Merged::new(grants.opened("files")?, grant, &mut changes.lock()).floor(self.operation, path)
     }
 }
 
+/// The largest file, in bytes, and the most files.
+pub(super) fn bounds(grants: &Grants, grant: usize) -> (u64, u64) {
+    grants.policy.files.get(grant).map_or((0, 0), |grant| (grant.max_file, grant.max_files))
+}
+
+/// The granted folders, for the files of WASI guests.
+pub(super) fn roots(grants: &Grants) -> Vec<Root> {
+    let root = |grant: &crate::policy::FilesGrant| Root {
+        guest: grant.guest.clone(),
+        is_writable: grant.access != Access::Read,
+        in_memory: matches!(grant.access, Access::Overlay | Access::Scratch),
+        max_file: grant.max_file,
+    };
+    grants.policy.files.iter().map(root).collect()
+}
+
 /// The most bytes that one read may return.
 fn room(grants: &Grants, grant: usize) -> u64 {
-    let max_file = grants.policy.files.get(grant).map_or(0, |grant| grant.max_file);
-    max_file.min(grants.policy.limits.bytes_per_call)
+    bounds(grants, grant).0.min(grants.policy.limits.bytes_per_call)
 }
 
 impl From<Entry> for files::Entry {

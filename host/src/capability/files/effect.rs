@@ -2,6 +2,9 @@
 //!
 //! All methods block. Errors name the path that the guest sees, never one of the host.
 
+mod change;
+mod part;
+
 use super::folder::{self, Folder, OnTheWay, Refusal};
 use super::links;
 use super::temporary;
@@ -28,7 +31,10 @@ pub struct Folders {
 struct Root {
     /// The folder's path as the guest sees it; for messages.
     guest: String,
-    folder: OwnedFd,
+    /// `None` for a scratch, which is only in memory.
+    folder: Option<OwnedFd>,
+    /// The folders that are there from the beginning.
+    first: &'static [&'static str],
     /// Whether the guest may write, on disk or in memory: files that have names elsewhere are refused then.
     is_written: bool,
 }
@@ -75,7 +81,8 @@ impl Folders {
         for (index, grant) in grants.iter().enumerate() {
             for (other_index, other) in grants.iter().enumerate().take(index) {
                 let (a, b) = (&above[index], &above[other_index]);
-                let overlap = a.contains(&b[0]) || b.contains(&a[0]);
+                let overlap =
+                    b.first().is_some_and(|own| a.contains(own)) || a.first().is_some_and(|own| b.contains(own));
                 if overlap && [grant, other].iter().any(|grant| grant.access == Access::Write) {
                     return Err(Error::Overlap { rule: grant.id.clone(), other: other.id.clone() });
                 }
@@ -147,7 +154,7 @@ impl Folders {
         max: u64,
         is_wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<Vec<(Vec<u8>, Entry)>, Refusal> {
-        list(self.root(grant)?.fd(), path, max, is_wanted)
+        list(self.root(grant)?.fd()?, path, max, is_wanted)
     }
 
     /// Whether a folder has an entry whose name `is_wanted` accepts, apart from leftovers of crashed writes.
@@ -157,7 +164,7 @@ impl Folders {
         path: &str,
         is_wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<bool, Refusal> {
-        let folder = folder::open(self.root(grant)?.fd(), path, OnTheWay::Exists)?;
+        let folder = folder::open(self.root(grant)?.fd()?, path, OnTheWay::Exists)?;
         let names = rustix::fs::Dir::read_from(&folder)?.map(|item| Ok(item?.file_name().to_owned()));
         Ok(holds_any(names, is_wanted)?)
     }
@@ -165,7 +172,7 @@ impl Folders {
     /// The kind of the file or folder at a path, which is not empty.
     pub(super) fn kind(&self, grant: usize, path: &str) -> Result<FileType, Refusal> {
         let root = self.root(grant)?;
-        let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
+        let (folder, name) = folder::open_parent(root.fd()?, path, OnTheWay::Exists)?;
         let stat = folder::stat(folder.as_fd(), name)?;
         root.check(&stat)?;
         folder::plain(&stat)
@@ -191,8 +198,18 @@ impl Folders {
         }
     }
 
+    /// Whether there is no folder of the host under a grant.
+    pub(super) fn is_scratch(&self, grant: usize) -> bool {
+        self.roots.get(grant).is_none_or(|root| root.folder.is_none())
+    }
+
+    /// The folders that are in memory from the beginning.
+    pub(super) fn first(&self, grant: usize) -> &'static [&'static str] {
+        self.roots.get(grant).map_or(&[], |root| root.first)
+    }
+
     fn root(&self, grant: usize) -> Result<&Root, Refusal> {
-        self.roots.get(grant).ok_or(Refusal::Missing)
+        self.roots.get(grant).filter(|root| root.folder.is_some()).ok_or(Refusal::Missing)
     }
 
     #[cold]
@@ -228,6 +245,14 @@ impl Entry {
 impl Root {
     /// Opens the folder of a grant. No other code opens a path of the host.
     fn open(grant: &FilesGrant) -> Result<Self, Error> {
+        if grant.access == Access::Scratch {
+            return Ok(Self {
+                guest: grant.guest.clone(),
+                folder: None,
+                first: grant.first_folders(),
+                is_written: true,
+            });
+        }
         let folder = Dir::open_ambient_dir(&grant.host, ambient_authority());
         let folder =
             folder.map_err(|source| Error::Folder { rule: grant.id.clone(), path: grant.host.clone(), source })?;
@@ -238,22 +263,28 @@ impl Root {
         // read.
         let folder = openat(&folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let folder = folder.map_err(|errno| folder_error(grant, errno))?;
-        Ok(Self { guest: grant.guest.clone(), folder, is_written: grant.access != Access::Read })
+        Ok(Self {
+            guest: grant.guest.clone(),
+            folder: Some(folder),
+            first: &[],
+            is_written: grant.access != Access::Read,
+        })
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.folder.as_fd()
+    fn fd(&self) -> Result<BorrowedFd<'_>, Refusal> {
+        self.folder.as_ref().map(AsFd::as_fd).ok_or(Refusal::Missing)
     }
 
     /// Refuses a file that has names elsewhere, if the guest may write.
     fn check(&self, stat: &Stat) -> Result<(), Refusal> {
-        if self.is_written { links::check(self.fd(), stat) } else { Ok(()) }
+        if self.is_written { links::check(self.fd()?, stat) } else { Ok(()) }
     }
 
     /// Device and inode of the folder and of all folders above it.
     fn lineage(&self) -> Result<Vec<(u64, u64)>, Errno> {
         let mut lineage = Vec::new();
-        let mut folder = Folder::Root(self.fd());
+        let Some(folder) = &self.folder else { return Ok(lineage) };
+        let mut folder = Folder::Root(folder.as_fd());
         loop {
             let stat = fstat(&folder)?;
             let id = (stat.st_dev, stat.st_ino);
@@ -275,7 +306,7 @@ fn read(root: &Root, path: &str, max: u64) -> Result<Vec<u8>, Refusal> {
     if path.is_empty() {
         return Err(Refusal::Folder);
     }
-    let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
+    let (folder, name) = folder::open_parent(root.fd()?, path, OnTheWay::Exists)?;
     let (file, stat) = folder::open_file(folder.as_fd(), name)?;
     root.check(&stat)?;
     let size = stat.st_size.cast_unsigned();
@@ -288,18 +319,28 @@ fn read(root: &Root, path: &str, max: u64) -> Result<Vec<u8>, Refusal> {
     if content.len() as u64 > max { Err(Refusal::TooLarge) } else { Ok(content) }
 }
 
-/// Writes a file if a condition holds, which no other writer of this kind changes before the file has its name.
-/// Returns whether it was written.
+/// Writes a file if a condition holds. Returns whether it was written.
 fn write(
     root: &Root,
     path: &str,
     content: &[u8],
     condition: impl FnOnce(BorrowedFd<'_>, &str) -> Result<bool, Refusal>,
 ) -> Result<bool, Refusal> {
+    replace(root, path, condition, |file| file.write_all(content).map_err(refusal)).map(|written| written.is_some())
+}
+
+/// Replaces or creates a file if a condition holds, which no other writer of this kind changes before the file has its name; `fill` writes
+/// the new one. Returns what it is now, if it was written.
+fn replace(
+    root: &Root,
+    path: &str,
+    condition: impl FnOnce(BorrowedFd<'_>, &str) -> Result<bool, Refusal>,
+    fill: impl FnOnce(&mut File) -> Result<(), Refusal>,
+) -> Result<Option<Stat>, Refusal> {
     if path.is_empty() {
         return Err(Refusal::Folder);
     }
-    let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::IsMade)?;
+    let (folder, name) = folder::open_parent(root.fd()?, path, OnTheWay::IsMade)?;
     let folder = folder.as_fd();
     let mode = replaceable(root, folder, name)?;
     let temporary = temporary::name(name);
@@ -307,7 +348,11 @@ fn write(
     let mut file = File::from(temporary::create(folder, &temporary)?);
     let written = condition(folder, name).and_then(|holds| {
         if holds {
-            fill(&mut file, content, mode)?;
+            if let Some(mode) = mode {
+                fchmod(&file, mode)?;
+            }
+            fill(&mut file)?;
+            fsync(&file)?;
             renameat(folder, &temporary, folder, name)?;
         }
         Ok(holds)
@@ -316,7 +361,7 @@ fn write(
         Ok(true) => fsync(folder)?,
         Ok(false) | Err(_) => temporary::remove(folder, &temporary)?,
     }
-    written
+    Ok(if written? { Some(fstat(&file)?) } else { None })
 }
 
 /// Whether a file has this content; `None`: whether there is no file.
@@ -347,14 +392,6 @@ fn replaceable(root: &Root, folder: BorrowedFd<'_>, name: &str) -> Result<Option
         FileType::Directory => Err(Refusal::Folder),
         _ => Ok(Some(Mode::from_raw_mode(stat.st_mode & 0o777 | 0o600))),
     }
-}
-
-fn fill(file: &mut File, content: &[u8], mode: Option<Mode>) -> Result<(), Refusal> {
-    if let Some(mode) = mode {
-        fchmod(&*file, mode)?;
-    }
-    file.write_all(content).map_err(refusal)?;
-    Ok(fsync(&*file)?)
 }
 
 fn list(
@@ -406,7 +443,7 @@ fn look(root: &Root, path: &str) -> Result<(), Refusal> {
     if path.is_empty() {
         return Ok(());
     }
-    let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
+    let (folder, name) = folder::open_parent(root.fd()?, path, OnTheWay::Exists)?;
     let stat = folder::stat(folder.as_fd(), name)?;
     folder::plain(&stat)?;
     root.check(&stat)
@@ -414,9 +451,9 @@ fn look(root: &Root, path: &str) -> Result<(), Refusal> {
 
 fn stat(root: &Root, path: &str) -> Result<Stat, Refusal> {
     let stat = if path.is_empty() {
-        fstat(root.fd())?
+        fstat(root.fd()?)?
     } else {
-        let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
+        let (folder, name) = folder::open_parent(root.fd()?, path, OnTheWay::Exists)?;
         folder::stat(folder.as_fd(), name)?
     };
     folder::plain(&stat)?;
@@ -428,7 +465,7 @@ fn remove(root: &Root, path: &str) -> Result<(), Refusal> {
     if path.is_empty() {
         return Err(Refusal::Folder);
     }
-    let (folder, name) = folder::open_parent(root.fd(), path, OnTheWay::Exists)?;
+    let (folder, name) = folder::open_parent(root.fd()?, path, OnTheWay::Exists)?;
     let folder = folder.as_fd();
     let stat = folder::stat(folder, name)?;
     root.check(&stat)?;

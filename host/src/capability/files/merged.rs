@@ -2,11 +2,11 @@
 //!
 //! The host's folder is read as `effect` reads it, following no link; nothing here writes to it.
 
+use super::adapter::Operation;
 use super::effect::{Entry, FileKind, Folders};
 use super::folder::Refusal;
 use super::overlay::{Made, Overlay, Overlays, Seen};
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::policy::FileOperation;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ pub(crate) struct Merged<'a> {
 impl<'a> Merged<'a> {
     /// The folder of the grant with that index.
     pub(crate) fn new(folders: &'a Folders, grant: usize, overlays: &'a mut Overlays) -> Self {
-        Self { folders, grant, overlay: overlays.of(grant) }
+        Self { folders, grant, overlay: overlays.of(grant, folders.first(grant)) }
     }
 
     /// Denies what no rule can allow, as far as the host's folder is concerned. See [`Folders::floor`].
-    pub(crate) fn floor(&self, operation: FileOperation, path: &str) -> Result<(), GuestError> {
-        match self.overlay.look(path) {
+    pub(crate) fn floor(&self, operation: Operation, path: &str) -> Result<(), GuestError> {
+        match self.look(path) {
             Ok(Seen::Host) => self.folders.floor(operation, self.grant, path),
             Err(Refusal::Reserved) => Err(self.refused(operation.name(), path, Refusal::Reserved, 0)),
             _ => Ok(()),
@@ -35,7 +35,7 @@ impl<'a> Merged<'a> {
 
     /// The content of a file of at most `max` bytes.
     pub(super) fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, GuestError> {
-        let refusal = match self.overlay.look(path) {
+        let refusal = match self.look(path) {
             Ok(Seen::Host) => return self.folders.read(self.grant, path, max),
             Ok(Seen::File(content)) if content.len() as u64 <= max => return Ok(content.to_vec()),
             Ok(Seen::File(_)) => Refusal::TooLarge,
@@ -49,7 +49,7 @@ impl<'a> Merged<'a> {
     /// One entry; its name is the last component of the guest path.
     pub(super) fn stat(&self, path: &str) -> Result<Entry, GuestError> {
         let name = || path.rsplit('/').next().unwrap_or_default();
-        let refusal = match self.overlay.look(path) {
+        let refusal = match self.look(path) {
             Ok(Seen::Host) => return self.folders.stat(self.grant, path),
             Ok(Seen::File(content)) => return Ok(entry(name(), &Made::File(Arc::clone(content)))),
             Ok(Seen::Folder { .. }) => return Ok(entry(name(), &Made::Folder)),
@@ -97,10 +97,13 @@ impl<'a> Merged<'a> {
     pub(super) fn remove(&mut self, path: &str, max: u64) -> Result<(), GuestError> {
         self.check_remove(path, max).map_err(|refusal| self.refused("remove", path, refusal, max))?;
         self.overlay.remove(path);
+        if self.is_scratch() {
+            self.overlay.clear(path);
+        }
         Ok(())
     }
 
-    fn check_write(&self, path: &str) -> Result<(), Refusal> {
+    pub(super) fn check_write(&self, path: &str) -> Result<(), Refusal> {
         if path.is_empty() {
             return Err(Refusal::Folder);
         }
@@ -111,7 +114,7 @@ impl<'a> Merged<'a> {
         }
     }
 
-    fn check_remove(&self, path: &str, max: u64) -> Result<(), Refusal> {
+    pub(super) fn check_remove(&self, path: &str, max: u64) -> Result<(), Refusal> {
         if path.is_empty() {
             return Err(Refusal::Folder);
         }
@@ -121,9 +124,23 @@ impl<'a> Merged<'a> {
         if self.overlay.may_remove(path, max) { Ok(()) } else { Err(Refusal::TooMany) }
     }
 
+    /// The entry at a path. A scratch has no folder of the host under it.
+    pub(super) fn look(&self, path: &str) -> Result<Seen<'_>, Refusal> {
+        Ok(match self.overlay.look(path)? {
+            Seen::Host if path.is_empty() && self.is_scratch() => Seen::Folder { is_merged: false },
+            Seen::Host if self.is_scratch() => Seen::Missing,
+            Seen::Folder { is_merged } => Seen::Folder { is_merged: is_merged && !self.is_scratch() },
+            seen => seen,
+        })
+    }
+
+    pub(super) fn is_scratch(&self) -> bool {
+        self.folders.is_scratch(self.grant)
+    }
+
     /// The kind of the file or folder at a path.
-    fn kind(&self, path: &str) -> Result<FileType, Refusal> {
-        match self.overlay.look(path)? {
+    pub(super) fn kind(&self, path: &str) -> Result<FileType, Refusal> {
+        match self.look(path)? {
             Seen::Host => self.folders.kind(self.grant, path),
             Seen::File(_) => Ok(FileType::RegularFile),
             Seen::Folder { .. } => Ok(FileType::Directory),
@@ -131,7 +148,7 @@ impl<'a> Merged<'a> {
         }
     }
 
-    fn is_empty(&self, path: &str) -> Result<bool, Refusal> {
+    pub(super) fn is_empty(&self, path: &str) -> Result<bool, Refusal> {
         let holds_made = self.overlay.changes_in(path).any(|(_, change)| change.made.is_some());
         let unchanged = |name: &[u8]| !self.is_changed(path, name);
         Ok(!holds_made && !self.of_host(path, || self.folders.holds_any(self.grant, path, unchanged))?)
@@ -149,8 +166,12 @@ impl<'a> Merged<'a> {
     }
 
     /// The host's part of a folder.
-    fn of_host<T: Default>(&self, path: &str, read: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
-        match self.overlay.look(path)? {
+    pub(super) fn of_host<T: Default>(
+        &self,
+        path: &str,
+        read: impl FnOnce() -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        match self.look(path)? {
             Seen::Host => read(),
             Seen::Folder { is_merged: true } => match read() {
                 Err(Refusal::Missing) => Ok(T::default()),
@@ -162,14 +183,14 @@ impl<'a> Merged<'a> {
         }
     }
 
-    fn is_changed(&self, folder: &str, name: &[u8]) -> bool {
+    pub(super) fn is_changed(&self, folder: &str, name: &[u8]) -> bool {
         let Ok(name) = std::str::from_utf8(name) else { return false };
         let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         self.overlay.is_changed(&path)
     }
 
     #[cold]
-    fn refused(&self, operation: &str, path: &str, refusal: Refusal, max: u64) -> GuestError {
+    pub(super) fn refused(&self, operation: &str, path: &str, refusal: Refusal, max: u64) -> GuestError {
         self.folders.refused(operation, self.grant, path, refusal, max)
     }
 }

@@ -1,13 +1,15 @@
 //! Files below the folders that the policy grants.
 //!
-//! `adapter` is the interface `everstep:host/files`, over the bridge. `effect` is what it performs; `folder` walks to an entry without
+//! `adapter` is the interface `everstep:host/files`, over the bridge, and `disk` the same for the files of WASI guests. `effect` is what it performs; `folder` walks to an entry without
 //! following links; `links` counts the names of a file; `temporary` names and locks the file that a write fills before it replaces the
-//! target. `overlay` holds a run's changes in memory under overlay grants, and `merged` is a folder under those changes. Except for the
-//! adapter, they know neither WIT nor decisions nor the journal.
+//! target. `overlay` holds a run's changes in memory under overlay grants and scratches, `merged` is a folder under those changes, and `kept`
+//! is the same for WASI guests. Except for the first two, they know neither WIT nor decisions nor the journal.
 
 mod adapter;
+mod disk;
 mod effect;
 mod folder;
+mod kept;
 mod links;
 mod merged;
 mod overlay;

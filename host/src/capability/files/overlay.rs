@@ -6,6 +6,7 @@
 
 use super::folder::Refusal;
 use super::temporary;
+use crate::vfs::Times;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub(crate) struct Overlay {
     changes: BTreeMap<String, Change>,
     /// Removals of entries that were not written before: each keeps a name of the host in memory.
     removed: u64,
+    /// Bytes in memory.
+    held: u64,
 }
 
 /// The change of a path.
@@ -28,6 +31,8 @@ pub(super) struct Change {
     hides: bool,
     /// The entry in its place, or on top of it; `None`: no entry.
     pub(super) made: Option<Made>,
+    /// When the entry was last read and written, in nanoseconds since the Unix epoch, if that is recorded.
+    pub(super) times: Times,
 }
 
 /// An entry that a guest has created.
@@ -36,6 +41,16 @@ pub(super) enum Made {
     File(Arc<Vec<u8>>),
     /// Created for a file in it, or a folder of the host that has such a file.
     Folder,
+}
+
+/// The assumed cost of a change besides its path and content, in bytes.
+const CHANGE_BYTES: u64 = 128;
+
+impl Change {
+    fn cost(&self, path: &str) -> u64 {
+        let content = if let Some(Made::File(content)) = &self.made { content.len() as u64 } else { 0 };
+        content + path.len() as u64 + CHANGE_BYTES
+    }
 }
 
 /// The entry that a path leads to.
@@ -52,9 +67,23 @@ pub(super) enum Seen<'a> {
 }
 
 impl Overlays {
-    /// The overlay of a grant; empty at first.
-    pub(super) fn of(&mut self, grant: usize) -> &mut Overlay {
-        self.0.entry(grant).or_default()
+    /// The overlay of a grant; only these folders are in it at first.
+    pub(super) fn of(&mut self, grant: usize, first: &[&str]) -> &mut Overlay {
+        self.0.entry(grant).or_insert_with(|| {
+            let mut overlay = Overlay::default();
+            first.iter().for_each(|folder| overlay.make_folder(folder));
+            overlay
+        })
+    }
+
+    /// The overlay of a grant, if anything was changed there.
+    pub(super) fn get(&self, grant: usize) -> Option<&Overlay> {
+        self.0.get(&grant)
+    }
+
+    /// Bytes in memory, in all of them.
+    pub(super) fn held(&self) -> u64 {
+        self.0.values().map(|overlay| overlay.held).sum()
     }
 }
 
@@ -104,9 +133,55 @@ impl Overlay {
     /// Creates a file, and the folders that it needs. The caller has checked that it may.
     pub(super) fn write(&mut self, path: &str, content: Arc<Vec<u8>>) {
         for folder in folders(path) {
-            self.change_mut(folder).made.get_or_insert(Made::Folder);
+            if self.changes.get(folder).is_none_or(|change| change.made.is_none()) {
+                let change = self.changes.get(folder).cloned().unwrap_or_default();
+                self.put(folder, Change { made: Some(Made::Folder), ..change });
+            }
         }
-        *self.change_mut(path) = Change { hides: true, made: Some(Made::File(content)) };
+        self.put(path, Change { hides: true, made: Some(Made::File(content)), times: Times::default() });
+    }
+
+    /// Creates a folder with nothing in it. The caller has checked that it may.
+    pub(super) fn make_folder(&mut self, path: &str) {
+        self.put(path, Change { hides: true, made: Some(Made::Folder), times: Times::default() });
+    }
+
+    /// Gives a file, or a folder, that is in memory as a whole another name. The caller has checked that it may.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        let below = format!("{from}/");
+        let inside = self.changes.range(below.clone()..).take_while(|(path, _)| path.starts_with(&below));
+        let mut moved: Vec<String> = inside.map(|(path, _)| path.clone()).collect();
+        moved.push(from.to_owned());
+        for path in moved {
+            if let Some(change) = self.take(&path) {
+                self.put(&format!("{to}{}", &path[from.len()..]), change);
+            }
+        }
+        self.put(from, Change { hides: true, ..Change::default() });
+    }
+
+    /// Sets the times of a change; nothing if there is none.
+    pub(super) fn set_times(&mut self, path: &str, times: Times) {
+        if let Some(change) = self.changes.get_mut(path) {
+            let old = change.times;
+            change.times =
+                Times { accessed: times.accessed.or(old.accessed), modified: times.modified.or(old.modified) };
+        }
+    }
+
+    /// The times of an entry that was made.
+    pub(super) fn times(&self, path: &str) -> Times {
+        self.changes.get(path).map(|change| change.times).unwrap_or_default()
+    }
+
+    /// Whether nothing of the host shows at a path and below.
+    pub(super) fn hides(&self, path: &str) -> bool {
+        folders(path).chain([path]).any(|path| self.changes.get(path).is_some_and(|change| change.hides))
+    }
+
+    /// Forgets that there was something at a path, which the host has nothing for.
+    pub(super) fn clear(&mut self, path: &str) {
+        self.take(path);
     }
 
     /// Removes a file or an empty folder. The caller has checked that it may.
@@ -114,16 +189,24 @@ impl Overlay {
         if !self.is_changed(path) {
             self.removed += 1;
         }
-        *self.change_mut(path) = Change { hides: true, made: None };
+        self.put(path, Change { hides: true, ..Change::default() });
         // Everything below is removed already, and hidden from now on.
         let below = format!("{path}/");
         let hidden = self.changes.range(below.clone()..).take_while(|(path, _)| path.starts_with(&below));
         let hidden: Vec<String> = hidden.map(|(path, _)| path.clone()).collect();
-        hidden.iter().for_each(|path| drop(self.changes.remove(path)));
+        hidden.iter().for_each(|path| drop(self.take(path)));
     }
 
-    fn change_mut(&mut self, path: &str) -> &mut Change {
-        self.changes.entry(path.to_owned()).or_default()
+    fn put(&mut self, path: &str, change: Change) {
+        self.take(path);
+        self.held += change.cost(path);
+        self.changes.insert(path.to_owned(), change);
+    }
+
+    fn take(&mut self, path: &str) -> Option<Change> {
+        let taken = self.changes.remove(path)?;
+        self.held -= taken.cost(path);
+        Some(taken)
     }
 }
 

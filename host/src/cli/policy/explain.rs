@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 /// Show how a policy decides a call, by which rule, and which rule would allow it
 ///
-/// The call is a CAPABILITY (fetch, websocket, files.read, files.write, files.list, files.stat, files.remove, clock, random, or a name
-/// such as print) and its SUBJECT ("GET https://example.org/x", a URL, or a path of the guest). No quota is used.
+/// The call is a CAPABILITY (fetch, websocket, files.read, files.write, files.list, files.stat, files.remove, files.make-folder,
+/// files.rename, files.set-times, clock, random, or a name such as print) and its SUBJECT ("GET https://example.org/x", a URL, or a path of the guest). No quota is used.
 ///
 /// Instead of a call, the id of a decision may be given, as a denial names it: 8 hex digits, looked up in the audit log of the policy.
 ///

@@ -22,7 +22,7 @@ pub(super) struct Partial {
 }
 
 /// The most bytes of one write.
-const PERMIT: u64 = 64 << 10;
+pub(super) const PERMIT: u64 = 64 << 10;
 /// The most bytes of one blocking write, as the interface defines it.
 const BLOCKING_PERMIT: u64 = 4096;
 
@@ -76,7 +76,12 @@ impl<T: WasiHost> Virtual<'_, T> {
         &mut self.0.wasi().table
     }
 
-    fn write_at_most(&mut self, stream: &Resource<DynOutputStream>, bytes: &[u8], permit: u64) -> StreamResult<()> {
+    pub(super) fn write_at_most(
+        &mut self,
+        stream: &Resource<DynOutputStream>,
+        bytes: &[u8],
+        permit: u64,
+    ) -> StreamResult<()> {
         if bytes.len() as u64 > permit {
             return Err(StreamError::trap("more was written to a stream than it had permitted"));
         }
@@ -88,13 +93,6 @@ impl<T: WasiHost> Virtual<'_, T> {
             return Ok(());
         }
         self.0.print(console == Console::Stderr, text.as_bytes()).map_err(StreamError::Trap)
-    }
-
-    fn write_zeroes_at_most(&mut self, stream: &Resource<DynOutputStream>, len: u64, permit: u64) -> StreamResult<()> {
-        let zeroes = [0; PERMIT as usize];
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let zeroes = zeroes.get(..len).ok_or_else(|| StreamError::trap("more zeroes were asked for than permitted"))?;
-        self.write_at_most(stream, zeroes, permit)
     }
 
     /// The positions in `pollables` of those that are ready; waits for a timer if none is.
@@ -170,27 +168,24 @@ impl<T: WasiHost> streams::Host for Virtual<'_, T> {
     }
 }
 
+/// For standard input and for files.
 impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
-    fn read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        match self.is_stdin(&stream) {
-            true => self.read_stdin(len),
-            false => streams::HostInputStream::read(self.table(), stream, len),
-        }
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
+    fn read(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<Vec<u8>> {
+        Err(waits())
     }
 
     async fn blocking_read(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        match self.is_stdin(&stream) {
-            true => self.wait_and_read_stdin(len).await,
-            false => streams::HostInputStream::read(self.table(), stream, len),
-        }
+        self.read_any(&stream, len, true).await
     }
 
-    fn skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
-        streams::HostInputStream::read(self, stream, len).map(|bytes| bytes.len() as u64)
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
+    fn skip(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<u64> {
+        Err(waits())
     }
 
     async fn blocking_skip(&mut self, stream: Resource<DynInputStream>, len: u64) -> StreamResult<u64> {
-        streams::HostInputStream::blocking_read(self, stream, len).await.map(|bytes| bytes.len() as u64)
+        self.skip_any(&stream, len, true).await
     }
 
     fn subscribe(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<Resource<DynPollable>> {
@@ -204,22 +199,24 @@ impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     }
 
     async fn drop(&mut self, stream: Resource<DynInputStream>) -> wasmtime::Result<()> {
-        self.0.wasi().stdin.streams.remove(&stream.rep());
+        let rep = stream.rep();
+        self.0.wasi().stdin.streams.remove(&rep);
         self.table().delete(stream)?;
-        Ok(())
+        self.close_stream(rep).await
     }
 }
 
-/// For standard output and standard error. Flushing has no effect: text is passed on when it is written, and the first
-/// bytes of a character must not be printed because a guest flushes before the rest.
+/// For standard output, standard error and files. Flushing has no effect: text is passed on when it is written, and the first
+/// bytes of a character must not be printed because a guest flushes before the rest; what is written to a file leaves with the file.
 impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
     fn check_write(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<u64> {
         self.table().get(&stream)?;
         Ok(PERMIT)
     }
 
-    fn write(&mut self, stream: Resource<DynOutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
-        self.write_at_most(&stream, &bytes, PERMIT)
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
+    fn write(&mut self, _stream: Resource<DynOutputStream>, _bytes: Vec<u8>) -> StreamResult<()> {
+        Err(waits())
     }
 
     async fn blocking_write_and_flush(
@@ -227,7 +224,7 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         stream: Resource<DynOutputStream>,
         bytes: Vec<u8>,
     ) -> StreamResult<()> {
-        self.write_at_most(&stream, &bytes, BLOCKING_PERMIT)
+        self.write_any(&stream, &bytes, BLOCKING_PERMIT).await
     }
 
     fn flush(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<()> {
@@ -240,8 +237,9 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         Ok(())
     }
 
-    fn write_zeroes(&mut self, stream: Resource<DynOutputStream>, len: u64) -> StreamResult<()> {
-        self.write_zeroes_at_most(&stream, len, PERMIT)
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
+    fn write_zeroes(&mut self, _stream: Resource<DynOutputStream>, _len: u64) -> StreamResult<()> {
+        Err(waits())
     }
 
     async fn blocking_write_zeroes_and_flush(
@@ -249,18 +247,17 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         stream: Resource<DynOutputStream>,
         len: u64,
     ) -> StreamResult<()> {
-        self.write_zeroes_at_most(&stream, len, BLOCKING_PERMIT)
+        self.write_zeroes_any(&stream, len, BLOCKING_PERMIT).await
     }
 
+    /// Never called: see [`may_wait`](super::file_streams::may_wait).
     fn splice(
         &mut self,
-        stream: Resource<DynOutputStream>,
-        source: Resource<DynInputStream>,
-        len: u64,
+        _stream: Resource<DynOutputStream>,
+        _source: Resource<DynInputStream>,
+        _len: u64,
     ) -> StreamResult<u64> {
-        let bytes = streams::HostInputStream::read(self, source, len.min(PERMIT))?;
-        self.write_at_most(&stream, &bytes, PERMIT)?;
-        Ok(bytes.len() as u64)
+        Err(waits())
     }
 
     async fn blocking_splice(
@@ -269,9 +266,7 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
         source: Resource<DynInputStream>,
         len: u64,
     ) -> StreamResult<u64> {
-        let bytes = streams::HostInputStream::blocking_read(self, source, len.min(PERMIT)).await?;
-        self.write_at_most(&stream, &bytes, PERMIT)?;
-        Ok(bytes.len() as u64)
+        self.splice_any(&stream, &source, len, true).await
     }
 
     fn subscribe(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<Resource<DynPollable>> {
@@ -279,10 +274,15 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
     }
 
     async fn drop(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<()> {
-        self.0.wasi().outputs.remove(&stream.rep());
+        let rep = stream.rep();
+        self.0.wasi().outputs.remove(&rep);
         self.table().delete(stream)?;
-        Ok(())
+        self.close_stream(rep).await
     }
+}
+
+fn waits() -> StreamError {
+    StreamError::trap("a call that may take time was linked as one that does not")
 }
 
 #[cfg(test)]

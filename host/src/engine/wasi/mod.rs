@@ -3,11 +3,14 @@
 //!
 //! Ours, over [`WasiHost`]: `clocks.rs` (recorded time, durable timers), `random.rs` (the recorded seed), `cli.rs`
 //! (environment, arguments, output to the console, exit), `stdin.rs` (questions for lines of input), `io.rs` (streams and polling,
-//! without any real waiting), `sockets.rs` (creation and name lookup refuse). The engine's own, over an empty context: the rest of the file system and of
-//! sockets, for which no guest can obtain handles, and the terminals, which do not exist.
+//! without any real waiting), `sockets.rs` (creation and name lookup refuse), `files.rs` and `file_streams.rs` (the file system over
+//! [`crate::vfs`]). The engine's own, over an empty context: the rest of sockets, for which no guest can obtain handles, and the terminals,
+//! which do not exist.
 
 mod cli;
 mod clocks;
+mod file_streams;
+mod files;
 mod io;
 mod random;
 mod sockets;
@@ -16,13 +19,15 @@ mod stdin;
 mod tests;
 
 pub(crate) use cli::Exit;
+pub(crate) use files::Files;
 pub(crate) use stdin::Line;
 
+use crate::guest_error::GuestError;
+use crate::vfs::Disk;
 use std::collections::HashMap;
 use std::future::Future;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
-use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings as p2;
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -31,7 +36,7 @@ use wasmtime_wasi_io::bindings::wasi::io as p2_io;
 /// The durable steps that the virtual WASI needs from the store's data.
 ///
 /// An error of any of these ends the guest.
-pub(crate) trait WasiHost: Send + 'static {
+pub(crate) trait WasiHost: Disk + Send + 'static {
     /// The state of the virtual WASI.
     fn wasi(&mut self) -> &mut VirtualWasi;
     /// Nanoseconds since the Unix epoch, recorded.
@@ -55,6 +60,8 @@ pub(crate) trait WasiHost: Send + 'static {
     fn is_settled(&mut self, timer: u64) -> bool;
     /// The environment that the policy grants.
     fn environment(&mut self) -> Vec<(String, String)>;
+    /// An error of a file that the interface cannot report, so that the guest ends with it.
+    fn unhandled(error: GuestError) -> wasmtime::Error;
     /// The arguments of the program, its name first.
     fn arguments(&mut self) -> Vec<String>;
 }
@@ -67,6 +74,9 @@ pub(crate) struct VirtualWasi {
     timers: HashMap<u32, u64>,
     /// The console stream behind each output stream.
     outputs: HashMap<u32, io::Console>,
+    /// The file behind each stream of one.
+    file_streams: HashMap<u32, file_streams::FileStream>,
+    files: Files,
     stdin: stdin::Stdin,
     /// The first bytes of an incomplete character, per console stream.
     partial: io::Partial,
@@ -132,7 +142,11 @@ fn add_recorded<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
     p2::cli::stderr::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
     p2_io::error::add_to_linker::<T, HasTable>(l, |t| &mut t.wasi().table)?;
     p2_io::poll::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
-    p2_io::streams::add_to_linker::<T, HasVirtual<T>>(l, recorded)
+    p2_io::streams::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::filesystem::preopens::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    p2::filesystem::types::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    files::drop_waits(l)?;
+    file_streams::may_wait(l)
 }
 
 /// Links the interfaces that refuse every call.
@@ -142,8 +156,6 @@ fn add_refusing<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
     p2::cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
     p2::cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
     p2::cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, |t| t.wasi().cli())?;
-    p2::filesystem::preopens::add_to_linker::<T, WasiFilesystem>(l, |t| t.wasi().filesystem())?;
-    p2::filesystem::types::add_to_linker::<T, WasiFilesystem>(l, |t| t.wasi().filesystem())?;
     let options = p2::sockets::network::LinkOptions::default();
     p2::sockets::network::add_to_linker::<T, WasiSockets>(l, &options, |t| t.wasi().sockets())?;
     p2::sockets::instance_network::add_to_linker::<T, WasiSockets>(l, |t| t.wasi().sockets())?;
@@ -157,6 +169,11 @@ fn add_refusing<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
 /// Prints characters that a guest never completed; for the end of an execution.
 pub(crate) fn finish_output<T: WasiHost>(host: &mut T) -> wasmtime::Result<()> {
     io::finish(host)
+}
+
+/// Saves the files that a guest has left open; for the end of an execution.
+pub(crate) async fn finish_files<T: WasiHost>(host: &mut T) -> wasmtime::Result<()> {
+    files::finish(host).await
 }
 
 /// The data of the host, on which this module implements WASI.
@@ -179,8 +196,8 @@ impl HasData for HasTable {
 }
 
 impl VirtualWasi {
-    /// A WASI with nothing open.
-    pub(crate) fn new() -> Self {
+    /// A WASI with nothing open, over these files.
+    pub(crate) fn new(files: Files) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let mut context = WasiCtx::builder();
@@ -190,11 +207,25 @@ impl VirtualWasi {
             context: context.build(),
             timers: HashMap::new(),
             outputs: HashMap::new(),
+            file_streams: HashMap::new(),
+            files,
             stdin: stdin::Stdin::default(),
             partial: io::Partial::default(),
             now_ns: 0,
             origin_ns: None,
         }
+    }
+}
+
+impl VirtualWasi {
+    /// The files of the guest.
+    fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The latest time that the guest has read, in nanoseconds since the Unix epoch.
+    pub(crate) fn told_ns(&self) -> Option<u64> {
+        (self.now_ns > 0).then_some(self.now_ns)
     }
 }
 

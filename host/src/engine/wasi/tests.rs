@@ -3,7 +3,9 @@
 use super::*;
 use crate::engine::{Engines, Options};
 use crate::id::Digest;
+use crate::vfs::{self, Root};
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::cli::{environment, exit, stderr, stdin, stdout};
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
@@ -36,7 +38,7 @@ struct Script {
 impl Script {
     fn new() -> Self {
         Self {
-            wasi: VirtualWasi::new(),
+            wasi: VirtualWasi::new(Files::default()),
             clock: VecDeque::new(),
             timers: Vec::new(),
             settled: HashSet::new(),
@@ -101,6 +103,55 @@ impl WasiHost for Script {
     }
     fn arguments(&mut self) -> Vec<String> {
         vec!["prog".to_owned(), "-x".to_owned()]
+    }
+    fn unhandled(error: GuestError) -> wasmtime::Error {
+        wasmtime::format_err!("{error}")
+    }
+}
+
+/// No folder is granted.
+impl Disk for Script {
+    fn roots(&self) -> Vec<Root> {
+        Vec::new()
+    }
+    fn room(&mut self) -> u64 {
+        0
+    }
+    fn told_ns(&mut self) -> Option<u64> {
+        None
+    }
+    fn kept(&self, _: &str) -> Option<Arc<Vec<u8>>> {
+        None
+    }
+    fn is_over_quota(&self, _: &[(&str, u64)]) -> bool {
+        false
+    }
+    async fn refuse(&mut self, _: &str, _: u64) -> vfs::Result<()> {
+        Err(vfs::Errno::Denied.into())
+    }
+    async fn look(&mut self, _: &str) -> vfs::Result<vfs::Look> {
+        Err(vfs::Errno::Denied.into())
+    }
+    async fn list(&mut self, _: &str) -> vfs::Result<Vec<(String, vfs::Kind)>> {
+        Err(vfs::Errno::Denied.into())
+    }
+    async fn read(&mut self, _: &str, _: u64, _: u64) -> vfs::Result<Vec<u8>> {
+        Err(vfs::Errno::Denied.into())
+    }
+    async fn save(&mut self, _: &str, _: vfs::Save) -> vfs::Result<Option<vfs::Status>> {
+        Err(vfs::Errno::Denied.into())
+    }
+    async fn make_folder(&mut self, _: &str) -> vfs::Result<()> {
+        Err(vfs::Errno::Denied.into())
+    }
+    async fn rename(&mut self, _: &str, _: &str) -> vfs::Result<()> {
+        Err(vfs::Errno::Denied.into())
+    }
+    async fn remove(&mut self, _: &str, _: vfs::Kind) -> vfs::Result<()> {
+        Err(vfs::Errno::Denied.into())
+    }
+    async fn set_times(&mut self, _: &str, _: vfs::Times) -> vfs::Result<vfs::Status> {
+        Err(vfs::Errno::Denied.into())
     }
 }
 
@@ -181,16 +232,16 @@ async fn standard_input_is_asked_for_line_by_line_when_it_is_read() {
     let again = stdin::Host::get_stdin(&mut wasi).unwrap();
     assert!(wasi.0.asked.is_empty(), "nothing was read");
     assert_eq!(wasi.blocking_read(lend(&input), 0).await.unwrap(), b"");
-    assert_eq!(wasi.read(lend(&input), 10).unwrap(), b"", "the line is still to come");
+    assert_eq!(wasi.read_any(&input, 10, false).await.unwrap(), b"", "the line is still to come");
     assert_eq!(wasi.blocking_read(lend(&input), 3).await.unwrap(), b"gr\xc3");
-    assert_eq!(wasi.read(lend(&again), 10).unwrap(), b"\xbcn\n");
+    assert_eq!(wasi.read_any(&again, 10, false).await.unwrap(), b"\xbcn\n");
     let readable = wasmtime_wasi_io::bindings::wasi::io::streams::HostInputStream::subscribe(&mut wasi, lend(&input));
     let readable = readable.unwrap();
     wasi.block(lend(&readable)).await.unwrap();
     assert_eq!(wasi.blocking_skip(lend(&input), 10).await.unwrap(), 1, "an empty line");
     assert!(matches!(wasi.blocking_read(lend(&input), 10).await, Err(StreamError::LastOperationFailed(_))));
     assert!(matches!(wasi.blocking_read(lend(&input), 10).await, Err(StreamError::Closed)));
-    assert!(matches!(wasi.read(lend(&again), 10), Err(StreamError::Closed)));
+    assert!(matches!(wasi.read_any(&again, 10, false).await, Err(StreamError::Closed)));
     assert_eq!(wasi.poll(vec![lend(&readable)]).await.unwrap(), [0], "the end can be read");
     poll_drop(&mut wasi, readable);
     assert_eq!((host.asked.len(), host.waits), (4, vec![vec![100], vec![101], vec![102], vec![103]]));
@@ -211,14 +262,14 @@ async fn output_goes_to_the_console_in_whole_characters() {
     let out = stdout::Host::get_stdout(&mut wasi).unwrap();
     let again = stdout::Host::get_stdout(&mut wasi).unwrap();
     let err = stderr::Host::get_stderr(&mut wasi).unwrap();
-    wasi.write(lend(&out), b"gr\xc3".to_vec()).unwrap();
+    wasi.write_any(&out, b"gr\xc3", 9).await.unwrap();
     wasi.flush(lend(&out)).unwrap();
-    wasi.write(lend(&err), b"oh".to_vec()).unwrap();
+    wasi.write_any(&err, b"oh", 9).await.unwrap();
     wasi.blocking_write_and_flush(lend(&again), b"\xbc\xc3\x9f \xe2\x82".to_vec()).await.unwrap();
-    wasi.write_zeroes(lend(&err), 2).unwrap();
+    wasi.blocking_write_zeroes_and_flush(lend(&err), 2).await.unwrap();
     let too_much = wasi.check_write(lend(&out)).unwrap() + 1;
-    assert!(wasi.write(lend(&out), vec![b'x'; too_much as usize]).is_err());
-    assert!(wasi.write_zeroes(lend(&out), u64::MAX).is_err());
+    assert!(wasi.write_any(&out, &vec![b'x'; too_much as usize], too_much - 1).await.is_err());
+    assert!(wasi.write_zeroes_any(&out, u64::MAX, u64::MAX).await.is_err());
     assert!(wasi.blocking_write_and_flush(out, vec![b'x'; 4097]).await.is_err());
     finish_output(&mut host).unwrap();
     let printed: Vec<_> = host.printed.iter().map(|(stderr, text)| (*stderr, text.as_str())).collect();
@@ -250,7 +301,7 @@ async fn sockets_and_names_are_refused_and_no_folder_is_open() {
     for error in [tcp, udp, lookup] {
         assert_eq!(error.downcast().unwrap(), denied);
     }
-    assert!(preopens::Host::get_directories(&mut wasi.0.wasi().filesystem()).unwrap().is_empty());
+    assert!(preopens::Host::get_directories(&mut wasi).unwrap().is_empty());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::section::{Decide, NoQuestion, Policy, Question, free_id};
 use crate::tools::render::quote;
 use crate::usage::{Usage, Used};
 use crate::{Call, path, quoted};
+use std::collections::HashSet;
 use std::fmt;
 
 /// An access to a file or a folder.
@@ -34,6 +35,14 @@ pub enum FileOperation {
     Stat,
     /// Removes a file or an empty folder.
     Remove,
+    /// Replaces, creates or changes a file with what the guest has written in many calls, so that `limits.bytes_per_call` does not bound it.
+    Save,
+    /// Creates a folder.
+    MakeFolder,
+    /// Gives a file or a folder another name under the same rule; the path is the new one.
+    Rename,
+    /// Sets the times of a file or a folder.
+    SetTimes,
 }
 
 impl Decide for FilesCall<'_> {
@@ -59,6 +68,13 @@ impl Decide for FilesCall<'_> {
                 let over = policy.over_size(bytes).or_else(|| grant.over_quota(path, bytes, used));
                 (over, asked("files.write"))
             }
+            FileOperation::Save | FileOperation::MakeFolder => {
+                (grant.over_quota(path, bytes, used), asked("files.write"))
+            }
+            FileOperation::Rename => {
+                (grant.over_quota(path, 0, used), asked("files.remove").or_else(|| asked("files.write")))
+            }
+            FileOperation::SetTimes => (None, asked("files.write")),
             FileOperation::Remove => (None, asked("files.remove")),
             FileOperation::Read | FileOperation::List | FileOperation::Stat => (None, None),
         };
@@ -69,7 +85,7 @@ impl Decide for FilesCall<'_> {
     }
 
     fn count(&self, used: &mut Usage, rule: &str, _: u64) {
-        if self.operation != FileOperation::Write {
+        if !self.operation.counts() {
             return;
         }
         used.add(rule, |used| {
@@ -92,8 +108,11 @@ impl Decide for FilesCall<'_> {
 
     fn borrows(&self, ours: &Policy, theirs: &Policy) -> Option<String> {
         let ((mine, below), (lent, below_lent)) = (ours.resolve_grant(self.path)?, theirs.resolve_grant(self.path)?);
+        if mine.access == Access::Scratch {
+            return None;
+        }
         let inside = |grant: &FilesGrant, below| real_path(&grant.host).join(below);
-        if inside(mine, below) != inside(lent, below_lent) {
+        if lent.access == Access::Scratch || inside(mine, below) != inside(lent, below_lent) {
             let (mine, lent) = (mine.granted(), lent.granted());
             return Some(format!("{self} (it would use {mine}; it may use {lent})"));
         }
@@ -110,6 +129,23 @@ impl FilesCall<'_> {
             Some(grant) => denied(&grant.id, format!("{self} ({why}; nearest rule {grant})")),
             None => denied(DEFAULT, format!("{self} ({why}; the policy has no [[files]] grant)")),
         }
+    }
+}
+
+impl Policy {
+    /// Whether the quotas of the rule that covers these paths leave no room for files of these sizes, which are to be saved, on top of what
+    /// was written before.
+    pub fn is_over_files_quota(&self, files: &[(&str, u64)], used: &Usage) -> bool {
+        let covering = files.first().and_then(|(path, _)| self.resolve(path));
+        let Some(grant) = covering.and_then(|(index, _)| self.files.get(index)) else { return false };
+        let nothing = Used::default();
+        let used = used.of(&grant.id).unwrap_or(&nothing);
+        let bytes = files.iter().fold(used.written, |sum, (_, bytes)| sum.saturating_add(*bytes));
+        let root: HashSet<&str> = path::with_folders(&grant.guest).collect();
+        let paths = files.iter().flat_map(|(path, _)| path::with_folders(path));
+        let new: HashSet<&str> = paths.filter(|path| !used.paths.contains(*path) && !root.contains(path)).collect();
+        let known = used.paths.len().saturating_sub(root.len());
+        bytes > grant.max_written || (!new.is_empty() && (known + new.len()) as u64 > grant.max_files)
     }
 }
 
@@ -137,13 +173,17 @@ impl FilesGrant {
 }
 
 impl FileOperation {
-    const ALL: [Self; 5] = [Self::Read, Self::Write, Self::List, Self::Stat, Self::Remove];
+    const ALL: [Self; 8] =
+        [Self::Read, Self::Write, Self::List, Self::Stat, Self::Remove, Self::MakeFolder, Self::Rename, Self::SetTimes];
 
     /// The function of the interface, such as `read`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
-            Self::Write => "write",
+            Self::Write | Self::Save => "write",
+            Self::MakeFolder => "make-folder",
+            Self::Rename => "rename",
+            Self::SetTimes => "set-times",
             Self::List => "list",
             Self::Stat => "stat",
             Self::Remove => "remove",
@@ -151,7 +191,12 @@ impl FileOperation {
     }
 
     fn changes(self) -> bool {
-        matches!(self, Self::Write | Self::Remove)
+        !matches!(self, Self::Read | Self::List | Self::Stat)
+    }
+
+    /// Whether it counts as a file written.
+    fn counts(self) -> bool {
+        matches!(self, Self::Write | Self::Save | Self::MakeFolder | Self::Rename)
     }
 }
 

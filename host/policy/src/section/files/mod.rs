@@ -31,7 +31,7 @@ pub struct FilesGrant {
     pub id: String,
     /// The guest's path of the folder: absolute and canonical.
     pub guest: String,
-    /// The folder, absolute.
+    /// The folder, absolute; empty for [`Access::Scratch`].
     pub host: PathBuf,
     /// The operations that are allowed below it.
     pub access: Access,
@@ -50,6 +50,8 @@ pub struct FilesGrant {
 pub enum Access {
     /// `read`, `list` and `stat`.
     Read,
+    /// Everything, in a folder that is empty at first and that only the execution has: in memory, gone with it.
+    Scratch,
     /// These, `write` and `remove`; the guest sees its own changes, and the folder of the host does not change.
     Overlay,
     /// These, `write` and `remove`.
@@ -63,7 +65,7 @@ impl Policy {
             return Cow::Borrowed(self);
         }
         let mut moved = self.clone();
-        for grant in &mut moved.files {
+        for grant in moved.files.iter_mut().filter(|grant| grant.access != Access::Scratch) {
             folders.get(&grant.id).into_iter().for_each(|folder| grant.host.clone_from(folder));
         }
         Cow::Owned(moved)
@@ -78,8 +80,8 @@ pub(crate) struct Files {
     id: At<String>,
     /// The path of the folder in the guest.
     guest: At<String>,
-    /// The folder of the host, relative to this file.
-    host: At<String>,
+    /// The folder of the host, relative to this file; none for `scratch`.
+    host: Option<At<String>>,
     /// The operations that are allowed below it.
     access: At<Access>,
     /// The largest file that may be read or written; when it is missing, 10MiB, or the payload of one call if that is less.
@@ -119,7 +121,7 @@ impl Section for FilesSection {
         let folders = file.files.iter().flatten();
         let place = |rule: &str| {
             let mut folders = folders.clone().filter(|shape| shape.id.get_ref() == rule);
-            folders.next().map_or(0..0, |shape| shape.host.span())
+            folders.next().and_then(|shape| shape.host.as_ref()).map_or(0..0, At::span)
         };
         let remedy = "grant a folder that does not hold it";
         let refused = |rule: &str, deed: &str, line: Option<usize>| Error::Invalid {
@@ -197,7 +199,7 @@ impl Section for FilesSection {
 
     fn question(&self, capability: &str, path: &str) -> Option<Result<Box<dyn Question>, NoQuestion>> {
         let name = capability.strip_prefix("files.")?;
-        Some(decide::question(if name == "replace" { "write" } else { name }, path))
+        Some(decide::question(if matches!(name, "replace" | "append" | "patch") { "write" } else { name }, path))
     }
 
     fn paths<'p>(&self, policy: &'p Policy) -> Vec<HostPath<'p>> {
@@ -207,7 +209,7 @@ impl Section for FilesSection {
             rule: Some(&grant.id),
             guard: None,
         };
-        policy.files.iter().map(named).collect()
+        policy.files.iter().filter(|grant| grant.access != Access::Scratch).map(named).collect()
     }
 
     fn touches<'p>(&self, policy: &'p Policy, path: &Path, touch: Touch) -> Option<&'p str> {
@@ -232,14 +234,18 @@ impl Section for FilesSection {
             let FilesGrant { id, guest, host, access, max_file, max_written, max_files } = grant;
             let access = match access {
                 Access::Read => format!("read; files up to {}", units::size_told(*max_file)),
-                Access::Write | Access::Overlay => {
+                Access::Write | Access::Overlay | Access::Scratch => {
                     let (file, written) = (units::size_told(*max_file), units::size_told(*max_written));
-                    let write = if *access == Access::Write { "write" } else { "write in memory" };
+                    let write = if *access == Access::Overlay { "write in memory" } else { "write" };
                     let files = count_text(*max_files);
                     format!("read and {write}; files up to {file}, {written} in {files} files written")
                 }
             };
-            ("files", format!("{id}: {guest} is {}: {access}", everstep_words::visible::path(host)))
+            let folder = match grant.access {
+                Access::Scratch => "empty at first, and in memory".to_owned(),
+                _ => everstep_words::visible::path(host).to_string(),
+            };
+            ("files", format!("{id}: {guest} is {folder}: {access}"))
         };
         policy.files.iter().map(line).collect()
     }
@@ -284,6 +290,7 @@ impl Access {
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Scratch => "scratch",
             Self::Overlay => "overlay",
             Self::Write => "write",
         }
@@ -291,9 +298,14 @@ impl Access {
 }
 
 impl FilesGrant {
+    /// The folders that are there from the beginning, below the path of the rule: a program that has all of `/` for itself looks for `/tmp`.
+    pub fn first_folders(&self) -> &'static [&'static str] {
+        if self.access == Access::Scratch && self.guest == "/" { &["tmp"] } else { &[] }
+    }
+
     /// Whether the folder contains `path`, or is it.
     fn holds(&self, path: &Path) -> bool {
-        real_path(path).starts_with(real_path(&self.host))
+        self.access != Access::Scratch && real_path(path).starts_with(real_path(&self.host))
     }
 
     fn toml(&self) -> String {
@@ -303,7 +315,7 @@ impl FilesGrant {
             &[
                 ("id", Some(quote(&self.id))),
                 ("guest", Some(quote(&self.guest))),
-                ("host", Some(host_path(&self.host))),
+                ("host", Some(host_path(&self.host)).filter(|_| self.access != Access::Scratch)),
                 ("access", Some(quote(self.access.name()))),
                 ("max_file", size(self.max_file)),
                 ("max_written", size(self.max_written).filter(|_| changes)),
@@ -320,6 +332,9 @@ impl Grant for FilesGrant {
 
     fn covers(&self, other: &Self) -> bool {
         let rest = path::below(&self.guest, &other.guest);
+        if [self, other].iter().any(|grant| grant.access == Access::Scratch) {
+            return rest.is_some() && self.access == other.access;
+        }
         rest.is_some_and(|rest| real_path(&other.host) == real_path(&self.host.join(rest)))
     }
 
@@ -343,7 +358,10 @@ impl Grant for FilesGrant {
     }
 
     fn granted(&self) -> String {
-        format!("{} at {}", everstep_words::visible::path(&self.host), self.guest)
+        match self.access {
+            Access::Scratch => format!("a scratch folder at {}", self.guest),
+            _ => format!("{} at {}", everstep_words::visible::path(&self.host), self.guest),
+        }
     }
 }
 
@@ -369,11 +387,7 @@ fn grant(shape: &Files, per_call: u64, reader: &mut Reader<'_>) -> Result<FilesG
         let what = format!("{key} has no meaning for access = \"read\"");
         return Err(source.invalid(&place, what, "remove it, or set access = \"write\""));
     }
-    let host = reader.absolute(&shape.host)?;
-    if system::shows_itself_in(&host) {
-        let what = format!("the host folder of rule {id:?} holds what the system shows of itself");
-        return Err(source.invalid(&shape.host.span(), what, "grant a folder apart from /proc, /sys and /dev"));
-    }
+    let host = host_folder(shape, &id, access, reader)?;
     let for_writing = |max: u64| if access == Access::Read { 0 } else { max };
     let max_file = shape.max_file.as_ref().map(|max| max.get_ref().0);
     // A file of the largest size can be written at least once.
@@ -389,17 +403,41 @@ fn grant(shape: &Files, per_call: u64, reader: &mut Reader<'_>) -> Result<FilesG
     })
 }
 
+/// The folder of the host, which every rule but a scratch has.
+fn host_folder(shape: &Files, id: &str, access: Access, reader: &mut Reader<'_>) -> Result<PathBuf, Error> {
+    let source = reader.source;
+    let host = match (&shape.host, access) {
+        (None, Access::Scratch) => return Ok(PathBuf::new()),
+        (Some(host), Access::Scratch) => {
+            let what = format!("rule {id:?} names a folder of the host, and a scratch has none");
+            return Err(source.invalid(&host.span(), what, "remove it, or set access = \"overlay\""));
+        }
+        (None, _) => {
+            let what = format!("rule {id:?} names no folder of the host");
+            return Err(source.invalid(&shape.id.span(), what, "add host = \"./folder\", or set access = \"scratch\""));
+        }
+        (Some(host), _) => host,
+    };
+    let folder = reader.absolute(host)?;
+    if system::shows_itself_in(&folder) {
+        let what = format!("the host folder of rule {id:?} holds what the system shows of itself");
+        return Err(source.invalid(&host.span(), what, "grant a folder apart from /proc, /sys and /dev"));
+    }
+    Ok(folder)
+}
+
 /// Refuses guest paths with two meanings, and a folder that is read through one rule and written through another.
 fn check_overlap(grant: &FilesGrant, other: &FilesGrant, shape: &Files, source: &Source<'_>) -> Result<(), Error> {
     if path::below(&other.guest, &grant.guest).is_some() || path::below(&grant.guest, &other.guest).is_some() {
         let what = format!("the guest path {} overlaps that of rule {:?}", quoted(&grant.guest), other.id);
         return Err(source.invalid(&shape.guest.span(), what, "give each rule a path outside the others"));
     }
+    let Some(host) = shape.host.as_ref().filter(|_| other.access != Access::Scratch) else { return Ok(()) };
     let (a, b) = (real_path(&grant.host), real_path(&other.host));
     let writable = [grant, other].iter().any(|grant| grant.access == Access::Write);
     if writable && (a.starts_with(&b) || b.starts_with(&a)) {
         let what = format!("the host folder overlaps that of rule {:?}, and one of them is writable", other.id);
-        return Err(source.invalid(&shape.host.span(), what, "keep a writable folder apart from the others"));
+        return Err(source.invalid(&host.span(), what, "keep a writable folder apart from the others"));
     }
     Ok(())
 }

@@ -186,7 +186,7 @@ fn links_and_special_files_of_the_host_are_no_way_through() {
     for path in ["link", "link/file", "link/new", "dangling", "dangling/x", "real/out", "fifo"] {
         let is_below_fifo = path.starts_with("fifo/");
         for error in [
-            merged.floor(FileOperation::Write, path).unwrap_err(),
+            merged.floor(Operation::Write, path).unwrap_err(),
             merged.write(path, bytes("x")).unwrap_err(),
             merged.read(path, MAX).unwrap_err(),
             merged.stat(path).unwrap_err(),
@@ -204,7 +204,7 @@ fn links_and_special_files_of_the_host_are_no_way_through() {
     symlink("/etc/passwd", disk.root().join("real/file")).unwrap();
     symlink("/etc", disk.root().join("made")).unwrap();
     let mut merged = over(&disk, &mut overlay);
-    merged.floor(FileOperation::Read, "real/file").unwrap();
+    merged.floor(Operation::Read, "real/file").unwrap();
     assert_eq!(merged.read("real/file", MAX).unwrap_err().code, ErrorCode::NotFound);
     assert_eq!(merged.read("made/file", MAX).unwrap(), b"guest");
     assert_eq!(merged.read("made/passwd", MAX).unwrap_err().code, ErrorCode::Denied);
