@@ -84,7 +84,7 @@ fn lines(path: &Path) -> io::Result<(usize, u64)> {
 }
 
 /// Does everything below `root`, and says what it came to.
-pub fn work(root: &Path) -> Vec<String> {
+pub(super) fn work(root: &Path) -> Vec<String> {
     let at = |name: &str| root.join(name);
     vec![
         told("deep", fs::create_dir_all(at("a/b/c"))),
