@@ -105,13 +105,9 @@ fn killed_at_any_moment_a_program_ends_as_if_undisturbed() {
     let run = |folder: &Path, lines: &[&str]| {
         let args = ["run", file(), "--store", "store", "--id", "x", "--", "report", "1", "8", "--flag"];
         let mut child = everstep(folder, &args).stdin(Stdio::piped()).spawn().unwrap();
-        drop(
-            child
-                .stdin
-                .take()
-                .unwrap()
-                .write_all(lines.iter().map(|line| format!("{line}\n")).collect::<String>().as_bytes()),
-        );
+        // Its input ends when it is waited for: one that is killed waits for more, however fast it is.
+        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        child.stdin.as_mut().unwrap().write_all(lines.as_bytes()).unwrap();
         child
     };
     let logged = |folder: &Path| {
@@ -127,7 +123,6 @@ fn killed_at_any_moment_a_program_ends_as_if_undisturbed() {
     let started = now();
     run(again.path(), &INPUT).wait_with_output().unwrap();
     let took = started.elapsed();
-    let mut running = 0;
     for kill in 0..20 {
         let folder = tempfile::tempdir().unwrap();
         for part in [kill, 20 - kill] {
@@ -135,14 +130,13 @@ fn killed_at_any_moment_a_program_ends_as_if_undisturbed() {
             let mut child = run(folder.path(), lines);
             std::thread::sleep(took * part / 20);
             child.kill().unwrap();
-            running += usize::from(child.wait().unwrap().signal().is_some());
+            assert!(child.wait().unwrap().signal().is_some(), "{kill}");
         }
         let lines = &INPUT[taken(folder.path()).unwrap_or_default().min(INPUT.len())..];
         let done = run(folder.path(), lines).wait_with_output().unwrap();
         assert_eq!(done.status.code(), Some(1), "{kill}: {done:?}");
         assert_eq!(logged(folder.path()), expected, "{kill}");
     }
-    assert!(running >= 15, "{running} of 40 kills came upon a process that ran");
 }
 
 #[allow(clippy::disallowed_methods, reason = "how long a process takes is the subject")]

@@ -67,7 +67,7 @@ struct End<'a> {
 }
 
 /// The policy of a program or session without a policy file: it grants no file and no network.
-const POLICY: &str = "\
+pub(super) const POLICY: &str = "\
 version = 1
 name = \"python\"
 [limits]

@@ -2,24 +2,13 @@
 
 use super::report::Summary;
 use super::watch::Session;
-use super::{Failure, json_line, run};
+use super::{Failure, exec, json_line, run};
 use everstep::{Policy, Report};
 use std::path::Path;
 
-/// The policy of a program without a policy file: it grants no folder of the host and no network. Its working folder is `/`, with `/tmp` in it.
-const POLICY: &str = "\
-version = 1
-name = \"program\"
-[limits]
-steps = 1_000_000
-[clock]
-mode = \"recorded\"
-[random]
-mode = \"seeded\"
-[[capability]]
-name = \"print\"
-[[capability]]
-name = \"input\"
+/// What the policy of a program without a policy file grants beyond that of a Python program: a working folder, `/`, with `/tmp` in it, which lies
+/// in memory.
+const SCRATCH: &str = "\
 [[files]]
 id = \"scratch\"
 guest = \"/\"
@@ -33,7 +22,7 @@ max_files = 10_000
 pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => Ok(Policy::load(file)?),
-        None => Ok(Policy::parse(POLICY, Path::new("program"))?),
+        None => Ok(Policy::parse(&format!("{}{SCRATCH}", exec::POLICY), Path::new("program"))?),
     }
 }
 
