@@ -149,7 +149,7 @@ fn exit_codes_tell_errors_apart() {
         (&["run", &hello, "nobody"], "unknown-function"),
         (&["run", &hello, "hello", "--args", "{"], "arguments"),
         (&["run", "none.wasm", "hello"], "io"),
-        (&["run", &hello], "usage"),
+        (&["run", &hello], "unknown-function"),
         (&["show", "nobody"], "unknown-execution"),
         (&["resume", "--store", "memory"], "nothing-survives"),
         (&["resume", "--store", "nowhere"], "store"),
@@ -159,6 +159,8 @@ fn exit_codes_tell_errors_apart() {
         assert_eq!((done.code, &done.json()["error"]["kind"]), (2, &json!(kind)), "{done:?}");
         assert!(done.stderr.contains("error: "), "{done:?}");
     }
+    let unnamed = desk.run(&["run", &hello]);
+    assert_eq!(unnamed.stderr, "error: the component is no program: name one of its functions; it has hello\n");
     assert!(!desk.path().join("nowhere").exists());
 }
 

@@ -41,7 +41,7 @@ pub enum Error {
         reason: String,
     },
     /// The component has no such function.
-    #[error("the component has no function {function:?}; it has {}", crate::engine::list(available))]
+    #[error("{}; it has {}", unknown(function), crate::engine::list(available))]
     UnknownFunction {
         /// The function that was requested.
         function: String,
@@ -231,6 +231,13 @@ pub enum Error {
         "the memory store ends with its process, so there is nothing to resume; use --store DIR to survive a crash"
     )]
     NothingSurvives,
+}
+
+fn unknown(function: &str) -> String {
+    match function {
+        crate::PROGRAM => "the component is no program: name one of its functions".to_owned(),
+        _ => format!("the component has no function {function:?}"),
+    }
 }
 
 impl Error {
