@@ -341,7 +341,7 @@ fn names_are_created_listed_moved_and_removed() {
 
 #[test]
 fn a_ceiling_holds_for_where_a_file_is_moved_from() {
-    for sandbox in Sandbox::local() {
+    for sandbox in Sandbox::each() {
         for folder in ["out/mine", "out/theirs"] {
             fs::create_dir(sandbox.path(folder)).unwrap();
         }

@@ -4,6 +4,7 @@ use super::difference;
 use crate::engine;
 use crate::id::{Digest, ExecutionId, PromiseId};
 use crate::policy;
+use crate::turns::PROGRAM;
 use everstep_store::journal::Corrupted;
 
 /// The reason that the host could not carry out a request.
@@ -235,7 +236,7 @@ pub enum Error {
 
 fn unknown(function: &str) -> String {
     match function {
-        crate::PROGRAM => "the component is no program: name one of its functions".to_owned(),
+        PROGRAM => "the component is no program: name one of its functions".to_owned(),
         _ => format!("the component has no function {function:?}"),
     }
 }

@@ -1,4 +1,6 @@
 //! Hosts that are killed by signal, at any moment, and resumed until the execution has ended.
+//!
+//! One place: a process is killed, whose store is a folder.
 
 use super::*;
 use std::path::Path;

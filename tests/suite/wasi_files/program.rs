@@ -65,6 +65,7 @@ fn without_a_policy_a_program_has_a_scratch_as_its_working_folder_and_as_tmp() {
     let component = guests::path(&guests::project().join("tests/guests/std_files")).unwrap().canonicalize().unwrap();
     let folder = tempfile::tempdir().unwrap();
     for root in [".", "/tmp"] {
+        // One place: the policy that the command has by itself.
         let mut command = Command::new(&binary);
         command.arg("run").arg(&component).args(["--store", "memory", "--", root]);
         let output = command.current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
