@@ -67,7 +67,7 @@ fn a_program_sees_what_it_is_given_and_its_exit_code_is_the_outcome() {
             fed(&host, handle, &LINES).await
         });
         assert_eq!((report.state, failure(&report).0), (State::Failed, FailureKind::Returned(ErrorCode::Failed)));
-        assert_eq!(report.error.as_ref().and_then(everstep::exit_code), Some(1));
+        assert_eq!(report.exit_code, Some(1));
         assert_eq!(stdout(&shown), REPORT);
     }
 }
@@ -143,7 +143,7 @@ fn arguments_of_a_program_are_a_list_of_strings() {
             }
         });
         let unnamed = outcome(place.host(), Run::new(CODE.clone(), PROGRAM, "null", parse(GRANTS)));
-        assert_eq!(unnamed.error.as_ref().and_then(everstep::exit_code), Some(1), "{unnamed:?}");
+        assert_eq!(unnamed.exit_code, Some(1), "{unnamed:?}");
     }
 }
 
@@ -173,7 +173,7 @@ fn the_exit_code_that_a_program_names_is_its_own() {
             place.equip(&component);
             let run = Run::new(component, PROGRAM, "null", Policy::none()).with_id(id(&format!("exits-{code}")));
             let report = outcome(place.host(), run);
-            assert_eq!(report.error.as_ref().and_then(everstep::exit_code), Some(code).filter(|code| *code != 0));
+            assert_eq!(report.exit_code, Some(code));
             assert_eq!(report.state, if code == 0 { State::Completed } else { State::Failed });
         }
     }

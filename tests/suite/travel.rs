@@ -109,7 +109,7 @@ fn a_fork_at_each_step_keeps_what_was_drawn_and_ends_as_the_original_but_for_wha
 async fn stored_report(host: &Everstep, of: &str) -> Report {
     let execution = host.reader().execution(&id(of)).await.unwrap();
     let (state, result, steps) = (execution.state, execution.result, execution.progress.steps);
-    Report { id: execution.id, state, result, error: None, steps, replayed: 0, wall: Duration::ZERO }
+    Report { id: execution.id, state, result, error: None, exit_code: None, steps, replayed: 0, wall: Duration::ZERO }
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn promise(text: &str, data: &str, kind: PromiseKind) -> PendingPromise {
 fn report(text: &str, data: &str) -> Report {
     let error = Some(Failure { kind: FailureKind::Returned(ErrorCode::Failed), message: text.to_owned() });
     let (result, wall) = (Some(data.to_owned()), Duration::ZERO);
-    Report { id: id(), state: State::Failed, result, error, steps: 1, replayed: 0, wall }
+    Report { id: id(), state: State::Failed, result, error, exit_code: None, steps: 1, replayed: 0, wall }
 }
 
 fn step(text: &str) -> StepView {

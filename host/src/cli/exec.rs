@@ -66,13 +66,17 @@ struct End<'a> {
     namespace: &'a RawValue,
 }
 
-/// The policy of a program or session without a policy file: it grants no file and no network.
-pub(super) const POLICY: &str = "\
+/// The limits of Python without a policy file: its interpreter needs a deep stack.
+const LIMITS: &str = "\
 version = 1
 name = \"python\"
 [limits]
 steps = 1_000_000
 wasm_stack = \"8MiB\"
+";
+
+/// What any program may do without a policy file: it grants no file and no network.
+pub(super) const BASICS: &str = "\
 [clock]
 mode = \"recorded\"
 [random]
@@ -80,9 +84,13 @@ mode = \"seeded\"
 [[capability]]
 name = \"print\"
 [[capability]]
-name = \"display\"
-[[capability]]
 name = \"input\"
+";
+
+/// What else a Python program or session may do: show values, and keep names from cell to cell.
+const CAPABILITIES: &str = "\
+[[capability]]
+name = \"display\"
 [[capability]]
 name = \"session\"
 ";
@@ -91,7 +99,7 @@ name = \"session\"
 pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => enough(Policy::load(file)?, file),
-        None => Ok(Policy::parse(POLICY, Path::new("python"))?),
+        None => Ok(Policy::parse(&[LIMITS, BASICS, CAPABILITIES].concat(), Path::new("python"))?),
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Failure {
 impl Exit {
     /// The exit code for an execution in this state.
     pub(crate) fn of(report: &Report) -> Self {
-        if let Some(code @ ..=125) = report.error.as_ref().and_then(everstep::exit_code) {
+        if let Some(code @ 1..=125) = report.exit_code {
             return Self::Program(code);
         }
         match (report.state, report.error.as_ref().map(|error| error.kind)) {
@@ -197,7 +197,7 @@ mod tests {
     fn exit(state: State, kind: Option<FailureKind>) -> u8 {
         let error = kind.map(|kind| Why { kind, message: String::new() });
         let (id, wall) = (ExecutionId::random(), std::time::Duration::ZERO);
-        Exit::of(&Report { id, state, result: None, error, steps: 0, replayed: 0, wall }).number()
+        Exit::of(&Report { id, state, result: None, error, exit_code: None, steps: 0, replayed: 0, wall }).number()
     }
 
     #[test]
@@ -222,9 +222,11 @@ mod tests {
         for (code, exits) in [(1, 1), (3, 3), (125, 125), (126, 1), (255, 1)] {
             let kind = FailureKind::Returned(ErrorCode::Failed);
             let error = Some(Why { kind, message: format!("the program ended with exit code {code}") });
-            let (id, wall) = (ExecutionId::random(), std::time::Duration::ZERO);
-            let report = Report { id, state: State::Failed, result: None, error, steps: 0, replayed: 0, wall };
+            let (id, wall, exit_code) = (ExecutionId::random(), std::time::Duration::ZERO, Some(code));
+            let report =
+                Report { id, state: State::Failed, result: None, error, exit_code, steps: 0, replayed: 0, wall };
             assert_eq!(Exit::of(&report).number(), exits);
+            assert_eq!(Exit::of(&Report { exit_code: None, ..report }).number(), 1);
         }
     }
 

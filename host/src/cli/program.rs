@@ -6,8 +6,15 @@ use super::{Failure, exec, json_line, run};
 use everstep::{Policy, Report};
 use std::path::Path;
 
-/// What the policy of a program without a policy file grants beyond that of a Python program: a working folder, `/`, with `/tmp` in it, which lies
-/// in memory.
+/// The limits of a program without a policy file.
+const LIMITS: &str = "\
+version = 1
+name = \"program\"
+[limits]
+steps = 1_000_000
+";
+
+/// Its working folder, `/`, with `/tmp` in it, which lies in memory.
 const SCRATCH: &str = "\
 [[files]]
 id = \"scratch\"
@@ -22,7 +29,7 @@ max_files = 10_000
 pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => Ok(Policy::load(file)?),
-        None => Ok(Policy::parse(&format!("{}{SCRATCH}", exec::POLICY), Path::new("program"))?),
+        None => Ok(Policy::parse(&[LIMITS, exec::BASICS, SCRATCH].concat(), Path::new("program"))?),
     }
 }
 
@@ -37,7 +44,7 @@ pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> 
     if json {
         run::tell_unfinished(session, report).await;
         session.console.say(json_line(&Summary::of(report, &session.host.reader()).await)?);
-    } else if report.error.as_ref().and_then(everstep::exit_code).is_none() {
+    } else if report.exit_code.is_none() {
         run::tell_unfinished(session, report).await;
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::{Error, Everstep, Report};
 use crate::bridge::{Bridge, Parted, Parting, Stop, failing_halted};
 use crate::capability::FAIL_ON_HALT;
 use crate::id::{ExecutionId, PromiseId};
-use crate::turns::Ending;
+use crate::turns::{Ending, exit_code};
 use everstep_store::journal::{History, Record};
 use everstep_store::seam::{Left, Lost};
 use everstep_store::{Failure, FailureKind, State};
@@ -160,5 +160,6 @@ fn report(parting: &Parting, bridge: &Bridge, steps: u64) -> Option<Report> {
         Parting::TakenBack | Parting::SetBack { .. } | Parting::Canceled | Parting::Lost => return None,
     };
     let (id, wall) = (bridge.facts.id.clone(), std::time::Duration::ZERO);
-    Some(Report { id, state, result, error, steps, replayed: 0, wall })
+    let exit_code = exit_code(&bridge.facts.function, state, error.as_ref());
+    Some(Report { id, state, result, error, exit_code, steps, replayed: 0, wall })
 }

@@ -9,6 +9,7 @@ use crate::id::{Digest, ExecutionId};
 use crate::json;
 use crate::policy::Policy;
 use crate::trace::Origin;
+use crate::turns::exit_code;
 use everstep_store::operation::{NewPromise, Operation};
 use everstep_store::record::NEVER;
 use everstep_store::seam::{Lost, NewRun, Taken};
@@ -55,6 +56,8 @@ pub struct Report {
     pub result: Option<String>,
     /// The reason that it failed or halted.
     pub error: Option<Failure>,
+    /// The exit code of a program ([`PROGRAM`](crate::PROGRAM)) that has ended by itself.
+    pub exit_code: Option<u8>,
     /// Steps recorded in all.
     pub steps: u64,
     /// Steps that this run took from the journal.
@@ -412,9 +415,10 @@ fn deadline(now_ms: u64, timeout: Duration) -> Option<u64> {
 impl Report {
     /// The report of a stored execution.
     pub(super) fn stored(execution: &Execution) -> Self {
-        let Execution { id, state, result, progress, .. } = execution.clone();
+        let Execution { id, state, function, result, progress, .. } = execution.clone();
         let Progress { error, steps, .. } = progress;
-        Self { id, state, result, error, steps, replayed: 0, wall: Duration::ZERO }
+        let exit_code = exit_code(&function, state, error.as_ref());
+        Self { id, state, result, error, exit_code, steps, replayed: 0, wall: Duration::ZERO }
     }
 }
 

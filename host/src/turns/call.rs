@@ -2,13 +2,13 @@
 
 use super::Ctx;
 use super::drive::{finish, stopped, too_large};
-use super::exports::Export;
+use super::exports::{Export, PROGRAM};
 use super::meter::metered;
 use super::typed::{self, Misfit, TooLong};
 use crate::bridge::{Bridge, Stop};
 use crate::engine::wasi::Exit;
 use crate::guest_error::{ErrorCode, GuestError};
-use everstep_store::{Failure, FailureKind};
+use everstep_store::{Failure, FailureKind, State};
 use wasmtime::Store;
 use wasmtime::component::{Instance, Val};
 
@@ -18,11 +18,13 @@ const UNNAMED: &str = "program";
 /// The message of the error of a program, before the number.
 const EXITED: &str = "the program ended with exit code ";
 
-/// The exit code of a program that has failed with one; `None` for any other failure.
-pub fn exit_code(failure: &Failure) -> Option<u8> {
-    match failure.kind {
-        FailureKind::Returned(ErrorCode::Failed) => {
-            failure.message.strip_prefix(EXITED)?.parse().ok().filter(|code| *code != 0)
+/// The exit code of a program that has ended by itself; `None` for any other end, and for any other function, whatever its error says.
+pub(crate) fn exit_code(function: &str, state: State, error: Option<&Failure>) -> Option<u8> {
+    match (state, error) {
+        _ if function != PROGRAM => None,
+        (State::Completed, _) => Some(0),
+        (State::Failed, Some(Failure { kind: FailureKind::Returned(ErrorCode::Failed), message })) => {
+            message.strip_prefix(EXITED)?.parse().ok()
         }
         _ => None,
     }
@@ -110,12 +112,18 @@ mod tests {
 
     #[test]
     fn the_exit_code_of_a_program_is_read_from_its_error() {
-        let failure = |kind, message: &str| Failure { kind, message: message.to_owned() };
-        let failed = FailureKind::Returned(ErrorCode::Failed);
-        assert_eq!(exit_code(&failure(failed, "the program ended with exit code 3")), Some(3));
-        assert_eq!(exit_code(&failure(failed, "the program ended with exit code 256")), None);
-        assert_eq!(exit_code(&failure(failed, "no such file")), None);
-        assert_eq!(exit_code(&failure(FailureKind::Trap, "the program ended with exit code 3")), None);
+        let (returned, exits) = (FailureKind::Returned(ErrorCode::Failed), "the program ended with exit code 3");
+        let read = |function, state, kind, message: &str| {
+            exit_code(function, state, Some(&Failure { kind, message: message.to_owned() }))
+        };
+        assert_eq!(read(PROGRAM, State::Failed, returned, exits), Some(3));
+        assert_eq!(read(PROGRAM, State::Failed, returned, "the program ended with exit code 256"), None);
+        assert_eq!(read(PROGRAM, State::Failed, returned, "no such file"), None);
+        assert_eq!(read(PROGRAM, State::Halted, FailureKind::Trap, exits), None);
+        assert_eq!(exit_code(PROGRAM, State::Completed, None), Some(0));
+        // The words of a guest that is no program are only words.
+        assert_eq!(read("execute", State::Failed, returned, exits), None);
+        assert_eq!(exit_code("execute", State::Completed, None), None);
     }
 
     #[test]

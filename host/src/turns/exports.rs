@@ -12,7 +12,7 @@ use wasmtime::component::types::{ComponentFunc, ComponentItem};
 /// The name of the function that runs a program, a component of the world `wasi:cli/command` of WASI 0.2.
 ///
 /// Its arguments are a JSON list of strings, the name of the program first, or null for the name `program` alone. Its result is null; a
-/// program that ends with another exit code than 0 has failed with an error that [`exit_code`](crate::exit_code) reads.
+/// program that ends with another exit code than 0 has failed, and its [`Report`](crate::Report) has the code.
 pub const PROGRAM: &str = "wasi:cli/run";
 
 /// An exported function.

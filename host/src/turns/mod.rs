@@ -13,7 +13,7 @@ mod meter;
 mod typed;
 mod wasi;
 
-pub use call::exit_code;
+pub(crate) use call::exit_code;
 pub use component::FunctionInfo;
 pub(crate) use component::Loaded;
 pub(crate) use ctx::Ctx;
