@@ -8,6 +8,9 @@ mod bindings;
 mod blocking;
 mod bridge;
 pub mod capability;
+#[cfg(test)]
+#[path = "../words/src/dice.rs"]
+mod dice;
 mod engine;
 mod grants;
 pub mod guest_build;

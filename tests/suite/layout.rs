@@ -43,8 +43,9 @@ const FLOORS: [&str; 19] = [
 ];
 
 /// Names in the root of the library that belong to another crate, or to a floor.
-const ROOT: [(&str, Option<&str>); 11] = [
+const ROOT: [(&str, Option<&str>); 12] = [
     ("clock", None),
+    ("dice", None),
     ("guest_error", None),
     ("id", None),
     ("output", None),

@@ -4,31 +4,21 @@
 //! One place: a thousand executions.
 
 use super::*;
+use dice::Dice;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+#[path = "../../../host/words/src/dice.rs"]
+mod dice;
+
 const SEQUENCES: u64 = 1_000;
 const CALLS: u64 = 24;
 
 const NAMES: [&str; 6] = ["a", "b", "f/a", "f/b", "g/a", "f"];
 const FOLDERS: [&str; 3] = ["f", "g", "f/h"];
-
-/// Numbers that follow from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-}
 
 fn call(dice: &mut Dice) -> Value {
     let slot = dice.one(&["1", "2", "3", "4"]);

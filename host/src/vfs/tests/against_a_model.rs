@@ -1,6 +1,7 @@
 //! A thousand sequences of calls against a model that keeps whole files, each interrupted and repeated in the middle.
 
 use super::*;
+use crate::dice::Dice;
 
 /// Files as a program sees them: a name leads to a file, which stays for as long as it is open.
 #[derive(Default)]
@@ -26,20 +27,6 @@ enum Call {
     Rmdir(&'static str),
     List(&'static str),
     Size(&'static str),
-}
-
-/// Numbers that follow from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
 }
 
 const NAMES: [&str; 5] = ["a", "b", "f/a", "f/b", "g/a"];

@@ -1,6 +1,7 @@
 //! An overlay over a folder against a copy of the folder that is changed itself: a guest cannot tell them apart.
 
 use super::*;
+use crate::dice::Dice;
 use crate::guest_error::ErrorCode;
 use crate::policy::{Access, FilesGrant};
 use std::fs;
@@ -76,32 +77,23 @@ fn everything(disk: &Disk, overlay: &mut Overlay) -> Vec<String> {
     found
 }
 
-/// A small generator, so that a sequence is known by its seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end
-    }
-
-    fn path(&mut self) -> String {
-        const NAMES: [&str; 5] = ["a", "b", "a-", "ü", "dir"];
-        let names = (0..=self.below(3)).map(|_| NAMES[self.below(5)]).collect::<Vec<_>>();
-        names.join("/")
-    }
+/// A path of up to four names.
+fn any_path(dice: &mut Dice) -> String {
+    const NAMES: [&str; 5] = ["a", "b", "a-", "ü", "dir"];
+    let names = (0..=dice.below(3)).map(|_| dice.one(&NAMES)).collect::<Vec<_>>();
+    names.join("/")
 }
 
 fn fill(seed: u64) -> impl Fn(&Path) {
     move |root| {
-        let mut random = Random(seed);
-        for n in 0..random.below(12) {
-            let path = root.join(random.path());
+        let mut dice = Dice(seed);
+        for n in 0..dice.below(12) {
+            let path = root.join(any_path(&mut dice));
             // What is no folder stays what it is.
             let _ = fs::create_dir_all(path.parent().unwrap());
             let _ = fs::write(path, format!("host {n}"));
         }
-        let _ = fs::create_dir_all(root.join(random.path()));
+        let _ = fs::create_dir_all(root.join(any_path(&mut dice)));
     }
 }
 
@@ -112,11 +104,11 @@ fn an_overlay_looks_like_a_copy_that_is_changed() {
         let (copy, base) = (Disk::new(Access::Write, fill(seed)), Disk::new(Access::Overlay, fill(seed)));
         let before = base.inventory();
         let (mut overlay, mut again) = (Overlay::default(), Overlay::default());
-        let mut random = Random(seed ^ 0x5eed);
+        let mut dice = Dice(seed ^ 0x5eed);
         for n in 0..40 {
-            let path = random.path();
+            let path = any_path(&mut dice);
             let mut merged = over(&base, &mut overlay);
-            let (on_copy, on_overlay) = if random.below(3) > 0 {
+            let (on_copy, on_overlay) = if dice.below(3) > 0 {
                 let content = bytes(&format!("guest {n}"));
                 let on_overlay = merged.write(&path, Arc::clone(&content));
                 if on_overlay.is_ok() {
@@ -136,7 +128,7 @@ fn an_overlay_looks_like_a_copy_that_is_changed() {
                 everything(&base, &mut overlay),
                 "seed {seed}, call {n} on {path}"
             );
-            for path in [random.path(), random.path(), String::new()] {
+            for path in [any_path(&mut dice), any_path(&mut dice), String::new()] {
                 let merged = over(&base, &mut overlay);
                 assert_eq!(copy.folders.read(0, &path, MAX), merged.read(&path, MAX), "seed {seed}, read {path}");
                 assert_eq!(copy.folders.stat(0, &path), merged.stat(&path), "seed {seed}, stat {path}");
