@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 version=0.25.1
 tools=target/componentize-py-$version
 component=target/release/everstep-python.wasm
-sources=(guest-sdk/python wit scripts/python.sh scripts/guard.py)
+sources=(guest-sdk/python wit scripts/python.sh scripts/guard.py scripts/seek.py)
 
 say() { printf 'python: %s\n' "$*"; }
 
@@ -28,4 +28,5 @@ trap 'rm -f "$log" "$component.new"' EXIT
 # Its output matters only when it fails.
 "$tools/bin/componentize-py" -d wit -w durable componentize -p guest-sdk/python app -o "$component.new" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 python3 scripts/guard.py "$component.new"
+python3 scripts/seek.py "$component.new"
 mv "$component.new" "$component"

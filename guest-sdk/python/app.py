@@ -11,12 +11,11 @@ MISSING = _stdlib.import_all()
 import builtins
 import gc
 import os
-import shutil
 import site
 
 import everstep
 from componentize_py_types import Err, Ok
-from everstep import _bounds, _checkpoint, _errors, _files, _imports, _interrupt, _limits, _loop, _output, _run, _session, _time
+from everstep import _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _run, _session, _time
 from everstep._builtin import put
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
@@ -26,12 +25,10 @@ from wit_world.imports.types import Error, ErrorCode
 
 _stdlib.hide_sources()
 _files.install()
-_imports.install()
 _time.install()
 _loop.install()
 _limits.install()
 _checkpoint.install()
-shutil._use_fd_functions = False
 site.setquit()
 put(builtins, "input", _run.ask)
 
@@ -168,6 +165,10 @@ class Guest(exports.Guest):
         if name not in RUNS:
             return _refused(ErrorCode.NOT_FOUND, f"no function {name!r}; there are {', '.join(RUNS)}")
         try:
+            _files.begin()
+        except OSError as error:
+            return _refused(ErrorCode.INVALID, f"the working folder, PWD of [env]: {error}")
+        try:
             arguments = json.loads(args)
             if not isinstance(arguments, dict):
                 raise TypeError("an object is due")
@@ -176,6 +177,7 @@ class Guest(exports.Guest):
             return _refused(ErrorCode.INVALID, f"arguments of {name}: {error}")
         _seed()
         _output.install()
+        _files.seal()
         return EXECUTION.begin(run)
 
     def resume(self, settled):

@@ -56,6 +56,8 @@ guest = "/tmp"
 host = "./tmp"
 access = "write"
 max_file = "64MiB"
+max_written = "16GiB"
+max_files = 1_000_000
 """
 
 

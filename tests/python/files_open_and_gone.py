@@ -51,7 +51,7 @@ for number, folder in enumerate(folders):
     gc.set_threshold(*threshold)
 gc.collect()
 print(os.listdir("/out/folders"))
-#> False FileNotFoundError FileNotFoundError IsADirectoryError
+#> False FileNotFoundError FileNotFoundError FileNotFoundError
 #> True
 #> ['elsewhere', 'replaced'] /out/moved other
 #> ['kept']

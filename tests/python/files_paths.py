@@ -34,7 +34,7 @@ print(inspect.signature(os.stat), os.open.__name__, io.open is open, {type(entry
 #> IsADirectoryError none/ IsADirectoryError /out/none/ IsADirectoryError b'none/' []
 #> FileNotFoundError None ['file']
 #> NotADirectoryError file/x, NotADirectoryError file/x, NotADirectoryError file/x, NotADirectoryError file/x, NotADirectoryError file/x, NotADirectoryError file/x, NotADirectoryError file/x, NotADirectoryError file/x/y
-#> NotADirectoryError file NotADirectoryError file NotADirectoryError file IsADirectoryError /out IsADirectoryError /out
+#> NotADirectoryError file NotADirectoryError file NotADirectoryError file IsADirectoryError /out OSError /out
 #> False False OSError /out/folder a file
 #> 6 /out/folder True None a file None
 #> <built-in function open> True <built-in function unlink> True <built-in function replace> True <built-in function getcwd> True <built-in function sleep> True <built-in function input> True (path, *, dir_fd=None, follow_symlinks=True) open True True

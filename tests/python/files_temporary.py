@@ -30,7 +30,7 @@ with os.fdopen(number, "r+") as file:
     print(file.read(), file.fileno() == number)
 with open("/out/numbers", opener=lambda path, flags: os.open(path, flags)) as file:
     print(file.read(), file.name)
-for attempt in (lambda: os.open("/out/numbers", os.O_CREAT | os.O_EXCL), lambda: os.read(number, 1), lambda: open("a\0b"), lambda: os.stat("\udc80")):
+for attempt in (lambda: os.open("/out/numbers", os.O_RDWR | os.O_CREAT | os.O_EXCL), lambda: os.read(number, 1), lambda: open("a\0b"), lambda: os.stat("\udc80")):
     try:
         attempt()
     except (OSError, ValueError) as error:

@@ -36,7 +36,7 @@ def warned(**options):
     return [(one.category.__name__, str(one.message)[:13]) for one in found]
 
 print(warned(mode="wb", buffering=0), warned(mode="wb"), warned(mode="w"))
-#> 10 UnsupportedOperation UnsupportedOperation UnsupportedOperation wb
+#> 10 UnsupportedOperation UnsupportedOperation OSError wb
 #> UnsupportedOperation UnsupportedOperation TypeError OSError OSError b'012'
 #> 10 3 OSError
 #> ValueError ValueError ValueError ValueError ValueError ValueError ValueError b'0123456789' TypeError True

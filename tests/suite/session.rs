@@ -206,7 +206,7 @@ fn cells_share_their_names_and_each_request_is_answered() {
     assert_eq!(denied["name"], "PermissionError");
     let denials: Vec<&Value> = client.seen.iter().filter(|message| message["type"] == "denied").collect();
     assert_eq!(denials.len(), 1, "{denials:?}");
-    assert_eq!((&denials[0]["call"], &denials[0]["subject"]), (&json!("files.read"), &json!("/etc/passwd")));
+    assert_eq!((&denials[0]["call"], &denials[0]["subject"]), (&json!("files.stat"), &json!("/etc/passwd")));
     assert_eq!(client.cell("stuck", "await asyncio.Event().wait()")["name"], "RuntimeError");
     // Sent again, it is not run again; another cell of that id is refused.
     let again = client.cell("b", "await asyncio.sleep(0.01)\nx.append({1})\nprint('printed')\nx");

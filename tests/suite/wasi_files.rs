@@ -1,12 +1,13 @@
 //! Files of WASI guests: what a program sees of the folders that its policy grants, which steps that takes, and what survives.
 //!
-//! `attacks` is what must fail cleanly, `program` uses the standard library of Rust, `native` compares a thousand sequences of calls with the system's own files, `killed` ends hosts by
-//! signal.
+//! `attacks` is what must fail cleanly, `program` uses the standard library of Rust and `python` that of Python, `native` compares a thousand sequences of calls with the system's own
+//! files, `killed` ends hosts by signal.
 
 mod attacks;
 mod killed;
 mod native;
 mod program;
+mod python;
 
 use crate::support::{ManualClock, failure, id, life, result};
 use everstep::store::{FailureKind, PendingPromise, State};
@@ -86,7 +87,7 @@ fn a_program_finds_the_folders_of_its_policy() {
         let policy = granted(&sandbox, FILES);
         let run = Run::new(GUEST.clone(), "folders", "null", policy).with_id(id("x"));
         let report = life(async { sandbox.host().unwrap().run(run).await.unwrap() });
-        assert_eq!(result(&report), r#"["/in","/out"]"#);
+        assert_eq!(result(&report), r#"["/in","/out","/"]"#);
     }
 }
 
@@ -107,7 +108,7 @@ fn each_file_is_read_once_and_leaves_once() {
             "files.stat /in/a.txt",
             "files.stat /out/b",
             "files.read /in/a.txt",
-            "files.write /out/b",
+            "files.append /out/b",
             "files.stat /out/b",
         ];
         assert_eq!(steps(&sandbox), expected);
@@ -250,7 +251,7 @@ fn a_write_that_needs_an_approval_asks_once_per_file() {
         assert_eq!(suspended.state, State::Suspended);
         let asked = questions(&sandbox);
         let data: Value = serde_json::from_str(asked[0].data.as_deref().unwrap()).unwrap();
-        assert_eq!((asked.len(), &data["capability"]), (1, &json!("files.write")), "{data}");
+        assert_eq!((asked.len(), &data["capability"]), (1, &json!("files.append")), "{data}");
         assert_eq!((&data["arguments"]["path"], &data["arguments"]["content"]), (&json!("/out/a"), &json!("one two")));
         assert!(!sandbox.path("out/a").exists());
         let told = outcomes(&go_on(&sandbox, &approval(true)));

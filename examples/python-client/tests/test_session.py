@@ -101,7 +101,7 @@ class Cells(Sessions):
             "import sys\nprint('a')\nprint('b', file=sys.stderr)\ndisplay({'c': 1})\ntry:\n  open('/etc/passwd')\nexcept PermissionError: pass\nprint('d', end='')"
         )
         self.assertEqual(
-            said, [("stdout", "a\n"), ("stderr", "b\n"), {"text/plain": "{'c': 1}"}, ("files.read", "/etc/passwd"), ("stdout", "d")]
+            said, [("stdout", "a\n"), ("stderr", "b\n"), {"text/plain": "{'c': 1}"}, ("files.stat", "/etc/passwd"), ("stdout", "d")]
         )
 
     def test_an_exception_of_a_cell_is_an_error_with_its_traceback(self):

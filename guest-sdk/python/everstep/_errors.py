@@ -1,8 +1,5 @@
 """The errors of the host as the exceptions that Python users expect."""
 
-import errno
-import os
-
 from componentize_py_types import Err
 from wit_world.imports import promises
 from wit_world.imports.types import ErrorCode
@@ -31,12 +28,6 @@ class Canceled(EverstepError):
 
 
 _CLASSES = {ErrorCode.DENIED: Denied, ErrorCode.TIMED_OUT: TimedOut, ErrorCode.CANCELED: Canceled}
-_ERRNO = {
-    ErrorCode.DENIED: errno.EACCES,
-    ErrorCode.INVALID: errno.EINVAL,
-    ErrorCode.NOT_FOUND: errno.ENOENT,
-    ErrorCode.LIMIT_EXCEEDED: errno.EDQUOT,
-}
 
 
 def name_of(code):
@@ -45,27 +36,26 @@ def name_of(code):
 
 def raised(error):
     """The exception for an error of the host."""
-    return _marked(error, _CLASSES.get(error.code, EverstepError)(name_of(error.code), error.message))
+    return marked(error, _CLASSES.get(error.code, EverstepError)(name_of(error.code), error.message))
 
 
-def _marked(error, exception):
+def marked(error, exception):
     """A denial of the policy is told from what a program raises itself."""
     if error.code == ErrorCode.DENIED:
         exception._denied_by_policy = True
     return exception
 
 
-def is_denial(error):
-    """Whether a denial of the policy is what ended a program: the exception itself, one of its group, or what it was raised from."""
+def causes(error):
+    """The exceptions that ended a program: itself, those of its group, and what it was raised from."""
     left, seen = [error], set()
     while left:
         one = left.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))
+        yield one
         try:
-            if vars(one).get("_denied_by_policy") is True:
-                return True
             if isinstance(one, BaseExceptionGroup):
                 left.extend(one.exceptions)
             if one.__cause__ is not None:
@@ -73,7 +63,14 @@ def is_denial(error):
         except Exception:
             # A class of the program may do anything when it is looked at.
             pass
-    return False
+
+
+def is_denial(error):
+    """Whether a denial of the policy is what an exception says."""
+    try:
+        return vars(error).get("_denied_by_policy") is True
+    except Exception:
+        return False
 
 
 def call(function, *args):
@@ -114,14 +111,3 @@ def wait_for(promise):
         call_through(promises.cancel, promise)
         raise
 
-
-def file_call(path, function, *args):
-    """Calls an import about a file; its error becomes an `OSError` of the fitting class."""
-
-    def exception(error):
-        number = _ERRNO.get(error.code, errno.EIO)
-        return _marked(error, OSError(number, os.strerror(number) if number == errno.ENOENT else error.message, path))
-
-    result = _called(exception, function, path, *args)
-    _interrupt.check()
-    return result

@@ -106,7 +106,10 @@ async def steps(source, name, namespace, finish):
 
 def failure(error):
     """What Python would print, without our own frames."""
-    kind = type(error).__qualname__
+    kind, is_denied = type(error).__qualname__, False
+    for cause in _errors.causes(error):
+        _files.explain(cause)
+        is_denied |= _errors.is_denial(cause)
     try:
         message = _unicode.readable(str(error))
     except BaseException:
@@ -117,7 +120,7 @@ def failure(error):
         trace = _unicode.readable("".join(found.format()))
     except BaseException:
         trace = f"{kind}: {message}\n"
-    return Failed(kind, message, trace, _errors.is_denial(error))
+    return Failed(kind, message, trace, is_denied)
 
 
 def _forget_ours(found, seen):

@@ -75,7 +75,7 @@ steps = 1_000_000
 wasm_stack = \"8MiB\"
 ";
 
-/// What any program may do without a policy file: it grants no file and no network.
+/// What any program may do without a policy file. It grants no file and no network.
 pub(super) const BASICS: &str = "\
 [clock]
 mode = \"recorded\"
@@ -87,19 +87,29 @@ name = \"print\"
 name = \"input\"
 ";
 
-/// What else a Python program or session may do: show values, and keep names from cell to cell.
-const CAPABILITIES: &str = "\
+/// What else a Python program or session may do: show values, keep names from cell to cell, and write files in its working folder, which
+/// lies in memory.
+const PYTHON: &str = "\
+[env]
+PWD = \"/tmp\"
 [[capability]]
 name = \"display\"
 [[capability]]
 name = \"session\"
+[[files]]
+id = \"scratch\"
+guest = \"/tmp\"
+access = \"scratch\"
+max_file = \"64MiB\"
+max_written = \"1GiB\"
+max_files = 10_000
 ";
 
 /// The policy of a file, or the built-in one.
 pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => enough(Policy::load(file)?, file),
-        None => Ok(Policy::parse(&[LIMITS, BASICS, CAPABILITIES].concat(), Path::new("python"))?),
+        None => Ok(Policy::parse(&[LIMITS, BASICS, PYTHON].concat(), Path::new("python"))?),
     }
 }
 

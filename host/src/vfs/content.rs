@@ -50,6 +50,11 @@ impl Page {
 }
 
 impl Content {
+    /// A file that is new.
+    pub(super) fn fresh() -> Self {
+        Self { only_appended: true, ..Self::default() }
+    }
+
     /// A file that is on disk.
     pub(super) fn of(status: Status) -> Self {
         let size = status.size;
@@ -236,6 +241,8 @@ impl Content {
             Some(disk) if self.only_appended && !whole && self.stored == disk.size => {
                 Save { how: How::Append(disk.size), size, kept: self.stored, parts: self.changed() }
             }
+            // Somebody else may have created it meanwhile, to append to it as well.
+            None if self.only_appended && !whole => Save { how: How::Append(0), size, kept: 0, parts: self.changed() },
             Some(_) if !whole && self.missing(0..size).is_some() => {
                 Save { how: How::Patch, size, kept: self.stored, parts: self.changed() }
             }
@@ -250,8 +257,13 @@ impl Content {
 
     /// About as many bytes as [`to_save`](Self::to_save) costs.
     pub(super) fn cost(&self) -> u64 {
+        self.cost_after(true)
+    }
+
+    /// The same once something else is written, which is added to the end or not.
+    pub(super) fn cost_after(&self, appends: bool) -> u64 {
         match self.on_disk {
-            Some(disk) if self.only_appended && self.stored == disk.size => self.size - disk.size,
+            Some(disk) if self.only_appended && appends && self.stored == disk.size => self.size - disk.size,
             Some(_) if self.missing(0..self.size).is_some() => self.dirty,
             _ => self.size,
         }

@@ -63,7 +63,7 @@ impl Vfs {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.check_size(disk, handle.node, size.max(end), bytes.len() as u64).await?;
+        self.check_size(disk, handle.node, size.max(end), (bytes.len() as u64, appends)).await?;
         let written = self.write_pages(disk, handle.node, offset, bytes, appends).await;
         self.changing = None;
         written
@@ -122,7 +122,7 @@ impl Vfs {
             return Ok(());
         }
         if size > old {
-            self.check_size(disk, node, size, 0).await?;
+            self.check_size(disk, node, size, (0, false)).await?;
         }
         if size > 0 {
             self.begin_change(disk, node).await?;
@@ -132,8 +132,14 @@ impl Vfs {
         self.with_content(node, |content, _| content.set_size(size))
     }
 
-    /// Checks the size that a file is to have, of which `new` bytes are written now.
-    async fn check_size(&mut self, disk: &mut impl Disk, node: u64, size: u64, new: u64) -> Result<()> {
+    /// Checks the size that a file is to have, of which `new` bytes are written now, to its end or not.
+    async fn check_size(
+        &mut self,
+        disk: &mut impl Disk,
+        node: u64,
+        size: u64,
+        (new, appends): (u64, bool),
+    ) -> Result<()> {
         let root = self.root(node).ok_or(Errno::NoEntry)?;
         let (max_file, in_memory) = (root.max_file, root.in_memory);
         if size > max_file {
@@ -145,7 +151,7 @@ impl Vfs {
             self.make_room(disk, size.saturating_sub(held), Errno::InsufficientSpace).await?;
         }
         let Some(path) = self.nodes.get(&node).and_then(|node| node.path.clone()) else { return Ok(()) };
-        let cost = self.content(node)?.cost().saturating_add(new.max(size.saturating_sub(old)));
+        let cost = self.content(node)?.cost_after(appends).saturating_add(new.max(size.saturating_sub(old)));
         self.check_quota(disk, &path, cost).await
     }
 

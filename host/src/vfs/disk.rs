@@ -40,6 +40,15 @@ pub(crate) struct Status {
     pub(crate) changed: Option<u64>,
 }
 
+/// An entry of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// What is known of it, if it may be used.
+    pub(crate) status: Option<Status>,
+}
+
 /// What was found at a path, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Look {
@@ -61,12 +70,20 @@ pub(crate) struct Save {
     pub(crate) parts: Vec<Part>,
 }
 
+impl Save {
+    /// Whether it is all of a file that holds nothing else, in one part.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_all = |part: &Part| part.offset == 0 && part.bytes().len() as u64 == self.size;
+        matches!(self.how, How::Whole | How::Append(0)) && matches!(self.parts.as_slice(), [part] if is_all(part))
+    }
+}
+
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     /// Replaces or creates it.
     Whole,
-    /// Adds to its end, if it still has this size.
+    /// Adds to its end, if it still has this size; 0 creates it, if there is none.
     Append(u64),
     /// Changes parts of it.
     Patch,
@@ -110,7 +127,7 @@ pub(crate) trait Disk: Send {
     fn look(&mut self, path: &str) -> impl Future<Output = Result<Look>> + Send;
 
     /// The entries of a folder, in the byte order of their names.
-    fn list(&mut self, path: &str) -> impl Future<Output = Result<Vec<(String, Kind)>>> + Send;
+    fn list(&mut self, path: &str) -> impl Future<Output = Result<Vec<Entry>>> + Send;
 
     /// At most `len` bytes of a file from `offset` on; fewer if it ends before.
     fn read(&mut self, path: &str, offset: u64, len: u64) -> impl Future<Output = Result<Vec<u8>>> + Send;

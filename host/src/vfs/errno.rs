@@ -16,7 +16,6 @@ pub(crate) enum Errno {
     FileTooLarge,
     InsufficientMemory,
     InsufficientSpace,
-    Interrupted,
     Invalid,
     Io,
     IsDirectory,
@@ -52,11 +51,11 @@ impl Fail {
         match self {
             Self::Errno(errno) => Ok(errno),
             Self::Refused(error) => Ok(match error.code {
-                ErrorCode::Denied | ErrorCode::TimedOut => Errno::Denied,
+                // A call that is interrupted is repeated by every standard library; this one is refused.
+                ErrorCode::Denied | ErrorCode::TimedOut | ErrorCode::Canceled => Errno::Denied,
                 ErrorCode::Invalid => Errno::Invalid,
                 ErrorCode::NotFound => Errno::NoEntry,
                 ErrorCode::LimitExceeded => Errno::Quota,
-                ErrorCode::Canceled => Errno::Interrupted,
                 _ => Errno::Io,
             }),
             Self::End(error) => Err(error),
@@ -82,7 +81,6 @@ impl Errno {
             Self::FileTooLarge => "it would be larger than its rule allows (max_file)",
             Self::InsufficientMemory => "the memory of the execution is used up (limits.memory)",
             Self::InsufficientSpace => "there is no space for it",
-            Self::Interrupted => "it was canceled",
             Self::Invalid => "it is no valid path or argument",
             Self::Io => "the host failed to read or write it",
             Self::IsDirectory => "it is a folder",

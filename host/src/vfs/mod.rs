@@ -23,7 +23,7 @@ mod tree;
 
 #[cfg(test)]
 pub(crate) use content::PAGE;
-pub(crate) use disk::{Disk, How, Kind, Look, Root, Save, Status, Times};
+pub(crate) use disk::{Disk, Entry, How, Kind, Look, Root, Save, Status, Times};
 pub(crate) use errno::{Errno, Fail, Result};
 pub(crate) use open::{Flags, Open};
 pub(crate) use tree::{Handle, Vfs};

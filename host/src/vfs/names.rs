@@ -1,6 +1,6 @@
 //! Names: folders and their entries, renaming and removing. Each change is a step of its own.
 
-use super::disk::{Disk, Kind};
+use super::disk::{Disk, Entry, Kind, Status};
 use super::errno::{Errno, Result};
 use super::open::Found;
 use super::path::{self, Place};
@@ -9,7 +9,12 @@ use super::tree::{Handle, NodeKind, Vfs};
 /// A list that the guest is reading.
 #[derive(Debug)]
 pub(super) struct List {
-    entries: std::vec::IntoIter<(String, Kind)>,
+    folder: String,
+    entries: std::vec::IntoIter<Entry>,
+    /// The path of the entry that was read last. Standard libraries look at each entry before they read the next one.
+    last: Option<String>,
+    /// What the list tells of it, until somebody has looked at it or anything has changed.
+    status: Option<Status>,
     cost: u64,
 }
 
@@ -25,23 +30,46 @@ impl Vfs {
             let path = self.nodes.get(number).and_then(|node| node.path.as_deref());
             if let Some(path) = path.filter(|path| path::folder(path) == folder)
                 && let Some((_, name)) = path.rsplit_once('/')
-                && !entries.iter().any(|(known, _)| known == name)
+                && !entries.iter().any(|known| known.name == name)
             {
-                entries.push((name.to_owned(), Kind::File));
+                entries.push(Entry { name: name.to_owned(), kind: Kind::File, status: None });
             }
         }
-        entries.sort_unstable_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
-        let cost = entries.iter().map(|(name, _)| name.len() as u64 + ENTRY_COST).sum();
+        entries.sort_unstable_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+        let cost = entries.iter().map(|entry| entry.name.len() as u64 + ENTRY_COST).sum();
         self.make_room(disk, cost, Errno::InsufficientMemory).await?;
         self.held += cost;
         let number = self.lists.last_key_value().map_or(0, |(last, _)| last + 1);
-        self.lists.insert(number, List { entries: entries.into_iter(), cost });
+        let entries = entries.into_iter();
+        self.lists.insert(number, List { folder, entries, last: None, status: None, cost });
         Ok(number)
     }
 
     /// The next entry of a list.
     pub(crate) fn next_entry(&mut self, list: u64) -> Result<Option<(String, Kind)>> {
-        Ok(self.lists.get_mut(&list).ok_or(Errno::BadDescriptor)?.entries.next())
+        let list = self.lists.get_mut(&list).ok_or(Errno::BadDescriptor)?;
+        let next = list.entries.next();
+        list.status = next.as_ref().and_then(|entry| entry.status);
+        list.last = next.as_ref().map(|entry| path::lead(&list.folder) + &entry.name);
+        Ok(next.map(|entry| (entry.name, entry.kind)))
+    }
+
+    /// Whether an entry was the last one that was read from a list.
+    pub(super) fn is_just_read(&self, path: &str) -> bool {
+        self.lists.values().any(|list| list.last.as_deref() == Some(path))
+    }
+
+    /// What a list has told of the entry that was read last. It is told once: who asks again wants to know what has become of it.
+    pub(super) fn take_listed(&mut self, path: &str) -> Option<Status> {
+        let mut lists = self.lists.values_mut();
+        lists.find(|list| list.last.as_deref() == Some(path)).and_then(|list| list.status.take())
+    }
+
+    /// What lists have told is not known any more: something has changed.
+    pub(super) fn forget_lists(&mut self) {
+        for list in self.lists.values_mut() {
+            (list.last, list.status) = (None, None);
+        }
     }
 
     /// Drops a list.
@@ -59,6 +87,7 @@ impl Vfs {
         }
         self.check_writable(disk, &place.path, root).await?;
         self.check_quota(disk, &place.path, 0).await?;
+        self.forget_lists();
         disk.make_folder(&place.path).await
     }
 
@@ -79,10 +108,12 @@ impl Vfs {
                 _ => {}
             }
             if self.keep_removed(disk, node).await? {
+                self.forget_lists();
                 self.forget(&place.path);
                 return Ok(());
             }
         }
+        self.forget_lists();
         disk.remove(&place.path, kind).await?;
         self.forget_all(&place.path);
         Ok(())
@@ -144,6 +175,7 @@ impl Vfs {
         if let Some(target) = self.open_node(&to.path) {
             self.keep_removed(disk, target).await?;
         }
+        self.forget_lists();
         disk.rename(&from.path, &to.path).await?;
         self.forget_all(&to.path);
         self.move_names(&from.path, &to.path);

@@ -1,6 +1,6 @@
 //! Opening files and folders, and what is known of them.
 
-use super::disk::{Disk, Kind, Status};
+use super::disk::{Disk, Kind, Look, Status};
 use super::errno::{Errno, Result};
 use super::path::Place;
 use super::tree::{Handle, NodeKind, Vfs};
@@ -118,12 +118,15 @@ impl Vfs {
         Ok(self.file(&place.path, root, None, flags))
     }
 
-    /// What there is at a path: what is open is known, everything else is looked up, as a step.
+    /// What there is at a path: what is open or just listed is known, everything else is looked up, as a step.
     pub(super) async fn find(&mut self, disk: &mut impl Disk, path: &str) -> Result<Found> {
         if let Some(node) = self.open_node(path) {
             return Ok(Found::Node(node));
         }
-        let look = disk.look(path).await?;
+        let look = match self.take_listed(path) {
+            Some(status) => Look { at: None, status: Ok(status), has_folder: true },
+            None => disk.look(path).await?,
+        };
         self.note_time(look.at);
         match look.status {
             Ok(status) => {
@@ -259,7 +262,10 @@ impl Vfs {
 
     /// The same for a path, which must exist.
     pub(crate) async fn identity_at(&mut self, disk: &mut impl Disk, base: Handle, path: &str) -> Result<String> {
-        self.stat_at(disk, base, path).await?;
-        Ok(self.place(base, path)?.path)
+        let place = self.place(base, path)?;
+        if place.is_folder || !self.is_just_read(&place.path) {
+            self.stat_at(disk, base, path).await?;
+        }
+        Ok(place.path)
     }
 }

@@ -87,6 +87,7 @@ impl Vfs {
             let in_memory = self.root(number).is_some_and(|root| root.in_memory);
             let save = content.to_save(in_memory);
             let appends = matches!(save.how, How::Append(_));
+            self.forget_lists();
             if let Some(status) = disk.save(&path, save).await? {
                 self.note_time(status.modified);
                 return self.with_content(number, |content, _| content.note_saved(status));

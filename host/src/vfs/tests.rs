@@ -32,7 +32,7 @@ pub(super) struct Fake {
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     Look(Look),
-    List(std::result::Result<Vec<(String, Kind)>, Errno>),
+    List(std::result::Result<Vec<Entry>, Errno>),
     Read(std::result::Result<Vec<u8>, Errno>),
     Save(std::result::Result<Option<Status>, Errno>),
     Done(std::result::Result<(), Errno>),
@@ -176,8 +176,15 @@ impl Disk for Fake {
         Ok(look)
     }
 
-    async fn list(&mut self, path: &str) -> Result<Vec<(String, Kind)>> {
-        let list = |disk: &mut Self| Outcome::List(Ok(disk.children(path)));
+    async fn list(&mut self, path: &str) -> Result<Vec<Entry>> {
+        let list = |disk: &mut Self| {
+            let lead = path::lead(path);
+            let entry = |(name, kind)| {
+                let status = disk.status(&format!("{lead}{name}")).ok();
+                Entry { name, kind, status }
+            };
+            Outcome::List(Ok(disk.children(path).into_iter().map(entry).collect()))
+        };
         let Outcome::List(list) = self.step(format!("list {path}"), list) else { panic!("another step") };
         Ok(list?)
     }

@@ -44,6 +44,7 @@ impl Vfs {
         if let Some(node) = node {
             self.save_or_give_up(disk, node).await?;
         }
+        self.forget_lists();
         let status = disk.set_times(path, times).await?;
         if let Some(node) = node.filter(|node| self.content(*node).is_ok()) {
             self.with_content(node, |content, _| content.note_status(status))?;

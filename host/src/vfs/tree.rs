@@ -155,7 +155,7 @@ impl Vfs {
     pub(super) fn file(&mut self, path: &str, root: usize, status: Option<Status>, flags: Flags) -> Handle {
         let known = self.names.get(path).copied();
         let node = known.filter(|node| self.content(*node).is_ok()).unwrap_or_else(|| {
-            let content = status.map_or_else(Content::default, Content::of);
+            let content = status.map_or_else(Content::fresh, Content::of);
             self.insert(path, root, NodeKind::File { content, is_given_up: false })
         });
         self.hold(node, flags)

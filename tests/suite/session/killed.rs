@@ -104,8 +104,10 @@ fn a_program_killed_again_and_again_shows_each_line_once() {
                 async def nap(n):\n    await asyncio.sleep(0.05 * (n % 4))\n    print('napped', n)\n    return n * n\n\
                 async def all():\n    return await asyncio.gather(*(nap(n) for n in range(10)))\n\
                 squares = await all()\ntime.sleep(0.1)\n\
-                for n in squares:\n    with open(f'/out/{n}.txt', 'w') as file: file.write(name * n)\n    print('wrote', n)\n\
-                print('sum', sum(squares))";
+                import sqlite3\nbase = sqlite3.connect('/out/squares.db')\nbase.execute('create table squares (n)')\n\
+                for n in squares:\n    with open(f'/out/{n}.txt', 'w') as file: file.write(name * n)\n    \
+                with base: base.execute('insert into squares values (?)', (n,))\n    print('wrote', n)\n\
+                print('sum', base.execute('select sum(n) from squares').fetchone()[0])\nbase.close()";
     let run = |desk: &Desk, mut kill: Box<dyn FnMut() -> Option<Duration>>| {
         fs::write(desk.path().join("p.py"), code).unwrap();
         let exec = ["exec", "p.py", "--policy", "policy.toml", "--id", "x"];
@@ -152,7 +154,7 @@ fn a_program_killed_again_and_again_shows_each_line_once() {
     };
     let (whole, files, _) = run(&Desk::new(), Box::new(|| None));
     assert!(whole.ends_with("sum 285\n") && whole.lines().count() == 23, "{whole}");
-    assert_eq!(files.len(), 10);
+    assert_eq!(files.len(), 11);
     let mut total = 0;
     for round in 0..4_u64 {
         let mut life = 0;

@@ -1,10 +1,12 @@
 //! `everstep:host/files` over [`super::Folders`].
 
+use super::above;
 use super::effect::{Entry, FileKind};
 use super::kept;
 use super::merged::Merged;
 use super::overlay::{Overlay, Overlays, Seen};
-use crate::bindings::everstep::host::files;
+use super::refusals::Refusals;
+use crate::bindings::everstep::host::{files, types};
 use crate::blocking::blocking;
 use crate::bridge::{Arg, Bridge, Fault, Floor, Json, Step};
 use crate::grants::Grants;
@@ -120,11 +122,15 @@ impl files::Host for Ctx {
         };
         bridge.external(&step, effect).await
     }
+
+    async fn refusal(&mut self, path: Option<String>) -> wasmtime::Result<Option<types::Error>> {
+        Ok(self.bridge.of_run::<Refusals>().latest(path.as_deref()).map(Into::into))
+    }
 }
 
 /// An operation and its place.
 pub(super) struct Place<'a> {
-    bridge: &'a Arc<Bridge>,
+    pub(super) bridge: &'a Arc<Bridge>,
     pub(super) operation: Operation,
     path: &'a str,
     /// Where it is moved from, below the same folder.
@@ -156,6 +162,11 @@ impl<'a> Place<'a> {
         let Self { operation, path, .. } = *self;
         let grant = Call::Files(FilesCall { operation, path, bytes });
         Step { floor: Some(self), ..Step::new(kind, path, args, grant) }
+    }
+
+    /// The paths that the operation is about.
+    pub(super) fn paths(&self) -> Vec<String> {
+        [Some(self.path), self.from].into_iter().flatten().map(str::to_owned).collect()
     }
 
     /// The access that the rule grants.
@@ -235,7 +246,7 @@ pub(super) fn bounds(grants: &Grants, grant: usize) -> (u64, u64) {
     grants.policy.files.get(grant).map_or((0, 0), |grant| (grant.max_file, grant.max_files))
 }
 
-/// The granted folders, for the files of WASI guests.
+/// The granted folders, for the files of WASI guests, and last what they lie below.
 pub(super) fn roots(grants: &Grants) -> Vec<Root> {
     let root = |grant: &crate::policy::FilesGrant| Root {
         guest: grant.guest.clone(),
@@ -243,7 +254,7 @@ pub(super) fn roots(grants: &Grants) -> Vec<Root> {
         in_memory: matches!(grant.access, Access::Overlay | Access::Scratch),
         max_file: grant.max_file,
     };
-    grants.policy.files.iter().map(root).collect()
+    grants.policy.files.iter().map(root).chain([above::root()]).collect()
 }
 
 /// The most bytes that one read may return.

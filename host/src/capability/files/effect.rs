@@ -154,7 +154,7 @@ impl Folders {
         max: u64,
         is_wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<Vec<(Vec<u8>, Entry)>, Refusal> {
-        list(self.root(grant)?.fd()?, path, max, is_wanted)
+        list(self.root(grant)?.fd()?, path, max, is_wanted, listed)
     }
 
     /// Whether a folder has an entry whose name `is_wanted` accepts, apart from leftovers of crashed writes.
@@ -394,12 +394,13 @@ fn replaceable(root: &Root, folder: BorrowedFd<'_>, name: &str) -> Result<Option
     }
 }
 
-fn list(
+fn list<T>(
     root: BorrowedFd<'_>,
     path: &str,
     max: u64,
     is_wanted: impl Fn(&[u8]) -> bool,
-) -> Result<Vec<(Vec<u8>, Entry)>, Refusal> {
+    listed: impl Fn(&[u8], &Stat) -> T,
+) -> Result<Vec<(Vec<u8>, T)>, Refusal> {
     let folder = folder::open(root, path, OnTheWay::Exists)?;
     let mut entries = Vec::new();
     let mut bytes = 0_u64;

@@ -6,7 +6,7 @@
 use super::folder::Refusal;
 use super::merged::Merged;
 use super::overlay::{Made, Overlay, Seen};
-use crate::vfs::{How, Kind, Save, Status, Times};
+use crate::vfs::{Entry, How, Kind, Save, Status, Times};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::sync::Arc;
@@ -45,16 +45,17 @@ impl Merged<'_> {
         }
     }
 
-    /// The entries of a folder with their kinds, in the byte order of their names, if they fit into `max` bytes.
-    pub(super) fn kinds(&self, path: &str, max: u64) -> Result<Vec<(String, Kind)>, Refusal> {
+    /// The entries of a folder, in the byte order of their names, if they fit into `max` bytes.
+    pub(super) fn entries(&self, path: &str, max: u64) -> Result<Vec<Entry>, Refusal> {
         let made = self.overlay.changes_in(path).filter_map(|(name, change)| {
             let kind = if matches!(change.made.as_ref()?, Made::Folder) { Kind::Folder } else { Kind::File };
-            Some((name.to_owned(), kind))
+            let place = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+            Some(Entry { name: name.to_owned(), kind, status: self.status(&place).ok() })
         });
         let mut entries: Vec<_> = made.collect();
         let unchanged = |name: &[u8]| !self.is_changed(path, name);
-        entries.extend(self.of_host(path, || self.folders.kinds(self.grant, path, max, unchanged))?);
-        entries.sort_unstable_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
+        entries.extend(self.of_host(path, || self.folders.entries(self.grant, path, max, unchanged))?);
+        entries.sort_unstable_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
         Ok(entries)
     }
 

@@ -1,10 +1,12 @@
 //! Files below the folders that the policy grants.
 //!
-//! `adapter` is the interface `everstep:host/files`, over the bridge, and `disk` the same for the files of WASI guests. `effect` is what it performs; `folder` walks to an entry without
-//! following links; `links` counts the names of a file; `temporary` names and locks the file that a write fills before it replaces the
-//! target. `overlay` holds a run's changes in memory under overlay grants and scratches, `merged` is a folder under those changes, and `kept`
-//! is the same for WASI guests. Except for the first two, they know neither WIT nor decisions nor the journal.
+//! `adapter` is the interface `everstep:host/files`, over the bridge, and `disk` the same for the files of WASI guests, with `above` for the
+//! folders that no grant is about and `refusals` for the reasons that WASI has no words for. `effect` is what they perform; `folder` walks to
+//! an entry without following links; `links` counts the names of a file; `temporary` names and locks the file that a write fills before it
+//! replaces the target. `overlay` holds a run's changes in memory under overlay grants and scratches, `merged` is a folder under those changes,
+//! and `kept` is the same for WASI guests. Except for the first four, they know neither WIT nor decisions nor the journal.
 
+mod above;
 mod adapter;
 mod disk;
 mod effect;
@@ -13,6 +15,7 @@ mod kept;
 mod links;
 mod merged;
 mod overlay;
+mod refusals;
 mod temporary;
 
 pub(crate) use effect::open;

@@ -72,7 +72,6 @@ pub(super) fn code(errno: Errno) -> ErrorCode {
         Errno::FileTooLarge => ErrorCode::FileTooLarge,
         Errno::InsufficientMemory => ErrorCode::InsufficientMemory,
         Errno::InsufficientSpace => ErrorCode::InsufficientSpace,
-        Errno::Interrupted => ErrorCode::Interrupted,
         Errno::Invalid => ErrorCode::Invalid,
         Errno::Io => ErrorCode::Io,
         Errno::IsDirectory => ErrorCode::IsDirectory,

@@ -132,7 +132,7 @@ impl Disk for Script {
     async fn look(&mut self, _: &str) -> vfs::Result<vfs::Look> {
         Err(vfs::Errno::Denied.into())
     }
-    async fn list(&mut self, _: &str) -> vfs::Result<Vec<(String, vfs::Kind)>> {
+    async fn list(&mut self, _: &str) -> vfs::Result<Vec<vfs::Entry>> {
         Err(vfs::Errno::Denied.into())
     }
     async fn read(&mut self, _: &str, _: u64, _: u64) -> vfs::Result<Vec<u8>> {

@@ -113,3 +113,27 @@ fn lists_and_handles_that_are_dropped_take_nothing() {
         assert_eq!((files.held(), files.nodes.len()), (0, 0));
     });
 }
+
+#[test]
+fn a_change_that_makes_a_file_leave_as_a_whole_is_refused_by_a_quota_before_it_is_made() {
+    run(async {
+        let mut disk = Fake::new().with("/data/a", [7; 40]).with("/data/b", [7; 40]);
+        disk.quota = Some(50);
+        let mut files = Vfs::new(disk.roots());
+        let (base, _) = files.preopens().remove(0);
+        let mut open = Vec::new();
+        for name in ["a", "b"] {
+            let file = files.open(&mut disk, base, name, OLD, BOTH).await.unwrap();
+            files.read(&mut disk, file, 0, 40).await.unwrap();
+            open.push(file);
+        }
+        files.write(&mut disk, open[0], 0, b"x").await.unwrap();
+        assert_eq!(errno(files.write(&mut disk, open[1], 0, b"x").await), Errno::Quota);
+        // What is added leaves alone.
+        files.append(&mut disk, open[1], b"x").await.unwrap();
+        for file in open {
+            files.close(&mut disk, file).await.unwrap();
+        }
+        assert!(disk.made.last().unwrap().starts_with("append"), "{:?}", disk.made);
+    });
+}

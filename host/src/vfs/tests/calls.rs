@@ -159,3 +159,29 @@ fn a_root_that_is_read_only_denies_every_change_on_record() {
         assert_eq!(disk.files.len(), 2);
     });
 }
+
+#[test]
+fn an_entry_that_was_just_listed_is_known_once_and_until_anything_changes() {
+    run(async {
+        let mut disk = Fake::new().with("/data/a", "xy").with("/data/b", "z").with("/data/c", "");
+        let (mut files, base) = begin(&mut disk);
+        let list = files.list(&mut disk, base).await.unwrap();
+        for name in ["a", "b"] {
+            assert_eq!(files.next_entry(list).unwrap(), Some((name.to_owned(), Kind::File)));
+            assert_eq!(files.identity_at(&mut disk, base, name).await.unwrap(), format!("/data/{name}"));
+            assert_eq!(files.stat_at(&mut disk, base, name).await.unwrap().size, if name == "a" { 2 } else { 1 });
+            files.identity_at(&mut disk, base, name).await.unwrap();
+        }
+        assert_eq!(disk.made, ["list /data"]);
+        // Who asks again wants to know what has become of it.
+        disk.files.insert("/data/b".to_owned(), Some(b"longer".to_vec()));
+        assert_eq!(files.stat_at(&mut disk, base, "b").await.unwrap().size, 6);
+        // What was read before the last one is not remembered, nor is what the guest has changed since.
+        files.stat_at(&mut disk, base, "a").await.unwrap();
+        files.next_entry(list).unwrap();
+        files.remove(&mut disk, base, "c", Kind::File).await.unwrap();
+        assert_eq!(errno(files.stat_at(&mut disk, base, "c").await), Errno::NoEntry);
+        assert_eq!(errno(files.identity_at(&mut disk, base, "c").await), Errno::NoEntry);
+        assert_eq!(disk.made[1..], ["look /data/b", "look /data/a", "remove /data/c", "look /data/c", "look /data/c"]);
+    });
+}

@@ -6,12 +6,12 @@ use super::part::status;
 use super::{Folders, Root, refusal, replace, replaceable, stat};
 use crate::vfs::{How, Kind, Save, Status, Times};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, fstat, fsync, mkdirat, openat, renameat, utimensat,
+    AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, fstat, fsync, mkdirat, openat, renameat, utimensat,
 };
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 /// The largest file that is replaced by a changed copy, so that a reader sees the old content or the new one; a larger one is changed
@@ -37,20 +37,19 @@ impl Folders {
             return Ok(written.as_ref().map(status));
         }
         let (folder, name) = folder::open_parent(root.fd()?, path, OnTheWay::Exists)?;
-        let (old, _) = folder::open_file(folder.as_fd(), name)?;
-        if fstat(&old)?.st_size.cast_unsigned().max(save.size) > LARGEST_COPY {
+        let old = changed(folder.as_fd(), name, save)?;
+        if old.is_some_and(|(_, old)| old.st_size.cast_unsigned().max(save.size) > LARGEST_COPY) {
             return in_place(root, folder.as_fd(), name, save, repeated);
         }
         let mut is_there = None;
         let condition = |folder: BorrowedFd<'_>, name: &str| {
-            let (old, found) = folder::open_file(folder, name)?;
+            let Some((old, found)) = changed(folder, name, save)? else { return Ok(true) };
             let due = due(&File::from(old), found.st_size.cast_unsigned(), save, repeated)?;
             is_there = (due == Due::Done).then(|| status(&found));
             Ok(due == Due::Now)
         };
         let written = replace(root, path, condition, |file| {
-            let (old, _) = folder::open_file(folder.as_fd(), name)?;
-            fill(file, Some(File::from(old)), save)
+            fill(file, changed(folder.as_fd(), name, save)?.map(|(old, _)| File::from(old)), save)
         })?;
         Ok(written.as_ref().map(status).or(is_there))
     }
@@ -116,6 +115,14 @@ impl Folders {
         let times = Timestamps { last_access: timespec(times.accessed)?, last_modification: timespec(times.modified)? };
         utimensat(folder.as_fd(), name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(status(&stat(root, path)?))
+    }
+}
+
+/// The file that is to be changed. `None`: what begins with an append is created by it.
+fn changed(folder: BorrowedFd<'_>, name: &str, save: &Save) -> Result<Option<(OwnedFd, Stat)>, Refusal> {
+    match folder::open_file(folder, name) {
+        Err(Refusal::Missing) if save.how == How::Append(0) => Ok(None),
+        found => found.map(Some),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::super::folder::{self, OnTheWay, Refusal};
 use super::{Folders, list, refusal, stat};
-use crate::vfs::{Kind, Status};
+use crate::policy::path;
+use crate::vfs::{Entry, Kind, Status};
 use rustix::fs::{FileType, Stat};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -43,25 +44,28 @@ impl Folders {
         Ok(bytes)
     }
 
-    /// The entries of a folder whose names `is_wanted` accepts, with their kinds, if they fit into `max` bytes.
-    pub(in super::super) fn kinds(
+    /// The entries of a folder whose names `is_wanted` accepts, if they fit into `max` bytes. All is known of those that may be used.
+    pub(in super::super) fn entries(
         &self,
         grant: usize,
         path: &str,
         max: u64,
         is_wanted: impl Fn(&[u8]) -> bool,
-    ) -> Result<Vec<(String, Kind)>, Refusal> {
-        let root = self.root(grant)?.fd()?;
-        let entries = list(root, path, max, is_wanted)?.into_iter();
-        Ok(entries.map(|(_, entry)| (entry.name, kind_of(entry.kind))).collect())
-    }
-}
-
-fn kind_of(kind: super::FileKind) -> Kind {
-    match kind {
-        super::FileKind::File => Kind::File,
-        super::FileKind::Directory => Kind::Folder,
-        super::FileKind::Other => Kind::Other,
+    ) -> Result<Vec<Entry>, Refusal> {
+        let root = self.root(grant)?;
+        let entry = |name: &[u8], stat: &Stat| {
+            let known = status(stat);
+            match std::str::from_utf8(name) {
+                Ok(name) if path::is_name(name) => {
+                    let may_be_used = folder::plain(stat).is_ok() && root.check(stat).is_ok();
+                    let kind = if known.kind == Kind::Link { Kind::Other } else { known.kind };
+                    Entry { name: name.to_owned(), kind, status: may_be_used.then_some(known) }
+                }
+                _ => Entry { name: String::from_utf8_lossy(name).into_owned(), kind: Kind::Other, status: None },
+            }
+        };
+        let entries = list(root.fd()?, path, max, is_wanted, entry)?;
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 }
 
