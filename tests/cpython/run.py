@@ -38,9 +38,9 @@ def ident(test):
     return test.id().removeprefix("test.")
 
 
-def clear():
-    """Removes what a test that failed has left, so that the next one does not fail on it."""
-    for name in os.listdir("/tmp"):
+def clear(before):
+    """Removes what a test that failed has left, so that the next one does not fail on it; `before` is what was there when it began."""
+    for name in set(os.listdir("/tmp")).difference(before):
         if name.startswith("@test_"):
             path = "/tmp/" + name
             shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.remove(path)
@@ -51,11 +51,11 @@ class Result(unittest.TestResult):
 
     def __init__(self):
         super().__init__()
-        self.outcome = None
+        self.outcome, self.before = None, ()
 
     def startTest(self, test):
         super().startTest(test)
-        self.outcome = None
+        self.outcome, self.before = None, os.listdir("/tmp")
         tell(start=ident(test))
 
     def stopTest(self, test):
@@ -63,7 +63,7 @@ class Result(unittest.TestResult):
         outcome, reason = self.outcome or ("passed", "")
         tell(id=ident(test), outcome=outcome, reason=reason)
         if outcome in ("failed", "error"):
-            clear()
+            clear(self.before)
 
     def _found(self, test, outcome, reason):
         if self._testRunEntered and isinstance(test, unittest.suite._ErrorHolder):

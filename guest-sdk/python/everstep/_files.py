@@ -66,7 +66,11 @@ def begin():
 
 def flush_all():
     """Writes what is left in the buffers of open files, as Python does when it ends."""
-    opened = gc.get_objects()
+    try:
+        opened = gc.get_objects()
+    except MemoryError:
+        print("what files hold in their buffers was not written: no memory is left", file=sys.stderr)
+        return
     # What a text has buffered goes to a buffer of bytes.
     for kind in (io.TextIOWrapper, (io.BufferedWriter, io.BufferedRandom)):
         for file in opened:

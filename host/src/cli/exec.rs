@@ -4,7 +4,7 @@ use super::place::CacheArg;
 use super::report::Summary;
 use super::run::{self, How};
 use super::watch::Session;
-use super::{Failure, Outcome, json_line};
+use super::{Failure, Outcome, builtin, json_line};
 use everstep::policy::{ClockGrant, RandomGrant};
 use everstep::store::{Execution, FailureKind, State};
 use everstep::{Component, Policy, Report, Run, regular_file};
@@ -66,50 +66,11 @@ struct End<'a> {
     namespace: &'a RawValue,
 }
 
-/// The limits of Python without a policy file: its interpreter needs a deep stack.
-const LIMITS: &str = "\
-version = 1
-name = \"python\"
-[limits]
-steps = 1_000_000
-wasm_stack = \"8MiB\"
-";
-
-/// What any program may do without a policy file. It grants no file and no network.
-pub(super) const BASICS: &str = "\
-[clock]
-mode = \"recorded\"
-[random]
-mode = \"seeded\"
-[[capability]]
-name = \"print\"
-[[capability]]
-name = \"input\"
-";
-
-/// What else a Python program or session may do: show values, keep names from cell to cell, and write files in its working folder, which
-/// lies in memory.
-const PYTHON: &str = "\
-[env]
-PWD = \"/tmp\"
-[[capability]]
-name = \"display\"
-[[capability]]
-name = \"session\"
-[[files]]
-id = \"scratch\"
-guest = \"/tmp\"
-access = \"scratch\"
-max_file = \"64MiB\"
-max_written = \"1GiB\"
-max_files = 10_000
-";
-
 /// The policy of a file, or the built-in one.
 pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => enough(Policy::load(file)?, file),
-        None => Ok(Policy::parse(&[LIMITS, BASICS, PYTHON].concat(), Path::new("python"))?),
+        None => Ok(builtin::python()?),
     }
 }
 

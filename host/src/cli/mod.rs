@@ -9,6 +9,7 @@ mod approval;
 mod ask;
 mod audit;
 mod build;
+mod builtin;
 mod cancel;
 mod compiling;
 mod console;

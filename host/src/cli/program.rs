@@ -2,34 +2,15 @@
 
 use super::report::Summary;
 use super::watch::Session;
-use super::{Failure, exec, json_line, run};
+use super::{Failure, builtin, json_line, run};
 use everstep::{Policy, Report};
 use std::path::Path;
-
-/// The limits of a program without a policy file.
-const LIMITS: &str = "\
-version = 1
-name = \"program\"
-[limits]
-steps = 1_000_000
-";
-
-/// Its working folder, `/`, with `/tmp` in it, which lies in memory.
-const SCRATCH: &str = "\
-[[files]]
-id = \"scratch\"
-guest = \"/\"
-access = \"scratch\"
-max_file = \"64MiB\"
-max_written = \"1GiB\"
-max_files = 10_000
-";
 
 /// The policy of a file, or the built-in one.
 pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => Ok(Policy::load(file)?),
-        None => Ok(Policy::parse(&[LIMITS, exec::BASICS, SCRATCH].concat(), Path::new("program"))?),
+        None => Ok(builtin::program()?),
     }
 }
 
