@@ -3,12 +3,14 @@
 //! `adapter` is the interface `everstep:host/files`, over the bridge, and `disk` the same for the files of WASI guests. `effect` is what it performs; `folder` walks to an entry without
 //! following links; `links` counts the names of a file; `temporary` names and locks the file that a write fills before it replaces the
 //! target. `overlay` holds a run's changes in memory under overlay grants and scratches, `merged` is a folder under those changes, and `kept`
-//! is the same for WASI guests. Except for the first two, they know neither WIT nor decisions nor the journal.
+//! is the same for WASI guests. Except for the first two, they know neither WIT nor decisions nor the journal. `image` is a folder that is pinned, whose
+//! reads are no steps.
 
 mod adapter;
 mod disk;
 mod effect;
 mod folder;
+mod image;
 mod kept;
 mod links;
 mod merged;
@@ -17,3 +19,4 @@ mod temporary;
 
 pub(crate) use effect::open;
 pub use effect::{Entry, FileKind, Folders};
+pub(crate) use image::{Digests, Image, Images, Pin, Unusable, kept_of, open as open_images, pinned};
