@@ -67,6 +67,19 @@ fn steps(sandbox: &Sandbox, of: &str) -> Vec<String> {
     files.map(|step| format!("{} {}", step.kind, step.subject)).collect()
 }
 
+/// A host that notes what its store keeps by its digest; on a server, nothing.
+fn noting(sandbox: &Sandbox, kept: &Arc<Mutex<BTreeSet<Digest>>>) -> Builder {
+    if sandbox.place().is_server() {
+        return sandbox.builder();
+    }
+    let kept = Arc::clone(kept);
+    let note = move |changes: &[Change]| {
+        let digest = |change: &Change| if let Change::Blob(digest, _) = change { Some(*digest) } else { None };
+        kept.lock().unwrap().extend(changes.iter().filter_map(digest));
+    };
+    cached(Everstep::over(CrashStore::observed(sandbox.place().store(), note)))
+}
+
 /// Answers the question of an execution, and lets it go on until it waits again or ends.
 async fn go_on(host: &Everstep) -> Report {
     let asked = host.reader().promises().await.unwrap().remove(0);
@@ -86,22 +99,11 @@ fn two_thousand_files_are_read_without_a_step_and_a_second_start_adds_its_own_jo
         }
         let policy = policy(&sandbox, "");
         let kept: Arc<Mutex<BTreeSet<Digest>>> = Arc::default();
-        let builder = || {
-            if sandbox.place().is_server() {
-                return sandbox.builder();
-            }
-            let kept = Arc::clone(&kept);
-            let note = move |changes: &[Change]| {
-                let digest = |change: &Change| if let Change::Blob(digest, _) = change { Some(*digest) } else { None };
-                kept.lock().unwrap().extend(changes.iter().filter_map(digest));
-            };
-            cached(Everstep::over(CrashStore::observed(sandbox.place().store(), note)))
-        };
         let run = script(&policy, &json!(script_of_all));
         for (name, blobs) in [("x", 3), ("y", 0)] {
             let before = kept.lock().unwrap().len();
             life(async {
-                let host = builder().build().unwrap();
+                let host = noting(&sandbox, &kept).build().unwrap();
                 let report = host.run(run.clone().with_id(id(name))).await.unwrap();
                 let told = outcomes(&report);
                 assert_eq!(told[0].split(", ").count(), 50, "{}", told[0]);
@@ -222,6 +224,32 @@ fn our_own_interface_reads_an_image_without_a_step() {
             decided,
             ["files.image allow", "files.write deny", "files.remove deny", "files.read deny", "files.read deny"]
         );
+    }
+}
+
+#[test]
+fn a_ceiling_that_does_not_lend_the_folder_denies_the_image_as_a_whole() {
+    for sandbox in Sandbox::each().inspect(fill) {
+        let policy = policy(&sandbox, "keep = true\n");
+        let ceiling = |files: &str| sandbox.policy(&format!("[[capability]]\nname = \"print\"\n{files}")).unwrap();
+        let folder = |host: &str| {
+            ceiling(&format!("[[files]]\nid = \"c\"\nguest = \"/deps\"\nhost = \"{host}\"\naccess = \"read\"\n"))
+        };
+        for (ceiling, lends) in [(ceiling(""), false), (folder("in"), false), (folder("deps"), true)] {
+            let (before, kept) = (sandbox.audit().map_or(0, |lines| lines.len()), Arc::default());
+            let made = life(async {
+                let host = noting(&sandbox, &kept).ceiling(ceiling).build().unwrap();
+                let made = json!([{ "read": "/deps/a" }, { "list": "/deps" }, { "stat": "/deps/a" }]);
+                calls(&host, &policy, made).await.unwrap()
+            });
+            assert!(made.iter().all(|made| if lends { made["error"].is_null() } else { made["error"] == "denied" }));
+            let lines = sandbox.audit().unwrap().split_off(before);
+            assert_eq!((lines.len(), &lines[0]["capability"]), (1, &json!("files.image")));
+            assert_eq!(lines[0]["decision"], if lends { "allow" } else { "deny" });
+            // The component and the policy; of a folder that is not lent, nothing is kept.
+            let kept = kept.lock().unwrap().len();
+            assert!(if lends { kept > 2 } else { kept <= 2 } || sandbox.place().is_server(), "{kept}");
+        }
     }
 }
 

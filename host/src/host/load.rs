@@ -4,7 +4,7 @@ use super::component::Component;
 use super::{Error, Inner};
 use crate::blocking::blocking;
 use crate::bridge::{Account, Bridge, Descent, Facts, Patience, State, Terms};
-use crate::capability::files::{Image, Pin, open_images, pinned};
+use crate::capability::files::{Given, Recorded, open_images, recorded};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::policy::{Limits, Policy};
@@ -27,8 +27,8 @@ pub(super) struct Stored {
     pub(super) state: State,
     /// Where the journal continues.
     pub(super) tail: Tail,
-    /// The images that it has.
-    pub(super) pins: Vec<Pin>,
+    /// What it says of images.
+    pub(super) images: Vec<Recorded>,
 }
 
 /// The facts of a run that changes nothing.
@@ -195,14 +195,14 @@ impl Inner {
         }
     }
 
-    /// The images of an execution: those that its journal pins, and unless `only_pinned` the others, as they are now.
+    /// The images of an execution: those that its journal has, and unless `only_pinned` the others, as they are now.
     pub(super) async fn images(
         &self,
         grants: &Grants,
-        pins: &[Pin],
+        recorded: &[Recorded],
         only_pinned: bool,
-    ) -> Result<Vec<Arc<Image>>, Error> {
-        Ok(open_images(grants, pins, only_pinned, &self.digests, &self.store).await?)
+    ) -> Result<Vec<Given>, Error> {
+        Ok(open_images(grants, recorded, only_pinned, &self.digests, &self.store).await?)
     }
 
     /// A stored execution as its journal says.
@@ -216,8 +216,8 @@ impl Inner {
         if history.component().is_some_and(|component| component != execution.component) {
             return Err(Error::Foreign(everstep_store::Error::Foreign { id: execution.id.clone() }));
         }
-        let pins = pinned(&history).map_err(corrupted)?;
+        let images = recorded(&history).map_err(corrupted)?;
         let state = State::new(Journal::new(history), execution.progress.clone()).map_err(corrupted)?;
-        Ok(Stored { state, tail, pins })
+        Ok(Stored { state, tail, images })
     }
 }

@@ -8,7 +8,7 @@ use super::load::Stored;
 use super::run::fresh_seed;
 use super::take_up::born;
 use super::{Error, Everstep};
-use crate::capability::files::{Pin, kept_of};
+use crate::capability::files::{Recorded, kept_of};
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
 use everstep_store::operation::{NewPromise, Operation, Settlement};
@@ -31,7 +31,7 @@ struct Part {
     execution: Execution,
     promise: Promise,
     open: Vec<Promise>,
-    images: Vec<Pin>,
+    images: Vec<Recorded>,
 }
 
 impl Everstep {
@@ -117,8 +117,8 @@ impl Everstep {
             let (promise, _) = store.promise(id.as_str()).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
             let (mut open, mut images) = (Vec::new(), Vec::new());
             if execution.key.is_some() {
-                let Stored { state, pins, .. } = self.inner.state(&execution).await?;
-                images = pins;
+                let Stored { state, images: found, .. } = self.inner.state(&execution).await?;
+                images = found;
                 let numbers: Vec<u64> = state.open().chain(state.answered_approvals()).collect();
                 for number in numbers {
                     let Some((promise, _)) = store.promise(&id.promise(number).to_string()).await? else { continue };
@@ -189,8 +189,8 @@ impl Everstep {
     /// Writes one part there.
     async fn carry(&self, part: &Part, there: &Self) -> Result<(), Error> {
         let Part { execution, promise, open, images } = part;
-        for pin in images {
-            there.inner.store.keep(kept_of(pin, &self.inner.store).await?).await?;
+        for image in images {
+            there.inner.store.keep(kept_of(image, &self.inner.store).await?).await?;
         }
         for promise in open {
             there.put(promise).await?;

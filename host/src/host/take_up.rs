@@ -8,7 +8,7 @@ use super::run::fresh_seed;
 use super::{Error, Everstep, Report, StepOutcome, StepView};
 use crate::bridge::{Bridge, Descent, Facts, Notice, Patience, Seat, State, Terms};
 use crate::capability::CLEAN_UP;
-use crate::capability::files::{Image, Images};
+use crate::capability::files::{Given, Images};
 use crate::grants::Grants;
 use crate::id::ExecutionId;
 use crate::trace::Origin;
@@ -27,7 +27,7 @@ pub(super) struct Activation {
     pub(super) component: Arc<Loaded>,
     pub(super) grants: Arc<Grants>,
     pub(super) state: State,
-    pub(super) images: Vec<Arc<Image>>,
+    pub(super) images: Vec<Given>,
     pub(super) patience: Patience,
     pub(super) seat: Option<Seat>,
 }
@@ -64,7 +64,7 @@ impl Everstep {
             inner.check_function(&loaded, &grants, &execution.function).await?;
         }
         execution.progress.error = None;
-        let (mut state, tail, birth, pins) = if first {
+        let (mut state, tail, birth, recorded) = if first {
             execution.seed = fresh_seed();
             let (state, birth) = born(&execution);
             (state, None, Some(birth), Vec::new())
@@ -72,12 +72,12 @@ impl Everstep {
             match inner.state(&execution).await {
                 Err(error) if error.is_of_the_journal() => return Err(self.halt(execution, error).await),
                 stored => {
-                    let Stored { state, tail, pins } = stored?;
-                    (state, Some(tail), None, pins)
+                    let Stored { state, tail, images } = stored?;
+                    (state, Some(tail), None, images)
                 }
             }
         };
-        let images = inner.images(&grants, &pins, false).await?;
+        let images = inner.images(&grants, &recorded, false).await?;
         if let Some(component) = component {
             when_live.component = Some(component.digest);
         }
@@ -127,8 +127,8 @@ impl Everstep {
         let inner = &self.inner;
         let grants = inner.stored_grants(&execution).await?;
         let component = inner.load(&inner.stored_component(&execution).await?, &grants).await?;
-        let Stored { mut state, tail, pins } = inner.state(&execution).await?;
-        let images = inner.images(&grants, &pins, false).await?;
+        let Stored { mut state, tail, images } = inner.state(&execution).await?;
+        let images = inner.images(&grants, &images, false).await?;
         state.clean_up();
         // An ended execution cannot be held by another host.
         let ledger = inner.store.reopen(&execution, tail);

@@ -140,8 +140,8 @@ impl Everstep {
         };
         let loaded = inner.load(component, &grants).await?;
         inner.check_function(&loaded, &grants, &execution.function).await?;
-        let Stored { mut state, pins, .. } = inner.state(&execution).await?;
-        let images = inner.images(&grants, &pins, true).await?;
+        let Stored { mut state, images, .. } = inner.state(&execution).await?;
+        let images = inner.images(&grants, &images, true).await?;
         state.repeat_up_to(to.unwrap_or(u64::MAX));
         let facts = scratch_facts(inner, execution.id.clone(), execution.function.clone(), execution.seed, grants);
         let bridge = Bridge::new(facts, Arc::clone(&inner.instances), Ticket::default(), state);

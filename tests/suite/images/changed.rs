@@ -39,6 +39,20 @@ fn an_execution_goes_on_in_another_life_with_what_it_has_read() {
 }
 
 #[test]
+fn an_execution_whose_folder_is_not_lent_here_goes_on_where_it_is() {
+    for sandbox in Sandbox::each().inspect(fill) {
+        suspended(&sandbox, "");
+        let ceiling = sandbox.policy("[[capability]]\nname = \"input\"\n").unwrap();
+        let resumed = life(async {
+            sandbox.builder().ceiling(ceiling).build().unwrap().resume(&id("x"), Patience::None).await.map(drop)
+        });
+        let error = resumed.unwrap_err().to_string();
+        assert!(error.contains("the image \"deps\" is not lent here"), "{error}");
+        goes_on(&sandbox);
+    }
+}
+
+#[test]
 fn whatever_differs_is_named_and_nothing_is_lost() {
     let rename =
         |from: &'static str, to: &'static str| move |at: &Path| fs::rename(at.join(from), at.join(to)).unwrap();

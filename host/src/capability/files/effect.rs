@@ -296,7 +296,7 @@ impl Root {
     }
 }
 
-/// Opens the folder of a rule.
+/// Opens the folder of a rule. No other code opens a path of the host.
 pub(super) fn open_folder(rule: &str, host: &Path) -> Result<OwnedFd, Error> {
     let failed = |source| Error::Folder { rule: rule.to_owned(), path: host.to_owned(), source };
     let folder = Dir::open_ambient_dir(host, ambient_authority()).map_err(failed)?;

@@ -12,8 +12,7 @@ mod scan;
 mod tests;
 
 pub(crate) use known::Digests;
-pub(crate) use manifest::Pin;
-pub(crate) use open::{Unusable, kept_of, open, pinned};
+pub(crate) use open::{Recorded, Unusable, kept_of, open, recorded};
 
 use super::adapter::{Operation, Place};
 use super::disk::errno;
@@ -21,12 +20,12 @@ use super::effect::{Entry, FileKind, refused};
 use super::folder::{self, OnTheWay, Refusal};
 use crate::blocking::blocking;
 use crate::bridge::{Arg, Bridge, Fault, Json, Stop};
-use crate::guest_error::GuestError;
+use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::Digest;
 use crate::policy::quoted;
 use crate::vfs::{Kind, Look, Status};
 use everstep_store::seam::Store;
-use manifest::{CHUNK, LEAD, Manifest};
+use manifest::{CHUNK, LEAD, Manifest, Pin};
 use scan::{in_guest, read_chunk};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -34,13 +33,12 @@ use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The kind of the step that pins an image.
+/// The kind of the step that pins an image, and what a policy has to grant for it.
 const STEP: &str = "files.image";
+const OPERATION: Operation = Operation::List;
 
 /// An image that an execution may use.
 pub(crate) struct Image {
-    /// The index of its grant.
-    grant: usize,
     /// The id of its rule.
     rule: String,
     /// The largest file that may be read, in bytes.
@@ -53,13 +51,23 @@ pub(crate) struct Image {
     kept: Option<Arc<dyn Store>>,
 }
 
+/// An image that the policy of an execution grants.
+pub(crate) struct Given {
+    /// The index of its grant.
+    grant: usize,
+    /// Its path in the guest.
+    guest: String,
+    /// `None`: it was denied before, or the ceiling of this host denies it, so that nobody has looked at its folder.
+    image: Option<Arc<Image>>,
+}
+
 /// The images of a run: those that it was given, and what became of the step that pins each.
 #[derive(Default)]
 pub(crate) struct Images(Mutex<Held>);
 
 #[derive(Default)]
 struct Held {
-    given: Vec<Arc<Image>>,
+    given: Vec<Given>,
     pinned: BTreeMap<usize, Result<Arc<Image>, GuestError>>,
 }
 
@@ -71,7 +79,7 @@ pub(super) struct Found<'p> {
 
 impl Images {
     /// Gives a run its images.
-    pub(crate) fn give(&self, images: Vec<Arc<Image>>) {
+    pub(crate) fn give(&self, images: Vec<Given>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).given = images;
     }
 
@@ -82,13 +90,17 @@ impl Images {
     pub(crate) fn pin(bridge: &Arc<Bridge>) -> Result<(), Stop> {
         let images = bridge.of_run::<Self>();
         let given = std::mem::take(&mut images.0.lock().unwrap_or_else(PoisonError::into_inner).given);
-        for image in given {
-            let place = Place::new(bridge, Operation::List, &image.pin.guest);
-            let args = [Arg::deciding("path", image.pin.guest.as_bytes())];
+        for Given { grant, guest, image } in given {
+            let place = Place::new(bridge, OPERATION, &guest);
+            let args = [Arg::deciding("path", guest.as_bytes())];
             let step = place.step(STEP, &args, 0);
-            let grant = image.grant;
-            let pinned = match bridge.internal(&step, |_| Ok(Json(image.pin.clone()))) {
-                Ok(Json(_)) => Ok(image),
+            let denied = || {
+                let message = format!("files {} {} (this host has not opened it)", OPERATION.name(), quoted(&guest));
+                GuestError::new(ErrorCode::Denied, message)
+            };
+            let pin = |_| image.as_ref().map(|image| Json(image.pin.clone())).ok_or_else(denied);
+            let pinned = match bridge.internal(&step, pin) {
+                Ok(Json(_)) => image.clone().ok_or_else(denied),
                 Err(Fault::Guest(error)) => Err(error),
                 Err(Fault::Stop(stop)) => return Err(stop),
             };

@@ -1,12 +1,13 @@
 //! From a folder to an image: compared with what the journal pins, or pinned as it is now and kept in the store for the next host.
 
-use super::super::adapter::{ImageGrant, image_grants};
+use super::super::adapter::{ImageGrant, image_grants, is_lent};
 use super::super::effect::open_folder;
 use super::known::Digests;
 use super::manifest::{Entry, LEAD, Manifest, Pin};
 use super::scan::{Scanned, in_guest, scan};
-use super::{Image, STEP, changed};
+use super::{Given, Image, OPERATION, STEP, changed};
 use crate::blocking::blocking;
+use crate::bridge::capped;
 use crate::engine::wall_clock;
 use crate::grants::Grants;
 use crate::id::Digest;
@@ -32,47 +33,73 @@ pub(crate) enum Unusable {
     Image(String),
 }
 
-/// The images that the beginning of a journal pins.
-pub(crate) fn pinned(history: &History) -> Result<Vec<Pin>, Corrupted> {
-    let mut pins = Vec::new();
+/// What a journal says of an image.
+pub(crate) struct Recorded {
+    /// The path of the image in the guest.
+    guest: String,
+    /// `None`: it was denied.
+    pin: Option<Pin>,
+}
+
+/// What the beginning of a journal says of images.
+pub(crate) fn recorded(history: &History) -> Result<Vec<Recorded>, Corrupted> {
+    let mut images = Vec::new();
     for record in history.records_with_offsets() {
         match record?.1 {
             Record::Step { call, outcome } if call.kind == STEP => {
-                pins.extend(outcome.ok().and_then(|pin| serde_json::from_slice::<Pin>(&pin).ok()));
+                let pin = outcome.ok().and_then(|pin| serde_json::from_slice(&pin).ok());
+                images.push(Recorded { guest: call.subject.into_owned(), pin });
             }
             Record::Step { .. } | Record::Called { .. } => break,
             _ => {}
         }
     }
-    Ok(pins)
+    Ok(images)
 }
 
 /// The images of an execution: those that its journal pins, as they were then, and the others as they are now, unless `only_pinned`. What a
-/// later host needs of the latter is kept in the store before anything that is written later.
+/// later host needs of the latter is kept in the store before anything that is written later. No folder is looked at that the ceiling of
+/// this host does not lend.
 ///
 /// # Errors
-/// A folder is not what it was, or cannot be an image.
+/// A folder is not what it was, cannot be an image, or is not lent any more.
 pub(crate) async fn open(
     grants: &Grants,
-    pins: &[Pin],
+    recorded: &[Recorded],
     only_pinned: bool,
     digests: &Arc<Digests>,
     store: &Arc<dyn Store>,
-) -> Result<Vec<Arc<Image>>, Unusable> {
+) -> Result<Vec<Given>, Unusable> {
     let mut images = Vec::new();
     for grant in image_grants(grants) {
-        let pin = pins.iter().find(|pin| pin.guest == grant.guest);
-        if pin.is_none() && only_pinned {
-            continue;
-        }
-        let (folder, found) = look(&grant, digests).await?;
-        let image = match pin {
-            None => new(grant, folder, found, store).await?,
-            Some(pin) => as_pinned(grant, folder, found, pin, store).await?,
+        let (index, guest) = (grant.grant, grant.guest.clone());
+        let image = match recorded.iter().find(|recorded| is_recorded(&guest, recorded)) {
+            None if only_pinned => continue,
+            Some(Recorded { pin: None, .. }) => None,
+            None if is_lent(grants, OPERATION, &guest).is_err() => None,
+            None => {
+                let (folder, found) = look(&grant, digests).await?;
+                Some(new(grant, folder, found, store).await?)
+            }
+            Some(Recorded { pin: Some(pin), .. }) => {
+                is_lent(grants, OPERATION, &guest).map_err(|error| {
+                    Unusable::Image(format!("the image {:?} is not lent here: {}", grant.rule, error.message))
+                })?;
+                let (folder, found) = look(&grant, digests).await?;
+                Some(as_pinned(grant, folder, found, pin, store).await?)
+            }
         };
-        images.push(Arc::new(image));
+        images.push(Given { grant: index, guest, image: image.map(Arc::new) });
     }
     Ok(images)
+}
+
+/// Whether a record is about the image at a path. A record has no more than the beginning of a long path; a pin has all of it.
+fn is_recorded(guest: &str, recorded: &Recorded) -> bool {
+    match &recorded.pin {
+        Some(pin) => pin.guest == guest,
+        None => recorded.guest == capped(guest),
+    }
 }
 
 /// The folder of an image and what it holds now, or why that cannot be said.
@@ -124,7 +151,7 @@ async fn new(
     Ok(image(grant, pin, manifest, folder, store))
 }
 
-/// An image as it was when it was pinned.
+/// An image as it was when it was pinned; its times are those of then.
 async fn as_pinned(
     grant: ImageGrant,
     folder: Option<Arc<OwnedFd>>,
@@ -132,20 +159,14 @@ async fn as_pinned(
     pin: &Pin,
     store: &Arc<dyn Store>,
 ) -> Result<Image, Unusable> {
-    let was = stored(pin, store).await?;
-    let now = match found {
-        // The times are those of the start.
-        Ok(now) if now.tree == pin.tree => Ok(was),
-        Ok(now) => match was.difference(&now) {
-            Some((path, how)) => Err((was_at(&pin.guest, path, how), was)),
-            None => Ok(was),
-        },
-        Err(why) => Err((why, was)),
+    let manifest = stored(pin, store).await?;
+    let differs = match found {
+        Ok(now) => manifest.difference(&now).map(|(path, how)| was_at(&pin.guest, path, how)),
+        Err(why) => Some(why),
     };
-    match now {
-        Ok(manifest) => Ok(image(grant, pin.clone(), manifest, folder, store)),
-        Err((_, manifest)) if grant.keep => Ok(image(grant, pin.clone(), manifest, folder, store)),
-        Err((how, _)) => Err(Unusable::Image(changed(&grant.rule, &how))),
+    match differs {
+        Some(how) if !grant.keep => Err(Unusable::Image(changed(&grant.rule, &how))),
+        _ => Ok(image(grant, pin.clone(), manifest, folder, store)),
     }
 }
 
@@ -160,8 +181,8 @@ fn image(
     folder: Option<Arc<OwnedFd>>,
     store: &Arc<dyn Store>,
 ) -> Image {
-    let ImageGrant { grant, rule, max_file, keep, .. } = grant;
-    Image { grant, rule, max_file, pin, manifest, folder, kept: keep.then(|| Arc::clone(store)) }
+    let ImageGrant { rule, max_file, keep, .. } = grant;
+    Image { rule, max_file, pin, manifest, folder, kept: keep.then(|| Arc::clone(store)) }
 }
 
 /// The manifest of a pinned image, which the store keeps.
@@ -238,7 +259,8 @@ fn mark(tree: &Digest) -> (Digest, Vec<u8>) {
 ///
 /// # Errors
 /// The store failed, or lacks something.
-pub(crate) async fn kept_of(pin: &Pin, store: &Arc<dyn Store>) -> Result<Vec<(Digest, Blob)>, Unusable> {
+pub(crate) async fn kept_of(recorded: &Recorded, store: &Arc<dyn Store>) -> Result<Vec<(Digest, Blob)>, Unusable> {
+    let Some(pin) = &recorded.pin else { return Ok(Vec::new()) };
     let mut wanted = pin.manifest.clone();
     let (mark, _) = mark(&pin.tree);
     if store.blob_later(&mark).await?.is_some() {
