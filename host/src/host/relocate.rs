@@ -190,7 +190,7 @@ impl Everstep {
     async fn carry(&self, part: &Part, there: &Self) -> Result<(), Error> {
         let Part { execution, promise, open, images } = part;
         for image in images {
-            there.inner.store.keep(kept_of(image, &self.inner.store).await?).await?;
+            there.inner.store.keep(kept_of(image, &self.inner.digests, &self.inner.store).await?).await?;
         }
         for promise in open {
             there.put(promise).await?;

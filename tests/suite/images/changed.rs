@@ -175,6 +175,17 @@ pub(crate) fn an_image_that_is_kept_is_read_from_the_store_once_its_folder_is_an
     }
 }
 
+#[test]
+fn an_image_that_is_too_large_to_be_kept_is_not_started() {
+    for sandbox in Sandbox::each().inspect(fill) {
+        fs::File::options().write(true).open(sandbox.path("deps/a")).unwrap().set_len(256 << 20).unwrap();
+        let run = script(&policy(&sandbox, "keep = true\n"), &calls());
+        let error = life(async { sandbox.host().unwrap().start(run).await.map(drop) }).unwrap_err().to_string();
+        assert!(error.starts_with("the image \"deps\" cannot be pinned: its files have "), "{error}");
+        assert!(error.ends_with(" bytes, and a store keeps at most 268435456; grant a smaller folder"), "{error}");
+    }
+}
+
 /// Whether the execution that keeps its image may go on, and the other may not; `x` ends if `ends`.
 fn check_kept(sandbox: &Sandbox, ends: bool) {
     let refused = life(async { sandbox.host().unwrap().resume(&id("y"), Patience::None).await.map(drop) });

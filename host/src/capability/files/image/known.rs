@@ -1,16 +1,19 @@
-//! Digests of files that have not changed since they were read, so that a file is read once for all executions.
+//! Digests of files that have not changed since they were read, so that a file is read once for all executions; and what images hold, once
+//! for all executions that have them.
 
+use super::manifest::Manifest;
 use crate::engine::{Cache, SETTLED};
 use crate::id::Digest;
 use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-/// The most folders that are remembered in memory.
+/// The most folders that are remembered in memory, and the most manifests that are looked through for those that nobody has any more.
 const MAX_FOLDERS: usize = 64;
+const MAX_MANIFESTS: usize = 64;
 
 /// The identity and state of a file. The time of the last change is set by the system alone, so it shows every change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +33,8 @@ pub(super) struct Known(HashMap<State, Vec<Digest>>);
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
     folders: Mutex<HashMap<(u64, u64), Arc<Known>>>,
+    /// What images hold that executions have, by the digests of the parts of it.
+    manifests: Mutex<HashMap<Vec<Digest>, Weak<Manifest>>>,
     cache: Option<PathBuf>,
 }
 
@@ -74,7 +79,26 @@ impl Known {
 impl Digests {
     /// With a folder for what processes share.
     pub(crate) fn new(cache: Option<PathBuf>) -> Self {
-        Self { folders: Mutex::default(), cache }
+        Self { folders: Mutex::default(), manifests: Mutex::default(), cache }
+    }
+
+    /// A manifest that an execution has, by the digests of its parts.
+    pub(super) fn manifest(&self, parts: &[Digest]) -> Option<Arc<Manifest>> {
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner).get(parts)?.upgrade()
+    }
+
+    /// The manifest with these parts, once for all that have it.
+    pub(super) fn share(&self, parts: &[Digest], manifest: Manifest) -> Arc<Manifest> {
+        let mut manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = manifests.get(parts).and_then(Weak::upgrade) {
+            return shared;
+        }
+        if manifests.len() >= MAX_MANIFESTS {
+            manifests.retain(|_, manifest| manifest.strong_count() > 0);
+        }
+        let manifest = Arc::new(manifest);
+        manifests.insert(parts.to_vec(), Arc::downgrade(&manifest));
+        manifest
     }
 
     /// What is known of the files below a folder. May block.

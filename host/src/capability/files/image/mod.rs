@@ -44,7 +44,7 @@ pub(crate) struct Image {
     /// The largest file that may be read, in bytes.
     max_file: u64,
     pin: Pin,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     /// `None`: this machine has no folder for it.
     folder: Option<Arc<OwnedFd>>,
     /// The store that keeps its files, if one does.

@@ -79,14 +79,15 @@ pub(crate) async fn open(
             None if is_lent(grants, OPERATION, &guest).is_err() => None,
             None => {
                 let (folder, found) = look(&grant, digests).await?;
-                Some(new(grant, folder, found, store).await?)
+                Some(new(grant, folder, found, digests, store).await?)
             }
             Some(Recorded { pin: Some(pin), .. }) => {
                 is_lent(grants, OPERATION, &guest).map_err(|error| {
                     Unusable::Image(format!("the image {:?} is not lent here: {}", grant.rule, error.message))
                 })?;
                 let (folder, found) = look(&grant, digests).await?;
-                Some(as_pinned(grant, folder, found, pin, store).await?)
+                let manifest = stored(pin, digests, store).await?;
+                Some(as_pinned(grant, folder, found, (pin, manifest), store)?)
             }
         };
         images.push(Given { grant: index, guest, image: image.map(Arc::new) });
@@ -133,6 +134,7 @@ async fn new(
     grant: ImageGrant,
     folder: Option<Arc<OwnedFd>>,
     found: Result<Manifest, String>,
+    digests: &Digests,
     store: &Arc<dyn Store>,
 ) -> Result<Image, Unusable> {
     let cannot = |why: String| Unusable::Image(format!("the image {:?} cannot be pinned: {why}", grant.rule));
@@ -148,18 +150,18 @@ async fn new(
     }
     let blobs = pin.manifest.iter().copied().zip(parts.into_iter().map(Blob::from));
     store.keep(blobs.collect()).await?;
+    let manifest = digests.share(&pin.manifest, manifest);
     Ok(image(grant, pin, manifest, folder, store))
 }
 
 /// An image as it was when it was pinned; its times are those of then.
-async fn as_pinned(
+fn as_pinned(
     grant: ImageGrant,
     folder: Option<Arc<OwnedFd>>,
     found: Result<Manifest, String>,
-    pin: &Pin,
+    (pin, manifest): (&Pin, Arc<Manifest>),
     store: &Arc<dyn Store>,
 ) -> Result<Image, Unusable> {
-    let manifest = stored(pin, store).await?;
     let differs = match found {
         Ok(now) => manifest.difference(&now).map(|(path, how)| was_at(&pin.guest, path, how)),
         Err(why) => Some(why),
@@ -177,7 +179,7 @@ fn was_at(guest: &str, path: &str, how: &str) -> String {
 fn image(
     grant: ImageGrant,
     pin: Pin,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     folder: Option<Arc<OwnedFd>>,
     store: &Arc<dyn Store>,
 ) -> Image {
@@ -186,13 +188,17 @@ fn image(
 }
 
 /// The manifest of a pinned image, which the store keeps.
-async fn stored(pin: &Pin, store: &Arc<dyn Store>) -> Result<Manifest, Unusable> {
+async fn stored(pin: &Pin, digests: &Digests, store: &Arc<dyn Store>) -> Result<Arc<Manifest>, Unusable> {
+    if let Some(manifest) = digests.manifest(&pin.manifest) {
+        return Ok(manifest);
+    }
     let missing = || Unusable::Image(format!("the store does not hold what the image at {} was", quoted(&pin.guest)));
     let mut parts = Vec::new();
     for digest in &pin.manifest {
         parts.push(store.blob(digest).await?.ok_or_else(missing)?);
     }
-    Manifest::of_parts(&parts).filter(|manifest| manifest.tree == pin.tree).ok_or_else(missing)
+    let manifest = Manifest::of_parts(&parts).filter(|manifest| manifest.tree == pin.tree).ok_or_else(missing)?;
+    Ok(digests.share(&pin.manifest, manifest))
 }
 
 /// Keeps the files of an image in the store, unless it has them.
@@ -259,12 +265,16 @@ fn mark(tree: &Digest) -> (Digest, Vec<u8>) {
 ///
 /// # Errors
 /// The store failed, or lacks something.
-pub(crate) async fn kept_of(recorded: &Recorded, store: &Arc<dyn Store>) -> Result<Vec<(Digest, Blob)>, Unusable> {
+pub(crate) async fn kept_of(
+    recorded: &Recorded,
+    digests: &Digests,
+    store: &Arc<dyn Store>,
+) -> Result<Vec<(Digest, Blob)>, Unusable> {
     let Some(pin) = &recorded.pin else { return Ok(Vec::new()) };
     let mut wanted = pin.manifest.clone();
     let (mark, _) = mark(&pin.tree);
     if store.blob_later(&mark).await?.is_some() {
-        wanted.extend(stored(pin, store).await?.files().flat_map(|(_, entry)| entry.chunks.clone()));
+        wanted.extend(stored(pin, digests, store).await?.files().flat_map(|(_, entry)| entry.chunks.clone()));
         wanted.push(mark);
     }
     let mut blobs = Vec::with_capacity(wanted.len());

@@ -38,7 +38,19 @@ pub(super) struct Scanned {
 /// # Errors
 /// What cannot be in an image, in words.
 pub(super) fn scan(root: BorrowedFd<'_>, guest: &str, known: &Known, now: SystemTime) -> Result<Scanned, String> {
-    let mut scan = Scan { guest, known, now, entries: BTreeMap::new(), found: Known::default(), bytes: 0, read: 0 };
+    scan_up_to(MOST_ENTRIES, root, guest, known, now)
+}
+
+/// The same for a tree of at most so many entries.
+pub(super) fn scan_up_to(
+    most: usize,
+    root: BorrowedFd<'_>,
+    guest: &str,
+    known: &Known,
+    now: SystemTime,
+) -> Result<Scanned, String> {
+    let (entries, found) = (BTreeMap::new(), Known::default());
+    let mut scan = Scan { most, guest, known, now, entries, found, bytes: 0, read: 0 };
     let failed = |errno| cannot_be_read(guest, "", &io::Error::from(errno));
     let stat = fstat(root).map_err(failed)?;
     scan.entries.insert(String::new(), entry(&stat, Vec::new()));
@@ -47,6 +59,7 @@ pub(super) fn scan(root: BorrowedFd<'_>, guest: &str, known: &Known, now: System
 }
 
 struct Scan<'s> {
+    most: usize,
     guest: &'s str,
     known: &'s Known,
     now: SystemTime,
@@ -82,8 +95,8 @@ impl Scan<'_> {
             Err(Errno::NOENT) => return Ok(()),
             Err(errno) => return Err(failed(&errno.into())),
         };
-        if self.entries.len() > MOST_ENTRIES {
-            return Err(format!("it has more than {MOST_ENTRIES} files and folders; grant a smaller folder"));
+        if self.entries.len() > self.most {
+            return Err(format!("it has more than {} files and folders; grant a smaller folder", self.most));
         }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {

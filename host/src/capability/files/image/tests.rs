@@ -1,6 +1,6 @@
 //! Trees on the disk, and what is found in them.
 
-use super::scan::{Scanned, scan};
+use super::scan::{Scanned, scan, scan_up_to};
 use super::*;
 use known::Known;
 use rustix::fs::{Mode, OFlags, open as open_fd};
@@ -102,16 +102,19 @@ fn the_first_difference_is_named() {
 fn a_manifest_comes_back_from_its_parts_and_lists_its_folders() {
     let dir = tree();
     symlink("/etc/passwd", dir.path().join("link")).unwrap();
+    let fifo = (rustix::fs::FileType::Fifo, Mode::RWXU);
+    rustix::fs::mknodat(folder(dir.path()), "queue", fifo.0, fifo.1, 0).unwrap();
     let manifest = walk(dir.path(), &Known::default(), later()).manifest;
     assert_eq!(Manifest::of_parts(&manifest.parts()).unwrap(), manifest);
     let names = |path: &str| manifest.list(path).unwrap().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ");
-    assert_eq!(names(""), "a empty large lib lib-x lib0 link");
+    assert_eq!(names(""), "a empty large lib lib-x lib0 link queue");
     assert_eq!((names("lib").as_str(), names("lib/deep").as_str(), names("empty").as_str()), ("b deep", "c", ""));
     for (path, refusal) in [
         ("b", Refusal::Missing),
         ("a/x", Refusal::NoFolder),
         ("link", Refusal::Link),
         ("link/x", Refusal::Link),
+        ("queue", Refusal::Special),
         ("lib/none/x", Refusal::Missing),
     ] {
         assert_eq!(manifest.find(path).unwrap_err(), refusal, "{path}");
@@ -119,11 +122,38 @@ fn a_manifest_comes_back_from_its_parts_and_lists_its_folders() {
     let (large, small) = (manifest.find("large").unwrap(), manifest.find("lib/deep/c").unwrap());
     assert_eq!((large.chunks.len(), small.chunks.len()), (2, 0));
     assert_ne!(large.chunks[0], large.chunks[1]);
-    let many = (0..20_000).map(|at| (format!("a-file-with-a-name-{at:08}"), large.clone())).collect();
+    let many = (0..6_000).map(|at| (format!("a-file-with-a-name-{at:08}"), large.clone())).collect();
     let many = Manifest::new(many);
     let parts = many.parts();
     assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= 1 << 20));
     assert_eq!(Manifest::of_parts(&parts).unwrap(), many);
+}
+
+#[test]
+fn executions_of_one_image_share_what_it_holds() {
+    let (dir, digests) = (tree(), Digests::new(None));
+    let walk = || walk(dir.path(), &Known::default(), later()).manifest;
+    let parts = walk().pin(GUEST, &walk().parts()).manifest;
+    assert_eq!(digests.manifest(&parts), None);
+    let (one, other) = (digests.share(&parts, walk()), digests.share(&parts, walk()));
+    assert!(Arc::ptr_eq(&one, &other));
+    assert_eq!(digests.manifest(&parts).as_ref(), Some(&one));
+    drop((one, other));
+    assert_eq!(digests.manifest(&parts), None);
+}
+
+#[test]
+fn what_is_too_large_for_an_image_is_refused_before_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let walk = || scan_up_to(5, folder(dir.path()).as_fd(), GUEST, &Known::default(), later());
+    let refused = || walk().map(drop).unwrap_err();
+    fs::File::create(dir.path().join("sparse")).unwrap().set_len((8 << 30) + 1).unwrap();
+    assert_eq!(refused(), "its files have more than 8589934592 bytes; grant a smaller folder");
+    fs::remove_file(dir.path().join("sparse")).unwrap();
+    (0..5).for_each(|at| drop(fs::File::create(dir.path().join(at.to_string())).unwrap()));
+    assert!(walk().is_ok());
+    fs::create_dir(dir.path().join("one more")).unwrap();
+    assert_eq!(refused(), "it has more than 5 files and folders; grant a smaller folder");
 }
 
 #[test]
