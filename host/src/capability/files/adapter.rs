@@ -249,7 +249,7 @@ impl Floor for Place<'_> {
         let Some((grant, path)) = self.found else { return Ok(()) };
         let (grants, changes) = (&self.bridge.facts.grants, self.bridge.of_run::<Changes>());
         if let Some(path) = self.from {
-            is_lent(grants, Operation::Remove, path)?;
+            check_lent(grants, Operation::Remove, path)?;
         }
         if let Some(image) = self.image_found()? {
             return image.floor(self.operation);
@@ -308,7 +308,7 @@ pub(super) fn image_grants(grants: &Grants) -> impl Iterator<Item = ImageGrant> 
 ///
 /// # Errors
 /// The denial.
-pub(super) fn is_lent(grants: &Grants, operation: Operation, path: &str) -> Result<(), GuestError> {
+pub(super) fn check_lent(grants: &Grants, operation: Operation, path: &str) -> Result<(), GuestError> {
     grants.ceiling(&Call::Files(FilesCall { operation, path, bytes: 0 }), true)
 }
 

@@ -1,6 +1,6 @@
 //! From a folder to an image: compared with what the journal pins, or pinned as it is now and kept in the store for the next host.
 
-use super::super::adapter::{ImageGrant, image_grants, is_lent};
+use super::super::adapter::{ImageGrant, check_lent, image_grants};
 use super::super::effect::open_folder;
 use super::known::Digests;
 use super::manifest::{Entry, LEAD, Manifest, Pin};
@@ -76,13 +76,13 @@ pub(crate) async fn open(
         let image = match recorded.iter().find(|recorded| is_recorded(&guest, recorded)) {
             None if only_pinned => continue,
             Some(Recorded { pin: None, .. }) => None,
-            None if is_lent(grants, OPERATION, &guest).is_err() => None,
+            None if check_lent(grants, OPERATION, &guest).is_err() => None,
             None => {
                 let (folder, found) = look(&grant, digests).await?;
                 Some(new(grant, folder, found, digests, store).await?)
             }
             Some(Recorded { pin: Some(pin), .. }) => {
-                is_lent(grants, OPERATION, &guest).map_err(|error| {
+                check_lent(grants, OPERATION, &guest).map_err(|error| {
                     Unusable::Image(format!("the image {:?} is not lent here: {}", grant.rule, error.message))
                 })?;
                 let (folder, found) = look(&grant, digests).await?;
