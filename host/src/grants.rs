@@ -78,9 +78,9 @@ impl Grants {
         Self::unopened(Policy { limits, clock, random, ..Policy::default() })
     }
 
-    /// A policy for a replay: all effects are recorded, so no folder and no log is opened.
-    pub(crate) fn for_replay(policy: Policy) -> Self {
-        Self::unopened(policy)
+    /// The policy with the folders of this machine.
+    pub(crate) fn here(&self) -> &Policy {
+        self.placed.as_ref().unwrap_or(&self.policy)
     }
 
     fn unopened(policy: Policy) -> Self {
@@ -102,7 +102,7 @@ impl Grants {
     /// # Errors
     /// A denial for the guest.
     pub(crate) fn ceiling(&self, call: &policy::Call<'_>, approved: bool) -> Result<(), GuestError> {
-        self.ceiling.check(call, approved, self.placed.as_ref().unwrap_or(&self.policy))
+        self.ceiling.check(call, approved, self.here())
     }
 
     /// The limits that an execution shares with its lineage, narrowed by the host's ceiling.
@@ -237,6 +237,15 @@ impl GrantsCache {
         self.ceiling.set(policy.map(|policy| policy.with_folders(&self.folders).into_owned()));
     }
 
+    /// A policy for a replay: all effects are recorded, so no folder and no log is opened.
+    pub(crate) fn for_replay(&self, policy: Policy) -> Grants {
+        let placed = match policy.with_folders(&self.folders) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(placed) => Some(placed),
+        };
+        Grants { placed, ..Grants::unopened(policy) }
+    }
+
     /// The policy with that digest, if it is open.
     pub(crate) fn known(&self, digest: &Digest) -> Option<Arc<Grants>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).grants.get(digest).cloned()
@@ -341,6 +350,7 @@ mod tests {
             max_file: 1,
             max_written: 0,
             max_files: 0,
+            keep: false,
         };
         let files = Policy { files: vec![grant], ..Policy::none() };
         let audit = Policy { audit: Some(policy::AuditGrant { file: odd.join("log") }), ..Policy::none() };
@@ -363,7 +373,8 @@ mod tests {
         let sections = parse("[functions.a]\ncapability = []\n[functions.b.limits]\ncpu = \"1s\"\n");
         let reads = |host: &str| {
             let (id, guest, host) = ("data".to_owned(), "/data".to_owned(), folder.path().join(host));
-            let grant = FilesGrant { id, guest, host, access: Access::Read, max_file: 1, max_written: 0, max_files: 0 };
+            let access = Access::Read;
+            let grant = FilesGrant { id, guest, host, access, max_file: 1, max_written: 0, max_files: 0, keep: false };
             Policy { files: vec![grant], ..plain.clone() }
         };
         // One folder, and to Rust one path.

@@ -20,6 +20,7 @@ mod functions;
 mod holding;
 mod hostile;
 mod http;
+mod images;
 mod kill;
 mod layout;
 mod lineage;

@@ -6,6 +6,7 @@ mod call;
 mod decide;
 mod extends;
 mod functions;
+mod image;
 mod load;
 mod load_web;
 mod properties;

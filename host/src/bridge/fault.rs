@@ -24,6 +24,9 @@ pub(crate) enum Stop {
     /// A limit on what a guest does between two checkpoints was reached.
     #[error("{0}")]
     PartLimit(String),
+    /// An image is not what it was when the execution started.
+    #[error("{0}")]
+    Image(String),
     /// This host cannot tell whether an effect happened.
     #[error("{0}")]
     InDoubt(String),

@@ -60,7 +60,7 @@ pub(crate) use performing::Performing;
 pub(crate) use registry::Registry;
 pub use registry::{Capability, Idempotent, Request};
 pub(crate) use state::State;
-pub(crate) use step::{Arg, Floor, Step};
+pub(crate) use step::{Arg, Floor, Step, capped};
 pub(crate) use value::{Json, Value};
 pub use wait::Patience;
 

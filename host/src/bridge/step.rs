@@ -107,7 +107,8 @@ impl ArgsDigest {
     }
 }
 
-pub(super) fn capped(subject: &str) -> Cow<'_, str> {
+/// A subject as a record keeps it.
+pub(crate) fn capped(subject: &str) -> Cow<'_, str> {
     match subject.char_indices().nth(SUBJECT) {
         None => Cow::Borrowed(subject),
         Some((end, _)) => Cow::Owned(format!("{}…", &subject[..end])),

@@ -145,6 +145,7 @@ fn kind(error: &Error) -> &'static str {
     match error {
         Error::Load(_) | Error::Describe { .. } => "load",
         Error::Policy(_) => "policy",
+        Error::Image { .. } => "image",
         Error::Store(store::Error::InUse { .. }) => "store-in-use",
         Error::Store(_) | Error::Server(_) | Error::Missing { .. } => "store",
         Error::Corrupted { .. } | Error::Foreign(_) => "corrupted",

@@ -5,7 +5,7 @@
 //! it, so that the code can be mapped without copying. A file never changes once it has its name.
 //!
 //! Facts that take long to find out are noted there, too, for files that have not changed since, each with a MAC of its own: the digest
-//! of a component file, that code is authentic, and the functions of a component.
+//! of a component file, that code is authentic, the functions of a component, and the digests of the files of an image.
 
 use super::Error;
 use crate::id::Digest;
@@ -42,10 +42,13 @@ const DIGEST_NOTE: &str = "digest";
 const AUTHENTIC_NOTE: &str = "authentic";
 /// The extension of a note of the functions of a component.
 const FUNCTIONS_NOTE: &str = "functions";
-/// The longest note, in bytes.
+/// The extension of a note of the files of an image.
+const IMAGE_NOTE: &str = "image";
+/// The longest note, in bytes, and the longest of an image.
 const MAX_NOTE: usize = 64 << 10;
+const MAX_IMAGE: usize = 64 << 20;
 /// A file that was changed less than this before it was read may change again without a new time: file systems have coarse clocks.
-const SETTLED: Duration = Duration::from_secs(2);
+pub(crate) const SETTLED: Duration = Duration::from_secs(2);
 /// The most bytes of all code in the folder.
 const MAX_FOLDER: u64 = 2 << 30;
 /// Larger than any code of a component that may be compiled, in bytes.
@@ -161,8 +164,21 @@ impl Cache {
         }
     }
 
+    /// What is noted of the files below a folder, which is named by its device and inode.
+    pub(crate) fn image(&self, folder: (u64, u64)) -> Option<Vec<u8>> {
+        self.noted(IMAGE_NOTE, &folder_key(folder))
+    }
+
+    /// Notes something about them.
+    pub(crate) fn note_image(&self, folder: (u64, u64), files: &[u8]) {
+        if files.len() <= MAX_IMAGE {
+            self.write_note(IMAGE_NOTE, &folder_key(folder), files);
+        }
+    }
+
     fn noted(&self, kind: &str, name: &blake3::Hash) -> Option<Vec<u8>> {
-        let mut noted = read_regular(&self.note_file(kind, name), (MAX_NOTE + MAC) as u64).ok()?;
+        let most = if kind == IMAGE_NOTE { MAX_IMAGE } else { MAX_NOTE };
+        let mut noted = read_regular(&self.note_file(kind, name), (most + MAC) as u64).ok()?;
         let (text, mac) = noted.split_last_chunk::<MAC>()?;
         // `blake3::Hash` compares in constant time.
         let authentic = self.keyed_note(kind, name, text) == *mac;
@@ -271,6 +287,13 @@ fn file_key(file: &Metadata) -> blake3::Hash {
     hasher.write(MAGIC);
     (file.dev(), file.ino(), file.size()).hash(&mut hasher);
     (file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()).hash(&mut hasher);
+    hasher.0.finalize()
+}
+
+fn folder_key(folder: (u64, u64)) -> blake3::Hash {
+    let mut hasher = Blake3(blake3::Hasher::new());
+    hasher.write(MAGIC);
+    folder.hash(&mut hasher);
     hasher.0.finalize()
 }
 

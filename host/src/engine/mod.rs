@@ -17,7 +17,7 @@ mod shape;
 mod ticker;
 pub(crate) mod wasi;
 
-pub(crate) use cache::Cache;
+pub(crate) use cache::{Cache, SETTLED};
 pub(crate) use config::SPARE;
 pub use error::Error;
 pub(crate) use error::list;

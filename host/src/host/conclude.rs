@@ -140,6 +140,7 @@ fn parting(ending: Ending) -> Result<Parting, Error> {
             Stop::Lost => Parting::Lost,
             Stop::Divergence(divergence) => return halted(FailureKind::Divergence, divergence.to_string()),
             Stop::Limit(message) | Stop::PartLimit(message) => return halted(FailureKind::Limit, message),
+            Stop::Image(message) => return halted(FailureKind::Load, message),
             Stop::InDoubt(message) => return halted(FailureKind::InDoubt, message),
             Stop::Unhandled(error) => Parting::Ended(Err(error)),
             Stop::Corrupted(error) => return halted(FailureKind::Corrupted, error.to_string()),

@@ -1,6 +1,7 @@
 //! Errors for an embedder, apart from those that a function returns.
 
 use super::difference;
+use crate::capability::files::Unusable;
 use crate::engine;
 use crate::id::{Digest, ExecutionId, PromiseId};
 use crate::policy;
@@ -17,6 +18,12 @@ pub enum Error {
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] policy::Error),
+    /// An image cannot be pinned, or is not what it was when the execution started.
+    #[error("{why}")]
+    Image {
+        /// Which one, where it differs and what to do.
+        why: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] everstep_store::Error),
@@ -232,6 +239,15 @@ pub enum Error {
         "the memory store ends with its process, so there is nothing to resume; use --store DIR to survive a crash"
     )]
     NothingSurvives,
+}
+
+impl From<Unusable> for Error {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Store(error) => Self::Store(error),
+            Unusable::Image(why) => Self::Image { why },
+        }
+    }
 }
 
 fn unknown(function: &str) -> String {

@@ -4,6 +4,7 @@ use super::component::Component;
 use super::{Error, Inner};
 use crate::blocking::blocking;
 use crate::bridge::{Account, Bridge, Descent, Facts, Patience, State, Terms};
+use crate::capability::files::{Given, Recorded, open_images, recorded};
 use crate::grants::Grants;
 use crate::id::{Digest, ExecutionId};
 use crate::policy::{Limits, Policy};
@@ -19,6 +20,16 @@ use std::time::Duration;
 
 /// CPU time that a component may take to list its functions.
 const TO_DESCRIBE: Duration = Duration::from_secs(1);
+
+/// A stored execution.
+pub(super) struct Stored {
+    /// Rebuilt from the journal.
+    pub(super) state: State,
+    /// Where the journal continues.
+    pub(super) tail: Tail,
+    /// What it says of images.
+    pub(super) images: Vec<Recorded>,
+}
 
 /// The facts of a run that changes nothing.
 pub(super) fn scratch_facts(
@@ -184,8 +195,18 @@ impl Inner {
         }
     }
 
-    /// The state of a stored execution, rebuilt from its journal, and where the journal continues.
-    pub(super) async fn state(&self, execution: &Execution) -> Result<(State, Tail), Error> {
+    /// The images of an execution: those that its journal has, and unless `only_pinned` the others, as they are now.
+    pub(super) async fn images(
+        &self,
+        grants: &Grants,
+        recorded: &[Recorded],
+        only_pinned: bool,
+    ) -> Result<Vec<Given>, Error> {
+        Ok(open_images(grants, recorded, only_pinned, &self.digests, &self.store).await?)
+    }
+
+    /// A stored execution as its journal says.
+    pub(super) async fn state(&self, execution: &Execution) -> Result<Stored, Error> {
         let corrupted = |source| Error::Corrupted { id: execution.id.clone(), source };
         let (journal, tail) = self.store.journal(execution).await.map_err(|error| match error {
             foreign @ everstep_store::Error::Foreign { .. } => Error::Foreign(foreign),
@@ -195,6 +216,8 @@ impl Inner {
         if history.component().is_some_and(|component| component != execution.component) {
             return Err(Error::Foreign(everstep_store::Error::Foreign { id: execution.id.clone() }));
         }
-        Ok((State::new(Journal::new(history), execution.progress.clone()).map_err(corrupted)?, tail))
+        let images = recorded(&history).map_err(corrupted)?;
+        let state = State::new(Journal::new(history), execution.progress.clone()).map_err(corrupted)?;
+        Ok(Stored { state, tail, images })
     }
 }

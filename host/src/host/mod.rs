@@ -36,6 +36,7 @@ pub use work::Scope;
 
 use crate::bridge::Registry;
 use crate::bridge::{Account, Instances};
+use crate::capability::files::Digests;
 use crate::capability::{Capability, OPENERS};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Compiling, Engines, Options, SPARE, machine_memory};
@@ -144,6 +145,8 @@ struct Inner {
     registry: Arc<Registry>,
     clock: Arc<dyn Clock>,
     grants: GrantsCache,
+    /// Of the files of images.
+    digests: Arc<Digests>,
     components: Mutex<HashMap<(Digest, u64), Loading>>,
     /// The budgets that lineages have used, by their roots.
     accounts: tokio::sync::Mutex<HashMap<ExecutionId, Arc<Account>>>,
@@ -452,6 +455,7 @@ impl Builder {
         let target: Arc<str> =
             group_address(&self.group).ok_or_else(|| Error::Group { group: self.group.clone() })?.into();
         let mut private: Vec<PathBuf> = self.cache.iter().cloned().collect();
+        let digests = Arc::new(Digests::new(self.cache.clone()));
         let options = Options { cache: self.cache, pool: self.instances, compiling: self.compiling };
         let (sender, notes) = unbounded_channel();
         let live = Arc::new(Live::new(Arc::clone(&target), sender));
@@ -488,6 +492,7 @@ impl Builder {
             registry: Arc::new(self.registry),
             clock: own,
             grants: GrantsCache::new(private, self.network, OPENERS).with_folders(self.folders),
+            digests,
             components: Mutex::default(),
             accounts: tokio::sync::Mutex::default(),
             live,

@@ -4,9 +4,11 @@
 //! written there, the promise that lets workers run it last, and what is left here ends. Whoever is interrupted goes on by doing it again.
 
 use super::live::Holding;
+use super::load::Stored;
 use super::run::fresh_seed;
 use super::take_up::born;
 use super::{Error, Everstep};
+use crate::capability::files::{Recorded, kept_of};
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
 use everstep_store::operation::{NewPromise, Operation, Settlement};
@@ -29,6 +31,7 @@ struct Part {
     execution: Execution,
     promise: Promise,
     open: Vec<Promise>,
+    images: Vec<Recorded>,
 }
 
 impl Everstep {
@@ -112,9 +115,10 @@ impl Everstep {
         while let Some(id) = rest.pop() {
             let execution = store.execution(&id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
             let (promise, _) = store.promise(id.as_str()).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
-            let mut open = Vec::new();
+            let (mut open, mut images) = (Vec::new(), Vec::new());
             if execution.key.is_some() {
-                let (state, _) = self.inner.state(&execution).await?;
+                let Stored { state, images: found, .. } = self.inner.state(&execution).await?;
+                images = found;
                 let numbers: Vec<u64> = state.open().chain(state.answered_approvals()).collect();
                 for number in numbers {
                     let Some((promise, _)) = store.promise(&id.promise(number).to_string()).await? else { continue };
@@ -124,7 +128,7 @@ impl Everstep {
                     }
                 }
             }
-            parts.push(Part { execution, promise, open });
+            parts.push(Part { execution, promise, open, images });
         }
         Ok(parts)
     }
@@ -134,7 +138,7 @@ impl Everstep {
         let most = there.inner.store.largest_value();
         let group = parts.first().and_then(|part| part.promise.target());
         let length = |value: &Value| value.data.as_ref().map_or(0, |data| data.len() as u64);
-        for Part { execution, promise, open } in parts {
+        for Part { execution, promise, open, .. } in parts {
             let Execution { id, state, progress, .. } = execution;
             let stays = |why: String| Error::Stays { id: id.clone(), why };
             if *state == State::Halted && destination(execution).is_none() {
@@ -162,7 +166,7 @@ impl Everstep {
         }
         let mut execution = execution.clone();
         let (tail, birth) = if execution.key.is_some() {
-            (Some(self.inner.state(&execution).await?.1), None)
+            (Some(self.inner.state(&execution).await?.tail), None)
         } else {
             execution.seed = fresh_seed();
             (None, Some(born(&execution).1))
@@ -184,7 +188,10 @@ impl Everstep {
 
     /// Writes one part there.
     async fn carry(&self, part: &Part, there: &Self) -> Result<(), Error> {
-        let Part { execution, promise, open } = part;
+        let Part { execution, promise, open, images } = part;
+        for image in images {
+            there.inner.store.keep(kept_of(image, &self.inner.digests, &self.inner.store).await?).await?;
+        }
         for promise in open {
             there.put(promise).await?;
         }

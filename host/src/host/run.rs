@@ -352,6 +352,7 @@ impl Everstep {
         let grants = inner.grants.open_for(&run.policy, &run.function)?;
         let loaded = inner.load(&run.component, &grants).await?;
         inner.check_call(&loaded, &grants, &run.function, &run.args).await?;
+        let images = inner.images(&grants, &[], false).await?;
         let now_ms = inner.clock.now_ms();
         let deadline_ms = run.timeout.and_then(|timeout| deadline(now_ms, timeout));
         let (id, patience, content) = (run.id.clone(), run.patience, run.component.content.clone());
@@ -367,8 +368,18 @@ impl Everstep {
             return Ok(false);
         };
         let (component, seat) = (loaded, None);
-        let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
-        self.activate(activation);
+        self.activate(Activation {
+            hold,
+            execution,
+            claimed,
+            descent,
+            component,
+            grants,
+            state,
+            images,
+            patience,
+            seat,
+        });
         Ok(true)
     }
 }

@@ -4,6 +4,7 @@ use super::conclude::{Concluded, failure, how_ended};
 use super::live::Hold;
 use super::{Error, Everstep, Report, Scope};
 use crate::bridge::{Bridge, Patience, Seat, Stop};
+use crate::capability::files::Images;
 use crate::clock;
 use crate::id::ExecutionId;
 use crate::trace::Claim;
@@ -15,6 +16,14 @@ use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Runs an execution, after the steps that pin its images.
+pub(super) async fn drive_with_images(job: Job) -> Ending {
+    match Images::pin(&job.bridge) {
+        Ok(()) => drive(job).await,
+        Err(stop) => Ending::Stopped(stop),
+    }
+}
 
 impl Everstep {
     /// Runs an execution until it ends, or has nothing to do but wait, and reports that to all that wait for it.
@@ -124,7 +133,7 @@ impl Everstep {
             };
             let ending = match seat {
                 None => Ending::Stopped(Stop::Canceled),
-                Some(_seat) => drive(job).await,
+                Some(_seat) => drive_with_images(job).await,
             };
             bridge.leave_room();
             ending

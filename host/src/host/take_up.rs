@@ -2,11 +2,13 @@
 
 use super::component::Component;
 use super::live::{Hold, Holding};
+use super::load::Stored;
 use super::relocate::check_is_here;
 use super::run::fresh_seed;
 use super::{Error, Everstep, Report, StepOutcome, StepView};
 use crate::bridge::{Bridge, Descent, Facts, Notice, Patience, Seat, State, Terms};
 use crate::capability::CLEAN_UP;
+use crate::capability::files::{Given, Images};
 use crate::grants::Grants;
 use crate::id::ExecutionId;
 use crate::trace::Origin;
@@ -25,6 +27,7 @@ pub(super) struct Activation {
     pub(super) component: Arc<Loaded>,
     pub(super) grants: Arc<Grants>,
     pub(super) state: State,
+    pub(super) images: Vec<Given>,
     pub(super) patience: Patience,
     pub(super) seat: Option<Seat>,
 }
@@ -61,19 +64,20 @@ impl Everstep {
             inner.check_function(&loaded, &grants, &execution.function).await?;
         }
         execution.progress.error = None;
-        let (mut state, tail, birth) = if first {
+        let (mut state, tail, birth, recorded) = if first {
             execution.seed = fresh_seed();
             let (state, birth) = born(&execution);
-            (state, None, Some(birth))
+            (state, None, Some(birth), Vec::new())
         } else {
             match inner.state(&execution).await {
                 Err(error) if error.is_of_the_journal() => return Err(self.halt(execution, error).await),
-                state => {
-                    let (state, tail) = state?;
-                    (state, Some(tail), None)
+                stored => {
+                    let Stored { state, tail, images } = stored?;
+                    (state, Some(tail), None, images)
                 }
             }
         };
+        let images = inner.images(&grants, &recorded, false).await?;
         if let Some(component) = component {
             when_live.component = Some(component.digest);
         }
@@ -96,8 +100,18 @@ impl Everstep {
             execution.component = component.digest;
         }
         let (descent, component) = (inner.descent(&execution.id, !first).await?, loaded);
-        let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
-        self.activate(activation);
+        self.activate(Activation {
+            hold,
+            execution,
+            claimed,
+            descent,
+            component,
+            grants,
+            state,
+            images,
+            patience,
+            seat,
+        });
         Ok(())
     }
 
@@ -113,20 +127,32 @@ impl Everstep {
         let inner = &self.inner;
         let grants = inner.stored_grants(&execution).await?;
         let component = inner.load(&inner.stored_component(&execution).await?, &grants).await?;
-        let (mut state, tail) = inner.state(&execution).await?;
+        let Stored { mut state, tail, images } = inner.state(&execution).await?;
+        let images = inner.images(&grants, &images, false).await?;
         state.clean_up();
         // An ended execution cannot be held by another host.
         let ledger = inner.store.reopen(&execution, tail);
         let claimed = Claimed { ledger, version: execution.attempts, since: Ticket::default(), promises: Vec::new() };
         let (patience, seat, descent) = (Patience::None, None, inner.descent(id, true).await?);
-        let activation = Activation { hold, execution, claimed, descent, component, grants, state, patience, seat };
-        self.activate(activation);
+        self.activate(Activation {
+            hold,
+            execution,
+            claimed,
+            descent,
+            component,
+            grants,
+            state,
+            images,
+            patience,
+            seat,
+        });
         inner.live.let_go(id).await;
         Ok(())
     }
 
     pub(super) fn activate(&self, activation: Activation) {
-        let Activation { hold, mut execution, claimed, descent, component, grants, state, patience, seat } = activation;
+        let Activation { hold, mut execution, claimed, descent, component, grants, state, images, patience, seat } =
+            activation;
         let Claimed { ledger, version, since, .. } = claimed;
         let has_ended = execution.state.is_final();
         let before = std::mem::replace(&mut execution.attempts, version);
@@ -155,6 +181,7 @@ impl Everstep {
             facts.trace.note_start(&facts.id, &facts.function);
         }
         let bridge = Bridge::new(facts, Arc::clone(&inner.instances), since, state);
+        bridge.of_run::<Images>().give(images);
         if has_ended {
             // Before it runs: it does not wait for promises, and would suspend before it learns of the cancellation.
             bridge.cancel();

@@ -2,13 +2,14 @@
 
 use super::component::Component;
 use super::live::Holding;
-use super::load::scratch_facts;
+use super::load::{Stored, scratch_facts};
 use super::relocate::check_is_here;
+use super::see_through::drive_with_images;
 use super::{Error, Everstep, StepView};
 use crate::bridge::{APPROVAL, Bridge, Stop};
-use crate::grants::Grants;
+use crate::capability::files::Images;
 use crate::id::{Digest, ExecutionId};
-use crate::turns::{Ending, Job, drive};
+use crate::turns::{Ending, Job};
 use everstep_store::journal::{FORMAT, History, Record, Started};
 use everstep_store::operation::NewPromise;
 use everstep_store::record::NEVER;
@@ -128,7 +129,7 @@ impl Everstep {
     ) -> Result<(u64, ReplayEnd), Error> {
         let inner = &self.inner;
         let execution = inner.store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
-        let grants = Arc::new(Grants::for_replay(inner.stored_policy(&execution).await?));
+        let grants = Arc::new(inner.grants.for_replay(inner.stored_policy(&execution).await?));
         let stored;
         let component = match component {
             Some(component) => component,
@@ -139,15 +140,17 @@ impl Everstep {
         };
         let loaded = inner.load(component, &grants).await?;
         inner.check_function(&loaded, &grants, &execution.function).await?;
-        let (mut state, _) = inner.state(&execution).await?;
+        let Stored { mut state, images, .. } = inner.state(&execution).await?;
+        let images = inner.images(&grants, &images, true).await?;
         state.repeat_up_to(to.unwrap_or(u64::MAX));
         let facts = scratch_facts(inner, execution.id.clone(), execution.function.clone(), execution.seed, grants);
         let bridge = Bridge::new(facts, Arc::clone(&inner.instances), Ticket::default(), state);
+        bridge.of_run::<Images>().give(images);
         let job = Job { component: loaded, bridge: Arc::clone(&bridge), args: execution.args.clone() };
         // The semaphore is never closed.
         let _permit = inner.describing.acquire().await;
         let _room = inner.instances.room(bridge.facts.limits().memory).await;
-        let end = ReplayEnd::of(drive(job).await)?;
+        let end = ReplayEnd::of(drive_with_images(job).await)?;
         let repeated = bridge.next_step();
         Ok((repeated, end))
     }

@@ -158,7 +158,7 @@ impl Everstep {
             }
             Err(error @ Error::Store(_)) => Err(error),
             // What this machine lacks, a component, a folder or a secret, another one may have. The server offers it again and again.
-            Err(error @ (Error::Missing { .. } | Error::Policy(_))) if store.has_others() => {
+            Err(error @ (Error::Missing { .. } | Error::Policy(_) | Error::Image { .. })) if store.has_others() => {
                 if self.inner.live.note_left(id) {
                     tracing::warn!(%id, %error, "the execution is left to other workers");
                 }

@@ -21,7 +21,6 @@ mod tests;
 mod times;
 mod tree;
 
-#[cfg(test)]
 pub(crate) use content::PAGE;
 pub(crate) use disk::{Disk, Entry, How, Kind, Look, Root, Save, Status, Times};
 pub(crate) use errno::{Errno, Fail, Result};

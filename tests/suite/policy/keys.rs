@@ -4,12 +4,12 @@
 
 use super::{audit, files, grants, narrowed, quotas};
 use crate::hostile::{floods, memory, time};
-use crate::{approvals, children, http, lineage, session, websocket};
+use crate::{approvals, children, http, images, lineage, session, websocket};
 use everstep::policy::tools;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const KEYS: [(&str, fn()); 70] = [
+const KEYS: [(&str, fn()); 71] = [
     ("limits.wall", time::the_wall_limit_ends_what_runs_and_not_what_waits),
     ("limits.cpu", time::a_loop_ends_at_the_cpu_limit),
     ("limits.session_cpu", session::failing::a_cell_at_a_limit_is_ended_and_the_session_has_limits_of_its_own),
@@ -42,6 +42,7 @@ const KEYS: [(&str, fn()); 70] = [
     ("files.max_file", files::a_file_that_is_too_large_is_not_read_and_not_written),
     ("files.max_written", quotas::a_quota_is_not_refilled_by_a_crash),
     ("files.max_files", quotas::a_quota_is_not_refilled_by_a_crash),
+    ("files.keep", images::changed::an_image_that_is_kept_is_read_from_the_store_once_its_folder_is_another),
     ("fetch.id", http::the_audit_holds_the_decision_before_and_the_outcome_after),
     ("fetch.url", http::what_no_rule_grants_is_denied_and_reaches_nobody),
     ("fetch.methods", http::what_no_rule_grants_is_denied_and_reaches_nobody),

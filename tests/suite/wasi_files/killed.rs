@@ -14,10 +14,12 @@ fn binary() -> std::path::PathBuf {
     test.parent().and_then(Path::parent).unwrap().join("everstep")
 }
 
-/// Appends, renames and removes files, with many syncs on the way.
+const ROUNDS: u64 = 60;
+
+/// Appends, renames and removes files, with many syncs on the way, and reads an image.
 fn calls() -> Value {
     let mut calls = vec![open("log", "/out/log", "wc"), json!({ "mkdir": "/out/f" })];
-    for round in 0..60 {
+    for round in 0..ROUNDS {
         let (file, moved) = (format!("/out/f/{round}.tmp"), format!("/out/f/{round}"));
         calls.extend([
             open("file", &file, "wc"),
@@ -26,6 +28,8 @@ fn calls() -> Value {
             json!({ "rename": { "from": file, "to": moved } }),
             say("log", &format!("{round}\n")),
             json!({ "sync": "log" }),
+            open("image", &format!("/deps/{round}"), "r"),
+            json!({ "text": "image" }),
         ]);
         if round % 3 == 0 {
             calls.push(json!({ "unlink": moved }));
@@ -44,8 +48,11 @@ fn start(folder: &Path, args: &[&str]) -> Child {
 
 fn run(folder: &Path, component: &str) -> Child {
     fs::create_dir(folder.join("out")).unwrap();
+    fs::create_dir_all(folder.join("deps")).unwrap();
+    (0..ROUNDS).for_each(|round| fs::write(folder.join(format!("deps/{round}")), format!("read {round}")).unwrap());
     fs::write(folder.join("calls.json"), calls().to_string()).unwrap();
-    let files = "[[files]]\nid = \"out\"\nguest = \"/out\"\nhost = \"out\"\naccess = \"write\"\n";
+    let files = "[[files]]\nid = \"out\"\nguest = \"/out\"\nhost = \"out\"\naccess = \"write\"\n\
+                 [[files]]\nid = \"deps\"\nguest = \"/deps\"\nhost = \"deps\"\naccess = \"image\"\n";
     fs::write(folder.join("policy.toml"), format!("version = 1\n{BASICS}{files}")).unwrap();
     start(folder, &["run", component, "script", "--args", "@calls.json", "--policy", "policy.toml", "--id", "x"])
 }
@@ -73,6 +80,7 @@ fn kills_at_any_moment_leave_the_files_as_if_there_had_been_none() {
     let component = component.canonicalize().unwrap();
     let (undisturbed, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let expected = result_of(run(undisturbed.path(), component.to_str().unwrap()));
+    assert!(expected.to_string().contains(&format!("read {}", ROUNDS - 1)));
     let mut host = run(killed.path(), component.to_str().unwrap());
     let mut running = 0;
     for kill in 0..KILLS {

@@ -207,7 +207,7 @@ fn load_errors_name_line_and_remedy_for_files() {
         (with("host", "\"\""), "5: \"\" is no path of the host; write a path, such as \"./data\""),
         (
             with("access", "\"all\""),
-            "6: unknown variant `all`, expected one of `read`, `scratch`, `overlay`, `write`; correct the value",
+            "6: unknown variant `all`, expected one of `image`, `read`, `scratch`, `overlay`, `write`; correct the value",
         ),
         (
             with("access", "[\"read\"]"),

@@ -1,9 +1,13 @@
-//! Content-addressed bytes: policies are promises of the server, components are on the worker.
+//! Content-addressed bytes: policies and images are promises of the server, components are on the worker.
 //!
-//! A component is not sent: it is found by its digest among those that this worker was given. A policy travels with its execution.
+//! A component is not sent: it is found by its digest among those that this worker was given. A policy travels with its execution, and so does
+//! what it needs of an image.
 
 use super::link::{Link, lock, unexpected};
-use super::settled_from_the_start;
+use super::{segments, settled_from_the_start};
+use crate::wire::AS_IS;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use everstep_store::operation::{Operation, Reply};
 use everstep_store::record::Value;
 use everstep_store::{Blob, Error};
@@ -13,8 +17,8 @@ use std::sync::{Arc, Mutex};
 
 /// The first bytes of a component.
 const COMPONENT: &[u8] = b"\0asm";
-/// The most bytes of a policy.
-const LARGEST: u64 = 1 << 20;
+/// The most bytes of anything else: a MiB of a file, and what marks it.
+const LARGEST: u64 = (1 << 20) + 64;
 
 /// See the module.
 pub(super) struct Blobs {
@@ -40,12 +44,19 @@ impl Blobs {
             lock(&self.components).insert(digest, blob.clone());
             return Ok(());
         }
-        let text = std::str::from_utf8(&bytes).ok().filter(|_| blob.length() <= LARGEST);
-        let cause = || {
-            format!("{digest} has {} bytes, and cannot be kept by a server: at most {LARGEST} of text", blob.length())
+        if blob.length() > LARGEST {
+            let cause =
+                format!("{digest} has {} bytes, and cannot be kept by a server: at most {LARGEST}", blob.length());
+            return Err(Error::Server { cause });
+        }
+        // What is no text is sent as it is encoded.
+        let value = match std::str::from_utf8(&bytes) {
+            Ok(text) => Value { headers: BTreeMap::new(), data: Some(text.to_owned()) },
+            Err(_) => Value {
+                headers: BTreeMap::from([(AS_IS.to_owned(), "true".to_owned())]),
+                data: Some(BASE64_STANDARD.encode(&bytes)),
+            },
         };
-        let data = text.ok_or_else(|| Error::Server { cause: cause() })?.to_owned();
-        let value = Value { headers: BTreeMap::new(), data: Some(data) };
         let create = Operation::PromiseCreate(settled_from_the_start(id(&digest), value));
         let (applied, _) = self.link.operate(&create).await?;
         match applied.answer {
@@ -62,13 +73,13 @@ impl Blobs {
         if let Some(component) = lock(&self.components).get(digest) {
             return Ok(Some(component.clone()));
         }
-        let found = self.link.promise(&id(digest)).await?.and_then(|promise| promise.param.data);
+        let found = self.link.promise(&id(digest)).await?.and_then(|promise| segments::records(&promise.param));
         match found {
-            Some(data) if Digest::of(data.as_bytes()) != *digest => {
+            Some(bytes) if Digest::of(&bytes) != *digest => {
                 let (what, expected) = ("content-addressed bytes".to_owned(), digest.to_string());
-                Err(Error::Corrupted { what, expected, found: Digest::of(data.as_bytes()).to_string() })
+                Err(Error::Corrupted { what, expected, found: Digest::of(&bytes).to_string() })
             }
-            data => Ok(data.map(|data| data.into_bytes().into())),
+            bytes => Ok(bytes.map(Into::into)),
         }
     }
 }

@@ -80,8 +80,8 @@ pub(super) fn id(execution: &str, number: u32) -> String {
     format!("{execution}.s{number}")
 }
 
-/// The bytes of a value as it was written by [`next`].
-fn records(value: &Value) -> Option<Vec<u8>> {
+/// The bytes of a value as it was written by [`next`]; those of a text are the text's.
+pub(super) fn records(value: &Value) -> Option<Vec<u8>> {
     let data = value.data.as_ref()?;
     match value.headers.contains_key(AS_IS) {
         true => BASE64_STANDARD.decode(data).ok(),

@@ -259,7 +259,11 @@ impl Store for RemoteStore {
     }
 
     async fn keep(&self, blobs: Vec<(Digest, Blob)>) -> Result<(), Error> {
-        self.keep_all(&blobs).await
+        stream::iter(blobs)
+            .map(|(digest, blob)| async move { self.blobs.keep(digest, &blob).await })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn exchange(

@@ -2,6 +2,7 @@
 
 use super::above;
 use super::effect::{Entry, FileKind};
+use super::image::{Found, Images};
 use super::kept;
 use super::merged::Merged;
 use super::overlay::{Overlay, Overlays, Seen};
@@ -15,12 +16,16 @@ pub(super) use crate::policy::FileOperation as Operation;
 use crate::policy::{Access, Call, FilesCall};
 use crate::turns::Ctx;
 use crate::vfs::Root;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 impl files::Host for Ctx {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, Fault> {
         let bridge = Arc::clone(&self.bridge);
         let place = Place::new(&bridge, Operation::Read, &path);
+        if let Some(image) = place.image()? {
+            return image.content(bridge.facts.limits().bytes_per_call).await;
+        }
         let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.read", &args, 0);
         let effect = |grants: &Grants, folder: Merged<'_>, path: &str| folder.read(path, room(grants, folder.grant));
@@ -82,6 +87,10 @@ impl files::Host for Ctx {
     async fn list(&mut self, path: String) -> Result<Vec<files::Entry>, Fault> {
         let bridge = Arc::clone(&self.bridge);
         let place = Place::new(&bridge, Operation::List, &path);
+        if let Some(image) = place.image()? {
+            let entries = image.entries(bridge.facts.limits().bytes_per_call)?;
+            return Ok(entries.into_iter().map(Into::into).collect());
+        }
         let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.list", &args, 0);
         let effect = |grants: &Grants, folder: Merged<'_>, path: &str| {
@@ -94,6 +103,9 @@ impl files::Host for Ctx {
     async fn stat(&mut self, path: String) -> Result<files::Entry, Fault> {
         let bridge = Arc::clone(&self.bridge);
         let place = Place::new(&bridge, Operation::Stat, &path);
+        if let Some(image) = place.image()? {
+            return Ok(image.entry()?.into());
+        }
         let args = [Arg::deciding("path", path.as_bytes())];
         let step = place.step("files.stat", &args, 0);
         let effect = |_: &Grants, folder: Merged<'_>, path: &str| folder.stat(path).map(Json);
@@ -185,6 +197,19 @@ impl<'a> Place<'a> {
         matches!(self.access(), Some(Access::Overlay | Access::Scratch))
     }
 
+    /// The image that covers the path, if its use is no step.
+    ///
+    /// # Errors
+    /// The image was denied when the execution started.
+    pub(super) fn image(&self) -> Result<Option<Found<'a>>, GuestError> {
+        Ok(self.image_found()?.filter(|image| !image.is_refused()))
+    }
+
+    fn image_found(&self) -> Result<Option<Found<'a>>, GuestError> {
+        let Some((grant, path)) = self.found.filter(|_| self.access() == Some(Access::Image)) else { return Ok(None) };
+        self.bridge.of_run::<Images>().find(grant, path)
+    }
+
     /// The content of a file that is in memory.
     pub(super) fn kept(&self) -> Option<Arc<Vec<u8>>> {
         let (grant, relative) = self.found?;
@@ -235,7 +260,10 @@ impl Floor for Place<'_> {
         let Some((grant, path)) = self.found else { return Ok(()) };
         let (grants, changes) = (&self.bridge.facts.grants, self.bridge.of_run::<Changes>());
         if let Some(path) = self.from {
-            grants.ceiling(&Call::Files(FilesCall { operation: Operation::Remove, path, bytes: 0 }), true)?;
+            check_lent(grants, Operation::Remove, path)?;
+        }
+        if let Some(image) = self.image_found()? {
+            return image.floor(self.operation);
         }
         Merged::new(grants.opened("files")?, grant, &mut changes.lock()).floor(self.operation, path)
     }
@@ -250,11 +278,49 @@ pub(super) fn bounds(grants: &Grants, grant: usize) -> (u64, u64) {
 pub(super) fn roots(grants: &Grants) -> Vec<Root> {
     let root = |grant: &crate::policy::FilesGrant| Root {
         guest: grant.guest.clone(),
-        is_writable: grant.access != Access::Read,
+        is_writable: grant.access.changes(),
         in_memory: matches!(grant.access, Access::Overlay | Access::Scratch),
         max_file: grant.max_file,
     };
     grants.policy.files.iter().map(root).chain([above::root()]).collect()
+}
+
+/// An image that a policy grants.
+#[derive(Clone)]
+pub(super) struct ImageGrant {
+    /// The index of its grant.
+    pub(super) grant: usize,
+    /// The id of its rule.
+    pub(super) rule: String,
+    /// Its path in the guest.
+    pub(super) guest: String,
+    /// Its folder on this machine.
+    pub(super) host: PathBuf,
+    /// The largest file that may be read, in bytes.
+    pub(super) max_file: u64,
+    /// Whether the store keeps its files.
+    pub(super) keep: bool,
+}
+
+/// The images that a policy grants, in its order.
+pub(super) fn image_grants(grants: &Grants) -> impl Iterator<Item = ImageGrant> {
+    let images = grants.here().files.iter().enumerate().filter(|(_, grant)| grant.access == Access::Image);
+    images.map(|(index, grant)| ImageGrant {
+        grant: index,
+        rule: grant.id.clone(),
+        guest: grant.guest.clone(),
+        host: grant.host.clone(),
+        max_file: grant.max_file,
+        keep: grant.keep,
+    })
+}
+
+/// Checks an operation against the ceiling of the host.
+///
+/// # Errors
+/// The denial.
+pub(super) fn check_lent(grants: &Grants, operation: Operation, path: &str) -> Result<(), GuestError> {
+    grants.ceiling(&Call::Files(FilesCall { operation, path, bytes: 0 }), true)
 }
 
 /// The most bytes that one read may return.

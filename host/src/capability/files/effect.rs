@@ -20,6 +20,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 /// The opened host folders of a policy, by the index of their grant.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ pub struct Folders {
 struct Root {
     /// The folder's path as the guest sees it; for messages.
     guest: String,
-    /// `None` for a scratch, which is only in memory.
+    /// `None` for a scratch, which is only in memory, and for an image whose files the store has.
     folder: Option<OwnedFd>,
     /// The folders that are there from the beginning.
     first: &'static [&'static str],
@@ -214,25 +215,32 @@ impl Folders {
 
     #[cold]
     pub(super) fn refused(&self, operation: &str, grant: usize, path: &str, refusal: Refusal, max: u64) -> GuestError {
-        let guest = self.roots.get(grant).map_or("", |root| root.guest.trim_end_matches('/'));
-        let path = if path.is_empty() && !guest.is_empty() { guest.to_owned() } else { format!("{guest}/{path}") };
-        let (code, why) = match refusal {
-            Refusal::Missing => (ErrorCode::NotFound, "it does not exist".to_owned()),
-            Refusal::Link => (ErrorCode::Denied, "symbolic links are refused".to_owned()),
-            Refusal::Special => (ErrorCode::Denied, "it is neither a file nor a folder".to_owned()),
-            Refusal::Reserved => (ErrorCode::Denied, "the host keeps this name for itself".to_owned()),
-            Refusal::Folder => (ErrorCode::Failed, "it is a folder".to_owned()),
-            Refusal::NoFolder => (ErrorCode::Failed, "it is no folder, or lies below a file".to_owned()),
-            Refusal::TooLarge => (ErrorCode::LimitExceeded, format!("it is larger than the {max} bytes allowed")),
-            Refusal::NamedElsewhere => {
-                (ErrorCode::Denied, "it has another name outside of the folder, a hard link".to_owned())
-            }
-            Refusal::TooMany => (ErrorCode::LimitExceeded, format!("the rule allows max_files = {max}")),
-            Refusal::System(Errno::NOTEMPTY) => (ErrorCode::Failed, "the folder is not empty".to_owned()),
-            Refusal::System(errno) => (ErrorCode::Failed, io::Error::from(errno).to_string()),
-        };
-        GuestError::new(code, format!("files {operation} {} ({why})", quoted(&path)))
+        let guest = self.roots.get(grant).map_or("", |root| root.guest.as_str());
+        refused(guest, operation, path, refusal, max)
     }
+}
+
+/// The error of an operation on a path below the folder that the guest sees as `guest`; `max` is the bound that was exceeded, if one was.
+#[cold]
+pub(super) fn refused(guest: &str, operation: &str, path: &str, refusal: Refusal, max: u64) -> GuestError {
+    let guest = guest.trim_end_matches('/');
+    let path = if path.is_empty() && !guest.is_empty() { guest.to_owned() } else { format!("{guest}/{path}") };
+    let (code, why) = match refusal {
+        Refusal::Missing => (ErrorCode::NotFound, "it does not exist".to_owned()),
+        Refusal::Link => (ErrorCode::Denied, "symbolic links are refused".to_owned()),
+        Refusal::Special => (ErrorCode::Denied, "it is neither a file nor a folder".to_owned()),
+        Refusal::Reserved => (ErrorCode::Denied, "the host keeps this name for itself".to_owned()),
+        Refusal::Folder => (ErrorCode::Failed, "it is a folder".to_owned()),
+        Refusal::NoFolder => (ErrorCode::Failed, "it is no folder, or lies below a file".to_owned()),
+        Refusal::TooLarge => (ErrorCode::LimitExceeded, format!("it is larger than the {max} bytes allowed")),
+        Refusal::NamedElsewhere => {
+            (ErrorCode::Denied, "it has another name outside of the folder, a hard link".to_owned())
+        }
+        Refusal::TooMany => (ErrorCode::LimitExceeded, format!("the rule allows max_files = {max}")),
+        Refusal::System(Errno::NOTEMPTY) => (ErrorCode::Failed, "the folder is not empty".to_owned()),
+        Refusal::System(errno) => (ErrorCode::Failed, io::Error::from(errno).to_string()),
+    };
+    GuestError::new(code, format!("files {operation} {} ({why})", quoted(&path)))
 }
 
 impl Entry {
@@ -243,7 +251,7 @@ impl Entry {
 }
 
 impl Root {
-    /// Opens the folder of a grant. No other code opens a path of the host.
+    /// Opens the folder of a grant.
     fn open(grant: &FilesGrant) -> Result<Self, Error> {
         if grant.access == Access::Scratch {
             return Ok(Self {
@@ -253,22 +261,12 @@ impl Root {
                 is_written: true,
             });
         }
-        let folder = Dir::open_ambient_dir(&grant.host, ambient_authority());
-        let folder =
-            folder.map_err(|source| Error::Folder { rule: grant.id.clone(), path: grant.host.clone(), source })?;
-        if system::shows_itself_in(&grant.host) {
-            return Err(Error::SystemFolder { rule: grant.id.clone(), path: grant.host.clone() });
-        }
-        // A handle of cap-std can only lead to entries; listing and syncing the folder itself need one that can be
-        // read.
-        let folder = openat(&folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let folder = folder.map_err(|errno| folder_error(grant, errno))?;
-        Ok(Self {
-            guest: grant.guest.clone(),
-            folder: Some(folder),
-            first: &[],
-            is_written: grant.access != Access::Read,
-        })
+        let folder = match open_folder(&grant.id, &grant.host) {
+            // The store has its files.
+            Err(Error::Folder { .. }) if grant.keep => None,
+            folder => Some(folder?),
+        };
+        Ok(Self { guest: grant.guest.clone(), folder, first: &[], is_written: grant.access.changes() })
     }
 
     fn fd(&self) -> Result<BorrowedFd<'_>, Refusal> {
@@ -296,6 +294,18 @@ impl Root {
             folder = Folder::Below(openat(&folder, "..", flags, Mode::empty())?);
         }
     }
+}
+
+/// Opens the folder of a rule. No other code opens a path of the host.
+pub(super) fn open_folder(rule: &str, host: &Path) -> Result<OwnedFd, Error> {
+    let failed = |source| Error::Folder { rule: rule.to_owned(), path: host.to_owned(), source };
+    let folder = Dir::open_ambient_dir(host, ambient_authority()).map_err(failed)?;
+    if system::shows_itself_in(host) {
+        return Err(Error::SystemFolder { rule: rule.to_owned(), path: host.to_owned() });
+    }
+    // A handle of cap-std can only lead to entries; listing and syncing the folder itself need one that can be read.
+    let folder = openat(&folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    folder.map_err(|errno| failed(errno.into()))
 }
 
 fn folder_error(grant: &FilesGrant, errno: Errno) -> Error {

@@ -55,7 +55,7 @@ impl Decide for FilesCall<'_> {
         let Some((grant, below)) = covering else {
             return self.out_of_reach(policy, "no [[files]] grant covers it");
         };
-        if operation.changes() && grant.access == Access::Read {
+        if operation.changes() && !grant.access.changes() {
             let message = format!("{self} (rule {grant}; access = \"write\" would allow it)");
             return denied(&grant.id, message);
         }
@@ -231,7 +231,7 @@ impl Question for FilesQuestion {
             return Some("no file can have this path");
         }
         let (grant, below) = policy.resolve(&self.path)?;
-        let writable = policy.files.get(grant).is_some_and(|grant| grant.access != Access::Read);
+        let writable = policy.files.get(grant).is_some_and(|grant| grant.access.changes());
         match (self.operation.changes(), below.is_empty(), writable) {
             (true, true, _) => Some("the root of a rule is neither written nor removed"),
             (true, false, true) => Some("a rule covers it; a quota stands in the way"),

@@ -42,12 +42,17 @@ pub struct FilesGrant {
     /// How many different files one execution may write, including folders that it needs for them; 0 for a read
     /// grant.
     pub max_files: u64,
+    /// Whether the files of an image are kept in the store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
 }
 
 /// The operations that a `[[files]]` rule allows, from the fewest to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
+    /// `read`, `list` and `stat` of the folder as it is when the execution starts: what it holds is pinned, and no read is recorded.
+    Image,
     /// `read`, `list` and `stat`.
     Read,
     /// Everything, in a folder that is empty at first and that only the execution has: in memory, gone with it.
@@ -90,6 +95,8 @@ pub(crate) struct Files {
     max_written: Option<At<Size>>,
     /// How many different files one execution may write, including folders that it needs for them.
     max_files: Option<At<Count>>,
+    /// Whether the store keeps the files of an image, for machines without the folder, and for when the folder changes.
+    keep: Option<At<bool>>,
 }
 
 struct FilesSection;
@@ -194,12 +201,17 @@ impl Section for FilesSection {
         if !self.askable().iter().any(|one| ask.when.is(one.name)) {
             return Vec::new();
         }
-        policy.files.iter().filter(|grant| grant.access != Access::Read).map(|grant| grant.id.as_str()).collect()
+        policy.files.iter().filter(|grant| grant.access.changes()).map(|grant| grant.id.as_str()).collect()
     }
 
     fn question(&self, capability: &str, path: &str) -> Option<Result<Box<dyn Question>, NoQuestion>> {
         let name = capability.strip_prefix("files.")?;
-        Some(decide::question(if matches!(name, "replace" | "append" | "patch") { "write" } else { name }, path))
+        let name = match name {
+            "replace" | "append" | "patch" => "write",
+            "image" => "list",
+            name => name,
+        };
+        Some(decide::question(name, path))
     }
 
     fn paths<'p>(&self, policy: &'p Policy) -> Vec<HostPath<'p>> {
@@ -231,8 +243,12 @@ impl Section for FilesSection {
 
     fn told(&self, policy: &Policy) -> Vec<(&'static str, String)> {
         let line = |grant: &FilesGrant| {
-            let FilesGrant { id, guest, host, access, max_file, max_written, max_files } = grant;
+            let FilesGrant { id, guest, host, access, max_file, max_written, max_files, keep } = grant;
             let access = match access {
+                Access::Image => {
+                    let kept = if *keep { "; kept in the store" } else { "" };
+                    format!("read, as it is at the start; files up to {}{kept}", units::size_told(*max_file))
+                }
                 Access::Read => format!("read; files up to {}", units::size_told(*max_file)),
                 Access::Write | Access::Overlay | Access::Scratch => {
                     let (file, written) = (units::size_told(*max_file), units::size_told(*max_written));
@@ -255,13 +271,13 @@ impl Section for FilesSection {
             rule: &grant.id,
             key: "max_file",
             bytes: grant.max_file,
-            recorded: Some((1, 1)),
+            recorded: Some((1, 1)).filter(|_| grant.access != Access::Image),
         };
         policy.files.iter().map(size).collect()
     }
 
     fn remarks(&self, policy: &Policy) -> Vec<String> {
-        let changed = policy.files.iter().filter(|grant| grant.access != Access::Read);
+        let changed = policy.files.iter().filter(|grant| grant.access.changes());
         let useless = changed.filter(|grant| grant.max_file != u64::MAX && grant.max_file > grant.max_written);
         let remark = |grant: &FilesGrant| {
             let (file, written) = (size_text(grant.max_file), size_text(grant.max_written));
@@ -289,11 +305,17 @@ impl Access {
     /// The name in the file.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Image => "image",
             Self::Read => "read",
             Self::Scratch => "scratch",
             Self::Overlay => "overlay",
             Self::Write => "write",
         }
+    }
+
+    /// Whether the guest may write, to the folder or in memory.
+    pub fn changes(self) -> bool {
+        !matches!(self, Self::Image | Self::Read)
     }
 }
 
@@ -309,7 +331,7 @@ impl FilesGrant {
     }
 
     fn toml(&self) -> String {
-        let changes = self.access != Access::Read;
+        let changes = self.access.changes();
         rule(
             "files",
             &[
@@ -320,6 +342,7 @@ impl FilesGrant {
                 ("max_file", size(self.max_file)),
                 ("max_written", size(self.max_written).filter(|_| changes)),
                 ("max_files", count(self.max_files).filter(|_| changes)),
+                ("keep", self.keep.then(|| "true".to_owned())),
             ],
         )
     }
@@ -349,7 +372,7 @@ impl Grant for FilesGrant {
         // The base also counts the folders between its root and that of the grant.
         let between = path::below(&self.guest, &other.guest)
             .map_or(0, |rest| rest.split('/').filter(|name| !name.is_empty()).count());
-        let between = if other.access == Access::Read { 0 } else { between as u64 };
+        let between = if other.access.changes() { between as u64 } else { 0 };
         Ok(vec![
             Bound::each("max_file", other.max_file, self.max_file, size_text),
             Bound::shared("max_written", other.max_written, self.max_written, size_text),
@@ -383,12 +406,16 @@ fn grant(shape: &Files, per_call: u64, reader: &mut Reader<'_>) -> Result<FilesG
     let access = *shape.access.get_ref();
     let written = shape.max_written.as_ref().map(|max| ("max_written", max.span()));
     let number = shape.max_files.as_ref().map(|max| ("max_files", max.span()));
-    if let (Access::Read, Some((key, place))) = (access, written.or(number)) {
-        let what = format!("{key} has no meaning for access = \"read\"");
+    if let (false, Some((key, place))) = (access.changes(), written.or(number)) {
+        let what = format!("{key} has no meaning for access = {}", quote(access.name()));
         return Err(source.invalid(&place, what, "remove it, or set access = \"write\""));
     }
+    if let Some(keep) = shape.keep.as_ref().filter(|_| access != Access::Image) {
+        let what = format!("keep has no meaning for access = {}", quote(access.name()));
+        return Err(source.invalid(&keep.span(), what, "remove it, or set access = \"image\""));
+    }
     let host = host_folder(shape, &id, access, reader)?;
-    let for_writing = |max: u64| if access == Access::Read { 0 } else { max };
+    let for_writing = |max: u64| if access.changes() { max } else { 0 };
     let max_file = shape.max_file.as_ref().map(|max| max.get_ref().0);
     // A file of the largest size can be written at least once.
     let max_written = max_file.filter(|max| *max != u64::MAX).map_or(MAX_WRITTEN, |max| max.max(MAX_WRITTEN));
@@ -400,6 +427,7 @@ fn grant(shape: &Files, per_call: u64, reader: &mut Reader<'_>) -> Result<FilesG
         max_file: max_file.unwrap_or(MAX_FILE.min(per_call)),
         max_written: for_writing(shape.max_written.as_ref().map_or(max_written, |max| max.get_ref().0)),
         max_files: for_writing(shape.max_files.as_ref().map_or(MAX_FILES, |max| max.get_ref().0)),
+        keep: shape.keep.as_ref().is_some_and(|keep| *keep.get_ref()),
     })
 }
 

@@ -59,7 +59,7 @@ impl Fixture {
 
 fn grant(id: &str, guest: &str, host: PathBuf, access: Access) -> FilesGrant {
     let (id, guest) = (id.to_owned(), guest.to_owned());
-    FilesGrant { id, guest, host, access, max_file: 0, max_written: 0, max_files: 0 }
+    FilesGrant { id, guest, host, access, max_file: 0, max_written: 0, max_files: 0, keep: false }
 }
 
 fn fifo(path: &Path) {

@@ -23,7 +23,8 @@ impl Disk {
         fs::create_dir(&root).unwrap();
         fill(&root);
         let (id, guest) = ("data".to_owned(), "/data".to_owned());
-        let grant = FilesGrant { id, guest, host: root, access, max_file: MAX, max_written: MAX, max_files: 100 };
+        let (host, keep) = (root, false);
+        let grant = FilesGrant { id, guest, host, access, max_file: MAX, max_written: MAX, max_files: 100, keep };
         Self { folders: Folders::open(&[grant]).unwrap(), folder }
     }
 
