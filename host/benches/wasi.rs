@@ -2,7 +2,8 @@
 //! what the `wasmtime` command does. Needs `target/programs/sqlite3.wasm`, which `scripts/programs.sh` makes, for the rows of SQLite.
 //!
 //! Both sides take turns, because the speed of a machine drifts; a figure is the median, and counts the instance. The bare engine syncs
-//! nothing, so writes stand beside a loop of this process that syncs each file once. `EVERSTEP_BENCH_DIR` names the folder.
+//! nothing, so writes stand beside a loop of this process that syncs each file once. `EVERSTEP_BENCH_DIR` names the folder;
+//! `-- TEXT` runs the rows whose names hold it.
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use everstep::{Builder, Component, Everstep, ExecutionId, PROGRAM, Policy, Run};
@@ -96,7 +97,8 @@ fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let bench = Bench::new(dir.path())?;
     println!("{:<44} {:>10} {:>20} {:>20} {:>16}", "", "bare", "memory store", "file store", "a sync each");
-    for row in rows() {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with("--")).unwrap_or_default();
+    for row in rows().into_iter().filter(|row| row.name.contains(&wanted)) {
         match bench.component(row.program)? {
             Some(bytes) => bench.row(&runtime, &row, &bytes)?,
             None => println!("{:<44} {} is missing: scripts/programs.sh", row.name, row.program),
