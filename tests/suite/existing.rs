@@ -26,18 +26,18 @@ struct Program {
 /// Searches a folder, without what its rules ignore.
 const RIPGREP: Program = Program {
     name: "rg",
-    args: &["--no-require-git", "--sort", "path", "-n", "-C", "1", r"\b(ash|elm)\w* [a-m]", "in"],
+    args: &["--no-require-git", "--sort", "path", "-n", "-C", "1", r"\b(ash|elm)\w* [a-m]", "/in"],
     inputs: inputs::folders,
 };
 
 const MARKDOWN: Program = Program {
     name: "pulldown-cmark",
-    args: &["--enable-tables", "--enable-footnotes", "--enable-tasklists", "in/text.md"],
+    args: &["--enable-tables", "--enable-footnotes", "--enable-tasklists", "/in/text.md"],
     inputs: inputs::markdown,
 };
 
 const JSON: Program =
-    Program { name: "jsonxf", args: &["-i", "in/rows.json", "-o", "out/rows.json"], inputs: inputs::json };
+    Program { name: "jsonxf", args: &["-i", "/in/rows.json", "-o", "/out/rows.json"], inputs: inputs::json };
 
 /// The shell of SQLite: imports rows, and inserts, changes, joins and takes back in many transactions.
 const SQLITE: Program =
@@ -118,9 +118,11 @@ impl<'a> Case<'a> {
     fn natively(&self) -> Left {
         let installed = guests::project().join("target/programs/native/bin").join(self.program.name);
         let mut command = if installed.exists() { Command::new(installed) } else { Command::new(self.program.name) };
-        command.args(self.program.args).current_dir(&self.folder).env("HOME", "/").stdin(Stdio::null());
+        let folder = self.folder.path().to_str().unwrap();
+        let here = |arg: &&str| if arg.starts_with('/') { format!("{folder}{arg}") } else { (*arg).to_owned() };
+        command.args(self.program.args.iter().map(here)).current_dir(folder).env("HOME", "/").stdin(Stdio::null());
         // The output of an execution is text.
-        let output = String::from_utf8_lossy(&done(&mut command)).into_owned();
+        let output = String::from_utf8_lossy(&done(&mut command)).replace(folder, "");
         Left { output, files: self.files() }
     }
 
