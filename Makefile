@@ -23,6 +23,7 @@ clients: build
 # The documentation's examples and the clients first, so that the output closes with the runner's summary.
 test: clients
 	@scripts/setup.sh test
+	@scripts/programs.sh
 	@scripts/clients.sh test
 	cargo test $(CARGO_FLAGS) --workspace --doc --quiet
 	cargo nextest run $(CARGO_FLAGS) --workspace

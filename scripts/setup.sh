@@ -87,6 +87,17 @@ nextest() {
   say "cargo-nextest: $(cargo nextest --version | head -n 1)"
 }
 
+# What C programs for WASI are compiled with, and the SQLite shell of this machine, for comparison.
+c_programs() {
+  if ! command -v clang-19 >/dev/null || ! command -v wasm-ld-19 >/dev/null || ! command -v sqlite3 >/dev/null ||
+    [ ! -f /usr/lib/wasm32-wasi/crt1-command.o ] || [ ! -f /usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a ]; then
+    command -v apt-get >/dev/null || fail "a C compiler for WASI is missing: clang-19, lld-19, wasi-libc and its run-time library"
+    say "C programs: installing clang-19"
+    debian clang-19 libclang-rt-19-dev-wasm32 lld-19 wasi-libc sqlite3
+  fi
+  say "C programs: $(clang-19 --version | head -n 1)"
+}
+
 # libFuzzer, which cargo-fuzz drives, is C++.
 fuzzer() {
   if ! command -v c++ >/dev/null; then
@@ -108,7 +119,7 @@ need node "apt-get install nodejs"
 wasm_toolchain "$guests"
 wasm_toolchain "$programs"
 case ${1:-} in
-  test) nextest ;;
+  test) nextest; c_programs ;;
   fuzz) fuzzer ;;
 esac
 say ready

@@ -13,8 +13,11 @@ mod cli_told;
 mod cli_travel;
 mod delays;
 mod determinism;
+#[path = "../../host/words/src/dice.rs"]
+mod dice;
 mod divergence;
 mod endings;
+mod existing;
 mod faulty;
 mod functions;
 mod holding;

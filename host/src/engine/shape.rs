@@ -40,7 +40,9 @@ pub(super) fn at_most(what: &'static str, found: u64, max: u64) -> Result<(), Er
 fn is_component(bytes: &[u8]) -> Result<(), Error> {
     let found = match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => "a core module; `everstep build` makes a component of a crate",
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            "a core module; `everstep build` makes a component of it, or of a crate"
+        }
         [0, b'a', b's', b'm', ..] => "a binary of another version; build it with a current tool chain",
         [0x7f, b'E', b'L', b'F', ..] => "a native or precompiled binary; pass the .wasm file it was made from",
         [] => "an empty file",

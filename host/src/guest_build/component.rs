@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, DecodedWasm};
 
 use super::Error;
@@ -22,6 +23,9 @@ pub(super) fn encode(name: &str, module: &[u8], product: &Product) -> Result<Vec
     if module.starts_with(COMPONENT) {
         return Ok(module.to_vec());
     }
+    if is_of_go(module) {
+        return Err(problem(NO_ROOM.into()));
+    }
     let encoded = ComponentEncoder::default().validate(true).module(module).and_then(|mut encoder| {
         if let Product::Program(_) = product {
             encoder = encoder.adapter(ADAPTER, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)?;
@@ -34,6 +38,20 @@ pub(super) fn encode(name: &str, module: &[u8], product: &Product) -> Result<Vec
         _ => Err(Error::NoFunction(name.into())),
     }
 }
+
+/// Whether Go's own compiler made it.
+fn is_of_go(module: &[u8]) -> bool {
+    let sections = Parser::new(0).parse_all(module).map_while(Result::ok);
+    let mut named = sections.filter_map(|section| match section {
+        Payload::CustomSection(section) => Some(section.name().to_owned()),
+        _ => None,
+    });
+    named.any(|name| name == "go:buildid")
+}
+
+/// Go grows its memory as if nobody else did, so that it would overwrite what the adapter keeps there.
+const NO_ROOM: &str =
+    "Go's own compiler leaves no room in memory for the adapter from WASI preview 1; build it with TinyGo, for wasip2";
 
 fn explain(cause: String) -> String {
     match cause.contains("wasi_snapshot_preview1") {

@@ -1,5 +1,5 @@
 //! From a crate folder to a component file; also creates a new crate folder. A crate is a guest, which is a library with exported
-//! functions, or a program with `main`.
+//! functions, or a program with `main`. The module of a program that another compiler made becomes a component, too.
 //!
 //! `toolchain` finds a compiler for WebAssembly, `cargo` runs it in a target folder shared by all guests, `component` wraps the
 //! core module, `freshness` determines when to build again, `new_crate` writes the template. Nothing here installs anything,
@@ -19,7 +19,7 @@ pub use error::Error;
 pub use freshness::{inputs, is_stale};
 pub use new_crate::new_crate;
 
-use manifest::Manifest;
+use manifest::{Manifest, Product};
 
 /// The result of `build`.
 #[derive(Debug)]
@@ -44,6 +44,20 @@ pub fn build(dir: &Path, output: Option<&Path>) -> Result<Built, Error> {
     component::write(&output, &component)?;
     started.finish(&compiled.sources, &output)?;
     Ok(Built { name: manifest.name, component: output, size: component.len() as u64 })
+}
+
+/// Makes a component of the core module of a program, as compilers for WASI preview 1 write it (`wasm32-wasip1`, Go's `wasip1`), at
+/// `output` or else beside the module, as `{module}.component.wasm`.
+///
+/// # Errors
+/// It is no such module, or a file cannot be used.
+pub fn adapt(module: &Path, output: Option<&Path>) -> Result<Built, Error> {
+    let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let output = output.map_or_else(|| module.with_extension("component.wasm"), Path::to_owned);
+    let bytes = std::fs::read(module).map_err(Error::io("cannot read", module))?;
+    let component = component::encode(&name, &bytes, &Product::Program(name.clone()))?;
+    component::write(&output, &component)?;
+    Ok(Built { name, component: output, size: component.len() as u64 })
 }
 
 /// The path where `build` puts the component of the crate in `dir`: `DIR/target/everstep/{crate}.wasm`.

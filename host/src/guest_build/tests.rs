@@ -121,3 +121,32 @@ fn a_module_without_a_world_is_no_guest() {
     assert!(matches!(component::encode("g", empty_module, &product), Err(Error::NoFunction(_))));
     assert!(matches!(component::encode("g", b"junk", &product), Err(Error::Component { .. })));
 }
+
+#[test]
+fn the_module_of_a_program_becomes_a_component() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+        path
+    };
+    let exits = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (func (export "_start") (call $exit (i32.const 3))))"#;
+    let built = adapt(&file("exits.wasm", exits), None).unwrap();
+    assert_eq!(built.component, folder.path().join("exits.component.wasm"));
+    let component = fs::read(&built.component).unwrap();
+    let names = ["wasi:cli/run@", "wasi:cli/exit@"];
+    assert!(names.iter().all(|name| component.windows(name.len()).any(|bytes| bytes == name.as_bytes())));
+    // A component stays as it is.
+    let again = adapt(&built.component, Some(&folder.path().join("again.wasm"))).unwrap();
+    assert_eq!(fs::read(&again.component).unwrap(), component);
+
+    let of_go = exits.replace("(memory", "(@custom \"go:buildid\" \"x\") (memory");
+    for (text, says) in [(&*of_go, "build it with TinyGo"), ("(module)", "does not make a component")] {
+        let error = adapt(&file("refused.wasm", text), None).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert!(!folder.path().join("refused.component.wasm").exists());
+    }
+}

@@ -79,7 +79,7 @@ impl Vfs {
 
     /// `create-directory-at`.
     pub(crate) async fn make_folder(&mut self, disk: &mut impl Disk, base: Handle, path: &str) -> Result<()> {
-        let (place, root) = self.named(base, path)?;
+        let (place, root) = self.named(base, path, Errno::Exist)?;
         match self.find(disk, &place.path).await? {
             Found::Nothing { has_folder: true } => {}
             Found::Nothing { has_folder: false } => return Err(Errno::NoEntry.into()),
@@ -93,7 +93,8 @@ impl Vfs {
 
     /// `unlink-file-at` and `remove-directory-at`, as `kind` says.
     pub(crate) async fn remove(&mut self, disk: &mut impl Disk, base: Handle, path: &str, kind: Kind) -> Result<()> {
-        let (place, root) = self.named(base, path)?;
+        let refused = if kind == Kind::File { Errno::IsDirectory } else { Errno::Busy };
+        let (place, root) = self.named(base, path, refused)?;
         if kind == Kind::File && place.is_folder || self.is_in_file(&place.path) {
             return Err(Errno::NotDirectory.into());
         }
@@ -137,8 +138,8 @@ impl Vfs {
         (base, path): (Handle, &str),
         (new_base, new_path): (Handle, &str),
     ) -> Result<()> {
-        let (from, root) = self.named(base, path)?;
-        let (to, new_root) = self.named(new_base, new_path)?;
+        let (from, root) = self.named(base, path, Errno::Busy)?;
+        let (to, new_root) = self.named(new_base, new_path, Errno::Busy)?;
         self.check_writable(disk, &from.path, root).await?;
         self.check_writable(disk, &to.path, new_root).await?;
         if root != new_root {
@@ -194,12 +195,12 @@ impl Vfs {
         self.open_node(path::folder(path)).is_some_and(|node| self.content(node).is_ok())
     }
 
-    /// The place of an entry that can be changed, and its root; not a root itself.
-    fn named(&self, base: Handle, path: &str) -> Result<(Place, usize)> {
+    /// The place of an entry that can be changed, and its root. `refused` is for a root itself, and for a path that ends in dots.
+    fn named(&self, base: Handle, path: &str, refused: Errno) -> Result<(Place, usize)> {
         let place = self.place(base, path)?;
         let root = self.root_of(&place.path).ok_or(Errno::NoEntry)?;
-        if self.roots.get(root).is_some_and(|root| root.guest == place.path) {
-            return Err(Errno::Busy.into());
+        if path::ends_in_dots(path) || self.roots.get(root).is_some_and(|root| root.guest == place.path) {
+            return Err(refused.into());
         }
         Ok((place, root))
     }

@@ -52,6 +52,11 @@ pub(super) fn below(base: &str, path: &str) -> Result<Place, Errno> {
     Ok(Place { path: place, is_folder })
 }
 
+/// Whether a path ends in a name that is none, so that it does not say how its place is called.
+pub(super) fn ends_in_dots(path: &str) -> bool {
+    matches!(path.trim_end_matches('/').rsplit('/').next(), Some("." | ".."))
+}
+
 /// The folder of a path.
 pub(super) fn folder(path: &str) -> &str {
     match path.rsplit_once('/') {

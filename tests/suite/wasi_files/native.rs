@@ -4,15 +4,12 @@
 //! One place: a thousand executions.
 
 use super::*;
-use dice::Dice;
+use crate::dice::Dice;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-#[path = "../../../host/words/src/dice.rs"]
-mod dice;
 
 const SEQUENCES: u64 = 1_000;
 const CALLS: u64 = 24;

@@ -12,7 +12,7 @@ fn what_is_no_component_is_named() {
     for (bytes, says) in [
         (&b""[..], "an empty file"),
         (b"\x00asm", "a binary of another version"),
-        (&module, "a core module; `everstep build` makes a component of a crate"),
+        (&module, "a core module; `everstep build` makes a component of it, or of a crate"),
         (b"\n (component)", "WebAssembly text"),
         (b"\x7fELF\x02\x01\x01\0", "a native or precompiled binary"),
         (b"\x93\x01random bytes", "something else"),
