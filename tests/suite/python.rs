@@ -222,7 +222,7 @@ fn an_error_has_a_traceback_into_the_program_and_nothing_of_ours() {
             assert_eq!(found, FailureKind::Returned(kind), "{message}");
             assert!(message.contains(at) && (at.is_empty() || message.contains("File \"<program>\"")), "{message}");
             // Below a denial is its reason.
-            let last = message.lines().filter(|line| !line.starts_with("files ")).last().unwrap();
+            let last = message.lines().rfind(|line| !line.starts_with("files ")).unwrap();
             assert!(last.starts_with(end), "{message}");
             assert!(!message.contains("/everstep/") && !message.contains("app.py"), "{message}");
         }
