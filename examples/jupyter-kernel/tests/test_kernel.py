@@ -182,7 +182,8 @@ class Notebook(Kernels):
         self.assertEqual((display[0].output_type, display[1].output_type), ("display_data", "execute_result"))
         self.assertEqual(awaited[0].data, {"text/plain": "[8, -6]"})
         self.assertEqual((denied[0].output_type, denied[0].ename), ("error", "PermissionError"))
-        self.assertIn("files read", denied[0].evalue)
+        self.assertIn("/etc/passwd", denied[0].evalue)
+        self.assertIn("files stat", denied[0].traceback[-1])
         self.assertIn("Traceback", denied[0].traceback[0])
         self.assertEqual((stderr[0].name, stderr[0].text), ("stderr", "the session goes on with 2 cities\n"))
 
