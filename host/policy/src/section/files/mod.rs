@@ -14,7 +14,7 @@ use crate::{Error, path, quoted, system};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -293,6 +293,17 @@ impl Policy {
     pub fn resolve<'a>(&self, path: &'a str) -> Option<(usize, &'a str)> {
         path::check(path).ok()?;
         self.files.iter().enumerate().find_map(|(index, grant)| Some((index, path::below(&grant.guest, path)?)))
+    }
+
+    /// The names in a folder above those of the rules, which lead to them, in their byte order; `/` is one, whatever the rules are. `None` if
+    /// the path is no such folder.
+    pub fn leading(&self, path: &str) -> Option<BTreeSet<&str>> {
+        if self.resolve(path).is_some() {
+            return None;
+        }
+        let below = self.files.iter().filter_map(|grant| path::below(path, &grant.guest));
+        let names: BTreeSet<&str> = below.filter_map(|rest| rest.split('/').next()).collect();
+        (path == "/" || !names.is_empty()).then_some(names)
     }
 
     fn resolve_grant<'a>(&self, path: &'a str) -> Option<(&FilesGrant, &'a str)> {
