@@ -4,8 +4,7 @@ use super::place::CacheArg;
 use super::report::Summary;
 use super::run::{self, How};
 use super::watch::Session;
-use super::{Failure, Outcome, builtin, json_line};
-use everstep::policy::{ClockGrant, RandomGrant};
+use super::{Failure, Outcome, granted, json_line};
 use everstep::store::{Execution, FailureKind, State};
 use everstep::{Component, Policy, Report, Run, regular_file};
 use serde::{Deserialize, Serialize};
@@ -66,14 +65,6 @@ struct End<'a> {
     namespace: &'a RawValue,
 }
 
-/// The policy of a file, or the built-in one.
-pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
-    match file {
-        Some(file) => enough(Policy::load(file)?, file),
-        None => Ok(builtin::python()?),
-    }
-}
-
 /// The CPython component.
 pub(super) fn component(policy: &Policy, cache: &CacheArg) -> Result<Component, Failure> {
     cache.component(&run::component_file(&python()?, policy)?)
@@ -81,36 +72,13 @@ pub(super) fn component(policy: &Policy, cache: &CacheArg) -> Result<Component, 
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { file, code, policy, how } = args;
-    let policy = self::policy(policy.as_deref())?;
+    let policy = granted::python(policy.as_deref())?;
     how.store.check_out_of_reach(&policy)?;
     let args = json_line(&program(code, file.as_deref())?)?;
     let component = component(&policy, &how.cache)?;
     // A program continues with the CPython build that it began with: a later build would differ, for example in the
     // order of a set.
     how.run(Run::new(component, FUNCTION, args, policy).without_upgrading(), tell)
-}
-
-/// Checks that a policy grants the time and random numbers: CPython asks for both before the first line of a program.
-fn enough(policy: Policy, file: &Path) -> Result<Policy, Failure> {
-    if policy.clock != ClockGrant::Deny && policy.random != RandomGrant::Deny {
-        return Ok(policy);
-    }
-    Err(Failure::usage(format!(
-        "{} does not grant what Python needs to start; add [clock] mode = \"recorded\" (or \"frozen\") and [random] mode = \"seeded\"",
-        everstep::visible::path(file)
-    )))
-}
-
-/// The policy of a session; it must grant the requests that drive the session.
-pub(super) fn policy_of_session(file: Option<&Path>) -> Result<Policy, Failure> {
-    let policy = policy(file)?;
-    match file.filter(|_| policy.capability("session").is_none()) {
-        None => Ok(policy),
-        Some(file) => Err(Failure::usage(format!(
-            "{} does not grant what a session is driven by; add [[capability]] name = \"session\"",
-            everstep::visible::path(file)
-        ))),
-    }
 }
 
 /// The source, and the name that tracebacks use.

@@ -2,17 +2,9 @@
 
 use super::report::Summary;
 use super::watch::Session;
-use super::{Failure, builtin, json_line, run};
-use everstep::{Policy, Report};
+use super::{Failure, json_line, run};
+use everstep::Report;
 use std::path::Path;
-
-/// The policy of a file, or the built-in one.
-pub(super) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
-    match file {
-        Some(file) => Ok(Policy::load(file)?),
-        None => Ok(builtin::program()?),
-    }
-}
 
 /// The arguments as an execution holds them: the name of the program first, without its folder.
 pub(super) fn args(target: &Path, argv: Vec<String>) -> Result<String, Failure> {

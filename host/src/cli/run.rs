@@ -4,7 +4,7 @@ use super::console::Style;
 use super::place::{CacheArg, NetworkArg, Place, Settings, Span, WarmArg};
 use super::report::{self, Summary};
 use super::watch::{Session, Watched, block_on};
-use super::{Exit, Failure, Outcome, complain, json_line, log, program, text};
+use super::{Exit, Failure, Outcome, complain, granted, json_line, log, program, text};
 use everstep::store::State;
 use everstep::{
     Component, Disregarded, Error, ExecutionId, Handle, PROGRAM, Policy, Report, Run, guest_build, regular_file,
@@ -85,7 +85,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let Args { target, function, args, argv, wave, policy, how } = args;
     let policy = match &function {
         Some(_) => load_policy(policy.as_deref())?,
-        None => program::policy(policy.as_deref())?,
+        None => granted::program(policy.as_deref())?,
     };
     how.store.check_out_of_reach(&policy)?;
     let given = args.as_deref().map(read_args).transpose()?;

@@ -4,7 +4,7 @@ use super::place::{CacheArg, NetworkArg, Place, Settings, WarmArg};
 use super::run::told;
 use super::signals::Signals;
 use super::watch::block_on;
-use super::{Exit, Failure, Outcome, complain, exec, json_line, log, print};
+use super::{Exit, Failure, Outcome, complain, exec, granted, json_line, log, print};
 use everstep::session::{self, Message, Refused, Request, Session};
 use everstep::{Everstep, ExecutionId, Policy, Run};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -101,7 +101,7 @@ impl Placed {
     /// A host for the session, and the run that starts it.
     pub(super) fn prepare(self) -> Result<Ready, Failure> {
         let Self { id, policy, store, group, worker, warm, network, cache } = self;
-        let policy = exec::policy_of_session(policy.as_deref())?;
+        let policy = granted::session(policy.as_deref())?;
         store.check_out_of_reach(&policy)?;
         let component = exec::component(&policy, &cache)?;
         let mut run = Run::new(component, "session", "{}", policy).without_upgrading();

@@ -7,7 +7,7 @@ use super::run::component_file;
 use super::signals::{Came, Signals};
 use super::watch::block_on;
 use super::{Exit, Failure, Outcome, complain};
-use super::{compiling, exec};
+use super::{compiling, exec, granted};
 use everstep::{Builder, Policy};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let Args { components, python, remote, group, policy: file, .. } = args;
     let Args { concurrency, lease, folders, warm, network, cache, metrics, .. } = args;
     let policy = file.as_deref().map_or_else(|| Ok(Policy::none()), Policy::load)?;
-    let of_python = python.then(|| exec::policy(file.as_deref())).transpose()?;
+    let of_python = python.then(|| granted::python(file.as_deref())).transpose()?;
     let Place::Server(url) = remote.clone() else {
         return Err(Failure::usage("--remote is the URL of a server, such as http://127.0.0.1:8001"));
     };

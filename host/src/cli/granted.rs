@@ -1,0 +1,63 @@
+//! What programs may do: what their policy file grants, or without one to compute, print, ask, and write files that lie in memory. The latter
+//! see no file of the host and no network.
+
+use super::Failure;
+use everstep::Policy;
+use everstep::policy::{ClockGrant, Error, RandomGrant};
+use std::path::Path;
+
+/// The policy of a Python program.
+pub(super) fn python(file: Option<&Path>) -> Result<Policy, Failure> {
+    match file {
+        Some(file) => enough(Policy::load(file)?, file),
+        None => {
+            // The interpreter needs a deep stack. It starts in `/tmp`.
+            let more =
+                "[[capability]]\nname = \"display\"\n[[capability]]\nname = \"session\"\n[env]\nPWD = \"/tmp\"\n";
+            Ok(builtin("python", "/tmp", &format!("wasm_stack = \"8MiB\"\n{more}"))?)
+        }
+    }
+}
+
+/// The policy of a session; it must grant the requests that drive the session.
+pub(super) fn session(file: Option<&Path>) -> Result<Policy, Failure> {
+    let policy = python(file)?;
+    match file.filter(|_| policy.capability("session").is_none()) {
+        None => Ok(policy),
+        Some(file) => Err(Failure::usage(format!(
+            "{} does not grant what a session is driven by; add [[capability]] name = \"session\"",
+            everstep::visible::path(file)
+        ))),
+    }
+}
+
+/// The policy of a component that exports `wasi:cli/run`. C libraries begin in `/`, whatever the environment says.
+pub(super) fn program(file: Option<&Path>) -> Result<Policy, Failure> {
+    match file {
+        Some(file) => Ok(Policy::load(file)?),
+        None => Ok(builtin("program", "/", "")?),
+    }
+}
+
+/// Checks that a policy grants the time and random numbers: CPython asks for both before the first line of a program.
+fn enough(policy: Policy, file: &Path) -> Result<Policy, Failure> {
+    if policy.clock != ClockGrant::Deny && policy.random != RandomGrant::Deny {
+        return Ok(policy);
+    }
+    Err(Failure::usage(format!(
+        "{} does not grant what Python needs to start; add [clock] mode = \"recorded\" (or \"frozen\") and [random] mode = \"seeded\"",
+        everstep::visible::path(file)
+    )))
+}
+
+/// `more` begins with limits.
+fn builtin(name: &str, scratch: &str, more: &str) -> Result<Policy, Error> {
+    let text = format!(
+        "version = 1\nname = \"{name}\"\n[limits]\nsteps = 1_000_000\n{more}\
+         [clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n\
+         [[capability]]\nname = \"print\"\n[[capability]]\nname = \"input\"\n\
+         [[files]]\nid = \"scratch\"\nguest = \"{scratch}\"\naccess = \"scratch\"\n\
+         max_file = \"64MiB\"\nmax_written = \"1GiB\"\nmax_files = 10_000\n"
+    );
+    Policy::parse(&text, Path::new(name))
+}
