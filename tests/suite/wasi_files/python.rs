@@ -57,7 +57,7 @@ fn what_python_does_with_a_file_is_a_step_for_what_leaves_and_what_comes() {
             vec!["files.stat /in/no"],
         ),
     ] {
-        for sandbox in Sandbox::local() {
+        for sandbox in Sandbox::each() {
             let report = executed(&sandbox, "", code);
             assert_eq!(value(&report), value_of_it, "{code}");
             let mut taken = steps(&sandbox);
