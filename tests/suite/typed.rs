@@ -2,7 +2,7 @@
 
 use crate::support::{Place, eventually, failure, id, life, outcome, parse, policy, result, soon};
 use everstep::store::{FailureKind, State};
-use everstep::{Component, Error, ErrorCode, Policy, Run, Scope};
+use everstep::{Component, Error, ErrorCode, PROGRAM, Policy, Run, Scope};
 use everstep_tests::guests;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -155,9 +155,13 @@ fn a_function_may_be_named_by_as_much_as_it_takes_to_tell_it() {
         ambiguous,
         "\"add\" may be any of test:typed/shapes@1.2.0#add, test:typed/other@1.2.0#add; name one in full"
     );
-    for unknown in ["subtract", "test:typed/shapes@1.3.0#add", "wasi:cli/run"] {
+    for (unknown, why) in [
+        ("subtract", "the component has no function \"subtract\""),
+        ("test:typed/shapes@1.3.0#add", "the component has no function \"test:typed/shapes@1.3.0#add\""),
+        (PROGRAM, "the component is no program: name one of its functions"),
+    ] {
         let message = refused(unknown, &Value::Null).to_string();
-        assert!(message.starts_with(&format!("the component has no function {unknown:?}; it has ")), "{message}");
+        assert!(message.starts_with(&format!("{why}; it has ")), "{message}");
         assert!(message.contains("test:typed/shapes@1.2.0#area"), "{message}");
     }
 }
