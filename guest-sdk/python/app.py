@@ -6,16 +6,21 @@ import random
 # Before anything else, so that all of it is in the component.
 from everstep import _stdlib
 
+# First, so that what it leaves behind is used again.
+MAINS = _stdlib.mains()
 MISSING = _stdlib.import_all()
 
 import builtins
 import gc
+import getpass
+import operator
 import os
 import site
+import sys
 
 import everstep
 from componentize_py_types import Err, Ok
-from everstep import _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _run, _session, _time
+from everstep import _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _run, _script, _session, _time
 from everstep._builtin import put
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
@@ -23,6 +28,7 @@ from wit_world.imports import context
 from wit_world.imports import random as host_random
 from wit_world.imports.types import Error, ErrorCode
 
+_script.MAINS.update(MAINS)
 _stdlib.hide_sources()
 _files.install()
 _time.install()
@@ -31,16 +37,22 @@ _limits.install()
 _checkpoint.install()
 site.setquit()
 put(builtins, "input", _run.ask)
+put(getpass, "getpass", lambda prompt="Password: ", stream=None, *, echo_char=None: _run.ask(prompt))
 
 
-async def execute(code, namespace=None, filename="<program>"):
-    """Runs a program or a snippet of Python, with top-level await; returns the value of its last expression, its repr, the names that
-    hold JSON, and what of it was cut."""
+async def execute(code=None, namespace=None, filename="<program>", argv=None, module=None, is_bytes=False):
+    """Runs a program or a snippet of Python, with top-level await, or a module by its name; returns the value of its last expression, its
+    repr, the names that hold JSON, and what of it was cut. `argv` begins with a file, `-c`, `-m` or `-`; with `is_bytes` each character of
+    the code is a byte of a file, which says how it is encoded."""
     names = _run.new_namespace(namespace)
+    if argv is not None:
+        _script.begin(argv, names, filename)
+    source = code.encode("latin-1") if is_bytes else _script.dedented(code, argv)
+    work = _run.steps(source, filename, names) if module is None else _script.run_module(module, names)
     try:
-        return _bounds.result(await _run.run(code, filename, names), names)
+        return _bounds.result(await _run.run(work, _script.uncaught), names)
     except _run.Failed as failed:
-        if not failed.is_success:
+        if failed.exit_code != 0:
             raise
         return _bounds.result(None, names)
     finally:
@@ -51,11 +63,12 @@ class Program:
     """The run of one program, in a task of its own."""
 
     outlives_exit = False
+    failure = staticmethod(_script.uncaught)
 
-    def __init__(self, code, **arguments):
-        if not isinstance(code, str):
-            raise TypeError("code, a text, is due")
-        self._coroutine = execute(code, **arguments)
+    def __init__(self, code=None, module=None, **arguments):
+        if not isinstance(code if module is None else module, str):
+            raise TypeError("code, a text, is due, or the name of a module")
+        self._coroutine = execute(code, module=module, **arguments)
 
     def begin(self, loop):
         cause = _checkpoint.checkpoint(False)
@@ -86,7 +99,18 @@ class Program:
 RUNS = {"execute": (Program, execute.__doc__), "session": (_session.Session, _session.Session.__doc__)}
 
 
-_panicked, _abort = context.panicked, os.abort
+_panicked, _abort, _end = context.panicked, os.abort, os._exit
+
+
+def _exit(status):
+    """`os._exit`: a session goes on, without the cell."""
+    code = operator.index(status)
+    if EXECUTION.run.outlives_exit:
+        _end(code)
+    context.exit(code & 0xFF)
+
+
+put(os, "_exit", _exit)
 
 
 def _seed():
@@ -121,11 +145,15 @@ class Execution:
             failed = error
         except BaseException as error:
             # A task that exits, or one that nothing can wake up.
-            failed = _run.failure(error)
+            failed = self.run.failure(error)
             if self.run.outlives_exit:
                 # A cell has taken something apart that a session needs; it goes on as it was before.
                 _panicked(f"what runs the cells does not work any more ({failed.kind}: {failed.message})")
                 _abort()
+        if failed.exit_code == 0:
+            return Progress_Done(Ok(_bounds.result(None, {})))
+        if failed.exit_code is not None:
+            return _refused(ErrorCode.FAILED, f"the program ended with exit code {failed.exit_code}")
         return _refused(ErrorCode.DENIED if failed.denied else ErrorCode.FAILED, _bounds.cut(failed.trace.rstrip("\n"), _bounds.limits().result))
 
     def _runs_dry(self):
@@ -178,6 +206,7 @@ class Guest(exports.Guest):
         _seed()
         _output.install()
         _files.seal()
+        sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
         return EXECUTION.begin(run)
 
     def resume(self, settled):

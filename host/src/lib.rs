@@ -40,7 +40,7 @@ pub use host::{
 pub use host::{Fork, Gauge, Server};
 pub use id::{Digest, ExecutionId, PromiseId};
 pub use policy::Policy;
-pub use turns::{FunctionInfo, PROGRAM};
+pub use turns::{FunctionInfo, PROGRAM, named_exit_code};
 
 /// The format of the journals that this build reads and writes, as `journal/FORMAT.md` describes it.
 pub const JOURNAL_FORMAT: u64 = everstep_store::journal::FORMAT;

@@ -82,7 +82,7 @@ fn the_exit_code_of_a_program_is_that_of_the_command() {
     assert_eq!(usage.status.code(), Some(1));
     assert_eq!(text(&usage.stderr), "usage: program.wasm report|exit|fail|panic|copy|read|look\n");
     let panicked = run(file(), &["--", "panic"]);
-    assert_eq!(panicked.status.code(), Some(1));
+    assert_eq!(panicked.status.code(), Some(121));
     assert!(text(&panicked.stderr).contains("it was asked to"), "{panicked:?}");
     let both = run(file(), &["wasi:cli/run", "--", "exit"]);
     assert_eq!(both.status.code(), Some(2), "arguments after -- belong to a program: {both:?}");

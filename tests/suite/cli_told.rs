@@ -281,12 +281,12 @@ fn a_program_goes_on_with_the_python_that_it_began_with_and_says_so() {
     let desk = Desk::new();
     let ask = ["exec", "-c", "print(input('?'))", "--id", "p", "--no-wait"];
     let (code, _, said) = desk.told(&ask);
-    assert_eq!(code, 5, "{said}");
+    assert_eq!(code, 125, "{said}");
     let mut python = std::fs::read(binary().with_file_name("everstep-python.wasm")).unwrap();
     python.extend([0, 5, 4, b'n', b'e', b'x', b't']);
     write(desk.path("python.wasm"), python).unwrap();
     let (code, _, said) = told(desk.command(&ask).env("EVERSTEP_PYTHON", desk.path("python.wasm")).output().unwrap());
-    assert!(code == 5 && said.contains("goes on with the component that it began with"), "{said}");
+    assert!(code == 125 && said.contains("goes on with the component that it began with"), "{said}");
 }
 
 #[test]
@@ -387,7 +387,7 @@ fn a_python_program_ends_under_resume_as_under_exec() {
     for (id, answer, code) in [("a", "1", 0), ("b", "0", 1)] {
         let program = "n = int(input('?'))\nprint(1 / n)\nn + 1";
         let (suspended, _, said) = desk.told(&["exec", "-c", program, "--id", id, "--no-wait"]);
-        assert_eq!(suspended, 5, "{said}");
+        assert_eq!(suspended, 125, "{said}");
         let question = desk.json(&["promise", "list"]).1["promises"][0]["id"].as_str().unwrap().to_owned();
         let answered = desk.json(&["promise", "resolve", &question, &format!("\"{answer}\"")]);
         assert_eq!(answered.0, 0, "{}", answered.1);

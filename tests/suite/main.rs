@@ -48,6 +48,7 @@ mod remote_python;
 mod remote_storms;
 mod remote_workers;
 mod requests;
+mod scripts;
 mod secrets;
 mod serve;
 mod serve_hostile;

@@ -18,7 +18,7 @@ fn everstep(folder: &Path, args: &[&str]) -> Command {
 }
 
 /// The exit code, standard output and standard error of a command that is given some input, which ends.
-fn said(folder: &Path, args: &[&str], input: &[u8]) -> (i32, String, String) {
+pub(crate) fn said(folder: &Path, args: &[&str], input: &[u8]) -> (i32, String, String) {
     let mut child = everstep(folder, args).spawn().unwrap();
     // Whoever asks nothing reads nothing.
     drop(child.stdin.take().unwrap().write_all(input));
@@ -95,7 +95,7 @@ fn without_waiting_a_question_stays_open_whatever_comes_in() {
     let folder = tempfile::tempdir().unwrap();
     let args = ["exec", "-c", "print('hello', input('Name? '))", "--id", "x", "--store", "store"];
     let suspended = said(folder.path(), &[&args[..], &["--no-wait"]].concat(), b"Bob\n");
-    assert_eq!((suspended.0, &*suspended.1), (5, ""), "{suspended:?}");
+    assert_eq!((suspended.0, &*suspended.1), (125, ""), "{suspended:?}");
     let ended = said(folder.path(), &["resume", "x", "--store", "store", "--json"], b"Ada\n");
     assert_eq!(ended.0, 0, "{ended:?}");
     assert!(ended.2.contains("hello Ada\n"), "{ended:?}");

@@ -149,7 +149,7 @@ fn a_program_that_traps_has_failed_and_is_not_run_again() {
         let desk = Desk::new();
         for (code, cause) in [
             ("print('begun')\nopen('/out/a', 'a').write('once ')\nimport os\nos.abort()", "unreachable"),
-            ("print('begun')\nopen('/out/a', 'a').write('twice ')\nimport os\nos._exit(3)", "exit(1)"),
+            ("print('begun')\nopen('/out/a', 'a').write('twice ')\nimport os\nos._exit(3)", "exit code 3"),
             ("print('begun')\ndeep = ()\nfor _ in range(10 ** 6): deep = (deep,)\nhash(deep)", "call stack exhausted"),
         ] {
             let shown = Shown::default();
@@ -168,7 +168,7 @@ fn half_of_a_surrogate_pair_is_an_answer_like_any_other() {
     for place in Place::each() {
         for (code, told) in [
             ("raise ValueError('\\ud83d')", "ValueError: \\ud83d"),
-            ("import sys\nsys.exit('\\ud83d')", "SystemExit: \\ud83d"),
+            ("import sys\nsys.exit('\\ud83d')", "the program ended with exit code 1"),
             ("print('\\ud83d')", "UnicodeEncodeError"),
             ("input('\\ud83d')", "UnicodeEncodeError"),
         ] {
@@ -200,18 +200,11 @@ fn an_error_has_a_traceback_into_the_program_and_nothing_of_ours() {
                 "SyntaxError: '(' was never closed",
             ),
             ("open('/etc/passwd')", ErrorCode::Denied, "line 1, in <module>", "PermissionError"),
-            ("import sys\nsys.exit('no')", ErrorCode::Failed, "line 2", "SystemExit: no"),
             (
                 "import asyncio\nawait asyncio.Event().wait()",
                 ErrorCode::Failed,
                 "",
                 "RuntimeError: the program waits for something that nothing can make happen",
-            ),
-            (
-                "import asyncio\nasync def f():\n    raise SystemExit(4)\nasyncio.create_task(f())\nawait asyncio.sleep(1)",
-                ErrorCode::Failed,
-                "line 3, in f",
-                "SystemExit: 4",
             ),
             ("class Odd(BaseException): pass\nraise Odd('x')", ErrorCode::Failed, "line 2", "Odd: x"),
             ("raise KeyboardInterrupt", ErrorCode::Failed, "line 1", "KeyboardInterrupt"),
@@ -424,7 +417,7 @@ fn a_program_goes_on_with_the_python_that_it_began_with() {
     std::fs::write(&another, "no component at all").unwrap();
     let program = "print('asks')\nprint('got', input('? '))";
     let begun = everstep(&["exec", "-c", program, "--id", "x", "--no-wait"], None);
-    assert_eq!(begun.status.code(), Some(5), "{begun:?}");
+    assert_eq!(begun.status.code(), Some(125), "{begun:?}");
     let refused = everstep(&["exec", "-c", program, "--id", "y"], Some(&another));
     assert_eq!(refused.status.code(), Some(2), "a new one needs a component: {refused:?}");
     let open = String::from_utf8(everstep(&["promise", "list"], None).stdout).unwrap();

@@ -5,7 +5,9 @@ import ast
 import asyncio
 import atexit
 import builtins
+import importlib.util
 import inspect
+import io
 import json
 import linecache
 import sys
@@ -24,13 +26,21 @@ _APP = _PACKAGE.rpartition("/")[0] + "/app.py"
 
 
 class Failed(Exception):
-    """The program raised; `kind`, `message` and `trace` say what, as text, `denied` whether the policy was the reason."""
+    """The program raised; `kind`, `message` and `trace` say what, as text, `denied` whether the policy was the reason, and `exit_code` is that
+    of one that has ended itself."""
 
     def __init__(self, kind, message, trace, denied):
         super().__init__(trace)
         self.kind, self.message, self.trace, self.denied = kind, message, trace, denied
-        # It has ended itself, and says that all went well.
-        self.is_success = False
+        self.exit_code = None
+
+
+def exited(code, message):
+    """The end of a program that says why, and has this exit code."""
+    print(message, file=sys.stderr)
+    failed = Failed("SystemExit", message, message, False)
+    failed.exit_code = code
+    return failed
 
 
 def new_namespace(values=None):
@@ -47,14 +57,16 @@ def new_namespace(values=None):
 
 
 def compiled(source, name):
-    """Code for the statements and code for the last expression; either may be none."""
-    # Tracebacks show lines of it.
-    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-    tree = ast.parse(source, name)
-    last = None
-    if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(source, tree.body[-1]):
-        last = ast.Expression(tree.body.pop().value)
+    """Code for the statements and code for the last expression; either may be none. The source is text, or the bytes of a file."""
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    tree = compile(source, name, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+    text = source if isinstance(source, str) else importlib.util.decode_source(source)
+    lines = io.StringIO(text, newline=None).readlines()
+    # Tracebacks show lines of it.
+    linecache.cache[name] = (len(text), None, lines, name)
+    last = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(lines, tree.body[-1]):
+        last = ast.Expression(tree.body.pop().value)
     body = compile(tree, name, "exec", flags, dont_inherit=True)
     # A `from __future__` of the statements holds for the expression as well.
     future = body.co_flags & _future_flags()
@@ -68,32 +80,31 @@ def _future_flags():
     return flags
 
 
-def _is_silent(source, last):
+def _is_silent(lines, last):
     """A semicolon behind the last expression keeps its value to itself, as in a notebook."""
-    line = source.splitlines()[last.end_lineno - 1].encode()
+    line = lines[last.end_lineno - 1].encode()
     return line[last.end_col_offset :].lstrip().startswith(b";")
 
 
-async def run(source, name, namespace, finish=lambda value: value):
-    """Runs the source and returns the value of its last expression, as `finish` makes it."""
+async def run(work, failed=None):
+    """Waits for the work of a program, a coroutine, and returns what it returns; `failed` makes a `Failed` of what it raises."""
+    failed = failed or failure
     with _interrupt.target(current_task()) as target:
         try:
             # One that computes without an end, and calls nothing, is taken back to here.
             _interrupt.check()
-            return await steps(source, name, namespace, finish)
+            return await work
+        except Failed:
+            raise
         except asyncio.CancelledError as error:
             reason = target.reason
-            raise failure(error if reason is None else reason.with_traceback(error.__traceback__)) from None
-        except SystemExit as exit:
-            failed = failure(exit)
-            failed.is_success = exit.code in (None, 0)
-            raise failed from None
+            raise failed(error if reason is None else reason.with_traceback(error.__traceback__)) from None
         except BaseException as error:
-            raise failure(error) from None
+            raise failed(error) from None
 
 
-async def steps(source, name, namespace, finish):
-    """The same without an end of its own."""
+async def steps(source, name, namespace, finish=lambda value: value):
+    """Runs the source and returns the value of its last expression, as `finish` makes it."""
     body, last = compiled(source, name)
     value = None
     for code in (body, last):
@@ -123,12 +134,17 @@ def failure(error):
     return Failed(kind, message, trace, is_denied)
 
 
+def is_ours(file):
+    """Whether a frame of that file is none of the program."""
+    return file.startswith(_PACKAGE + "/") or file == _APP
+
+
 def _forget_ours(found, seen):
     if found is None or id(found) in seen:
         return
     seen.add(id(found))
     found.stack = traceback.StackSummary.from_list(
-        [frame for frame in found.stack if not frame.filename.startswith(_PACKAGE + "/") and frame.filename != _APP]
+        [frame for frame in found.stack if not is_ours(frame.filename)]
     )
     for other in (found.__cause__, found.__context__, *(found.exceptions or ())):
         _forget_ours(other, seen)
@@ -144,6 +160,13 @@ async def end():
 
 def ask(prompt=""):
     """`input`: asks a human and blocks."""
+    if sys.stdin is not sys.__stdin__:
+        # The program reads something else.
+        print(prompt, end="", flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line.removesuffix("\n")
     _loop.flush()
     options = console.InputOptions(None, None)
     promise = _errors.call(console.input, str(prompt), options)

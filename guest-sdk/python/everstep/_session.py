@@ -26,6 +26,7 @@ class Session:
     """Runs cells of Python that share a namespace, each of them sent by a client of the capability `session`."""
 
     outlives_exit = True
+    failure = staticmethod(_run.failure)
 
     def __init__(self):
         self._names = _run.new_namespace()
@@ -115,7 +116,7 @@ class Session:
             self._end({"error": _trapped(cause)})
             return
         name = f"<cell {len(self._answers)}>"
-        cell = _run.run(code, name, self._names, lambda value: _shown(value, self._names, interactive))
+        cell = _run.run(_run.steps(code, name, self._names, lambda value: _shown(value, self._names, interactive)))
         # A task of its own, for an interruption to cancel; whatever makes tasks for the program.
         self._task = _Task(cell, loop=self._loop)
 

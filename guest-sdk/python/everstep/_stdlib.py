@@ -1,17 +1,25 @@
 """Imports the standard library while the component is built: what is not imported then does not exist at run time."""
 
 import bisect
+import glob
 import importlib
 import linecache
+import marshal
 import os
 import pkgutil
+import re
 import sys
+import zlib
 
 # Programs rather than modules, what opens windows, and what imports itself into a loop or prints.
 LEFT_OUT = {
     "__hello__", "__phello__", "_android_support", "_apple_support", "_ios_support", "antigravity", "ensurepip", "idlelib",
     "lib2to3", "pip", "pydoc_data", "test", "this", "tkinter", "turtle", "turtledemo", "venv",
 }
+
+
+# What runs only in a module that is run by name.
+_GUARD = re.compile(rb"^if __name__ == ['\"]__main__['\"]", re.MULTILINE)
 
 
 def import_all():
@@ -23,6 +31,20 @@ def import_all():
         except Exception as error:
             failed[name] = f"{type(error).__name__}: {error}"
     return failed
+
+
+def mains():
+    """The file and the packed code of each module that does something when it is run by name, for `-m`: the component has no sources."""
+    found, folder = {}, os.path.dirname(bisect.__file__)
+    for file in sorted(glob.glob(os.path.join(folder, "**", "*.py"), recursive=True)):
+        name = os.path.relpath(file, folder).removesuffix(".py").replace(os.sep, ".")
+        if name.partition(".")[0] in LEFT_OUT - {"this"} or ".test" in name or "idle_test" in name:
+            continue
+        with open(file, "rb") as opened:
+            source = opened.read()
+        if name.endswith(".__main__") or name == "this" or _GUARD.search(source):
+            found[name] = file, zlib.compress(marshal.dumps(compile(source, file, "exec", dont_inherit=True)), 9)
+    return found
 
 
 def hide_sources():

@@ -2,7 +2,7 @@
 
 use crate::bindings::everstep::host::context;
 use crate::bridge::{Fault, Json, Step};
-use crate::turns::Ctx;
+use crate::turns::{Ctx, Ended};
 
 impl context::Host for Ctx {
     fn execution_id(&mut self) -> wasmtime::Result<String> {
@@ -51,6 +51,10 @@ impl context::Host for Ctx {
 
     fn checkpoint(&mut self, renew: bool) -> Result<Option<String>, Fault> {
         self.bridge.checkpoint(renew)
+    }
+
+    fn exit(&mut self, code: u8) -> wasmtime::Result<()> {
+        Err(Ended { code }.into())
     }
 
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {

@@ -69,17 +69,14 @@ impl Asker {
         self.terminal.line().await
     }
 
-    /// Takes a line as the answer: as JSON if it is JSON that fits, otherwise as text.
+    /// Takes a line as the answer.
     pub(crate) async fn answer(&mut self, host: &Everstep, line: &str) {
         let Some(question) = self.questions.front() else { return };
-        let line = line.trim();
         if question.kind == PromiseKind::Approval {
-            return self.decide(host, line).await;
+            return self.decide(host, line.trim()).await;
         }
-        let json = serde_json::from_str::<&RawValue>(line).ok().map(|json| json.get().to_owned());
-        let text = serde_json::Value::String(line.to_owned()).to_string();
         let mut refused = String::new();
-        for answer in json.into_iter().chain([text]) {
+        for answer in answers(line, question.schema.is_some()) {
             match host.settle(&question.id, Ok(answer)).await {
                 Ok(()) => return self.next(),
                 Err(Error::InvalidOutcome { reason, .. }) => {
@@ -121,6 +118,13 @@ impl Asker {
             _ => self.console.no_call(),
         }
     }
+}
+
+/// The possible meanings of a line: JSON if the question has a schema, and the text itself.
+pub(super) fn answers(line: &str, has_schema: bool) -> Vec<String> {
+    let json = serde_json::from_str::<&RawValue>(line).ok().filter(|_| has_schema);
+    let text = serde_json::Value::String(line.to_owned()).to_string();
+    json.map(|json| json.get().to_owned()).into_iter().chain([text]).collect()
 }
 
 /// The prompt below which the answer is typed.

@@ -4,12 +4,14 @@ use super::place::CacheArg;
 use super::report::Summary;
 use super::run::{self, How};
 use super::watch::Session;
-use super::{Failure, Outcome, granted, json_line};
+use super::{Exit, Failure, Outcome, granted, json_line};
+use clap::ArgMatches;
 use everstep::store::{Execution, FailureKind, State};
 use everstep::{Component, Policy, Report, Run, regular_file};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -17,40 +19,96 @@ use std::path::{Path, PathBuf};
 ///
 /// CPython runs inside a component: a program can print, ask, wait, and read what its policy grants. Running the same id again reports the
 /// stored outcome of a finished program, or resumes an interrupted one after its last recorded step. If standard input is not a terminal, its
-/// lines answer `input`, and its end raises EOFError.
+/// lines answer `input` and are those of sys.stdin, and its end raises EOFError.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
-#[group(id = "program", required = true, multiple = false, args = ["file", "code"])]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct Args {
-    /// A Python file, or - for standard input
-    file: Option<PathBuf>,
-    /// The source of the program
-    #[arg(short = 'c', value_name = "CODE", allow_hyphen_values = true)]
-    code: Option<String>,
+    #[command(flatten)]
+    what: Ordered,
     /// What the program may do; must grant [clock] and [random] [default: these, print, display and input]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Without a policy file: a folder that the program may read, as an image at /NAME; may be repeated
+    #[arg(long, value_name = "DIR", conflicts_with = "policy")]
+    with_folder: Vec<PathBuf>,
     #[command(flatten)]
     how: How,
 }
+
+/// What is run.
+#[derive(clap::Args)]
+struct What {
+    /// A Python file, or - for standard input, and the arguments of the program
+    #[arg(value_name = "FILE|ARG", required_unless_present_any = ["code", "module"])]
+    args: Vec<OsString>,
+    /// The source of the program
+    #[arg(short = 'c', value_name = "CODE", allow_hyphen_values = true, conflicts_with = "module")]
+    code: Option<String>,
+    /// A module that is run as the program, of the standard library or of a folder on PYTHONPATH
+    #[arg(short = 'm', value_name = "MODULE")]
+    module: Option<String>,
+}
+
+/// The same where `-c` and `-m` come before the arguments, as for Python: behind a file they would be its arguments there.
+struct Ordered(What);
+
+impl clap::FromArgMatches for Ordered {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let first = matches.indices_of("args").and_then(|mut indices| indices.next());
+        let option = matches.index_of("code").or_else(|| matches.index_of("module"));
+        if first.is_some() && first < option {
+            let message = "-c and -m come before the arguments; an argument that begins with a hyphen comes behind --";
+            return Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message));
+        }
+        What::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for Ordered {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        What::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        What::augment_args_for_update(command)
+    }
+}
+
+const USAGE: &str = "everstep exec [OPTIONS] <FILE | -c CODE | -m MODULE> [ARG]... [-- ARG...]";
 
 const EXAMPLES: &str = "\
 Examples:
   everstep exec -c 'print(1+1)'
   everstep exec report.py --policy policy.toml --id report-7
-  cat cell.py | everstep exec - --json";
+  everstep exec convert.py table.csv --policy policy.toml -- --from csv
+  everstep exec tool/main.py --with-folder tool
+  everstep exec -m json.tool < answer.json
+  cat cell.py | everstep exec - --json
+
+What follows -- are arguments of the program, as are those before it that begin with no hyphen.";
 
 /// The function that runs a program.
 const FUNCTION: &str = "execute";
 
 /// Its arguments.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Program<'a> {
-    #[serde(borrow)]
-    code: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    code: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    module: Option<Cow<'a, str>>,
     #[serde(borrow)]
     filename: Cow<'a, str>,
+    argv: Vec<String>,
+    /// Each character of the code is a byte: the file is not UTF-8, or says how it is encoded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_bytes: bool,
 }
 
 /// The result of a program: its last value, and the names that it defines.
@@ -71,38 +129,74 @@ pub(super) fn component(policy: &Policy, cache: &CacheArg) -> Result<Component, 
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { file, code, policy, how } = args;
-    let policy = granted::python(policy.as_deref())?;
+    let Args { what: Ordered(what), policy, with_folder, how } = args;
+    let policy = match policy {
+        None => granted::python_with(&with_folder)?,
+        Some(file) => granted::python(Some(&file))?,
+    };
     how.store.check_out_of_reach(&policy)?;
-    let args = json_line(&program(code, file.as_deref())?)?;
+    let args = json_line(&program(what, &policy)?)?;
     let component = component(&policy, &how.cache)?;
     // A program continues with the CPython build that it began with: a later build would differ, for example in the
     // order of a set.
     how.run(Run::new(component, FUNCTION, args, policy).without_upgrading(), tell)
 }
 
-/// The source, and the name that tracebacks use.
-fn program(code: Option<String>, file: Option<&Path>) -> Result<Program<'static>, Failure> {
-    let program = |code: String, filename: String| Program { code: code.into(), filename: filename.into() };
-    match (code, file) {
-        (Some(code), _) => Ok(program(code, "<string>".to_owned())),
-        (None, Some(file)) if file != Path::new("-") => {
-            let source = File::open(file).and_then(|file| regular_file::read_stream(file, regular_file::INPUT));
-            let source =
-                source.map_err(Failure::io(format!("cannot read the program {}", everstep::visible::path(file))))?;
-            Ok(program(source, name(file)))
+/// What is run, and its arguments, the first of which says what it is.
+fn program(what: What, policy: &Policy) -> Result<Program<'static>, Failure> {
+    let What { args, code, module } = what;
+    let argv = |first: &str, args: &[OsString]| -> Result<Vec<String>, Failure> {
+        let text = |arg: &OsString| {
+            let text = arg.clone().into_string();
+            text.map_err(|arg| Failure::usage(format!("the argument {arg:?} is not UTF-8")))
+        };
+        std::iter::once(Ok(first.to_owned())).chain(args.iter().map(text)).collect()
+    };
+    let (code, module) = (code.map(Cow::Owned), module.map(Cow::Owned));
+    if code.is_some() {
+        return Ok(Program { code, filename: "<string>".into(), argv: argv("-c", &args)?, ..Program::default() });
+    }
+    if module.is_some() {
+        return Ok(Program { module, filename: "<module>".into(), argv: argv("-m", &args)?, ..Program::default() });
+    }
+    let Some((file, rest)) = args.split_first() else { return Err(Failure::usage("name a Python file, or -")) };
+    let (source, filename, first) = if file == "-" {
+        let source = regular_file::read_from(std::io::stdin(), regular_file::INPUT);
+        let source = source.map_err(Failure::io("cannot read the program from standard input"))?;
+        (source, "<stdin>".to_owned(), "-".to_owned())
+    } else {
+        let file = Path::new(file);
+        let source = File::open(file).and_then(|file| regular_file::read_from(file, regular_file::INPUT));
+        let source =
+            source.map_err(Failure::io(format!("cannot read the program {}", everstep::visible::path(file))))?;
+        let name = name(file, policy);
+        (source, name.clone(), name)
+    };
+    let argv = argv(&first, rest)?;
+    let (code, is_bytes) = text(source);
+    Ok(Program { code: Some(code.into()), filename: filename.into(), argv, is_bytes, module: None })
+}
+
+/// A source as text, without its byte order mark; or with a character for each byte, if Python has to find out how it is encoded.
+fn text(source: Vec<u8>) -> (String, bool) {
+    match String::from_utf8(source) {
+        Ok(text) if !names_its_coding(&text) => {
+            (text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text), false)
         }
-        _ => {
-            let source = regular_file::read_stream(std::io::stdin(), regular_file::INPUT);
-            let source = source.map_err(Failure::io("cannot read the program from standard input"))?;
-            Ok(program(source, "<stdin>".to_owned()))
-        }
+        Ok(text) => (text.bytes().map(char::from).collect(), true),
+        Err(other) => (other.into_bytes().into_iter().map(char::from).collect(), true),
     }
 }
 
-/// The name of a program's file for the program, mainly for tracebacks, without its location on this machine.
-fn name(file: &Path) -> String {
-    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
+/// Whether one of the first two lines may be a comment that names an encoding (PEP 263).
+fn names_its_coding(text: &str) -> bool {
+    text.split(['\n', '\r']).take(3).any(|line| line.contains("coding") && line.contains('#'))
+}
+
+/// The name of a program's file for the program: where the policy shows it, or else without its location on this machine.
+fn name(file: &Path, policy: &Policy) -> String {
+    let shown = file.canonicalize().ok().and_then(|file| policy.shown_at(&file));
+    shown.unwrap_or_else(|| file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned())
 }
 
 /// The path of the CPython component: `$EVERSTEP_PYTHON`, or `everstep-python.wasm` beside this program.
@@ -122,7 +216,7 @@ fn python() -> Result<PathBuf, Failure> {
 }
 
 /// Reports the result of an execution as the command that started it does, whichever command resumes it.
-pub(super) async fn tell_as_started(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+pub(super) async fn tell_as_started(session: &mut Session, report: &Report, json: bool) -> Outcome {
     match session.host.reader().execution(&report.id).await {
         Ok(execution) if is_program(&execution) => tell(session, report, json).await,
         Ok(execution) if execution.function == everstep::PROGRAM => super::program::tell(session, report, json).await,
@@ -139,17 +233,42 @@ fn is_program(execution: &Execution) -> bool {
 
 /// Reports the result of a program, with a traceback as Python prints it; the value of the last expression is printed
 /// with `--json` only, as with `python FILE`.
-async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+async fn tell(session: &mut Session, report: &Report, json: bool) -> Outcome {
+    let exits = report.error.as_ref().and_then(everstep::named_exit_code);
+    let ended = match &report.error {
+        Some(failure) if report.state == State::Failed && matches!(failure.kind, FailureKind::Returned(_)) => {
+            Some(failure.message.as_str())
+        }
+        _ => None,
+    };
     if json {
         run::tell_unfinished(session, report).await;
         session.console.say(json_line(&Summary::of(report, &session.host.reader()).await)?);
-        return Ok(());
-    }
-    match &report.error {
-        Some(failure) if report.state == State::Failed && matches!(failure.kind, FailureKind::Returned(_)) => {
-            session.console.note(failure.message.as_str());
+    } else {
+        match ended {
+            // It has said what it had to say.
+            Some(_) if exits.is_some() => {}
+            Some(traceback) => session.console.note(traceback),
+            None => run::tell_unfinished(session, report).await,
         }
-        _ => run::tell_unfinished(session, report).await,
     }
-    Ok(())
+    Ok(match exits {
+        Some(code) => Exit::of_process(code),
+        None if ended.is_some() => Exit::of(report),
+        None => Exit::of_host(report),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_text_unless_python_has_to_decode_it() {
+        assert_eq!(text("\u{feff}x = 'é'".into()), ("x = 'é'".to_owned(), false));
+        assert_eq!(text(b"x = '\xe9'".to_vec()), ("x = '\u{e9}'".to_owned(), true));
+        let latin = "#!/usr/bin/env python\r# -*- coding: latin-1 -*-\rx = 'é'";
+        assert_eq!(text(latin.into()), (latin.replace('é', "\u{c3}\u{a9}"), true));
+        assert!(!text("x = 1\ny = 2\nz = 3\n# coding: latin-1".into()).1);
+    }
 }

@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Suspended,
     /// 1: the function returned an error, or trapped, or was canceled.
     Failed,
-    /// The exit code of a program, 1 to 125; or of `SystemExit` at the prompt.
+    /// The exit code of a program, 1 to 125, or what its host says in its place, from 121 on; or of `SystemExit` at the prompt.
     Program(u8),
     /// 3: the function ended on a denial.
     Denied,
@@ -32,6 +32,9 @@ pub(crate) enum Exit {
     Terminated,
 }
 
+/// The first exit code of hosts.
+const HOST: u8 = 120;
+
 /// The error of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -45,8 +48,8 @@ pub(crate) struct Failure {
 impl Exit {
     /// The exit code for an execution in this state.
     pub(crate) fn of(report: &Report) -> Self {
-        if let Some(code @ 1..=125) = report.exit_code {
-            return Self::Program(code);
+        if let Some(code) = report.exit_code {
+            return Self::of_process(code);
         }
         match (report.state, report.error.as_ref().map(|error| error.kind)) {
             (State::Completed, _) => Self::Done,
@@ -58,6 +61,23 @@ impl Exit {
                 Self::Failed
             }
             (State::Failed | State::Halted, _) => Self::Halted,
+        }
+    }
+
+    /// The exit code for a program that has ended itself with this one.
+    pub(crate) fn of_process(code: u8) -> Self {
+        match code {
+            0 => Self::Done,
+            1..=125 => Self::Program(code),
+            126.. => Self::Failed,
+        }
+    }
+
+    /// The exit code for a program that has a result, or that its host has ended: that of a function, in a place that programs leave free.
+    pub(crate) fn of_host(report: &Report) -> Self {
+        match Self::of(report) {
+            Self::Done => Self::Done,
+            exit => Self::Program(HOST + exit.number()),
         }
     }
 
@@ -229,6 +249,22 @@ mod tests {
             assert_eq!(Exit::of(&report).number(), exits);
             assert_eq!(Exit::of(&Report { exit_code: None, ..report }).number(), 1);
         }
+    }
+
+    #[test]
+    fn what_the_host_ends_of_a_program_is_told_from_its_own_codes() {
+        let host = |state, kind: Option<FailureKind>| {
+            let error = kind.map(|kind| Why { kind, message: String::new() });
+            let (id, wall) = (ExecutionId::random(), std::time::Duration::ZERO);
+            Exit::of_host(&Report { id, state, result: None, error, exit_code: None, steps: 0, replayed: 0, wall })
+                .number()
+        };
+        assert_eq!(host(State::Completed, None), 0);
+        assert_eq!(host(State::Halted, Some(FailureKind::Trap)), 121);
+        assert_eq!(host(State::Canceled, None), 121);
+        assert_eq!(host(State::Failed, Some(FailureKind::Returned(ErrorCode::Denied))), 123);
+        assert_eq!(host(State::Halted, Some(FailureKind::Limit)), 124);
+        assert_eq!(host(State::Suspended, None), 125);
     }
 
     #[test]

@@ -4,19 +4,41 @@
 use super::Failure;
 use everstep::Policy;
 use everstep::policy::{ClockGrant, Error, RandomGrant};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The policy of a Python program.
 pub(super) fn python(file: Option<&Path>) -> Result<Policy, Failure> {
     match file {
         Some(file) => enough(Policy::load(file)?, file),
-        None => {
-            // The interpreter needs a deep stack. It starts in `/tmp`.
-            let more =
-                "[[capability]]\nname = \"display\"\n[[capability]]\nname = \"session\"\n[env]\nPWD = \"/tmp\"\n";
-            Ok(builtin("python", "/tmp", &format!("wasm_stack = \"8MiB\"\n{more}"))?)
-        }
+        None => python_with(&[]),
     }
+}
+
+/// The policy of a Python program without a policy file that may read these folders, each as an image under its own name.
+pub(super) fn python_with(folders: &[PathBuf]) -> Result<Policy, Failure> {
+    // The interpreter needs a deep stack. It starts in `/tmp`.
+    let (mut images, mut guests) = (String::new(), Vec::new());
+    for (n, folder) in (1..).zip(folders) {
+        let shown = everstep::visible::path(folder);
+        let folder = folder.canonicalize().map_err(Failure::io(format!("--with-folder {shown}")))?;
+        let (Some(path), Some(name)) = (folder.to_str(), folder.file_name().and_then(|name| name.to_str())) else {
+            return Err(Failure::usage(format!("--with-folder {shown}: it has no name that is UTF-8")));
+        };
+        let [host, guest] =
+            [path.to_owned(), format!("/{name}")].map(|text| serde_json::Value::String(text).to_string());
+        images.push_str(&format!(
+            "[[files]]\nid = \"folder-{n}\"\nguest = {guest}\nhost = {host}\naccess = \"image\"\nmax_file = \"1GiB\"\n"
+        ));
+        guests.push(format!("/{name}"));
+    }
+    if !guests.is_empty() {
+        images.insert_str(0, &format!("PYTHONPATH = {}\n", serde_json::Value::String(guests.join(":"))));
+    }
+    let more = format!(
+        "wasm_stack = \"8MiB\"\n[[capability]]\nname = \"display\"\n[[capability]]\nname = \"session\"\n\
+         [env]\nPWD = \"/tmp\"\n{images}"
+    );
+    Ok(builtin("python", "/tmp", &more)?)
 }
 
 /// The policy of a session; it must grant the requests that drive the session.

@@ -83,13 +83,15 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes of run, exec and resume; of a program (wasi:cli/run) that ends by itself, its own where it is at most 125:
+Exit codes of run, exec and resume:
   0  the function returned a result
   1  the function returned an error, trapped, or was canceled
   2  usage, configuration, load or store error
   3  the function ended because its policy denied a call
   4  halted: divergence, limit, in doubt, corrupted journal
   5  suspended: it waits for a promise, and --no-wait was given
+Of a program (wasi:cli/run, or Python): its own where it is at most 125 and 1 for a higher one, 1 for an exception that nothing
+catches and 3 if that was a denial; where it does not end itself, 121 (trapped, canceled, timed out), 123, 124 and 125.
   129, 130, 143  terminal closed, interrupted, terminated: it can be resumed
 For several executions the worst code is returned, in the order 0, 5, 1, 3, 4, 2.
 

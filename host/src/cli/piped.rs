@@ -1,9 +1,8 @@
 //! Questions when standard input is not a terminal: its lines answer them, one by one, and its end is an error at once.
 
+use super::ask::answers;
 use everstep::store::{PendingPromise, PromiseKind};
 use everstep::{Error, ErrorCode, Everstep, GuestError};
-use serde_json::Value;
-use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::io::{BufRead, IsTerminal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -83,12 +82,6 @@ impl Piped {
         }
         refused.map(|reason| format!("{}; the next line is tried", super::text::line(&reason, 400)))
     }
-}
-
-/// The possible meanings of a line: JSON if the question has a schema, and the text itself.
-fn answers(line: &str, has_schema: bool) -> Vec<String> {
-    let json = serde_json::from_str::<&RawValue>(line).ok().filter(|_| has_schema);
-    json.map(|json| json.get().to_owned()).into_iter().chain([Value::String(line.to_owned()).to_string()]).collect()
 }
 
 fn read() -> Receiver<Line> {

@@ -2,7 +2,7 @@
 
 use super::report::Summary;
 use super::watch::Session;
-use super::{Failure, json_line, run};
+use super::{Exit, Failure, Outcome, json_line, run};
 use everstep::Report;
 use std::path::Path;
 
@@ -13,12 +13,12 @@ pub(super) fn args(target: &Path, argv: Vec<String>) -> Result<String, Failure> 
 }
 
 /// Reports the end of a program; one that has ended by itself has said what it had to say.
-pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> Outcome {
     if json {
         run::tell_unfinished(session, report).await;
         session.console.say(json_line(&Summary::of(report, &session.host.reader()).await)?);
     } else if report.exit_code.is_none() {
         run::tell_unfinished(session, report).await;
     }
-    Ok(())
+    Ok(report.exit_code.map_or_else(|| Exit::of_host(report), Exit::of_process))
 }

@@ -103,7 +103,7 @@ pub(crate) fn run(args: Args) -> Outcome {
                 let result = session.host.result_to_wave(&component, &function, result).await?;
                 session.console.say(text::json(&result));
             }
-            Ok(())
+            Ok(Exit::of(report))
         };
         return how.run(run, tell);
     }
@@ -116,12 +116,8 @@ fn args_from_wave(cache: &CacheArg, component: &Component, function: &str, wave:
 }
 
 impl How {
-    /// Runs it to its end; `tell` reports the result.
-    pub(super) fn run(
-        self,
-        mut run: Run,
-        tell: impl AsyncFnOnce(&mut Session, &Report, bool) -> Result<(), Failure>,
-    ) -> Outcome {
+    /// Runs it to its end; `tell` reports the result, and says which exit code it has.
+    pub(super) fn run(self, mut run: Run, tell: impl AsyncFnOnce(&mut Session, &Report, bool) -> Outcome) -> Outcome {
         let Self { id, store, group, worker, no_wait, timeout, warm, network, json, cache } = self;
         if let Some(id) = id {
             run = run.with_id(id);
@@ -154,12 +150,12 @@ impl How {
     }
 }
 
-/// Starts one execution, follows it to its end and reports the result.
+/// Starts one execution, follows it to its end and reports the result, which says the exit code.
 pub(super) async fn follow(
     mut session: Session,
     id: ExecutionId,
     start: impl Future<Output = Result<Handle, Error>>,
-    tell: impl AsyncFnOnce(&mut Session, &Report) -> Result<(), Failure>,
+    tell: impl AsyncFnOnce(&mut Session, &Report) -> Outcome,
 ) -> Outcome {
     let resume = format!("everstep resume {id}{}", session.place.option());
     let handle = match session.unless_stopped(Box::pin(start)).await {
@@ -179,11 +175,13 @@ pub(super) async fn follow(
         return Ok(session.stopped(exit, &resume));
     }
     let outcome = ended.unwrap_or_else(|| Err(Failure::usage("nothing is known of the execution")));
-    if let Ok(report) = &outcome {
-        tell(&mut session, report).await?;
-    }
+    let told = match &outcome {
+        Ok(report) => Some(tell(&mut session, report).await?),
+        Err(_) => None,
+    };
     let stopped = session.close().await?;
-    Ok(stopped.unwrap_or(Exit::of(&outcome?)))
+    outcome?;
+    Ok(stopped.or(told).unwrap_or(Exit::Done))
 }
 
 /// The note on a part of the command line that is ignored, because the execution existed before.
@@ -211,14 +209,14 @@ pub(super) fn told(id: &ExecutionId, disregarded: &Disregarded, option: &str) ->
 }
 
 /// Prints the result on standard output; everything else is a note.
-pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
+pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> Outcome {
     tell_unfinished(session, report).await;
     if json {
         session.console.say(json_line(&Summary::of(report, &session.host.reader()).await)?);
     } else if let Some(result) = &report.result {
         session.console.say(text::json(result));
     }
-    Ok(())
+    Ok(Exit::of(report))
 }
 
 /// Notes the state of an execution without a result, and how to continue it.

@@ -9,7 +9,7 @@ use super::place::{NetworkArg, Place, Settings};
 use super::signals::{Came, Signals};
 use super::{Exit, Failure, complain, report, text, unwritten};
 use everstep::store::{Execution, PendingPromise, PromiseKind, State};
-use everstep::{Everstep, ExecutionId, Handle, Patience, PromiseId, Report};
+use everstep::{Answer, ErrorCode, Everstep, ExecutionId, GuestError, Handle, Patience, PromiseId, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::HashSet;
@@ -149,6 +149,7 @@ impl Session {
                     // Of one that does not wait, the questions come after what it prints.
                     if self.waits && concerns(&running, &promise) {
                         self.announce(&promise);
+                        self.give_up(&promise).await;
                     }
                 }
                 _ = tick.tick() => self.look(&running).await,
@@ -201,6 +202,37 @@ impl Session {
             Some(asker) => asker.add(promise),
             None => self.console.note(waiting(promise, &self.place)),
         }
+    }
+
+    /// Whether nobody can answer a question before the command ends: there is no terminal, and the store is in the memory of this process. A
+    /// promise may still be settled by the program itself.
+    fn is_hopeless(&self, promise: &PendingPromise) -> bool {
+        let has_hope = match promise.kind {
+            PromiseKind::Input => self.asker.is_some() || self.piped.is_some() || promise.deadline_ms.is_some(),
+            // The time of one is the longest that the policy lets a person think.
+            PromiseKind::Approval => self.asker.is_some(),
+            PromiseKind::Request => promise.deadline_ms.is_some(),
+            PromiseKind::Promise => true,
+        };
+        self.place == Place::Memory && !has_hope
+    }
+
+    /// Answers a question that nobody can answer, so that the program does not wait for it without an end.
+    async fn give_up(&self, promise: &PendingPromise) {
+        if !self.is_hopeless(promise) {
+            return;
+        }
+        let reason = "nobody can answer it here: there is no terminal, and the store ends with this command".to_owned();
+        let outcome = match promise.kind {
+            // Answers always serialise.
+            PromiseKind::Approval => {
+                let answer = Answer { approved: false, by: Some("everstep".to_owned()), reason: Some(reason) };
+                Ok(serde_json::to_string(&answer).unwrap_or_default())
+            }
+            _ => Err(GuestError::new(ErrorCode::NotFound, reason)),
+        };
+        // One that was settled meanwhile needs no answer.
+        let _ = self.host.settle(&promise.id, outcome).await;
     }
 
     /// Reloads the ceiling; if it cannot be read, the old one stays.

@@ -18,12 +18,28 @@ const UNNAMED: &str = "program";
 /// The message of the error of a program, before the number.
 const EXITED: &str = "the program ended with exit code ";
 
+/// A guest that is no program has ended the execution; the current call fails with this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the guest ended the execution with exit code {code}")]
+pub(crate) struct Ended {
+    /// The exit code.
+    pub(crate) code: u8,
+}
+
 /// The exit code of a program that has ended by itself; `None` for any other end, and for any other function, whatever its error says.
 pub(crate) fn exit_code(function: &str, state: State, error: Option<&Failure>) -> Option<u8> {
     match (state, error) {
         _ if function != PROGRAM => None,
         (State::Completed, _) => Some(0),
-        (State::Failed, Some(Failure { kind: FailureKind::Returned(ErrorCode::Failed), message })) => {
+        (State::Failed, Some(error)) => named_exit_code(error),
+        _ => None,
+    }
+}
+
+/// The exit code that the error of a program names, and that of a Python program.
+pub fn named_exit_code(error: &Failure) -> Option<u8> {
+    match error {
+        Failure { kind: FailureKind::Returned(ErrorCode::Failed), message } => {
             message.strip_prefix(EXITED)?.parse().ok()
         }
         _ => None,
@@ -99,6 +115,11 @@ async fn ended(
         },
         Err(stop) => return Err(stop),
     };
+    exited(store, code).await
+}
+
+/// The end of what has ended itself with an exit code.
+pub(super) async fn exited(store: &mut Store<Ctx>, code: u8) -> Result<Result<String, GuestError>, Stop> {
     finish(store).await?;
     match code {
         0 => Ok(Ok("null".to_owned())),

@@ -1,7 +1,7 @@
 //! The turns of an execution: `start`, and `resume` for as long as the guest waits; or the one call of a function that has types of its
 //! own.
 
-use super::call::call;
+use super::call::{Ended, call, exited};
 use super::component::Entry;
 use super::exports;
 use super::meter::metered;
@@ -83,7 +83,13 @@ fn trapped(bridge: &Bridge, message: String, limit: bool) -> Ending {
 
 async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, GuestError>, Stop> {
     match &job.component.entry {
-        Entry::Guest(guest) => turns_of_guest(store, job, guest).await,
+        Entry::Guest(guest) => {
+            let ended = turns_of_guest(store, job, guest).await;
+            match exit_of(&ended) {
+                Some(code) => exited(store, code).await,
+                None => ended,
+            }
+        }
         Entry::Exports(linked, exports) => {
             let bridge = Arc::clone(&job.bridge);
             let Ok(export) = exports::find(exports, &bridge.facts.function) else {
@@ -93,6 +99,14 @@ async fn turns(store: &mut Store<Ctx>, job: &Job) -> Result<Result<String, Guest
             let instance = metered(&bridge, linked.instantiate_async(&mut *store)).await?.map_err(stopped)?;
             call(store, &bridge, instance, export, &job.args).await
         }
+    }
+}
+
+/// The exit code with which a guest has ended the execution.
+fn exit_of<R>(ended: &Result<R, Stop>) -> Option<u8> {
+    match ended {
+        Err(Stop::Trap(error)) => error.downcast_ref::<Ended>().map(|ended| ended.code),
+        _ => None,
     }
 }
 

@@ -13,7 +13,8 @@ mod meter;
 mod typed;
 mod wasi;
 
-pub(crate) use call::exit_code;
+pub use call::named_exit_code;
+pub(crate) use call::{Ended, exit_code};
 pub use component::FunctionInfo;
 pub(crate) use component::Loaded;
 pub(crate) use ctx::Ctx;

@@ -77,6 +77,20 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// The guest's path of a file of the host, an absolute path without links; `None` if it is in no folder of a rule.
+    pub fn shown_at(&self, file: &Path) -> Option<String> {
+        let inside = |grant: &'_ FilesGrant| {
+            let below = file.strip_prefix(&grant.host).ok().filter(|_| grant.access != Access::Scratch)?;
+            Some(format!("{}/{}", grant.guest.trim_end_matches('/'), below.to_str()?))
+        };
+        let nearest = |grant: &&FilesGrant| grant.host.components().count();
+        let mut grants: Vec<_> = self.files.iter().collect();
+        grants.sort_by_key(|grant| std::cmp::Reverse(nearest(grant)));
+        grants.into_iter().find_map(inside)
+    }
+}
+
 /// One folder of the host under one path of the guest.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
