@@ -4,7 +4,9 @@ import json
 import random
 
 # Before anything else, so that all of it is in the component.
-from everstep import _stdlib
+from everstep import _stdlib, _threads
+
+_threads.prepare()
 
 # First, so that what it leaves behind is used again.
 MAINS = _stdlib.mains()

@@ -16,7 +16,7 @@ from time import monotonic
 
 from wit_world.imports import promises, timers
 
-from . import _durations, _errors, _interrupt
+from . import _durations, _errors, _interrupt, _threads, _time
 
 
 class _NoSelector:
@@ -112,6 +112,7 @@ class Loop(asyncio.BaseEventLoop):
 
     def drop(self):
         """Gives up everything that it would run, without running anything of it."""
+        _threads.drop()
         for task in asyncio.all_tasks(self):
             asyncio._unregister_task(task)
             # What is collected runs its `finally` clauses.
@@ -139,12 +140,6 @@ class Loop(asyncio.BaseEventLoop):
         finally:
             self._run_forever_cleanup()
 
-    async def shutdown_default_executor(self, timeout=None):
-        pass
-
-    def run_in_executor(self, executor, func, *args):
-        raise RuntimeError("there are no threads here: call the function, or write it with async")
-
     # The turns.
 
     @contextlib.contextmanager
@@ -171,7 +166,13 @@ class Loop(asyncio.BaseEventLoop):
                 return
 
     def can_run(self):
-        return bool(self._ready) or self._is_due()
+        """Whether something can, after the threads that wait for their turn."""
+        while not (self._ready or self._is_due()):
+            times = [one.when() for one in self._scheduled[:1]] + [self._now] * bool(self._waiting)
+            if not _threads.run_next(_threads.Wait(lambda: bool(self._ready), min(times, default=None))):
+                return False
+            self._look_at_clock()
+        return True
 
     def _is_due(self):
         self._drop_canceled()
@@ -187,9 +188,10 @@ class Loop(asyncio.BaseEventLoop):
     def waits_for(self, others=()):
         """The promises that can make something ready: those that are awaited, here or by others, and a timer for the nearest deadline."""
         self._drop_canceled()
-        if self._scheduled:
+        times = [when for when in (self._scheduled and self._scheduled[0].when(), _threads.next_time()) if when]
+        if self._scheduled or times:
             self._look_at_clock()
-            self._start_timer(self._scheduled[0].when())
+            self._start_timer(min(times, default=0))
         awaited = [*self._waiting, *others]
         if self._timer is not None:
             awaited.append(self._timer[0])
@@ -237,7 +239,8 @@ class Loop(asyncio.BaseEventLoop):
 
 
 async def end():
-    """What `asyncio.run` does last: the tasks that are left are canceled, the generators closed."""
+    """What Python does when a program has ended: threads run to their ends, the tasks that are left are canceled, the generators closed."""
+    _threads.end()
     loop = asyncio.get_running_loop()
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
@@ -292,6 +295,7 @@ def _from_outside(function):
 
 
 def install():
+    _threads.install(_time.sleep, outside)
     asyncio.events._set_event_loop_policy(Policy())
     # Those of Python need sockets.
     asyncio.unix_events._DefaultEventLoopPolicy = Policy

@@ -27,4 +27,3 @@ def _checked(clock):
 def install():
     for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"):
         put(time, name, _checked(getattr(time, name)))
-    put(time, "sleep", sleep)
