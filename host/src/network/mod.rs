@@ -15,6 +15,7 @@ mod tls;
 pub(crate) use connect::{Dialer, Io};
 pub use everstep_policy::address;
 pub use failure::{Cause, Failure};
+pub(crate) use failure::{NO_ADDRESS, SILENT};
 
 use resolve::Resolver;
 use std::net::SocketAddr;
