@@ -68,4 +68,5 @@ mod travel;
 mod typed;
 mod wasi;
 mod wasi_files;
+mod wasi_http;
 mod websocket;

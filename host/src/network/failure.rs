@@ -53,8 +53,7 @@ pub enum Cause {
     },
 }
 
-/// The messages of two causes that WASI has words for.
-pub(crate) const NO_ADDRESS: &str = "[network] permits no address of this host";
+/// The message of a cause that WASI has a word for.
 pub(crate) const SILENT: &str = "the rest of the response took too long";
 
 impl Failure {
@@ -84,7 +83,7 @@ impl Failure {
     pub fn into_guest(self, subject: &str) -> GuestError {
         let (code, why) = match self.cause {
             Cause::Denied(error) => return error,
-            Cause::Refused(_) => (ErrorCode::Denied, NO_ADDRESS.to_owned()),
+            Cause::Refused(_) => (ErrorCode::Denied, "[network] permits no address of this host".to_owned()),
             Cause::Misled(why) => (ErrorCode::Denied, why.to_owned()),
             Cause::Unsearchable(what) => (
                 ErrorCode::Denied,

@@ -14,8 +14,8 @@ mod tls;
 
 pub(crate) use connect::{Dialer, Io};
 pub use everstep_policy::address;
+pub(crate) use failure::SILENT;
 pub use failure::{Cause, Failure};
-pub(crate) use failure::{NO_ADDRESS, SILENT};
 
 use resolve::Resolver;
 use std::net::SocketAddr;

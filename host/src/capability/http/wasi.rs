@@ -9,7 +9,7 @@ use crate::bindings::everstep::host::promises;
 use crate::bridge::Fault;
 use crate::engine::wasi::http::{DnsErrorPayload, ErrorCode, Incoming, Outgoing, Web};
 use crate::guest_error::{ErrorCode as Code, GuestError};
-use crate::network::{NO_ADDRESS, SILENT};
+use crate::network::SILENT;
 use crate::policy::url::Target;
 use crate::turns::Ctx;
 
@@ -106,7 +106,7 @@ fn failures() -> [(&'static str, ErrorCode); 7] {
 fn code(GuestError { code, message }: GuestError) -> ErrorCode {
     let says = |part: &str| message.contains(part);
     let known = match code {
-        Code::Denied if says(NO_ADDRESS) => Some(ErrorCode::DestinationIpProhibited),
+        Code::Denied if says("[network]") => Some(ErrorCode::DestinationIpProhibited),
         Code::Denied => Some(ErrorCode::HttpRequestDenied),
         Code::NotFound => {
             Some(ErrorCode::DnsError(DnsErrorPayload { rcode: Some("NXDOMAIN".to_owned()), info_code: None }))

@@ -159,6 +159,7 @@ impl<T: WasiHost> Virtual<'_, T> {
         waits: bool,
     ) -> StreamResult<Vec<u8>> {
         self.0.wasi().table.get(stream)?;
+        self.0.wasi().fruitless_polls = 0;
         let Some(FileStream { handle, offset, .. }) = self.file_stream(stream.rep()) else {
             return match (self.is_stdin(stream), waits) {
                 (true, true) => self.wait_and_read_stdin(len).await,
@@ -202,6 +203,7 @@ impl<T: WasiHost> Virtual<'_, T> {
         bytes: &[u8],
         permit: u64,
     ) -> StreamResult<()> {
+        self.0.wasi().fruitless_polls = 0;
         let Some(FileStream { handle, offset, appends }) = self.file_stream(stream.rep()) else {
             return self.write_at_most(stream, bytes, permit);
         };

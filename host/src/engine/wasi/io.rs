@@ -24,6 +24,8 @@ pub(super) struct Partial {
 
 /// The most bytes of one write.
 pub(super) const PERMIT: u64 = 64 << 10;
+/// How many polls return what is ready, while the guest does nothing else.
+pub(super) const FRUITLESS: u32 = 100;
 /// The most bytes of one blocking write, as the interface defines it.
 const BLOCKING_PERMIT: u64 = 4096;
 
@@ -99,14 +101,23 @@ impl<T: WasiHost> Virtual<'_, T> {
         self.0.print(console == Console::Stderr, text.as_bytes()).map_err(StreamError::Trap)
     }
 
-    /// The positions in `pollables` of those that are ready; waits for a timer if none is.
+    /// The positions in `pollables` of those that are ready; waits for a step if none is.
+    ///
+    /// Only a wait delivers a step, so a guest that polls for something ready again and again, and does nothing about it until another one is
+    /// ready, would never see that: it waits for the others after as many polls as this.
     async fn ready(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<u32>> {
         let awaited = self.awaited_by(pollables)?;
         let ready = positions(&awaited, |one| self.is_ready(one));
-        if !ready.is_empty() {
-            return Ok(ready);
-        }
         let mut steps: Vec<u64> = awaited.iter().filter_map(Awaited::step).collect();
+        steps.retain(|step| !self.0.is_settled(*step));
+        if !ready.is_empty() {
+            let polls = &mut self.0.wasi().fruitless_polls;
+            *polls += 1;
+            if *polls < FRUITLESS || steps.is_empty() {
+                return Ok(ready);
+            }
+        }
+        self.0.wasi().fruitless_polls = 0;
         steps.sort_unstable();
         steps.dedup();
         if steps.is_empty() {
@@ -115,11 +126,10 @@ impl<T: WasiHost> Virtual<'_, T> {
             ));
         }
         let settled = self.0.wait_any(&steps).await?;
-        let ready = positions(&awaited, |one| one.step().is_some_and(|step| settled.contains(&step)));
-        if ready.is_empty() {
+        if !settled.iter().any(|step| steps.contains(step)) {
             return Err(wasmtime::format_err!("a wait for steps {steps:?} delivered none of them"));
         }
-        Ok(ready)
+        Ok(positions(&awaited, |one| self.is_ready(one)))
     }
 
     fn is_ready(&mut self, awaited: &Awaited) -> bool {

@@ -82,6 +82,8 @@ pub(crate) struct VirtualWasi {
     files: Files,
     stdin: stdin::Stdin,
     http: http::Http,
+    /// The polls that waited for nothing since the guest last read, wrote, or started a timer or a request.
+    fruitless_polls: u32,
     /// The first bytes of an incomplete character, per console stream.
     partial: io::Partial,
     /// The latest time that was returned.
@@ -218,6 +220,7 @@ impl VirtualWasi {
             files,
             stdin: stdin::Stdin::default(),
             http: http::Http::default(),
+            fruitless_polls: 0,
             partial: io::Partial::default(),
             now_ns: 0,
             origin_ns: None,

@@ -285,6 +285,29 @@ async fn standard_input_is_asked_for_line_by_line_when_it_is_read() {
     assert_eq!(host.canceled, [0; 0]);
 }
 
+#[tokio::test]
+async fn a_guest_that_polls_for_what_is_ready_sees_the_rest_in_time() {
+    let mut host = Script::new();
+    host.deliveries.push_back(vec![0]);
+    let mut wasi = Virtual(&mut host);
+    let out = stdout::Host::get_stdout(&mut wasi).unwrap();
+    let writable = streams_subscribe(&mut wasi, &out);
+    let timer = monotonic_clock::Host::subscribe_duration(&mut wasi, u64::MAX).unwrap();
+    for _ in 1..io::FRUITLESS {
+        assert_eq!(wasi.poll(vec![lend(&timer), lend(&writable)]).await.unwrap(), [1]);
+    }
+    wasi.write_any(&out, b"busy", 9).await.unwrap();
+    for _ in 1..io::FRUITLESS {
+        assert_eq!(wasi.poll(vec![lend(&writable), lend(&timer)]).await.unwrap(), [0]);
+    }
+    assert!(wasi.0.waits.is_empty());
+    assert_eq!(wasi.poll(vec![lend(&writable), lend(&timer)]).await.unwrap(), [0, 1]);
+    for _ in 0..=io::FRUITLESS {
+        assert_eq!(wasi.poll(vec![lend(&writable), lend(&timer)]).await.unwrap(), [0, 1], "there is no other");
+    }
+    assert_eq!(host.waits, [[0]]);
+}
+
 fn streams_subscribe(
     wasi: &mut Virtual<'_, Script>,
     out: &Resource<wasmtime_wasi_io::streams::DynOutputStream>,

@@ -150,6 +150,7 @@ impl<T: WasiHost> Virtual<'_, T> {
 
     /// Sends a complete request.
     pub(super) fn send(&mut self, head: Head, body: Bytes) -> wasmtime::Result<Result<u64, ErrorCode>> {
+        self.0.wasi().fruitless_polls = 0;
         let length = body.len() as u64;
         if head.announced().is_some_and(|announced| announced != length) {
             return Ok(Err(ErrorCode::HttpRequestBodySize(Some(length))));
