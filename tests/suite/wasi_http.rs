@@ -38,11 +38,6 @@ fn script(policy: &Policy, calls: &Value) -> Run {
     Run::new(GUEST.clone(), "script", calls.to_string(), policy.clone()).with_id(id("x"))
 }
 
-/// Every place, whose hosts have the guest.
-fn places() -> impl Iterator<Item = Place> {
-    Place::each().inspect(|place| place.equip(&GUEST))
-}
-
 /// Runs a script to its end, on a host of its own over a place like this.
 fn told(place: &Place, policy: &Policy, calls: Value) -> Vec<String> {
     let place = place.another();

@@ -24,7 +24,7 @@ fn ended(place: &Place, policy: &Policy, site: &Site, calls: &Value) -> (State, 
 #[test]
 fn a_guest_that_leaks_handles_ends_at_their_number() {
     let site = Site::start(|_| ok("fine"));
-    for place in places() {
+    for place in Place::each() {
         for what in ["fields", "requests"] {
             let leak = json!([{ "leak": { "what": what, "count": 1_000_000, "bytes": 0 } }]);
             let (state, failure) = ended(&place, &small(&site, ""), &site, &leak);
@@ -44,7 +44,7 @@ fn kept(told: &str) -> (u64, &str) {
 fn what_requests_keep_counts_against_the_memory_of_the_guest() {
     let site = Site::start(|_| ok("fine"));
     const KIB: u64 = 1 << 10;
-    for place in places() {
+    for place in Place::each() {
         let policy = small(&site, "max_request = \"1MiB\"");
         let leak = |what: &str, bytes: u64| json!({ "leak": { "what": what, "count": 9_000, "bytes": bytes } });
         let headers = told(&place, &policy, json!([leak("headers", 100 * KIB)]));
@@ -64,7 +64,7 @@ fn what_requests_keep_counts_against_the_memory_of_the_guest() {
 #[test]
 fn a_body_without_end_ends_at_the_largest_that_a_rule_allows() {
     let site = Site::start(|_| ok("fine"));
-    for place in places() {
+    for place in Place::each() {
         let calls = json!([
             fields("h", json!([])),
             request("r", "POST", &site.url("/")),
@@ -84,7 +84,7 @@ fn a_body_without_end_ends_at_the_largest_that_a_rule_allows() {
 #[test]
 fn a_guest_that_waits_for_ever_is_ended() {
     let site = Site::start(|received| if received.line() == "GET /never" { vec![Step::Stall] } else { ok("fine") });
-    for place in places() {
+    for place in Place::each() {
         let policy = parse(&format!("[limits]\ncpu = \"200ms\"\n{}", on(&site, "")));
         let sent =
             [fields("h", json!([])), request("r", "GET", &site.url("/never")), handle("f", "r"), subscribe("p", "f")];
@@ -110,7 +110,7 @@ fn a_guest_that_waits_for_ever_is_ended() {
 #[test]
 fn a_body_that_is_finished_twice_ends_the_guest() {
     let site = Site::start(|_| ok("fine"));
-    for place in places() {
+    for place in Place::each() {
         let calls = json!([
             fields("h", json!([])),
             request("r", "POST", &site.url("/")),

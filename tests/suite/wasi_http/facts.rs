@@ -335,7 +335,7 @@ fn programs_can_rely_on_the_facts_of_the_interface() {
         _ => echo(received),
     });
     let facts = facts();
-    for place in places() {
+    for place in Place::each() {
         // All of them are calls of one execution, so that each meets what the others have left.
         let calls: Vec<Value> = facts.iter().flat_map(|fact| fact.calls.iter().map(|(call, _)| call.clone())).collect();
         let calls = json!(calls).to_string().replace("{site}", &site.url(""));
@@ -359,7 +359,7 @@ fn what_belongs_to_another_is_dropped_first() {
         &[of("body", "b", "r"), of("stream", "s", "b"), finish("b")],
         &[handle("f", "r"), subscribe("p", "f"), dropped("f")],
     ];
-    for place in places() {
+    for place in Place::each() {
         for calls in cases {
             let place = place.another();
             place.equip(&GUEST);

@@ -17,7 +17,7 @@ fn what_is_denied_has_its_words_and_reaches_nobody() {
         (blocked, "DestinationIpProhibited", "a private address"),
         (on(&site, "max_calls = 0"), "HttpRequestDenied", "no calls"),
     ];
-    for place in places() {
+    for place in Place::each() {
         for (policy, code, why) in &cases {
             let calls = json!([fetch(&site.url("/private")), post(&site.url("/private"), 3)]);
             let told = told(&place, &parse(policy), calls);
@@ -35,7 +35,7 @@ fn the_bounds_of_a_rule_hold() {
         "GET /slow" => vec![Step::Stall],
         _ => ok(&received.body.len().to_string()),
     });
-    for place in places() {
+    for place in Place::each() {
         let told = |more: &str, calls: Value| told(&place, &parse(&on(&site, more)), calls);
         let (large, slow, any) = (site.url("/large"), site.url("/slow"), site.url("/"));
         assert_eq!(told("max_response = \"1000B\"", json!([fetch(&large)])), ["ErrorCode::HttpResponseBodySize(None)"]);
@@ -58,7 +58,7 @@ fn a_body_of_another_rule_is_measured_by_its_own() {
         site.url("/small"),
         site.url("/large")
     );
-    for place in places() {
+    for place in Place::each() {
         let calls =
             json!([post(&site.url("/large"), 100), post(&site.url("/small"), 11), post(&site.url("/small"), 10)]);
         let told = told(&place, &parse(&rules), calls);
@@ -85,7 +85,7 @@ fn the_timeouts_of_a_guest_are_kept() {
             of("response", "a", "f"),
         ])
     };
-    for place in places() {
+    for place in Place::each() {
         let last = |calls: Value| told(&place, &parse(&on(&site, "")), calls).pop().unwrap();
         assert_eq!(last(get("/silent", json!({ "new": "o", "first-byte": 50 }))), "ErrorCode::HttpResponseTimeout");
         assert_eq!(last(get("/half", json!({ "new": "o", "between-bytes": 50 }))), "ErrorCode::ConnectionReadTimeout");
@@ -100,7 +100,7 @@ fn a_connection_that_fails_has_the_word_for_it() {
     let policy = on(&gone, "");
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let policy = format!("{policy}[[fetch]]\nid = \"unused\"\nurl = \"http://{unused}/**\"\nmethods = [\"GET\"]\n");
-    for place in places() {
+    for place in Place::each() {
         let told = told(&place, &parse(&policy), json!([fetch(&gone.url("/")), fetch(&format!("http://{unused}/"))]));
         assert_eq!(told, ["ErrorCode::ConnectionTerminated", "ErrorCode::ConnectionRefused"], "{place}");
     }
@@ -114,7 +114,7 @@ fn a_redirect_is_the_guests_and_its_target_decided_like_any_other() {
     let site = Site::start(move |_| redirect(307, &to));
     let narrow = on(&site, "redirects = 5");
     let wide = format!("{narrow}[[fetch]]\nid = \"other\"\nurl = \"{}\"\nmethods = [\"GET\"]\n", other.url("/**"));
-    for place in places() {
+    for place in Place::each() {
         let calls = json!([fetch(&site.url("/")), fetch(&away)]);
         let seen = format!("307 {away}");
         assert_eq!(told(&place, &parse(&narrow), calls.clone()), [&seen, "ErrorCode::HttpRequestDenied"]);
@@ -160,6 +160,32 @@ fn a_secret_reaches_the_server_and_neither_the_guest_nor_the_journal() {
             assert!(!text.contains("s3cret") && !text.contains("czNjcmV0"), "{text}");
         }
         assert!(told[7].contains("x-echo") && !told[10].is_empty(), "{told:?}");
+    }
+}
+
+/// One that takes a request and the place for its answer.
+const SERVER: &str = r#"(component
+    (import "wasi:http/types@0.2.0" (instance $types
+        (export "incoming-request" (type (sub resource)))
+        (export "response-outparam" (type (sub resource)))))
+    (alias export $types "incoming-request" (type $request))
+    (alias export $types "response-outparam" (type $answer))
+    (core module $m (func (export "f") (param i32 i32)))
+    (core instance $c (instantiate $m))
+    (func $f (param "request" (own $request)) (param "response-out" (own $answer)) (canon lift (core func $c "f")))
+    (instance $i (export "handle" (func $f)))
+    (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#;
+
+#[test]
+fn a_component_that_answers_requests_is_not_run() {
+    let server: Component = wat::parse_str(SERVER).unwrap().into();
+    for place in Place::each() {
+        place.equip(&server);
+        for (function, says) in [(everstep::PROGRAM, "the component answers HTTP requests"), ("handle", "a resource")] {
+            let run = Run::new(server.clone(), function, "null", parse(BASICS));
+            let error = life(async { place.host().build().unwrap().run(run).await.unwrap_err() });
+            assert!(error.to_string().contains(says), "{error}");
+        }
     }
 }
 
