@@ -144,7 +144,7 @@ impl Bench {
 async fn fetch(client: &Client, url: Target) -> Result<(), String> {
     let request = Request { method: "GET".to_owned(), url, headers: Vec::new(), body: Bytes::new(), secret: None };
     let timeout = Duration::from_secs(30);
-    let bounds = Bounds { timeout, connect: timeout, max_response: 5 << 20, redirects: 0 };
+    let bounds = Bounds { timeout, connect: timeout, max_response: 5 << 20, redirects: 0, ..Bounds::default() };
     let response = client.send(request, &bounds, &mut NoHops).await.map_err(|failure| format!("{failure:?}"))?;
     if response.body.len() == BODY { Ok(()) } else { Err(format!("{response:?}")) }
 }

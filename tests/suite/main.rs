@@ -69,4 +69,5 @@ mod travel;
 mod typed;
 mod wasi;
 mod wasi_files;
+mod wasi_http;
 mod websocket;

@@ -108,7 +108,8 @@ impl Carrier for Post {
                 body: message,
                 secret: token.map(|token| ("authorization".to_owned(), format!("Bearer {token}"))),
             };
-            let bounds = Bounds { timeout: ANSWER, connect: CONNECT, max_response: 0, redirects: 0 };
+            let bounds =
+                Bounds { timeout: ANSWER, connect: CONNECT, max_response: 0, redirects: 0, ..Bounds::default() };
             let client = if is_named { &self.named } else { &self.public };
             match client.tell(request, &bounds).await {
                 Ok(status) if status < REFUSED => Ok(()),

@@ -51,7 +51,7 @@ pub fn needs(import: &str) -> &'static [Need] {
         "everstep:host/promises" => &[Need::Promise],
         "everstep:host/functions" => &[Need::Call],
         "everstep:host/bridge" => &[Need::Capability],
-        "everstep:host/http" => &[Need::Fetch],
+        "wasi:http/outgoing-handler" | "everstep:host/http" => &[Need::Fetch],
         "everstep:host/websocket" => &[Need::Websocket],
         _ => &[],
     }
@@ -85,7 +85,7 @@ fn remedy(name: &str) -> &'static str {
         package if package.starts_with("wasi:") && !is_patch(version, wasi::VERSION) => {
             "build for WASI 0.2, as the target wasm32-wasip2 does"
         }
-        "wasi:http" => "make requests with everstep:host/http",
+        "wasi:http" => "this host answers no requests; it makes them, with wasi:http/outgoing-handler",
         package if package.starts_with("wasi:") => {
             "compose the component with one that exports it, or reach the service through everstep:host/bridge"
         }

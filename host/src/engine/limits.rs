@@ -39,6 +39,8 @@ pub(crate) struct Limiter {
     files: Option<Arc<Mutex<Vfs>>>,
     /// Bytes that the run keeps in memory for the guest, beside these.
     kept: u64,
+    /// Bytes that the guest's requests have in memory.
+    requests: Arc<AtomicU64>,
 }
 
 /// The linear memory that all instances have taken.
@@ -109,7 +111,16 @@ pub(crate) enum Hit {
 impl Limiter {
     /// A limiter of a store without allocations.
     pub(crate) fn new(limits: Limits, footprint: Arc<Footprint>) -> Self {
-        Self { limits, memory: 0, table_elements: 0, hit: None, footprint, files: None, kept: 0 }
+        Self {
+            limits,
+            memory: 0,
+            table_elements: 0,
+            hit: None,
+            footprint,
+            files: None,
+            kept: 0,
+            requests: Arc::default(),
+        }
     }
 
     /// The limit that was reached last.
@@ -117,9 +128,9 @@ impl Limiter {
         self.hit
     }
 
-    /// Lets the guest's memory and its files share the limit.
-    pub(crate) fn share_with(&mut self, files: Arc<Mutex<Vfs>>) {
-        self.files = Some(files);
+    /// Lets the guest's memory, its files and its `requests`, which have that many bytes, share the limit.
+    pub(crate) fn share_with(&mut self, files: Arc<Mutex<Vfs>>, requests: Arc<AtomicU64>) {
+        (self.files, self.requests) = (Some(files), requests);
     }
 
     /// Notes what the run keeps in memory beside the files.
@@ -127,10 +138,16 @@ impl Limiter {
         self.kept = bytes;
     }
 
+    /// Bytes that the guest's requests have in memory.
+    pub(crate) fn held_by_requests(&self) -> u64 {
+        self.requests.load(Ordering::SeqCst)
+    }
+
     /// Whether files leave that much for the guest; their pages go first.
     fn is_left_by_files(&self, memory: u64) -> bool {
         let Some(files) = &self.files else { return true };
-        let room = self.limits.memory.checked_sub(memory).and_then(|rest| rest.checked_sub(self.kept));
+        let beside = self.kept.saturating_add(self.held_by_requests());
+        let room = self.limits.memory.checked_sub(memory).and_then(|rest| rest.checked_sub(beside));
         // No call of the guest is under way while its memory grows.
         room.is_some_and(|room| files.try_lock().is_ok_and(|mut files| files.shrink(room)))
     }

@@ -49,7 +49,7 @@ pub enum Error {
         reason: String,
     },
     /// The component has no such function.
-    #[error("{}; it has {}", unknown(function), crate::engine::list(available))]
+    #[error("{}; it has {}", unknown(function, available), crate::engine::list(available))]
     UnknownFunction {
         /// The function that was requested.
         function: String,
@@ -250,8 +250,13 @@ impl From<Unusable> for Error {
     }
 }
 
-fn unknown(function: &str) -> String {
+fn unknown(function: &str, available: &[String]) -> String {
+    let is_server = available.iter().all(|name| name.starts_with("wasi:http/incoming-handler@"));
     match function {
+        PROGRAM if is_server && !available.is_empty() => {
+            "the component answers HTTP requests, which this host does not let it do; it runs programs and functions"
+                .to_owned()
+        }
         PROGRAM => "the component is no program: name one of its functions".to_owned(),
         _ => format!("the component has no function {function:?}"),
     }

@@ -37,6 +37,8 @@ pub enum Cause {
     Interrupted(String),
     /// The deadline passed.
     TimedOut,
+    /// Nothing more of the response arrived for longer than the guest wants to wait.
+    Silent,
     /// More bytes than allowed.
     TooLarge {
         /// The most bytes that are allowed.
@@ -50,6 +52,9 @@ pub enum Cause {
         max: u32,
     },
 }
+
+/// The message of a cause that WASI has a word for.
+pub(crate) const SILENT: &str = "the rest of the response took too long";
 
 impl Failure {
     /// Whether nothing was sent, so that any request may be repeated.
@@ -68,7 +73,7 @@ impl Failure {
             Cause::Denied(_) | Cause::Refused(_) | Cause::Misled(_) | Cause::Unsearchable(_) => "denied",
             Cause::Invalid(_) => "invalid",
             Cause::NotFound => "not-found",
-            Cause::TimedOut => "timed-out",
+            Cause::TimedOut | Cause::Silent => "timed-out",
             Cause::TooLarge { .. } | Cause::Redirects { .. } => "limit-exceeded",
             Cause::Connect(_) | Cause::Interrupted(_) | Cause::BadResponse(_) => "failed",
         }
@@ -90,6 +95,7 @@ impl Failure {
             Cause::NotFound => (ErrorCode::NotFound, "the host name has no address".to_owned()),
             Cause::Connect(why) | Cause::Interrupted(why) | Cause::BadResponse(why) => (ErrorCode::Failed, why),
             Cause::TimedOut => (ErrorCode::TimedOut, "the server took too long".to_owned()),
+            Cause::Silent => (ErrorCode::TimedOut, SILENT.to_owned()),
             Cause::TooLarge { max } => (ErrorCode::LimitExceeded, format!("it is larger than the {max} bytes allowed")),
             Cause::Redirects { max } => (ErrorCode::LimitExceeded, format!("more than {max} redirects")),
         };

@@ -161,7 +161,13 @@ impl Sender {
         headers.push(("content-type".to_owned(), "application/x-protobuf".to_owned()));
         let (method, url) = ("POST".to_owned(), endpoint.clone());
         let request = Request { method, url, headers, body: body.into(), secret: None };
-        let bounds = Bounds { timeout: *timeout, connect: CONNECT.min(*timeout), max_response: 0, redirects: 0 };
+        let bounds = Bounds {
+            timeout: *timeout,
+            connect: CONNECT.min(*timeout),
+            max_response: 0,
+            redirects: 0,
+            ..Bounds::default()
+        };
         let mut pauses = AGAIN.iter();
         loop {
             let why = match self.client.tell(request.clone(), &bounds).await {

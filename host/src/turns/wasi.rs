@@ -15,7 +15,9 @@ impl WasiHost for Ctx {
     fn wasi(&mut self) -> &mut VirtualWasi {
         if self.wasi.is_none() {
             self.files = Arc::new(Mutex::new(Vfs::new(Disk::roots(self))));
-            self.limiter.share_with(Arc::clone(&self.files));
+            let wasi = VirtualWasi::new(Arc::clone(&self.files));
+            self.limiter.share_with(Arc::clone(&self.files), wasi.held_by_requests());
+            self.wasi = Some(wasi);
         }
         self.wasi.get_or_insert_with(|| VirtualWasi::new(Arc::clone(&self.files)))
     }

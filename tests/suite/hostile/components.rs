@@ -14,7 +14,7 @@ async fn what_is_no_guest_is_refused_and_says_what_it_is() {
         let (host, policy) = (sandbox.host().unwrap(), limits(&sandbox, ""));
         let hostile = guests::fixture("hostile").unwrap();
         let random = (0..100_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect::<Vec<_>>();
-        let imports = r#"(component (import "wasi:http/types@0.2.0" (instance)) (import "env" (func)))"#;
+        let imports = r#"(component (import "wasi:keyvalue/store@0.2.0" (instance)) (import "env" (func)))"#;
         let many_imports = (0..5_000).map(|n| format!("(import \"import-{n}\" (func))")).collect::<String>();
         let cases = [
             (Vec::new(), "this is not a WebAssembly component but an empty file"),
@@ -29,7 +29,7 @@ async fn what_is_no_guest_is_refused_and_says_what_it_is() {
             ),
             (
                 wat::parse_str(imports).unwrap(),
-                "the component imports what this host does not offer: wasi:http/types@0.2.0 (make requests with everstep:host/http), env (",
+                "the component imports what this host does not offer: wasi:keyvalue/store@0.2.0 (compose the component with one that exports it, or reach the service through everstep:host/bridge), env (",
             ),
             (
                 wat::parse_str(format!("(component {many_imports})")).unwrap(),

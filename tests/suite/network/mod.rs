@@ -40,7 +40,7 @@ fn client() -> Client {
 }
 
 fn bounds() -> Bounds {
-    Bounds { timeout: AMPLE, connect: AMPLE, max_response: 1 << 20, redirects: 5 }
+    Bounds { timeout: AMPLE, connect: AMPLE, max_response: 1 << 20, redirects: 5, ..Bounds::default() }
 }
 
 fn target(url: &str) -> Target {

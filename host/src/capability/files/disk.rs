@@ -128,7 +128,7 @@ impl Disk for Ctx {
         let kept = self.bridge.of_run::<Changes>().lock().held();
         self.limiter.note_kept(kept);
         let limit = self.bridge.facts.limits().memory;
-        limit.saturating_sub(self.limiter.memory()).saturating_sub(kept)
+        limit.saturating_sub(self.limiter.memory()).saturating_sub(kept).saturating_sub(self.limiter.held_by_requests())
     }
 
     fn told_ns(&mut self) -> Option<u64> {

@@ -13,7 +13,9 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, BufReader};
+use tokio::time::{Sleep, sleep};
 use tokio_util::io::StreamReader;
 
 /// The codings that are offered to servers.
@@ -35,6 +37,8 @@ pub(super) struct Reading {
     pub(super) max: u64,
     /// Whether to refuse a body that cannot be decoded, because it may hold a secret.
     pub(super) guarded: bool,
+    /// How long nothing may arrive.
+    pub(super) silence: Option<Duration>,
 }
 
 /// A body that was read to its end.
@@ -56,7 +60,7 @@ enum Coding {
 /// Reads and decodes a body; removes those `headers` that only apply to the encoded body. Data after the end of an encoded body
 /// is read and ignored. A body in a coding that the host did not ask for is passed on as it is, unless the reading is guarded.
 pub(super) async fn read(headers: &mut HeaderMap, body: Incoming, reading: Reading) -> Result<Read, Cause> {
-    let Reading { max, guarded } = reading;
+    let Reading { max, guarded, silence } = reading;
     let codings = match codings(headers)? {
         Some(codings) => codings,
         None if guarded => return Err(Cause::Unsearchable("its body is in a coding that the host cannot decode")),
@@ -64,7 +68,7 @@ pub(super) async fn read(headers: &mut HeaderMap, body: Incoming, reading: Readi
     };
     // A compressed body may be a little longer than its content, and may even have none.
     let most = if codings.is_empty() { max } else { max.saturating_add(max / 8).saturating_add(PIECE as u64) };
-    let mut arriving = Arriving { body, received: 0, most, max };
+    let mut arriving = Arriving { body, received: 0, most, max, silence, patience: None };
     let body = match arriving.next().await.transpose().map_err(cause)? {
         Some(first) if codings.is_empty() => plain(first, &mut arriving).await?,
         Some(first) => decoded(first, &mut arriving, &codings, max).await?,
@@ -80,7 +84,7 @@ pub(super) async fn read(headers: &mut HeaderMap, body: Incoming, reading: Readi
 /// Reads a body of at most `max` bytes to its end, so that its connection can be used again. Returns whether it
 /// ended.
 pub(super) async fn skip(body: Incoming, max: u64) -> bool {
-    let mut arriving = Arriving { body, received: 0, most: max, max };
+    let mut arriving = Arriving { body, received: 0, most: max, max, silence: None, patience: None };
     while let Some(piece) = arriving.next().await {
         if piece.is_err() {
             return false;
@@ -165,6 +169,9 @@ struct Arriving {
     most: u64,
     /// The limit that the guest's error names.
     max: u64,
+    /// How long nothing may arrive, and what is left of it.
+    silence: Option<Duration>,
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream for Arriving {
@@ -172,7 +179,17 @@ impl Stream for Arriving {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
-            let piece = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    let Some(silence) = self.silence else { return Poll::Pending };
+                    let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(silence)));
+                    ready!(patience.as_mut().poll(cx));
+                    return Poll::Ready(Some(Err(io::Error::other(Carried(Cause::Silent)))));
+                }
+            };
+            self.patience = None;
+            let piece = match frame {
                 None => return Poll::Ready(None),
                 Some(Ok(frame)) => frame.into_data(),
                 Some(Err(error)) => return Poll::Ready(Some(Err(io::Error::other(Carried(interrupted(&error)))))),

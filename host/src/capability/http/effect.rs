@@ -42,12 +42,16 @@ pub struct Request {
 }
 
 /// The limits of one request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Bounds {
     /// From now until the whole body is read, including redirects.
     pub timeout: Duration,
     /// For one connection: name, address and TLS.
     pub connect: Duration,
+    /// From there to the head of a response, if less than all of it.
+    pub first_byte: Option<Duration>,
+    /// Between two pieces of its body.
+    pub silence: Option<Duration>,
     /// Bytes of the body after decoding.
     pub max_response: u64,
     /// The most redirects that are followed. With 0, a redirect is a response like any other.
@@ -145,7 +149,7 @@ impl Client {
             let (lease, response) = self.exchange(&hop, &origin, bounds, seen).await?;
             let next = if bounds.redirects == 0 { None } else { hop.next(response.status(), response.headers())? };
             let Some(next) = next else {
-                let read = Reading { max: bounds.max_response, guarded };
+                let read = Reading { max: bounds.max_response, guarded, silence: bounds.silence };
                 return finish(lease, response, &hop, read, seen, followed).await;
             };
             if followed == bounds.redirects {
@@ -176,7 +180,12 @@ impl Client {
             seen.address = lease.address();
             let request = hop.request(lease.is_http2())?;
             let before = std::mem::replace(&mut seen.sent, true);
-            match lease.send(request).await {
+            let answer = lease.send(request);
+            let answer = match bounds.first_byte {
+                Some(within) => timeout(within, answer).await.unwrap_or(Err(Unanswered::Sent(Cause::TimedOut))),
+                None => answer.await,
+            };
+            match answer {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Cause::BadResponse("it switches to another protocol".to_owned()));
                 }

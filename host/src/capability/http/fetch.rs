@@ -6,6 +6,7 @@ use super::stored::Stored;
 use crate::blocking::blocking;
 use crate::bridge::{Effect, Lost, Performed, Performing};
 use crate::clock;
+use crate::engine::wasi::http::Timeouts;
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::network::Failure;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub(super) struct Fetch {
     grants: Arc<Grants>,
     request: Request,
+    own: Option<Timeouts>,
 }
 
 /// The kind of its step.
@@ -32,8 +34,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 const KEY: &str = "idempotency-key";
 
 impl Fetch {
-    pub(super) fn new(grants: Arc<Grants>, request: Request) -> Self {
-        Self { grants, request }
+    /// A request; `own` are the timeouts of a guest that follows redirects itself.
+    pub(super) fn new(grants: Arc<Grants>, request: Request, own: Option<Timeouts>) -> Self {
+        Self { grants, request, own }
     }
 
     fn call(&self) -> policy::Call<'_> {
@@ -61,7 +64,12 @@ impl Fetch {
     fn bounds(&self, run: &Performing, terms: &FetchTerms) -> Bounds {
         let timeout = terms.timeout.min(run.time_left());
         let max_response = terms.max_response.min(self.grants.policy.limits.bytes_per_call);
-        Bounds { timeout, connect: CONNECT.min(timeout), max_response, redirects: terms.redirects }
+        let redirects = if self.own.is_some() { 0 } else { terms.redirects };
+        let own = self.own.unwrap_or_default();
+        let within = |ns: Option<u64>| ns.map(Duration::from_nanos);
+        let (first_byte, silence) = (within(own.first_byte), within(own.between_bytes));
+        let connect = CONNECT.min(timeout).min(within(own.connect).unwrap_or(CONNECT));
+        Bounds { timeout, connect, first_byte, silence, max_response, redirects }
     }
 }
 

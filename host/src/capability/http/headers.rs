@@ -46,6 +46,9 @@ const FORBIDDEN: [&str; 18] = [
     "x-rewrite-url",
 ];
 
+/// Those of them that ordinary clients set for each request, and that tell nothing: the host has its own in their place.
+const LEFT_OUT: [&str; 6] = ["accept-encoding", "connection", "content-length", "host", "keep-alive", "te"];
+
 /// Refuses headers that a guest may not set, that are malformed, or that are too many.
 pub fn check(headers: &[(String, String)]) -> Result<(), GuestError> {
     if headers.len() > MOST_HEADERS {
@@ -93,6 +96,16 @@ pub(crate) fn add_trace(headers: &mut Vec<(String, String)>, trace: Option<&Trac
     if !headers.iter().any(|(name, _)| [TRACEPARENT, TRACESTATE].contains(&&*folded(name))) {
         headers.extend(trace.into_iter().flat_map(TraceContext::headers));
     }
+}
+
+/// Whether a client of the guest may set this header, which is not sent.
+pub(super) fn is_left_out(name: &str) -> bool {
+    LEFT_OUT.iter().any(|one| name.eq_ignore_ascii_case(one))
+}
+
+/// Whether a client of the guest may set this header, whether or not it is sent.
+pub(super) fn may_be_set(name: &str) -> bool {
+    is_left_out(name) || !is_forbidden(name)
 }
 
 /// Whether only the host may set this header.

@@ -1,6 +1,7 @@
 //! `everstep:host/http`: `effect` is the client, one request over all its redirects; `pool` keeps its connections and `flood` guards those
 //! of HTTP/2, `body` reads and decodes responses, `headers` defines which headers and methods a guest may use; none of them knows WIT,
-//! decisions or the journal. `fetch` is a guest's request as a durable effect, `stored` a response in the journal; the adapter is here.
+//! decisions or the journal. `fetch` is a guest's request as a durable effect, `stored` a response in the journal; the adapter is here, and `wasi` is
+//! that of `wasi:http`.
 
 mod body;
 mod effect;
@@ -9,6 +10,7 @@ mod flood;
 pub(crate) mod headers;
 mod pool;
 mod stored;
+mod wasi;
 
 pub use effect::{Bounds, Client, Hops, Request, Response, is_idempotent};
 pub use headers::{check as check_headers, check_method};
@@ -16,6 +18,7 @@ pub use hyper::body::Bytes;
 
 use crate::bindings::everstep::host::{http, types};
 use crate::bridge::{About, Arg, Fault, NewPromise, Step};
+use crate::engine::wasi::http::Timeouts;
 use crate::grants::Opened;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::network;
@@ -34,21 +37,36 @@ pub(crate) fn open(policy: &Policy, options: &network::Options, opened: &mut Ope
     Ok(())
 }
 
-impl http::Host for Ctx {
-    fn fetch(&mut self, request: http::Request) -> Result<u64, Fault> {
-        let http::Request { method, url, headers, body, timeout_ms } = request;
+/// A request as a guest asks for it.
+struct Asked {
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+    timeout_ms: Option<u64>,
+    /// The timeouts of a guest that follows redirects itself.
+    own: Option<Timeouts>,
+}
+
+impl Ctx {
+    /// Starts a request, as a step.
+    fn request(&mut self, asked: Asked) -> Result<u64, Fault> {
+        let Asked { method, url, headers, body, timeout_ms, own } = asked;
         let target = Target::parse(&url);
         let canonical = target.as_ref().map_or(url.as_str(), Target::as_str);
         let listed = listed(&headers);
         let timeout = timeout_ms.map(|ms| format!("{ms} ms")).unwrap_or_default();
-        let content = body.as_deref().unwrap_or_default();
-        let args = [
+        let timeouts = own.map(|own| own.to_string()).unwrap_or_default();
+        let mut args = vec![
             Arg::deciding("method", method.as_bytes()),
             Arg::deciding("url", canonical.as_bytes()),
             Arg::of("headers", listed.as_bytes()),
-            Arg::of("body", content),
+            Arg::of("body", &body),
             Arg::of("timeout", timeout.as_bytes()),
         ];
+        if own.is_some() {
+            args.extend([Arg::of("redirects", b"returned"), Arg::of("timeouts", timeouts.as_bytes())]);
+        }
         let subject = format!("{method} {canonical}");
         let step = |grant| Step::new(KIND, &subject, &args, grant);
         let checked = check_method(&method).and_then(|()| check_headers(&headers));
@@ -56,18 +74,20 @@ impl http::Host for Ctx {
             Ok(target) => target,
             Err(error) => return self.bridge.internal(&step(policy::Call::Ungranted), |_| Err(error)),
         };
-        let grant =
-            policy::Call::Fetch(policy::FetchCall { method: &method, url: target, bytes: content.len() as u64 });
-        let request = Request {
-            method: method.clone(),
-            url: target.clone(),
-            headers,
-            body: body.clone().unwrap_or_default().into(),
-            secret: None,
-        };
-        let fetch = Fetch::new(Arc::clone(&self.bridge.facts.grants), request);
+        let grant = policy::Call::Fetch(policy::FetchCall { method: &method, url: target, bytes: body.len() as u64 });
+        let request =
+            Request { method: method.clone(), url: target.clone(), headers, body: body.clone(), secret: None };
+        let fetch = Fetch::new(Arc::clone(&self.bridge.facts.grants), request, own);
         let about = About::Effect(Arc::new(fetch));
         self.bridge.promise(&step(grant), NewPromise { timeout_ms, about })
+    }
+}
+
+impl http::Host for Ctx {
+    fn fetch(&mut self, request: http::Request) -> Result<u64, Fault> {
+        let http::Request { method, url, headers, body, timeout_ms } = request;
+        let body = body.unwrap_or_default().into();
+        self.request(Asked { method, url, headers, body, timeout_ms, own: None })
     }
 
     fn response(&mut self, promise: u64) -> wasmtime::Result<Option<Result<http::HttpResponse, types::Error>>> {

@@ -46,7 +46,8 @@ fn imports_that_the_host_does_not_offer_are_listed() {
         (import "everstep:host/files@0.2.0" (instance))
         (import "everstep:host/sockets@0.1.0" (instance))
         (import "wasi:io/poll@0.2.9" (instance))
-        (import "wasi:http/types@0.2.9" (instance))
+        (import "wasi:http/incoming-handler@0.2.9" (instance))
+        (import "wasi:keyvalue/store@0.2.0" (instance))
         (import "wasi:io/poll@0.3.0-rc-1" (instance))
         (import "init" (func)))"#;
     let error = refused(&wat::parse_str(text).unwrap());
@@ -54,7 +55,8 @@ fn imports_that_the_host_does_not_offer_are_listed() {
         error.to_string(),
         "the component imports what this host does not offer: everstep:host/files@0.2.0 (this host has version 0.1 of it), \
          everstep:host/sockets@0.1.0 (version 0.1 has no such interface), \
-         wasi:http/types@0.2.9 (make requests with everstep:host/http), \
+         wasi:http/incoming-handler@0.2.9 (this host answers no requests; it makes them, with wasi:http/outgoing-handler), \
+         wasi:keyvalue/store@0.2.0 (compose the component with one that exports it, or reach the service through everstep:host/bridge), \
          wasi:io/poll@0.3.0-rc-1 (build for WASI 0.2, as the target wasm32-wasip2 does), \
          init (compose the component with one that exports it)"
     );

@@ -27,6 +27,7 @@ impl<T: WasiHost> Virtual<'_, T> {
     }
 
     fn timer(&mut self, ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.0.wasi().fruitless_polls = 0;
         let table = &mut self.0.wasi().table;
         // Both handles first: a timer that was started must not be lost because a handle is not available.
         let timer = table.push(Timer)?;

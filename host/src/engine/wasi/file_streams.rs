@@ -151,7 +151,7 @@ impl<T: WasiHost> Virtual<'_, T> {
         stream.into_iter().for_each(|stream| stream.offset = stream.offset.saturating_add(by));
     }
 
-    /// Reads from any stream; `waits` for standard input.
+    /// Reads from any stream; `waits` for standard input. What is neither that nor a file has its bytes in the table.
     pub(super) async fn read_any(
         &mut self,
         stream: &Resource<DynInputStream>,
@@ -159,11 +159,16 @@ impl<T: WasiHost> Virtual<'_, T> {
         waits: bool,
     ) -> StreamResult<Vec<u8>> {
         self.0.wasi().table.get(stream)?;
+        self.0.wasi().fruitless_polls = 0;
         let Some(FileStream { handle, offset, .. }) = self.file_stream(stream.rep()) else {
             return match (self.is_stdin(stream), waits) {
                 (true, true) => self.wait_and_read_stdin(len).await,
                 (true, false) => self.read_stdin(len),
-                (false, _) => Err(StreamError::Closed),
+                // The body of a response.
+                (false, _) => {
+                    let len = usize::try_from(len).unwrap_or(usize::MAX);
+                    Ok(self.0.wasi().table.get_mut(stream)?.read(len)?.into())
+                }
             };
         };
         if len == 0 {
@@ -191,13 +196,14 @@ impl<T: WasiHost> Virtual<'_, T> {
         if skipped == 0 && len > 0 { Err(StreamError::Closed) } else { Ok(skipped) }
     }
 
-    /// Writes to a file, or to the console.
+    /// Writes to a file, to the body of a request, or to the console.
     pub(super) async fn write_any(
         &mut self,
         stream: &Resource<DynOutputStream>,
         bytes: &[u8],
         permit: u64,
     ) -> StreamResult<()> {
+        self.0.wasi().fruitless_polls = 0;
         let Some(FileStream { handle, offset, appends }) = self.file_stream(stream.rep()) else {
             return self.write_at_most(stream, bytes, permit);
         };

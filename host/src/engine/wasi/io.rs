@@ -1,6 +1,7 @@
-//! Streams and polling. Nothing here waits for the machine: every pollable is ready except those of timers and of standard input, which
-//! wait for durable timers and questions.
+//! Streams and polling. Nothing here waits for the machine: every pollable is ready except those of timers, of standard input and of
+//! responses, which wait for durable timers, questions and requests.
 
+use super::http::Awaited;
 use super::{Virtual, WasiHost};
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi_io::bindings::wasi::io::{poll, streams};
@@ -23,6 +24,8 @@ pub(super) struct Partial {
 
 /// The most bytes of one write.
 pub(super) const PERMIT: u64 = 64 << 10;
+/// How many polls return what is ready, while the guest does nothing else.
+pub(super) const FRUITLESS: u32 = 100;
 /// The most bytes of one blocking write, as the interface defines it.
 const BLOCKING_PERMIT: u64 = 4096;
 
@@ -87,6 +90,9 @@ impl<T: WasiHost> Virtual<'_, T> {
         }
         let wasi = self.0.wasi();
         wasi.table.get(stream)?;
+        if let Some(draft) = wasi.http.writers.get(&stream.rep()).cloned() {
+            return self.write_body(&draft, bytes);
+        }
         let Some(&console) = wasi.outputs.get(&stream.rep()) else { return Err(StreamError::Closed) };
         let text = take_text(wasi.partial.of(console), bytes);
         if text.is_empty() {
@@ -95,40 +101,64 @@ impl<T: WasiHost> Virtual<'_, T> {
         self.0.print(console == Console::Stderr, text.as_bytes()).map_err(StreamError::Trap)
     }
 
-    /// The positions in `pollables` of those that are ready; waits for a timer if none is.
+    /// The positions in `pollables` of those that are ready; waits for a step if none is.
+    ///
+    /// Only a wait delivers a step, so a guest that polls for something ready again and again, and does nothing about it until another one is
+    /// ready, would never see that: it waits for the others after as many polls as this.
     async fn ready(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<u32>> {
-        let timers = self.timers(pollables)?;
-        let ready = positions(&timers, |timer| timer.is_none_or(|timer| self.0.is_settled(timer)));
+        let awaited = self.awaited_by(pollables)?;
+        let ready = positions(&awaited, |one| self.is_ready(one));
+        let mut steps: Vec<u64> = awaited.iter().filter_map(Awaited::step).collect();
+        steps.retain(|step| !self.0.is_settled(*step));
         if !ready.is_empty() {
-            return Ok(ready);
+            let polls = &mut self.0.wasi().fruitless_polls;
+            *polls += 1;
+            if *polls < FRUITLESS || steps.is_empty() {
+                return Ok(ready);
+            }
         }
-        let mut awaited: Vec<u64> = timers.iter().flatten().copied().collect();
-        awaited.sort_unstable();
-        awaited.dedup();
-        let settled = self.0.wait_any(&awaited).await?;
-        let ready = positions(&timers, |timer| timer.is_some_and(|timer| settled.contains(&timer)));
-        if ready.is_empty() {
-            return Err(wasmtime::format_err!("a wait for timers {awaited:?} delivered none of them"));
+        self.0.wasi().fruitless_polls = 0;
+        steps.sort_unstable();
+        steps.dedup();
+        if steps.is_empty() {
+            return Err(wasmtime::format_err!(
+                "the guest waits for the response to a request whose body it has not finished"
+            ));
         }
-        Ok(ready)
+        let settled = self.0.wait_any(&steps).await?;
+        if !settled.iter().any(|step| steps.contains(step)) {
+            return Err(wasmtime::format_err!("a wait for steps {steps:?} delivered none of them"));
+        }
+        Ok(positions(&awaited, |one| self.is_ready(one)))
     }
 
-    /// What each of the pollables waits for: a timer, or a question for standard input.
-    fn timers(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<Option<u64>>> {
-        let timer = |pollable: &Resource<DynPollable>| {
+    fn is_ready(&mut self, awaited: &Awaited) -> bool {
+        match awaited {
+            Awaited::Nothing => true,
+            Awaited::Step(step) => self.0.is_settled(*step),
+            Awaited::Body => false,
+        }
+    }
+
+    /// What each of the pollables waits for: a timer, a question for standard input, a response, or nothing.
+    fn awaited_by(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<Awaited>> {
+        let step = |step: Option<u64>| step.map_or(Awaited::Nothing, Awaited::Step);
+        let awaited = |pollable: &Resource<DynPollable>| {
             let wasi = self.0.wasi();
             wasi.table.get(pollable)?;
-            match wasi.stdin.pollables.contains(&pollable.rep()) {
-                true => self.stdin_question(),
-                false => Ok(wasi.timers.get(&pollable.rep()).copied()),
+            let rep = pollable.rep();
+            match wasi.http.pollables.get(&rep) {
+                Some(&response) => self.awaited(response),
+                None if wasi.stdin.pollables.contains(&rep) => Ok(step(self.stdin_question()?)),
+                None => Ok(step(wasi.timers.get(&rep).copied())),
             }
         };
-        pollables.iter().map(timer).collect()
+        pollables.iter().map(awaited).collect()
     }
 }
 
-fn positions(timers: &[Option<u64>], mut is_ready: impl FnMut(Option<u64>) -> bool) -> Vec<u32> {
-    (0..).zip(timers).filter(|(_, timer)| is_ready(**timer)).map(|(position, _)| position).collect()
+fn positions(awaited: &[Awaited], mut is_ready: impl FnMut(&Awaited) -> bool) -> Vec<u32> {
+    (0..).zip(awaited).filter(|(_, one)| is_ready(one)).map(|(position, _)| position).collect()
 }
 
 impl<T: WasiHost> poll::Host for Virtual<'_, T> {
@@ -142,8 +172,8 @@ impl<T: WasiHost> poll::Host for Virtual<'_, T> {
 
 impl<T: WasiHost> poll::HostPollable for Virtual<'_, T> {
     async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
-        let timers = self.timers(&[pollable])?;
-        Ok(timers.into_iter().flatten().all(|timer| self.0.is_settled(timer)))
+        let awaited = self.awaited_by(&[pollable])?;
+        Ok(awaited.iter().all(|one| self.is_ready(one)))
     }
 
     async fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
@@ -158,6 +188,7 @@ impl<T: WasiHost> poll::HostPollable for Virtual<'_, T> {
             self.0.cancel(timer)?;
         }
         self.0.wasi().stdin.pollables.remove(&pollable.rep());
+        self.0.wasi().http.pollables.remove(&pollable.rep());
         poll::HostPollable::drop(self.table(), pollable)
     }
 }
@@ -168,7 +199,7 @@ impl<T: WasiHost> streams::Host for Virtual<'_, T> {
     }
 }
 
-/// For standard input and for files.
+/// For standard input, for files and for the bodies of responses.
 impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     /// Never called: see [`may_wait`](super::file_streams::may_wait).
     fn read(&mut self, _stream: Resource<DynInputStream>, _len: u64) -> StreamResult<Vec<u8>> {
@@ -206,7 +237,7 @@ impl<T: WasiHost> streams::HostInputStream for Virtual<'_, T> {
     }
 }
 
-/// For standard output, standard error and files. Flushing has no effect: text is passed on when it is written, and the first
+/// For standard output, standard error, files and the bodies of requests. Flushing has no effect: text is passed on when it is written, and the first
 /// bytes of a character must not be printed because a guest flushes before the rest; what is written to a file leaves with the file.
 impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
     fn check_write(&mut self, stream: Resource<DynOutputStream>) -> StreamResult<u64> {
@@ -276,6 +307,7 @@ impl<T: WasiHost> streams::HostOutputStream for Virtual<'_, T> {
     async fn drop(&mut self, stream: Resource<DynOutputStream>) -> wasmtime::Result<()> {
         let rep = stream.rep();
         self.0.wasi().outputs.remove(&rep);
+        self.0.wasi().http.writers.remove(&rep);
         self.table().delete(stream)?;
         self.close_stream(rep).await
     }

@@ -4,13 +4,14 @@
 //! Ours, over [`WasiHost`]: `clocks.rs` (recorded time, durable timers), `random.rs` (the recorded seed), `cli.rs`
 //! (environment, arguments, output to the console, exit), `stdin.rs` (questions for lines of input), `io.rs` (streams and polling,
 //! without any real waiting), `sockets.rs` (creation and name lookup refuse), `files.rs` and `file_streams.rs` (the file system over
-//! [`crate::vfs`]). The engine's own, over an empty context: the rest of sockets, for which no guest can obtain handles, and the terminals,
+//! [`crate::vfs`]), `http/` (requests, as durable steps). The engine's own, over an empty context: the rest of sockets, for which no guest can obtain handles, and the terminals,
 //! which do not exist.
 
 mod cli;
 mod clocks;
 mod file_streams;
 mod files;
+pub(crate) mod http;
 mod io;
 mod random;
 mod sockets;
@@ -26,6 +27,8 @@ use crate::guest_error::GuestError;
 use crate::vfs::Disk;
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::p2::bindings as p2;
@@ -36,7 +39,7 @@ use wasmtime_wasi_io::bindings::wasi::io as p2_io;
 /// The durable steps that the virtual WASI needs from the store's data.
 ///
 /// An error of any of these ends the guest.
-pub(crate) trait WasiHost: Disk + Send + 'static {
+pub(crate) trait WasiHost: Disk + http::Web + Send + 'static {
     /// The state of the virtual WASI.
     fn wasi(&mut self) -> &mut VirtualWasi;
     /// Nanoseconds since the Unix epoch, recorded.
@@ -47,8 +50,8 @@ pub(crate) trait WasiHost: Disk + Send + 'static {
     fn print(&mut self, stderr: bool, bytes: &[u8]) -> wasmtime::Result<()>;
     /// Starts a durable timer and returns its step number.
     fn sleep_ns(&mut self, ns: u64) -> wasmtime::Result<u64>;
-    /// Waits until one of the timers or questions is settled, delivers those that are, and returns them; the list is not empty and
-    /// names none twice.
+    /// Waits until one of the timers, questions or requests is settled, delivers those that are, and returns them; the list is not empty
+    /// and names none twice.
     fn wait_any(&mut self, timers: &[u64]) -> impl Future<Output = wasmtime::Result<Vec<u64>>> + Send;
     /// Cancels a timer that was not delivered.
     fn cancel(&mut self, timer: u64) -> wasmtime::Result<()>;
@@ -56,7 +59,7 @@ pub(crate) trait WasiHost: Disk + Send + 'static {
     fn ask_line(&mut self) -> wasmtime::Result<Result<u64, String>>;
     /// The answer to a question that has been delivered.
     fn line(&mut self, question: u64) -> Line;
-    /// Whether that timer or question has been delivered.
+    /// Whether that timer, question or request has been delivered.
     fn is_settled(&mut self, timer: u64) -> bool;
     /// The environment that the policy grants.
     fn environment(&mut self) -> Vec<(String, String)>;
@@ -70,7 +73,7 @@ pub(crate) trait WasiHost: Disk + Send + 'static {
 pub(crate) struct VirtualWasi {
     table: ResourceTable,
     context: WasiCtx,
-    /// The timer behind each pollable that has one; all other pollables are always ready.
+    /// The timer behind each pollable that has one.
     timers: HashMap<u32, u64>,
     /// The console stream behind each output stream.
     outputs: HashMap<u32, io::Console>,
@@ -78,6 +81,9 @@ pub(crate) struct VirtualWasi {
     file_streams: HashMap<u32, file_streams::FileStream>,
     files: Files,
     stdin: stdin::Stdin,
+    http: http::Http,
+    /// The polls that waited for nothing since the guest last read, wrote, or started a timer or a request.
+    fruitless_polls: u32,
     /// The first bytes of an incomplete character, per console stream.
     partial: io::Partial,
     /// The latest time that was returned.
@@ -90,7 +96,7 @@ pub(crate) struct VirtualWasi {
 const MAX_HANDLES: usize = 10_000;
 
 /// The linked interfaces, without their version.
-pub(super) const INTERFACES: [&str; 27] = [
+pub(super) const INTERFACES: [&str; 29] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
     "wasi:cli/stderr",
@@ -105,6 +111,8 @@ pub(super) const INTERFACES: [&str; 27] = [
     "wasi:clocks/wall-clock",
     "wasi:filesystem/preopens",
     "wasi:filesystem/types",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
     "wasi:io/error",
     "wasi:io/poll",
     "wasi:io/streams",
@@ -145,6 +153,7 @@ fn add_recorded<T: WasiHost>(l: &mut Linker<T>) -> wasmtime::Result<()> {
     p2_io::streams::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
     p2::filesystem::preopens::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
     p2::filesystem::types::add_to_linker::<T, HasVirtual<T>>(l, recorded)?;
+    http::add_to_linker(l)?;
     files::drop_waits(l)?;
     file_streams::may_wait(l)
 }
@@ -210,6 +219,8 @@ impl VirtualWasi {
             file_streams: HashMap::new(),
             files,
             stdin: stdin::Stdin::default(),
+            http: http::Http::default(),
+            fruitless_polls: 0,
             partial: io::Partial::default(),
             now_ns: 0,
             origin_ns: None,
@@ -221,6 +232,11 @@ impl VirtualWasi {
     /// The files of the guest.
     fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// The count of bytes that the guest's requests have in memory, which goes on.
+    pub(crate) fn held_by_requests(&self) -> Arc<AtomicU64> {
+        self.http.held()
     }
 
     /// The latest time that the guest has read, in nanoseconds since the Unix epoch.

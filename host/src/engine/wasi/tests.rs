@@ -1,11 +1,13 @@
 //! The virtual WASI over a scripted host, without a guest.
 
+use super::http::{ErrorCode as HttpError, Incoming, Outgoing, Web};
 use super::*;
 use crate::engine::{Engines, Options};
 use crate::id::Digest;
 use crate::vfs::{self, Root};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::cli::{environment, exit, stderr, stdin, stdout};
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
@@ -18,14 +20,14 @@ use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream as _, HostOu
 use wasmtime_wasi_io::streams::StreamError;
 
 /// A host whose answers are written down, and that writes down what it was asked.
-struct Script {
-    wasi: VirtualWasi,
+pub(super) struct Script {
+    pub(super) wasi: VirtualWasi,
     clock: VecDeque<u64>,
     timers: Vec<u64>,
-    settled: HashSet<u64>,
+    pub(super) settled: HashSet<u64>,
     /// What the next waits deliver.
-    deliveries: VecDeque<Vec<u64>>,
-    waits: Vec<Vec<u64>>,
+    pub(super) deliveries: VecDeque<Vec<u64>>,
+    pub(super) waits: Vec<Vec<u64>>,
     canceled: Vec<u64>,
     printed: Vec<(bool, String)>,
     /// The answers to the questions for lines, in the order of their steps, which follow those of the timers.
@@ -33,10 +35,17 @@ struct Script {
     /// The questions that were asked.
     asked: Vec<u64>,
     random: u8,
+    /// Bytes of memory that are left.
+    pub(super) room: u64,
+    /// The requests that were sent, whose steps begin at 200.
+    pub(super) requests: Vec<Outgoing>,
+    /// Their responses.
+    pub(super) responses: HashMap<u64, Result<Incoming, HttpError>>,
+    pub(super) given_up: Vec<u64>,
 }
 
 impl Script {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             wasi: VirtualWasi::new(Files::default()),
             clock: VecDeque::new(),
@@ -49,6 +58,10 @@ impl Script {
             lines: VecDeque::new(),
             asked: Vec::new(),
             random: 0,
+            room: 1 << 20,
+            requests: Vec::new(),
+            responses: HashMap::new(),
+            given_up: Vec::new(),
         }
     }
 }
@@ -109,13 +122,37 @@ impl WasiHost for Script {
     }
 }
 
+/// A request to `/denied` is denied.
+impl Web for Script {
+    fn may_set(&self, name: &str) -> bool {
+        name != "upgrade"
+    }
+    fn most_request(&self) -> u64 {
+        1000
+    }
+    fn fetch(&mut self, request: Outgoing) -> wasmtime::Result<Result<u64, HttpError>> {
+        if request.url.ends_with("/denied") {
+            return Ok(Err(HttpError::HttpRequestDenied));
+        }
+        self.requests.push(request);
+        Ok(Ok(199 + self.requests.len() as u64))
+    }
+    fn response(&mut self, step: u64) -> Result<Incoming, HttpError> {
+        self.responses.remove(&step).unwrap()
+    }
+    async fn give_up(&mut self, step: u64) -> wasmtime::Result<()> {
+        self.given_up.push(step);
+        Ok(())
+    }
+}
+
 /// No folder is granted.
 impl Disk for Script {
     fn roots(&self) -> Vec<Root> {
         Vec::new()
     }
     fn room(&mut self) -> u64 {
-        0
+        self.room.saturating_sub(self.wasi.http.held().load(Ordering::SeqCst))
     }
     fn told_ns(&mut self) -> Option<u64> {
         None
@@ -156,7 +193,7 @@ impl Disk for Script {
 }
 
 /// Another handle to the same resource, as a guest passes it to a call.
-fn lend<T: 'static>(resource: &Resource<T>) -> Resource<T> {
+pub(super) fn lend<T: 'static>(resource: &Resource<T>) -> Resource<T> {
     Resource::new_borrow(resource.rep())
 }
 
@@ -246,6 +283,29 @@ async fn standard_input_is_asked_for_line_by_line_when_it_is_read() {
     poll_drop(&mut wasi, readable);
     assert_eq!((host.asked.len(), host.waits), (4, vec![vec![100], vec![101], vec![102], vec![103]]));
     assert_eq!(host.canceled, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_guest_that_polls_for_what_is_ready_sees_the_rest_in_time() {
+    let mut host = Script::new();
+    host.deliveries.push_back(vec![0]);
+    let mut wasi = Virtual(&mut host);
+    let out = stdout::Host::get_stdout(&mut wasi).unwrap();
+    let writable = streams_subscribe(&mut wasi, &out);
+    let timer = monotonic_clock::Host::subscribe_duration(&mut wasi, u64::MAX).unwrap();
+    for _ in 1..io::FRUITLESS {
+        assert_eq!(wasi.poll(vec![lend(&timer), lend(&writable)]).await.unwrap(), [1]);
+    }
+    wasi.write_any(&out, b"busy", 9).await.unwrap();
+    for _ in 1..io::FRUITLESS {
+        assert_eq!(wasi.poll(vec![lend(&writable), lend(&timer)]).await.unwrap(), [0]);
+    }
+    assert!(wasi.0.waits.is_empty());
+    assert_eq!(wasi.poll(vec![lend(&writable), lend(&timer)]).await.unwrap(), [0, 1]);
+    for _ in 0..=io::FRUITLESS {
+        assert_eq!(wasi.poll(vec![lend(&writable), lend(&timer)]).await.unwrap(), [0, 1], "there is no other");
+    }
+    assert_eq!(host.waits, [[0]]);
 }
 
 fn streams_subscribe(
