@@ -4,9 +4,14 @@ import json
 import random
 
 # Before anything else, so that all of it is in the component.
-from everstep import _stdlib, _threads
+from everstep import _network, _stdlib, _threads
 
 _threads.prepare()
+_network.install()
+
+from everstep import _tls
+
+_tls.install()
 
 # First, so that what it leaves behind is used again.
 MAINS = _stdlib.mains()

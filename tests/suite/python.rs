@@ -69,7 +69,7 @@ fn policy(folder: &Path) -> String {
     )
 }
 
-fn printed(shown: &Shown) -> String {
+pub(crate) fn printed(shown: &Shown) -> String {
     let stdout = |content: Content| if let Content::Stdout(text) = content { text } else { String::new() };
     shown.all().into_iter().map(|output| stdout(output.content)).collect()
 }

@@ -70,14 +70,34 @@ def _awaitable(promise, outcome=_value):
     return asyncio.get_running_loop().promised(promise, outcome)
 
 
+class Headers(dict):
+    """The headers of a response, found in any case; several of one name are joined, and `get_all` has them apart."""
+
+    def __init__(self, pairs):
+        self._pairs = [(name.lower(), value) for name, value in pairs]
+        super().__init__()
+        for name, value in self._pairs:
+            dict.__setitem__(self, name, f"{dict.__getitem__(self, name)}, {value}" if dict.__contains__(self, name) else value)
+
+    def __getitem__(self, name):
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name):
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name, default=None):
+        return super().get(name.lower(), default)
+
+    def get_all(self, name):
+        return [value for other, value in self._pairs if other == name.lower()]
+
+
 class Response:
     """What a server answered."""
 
     def __init__(self, response):
         self.status, self.url, self.body = response.status, response.url, bytes(response.body)
-        self.headers = {}
-        for name, value in response.headers:
-            self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+        self.headers = Headers(response.headers)
 
     @property
     def ok(self):

@@ -47,7 +47,7 @@ def marked(error, exception):
 
 
 def causes(error):
-    """The exceptions that ended a program: itself, those of its group, and what it was raised from."""
+    """The exceptions that ended a program: itself, those of its group, what it was raised from, and what it was made of, as `URLError` is."""
     left, seen = [error], set()
     while left:
         one = left.pop()
@@ -58,6 +58,7 @@ def causes(error):
         try:
             if isinstance(one, BaseExceptionGroup):
                 left.extend(one.exceptions)
+            left.extend(part for part in one.args if isinstance(part, BaseException))
             if one.__cause__ is not None:
                 left.append(one.__cause__)
         except Exception:

@@ -16,7 +16,7 @@ from time import monotonic
 
 from wit_world.imports import promises, timers
 
-from . import _durations, _errors, _interrupt, _threads, _time
+from . import _durations, _errors, _interrupt, _network, _threads, _time
 
 
 class _NoSelector:
@@ -139,6 +139,12 @@ class Loop(asyncio.BaseEventLoop):
                 self.deliver(_errors.wait_any(self.waits_for()))
         finally:
             self._run_forever_cleanup()
+
+    # The network, over `[[fetch]]` alone.
+
+    create_connection = _network.connect
+    start_tls = _network.start_tls
+    getaddrinfo = _network.look_up
 
     # The turns.
 

@@ -90,6 +90,14 @@ impl http::Host for Ctx {
         self.request(Asked { method, url, headers, body, timeout_ms, own: None })
     }
 
+    fn fetch_once(&mut self, request: http::Request, silence_ms: Option<u64>) -> Result<u64, Fault> {
+        let http::Request { method, url, headers, body, timeout_ms } = request;
+        let body = body.unwrap_or_default().into();
+        let within = silence_ms.map(|ms| ms.saturating_mul(1_000_000));
+        let own = Timeouts { connect: within, first_byte: within, between_bytes: within };
+        self.request(Asked { method, url, headers, body, timeout_ms, own: Some(own) })
+    }
+
     fn response(&mut self, promise: u64) -> wasmtime::Result<Option<Result<http::HttpResponse, types::Error>>> {
         let outcome = self.bridge.promise_of_guest(promise).outcome();
         let read = |json: String| Stored::read(&json).map(Into::into).ok_or_else(|| not_a_response(promise));
