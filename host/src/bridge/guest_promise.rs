@@ -30,6 +30,13 @@ impl<'b> GuestPromise<'b> {
         state.promises.of_guest(self.number).filter(|promise| promise.delivered)?.outcome.clone()
     }
 
+    /// Whether an outcome was delivered for it.
+    pub(crate) fn is_delivered(self) -> bool {
+        let state = self.bridge.state();
+        let promise = state.promises.of_guest(self.number);
+        promise.is_some_and(|promise| promise.delivered && promise.outcome.is_some())
+    }
+
     /// The rule that grants it, and whether it has resolved.
     pub(crate) fn granted_by(self) -> Option<(String, bool)> {
         let state = self.bridge.state();

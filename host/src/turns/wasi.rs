@@ -71,7 +71,7 @@ impl WasiHost for Ctx {
     }
 
     fn is_settled(&mut self, timer: u64) -> bool {
-        self.bridge.promise_of_guest(timer).outcome().is_some()
+        self.bridge.promise_of_guest(timer).is_delivered()
     }
 
     fn environment(&mut self) -> Vec<(String, String)> {

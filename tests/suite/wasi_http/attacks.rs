@@ -34,6 +34,15 @@ fn a_guest_that_leaks_handles_ends_at_their_number() {
     }
 }
 
+#[test]
+fn fields_without_end_end_early() {
+    let site = Site::start(|_| ok("fine"));
+    for place in Place::each() {
+        let told = told(&place, &parse(&on(&site, "")), json!([{ "many": 1_000_000 }, fetch(&site.url("/"))]));
+        assert_eq!(told, ["HeaderError::Forbidden, 1000", "200 fine"]);
+    }
+}
+
 /// How many a guest could keep, and what it was told then.
 fn kept(told: &str) -> (u64, &str) {
     let (count, rest) = told.split_once(' ').unwrap();

@@ -112,8 +112,20 @@ fn of_many_requests_the_first_that_is_answered_is_read_first() {
     for place in Place::each() {
         let site = last_one_first();
         let policy = parse(&on(&site, "concurrent = 50"));
-        let read = printed(&place, &policy, &["wstd", "race", &site.url(""), &RACERS.to_string()]);
+        place.equip(&CLIENTS);
+        let race = client(&policy, &["wstd", "race", &site.url(""), &RACERS.to_string()]);
+        let report = outcome(place.host(), race);
+        assert_eq!(result(&report), "null");
+        // It is gone, and a replay does not miss it.
+        drop(site);
+        let (output, replayed) = life(async {
+            let host = place.host().build().unwrap();
+            let output = host.reader().output(&id("x")).await.unwrap();
+            (output, host.replay(&id("x"), None, None).await.unwrap())
+        });
+        let read: String = output.iter().map(crate::support::text).collect();
         let expected: Vec<String> = (0..RACERS).rev().map(|number| number.to_string()).collect();
-        assert_eq!(read, expected, "{place}");
+        assert_eq!(read.lines().collect::<Vec<_>>(), expected, "{place}");
+        assert_eq!(replayed.end, everstep::ReplayEnd::Repeated, "{place}");
     }
 }

@@ -39,7 +39,7 @@ fn the_bounds_of_a_rule_hold() {
         let told = |more: &str, calls: Value| told(&place, &parse(&on(&site, more)), calls);
         let (large, slow, any) = (site.url("/large"), site.url("/slow"), site.url("/"));
         assert_eq!(told("max_response = \"1000B\"", json!([fetch(&large)])), ["ErrorCode::HttpResponseBodySize(None)"]);
-        assert_eq!(told("timeout = \"100ms\"", json!([fetch(&slow)])), ["ErrorCode::HttpResponseTimeout"]);
+        assert_eq!(told("timeout = \"1s\"", json!([fetch(&slow)])), ["ErrorCode::HttpResponseTimeout"]);
         let sent = told("max_request = \"1000B\"", json!([post(&any, 1000), post(&any, 1001)]));
         assert_eq!(sent[0], "ok, ok, 200 1000");
         let code = "ErrorCode::HttpRequestBodySize(Some(1000))";

@@ -319,6 +319,22 @@ fn the_terms_are_those_of_the_rule() {
 }
 
 #[test]
+fn the_largest_request_is_that_of_the_widest_rule() {
+    let largest =
+        |text: &str| Policy::parse(&format!("version = 1\n{text}"), Path::new("/p.toml")).unwrap().largest_request();
+    let rule = |id: &str, max: &str| {
+        format!(
+            "[[fetch]]\nid = \"{id}\"\nurl = \"https://x.org/{id}\"\nmethods = [\"POST\"]\nmax_request = \"{max}\"\n"
+        )
+    };
+    assert_eq!(largest(""), None);
+    assert_eq!(largest(&(rule("a", "3B") + &rule("b", "5B"))), Some(5));
+    let ask = |when: &str| format!("{}[[ask]]\nwhen = \"{when}\"\n", rule("a", "3B"));
+    assert_eq!(largest(&format!("{}methods = [\"POST\"]\nurl = \"https://x.org/**\"", ask("fetch"))), Some(1 << 20));
+    assert_eq!(largest(&(ask("mail") + "[[capability]]\nname = \"mail\"")), Some(3));
+}
+
+#[test]
 fn files_and_capabilities_are_asked_about_when_they_are_granted() {
     let asks = "[[ask]]\nwhen = \"files.write\"\n[[ask]]\nwhen = \"files.remove\"\nid = \"gone\"\n[[ask]]\nwhen = \"lookup\"\n[[ask]]\nwhen = \"mail\"";
     let policy = Policy::parse(&format!("{EXAMPLE}{asks}"), Path::new("/nowhere/policy.toml")).unwrap();

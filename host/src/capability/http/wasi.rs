@@ -20,10 +20,8 @@ impl Web for Ctx {
 
     fn most_request(&self) -> u64 {
         let policy = &self.bridge.facts.grants.policy;
-        let granted = policy.fetch.iter().map(|grant| grant.terms.max_request);
-        let asked = policy.asks.iter().filter_map(|ask| Some(policy.fetch_terms(&ask.rule)?.max_request));
         // Where nothing is granted, the denial tells more than a body that is too large.
-        granted.chain(asked).max().unwrap_or(u64::MAX).min(policy.limits.bytes_per_call)
+        policy.largest_request().unwrap_or(u64::MAX).min(policy.limits.bytes_per_call)
     }
 
     fn fetch(&mut self, request: Outgoing) -> wasmtime::Result<Result<u64, ErrorCode>> {

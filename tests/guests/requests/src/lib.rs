@@ -16,6 +16,8 @@ use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 enum Call {
     Fields { new: String, list: Vec<(String, String)> },
+    /// That many fields at once, and then one after the other: how many were taken, and the errors.
+    Many(usize),
     Append { to: String, name: String, value: String },
     Set { to: String, name: String, values: Vec<String> },
     Delete { from: String, name: String },
@@ -225,6 +227,12 @@ impl World {
                     Ok(fields) => self.put(new, Thing::Fields(fields)),
                     Err(error) => format!("{error:?}"),
                 }
+            }
+            Call::Many(count) => {
+                let at_once = told(Fields::from_list(&vec![("x".to_owned(), b"y".to_vec()); count]));
+                let fields = Fields::new();
+                let taken = (0..count).take_while(|_| fields.append("x", b"y").is_ok()).count();
+                format!("{at_once}, {taken}")
             }
             Call::Append { to, name, value } => told(the!(self, Fields, to).append(&name, value.as_bytes())),
             Call::Set { to, name, values } => {

@@ -108,6 +108,13 @@ impl Policy {
         let asked = || self.ask_rule(rule).filter(|ask| ask.when.is("fetch"));
         grant.or_else(|| asked().map(|_| &FetchTerms::DEFAULT))
     }
+
+    /// The largest body that a request may have under any rule; none if there is no rule.
+    pub fn largest_request(&self) -> Option<u64> {
+        let granted = self.fetch.iter().map(|grant| grant.terms.max_request);
+        let asked = self.asks.iter().filter(|ask| ask.when.is("fetch")).map(|_| FetchTerms::DEFAULT.max_request);
+        granted.chain(asked).max()
+    }
 }
 
 impl FetchTerms {

@@ -37,6 +37,11 @@ fn size(name: &str, value: &[u8]) -> usize {
     name.len() + value.len()
 }
 
+/// What that many entries with so many bytes take.
+fn taken(entries: usize, bytes: usize) -> u64 {
+    entries as u64 * OVERHEAD + bytes as u64
+}
+
 fn is(name: &str) -> impl Fn(&Entry) -> bool {
     move |entry| entry.0.eq_ignore_ascii_case(name)
 }
@@ -63,6 +68,7 @@ impl Entries {
     fn remove(&mut self, name: &str) {
         self.list.retain(|entry| !is(name)(entry));
         self.bytes = self.list.iter().map(|(name, value)| size(name, value)).sum();
+        self.kept.shrink_to(taken(self.list.len(), self.bytes));
     }
 
     /// Whether a field of that size may be added.
@@ -75,7 +81,7 @@ impl<T: WasiHost> Virtual<'_, T> {
     /// Fields that nothing has checked: those of a response.
     pub(super) fn entries(&mut self, list: Vec<Entry>) -> wasmtime::Result<Option<Arc<Entries>>> {
         let bytes = list.iter().map(|(name, value)| size(name, value)).sum();
-        let kept = self.keep(bytes as u64 + list.len() as u64 * OVERHEAD)?;
+        let kept = self.keep(taken(list.len(), bytes))?;
         Ok(kept.map(|kept| Arc::new(Entries { list, bytes, kept })))
     }
 
@@ -100,7 +106,7 @@ impl<T: WasiHost> Virtual<'_, T> {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), HeaderError>> {
         let bytes = size(name, &value);
-        let kept = self.keep(bytes as u64 + OVERHEAD)?;
+        let kept = self.keep(taken(1, bytes))?;
         let entries = match self.0.wasi().table.get_mut(fields)?.mutable() {
             Ok(entries) => entries,
             Err(error) => return Ok(Err(error)),

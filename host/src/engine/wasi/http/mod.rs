@@ -100,10 +100,15 @@ impl Http {
 
 impl Kept {
     /// Counts those of `more` with these.
-    fn add(&mut self, more: Self) {
-        self.bytes += more.bytes;
-        // They stay counted, as bytes of this one.
-        std::mem::forget(more);
+    fn add(&mut self, mut more: Self) {
+        self.bytes += std::mem::take(&mut more.bytes);
+    }
+
+    /// Counts only so many from now on, if these are fewer.
+    fn shrink_to(&mut self, bytes: u64) {
+        let fewer = self.bytes.min(bytes);
+        self.all.fetch_sub(self.bytes - fewer, Ordering::SeqCst);
+        self.bytes = fewer;
     }
 }
 
