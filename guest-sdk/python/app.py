@@ -15,7 +15,7 @@ import site
 
 import everstep
 from componentize_py_types import Err, Ok
-from everstep import _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _run, _session, _time
+from everstep import _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _session, _time
 from everstep._builtin import put
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
@@ -31,6 +31,8 @@ _limits.install()
 _checkpoint.install()
 site.setquit()
 put(builtins, "input", _run.ask)
+_package_files.install()
+_preload.install()
 
 
 async def execute(code, namespace=None, filename="<program>"):
@@ -177,7 +179,7 @@ class Guest(exports.Guest):
             return _refused(ErrorCode.INVALID, f"arguments of {name}: {error}")
         _seed()
         _output.install()
-        _files.seal()
+        _packages.seal()
         return EXECUTION.begin(run)
 
     def resume(self, settled):

@@ -38,6 +38,7 @@ mod policy;
 mod programs;
 mod promises;
 mod python;
+mod python_packages;
 mod recovery;
 mod remote;
 mod remote_commands;

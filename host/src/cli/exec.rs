@@ -31,13 +31,25 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
+    python: PythonArg,
+    #[command(flatten)]
     how: How,
+}
+
+/// `--python` of the commands that run Python.
+#[derive(clap::Args)]
+pub(super) struct PythonArg {
+    /// The component of Python, as `everstep python build` makes it [default: that of [python] in the policy, of $EVERSTEP_PYTHON, or
+    /// everstep-python.wasm beside this program]
+    #[arg(long, value_name = "FILE")]
+    pub(super) python: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   everstep exec -c 'print(1+1)'
   everstep exec report.py --policy policy.toml --id report-7
+  everstep exec --python agent.wasm -c 'import yaml; print(yaml.dump([1]))'
   cat cell.py | everstep exec - --json";
 
 /// The function that runs a program.
@@ -65,17 +77,18 @@ struct End<'a> {
     namespace: &'a RawValue,
 }
 
-/// The CPython component.
-pub(super) fn component(policy: &Policy, cache: &CacheArg) -> Result<Component, Failure> {
-    cache.component(&run::component_file(&python()?, policy)?)
+/// The CPython component: `file`, or that of the policy, or the one that comes with this program.
+pub(super) fn component(file: Option<&Path>, policy: &Policy, cache: &CacheArg) -> Result<Component, Failure> {
+    let file = file.or(policy.python.as_deref()).map_or_else(python, |file| Ok(file.to_owned()))?;
+    cache.component(&run::component_file(&file, policy)?)
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { file, code, policy, how } = args;
+    let Args { file, code, policy, python, how } = args;
     let policy = granted::python(policy.as_deref())?;
     how.store.check_out_of_reach(&policy)?;
     let args = json_line(&program(code, file.as_deref())?)?;
-    let component = component(&policy, &how.cache)?;
+    let component = component(python.python.as_deref(), &policy, &how.cache)?;
     // A program continues with the CPython build that it began with: a later build would differ, for example in the
     // order of a set.
     how.run(Run::new(component, FUNCTION, args, policy).without_upgrading(), tell)
