@@ -11,7 +11,7 @@ sums=(
   "137b55a9b0794801a0226a8220c7c224e9e5e3a9d1261bd62573a87a6ad8bf31  libpython3.14-testsuite_${version}_all.deb"
   "0af595928d7a49c12fe33d5667da95dc2fa9868e1a9a00625428074d3b3d458a  libpython3.14-stdlib_${version}_amd64.deb"
 )
-tools=target/componentize-py-0.25.1
+tools=target/python/componentize-py-0.25.1
 work=$PWD/target/cpython
 lib=$work/lib
 

@@ -4,13 +4,18 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Makes a Python environment. Debian's Python comes without what makes one.
+# Debian's Python comes without what makes environments.
+install_venv() {
+  command -v apt-get >/dev/null || { say "python3 -m venv does not work here: install it" >&2; exit 1; }
+  say "installing python3-venv"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+}
+
+# Makes a Python environment.
 environment() { # folder
   if ! python3 -m venv "$1" >/dev/null 2>&1; then
-    command -v apt-get >/dev/null || { say "python3 -m venv does not work here: install it" >&2; exit 1; }
-    say "installing python3-venv"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+    install_venv
     rm -rf "$1"
     python3 -m venv "$1"
   fi

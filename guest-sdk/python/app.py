@@ -27,7 +27,9 @@ import sys
 
 import everstep
 from componentize_py_types import Err, Ok
-from everstep import _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _run, _script, _session, _time
+from everstep import (
+    _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script, _session, _time,
+)
 from everstep._builtin import put
 from wit_world import exports
 from wit_world.exports.guest import FunctionInfo, Progress_Done, Progress_Pending
@@ -45,6 +47,8 @@ _checkpoint.install()
 site.setquit()
 put(builtins, "input", _run.ask)
 put(getpass, "getpass", lambda prompt="Password: ", stream=None, *, echo_char=None: _run.ask(prompt))
+_package_files.install()
+_preload.install()
 
 
 async def execute(code=None, namespace=None, filename="<program>", argv=None, module=None, is_bytes=False):
@@ -212,7 +216,7 @@ class Guest(exports.Guest):
             return _refused(ErrorCode.INVALID, f"arguments of {name}: {error}")
         _seed()
         _output.install()
-        _files.seal()
+        _packages.seal()
         sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
         return EXECUTION.begin(run)
 

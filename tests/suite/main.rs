@@ -39,6 +39,7 @@ mod programs;
 mod promises;
 mod python;
 mod python_network;
+mod python_packages;
 mod recovery;
 mod remote;
 mod remote_commands;

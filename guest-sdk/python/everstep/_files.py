@@ -42,23 +42,6 @@ def install():
         put(os, name, _named(getattr(os, name)))
 
 
-class _Nothing:
-    """A folder of what is built in: all that it has is imported already, and the folders of the policy are not asked for it."""
-
-    @staticmethod
-    def find_spec(name, target=None):
-        return None
-
-
-def seal():
-    """To be called when everything built in is imported, also by what makes the component."""
-    packages = [entry for module in list(sys.modules.values()) for entry in vars(module).get("__path__", ())]
-    for folder in (*sys.path, *packages):
-        sys.path_importer_cache[folder] = _Nothing
-    # What is imported from the policy's folders is compiled again by each execution, and changes none of them.
-    sys.dont_write_bytecode = True
-
-
 def begin():
     """Goes to the working folder that the policy names."""
     os.chdir(os.environ.get("PWD", "/"))

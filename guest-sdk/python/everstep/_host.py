@@ -3,6 +3,11 @@
 import dataclasses
 import sys
 
+# False while the component is built: then there is no host to be asked.
+is_built = False
+# What has been asked for all the same, each as an exception.
+asked = []
+
 # Calls of Python that it makes, at most.
 _ROOM = 50
 _MOST = 2**31 - 1
@@ -14,8 +19,19 @@ for _ in range(12):
 _recursion_limit, _set_recursion_limit, _repr = sys.getrecursionlimit, sys.setrecursionlimit, repr
 
 
+class NotYet(BaseException):
+    """What only an execution can do was asked for while the component is built; no ordinary handler takes it for something else."""
+
+
+def not_yet(what):
+    asked.append(NotYet(what))
+    return asked[-1]
+
+
 def reach(function, *args):
     """Calls an import. A program that is too deep for that, or hands over half of a surrogate pair, learns it here."""
+    if not is_built:
+        raise not_yet("it reads the clock" if function.__name__ == "interrupted" else f"it calls the host ({function.__name__})")
     _check(args)
     _probe()
     limit = _recursion_limit()

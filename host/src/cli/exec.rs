@@ -32,6 +32,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", conflicts_with = "policy")]
     with_folder: Vec<PathBuf>,
     #[command(flatten)]
+    python: PythonArg,
+    #[command(flatten)]
     how: How,
 }
 
@@ -81,6 +83,15 @@ impl clap::Args for Ordered {
 
 const USAGE: &str = "everstep exec [OPTIONS] <FILE | -c CODE | -m MODULE> [ARG]... [-- ARG...]";
 
+/// `--python` of the commands that run Python.
+#[derive(clap::Args)]
+pub(super) struct PythonArg {
+    /// The component of Python, as `everstep python build` makes it [default: that of [python] in the policy, of $EVERSTEP_PYTHON, or
+    /// everstep-python.wasm beside this program]
+    #[arg(long, value_name = "FILE")]
+    pub(super) python: Option<PathBuf>,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   everstep exec -c 'print(1+1)'
@@ -88,6 +99,7 @@ Examples:
   everstep exec convert.py table.csv --policy policy.toml -- --from csv
   everstep exec tool/main.py --with-folder tool
   everstep exec -m json.tool < answer.json
+  everstep exec --python agent.wasm -c 'import yaml; print(yaml.dump([1]))'
   cat cell.py | everstep exec - --json
 
 What follows -- are arguments of the program, as are those before it that begin with no hyphen.";
@@ -123,20 +135,21 @@ struct End<'a> {
     namespace: &'a RawValue,
 }
 
-/// The CPython component.
-pub(super) fn component(policy: &Policy, cache: &CacheArg) -> Result<Component, Failure> {
-    cache.component(&run::component_file(&python()?, policy)?)
+/// The CPython component: `file`, or that of the policy, or the one that comes with this program.
+pub(super) fn component(file: Option<&Path>, policy: &Policy, cache: &CacheArg) -> Result<Component, Failure> {
+    let file = file.or(policy.python.as_deref()).map_or_else(python, |file| Ok(file.to_owned()))?;
+    cache.component(&run::component_file(&file, policy)?)
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let Args { what: Ordered(what), policy, with_folder, how } = args;
+    let Args { what: Ordered(what), policy, with_folder, python, how } = args;
     let policy = match policy {
         None => granted::python_with(&with_folder)?,
         Some(file) => granted::python(Some(&file))?,
     };
     how.store.check_out_of_reach(&policy)?;
     let args = json_line(&program(what, &policy)?)?;
-    let component = component(&policy, &how.cache)?;
+    let component = component(python.python.as_deref(), &policy, &how.cache)?;
     // A program continues with the CPython build that it began with: a later build would differ, for example in the
     // order of a set.
     how.run(Run::new(component, FUNCTION, args, policy).without_upgrading(), tell)

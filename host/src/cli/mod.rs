@@ -33,6 +33,7 @@ mod policy;
 mod program;
 mod promise;
 mod push;
+mod python;
 mod remote;
 mod repl;
 mod replay;
@@ -118,6 +119,8 @@ enum Command {
     Promise(promise::Command),
     #[command(subcommand)]
     Schedule(schedule::Command),
+    #[command(subcommand)]
+    Python(python::Command),
     Replay(replay::Args),
     Fork(fork::Args),
     Upgrade(upgrade::Args),
@@ -182,6 +185,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Cancel(args) => cancel::run(args),
         Command::Promise(command) => promise::run(command),
         Command::Schedule(command) => schedule::run(command),
+        Command::Python(command) => python::run(command),
         Command::Replay(args) => replay::run(args),
         Command::Fork(args) => fork::run(args),
         Command::Move(args) => move_to::run(args),

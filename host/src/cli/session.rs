@@ -42,6 +42,8 @@ pub(super) struct Placed {
     /// that it grants by other names are served by the client
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    #[command(flatten)]
+    python: exec::PythonArg,
     /// Where the session is stored: a folder, the URL of a server, whose workers run it, or `memory`
     #[arg(long, visible_alias = "remote", value_name = "memory|DIR|URL", default_value = ".everstep")]
     pub(super) store: Place,
@@ -100,10 +102,10 @@ impl Leaving {
 impl Placed {
     /// A host for the session, and the run that starts it.
     pub(super) fn prepare(self) -> Result<Ready, Failure> {
-        let Self { id, policy, store, group, worker, warm, network, cache } = self;
+        let Self { id, policy, python, store, group, worker, warm, network, cache } = self;
         let policy = granted::session(policy.as_deref())?;
         store.check_out_of_reach(&policy)?;
-        let component = exec::component(&policy, &cache)?;
+        let component = exec::component(python.python.as_deref(), &policy, &cache)?;
         let mut run = Run::new(component, "session", "{}", policy).without_upgrading();
         run.trace = log::trace();
         let run = if let Some(id) = id { run.with_id(id) } else { run };

@@ -22,9 +22,9 @@ pub(crate) struct Args {
     /// The components that it runs, or crate folders, which are built when their sources are newer
     #[arg(required_unless_present = "python", value_name = "COMPONENT")]
     components: Vec<PathBuf>,
-    /// Run Python programs and sessions, too
-    #[arg(long)]
-    python: bool,
+    /// Run Python programs and sessions, too; with =FILE in that component of Python
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    python: Option<Option<PathBuf>>,
     /// The server that has the executions
     #[arg(long, value_name = "URL")]
     remote: Place,
@@ -56,6 +56,7 @@ const EXAMPLES: &str = "\
 Examples:
   everstep worker --remote http://127.0.0.1:8001 shop.wasm
   everstep worker --remote http://127.0.0.1:8001 --python --folder data=/srv/data
+  everstep worker --remote http://127.0.0.1:8001 --python=agent.wasm
   EVERSTEP_TOKEN=secret everstep worker --remote https://resonate.example.org --group orders shop.wasm mail.wasm";
 
 /// The shortest lease: the server looks for leases that have ended once a second.
@@ -65,7 +66,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let Args { components, python, remote, group, policy: file, .. } = args;
     let Args { concurrency, lease, folders, warm, network, cache, metrics, .. } = args;
     let policy = file.as_deref().map_or_else(|| Ok(Policy::none()), Policy::load)?;
-    let of_python = python.then(|| granted::python(file.as_deref())).transpose()?;
+    let of_python = python.as_ref().map(|_| granted::python(file.as_deref())).transpose()?;
     let Place::Server(url) = remote.clone() else {
         return Err(Failure::usage("--remote is the URL of a server, such as http://127.0.0.1:8001"));
     };
@@ -86,7 +87,7 @@ pub(crate) fn run(args: Args) -> Outcome {
             .map(|target| Ok((cache.component(&component_file(target, &policy)?)?, policy.clone())))
             .collect::<Result<Vec<_>, Failure>>()?;
         if let Some(policy) = of_python {
-            served.push((exec::component(&policy, &cache)?, policy));
+            served.push((exec::component(python.flatten().as_deref(), &policy, &cache)?, policy));
         }
         builder = served.iter().map(|(component, _)| component.clone()).fold(builder, Builder::component);
         let host = builder.build()?;

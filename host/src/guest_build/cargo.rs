@@ -118,11 +118,17 @@ impl SharedTarget {
 
 /// `$EVERSTEP_GUEST_TARGET`, or `everstep/guests` in the user's cache folder.
 pub(super) fn shared_dir() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("EVERSTEP_GUEST_TARGET").unwrap_or_else(|| {
-        let home = || variable("HOME").map_or_else(std::env::temp_dir, |home| home.join(".cache"));
-        variable("XDG_CACHE_HOME").unwrap_or_else(home).join("everstep/guests")
-    })
+    variable("EVERSTEP_GUEST_TARGET").unwrap_or_else(|| cache_dir("guests"))
+}
+
+/// `everstep/{name}` in the user's cache folder.
+pub(super) fn cache_dir(name: &str) -> PathBuf {
+    let home = || variable("HOME").map_or_else(std::env::temp_dir, |home| home.join(".cache"));
+    variable("XDG_CACHE_HOME").unwrap_or_else(home).join("everstep").join(name)
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]

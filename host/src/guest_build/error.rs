@@ -73,6 +73,12 @@ pub enum Error {
     /// The SDK was not found.
     #[error("the SDK is not in {0}; set EVERSTEP_SDK to the folder `guest-sdk` of a checkout of Everstep")]
     NoSdk(PathBuf),
+    /// The component of Python cannot be built.
+    #[error("{0}")]
+    Python(String),
+    /// The component is not one of Python.
+    #[error("{} is no component that `everstep python build` has made", crate::visible::path(.0))]
+    NoPython(PathBuf),
     /// A file or a program could not be used.
     #[error("{what}: {source}")]
     Io {
@@ -85,6 +91,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// For `map_err`: Python does not start.
+    pub(super) fn no_python(source: io::Error) -> Self {
+        let what = "cannot run python3, which builds the component; install Python 3.11 or later".to_owned();
+        Self::Io { what, source }
+    }
+
     /// For `map_err`: an I/O error while doing `what` to `path`.
     pub(super) fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let what = format!("{what} {}", crate::visible::path(path));

@@ -2,8 +2,8 @@
 //! functions, or a program with `main`. The module of a program that another compiler made becomes a component, too.
 //!
 //! `toolchain` finds a compiler for WebAssembly, `cargo` runs it in a target folder shared by all guests, `component` wraps the
-//! core module, `freshness` determines when to build again, `new_crate` writes the template. Nothing here installs anything,
-//! except that rustup is asked for its own target.
+//! core module, `freshness` determines when to build again, `new_crate` writes the template; `python` builds CPython with packages in one
+//! component. Nothing here installs anything, except that rustup is asked for its own target, and pip for tools in the cache.
 
 mod cargo;
 mod component;
@@ -11,6 +11,7 @@ mod error;
 mod freshness;
 mod manifest;
 mod new_crate;
+mod python;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 pub use error::Error;
 pub use freshness::{inputs, is_stale};
 pub use new_crate::new_crate;
+pub use python::{PythonBuild, PythonBuilt, PythonContents, PythonPackage, RunningBuild, python_contents};
 
 use manifest::{Manifest, Product};
 

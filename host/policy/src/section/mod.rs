@@ -20,6 +20,7 @@ mod functions;
 mod groups;
 mod limits;
 mod network;
+mod python;
 mod random;
 mod urls;
 mod websocket;
@@ -47,6 +48,7 @@ use crate::usage::Usage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 macro_rules! sections {
     ($(
@@ -116,6 +118,11 @@ sections! {
     env {
         policy: env: BTreeMap<String, String>,
         file: Option<BTreeMap<At<String>, At<String>>>,
+    }
+    /// Which Python runs programs.
+    python {
+        policy: #[serde(skip)] python: Option<PathBuf>,
+        file: Option<python::Python>,
     }
     /// Whether the guest may know the time.
     clock {

@@ -131,6 +131,7 @@ fn a_narrower_child_loads() {
         "[network]\nallow = []",
         "[network]\nallow = [\"10.1.2.3\"]",
         "[audit]\nfile = \"audit.jsonl\"",
+        "[python]\ncomponent = \"other.wasm\"",
         "[functions.f]\nfetch = []",
         "[functions.f]\nlimits.cpu = \"900ms\"",
         "[functions.g]\nfetch = [\"any\"]\nlimits.cpu = \"5s\"",

@@ -42,7 +42,7 @@ fn load_errors_name_line_and_remedy_for_keys_and_types() {
         (one("[limits]\nwall = \"1s\"\nwall = \"2s\""), "4: duplicate key; correct the line"),
         (
             one("colour = 1"),
-            "2: unknown key `colour`; its section takes `version`, `name`, `extends`, `limits`, `env`, `clock`, `random`, `capability`, `files`, `fetch`, `websocket`, `network`, `ask`, `functions`, `audit`",
+            "2: unknown key `colour`; its section takes `version`, `name`, `extends`, `limits`, `env`, `python`, `clock`, `random`, `capability`, `files`, `fetch`, `websocket`, `network`, `ask`, `functions`, `audit`",
         ),
         (
             one("[limits]\ncpus = 1"),
@@ -233,6 +233,10 @@ fn load_errors_name_line_and_remedy_for_files() {
             format!("{FILES}[audit]\nfile = \"a/log\""),
             "8: rule \"a\" lets the guest rewrite the audit log; grant a folder that does not hold it",
         ),
+        (
+            format!("{FILES}[python]\ncomponent = \"a/python.wasm\""),
+            "8: rule \"a\" lets the guest replace the component of Python; grant a folder that does not hold it",
+        ),
     ]);
 }
 
@@ -244,6 +248,14 @@ fn load_errors_name_line_and_remedy_for_the_audit_log() {
             "4: unknown variant `allow`, expected `deny`; correct the value",
         ),
         (one("[audit]"), "2: missing key `file`; add it"),
+    ]);
+}
+
+#[test]
+fn load_errors_name_line_and_remedy_for_python() {
+    expect(&[
+        (one("[python]"), "2: missing key `component`; add it"),
+        (one("[python]\ncomponent = \"\""), "3: \"\" is no path of the host; write a path, such as \"./data\""),
     ]);
 }
 

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 /// Most files that may name one.
 const MOST: usize = 8;
 
-/// Sections about no capability: they bound, record or ask about those of the others.
-const ABOUT_ALL: [&str; 4] = ["limits", "network", "ask", "audit"];
+/// Sections about no capability: they bound, record or ask about those of the others, or choose what runs.
+const ABOUT_ALL: [&str; 5] = ["limits", "python", "network", "ask", "audit"];
 
 /// What the policy is called where its fields are used.
 const POLICIES: [&str; 11] =

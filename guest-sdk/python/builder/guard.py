@@ -172,4 +172,5 @@ def main(path):
         file.write(b"".join(out))
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

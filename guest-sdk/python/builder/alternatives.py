@@ -1,0 +1,39 @@
+"""What to use in the place of well-known packages that are native code and have nothing else."""
+
+_SCIENCE = "the component has no numerical libraries: use statistics, math, array and sqlite3, or have a capability of the host compute it"
+_DRIVER = "the component opens no sockets: use a capability of the host, an HTTP interface of the database (everstep.fetch), or sqlite3"
+_JSON = "use json of the standard library"
+_CLASSES = "use dataclasses, or attrs"
+
+_INSTEAD = {
+    "aiohttp": "use everstep.fetch",
+    "asyncpg": _DRIVER,
+    "bcrypt": "use hashlib.scrypt",
+    "cryptography": "use hashlib, hmac and secrets, or have a capability of the host do it",
+    "duckdb": "use sqlite3",
+    "grpcio": "use everstep.fetch",
+    "lxml": "use xml.etree.ElementTree, with defusedxml for what others wrote, or html5lib",
+    "matplotlib": _SCIENCE,
+    "msgspec": _CLASSES,
+    "mysqlclient": _DRIVER,
+    "numpy": _SCIENCE,
+    "orjson": _JSON,
+    "pandas": _SCIENCE,
+    "pillow": "have a capability of the host do it; pypng reads and writes PNG",
+    "polars": _SCIENCE,
+    "psycopg-binary": _DRIVER,
+    "psycopg2": _DRIVER,
+    "psycopg2-binary": _DRIVER,
+    "pyarrow": _SCIENCE,
+    "pydantic-core": _CLASSES,
+    "python-rapidjson": _JSON,
+    "scikit-learn": _SCIENCE,
+    "scipy": _SCIENCE,
+    "torch": _SCIENCE,
+    "ujson": _JSON,
+}
+
+
+def alternative(name):
+    """A remedy, for a name in its normal form; none where there is nothing to say."""
+    return _INSTEAD.get(name)
