@@ -2,8 +2,8 @@
 
 use super::report::Summary;
 use super::watch::Session;
-use super::{Failure, json_line, run};
-use everstep::Report;
+use super::{Failure, json_line, run, text};
+use everstep::{ExecutionId, Reader, Report, StepOutcome};
 use std::path::Path;
 
 /// The arguments as an execution holds them: the name of the program first, without its folder.
@@ -12,13 +12,27 @@ pub(super) fn args(target: &Path, argv: Vec<String>) -> Result<String, Failure> 
     json_line(&[vec![name], argv].concat())
 }
 
-/// Reports the end of a program; one that has ended by itself has said what it had to say.
+/// Reports the end of a program; one that has ended by itself has said what it had to say. What it could not say is why a call was denied, since
+/// WASI has no more than a word for that.
 pub(super) async fn tell(session: &mut Session, report: &Report, json: bool) -> Result<(), Failure> {
     if json {
         run::tell_unfinished(session, report).await;
         session.console.say(json_line(&Summary::of(report, &session.host.reader()).await)?);
     } else if report.exit_code.is_none() {
         run::tell_unfinished(session, report).await;
+    } else if report.exit_code != Some(0)
+        && let Some(why) = last_denial(&session.host.reader(), &report.id).await
+    {
+        session.console.note(format!("its policy denied a call: {}", text::line(&why, 400)));
     }
     Ok(())
+}
+
+/// Why the last call that was denied was.
+async fn last_denial(reader: &Reader, id: &ExecutionId) -> Option<String> {
+    let steps = reader.steps(id).await.ok()?;
+    steps.into_iter().rev().filter(|step| step.decision == "deny").find_map(|step| match step.outcome {
+        StepOutcome::Error { error } => Some(error.message),
+        StepOutcome::Pending | StepOutcome::Ok { .. } => None,
+    })
 }
