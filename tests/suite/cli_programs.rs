@@ -57,6 +57,20 @@ fn the_command_runs_a_program_with_its_arguments_input_and_exit_code() {
 }
 
 #[test]
+fn a_program_that_fails_tells_the_last_denial() {
+    let clients = guests::path(&guests::project().join("tests/guests/clients")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (args, told) in [(&["wstd", "get", "http://example.org/secret"][..], true), (&["wstd", "nothing"], false)] {
+        let args = [&["run", clients.to_str().unwrap(), "--store", "memory", "--"], args].concat();
+        let done = everstep(folder.path(), &args).output().unwrap();
+        let (code, stderr) = (done.status.code(), text(&done.stderr));
+        assert_eq!(code, Some(1), "{stderr}");
+        let denial = "its policy denied a call: fetch GET example.org:80 (the policy has no [[fetch]] rule)";
+        assert_eq!(stderr.contains(denial), told, "{stderr}");
+    }
+}
+
+#[test]
 fn the_exit_code_of_a_program_is_that_of_the_command() {
     let folder = tempfile::tempdir().unwrap();
     let run = |file: &str, args: &[&str]| {

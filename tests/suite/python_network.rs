@@ -234,6 +234,7 @@ fn the_host_speaks_tls() {
 
 #[test]
 fn an_answer_that_is_recorded_is_not_asked_for_again() {
+    // No server: it fails a commit of the store.
     for place in Place::local() {
         for commit in 1.. {
             let site = Site::start(echo);

@@ -103,7 +103,9 @@ impl Desk {
     /// How many steps a program has.
     fn steps(&self, component: Option<&str>, code: &str) -> u64 {
         let python = component.map_or(vec![], |file| vec!["--python", file]);
-        let output = self.run(&[&["exec", "--json", "--store", "memory", "-c", code], &*python].concat());
+        // Of a file, since `-c` also looks into the working folder for what is imported.
+        fs::write(self.path("counted.py"), code).unwrap();
+        let output = self.run(&[&["exec", "--json", "--store", "memory", "counted.py"], &*python].concat());
         json(&output)["steps"].as_u64().unwrap()
     }
 }

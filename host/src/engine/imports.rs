@@ -101,6 +101,8 @@ mod tests {
     fn what_an_interface_needs_does_not_depend_on_its_version() {
         assert_eq!(needs("wasi:clocks/wall-clock@0.2.3"), [Need::Clock]);
         assert_eq!(needs("everstep:host/console@0.1.0"), [Need::Print, Need::Input]);
+        assert_eq!(needs("wasi:http/outgoing-handler@0.2.4"), [Need::Fetch]);
+        assert_eq!(needs("wasi:http/types@0.2.4"), []);
         assert_eq!(needs("wasi:io/poll@0.2.0"), []);
         assert_eq!(needs("init"), []);
     }

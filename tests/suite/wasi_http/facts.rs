@@ -68,6 +68,7 @@ fn headers() -> Vec<Fact> {
                 (fields("f", json!([])), "ok"),
                 (append("f", "no name", "1"), "HeaderError::InvalidSyntax"),
                 (append("f", "x", "1\r\nhost: y"), "HeaderError::InvalidSyntax"),
+                (append("f", "Content-Length", "four"), "HeaderError::InvalidSyntax"),
                 (set("f", "x", &["1", "\n"]), "HeaderError::InvalidSyntax"),
                 (delete("f", "é"), "HeaderError::InvalidSyntax"),
                 (append("f", "transfer-encoding", "chunked"), "HeaderError::Forbidden"),

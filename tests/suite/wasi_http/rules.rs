@@ -50,6 +50,18 @@ fn the_bounds_of_a_rule_hold() {
 }
 
 #[test]
+fn what_is_given_up_makes_room_for_another_at_once() {
+    let site = Site::start(|received| if received.line() == "GET /never" { vec![Step::Stall] } else { ok("fine") });
+    let sent = |new: &str| [fields("h", json!([])), request("r", "GET", &site.url("/never")), handle(new, "r")];
+    for place in Place::each() {
+        let more = [json!({ "drop": "f" }), fetch(&site.url("/"))];
+        let calls = json!([&sent("f")[..], &sent("g"), &more].concat());
+        let told = told(&place, &parse(&on(&site, "concurrent = 1")), calls);
+        assert_eq!(told[2..], ["ok", "ok", "ok", "ErrorCode::ConnectionLimitReached", "ok", "200 fine"], "{place}");
+    }
+}
+
+#[test]
 fn a_body_of_another_rule_is_measured_by_its_own() {
     let site = Site::start(|received| ok(&received.body.len().to_string()));
     let rules = format!(

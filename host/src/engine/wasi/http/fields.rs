@@ -3,7 +3,7 @@
 
 use super::generated::wasi::http::types::{self, HeaderError};
 use super::{Kept, Virtual, WasiHost};
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use std::sync::Arc;
 use wasmtime::component::Resource;
 
@@ -96,6 +96,9 @@ impl<T: WasiHost> Virtual<'_, T> {
     fn check(&self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::InvalidSyntax)?;
         HeaderValue::from_bytes(value).map_err(|_| HeaderError::InvalidSyntax)?;
+        if parsed == CONTENT_LENGTH && !value.iter().all(u8::is_ascii_digit) {
+            return Err(HeaderError::InvalidSyntax);
+        }
         if self.0.may_set(parsed.as_str()) { Ok(()) } else { Err(HeaderError::Forbidden) }
     }
 
