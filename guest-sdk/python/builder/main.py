@@ -73,7 +73,7 @@ def make(environment, pins):
     if report["errors"]:
         raise Failure("\n".join(archive.refusal(error, installed) for error in report["errors"]))
     if done.returncode != 0:
-        raise Failure("componentize-py could not make the component:\n" + (done.stdout + done.stderr)[-4000:].strip())
+        raise Failure("componentize-py could not make the component:\n" + (done.stdout + done.stderr).partition("Stack backtrace:")[0][-4000:].strip())
     for each in report["waiting"]:
         where = f" ({each['where']})" if each["where"] else ""
         say(f"{each['module']} is imported by programs, as they run: {each['reason']} as it is imported{where}")
