@@ -40,6 +40,7 @@ def build(request):
     built = cache / "built" / f"{key}.wasm"
     is_cached = built.is_file()
     if is_cached:
+        say("taken from the cache")
         os.utime(built)
     else:
         store(make(environment or tools.environment(cache), pins), built)

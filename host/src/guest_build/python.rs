@@ -32,7 +32,7 @@ pub struct PythonBuild {
     pub output: PathBuf,
     /// Whether packages are found anew where a lock has them.
     pub upgrade: bool,
-    /// The folder for tools and components; none is `everstep/python` in the user's cache folder.
+    /// The folder for tools and components; none is `$EVERSTEP_PYTHON_CACHE`, or `everstep/python` in the user's cache folder.
     pub cache: Option<PathBuf>,
 }
 
@@ -110,7 +110,7 @@ impl PythonBuild {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("cannot read", &lock)(error)),
         };
-        let cache = std::path::absolute(self.cache.clone().unwrap_or_else(|| super::cargo::cache_dir("python")));
+        let cache = std::path::absolute(self.cache.clone().unwrap_or_else(super::cargo::python_dir));
         let cache = cache.map_err(Error::io("cannot tell where the cache is:", &self.output))?;
         let work = Removed(cache.join(format!("work-{}", uuid::Uuid::new_v4().simple())));
         for (name, text) in PYTHON {
