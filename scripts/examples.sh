@@ -9,6 +9,9 @@ everstep=$project/target/release/everstep
 say() { printf 'examples: %s\n' "$*"; }
 fail() { say "$*" >&2; exit 1; }
 
+# The tools that build the Python guest, and what they have built.
+export EVERSTEP_PYTHON_CACHE=$project/target/python
+
 # How long the README of the project may be.
 readme_lines=170
 

@@ -66,6 +66,7 @@ fn main() -> Outcome<()> {
     let component: Component = std::fs::read(release.join("everstep-python.wasm"))?.into();
     let bench = Bench { dir: dir.path().to_owned(), component, policy: Policy::parse(POLICY, Path::new("bench"))? };
     cold(&release.join("everstep"), dir.path())?;
+    packages(&release.join("everstep"), dir.path())?;
     bare(&release.join("everstep-python.wasm"), dir.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -83,13 +84,41 @@ fn python() -> Command {
     Command::new(std::env::var_os("EVERSTEP_BENCH_PYTHON").unwrap_or_else(|| PYTHON.into()))
 }
 
+/// How long a command takes.
+fn run(command: &mut Command, dir: &Path) -> Outcome<Duration> {
+    let begun = Instant::now();
+    let status = command.current_dir(dir).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    if status.success() { Ok(begun.elapsed()) } else { Err(format!("{command:?}: {status}").into()) }
+}
+
+/// The cold start of a component with twenty packages imported, beside that of the plain one.
+fn packages(everstep: &Path, dir: &Path) -> Outcome<()> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut build = Command::new(everstep);
+    build.args(["python", "build", "-o", "twenty.wasm", "-r"]).arg(project.join("benches/packages.lock"));
+    run(build.arg("--cache").arg(project.join("../target/python")), dir)?;
+    let uses = "import arrow, attrs, babel, bs4, click, humanize, jinja2, lark, networkx, packaging, pyparsing, dateutil, pytz, yaml, \
+                rich, six, sortedcontainers, tabulate, toolz, tqdm";
+    let exec = |code: &str, more: &[&str]| {
+        run(Command::new(everstep).args(["exec", "--store", "memory", "-c", code]).args(more), dir)
+    };
+    let twenty = ["--python", "twenty.wasm"];
+    exec("1", &twenty)?;
+    let (mut plain, mut built, mut used) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..COLD {
+        plain.push(exec("print(1+1)", &[])?);
+        built.push(exec("print(1+1)", &twenty)?);
+        used.push(exec(uses, &twenty)?);
+    }
+    let (plain, built, used) = (median(plain), median(built), median(used));
+    println!("{:<48} {:>9.1} ms {:>6.2} x", "cold exec with twenty packages built in", ms(built), ratio(built, plain));
+    println!("{:<48} {:>9.1} ms {:>6.2} x", "the same, importing all of them", ms(used), ratio(used, plain));
+    Ok(())
+}
+
 /// `print(1+1)` from nothing but a warm cache.
 fn cold(everstep: &Path, dir: &Path) -> Outcome<()> {
-    let run = |command: &mut Command| -> Outcome<Duration> {
-        let begun = Instant::now();
-        let status = command.current_dir(dir).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-        if status.success() { Ok(begun.elapsed()) } else { Err(format!("{command:?}: {status}").into()) }
-    };
+    let run = |command: &mut Command| run(command, dir);
     let ours = |store: &str| run(Command::new(everstep).args(["exec", "-c", "print(1+1)", "--store", store]));
     ours("memory")?;
     let (mut memory, mut file, mut plain) = (Vec::new(), Vec::new(), Vec::new());

@@ -40,6 +40,7 @@ def build(request):
     built = cache / "built" / f"{key}.wasm"
     is_cached = built.is_file()
     if is_cached:
+        say("taken from the cache")
         os.utime(built)
     else:
         store(make(environment or tools.environment(cache), pins), built)
@@ -73,7 +74,7 @@ def make(environment, pins):
     if report["errors"]:
         raise Failure("\n".join(archive.refusal(error, installed) for error in report["errors"]))
     if done.returncode != 0:
-        raise Failure("componentize-py could not make the component:\n" + (done.stdout + done.stderr)[-4000:].strip())
+        raise Failure("componentize-py could not make the component:\n" + (done.stdout + done.stderr).partition("Stack backtrace:")[0][-4000:].strip())
     for each in report["waiting"]:
         where = f" ({each['where']})" if each["where"] else ""
         say(f"{each['module']} is imported by programs, as they run: {each['reason']} as it is imported{where}")

@@ -8,6 +8,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.metadata
 import io
+import itertools
 import os
 import pathlib
 import re
@@ -173,10 +174,22 @@ class _Nothing:
         return None
 
 
+# The folders of what is built in, and of how many modules they are.
+_built, _seen = [], 0
+
+
+def note_folders():
+    """Notes the folders of the modules that came since the last time: to look at a module takes a page of memory in each instance."""
+    global _seen
+    new = list(itertools.islice(reversed(sys.modules.values()), max(0, len(sys.modules) - _seen)))
+    _built.extend(folder for module in new for folder in vars(module).get("__path__", ()) if inner(folder) is None)
+    _seen = len(sys.modules)
+
+
 def seal():
     """To be called when everything built in is imported, also by what makes the component."""
-    packages = [entry for module in list(sys.modules.values()) for entry in vars(module).get("__path__", ())]
-    for folder in (*sys.path, *packages):
+    note_folders()
+    for folder in (*sys.path, *_built):
         if inner(folder) is None:
             sys.path_importer_cache[folder] = _Nothing
     # What is imported from the policy's folders is compiled again by each execution, and changes none of them.

@@ -121,8 +121,13 @@ pub(super) fn shared_dir() -> PathBuf {
     variable("EVERSTEP_GUEST_TARGET").unwrap_or_else(|| cache_dir("guests"))
 }
 
+/// `$EVERSTEP_PYTHON_CACHE`, or `everstep/python` in the user's cache folder.
+pub(super) fn python_dir() -> PathBuf {
+    variable("EVERSTEP_PYTHON_CACHE").unwrap_or_else(|| cache_dir("python"))
+}
+
 /// `everstep/{name}` in the user's cache folder.
-pub(super) fn cache_dir(name: &str) -> PathBuf {
+fn cache_dir(name: &str) -> PathBuf {
     let home = || variable("HOME").map_or_else(std::env::temp_dir, |home| home.join(".cache"));
     variable("XDG_CACHE_HOME").unwrap_or_else(home).join("everstep").join(name)
 }

@@ -12,9 +12,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use wasmparser::{Encoding, Parser, Payload};
 
 include!(concat!(env!("OUT_DIR"), "/python.rs"));
+
+/// How many builds this process has started: the folder of each is its own.
+static BUILDS: AtomicU32 = AtomicU32::new(0);
 
 /// The custom section of a component that says what is in it.
 const SECTION: &str = "everstep-python";
@@ -32,7 +36,7 @@ pub struct PythonBuild {
     pub output: PathBuf,
     /// Whether packages are found anew where a lock has them.
     pub upgrade: bool,
-    /// The folder for tools and components; none is `everstep/python` in the user's cache folder.
+    /// The folder for tools and components; none is `$EVERSTEP_PYTHON_CACHE`, or `everstep/python` in the user's cache folder.
     pub cache: Option<PathBuf>,
 }
 
@@ -110,9 +114,12 @@ impl PythonBuild {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("cannot read", &lock)(error)),
         };
-        let cache = std::path::absolute(self.cache.clone().unwrap_or_else(|| super::cargo::cache_dir("python")));
+        let cache = std::path::absolute(self.cache.clone().unwrap_or_else(super::cargo::python_dir));
         let cache = cache.map_err(Error::io("cannot tell where the cache is:", &self.output))?;
-        let work = Removed(cache.join(format!("work-{}", uuid::Uuid::new_v4().simple())));
+        let work =
+            Removed(cache.join(format!("work-{}-{}", std::process::id(), BUILDS.fetch_add(1, Ordering::Relaxed))));
+        // What a process of this number has left that was killed.
+        drop(Removed(work.0.clone()));
         for (name, text) in PYTHON {
             let file = work.0.join(name);
             let folder = file.parent().unwrap_or(&file);

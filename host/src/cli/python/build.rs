@@ -31,7 +31,8 @@ pub(crate) struct Args {
     /// Find the newest versions, whatever FILE.lock says
     #[arg(long)]
     upgrade: bool,
-    /// The folder for the tools and for components that were built [default: everstep/python in $XDG_CACHE_HOME or ~/.cache]
+    /// The folder for the tools and for components that were built [default: $EVERSTEP_PYTHON_CACHE, or everstep/python in
+    /// $XDG_CACHE_HOME or ~/.cache]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// Print one JSON object {component, lock, digest, cached, python, packages, imported, waiting}
@@ -74,8 +75,7 @@ pub(crate) fn run(args: Args) -> Outcome {
                 "imported": built.contents.imported, "waiting": built.contents.waiting,
             }))?;
         } else {
-            let cached = if built.is_cached { ", from the cache" } else { "" };
-            print(&format!("{component}{cached}: {}", told(&built.contents)))?;
+            print(&format!("{component}: {}", told(&built.contents)))?;
         }
         Ok(Exit::Done)
     })
