@@ -371,7 +371,7 @@ fn at_a_prompt_a_cell_is_typed_interrupted_and_found_again() {
     let script = "import json, os, pty, select, sys, time\n\
         pid, fd = pty.fork()\n\
         if pid == 0:\n    os.execv(sys.argv[2], sys.argv[2:])\n\
-        seen, end, at = b'', time.time() + 60, 0\n\
+        seen, end, at = b'', time.time() + 400, 0\n\
         for awaited, typed in json.loads(sys.argv[1]):\n\
         \x20   while awaited.encode() not in seen[at:]:\n\
         \x20       if time.time() > end:\n            sys.exit(f'no {awaited!r} in {seen!r}')\n\

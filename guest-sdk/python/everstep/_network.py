@@ -173,6 +173,13 @@ def _failed(error):
     return found
 
 
+def _check(host, port):
+    """A connection that no request could go over is denied, on record."""
+    if not _errors.call(_http.may_reach, str(host), port):
+        _begin(_Request("GET", "/", []), "https" if port == 443 else "http", str(host), port, None)
+        raise PermissionError(errno.EACCES, f"the policy allows no request to {host}:{port}")
+
+
 class _Stream(io.RawIOBase):
     """What `makefile` reads, and writes."""
 
@@ -215,7 +222,9 @@ class Socket:
         self._failure = None
 
     def connect(self, address):
-        self._peer = tuple(address)[:2]
+        host, port = address[:2]
+        _check(host, port)
+        self._peer = host, port
 
     def connect_ex(self, address):
         self.connect(address)
@@ -353,7 +362,7 @@ class Transport(asyncio.Transport):
 
     def __init__(self, loop, protocol, scheme, host, port):
         below = Socket()
-        below.connect((host, port))
+        below._peer = host, port
         super().__init__({"peername": (host, port), "sockname": below.getsockname(), "socket": below})
         self._loop, self._protocol, self._scheme, self._host, self._port = loop, protocol, scheme, host, port
         self._requests, self._waiting, self._is_closing, self._is_paused = Requests(), collections.deque(), False, False
@@ -450,6 +459,8 @@ async def connect(loop, protocol_factory, host=None, port=None, *, ssl=None, soc
     """`create_connection` of the event loop."""
     if sock is not None:
         host, port = sock.getpeername()
+    else:
+        _check(host, port)
     protocol = protocol_factory()
     transport = Transport(loop, protocol, "https" if ssl else "http", host, port)
     await asyncio.sleep(0)

@@ -411,3 +411,22 @@ fn of_a_thousand_rules_the_index_finds_the_one_that_trying_all_of_them_finds() {
         );
     }
 }
+
+#[test]
+fn where_a_request_may_go_is_known_before_there_is_one() {
+    let policy = policy();
+    for (url, may) in [
+        ("http://api.github.com:443/", true),
+        ("http://api.github.com/", false),
+        ("http://github.com:443/", false),
+        ("http://127.0.0.1:8080/", true),
+        ("http://127.0.0.1:22/", false),
+        // A WebSocket is another kind of call.
+        ("http://stream.acme.com:443/", false),
+    ] {
+        assert_eq!(policy.may_reach(&target(url)), may, "{url}");
+    }
+    let asks = "version = 1\n[[ask]]\nwhen = \"fetch\"\nmethods = [\"GET\"]\nurl = \"https://*.acme.com/**\"\n";
+    let asks = Policy::parse(asks, Path::new("/nowhere/policy.toml")).unwrap();
+    assert!(asks.may_reach(&target("http://a.acme.com:443/")) && !asks.may_reach(&target("http://acme.org:443/")));
+}

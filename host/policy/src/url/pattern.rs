@@ -91,6 +91,11 @@ impl Pattern {
         self.host.matches(target)
     }
 
+    /// Whether the pattern matches the host and the port of this URL, whatever scheme, path and query are.
+    pub fn is_about_authority_of(&self, target: &Target) -> bool {
+        self.port == target.port() && self.host.matches(target)
+    }
+
     /// Whether the pattern matches everything that `other` matches; `false` if that is not certain.
     pub fn covers(&self, other: &Self) -> bool {
         (self.scheme, self.port) == (other.scheme, other.port)

@@ -98,6 +98,12 @@ impl http::Host for Ctx {
         self.request(Asked { method, url, headers, body, timeout_ms, own: Some(own) })
     }
 
+    fn may_reach(&mut self, host: String, port: u16) -> wasmtime::Result<bool> {
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let url = Target::parse(&format!("http://{host}:{port}/"));
+        Ok(url.is_ok_and(|url| self.bridge.facts.grants.policy.may_reach(&url)))
+    }
+
     fn response(&mut self, promise: u64) -> wasmtime::Result<Option<Result<http::HttpResponse, types::Error>>> {
         let outcome = self.bridge.promise_of_guest(promise).outcome();
         let read = |json: String| Stored::read(&json).map(Into::into).ok_or_else(|| not_a_response(promise));

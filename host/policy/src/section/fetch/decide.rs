@@ -4,7 +4,7 @@ use super::{FetchGrant, FetchTerms, SECTION};
 use crate::decide::{Verdict, allowed_or_asked, denied, exceeded};
 use crate::read::is_method;
 use crate::section::urls::{Match, floor, id_after_host, private, target, unmatched};
-use crate::section::{Decide, NoQuestion, Policy, Question};
+use crate::section::{AskRule, Decide, NoQuestion, Policy, Question};
 use crate::tools::render::{quote, quote_list};
 use crate::url::{Pattern, Target};
 use crate::usage::{Usage, Used};
@@ -107,6 +107,13 @@ impl Policy {
         let grant = self.fetch.iter().find(|grant| grant.id == rule).map(|grant| &grant.terms);
         let asked = || self.ask_rule(rule).filter(|ask| ask.when.is("fetch"));
         grant.or_else(|| asked().map(|_| &FetchTerms::DEFAULT))
+    }
+
+    /// Whether some rule may let a request to the host and port of this URL out, or ask about it.
+    pub fn may_reach(&self, url: &Target) -> bool {
+        let asks = |ask: &AskRule| ask.url.as_ref().is_none_or(|pattern| pattern.is_about_authority_of(url));
+        self.fetch.iter().any(|grant| grant.url.is_about_authority_of(url))
+            || self.asks.iter().any(|ask| ask.sufficient && ask.when.is("fetch") && asks(ask))
     }
 
     /// The largest body that a request may have under any rule; none if there is no rule.
