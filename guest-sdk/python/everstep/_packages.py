@@ -106,7 +106,7 @@ class _Folder:
             return _spec(name, f"{below}/__init__.py", [f"{ROOT}/{below}"])
         if f"{last}.py" in self._names:
             return _spec(name, f"{below}.py", None)
-        if below in _folders:
+        if last and below in _folders:
             # A part of a package that may have others.
             found = importlib.machinery.ModuleSpec(name, None, is_package=True)
             found.submodule_search_locations = [f"{ROOT}/{below}"]
