@@ -300,7 +300,18 @@ def _from_outside(function):
     return run
 
 
+_run_once = asyncio.BaseEventLoop._run_once
+
+
+def _turn(loop):
+    """The turn of a loop that is none of ours, and does not know that threads take turns."""
+    if not isinstance(loop, Loop) and not loop._ready:
+        _threads.run_next(_threads.Wait(lambda: bool(loop._ready)))
+    _run_once(loop)
+
+
 def install():
+    asyncio.BaseEventLoop._run_once = _turn
     _threads.install(_time.sleep, outside)
     asyncio.events._set_event_loop_policy(Policy())
     # Those of Python need sockets.

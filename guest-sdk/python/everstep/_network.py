@@ -523,6 +523,6 @@ _native_poll, _native_select = select.poll, select.select
 
 
 def install():
-    socket.socket = socket.SocketType = Socket
+    socket.socket = Socket
     socket.getaddrinfo = _addresses
     select.poll, select.select = _Poll, _select
