@@ -183,7 +183,7 @@ fn what_is_no_request_of_http_goes_nowhere() {
         let lines: Vec<_> = said.lines().collect();
         assert_eq!(lines.len(), 22, "{said}");
         for line in &lines[..9] {
-            assert_eq!(*line, "only HTTP goes out of here, over [[fetch]] of the policy", "{said}");
+            assert_eq!(*line, "only requests of HTTP go out of here, as the policy grants them", "{said}");
         }
         assert!(lines[9].contains("the request names") && lines[10].contains("names example.com"), "{said}");
         assert!(lines[11].contains("a proxy is reached by the host"), "{said}");

@@ -140,7 +140,7 @@ class Loop(asyncio.BaseEventLoop):
         finally:
             self._run_forever_cleanup()
 
-    # The network, over `[[fetch]]` alone.
+    # The network, for requests alone.
 
     create_connection = _network.connect
     start_tls = _network.start_tls

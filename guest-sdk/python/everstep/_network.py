@@ -1,4 +1,4 @@
-"""The network of the standard library, and of the clients on top of it: sockets that carry HTTP, over `[[fetch]]` of the policy.
+"""The network of the standard library, and of the clients on top of it: sockets that carry HTTP, as the policy grants requests.
 
 A connection is made when something is sent. What a client writes is read as requests of HTTP/1.1, each of which is a fetch of the host, and
 it reads the responses of these. Whatever is no HTTP is refused. The host speaks TLS (`_tls`), decodes what is compressed, and checks names and
@@ -25,7 +25,7 @@ _THEIRS = {"content-length", "content-encoding", "transfer-encoding", "connectio
 HELLO, WELCOME = b"\x16everstep\n", b"\x16\n"
 # A head that is longer is none.
 _LONGEST_HEAD = 1 << 20
-_NO_HTTP = "only HTTP goes out of here, over [[fetch]] of the policy"
+_NO_HTTP = "only requests of HTTP go out of here, as the policy grants them"
 
 
 class _Request:

@@ -160,12 +160,16 @@ async def end():
 
 def ask(prompt=""):
     """`input`: asks a human and blocks."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name, None) is None:
+            raise RuntimeError(f"input(): lost sys.{name}")
     if sys.stdin is not sys.__stdin__:
         # The program reads something else.
-        print(prompt, end="", flush=True)
+        sys.stdout.write(str(prompt))
+        _loop.flush()
         line = sys.stdin.readline()
         if not line:
-            raise EOFError
+            raise EOFError("EOF when reading a line")
         return line.removesuffix("\n")
     _loop.flush()
     options = console.InputOptions(None, None)
