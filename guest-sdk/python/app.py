@@ -56,7 +56,8 @@ async def execute(code=None, namespace=None, filename="<program>", argv=None, mo
     repr, the names that hold JSON, and what of it was cut. `argv` begins with a file, `-c`, `-m` or `-`; with `is_bytes` each character of
     the code is a byte of a file, which says how it is encoded."""
     names = _run.new_namespace(namespace)
-    if argv is not None:
+    argv = argv or _script.arguments(filename)
+    if argv:
         _script.begin(argv, names, filename)
     source = code.encode("latin-1") if is_bytes else _script.dedented(code, argv)
     work = _run.steps(source, filename, names) if module is None else _script.run_module(module, names)

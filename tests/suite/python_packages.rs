@@ -259,7 +259,7 @@ fn programs_have_packages_with_their_data_and_no_step_more() {
 }
 
 #[test]
-fn the_component_is_that_of_the_command_or_of_the_policy() {
+pub(crate) fn the_component_is_that_of_the_command_or_of_the_policy() {
     let desk = Desk::with_packages();
     let policy = "[limits]\nwasm_stack = \"8MiB\"\n[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n\
                   [[capability]]\nname = \"print\"\n[[capability]]\nname = \"session\"\n";

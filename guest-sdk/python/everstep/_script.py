@@ -14,6 +14,11 @@ from . import _run
 MAINS = {}
 
 
+def arguments(filename):
+    """Those of a program that was given none; nothing for code that is no script."""
+    return {"<program>": [], "<string>": ["-c"], "<stdin>": ["-"]}.get(filename, [filename])
+
+
 def begin(argv, names, filename):
     """Gives a program its arguments, of which the first says what it is: a file, `-c`, `-m` or `-`."""
     sys.argv = list(argv)

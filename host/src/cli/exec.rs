@@ -117,6 +117,8 @@ struct Program<'a> {
     module: Option<Cow<'a, str>>,
     #[serde(borrow)]
     filename: Cow<'a, str>,
+    /// Left out where it follows from the name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     argv: Vec<String>,
     /// Each character of the code is a byte: the file is not UTF-8, or says how it is encoded.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -159,6 +161,9 @@ pub(crate) fn run(args: Args) -> Outcome {
 fn program(what: What, policy: &Policy) -> Result<Program<'static>, Failure> {
     let What { args, code, module } = what;
     let argv = |first: &str, args: &[OsString]| -> Result<Vec<String>, Failure> {
+        if args.is_empty() && first != "-m" {
+            return Ok(Vec::new());
+        }
         let text = |arg: &OsString| {
             let text = arg.clone().into_string();
             text.map_err(|arg| Failure::usage(format!("the argument {arg:?} is not UTF-8")))

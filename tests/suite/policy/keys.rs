@@ -4,12 +4,12 @@
 
 use super::{audit, files, grants, narrowed, quotas};
 use crate::hostile::{floods, memory, time};
-use crate::{approvals, children, http, images, lineage, session, websocket};
+use crate::{approvals, children, http, images, lineage, python_packages, session, websocket};
 use everstep::policy::tools;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const KEYS: [(&str, fn()); 71] = [
+const KEYS: [(&str, fn()); 72] = [
     ("limits.wall", time::the_wall_limit_ends_what_runs_and_not_what_waits),
     ("limits.cpu", time::a_loop_ends_at_the_cpu_limit),
     ("limits.session_cpu", session::failing::a_cell_at_a_limit_is_ended_and_the_session_has_limits_of_its_own),
@@ -30,6 +30,7 @@ const KEYS: [(&str, fn()); 71] = [
     ("env", grants::the_environment_is_that_of_the_policy_and_nothing_else),
     ("clock.mode", grants::the_clock_is_absent_frozen_or_recorded),
     ("clock.at", grants::the_clock_is_absent_frozen_or_recorded),
+    ("python.component", python_packages::the_component_is_that_of_the_command_or_of_the_policy),
     ("random.mode", grants::randomness_is_absent_or_the_executions_own),
     ("capability.name", grants::a_capability_is_reached_under_its_name_only),
     ("capability.max_calls", quotas::a_quota_is_not_refilled_by_a_crash),
