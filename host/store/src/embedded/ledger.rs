@@ -99,7 +99,8 @@ impl Ledger for EmbeddedLedger {
             Leave::Stay => None,
         });
         let (ticket, asked) = self.ask(entry);
-        self.durable(ticket).await?;
+        // The fence of this write tells whether the claim held. With its end there is none, and what else the run has still to write finds that.
+        self.committer.durable(ticket).await.map_err(|error| Lost::of(&error))?;
         let last = asked.all().await?.pop();
         Ok(match last {
             _ if stays => Left::AsSaid,
