@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
-seconds=${FUZZ_SECONDS:-60}
+seconds=${FUZZ_SECONDS:-20}
 options=(--fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none)
 
 cargo fuzz build "${options[@]}"
