@@ -150,6 +150,18 @@ fn a_script_in_a_folder_that_it_may_read_finds_its_neighbours() {
     assert!(far.0 == 1 && far.2.contains("No module named 'helper'"), "{far:?}");
     let missing = run(&["-c", "1", "--with-folder", "nowhere"]);
     assert!(missing.0 == 2 && missing.2.contains("--with-folder nowhere: No such file"), "{missing:?}");
+    std::fs::create_dir_all(folder.path().join("deeper/tool")).unwrap();
+    std::fs::create_dir(folder.path().join("tmp")).unwrap();
+    for (folders, why) in [
+        (&["tool/main.py"][..], "--with-folder tool/main.py: it is no folder"),
+        (&["/"], "--with-folder /: all of this machine has no name"),
+        (&["tool", "deeper/tool"], "--with-folder deeper/tool: /tool is taken already"),
+        (&["tmp"], "--with-folder tmp: /tmp is taken already"),
+    ] {
+        let args: Vec<_> = folders.iter().flat_map(|folder| ["--with-folder", folder]).chain(["-c", "1"]).collect();
+        let refused = run(&args);
+        assert!(refused.0 == 2 && refused.2.contains(why), "{refused:?}");
+    }
     let written = run(&["-c", "open('/tool/new', 'w')", "--with-folder", "tool"]);
     assert!(written.0 == 3 && written.2.contains("PermissionError"), "{written:?}");
 }

@@ -10,7 +10,7 @@ import types
 
 # By the module that an import misses.
 _LACKING = {
-    "_bz2": "bz2", "_ctypes": "ctypes", "_curses": "curses", "_lzma": "lzma", "_multiprocessing": "_multiprocessing", "_ssl": "ssl", "_zstd": "compression.zstd",
+    "_bz2": "bz2", "_ctypes": "ctypes", "_curses": "curses", "_lzma": "lzma", "_multiprocessing": "_multiprocessing", "_zstd": "compression.zstd",
     "fcntl": "fcntl", "grp": "grp", "mmap": "mmap", "pwd": "pwd", "readline": "readline", "resource": "resource", "termios": "termios",
 }
 

@@ -20,10 +20,22 @@ pub(super) fn python_with(folders: &[PathBuf]) -> Result<Policy, Failure> {
     let (mut images, mut guests) = (String::new(), Vec::new());
     for (n, folder) in (1..).zip(folders) {
         let shown = everstep::visible::path(folder);
+        let refused = |why: &str| Failure::usage(format!("--with-folder {shown}: {why}"));
         let folder = folder.canonicalize().map_err(Failure::io(format!("--with-folder {shown}")))?;
-        let (Some(path), Some(name)) = (folder.to_str(), folder.file_name().and_then(|name| name.to_str())) else {
-            return Err(Failure::usage(format!("--with-folder {shown}: it has no name that is UTF-8")));
+        if !folder.is_dir() {
+            return Err(refused("it is no folder"));
+        }
+        let Some(name) = folder.file_name() else {
+            return Err(refused("all of this machine has no name to be shown under; name a folder in it"));
         };
+        let (Some(path), Some(name)) = (folder.to_str(), name.to_str()) else {
+            return Err(refused("its path is not UTF-8"));
+        };
+        if name == "tmp" || guests.iter().any(|guest: &String| guest[1..] == *name) {
+            return Err(refused(&format!(
+                "/{name} is taken already; give one of the two another name, or grant it in a policy file"
+            )));
+        }
         let [host, guest] =
             [path.to_owned(), format!("/{name}")].map(|text| serde_json::Value::String(text).to_string());
         images.push_str(&format!(
