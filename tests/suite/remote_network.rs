@@ -6,7 +6,7 @@ use crate::remote_commands::{Ground, Moments, crowd};
 use crate::support::{BEHAVIOUR, Calls, Place, eventually, failure, id, life, result, run, soon};
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::{FailureKind, State};
-use everstep::{Everstep, ReplayEnd, Scope, Server};
+use everstep::{Component, Error, Everstep, ReplayEnd, Scope, Server};
 use everstep_resonate::Manner;
 use everstep_resonate::client::{Client, Http, Options};
 use serde_json::Value;
@@ -210,6 +210,38 @@ fn workers_behind_a_bad_network_end_what_they_began() {
     }
     assert!(cuts.load(Ordering::SeqCst) > 5);
     drop(workers);
+}
+
+#[test]
+fn a_worker_that_reads_slowly_does_not_halt_what_is_upgraded_meanwhile() {
+    let mut bytes = everstep_tests::guests::fixture("behaviour").unwrap();
+    bytes.extend([0, 5, 4, b'n', b'e', b'x', b't']);
+    let next = Component::from(bytes);
+    for place in Place::servers(&[Manner::A, Manner::B, Manner::C]) {
+        let (proxy, calls) = (Proxy::start(&place.url(), |_| Fate::Delay(10)), Calls::default());
+        life(async {
+            let there = async |url: &str, scope| {
+                let host = Everstep::at(Server::connect(url, None).await.unwrap()).component(BEHAVIOUR.clone());
+                let host = everstep_tests::place::quick(host).component(next.clone()).keep_warm(Duration::ZERO);
+                host.capability("once", calls.echo()).scope(scope).build().unwrap()
+            };
+            let _worker = there(&proxy.url(), Scope::Everything).await;
+            let desk = there(&place.url(), Scope::Nothing).await;
+            let handle = desk.submit(run("pauses", "null")).await.unwrap();
+            let asked = eventually("the question", async || desk.reader().promises().await.ok()?.pop()).await;
+            for component in [&next, &*BEHAVIOUR].into_iter().cycle().take(12) {
+                eventually("the upgrade", async || match desk.upgrade(&id("x"), component).await {
+                    Ok(replay) => Some(replay),
+                    Err(Error::Runs(_)) => None,
+                    Err(error) => panic!("{place}: {error}"),
+                })
+                .await;
+            }
+            desk.settle(&asked.id, Ok("5".into())).await.unwrap();
+            let report = soon(&format!("the end, {place}"), handle.wait()).await.unwrap();
+            assert_eq!(report.state, State::Completed, "{place}: {report:?}");
+        });
+    }
 }
 
 /// The clock of a machine that is set wrong.

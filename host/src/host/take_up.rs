@@ -70,7 +70,13 @@ impl Everstep {
             (state, None, Some(birth), Vec::new())
         } else {
             match inner.state(&execution).await {
-                Err(error) if error.is_of_the_journal() => return Err(self.halt(execution, error).await),
+                Err(error) if error.is_of_the_journal() => {
+                    return match self.is_as_read(&execution).await? {
+                        true => Err(self.halt(execution, error).await),
+                        // Another worker has run it, or moved it to another component, between the two reads.
+                        false => self.tell_stored(&execution.id).await,
+                    };
+                }
                 stored => {
                     let Stored { state, tail, images } = stored?;
                     (state, Some(tail), None, images)
@@ -193,6 +199,12 @@ impl Everstep {
         let host = self.clone();
         let job = Job { component, bridge: Arc::clone(&bridge), args };
         tokio::spawn(async move { host.see_through(hold, job, seat, claim).await });
+    }
+
+    /// Whether an execution that nobody else was to change is still the one that was read.
+    async fn is_as_read(&self, execution: &Execution) -> Result<bool, Error> {
+        let now = self.inner.store.execution(&execution.id).await?;
+        Ok(now.is_some_and(|now| (now.attempts, now.component) == (execution.attempts, execution.component)))
     }
 
     /// Halts an execution that cannot be run, with the cause; its journal stays as it is.
