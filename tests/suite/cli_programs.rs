@@ -57,6 +57,30 @@ fn the_command_runs_a_program_with_its_arguments_input_and_exit_code() {
 }
 
 #[test]
+fn a_file_that_is_no_component_is_named_with_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, found) in [
+        ("empty", &b""[..], "an empty file"),
+        ("core", b"\0asm\x01\0\0\0", "a core module"),
+        ("text", b"  (component)", "WebAssembly text"),
+        ("other", b"hello", "something else"),
+    ] {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        for args in [
+            &["run", name][..],
+            &["exec", "--python", name, "-c", "1"],
+            &["functions", name],
+            &["policy", "suggest", name],
+        ] {
+            let done = said(everstep(folder.path(), args), "");
+            let wanted = format!("the component {name}: this is not a WebAssembly component but {found}");
+            assert!(text(&done.stderr).contains(&wanted), "{args:?}: {done:?}");
+            assert_eq!(done.status.code(), Some(2), "{args:?}: {done:?}");
+        }
+    }
+}
+
+#[test]
 fn a_program_that_fails_tells_the_last_denial() {
     let clients = guests::path(&guests::project().join("tests/guests/clients")).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -24,7 +24,7 @@ pub(crate) use error::list;
 pub use imports::{Need, needs};
 pub(crate) use limits::{Footprint, Held, Limiter, Limits};
 pub(crate) use machine::memory as machine_memory;
-pub(crate) use shape::is_program;
+pub(crate) use shape::{begins_as_component, is_program};
 
 use crate::id::Digest;
 use everstep_store::Blob;

@@ -24,7 +24,7 @@ const MAX_NESTING: u64 = 3;
 /// Refuses anything that is not a component, imports more than this host offers, exports nothing, or is too large to compile.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
     at_most("bytes", bytes.len() as u64, MAX_BYTES)?;
-    is_component(bytes)?;
+    begins_as_component(bytes)?;
     let names = Walk::default().run(bytes)?;
     let unknown: Vec<_> = names.imports.iter().filter(|name| !is_offered(name)).cloned().collect();
     if !unknown.is_empty() {
@@ -37,7 +37,8 @@ pub(super) fn at_most(what: &'static str, found: u64, max: u64) -> Result<(), Er
     if found > max { Err(Error::TooLarge { what, found, max }) } else { Ok(()) }
 }
 
-fn is_component(bytes: &[u8]) -> Result<(), Error> {
+/// Refuses what is no component, from its first bytes.
+pub(crate) fn begins_as_component(bytes: &[u8]) -> Result<(), Error> {
     let found = match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {

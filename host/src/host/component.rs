@@ -1,6 +1,6 @@
 //! Components as they are given to a host: bytes, or a file whose bytes are read only if its digest is not known.
 
-use crate::engine::{Cache, wall_clock};
+use crate::engine::{Cache, begins_as_component, wall_clock};
 use crate::id::Digest;
 use crate::regular_file;
 use bytes::Bytes;
@@ -20,15 +20,21 @@ pub struct Component {
 /// Below this size a file is read as fast as its digest is looked up, in bytes.
 const WORTH_NOTING: u64 = 1 << 20;
 
+/// The bytes at the start of a file that tell what it is, with some blanks before a text.
+const HEAD: usize = 64;
+
 impl Component {
     /// The component in a file. If `cache`, the folder given to [`Builder::cache`](crate::Builder::cache), knows the digest
     /// of the unchanged file, the file is read only when its bytes are needed.
     ///
     /// # Errors
-    /// The file cannot be read, is no regular file, or has more than 512 MiB.
+    /// The file cannot be read, is no regular file, has more than 512 MiB, or does not begin as a component does.
     pub fn open(path: &Path, cache: Option<&Path>) -> io::Result<Self> {
         let file = regular_file::open(path, regular_file::COMPONENT)?;
         let before = file.metadata()?;
+        let mut head = [0; HEAD];
+        let length = file.read_at(&mut head, 0)?;
+        begins_as_component(&head[..length]).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         let cache = cache.filter(|_| before.len() >= WORTH_NOTING).and_then(Cache::open);
         if let Some(digest) = cache.as_ref().and_then(|cache| cache.digest(&before)) {
             let length = before.len();
@@ -74,6 +80,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, folder) = (dir.path().join("guest.wasm"), dir.path().join("cache"));
         let mut bytes = vec![7; WORTH_NOTING as usize];
+        bytes[..8].copy_from_slice(b"\0asm\x0d\0\x01\0");
         std::fs::write(&path, &bytes).unwrap();
         let read = Component::open(&path, Some(&folder)).unwrap();
         assert_eq!((read.digest, read.content.bytes().unwrap().len()), (Digest::of(&bytes), bytes.len()));
