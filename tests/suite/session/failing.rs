@@ -200,11 +200,11 @@ pub(crate) fn a_cell_at_a_limit_is_ended_and_the_session_has_limits_of_its_own()
 #[test]
 fn running_time_is_counted_for_each_cell() {
     let desk = Desk::new();
-    limited(&desk, "cpu = \"60s\"\nwall = \"10s\"\n");
+    limited(&desk, "cpu = \"60s\"\nwall = \"6s\"\n");
     let mut client = desk.client();
     for n in 0..3 {
         let busy =
-            "import time\nend = time.monotonic() + 4.5\nwhile time.monotonic() < end: sum(range(10 ** 5))\n'done'";
+            "import time\nend = time.monotonic() + 2.5\nwhile time.monotonic() < end: sum(range(10 ** 5))\n'done'";
         assert_eq!(client.cell(&n.to_string(), busy)["value"], "done");
     }
     let ended = client.cell("slow", "while True: pass");
