@@ -15,7 +15,7 @@ _tls.install()
 
 # First, so that what it leaves behind is used again.
 MAINS = _stdlib.mains()
-MISSING = _stdlib.import_all()
+_stdlib.import_all()
 
 import builtins
 import gc
@@ -28,7 +28,8 @@ import sys
 import everstep
 from componentize_py_types import Err, Ok
 from everstep import (
-    _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script, _session, _time,
+    _absent, _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script, _session,
+    _time,
 )
 from everstep._builtin import put
 from wit_world import exports
@@ -48,6 +49,7 @@ site.setquit()
 put(builtins, "input", _run.ask)
 put(getpass, "getpass", lambda prompt="Password: ", stream=None, *, echo_char=None: _run.ask(prompt))
 _package_files.install()
+_absent.install()
 _preload.install()
 
 

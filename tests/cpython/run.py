@@ -13,7 +13,7 @@ import sysconfig
 import types
 import unittest
 
-from everstep import _loop
+from everstep import _absent, _loop
 
 sys.path.append("/lib")
 os.chdir("/tmp")
@@ -21,6 +21,8 @@ with open("job.json") as file:
     JOB = json.load(file)
 # What this build of Python says about itself cannot be split into words, and `test.support` splits it.
 sysconfig.get_config_vars()["CONFIG_ARGS"] = ""
+# Tests are skipped where a module is missing, and would fail with one that stands in for it.
+sys.meta_path.remove(_absent.Finder)
 OUT = sys.stdout
 # Tests import modules afresh; the component keeps no sources, so those of the same version lie in /lib.
 for module in list(sys.modules.values()):

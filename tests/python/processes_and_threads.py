@@ -26,7 +26,7 @@ with threading.Lock():
 #> socket PermissionError
 #> socket PermissionError
 #> urllib.request URLError
-#> multiprocessing ModuleNotFoundError
+#> multiprocessing Unavailable
 #> tempfile FileNotFoundError
-#> ctypes ModuleNotFoundError
+#> ctypes Unavailable
 #> MainThread 1

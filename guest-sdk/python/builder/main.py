@@ -78,8 +78,6 @@ def make(environment, pins):
     for each in report["waiting"]:
         where = f" ({each['where']})" if each["where"] else ""
         say(f"{each['module']} is imported by programs, as they run: {each['reason']} as it is imported{where}")
-    for each in report["lacking"]:
-        say(f"{each['module']} has stand-ins for {', '.join(each['names'])}, which the component lacks: what it uses of them raises")
     guard.main(out)
     seek.main(out)
     described = {

@@ -16,7 +16,7 @@ import socket
 import sys
 import traceback
 
-from . import _host, _packages, _stand_ins
+from . import _host, _packages
 from ._builtin import put
 
 # What is to be built in, and what came of it: beside each other in a folder of the build.
@@ -27,7 +27,7 @@ def install():
     """Builds the packages in, and imports those modules of them that the order names.
 
     The order is `{"imports": [{"module", "may_wait"}]}`; the report is `{"python", "imported": [NAME], "waiting": [{"module", "reason", "where"}],
-    "lacking": [{"module", "names"}], "errors": [{"module", "reason", "where"}]}`, where `where` is the last line of a package that was run, as
+    "errors": [{"module", "reason", "where"}]}`, where `where` is the last line of a package that was run, as
     `FILE, line N`. With an error nothing is built.
     """
     folder = next(path for path in sys.path if os.path.exists(f"{path}/{_ARCHIVE}"))
@@ -36,11 +36,9 @@ def install():
     with open(f"{folder}/{_ORDER}", encoding="utf-8") as file:
         order = json.load(file)
     put(os, "urandom", _drawing(os.urandom))
-    report = {"python": platform.python_version(), "imported": [], "waiting": [], "lacking": [], "errors": []}
+    report = {"python": platform.python_version(), "imported": [], "waiting": [], "errors": []}
     for each in order["imports"]:
-        error, lacking = _imported(each["module"])
-        if lacking and error is None:
-            report["lacking"].append({"module": each["module"], "names": lacking})
+        error = _imported(each["module"])
         if error is None:
             report["imported"].append(each["module"])
         elif each["may_wait"] and isinstance(error, _host.NotYet):
@@ -55,18 +53,6 @@ def install():
 
 
 def _imported(name):
-    """Imports a module; returns its error, and the modules that it could not have but stand-ins of."""
-    lacking = []
-    while True:
-        with _stand_ins.standing_in(lacking):
-            error = _tried(name)
-        missed = _stand_ins.lacking(error)
-        if missed is None or missed in lacking:
-            return error, lacking
-        lacking.append(missed)
-
-
-def _tried(name):
     """Imports a module; returns the error, and then nothing of it is left."""
     before, state = set(sys.modules), random.getstate()
     _host.asked.clear()

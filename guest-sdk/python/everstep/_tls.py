@@ -4,6 +4,7 @@ names and certificates whatever a context says; of a context only what is set is
 import collections
 import enum
 import errno
+import importlib.machinery
 import os
 import socket
 import sys
@@ -311,4 +312,5 @@ def install():
     for value in vars(module).values():
         if getattr(value, "__module__", None) == __name__:
             value.__module__ = "ssl"
+    module.__spec__ = importlib.machinery.ModuleSpec("ssl", None, origin=__spec__.origin)
     sys.modules["ssl"] = module
