@@ -9,10 +9,12 @@ setup:
 
 # The program alone. The SDK comes along for its features: without it, what the two share would be compiled again for `build`.
 program: setup
+	@scripts/native.sh
 	cargo build $(CARGO_FLAGS) -p everstep -p everstep-sdk
 
 # The whole workspace, and CPython in a component.
 build: setup
+	@scripts/native.sh
 	cargo build $(CARGO_FLAGS) --workspace
 	@scripts/python.sh
 

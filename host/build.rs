@@ -1,4 +1,4 @@
-//! Puts the Python guest, its interfaces and what builds it into the program, for `everstep python build`: the list `PYTHON` of paths and texts.
+//! Puts the Python guest, its interfaces and what builds it into the program, for `everstep python build`: the list `PYTHON` of paths and contents.
 
 use std::fmt::Write as _;
 use std::io::{Error, Result};
@@ -8,12 +8,16 @@ use std::{env, fs};
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let python = root.join("guest-sdk/python");
-    let mut list = String::from("const PYTHON: &[(&str, &str)] = &[\n");
+    // `scripts/native.sh` compiles them; without them, Python has no bz2, lzma and zstd.
+    let native = root.join("target/native");
+    fs::create_dir_all(&native)?;
+    let mut list = String::from("const PYTHON: &[(&str, &[u8])] = &[\n");
     for (folder, to) in [
         (python.join("app.py"), "guest/app.py"),
         (python.join("everstep"), "guest/everstep"),
         (python.join("builder"), "builder"),
         (root.join("wit"), "wit"),
+        (native, "native"),
     ] {
         println!("cargo:rerun-if-changed={}", folder.display());
         add(&folder, to, &mut list)?;
@@ -25,7 +29,7 @@ fn main() -> Result<()> {
 
 fn add(path: &Path, to: &str, list: &mut String) -> Result<()> {
     if path.is_file() {
-        writeln!(list, "({to:?}, include_str!({:?})),", path.canonicalize()?).map_err(Error::other)?;
+        writeln!(list, "({to:?}, include_bytes!({:?})),", path.canonicalize()?).map_err(Error::other)?;
         return Ok(());
     }
     let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>>>()?;

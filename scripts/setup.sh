@@ -87,15 +87,23 @@ nextest() {
   say "cargo-nextest: $(cargo nextest --version | head -n 1)"
 }
 
-# What C programs for WASI are compiled with, and the SQLite shell of this machine, for comparison.
-c_programs() {
-  if ! command -v clang-19 >/dev/null || ! command -v wasm-ld-19 >/dev/null || ! command -v sqlite3 >/dev/null ||
-    [ ! -f /usr/lib/wasm32-wasi/crt1-command.o ] || [ ! -f /usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a ]; then
-    command -v apt-get >/dev/null || fail "a C compiler for WASI is missing: clang-19, lld-19, wasi-libc and its run-time library"
-    say "C programs: installing clang-19"
-    debian clang-19 libclang-rt-19-dev-wasm32 lld-19 wasi-libc sqlite3
+# What C for WASI is compiled with.
+c_compiler() {
+  if ! command -v clang-19 >/dev/null || ! command -v wasm-ld-19 >/dev/null || [ ! -f /usr/lib/wasm32-wasi/crt1-command.o ]; then
+    command -v apt-get >/dev/null || fail "a C compiler for WASI is missing: clang-19, lld-19 and wasi-libc"
+    say "C: installing clang-19"
+    debian clang-19 lld-19 wasi-libc
   fi
-  say "C programs: $(clang-19 --version | head -n 1)"
+  say "C: $(clang-19 --version | head -n 1)"
+}
+
+# What C programs are linked with, and the SQLite shell of this machine, for comparison.
+c_programs() {
+  if ! command -v sqlite3 >/dev/null || [ ! -f /usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a ]; then
+    command -v apt-get >/dev/null || fail "sqlite3 or the run-time library of clang-19 for WASI is missing"
+    say "C programs: installing their library"
+    debian libclang-rt-19-dev-wasm32 sqlite3
+  fi
 }
 
 # libFuzzer, which cargo-fuzz drives, is C++.
@@ -118,6 +126,7 @@ need python3 "apt-get install python3"
 need node "apt-get install nodejs"
 wasm_toolchain "$guests"
 wasm_toolchain "$programs"
+c_compiler
 case ${1:-} in
   test) nextest; c_programs ;;
   fuzz) fuzzer ;;

@@ -71,7 +71,7 @@ shell = Shell()
 shell.cmdqueue = ["leave"]
 shell.cmdloop()
 #> antigravity ensurepip idlelib msvcrt nt pydoc_data this tkinter turtle turtledemo venv winreg winsound
-#> _android_support _apple_support _bz2 _ctypes _curses _curses_panel _dbm _gdbm _hashlib _interpchannels _interpqueues _interpreters _ios_support _lzma _multiprocessing _overlapped _posixshmem _posixsubprocess _remote_debugging _scproxy _ssl _tkinter _uuid _winapi _wmi _zstd
+#> _android_support _apple_support _ctypes _curses _curses_panel _dbm _gdbm _hashlib _interpchannels _interpqueues _interpreters _ios_support _multiprocessing _overlapped _posixshmem _posixsubprocess _remote_debugging _scproxy _ssl _tkinter _uuid _winapi _wmi
 #> ctypes.CDLL(None) everstep._absent Unavailable True True [Errno 52] ctypes.CDLL does not work here: no code but Python's runs in a component; a capability of the host can do it
 #> ctypes.c_int(1) everstep._absent Unavailable True True [Errno 52] ctypes.c_int does not work here: no code but Python's runs in a component; a capability of the host can do it
 #> ctypes.pythonapi.Py_IsInitialized() everstep._absent Unavailable True True [Errno 52] ctypes.pythonapi.Py_IsInitialized does not work here: no code but Python's runs in a component; a capability of the host can do it

@@ -50,9 +50,9 @@ def build(request):
 
 def toolkit():
     """The digest of all that a component is made of besides packages."""
-    files = sorted(path for part in ("builder", "guest", "wit") for path in (WORK / part).rglob("*") if path.is_file())
-    whole = "".join(f"{path.relative_to(WORK)}\0{path.read_text('utf-8')}\0" for path in files)
-    return hashlib.sha256(whole.encode()).hexdigest()
+    files = sorted(path for part in ("builder", "guest", "native", "wit") for path in (WORK / part).rglob("*") if path.is_file())
+    whole = b"".join(b"%b\0%b\0" % (os.fsencode(path.relative_to(WORK)), path.read_bytes()) for path in files)
+    return hashlib.sha256(whole).hexdigest()
 
 
 def make(environment, pins):
@@ -67,7 +67,9 @@ def make(environment, pins):
     # Where componentize-py would look for more packages: there are none.
     (WORK / "none/lib/python3/site-packages").mkdir(parents=True)
     call = "import sys, componentize_py; sys.argv[0] = 'componentize-py'; componentize_py.script()"
-    command = [environment.python, "-c", call, "-d", "wit", "-w", "durable", "componentize", "-p", "guest", "-p", "packages", "app", "-o", out]
+    (WORK / "native").mkdir(exist_ok=True)
+    folders = [argument for folder in ("guest", "packages", "native") for argument in ("-p", folder)]
+    command = [environment.python, "-c", call, "-d", "wit", "-w", "durable", "componentize", *folders, "app", "-o", out]
     done = subprocess.run(command, cwd=WORK, env={**os.environ, "VIRTUAL_ENV": str(WORK / "none")}, capture_output=True, text=True)
     report = folder / "report.json"
     report = json.loads(report.read_text()) if report.exists() else {"errors": []}

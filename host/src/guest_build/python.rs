@@ -120,11 +120,11 @@ impl PythonBuild {
             Removed(cache.join(format!("work-{}-{}", std::process::id(), BUILDS.fetch_add(1, Ordering::Relaxed))));
         // What a process of this number has left that was killed.
         drop(Removed(work.0.clone()));
-        for (name, text) in PYTHON {
+        for (name, content) in PYTHON {
             let file = work.0.join(name);
             let folder = file.parent().unwrap_or(&file);
             fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
-            fs::write(&file, text).map_err(Error::io("cannot write", &file))?;
+            fs::write(&file, content).map_err(Error::io("cannot write", &file))?;
         }
         let name = self.output.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let request = json!({
@@ -293,7 +293,7 @@ mod tests {
             assert!(name == "__pycache__" || PYTHON.iter().any(|(known, _)| *known == path), "{path}");
         }
         for path in ["guest/app.py", "builder/main.py", "wit/world.wit"] {
-            assert!(PYTHON.iter().any(|(known, text)| *known == path && !text.is_empty()), "{path}");
+            assert!(PYTHON.iter().any(|(known, content)| *known == path && !content.is_empty()), "{path}");
         }
     }
 }
