@@ -7,6 +7,7 @@
 import asyncio
 import base64
 import json as _json
+import sys
 
 from componentize_py_types import Err
 from wit_world.imports import bridge as _bridge
@@ -20,7 +21,7 @@ from wit_world.imports import websocket as _websocket
 from . import _bounds
 from ._durations import timeout as _timeout_ms
 from ._host import reach as _reach
-from ._unicode import dumps as _dumps
+from ._unicode import dumps as _dumps, name_of as _name_of, readable as _readable
 from ._errors import Canceled, Denied, EverstepError, TimedOut, call as _call, call_through as _call_through, raised as _raised
 
 __all__ = [
@@ -253,24 +254,44 @@ _FORMS = (
 
 
 def mime_bundle(value):
-    """The representations of a value, richest first, after the notebook MIME protocol."""
-    bundle = {}
-    whole = getattr(type(value), "_repr_mimebundle_", None)
-    if whole is not None:
-        found = whole(value, include=None, exclude=None)
-        bundle.update((found[0] if isinstance(found, tuple) else found) or {})
+    """The representations of a value as text, richest first, after the notebook MIME protocol. One that raises is told of, and left out."""
+    kind, bundle = type(value), {}
+
+    def made(name, make):
+        try:
+            return make()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            cause = _readable(f"{_name_of(type(error))}: {_bounds.message(error)}")
+            print(f"{name} of {_name_of(kind)} has failed: {cause}", file=sys.stderr)
+            return None
+
+    def several():
+        found = kind._repr_mimebundle_(value, include=None, exclude=None)
+        return dict((found[0] if isinstance(found, tuple) else found) or {})
+
+    def one(name):
+        data = getattr(kind, name)(value)
+        data = data[0] if isinstance(data, tuple) else data
+        return None if data is None else _data(data)
+
+    if hasattr(kind, "_repr_mimebundle_"):
+        for mime, data in (made("_repr_mimebundle_", several) or {}).items():
+            bundle[_readable(str(mime))] = made("_repr_mimebundle_", lambda: _data(data))
     for mime, name in _FORMS:
-        form = getattr(type(value), name, None)
-        if form is not None and mime not in bundle and (data := form(value)) is not None:
-            bundle[mime] = data[0] if isinstance(data, tuple) else data
-    bundle.setdefault("text/plain", repr(value))
-    return {mime: _data(data) for mime, data in bundle.items()}
+        if hasattr(kind, name) and bundle.get(mime) is None:
+            bundle[mime] = made(name, lambda: one(name))
+    bundle = {mime: data for mime, data in bundle.items() if data is not None}
+    if "text/plain" not in bundle:
+        bundle["text/plain"] = _bounds.representation(value)
+    return bundle
 
 
 def _data(data):
     if isinstance(data, bytes):
         return base64.b64encode(data).decode()
-    return data if isinstance(data, str) else _dumps(data)
+    return _readable(str.__str__(data)) if isinstance(data, str) else _dumps(data)
 
 
 def display(*values):
@@ -280,4 +301,4 @@ def display(*values):
     flush()
     for value in values:
         parts = _bounds.bundle(mime_bundle(value), _bounds.limits().bytes_per_call)
-        _call(_console.display, [_console.MimePart(str(mime), data) for mime, data in parts.items()])
+        _call(_console.display, [_console.MimePart(mime, data) for mime, data in parts.items()])

@@ -91,7 +91,17 @@ def representation(value):
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return f"<{type(value).__qualname__}: repr() failed with {type(error).__qualname__}>"
+        return f"<{_unicode.name_of(type(value))}: repr() failed with {_unicode.name_of(type(error))}>"
+
+
+def message(error):
+    """What an exception says, whatever becomes of that."""
+    try:
+        return _unicode.readable(str.__str__(str(error)))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return "<exception str() failed>"
 
 
 def result(value, namespace):
@@ -101,7 +111,7 @@ def result(value, namespace):
         return _whole_result(value, namespace)
     except MemoryError:
         pass
-    glimpse = f"<{type(value).__qualname__}: no memory is left to show it>"
+    glimpse = f"<{_unicode.name_of(type(value))}: no memory is left to show it>"
     return json.dumps({"value": None, "repr": glimpse, "namespace": {}, "cut": {"value": size(value)[0] or 0, "repr": 0}})
 
 

@@ -117,7 +117,7 @@ async def steps(source, name, namespace, finish=lambda value: value):
 
 def failure(error):
     """What Python would print, without our own frames."""
-    kind, is_denied = type(error).__qualname__, False
+    kind, is_denied = _unicode.name_of(type(error)), False
     for cause in _errors.causes(error):
         _files.explain(cause)
         is_denied |= _errors.is_denial(cause)
@@ -143,9 +143,11 @@ def _forget_ours(found, seen):
     if found is None or id(found) in seen:
         return
     seen.add(id(found))
-    found.stack = traceback.StackSummary.from_list(
-        [frame for frame in found.stack if not is_ours(frame.filename)]
-    )
+    found.stack = traceback.StackSummary.from_list([frame for frame in found.stack if not is_ours(frame.filename)])
+    for frame in found.stack:
+        # Its lines are looked at with `splitlines`.
+        if frame._original_lines is not None:
+            frame._lines, frame._lines_dedented = _unicode.unbroken(frame._original_lines), None
     for other in (found.__cause__, found.__context__, *(found.exceptions or ())):
         _forget_ours(other, seen)
 
