@@ -43,6 +43,8 @@ class EverstepKernel(Kernel):
         # Held by the question that the frontend is asked: one at a time.
         self._asking = threading.Lock()
         self._silent = False
+        # The requests of the last two cells, by their ids, and that of the one that has ended last; the id of the cell of the message at hand.
+        self._parents, self._ended, self._cell = {}, None, None
         # Whether the kernel shuts down.
         self._left = False
 
@@ -56,8 +58,11 @@ class EverstepKernel(Kernel):
         """Runs a cell. The id of the request is that of the cell, its idempotency key."""
         self._may_ask, self._silent = allow_stdin, silent
         self._over = over = threading.Event()
+        parent = self.get_parent("shell")
+        self._cell = id = parent["header"]["msg_id"]
+        self._parents = {**dict(list(self._parents.items())[-1:]), id: parent}
         try:
-            result = await self._run(code, self.get_parent("shell")["header"]["msg_id"])
+            result = await self._run(code, id)
         except CellError as error:
             return self._raised(error.name, error.message, error.traceback.splitlines())
         except SessionError as error:
@@ -67,6 +72,7 @@ class EverstepKernel(Kernel):
             return self._raised(type(error).__name__, str(error), [f"{type(error).__name__}: {error}"])
         finally:
             over.set()
+            self._ended, self._cell = parent, id
         if result.data:
             self._publish("execute_result", {"data": _bundle(result.data), "metadata": {}, "execution_count": self.execution_count})
         return {"status": "ok", "execution_count": self.execution_count, "payload": [], "user_expressions": {}}
@@ -114,11 +120,18 @@ class EverstepKernel(Kernel):
             on_output=lambda stream, text: self._publish("stream", {"name": stream, "text": text}),
             on_display=lambda data: self._publish("display_data", {"data": _bundle(data), "metadata": {}}),
             on_input=self._ask,
+            trace=self._note,
         )
 
+    def _note(self, direction, message):
+        if direction == "in" and message["type"] in ("output", "display"):
+            self._cell = message.get("reply_to")
+
     def _publish(self, kind, content):
+        """Under the cell that a message belongs to; what is shown between two cells is filed under the one that has ended."""
         if not self._silent:
-            self.send_response(self.iopub_socket, kind, content, channel="shell")
+            parent = self._parents.get(self._cell) or self._ended or self.get_parent("shell")
+            self.session.send(self.iopub_socket, kind, content, parent=parent, ident=self._topic(kind))
 
     def _raised(self, name, message, lines):
         content = {"ename": name, "evalue": message, "traceback": lines}
@@ -174,6 +187,22 @@ class EverstepKernel(Kernel):
         # Those that publish have ended before this thread flushes them, and let it wait.
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         return {"status": "ok", "restart": restart}
+
+    async def do_complete(self, code, cursor_pos):
+        """The names that go on with what was typed; none when the session cannot say."""
+        matches, start, end = await self._looked(Session.complete, code, cursor_pos) or ([], cursor_pos, cursor_pos)
+        return {"status": "ok", "matches": matches, "cursor_start": start, "cursor_end": end, "metadata": {}}
+
+    async def do_inspect(self, code, cursor_pos, detail_level=0, omit_sections=()):
+        """What stands at a place of a cell."""
+        text = await self._looked(Session.inspect, code, cursor_pos, detail_level)
+        return {"status": "ok", "found": text is not None, "data": {} if text is None else {"text/plain": text}, "metadata": {}}
+
+    async def _looked(self, look, *arguments):
+        try:
+            return await asyncio.to_thread(lambda: look(self._session(), *arguments))
+        except (SessionError, SessionLost, OSError):
+            return None
 
     async def do_is_complete(self, code):
         """Whether a person would go on typing, by the rules of this Python."""

@@ -89,6 +89,27 @@ class Execution(Kernels):
             if code.startswith("for"):
                 self.assertEqual(reply["indent"], "    ")
 
+    def test_names_are_completed_and_described(self):
+        _, client = self.start()
+        self.run_cell(client, "def area(width, height=1): 'Of a rectangle.'")
+        found = self.reply_to(client, client.complete("2 * are", 7))
+        self.assertEqual((found["matches"], found["cursor_start"], found["cursor_end"]), (["area"], 4, 7))
+        found = self.reply_to(client, client.inspect("area(", 5))
+        self.assertTrue(found["found"])
+        self.assertIn("area(width, height=1)", found["data"]["text/plain"])
+        self.assertFalse(self.reply_to(client, client.inspect("nothing", 3))["found"])
+
+    def test_what_is_printed_between_two_cells_is_filed_under_the_first(self):
+        _, client = self.start()
+        code = "import asyncio\nasync def beside():\n    await asyncio.sleep(0.3)\n    print('beside')\ntask = asyncio.create_task(beside())"
+        first = client.execute(code)
+        self.reply_to(client, first)
+        # The kernel has another request at hand by then.
+        self.reply_to(client, client.complete("asy", 3))
+        while (message := client.get_iopub_msg(timeout=LONG))["msg_type"] != "stream":
+            pass
+        self.assertEqual((message["content"]["text"], message["parent_header"]["msg_id"]), ("beside\n", first))
+
     def test_an_interrupted_cell_leaves_the_session_usable(self):
         manager, client = self.start()
         for code in ("while True: pass", "import time; time.sleep(1000)", "import asyncio; await asyncio.sleep(1000)"):

@@ -160,6 +160,21 @@ class Session:
         """Sends a cell, to run after those that were sent before; as `execute`, without waiting."""
         return self._request("execute", id, code=code)
 
+    def complete(self, code: str, cursor: int | None = None) -> tuple[list[str], int, int]:
+        """The names that go on with the code before `cursor`, a number of characters (its end without one), and the start and the end of what
+        each of them replaces. Waits for the cells that were sent before. Raises `SessionError`, `SessionLost`."""
+        found = self._look("complete", code, cursor) or {"matches": [], "start": len(code), "end": len(code)}
+        return found["matches"], found["start"], found["end"]
+
+    def inspect(self, code: str, cursor: int | None = None, detail: int = 0) -> str | None:
+        """Signature, type and documentation of what stands at `cursor`, with `detail` 1 the source of a function of a cell; none if that is
+        not known. Waits for the cells that were sent before. Raises `SessionError`, `SessionLost`."""
+        found = self._look("inspect", code, cursor, detail=detail)
+        return found["text"] if found and found["found"] else None
+
+    def _look(self, kind: str, code: str, cursor: int | None, **more: Any) -> dict[str, Any] | None:
+        return self._wait(self._request(kind, code=code, cursor=len(code) if cursor is None else cursor, **more)).value
+
     def interrupt(self) -> None:
         """Ends the cell that runs with a `KeyboardInterrupt`. Raises `SessionError` `idle` if none runs, `SessionLost`."""
         self._wait(self._request("interrupt"))

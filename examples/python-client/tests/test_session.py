@@ -116,6 +116,16 @@ class Cells(Sessions):
         self.assertEqual(raised.exception.name, "SyntaxError")
         self.assertEqual(session.execute("1").value, 1)
 
+    def test_names_are_completed_and_described(self):
+        session = self.open()
+        session.execute("def area(width, height=1): 'Of a rectangle.'")
+        self.assertEqual(session.complete("2 * are"), (["area"], 4, 7))
+        self.assertEqual(session.complete("are + 1", 2)[0], ["area"])
+        text = session.inspect("area(")
+        self.assertIn("area(width, height=1)", text)
+        self.assertIn("Of a rectangle.", text)
+        self.assertIsNone(session.inspect("nothing"))
+
     def test_two_cells_sent_at_once_come_back_in_order(self):
         session, ended = self.open(), []
         cells = [session.submit(f"import asyncio\nawait asyncio.sleep({0.3 / n})\n{n}", id=f"cell-{n}") for n in (1, 2, 3)]
