@@ -141,7 +141,8 @@ class Execution:
 
     def interrupt(self):
         with self.loop.running():
-            _interrupt.cancel(KeyboardInterrupt())
+            # A cell may have been handed over and not have come yet.
+            _interrupt.interrupt()
         return self.turn([])
 
     def turn(self, settled):

@@ -5,6 +5,7 @@
 
 pub(crate) mod failing;
 mod killed;
+mod looking;
 
 use crate::python::beside;
 use everstep::session;

@@ -12,7 +12,7 @@ import sys
 
 import everstep
 
-from . import _bounds, _checkpoint, _interrupt, _run, _unicode
+from . import _bounds, _checkpoint, _interrupt, _looks, _run, _unicode
 
 _Task = asyncio.Task
 
@@ -101,7 +101,7 @@ class Session:
             self._is_over = True
             self._task = _Task(_run.end(), loop=self._loop)
             return
-        answer = self._known(cell)
+        answer = self._looked(cell) if isinstance(cell, dict) and isinstance(cell.get("look"), dict) else self._known(cell)
         if answer is not None:
             self._ask(answer)
             return
@@ -119,6 +119,17 @@ class Session:
         cell = _run.run(_run.steps(code, name, self._names, lambda value: _shown(value, self._names, interactive)))
         # A task of its own, for an interruption to cancel; whatever makes tasks for the program.
         self._task = _Task(cell, loop=self._loop)
+
+    def _looked(self, cell):
+        """The answer to what a person who types wants to know. It changes nothing that a cell could find."""
+        cause = _checkpoint.checkpoint(True)
+        try:
+            found = {"error": _trapped(cause)} if cause is not None else {"value": _looks.answer(cell["look"], self._names)}
+            # What cannot be written is an error, too.
+            json.dumps(found)
+        except BaseException as error:
+            found = {"error": _error(_run.failure(error))}
+        return {"id": cell.get("id"), **found}
 
     def _known(self, cell):
         """The answer to what needs not be run."""
@@ -174,11 +185,7 @@ def _shown(value, names, interactive):
     text = _bounds.representation(value)
     if interactive:
         print(text)
-    try:
-        data = everstep.mime_bundle(value)
-    except Exception:
-        data = {"text/plain": text}
-    data = {_unicode.readable(str(mime)): _unicode.readable(part) for mime, part in data.items()}
+    data = everstep.mime_bundle(value)
     (length, counted), most = _bounds.size(value), _part()
     fits = length is not None and counted and length <= most
     data = _bounds.bundle({**data, "text/plain": _cut(data["text/plain"])}, 4 * most)

@@ -3,6 +3,7 @@
 //! An instance that has trapped cannot be used again. It is discarded, and a `trapped` record appended; another instance repeats what is
 //! recorded up to the checkpoint, skips what the first one did after it, and is told there why that one trapped.
 
+use super::asking::SEND_REQUEST;
 use super::state::Part;
 use super::{Arg, Bridge, Fault, State, Step, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
@@ -15,6 +16,36 @@ const CAUSE: usize = 2_000;
 
 /// The capability of guests whose limits are counted from checkpoint to checkpoint.
 const SESSION: &str = "session";
+
+/// Where a session is: between two cells, or in one.
+#[derive(Default)]
+pub(crate) struct Cells {
+    /// The last request for a cell.
+    asked: Option<u64>,
+    /// The same, once the guest has its answer.
+    during: Option<u64>,
+}
+
+impl Cells {
+    /// Notes a call that makes a promise.
+    pub(crate) fn note_call(&mut self, kind: &str, subject: &str, number: u64) {
+        if kind == SEND_REQUEST && subject == SESSION {
+            *self = Self { asked: Some(number), during: None };
+        }
+    }
+
+    /// Notes what is delivered to the guest.
+    pub(crate) fn note_delivery(&mut self, numbers: &[u64]) {
+        if self.asked.is_some_and(|asked| numbers.contains(&asked)) {
+            self.during = self.asked;
+        }
+    }
+
+    /// The request whose answer the guest works on.
+    pub(crate) fn during(&self) -> Option<u64> {
+        self.during
+    }
+}
 
 /// A step from which a guest resumes after a trap, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

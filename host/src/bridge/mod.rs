@@ -46,7 +46,7 @@ pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
 pub(crate) use asking::SEND_REQUEST;
 pub(crate) use called::{Called, failing_halted};
-pub(crate) use checkpoint::Checkpoint;
+pub(crate) use checkpoint::{Cells, Checkpoint};
 pub(crate) use effect::{Effect, Lost, Performed};
 pub(crate) use facts::{Facts, Terms};
 pub(crate) use fault::{Divergence, Fault, Stop};

@@ -168,7 +168,8 @@ impl Bridge {
                 .record(&self.facts, &mut state, Ok(Kept(content.clone())))?
                 .inspect_err(|_| state.budget.note_shown(before))?;
             if let Some(content) = content {
-                state.unsent.show(Output { execution: self.facts.id.clone(), step: ruled.number, content });
+                let during = state.session.during();
+                state.unsent.show(Output { execution: self.facts.id.clone(), step: ruled.number, content, during });
                 state.submit_soon(&self.facts, Entry::default());
             }
         }
@@ -187,6 +188,7 @@ impl Bridge {
             Begun::Recorded(Ok(())) => return Err(not_a_promise(state.steps.next() - 1, step)),
             Begun::Asked(number) => return Err(not_a_promise(number, step)),
             Begun::Called(number) => {
+                state.session.note_call(step.kind, step.subject, number);
                 new.reopen(&self.facts, &mut state, number, step);
                 return Ok(number);
             }
@@ -206,6 +208,7 @@ impl Bridge {
         }
         state.check_room(facts.limits(), bytes)?;
         let new = new.bounded(facts, step, ruled.rule);
+        state.session.note_call(step.kind, step.subject, ruled.number);
         match approval {
             None => {
                 let deadline_ms = new.deadline(facts.now_ms(), role, facts.terms.deadline_ms);
@@ -434,7 +437,8 @@ impl Bridge {
         ruled.record_denial(&self.facts, state, error.clone())?;
         let (call, subject) = (ruled.step.kind.to_owned(), capped(ruled.step.subject).into_owned());
         let content = Content::Denied { call, subject, message: error.message.clone() };
-        state.unsent.show(Output { execution: self.facts.id.clone(), step: ruled.number, content });
+        let during = state.session.during();
+        state.unsent.show(Output { execution: self.facts.id.clone(), step: ruled.number, content, during });
         Ok(Begun::Recorded(Err(error)))
     }
 }

@@ -186,6 +186,7 @@ impl<'a> Wait<'a> {
         state.promises.wait_for(self.wanted);
         self.take_in(&mut state)?;
         if let Some(delivered) = self.deliver(&mut state)? {
+            state.session.note_delivery(&delivered);
             return Ok(Look::Delivered(delivered));
         }
         if self.interruptible && bridge.interruption.wakes(bridge, &mut state)? {

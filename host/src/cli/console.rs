@@ -440,7 +440,7 @@ mod tests {
 
     fn print(id: &str, text: &str) -> Message {
         let content = Content::Stdout(text.into());
-        Message::Output(Output { execution: ExecutionId::new(id).unwrap(), step: 0, content })
+        Message::Output(Output { execution: ExecutionId::new(id).unwrap(), step: 0, content, during: None })
     }
 
     fn result() -> Message {

@@ -12,17 +12,25 @@ use super::watch::block_on;
 use super::{Failure, Outcome, complain, text};
 use everstep::output::MimePart;
 use everstep::session::{
-    Body, Execute, Json, Kind, Message, Plain, Refused, Request, Response, Resume, Session, Shutdown, Stream,
+    Body, Execute, Json, Kind, Look, Message, Plain, Refused, Request, Response, Resume, Session, Shutdown, Stream,
 };
 use everstep::{ExecutionId, json};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustyline::completion::Completer;
 use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
-use rustyline::{Config, Editor};
+use rustyline::validate::Validator;
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
+use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -30,7 +38,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// Run a Python prompt in a durable session
 ///
 /// Names are kept between cells and after a crash: the same --id resumes the session and shows its earlier output. An empty line ends a block,
-/// Ctrl-C interrupts the running cell, and Ctrl-D leaves the session, which can be resumed later. The third Ctrl-C leaves it even
+/// Tab completes a name, Ctrl-C interrupts the running cell, and Ctrl-D leaves the session, which can be resumed later. The third Ctrl-C leaves it even
 /// if the running cell catches every exception.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -67,8 +75,8 @@ async fn prompt(ready: Ready) -> Outcome {
         exit = signals.end() => return Ok(left(exit, &id, &place)),
     };
     complain_of_disregarded(&session, &id, &place);
-    let prompt = Prompting { ask: ask.clone(), messages, insistence: insistence.clone(), place: place.clone() };
-    let typing = tokio::task::spawn_blocking(move || Prompt::new(prompt)?.run());
+    let prompt = Prompting { ask: ask.clone(), insistence: insistence.clone(), place: place.clone() };
+    let typing = tokio::task::spawn_blocking(move || Prompt::new(prompt, messages)?.run());
     let stopped = tokio::select! {
         served = session.serve(&mut requests) => served.map(|()| None)?,
         exit = stopped(&mut signals, &ask, &insistence) => Some(exit),
@@ -148,9 +156,10 @@ fn fresh() -> String {
 
 /// The prompt, on a thread of its own because it blocks.
 struct Prompt {
-    editor: Editor<(), FileHistory>,
+    editor: Editor<Names, FileHistory>,
     history: Option<PathBuf>,
     with: Prompting,
+    messages: Messages,
     /// Standard output is a terminal.
     terminal: bool,
     /// A person at a terminal sees a question before it is answered.
@@ -166,9 +175,84 @@ struct Prompt {
 /// The resources of a prompt.
 struct Prompting {
     ask: Asking,
-    messages: UnboundedReceiver<Message>,
     insistence: Insistence,
     place: Place,
+}
+
+/// The messages of the session. The editor looks for one among them, while a person types, and leaves the others.
+#[derive(Clone)]
+struct Messages(Rc<RefCell<Waiting>>);
+
+struct Waiting {
+    passed: VecDeque<Message>,
+    coming: UnboundedReceiver<Message>,
+}
+
+impl Messages {
+    fn next(&self) -> Option<Message> {
+        let mut waiting = self.0.borrow_mut();
+        waiting.passed.pop_front().or_else(|| waiting.coming.blocking_recv())
+    }
+
+    /// The answer to a request.
+    fn answer(&self, id: &str) -> Option<Body> {
+        let mut waiting = self.0.borrow_mut();
+        while let Some(message) = waiting.coming.blocking_recv() {
+            match message {
+                Message {
+                    reply_to: Some(reply_to), body: body @ (Body::Result { .. } | Body::Error { .. }), ..
+                } if reply_to == id => {
+                    return Some(body);
+                }
+                message => waiting.passed.push_back(message),
+            }
+        }
+        None
+    }
+}
+
+/// Completes the names of the session.
+struct Names {
+    ask: Asking,
+    messages: Messages,
+    /// What is typed is an answer, and no code.
+    is_answer: bool,
+}
+
+/// The answer to `complete`, with places in characters.
+#[derive(Deserialize)]
+struct Completions {
+    matches: Vec<String>,
+    start: usize,
+}
+
+impl Helper for Names {}
+impl Hinter for Names {
+    type Hint = String;
+}
+impl Highlighter for Names {}
+impl Validator for Names {}
+
+impl Completer for Names {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        let before = line.get(..at).unwrap_or_default();
+        if self.is_answer || before.trim().is_empty() {
+            return Ok((at, if self.is_answer { Vec::new() } else { vec!["    ".to_owned()] }));
+        }
+        let (id, cursor) = (fresh(), before.chars().count() as u64);
+        let look = Look { id: id.clone(), code: before.to_owned(), cursor, detail: 0 };
+        // A session that has ended reports that itself.
+        let _ = self.ask.send(Ok(Request::Complete(look)));
+        let found = match self.messages.answer(&id) {
+            Some(Body::Result { value, .. }) => serde_json::from_str::<Completions>(value.text()).ok(),
+            _ => None,
+        };
+        let Some(Completions { matches, start }) = found else { return Ok((at, Vec::new())) };
+        let start = before.char_indices().nth(start).map_or(before.len(), |(start, _)| start);
+        Ok((start, matches))
+    }
 }
 
 /// A question to the person.
@@ -196,10 +280,12 @@ enum Ran {
 }
 
 impl Prompt {
-    fn new(with: Prompting) -> Result<Self, Failure> {
-        let config = Config::builder().auto_add_history(true).build();
+    fn new(with: Prompting, coming: UnboundedReceiver<Message>) -> Result<Self, Failure> {
+        let messages = Messages(Rc::new(RefCell::new(Waiting { passed: VecDeque::new(), coming })));
+        let config = Config::builder().auto_add_history(true).completion_type(CompletionType::List).build();
         let editor = Editor::with_config(config);
         let mut editor = editor.map_err(|error| Failure::usage(format!("the terminal cannot be used: {error}")))?;
+        editor.set_helper(Some(Names { ask: with.ask.clone(), messages: messages.clone(), is_answer: false }));
         let history = history_file();
         if let Some(file) = &history {
             // There is no history the first time.
@@ -207,7 +293,8 @@ impl Prompt {
         }
         let (terminal, attended) = (std::io::stdout().is_terminal(), std::io::stdin().is_terminal());
         let attended = attended && terminal && std::io::stderr().is_terminal();
-        Ok(Self { editor, history, with, terminal, attended, in_line: false, looks_back: false, question: None })
+        let (in_line, looks_back, question) = (false, false, None);
+        Ok(Self { editor, history, with, messages, terminal, attended, in_line, looks_back, question })
     }
 
     fn run(mut self) -> Outcome {
@@ -222,7 +309,7 @@ impl Prompt {
     }
 
     fn cells(&mut self) -> Outcome {
-        if let Some(Message { body: Body::Ready { resumed: true, .. }, .. }) = self.with.messages.blocking_recv() {
+        if let Some(Message { body: Body::Ready { resumed: true, .. }, .. }) = self.messages.next() {
             let id = fresh();
             self.send(Request::Resume(Resume { id: id.clone(), history: true }));
             self.looks_back = true;
@@ -276,7 +363,7 @@ impl Prompt {
 
     /// Shows messages until a request is answered.
     fn until_answered(&mut self, id: &str) -> Result<Ran, Failure> {
-        while let Some(Message { id: asked, reply_to, body, .. }) = self.with.messages.blocking_recv() {
+        while let Some(Message { id: asked, reply_to, body, .. }) = self.messages.next() {
             let ours = reply_to.as_deref() == Some(id);
             match body {
                 Body::Result { incomplete: true, .. } if ours => return Ok(Ran::Incomplete),
@@ -412,11 +499,18 @@ impl Prompt {
             return self.editor.readline(prompt);
         }
         forget_typed();
-        // An answer is not a line of Python for the history.
-        self.editor.set_auto_add_history(false);
+        // An answer is not a line of Python, for the history or to be completed.
+        self.types_an_answer(true);
         let line = self.editor.readline(prompt);
-        self.editor.set_auto_add_history(true);
+        self.types_an_answer(false);
         line
+    }
+
+    fn types_an_answer(&mut self, is_answer: bool) {
+        self.editor.set_auto_add_history(!is_answer);
+        if let Some(names) = self.editor.helper_mut() {
+            names.is_answer = is_answer;
+        }
     }
 
     fn send(&self, request: Request) {

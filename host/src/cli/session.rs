@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Drive a Python session with JSON Lines on standard input and output
 ///
-/// One request per line: execute, input_response, capability_response, interrupt, resume, status, shutdown. One message per line: ready,
+/// One request per line: execute, complete, inspect, input_response, capability_response, interrupt, resume, status, shutdown. One message per line: ready,
 /// output, display, input_request, capability_request, result, error, notice, denied. The namespace is kept between cells and after a crash: the
 /// same --id resumes the session, and requests that are still open are sent again with the same ids. When standard input ends, the cells that
 /// were sent run to their end unless they need an answer, and the session can be resumed later.

@@ -1,6 +1,7 @@
 //! Reads a store for people: executions, steps, output and open promises.
 
 use super::Error;
+use crate::bridge::Cells;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::id::{ExecutionId, PromiseId};
 use crate::output::{Content, Output};
@@ -33,7 +34,10 @@ pub struct Executions {
 const PAGE: usize = 256;
 
 /// The output of an execution, read from its journal as far as that goes, and then as it grows.
-pub struct Following(Records);
+pub struct Following {
+    records: Records,
+    cells: Cells,
+}
 
 /// The journal of an execution, read part by part.
 struct Records {
@@ -161,6 +165,12 @@ impl Reader {
     pub(crate) async fn outcome(&self, id: &PromiseId) -> Result<Option<Result<String, GuestError>>, Error> {
         let found = self.store.promise(&id.to_string()).await?;
         Ok(found.and_then(|(promise, _)| everstep_store::outcome_of(&promise)))
+    }
+
+    /// The question of a promise that is settled from outside, or was; `None` if there is none.
+    pub(crate) async fn question(&self, id: &PromiseId) -> Result<Option<PendingPromise>, Error> {
+        let found = self.store.promise(&id.to_string()).await?;
+        Ok(found.and_then(|(promise, _)| PendingPromise::of(&promise)))
     }
 
     /// The task of an execution.
@@ -315,7 +325,7 @@ impl Reader {
     /// # Errors
     /// There is no such execution, or the store failed.
     pub async fn follow(&self, id: &ExecutionId) -> Result<Following, Error> {
-        self.records(id).await.map(Following)
+        Ok(Following { records: self.records(id).await?, cells: Cells::default() })
     }
 
     async fn records(&self, id: &ExecutionId) -> Result<Records, Error> {
@@ -351,17 +361,23 @@ impl Following {
     /// # Errors
     /// The journal is corrupted, or the store failed.
     pub async fn each(&mut self, mut each: impl FnMut(Output)) -> Result<(), Error> {
-        let execution = self.0.execution.id.clone();
+        let Self { records, cells } = self;
+        let execution = records.execution.id.clone();
         let show = |record: Record<'_>| {
-            if let Record::Step { call, outcome: Ok(value) } = record
-                && call.kind.starts_with("console.")
-                && let Ok(content) = serde_json::from_slice::<Content>(&value)
-            {
-                each(Output { execution: execution.clone(), step: call.number, content });
+            match record {
+                Record::Called { call, .. } => cells.note_call(call.kind, &call.subject, call.number),
+                Record::Delivered { numbers, .. } => cells.note_delivery(&numbers),
+                Record::Step { call, outcome: Ok(value) } if call.kind.starts_with("console.") => {
+                    if let Ok(content) = serde_json::from_slice::<Content>(&value) {
+                        let (execution, during) = (execution.clone(), cells.during());
+                        each(Output { execution, step: call.number, content, during });
+                    }
+                }
+                _ => {}
             }
             ControlFlow::Continue(())
         };
-        self.0.visit(show).await
+        records.visit(show).await
     }
 }
 

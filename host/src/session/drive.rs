@@ -1,26 +1,22 @@
 //! The host's side of a session: requests in, messages out.
 
+use super::cells::{CAPABILITY, Cell, Looked, Prompt, last_cell};
 use super::elsewhere::Elsewhere;
 use super::message::{
-    Body, Execute, Json, Kind, Message, PROTOCOL, Reason, Refused, Request, Response, Resume, Shutdown, Standing,
+    Body, Execute, Json, Kind, Look, Message, PROTOCOL, Reason, Refused, Request, Response, Resume, Shutdown, Standing,
     Stream,
 };
 use crate::bridge::Patience;
 use crate::guest_error::GuestError;
-use crate::host::{Builder, Disregarded, Error, Everstep, Handle, Report, Run, StepView};
+use crate::host::{Builder, Disregarded, Error, Everstep, Handle, Report, Run};
 use crate::id::{ExecutionId, PromiseId};
 use crate::output::{Content, Output};
 use everstep_store::{PendingPromise, PromiseKind};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-/// The capability that requests cells.
-const CAPABILITY: &str = "session";
 
 /// Events of the host for a session.
 pub struct Feed {
@@ -61,13 +57,15 @@ pub struct Session {
     /// The number of the last such request.
     prompted: Option<u64>,
     /// The cell that was handed to the guest and has no result yet.
-    running: Option<Execute>,
-    queue: VecDeque<Execute>,
+    running: Option<Cell>,
+    queue: VecDeque<Cell>,
     cells: u64,
     /// The messages that wait for a client's answer, as far as they were sent.
     open: HashMap<PromiseId, Asked>,
     /// The last step of each execution whose output was sent.
     told: HashMap<ExecutionId, u64>,
+    /// The request of the cell that the last output belongs to, and the id of that cell.
+    shown_for: Option<(u64, Option<String>)>,
     /// The number of messages sent that belong to no step.
     said: u64,
 }
@@ -77,34 +75,6 @@ pub struct Session {
 enum Asked {
     Input,
     Capability,
-}
-
-/// The guest's request for a cell.
-#[derive(Deserialize)]
-struct Prompt {
-    cells: u64,
-    answer: Option<Answer>,
-}
-
-/// The outcome of a cell.
-#[derive(Deserialize)]
-struct Answer {
-    id: Option<String>,
-    cell: Option<u64>,
-    value: Option<Json>,
-    repr: Option<String>,
-    #[serde(default)]
-    data: BTreeMap<String, String>,
-    #[serde(default)]
-    incomplete: bool,
-    error: Option<Raised>,
-}
-
-#[derive(Deserialize)]
-struct Raised {
-    name: String,
-    message: String,
-    traceback: String,
 }
 
 impl Session {
@@ -145,6 +115,7 @@ impl Session {
             cells: 0,
             open: HashMap::new(),
             told: HashMap::new(),
+            shown_for: None,
             said: 0,
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -200,16 +171,14 @@ impl Session {
 
     async fn carry_out(&mut self, request: Request) {
         match request {
-            Request::Execute(execute) => {
-                if self.end.is_none() {
-                    return self.refuse(
-                        Some(execute.id),
-                        "ended",
-                        "the session runs no more; resume takes up one that has halted",
-                    );
-                }
-                self.queue.push_back(execute);
-                self.next_cell().await;
+            Request::Execute(Execute { id, code, interactive }) => {
+                self.enqueue(Cell { id, code, interactive, look: None }).await;
+            }
+            Request::Complete(Look { id, code, cursor, .. }) => {
+                self.enqueue(Cell::looking(id, Looked::Complete { code, cursor })).await;
+            }
+            Request::Inspect(Look { id, code, cursor, detail }) => {
+                self.enqueue(Cell::looking(id, Looked::Inspect { code, cursor, detail })).await;
             }
             Request::InputResponse(response) => self.respond(response, Asked::Input).await,
             Request::CapabilityResponse(response) => self.respond(response, Asked::Capability).await,
@@ -235,6 +204,15 @@ impl Session {
             },
             Request::Shutdown(_) => {}
         }
+    }
+
+    async fn enqueue(&mut self, cell: Cell) {
+        if self.end.is_none() {
+            let message = "the session runs no more; resume takes up one that has halted";
+            return self.refuse(Some(cell.id), "ended", message);
+        }
+        self.queue.push_back(cell);
+        self.next_cell().await;
     }
 
     /// Hands the next cell to a guest that has asked for one.
@@ -272,7 +250,7 @@ impl Session {
         }
     }
 
-    async fn hand_over(&self, prompt: &PromiseId, cell: &Execute) -> Result<(), Error> {
+    async fn hand_over(&self, prompt: &PromiseId, cell: &Cell) -> Result<(), Error> {
         self.host.settle(prompt, Ok(Json::from(cell).text().to_owned())).await
     }
 
@@ -309,7 +287,8 @@ impl Session {
         if resume.history {
             for output in reader.output(&self.id).await? {
                 self.told.insert(self.id.clone(), output.step);
-                self.show(output, None);
+                let cell = self.cell_of(&output).await;
+                self.show(output, cell);
             }
         }
         if self.end.is_none() && !reader.execution(&self.id).await?.state.is_final() {
@@ -380,7 +359,7 @@ impl Session {
             Event::Output(output) if output.execution.is_within(&self.id) => {
                 let last = self.told.insert(output.execution.clone(), output.step);
                 if last.is_none_or(|last| last < output.step) {
-                    let cell = self.running.as_ref().map(|cell| cell.id.clone());
+                    let cell = self.cell_of(&output).await;
                     self.show(output, cell);
                 }
             }
@@ -388,8 +367,26 @@ impl Session {
         }
     }
 
+    /// The id of the cell that ran when something was shown; none between two cells. What a called execution shows belongs to the one that
+    /// runs when it is told.
+    async fn cell_of(&mut self, output: &Output) -> Option<String> {
+        if output.execution != self.id {
+            return self.running.as_ref().map(|cell| cell.id.clone());
+        }
+        let request = output.during?;
+        if self.shown_for.as_ref().is_none_or(|(number, _)| *number != request) {
+            let cell = match self.host.reader().outcome(&self.id.promise(request)).await {
+                Ok(Some(Ok(cell))) => serde_json::from_str::<Cell>(&cell).ok(),
+                _ => None,
+            };
+            let id = cell.filter(|cell| cell.look.is_none()).map(|cell| cell.id);
+            self.shown_for = Some((request, id));
+        }
+        self.shown_for.as_ref().and_then(|(_, id)| id.clone())
+    }
+
     fn show(&mut self, output: Output, reply_to: Option<String>) {
-        let Output { execution, step, content } = output;
+        let Output { execution, step, content, .. } = output;
         let id = execution.promise(step).to_string();
         let body = match content {
             Content::Stdout(text) => Body::Output { stream: Stream::Stdout, text },
@@ -537,37 +534,6 @@ impl Session {
         let (id, execution_id) = (format!("{}:{}", self.id, self.said), self.id.to_string());
         (self.say)(Message { id, execution_id, reply_to, body });
     }
-}
-
-impl Answer {
-    fn told(self) -> (Option<String>, Body) {
-        let Self { id, cell, value, repr, data, incomplete, error } = self;
-        let body = match error {
-            Some(Raised { name, message, traceback }) => {
-                Body::Error { name, message, traceback: Some(traceback).filter(|text| !text.is_empty()), cell }
-            }
-            None => Body::Result { value: value.unwrap_or(Json::of("null")), repr, data, cell, incomplete },
-        };
-        (id, body)
-    }
-}
-
-/// The last cell that was handed to a session.
-async fn last_cell(host: &Everstep, id: &ExecutionId) -> Result<Option<Execute>, Error> {
-    let (reader, mut asked) = (host.reader(), Vec::new());
-    let note = |step: StepView| {
-        if step.kind == "bridge.send-request" && step.subject == CAPABILITY {
-            asked.push(step.n);
-        }
-        ControlFlow::Continue(())
-    };
-    reader.each_step(id, note).await?;
-    for number in asked.into_iter().rev() {
-        if let Some(outcome) = reader.outcome(&id.promise(number)).await? {
-            return Ok(outcome.ok().and_then(|cell| serde_json::from_str(&cell).ok()));
-        }
-    }
-    Ok(None)
 }
 
 fn end(handle: Handle) -> BoxFuture<'static, Result<Report, Arc<Error>>> {

@@ -19,6 +19,12 @@ pub enum Request {
     /// Run a cell, after those that were sent before. Answered when the cell has ended. A cell whose id has run before is not run again: its
     /// result is sent again.
     Execute(Execute),
+    /// Name what goes on with the text before a place, answered after the cells that were sent before: the `value` of the result is
+    /// `{"matches": [NAME], "start": N, "end": N}`, and each name is to stand between these characters. Nothing of the program runs for it.
+    Complete(Look),
+    /// Describe what is named at a place, in the same order: the `value` is `{"found": BOOL, "text": TEXT}`, with signature, type and
+    /// documentation. Nothing of the program runs for it.
+    Inspect(Look),
     /// Answer an `input_request`.
     InputResponse(Response),
     /// Answer a `capability_request`.
@@ -44,6 +50,21 @@ pub struct Execute {
     /// Whether a person types the cell: the value of its last expression is printed, and an incomplete cell is not run.
     #[serde(default)]
     pub interactive: bool,
+}
+
+/// Look at a place in the code that a person types.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Look {
+    /// Chosen by the client.
+    pub id: String,
+    /// The source code, not run.
+    pub code: String,
+    /// The place: how many characters (not bytes) of the code are before it.
+    pub cursor: u64,
+    /// For `inspect`: with 1 the source code of a function is told as well, if a cell has defined it.
+    #[serde(default)]
+    pub detail: u8,
 }
 
 /// An answer: either `value` or `error`.
@@ -172,7 +193,8 @@ pub enum Body {
     },
     /// A request was carried out.
     Result {
-        /// For a cell, the value of its last expression, if JSON can represent it; for `status`, the state of the session; otherwise null.
+        /// For a cell, the value of its last expression, if JSON can represent it; for `complete` and `inspect`, what was found; for
+        /// `status`, the state of the session; otherwise null.
         value: Json,
         /// For a cell that has a value: its `repr`.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -313,10 +335,18 @@ impl Request {
         let Some(kind) = fields.remove("type").and_then(|kind| text(&kind)) else {
             return Err(refused(format!("a request has a type: {KINDS}")));
         };
-        let wrong = |error: serde_json::Error| refused(format!("{kind}: {error}"));
+        let wrong = |error: serde_json::Error| {
+            let error = error.to_string();
+            // The parser's words for it name neither.
+            let half =
+                if error.contains("hex escape") { "half of a surrogate pair is no text; leave it out: " } else { "" };
+            refused(format!("{kind}: {half}{error}"))
+        };
         let fields = serde_json::to_string(&fields).map_err(wrong)?;
         let request = match &*kind {
             "execute" => Self::Execute(read(&fields).map_err(wrong)?),
+            "complete" => Self::Complete(read(&fields).map_err(wrong)?),
+            "inspect" => Self::Inspect(read(&fields).map_err(wrong)?),
             "input_response" => Self::InputResponse(read(&fields).map_err(wrong)?),
             "capability_response" => Self::CapabilityResponse(read(&fields).map_err(wrong)?),
             "interrupt" => Self::Interrupt(read(&fields).map_err(wrong)?),
@@ -336,7 +366,8 @@ impl Request {
     }
 }
 
-const KINDS: &str = "execute, input_response, capability_response, interrupt, resume, status, shutdown";
+const KINDS: &str =
+    "execute, complete, inspect, input_response, capability_response, interrupt, resume, status, shutdown";
 
 fn read<T: DeserializeOwned>(fields: &str) -> serde_json::Result<T> {
     serde_json::from_str(fields)
@@ -384,6 +415,7 @@ mod tests {
             (r#"{"type": "execute", "id": "a"}"#, Some("a"), "missing field `code`"),
             (r#"{"type": "status", "id": "a", "more": 1}"#, Some("a"), "unknown field `more`"),
             (r#"{"type": "status"}"#, None, "missing field `id`"),
+            (r#"{"type": "execute", "id": "a", "code": "x = '\ud83d'"}"#, Some("a"), "half of a surrogate pair"),
             (r#"{"type": "input_response", "id": "a", "request_id": "b"}"#, Some("a"), "either value or error"),
         ] {
             let refused = Request::parse(line.as_bytes()).unwrap_err();

@@ -13,6 +13,8 @@ pub struct Output {
     pub step: u64,
     /// The content.
     pub content: Content,
+    /// In a session: the request whose answer, a cell, ran when it was shown; none between two cells.
+    pub during: Option<u64>,
 }
 
 /// The content of a piece of output.

@@ -20,7 +20,7 @@ pub(super) use replay::{Found, describe_parts, diverged};
 
 use super::notice::timed_out;
 use super::ruled::Ruled;
-use super::{About, Facts, Notice, Patience, Stop};
+use super::{About, Cells, Facts, Notice, Patience, Stop};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::policy::{self, Limits};
 use approvals::Approvals;
@@ -42,6 +42,7 @@ pub(crate) struct State {
     pub(super) approvals: Approvals,
     pub(super) budget: Budget,
     pub(super) unsent: Unsent,
+    pub(super) session: Cells,
     /// Steps that the metrics of the process do not count yet.
     pub(super) tally: Tally,
     /// The guest asked for time to clean up.
@@ -65,6 +66,7 @@ impl State {
             approvals: Approvals::default(),
             budget: Budget::new(progress),
             unsent: Unsent::default(),
+            session: Cells::default(),
             tally: Tally::default(),
             cleans_up: false,
         }

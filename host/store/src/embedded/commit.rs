@@ -450,8 +450,12 @@ mod tests {
         });
         let backend = Arc::new(MemoryStore::default());
         let committer = Committer::start(backend, sink, Arc::new(Nobody), Box::new(|_| {})).unwrap();
-        let output =
-            vec![Output { execution: ExecutionId::random(), step: 0, content: Content::Stdout("text".into()) }];
+        let output = vec![Output {
+            execution: ExecutionId::random(),
+            step: 0,
+            content: Content::Stdout("text".into()),
+            during: None,
+        }];
         let ticket = committer.submit(Submission { output, ..Submission::default() });
         committer.request();
         reader.recv().unwrap();
