@@ -407,6 +407,12 @@ fn at_a_prompt_a_cell_is_typed_interrupted_and_found_again() {
         [">>> ", "def twice(n):\r"],
         ["... ", "    return n * 2\r"],
         ["... ", "\r"],
+        // Tab completes a name, and an attribute.
+        [">>> ", "twi\t(50)\r"],
+        ["100\r\n", ""],
+        [">>> ", "import os\r"],
+        [">>> ", "os.path.joi\t('a', 'b')\r"],
+        ["'a/b'\r\n", ""],
         [">>> ", "while True: pass\r"],
         ["... ", "\r"],
         ["\r\n", "\u{3}"],
@@ -426,7 +432,7 @@ fn at_a_prompt_a_cell_is_typed_interrupted_and_found_again() {
     ]));
     assert!(seen.contains("go on with: everstep repl --id p"), "{seen}");
     let seen = at_prompt(json!([["Ada 42\r\n", ""], [">>> ", "twice(x) + 1\r"], ["43\r\n", ""], [">>> ", "exit()\r"]]));
-    assert!(seen.starts_with("42\n3\nAda 42\n"), "{seen}");
+    assert!(seen.starts_with("42\n100\n'a/b'\n3\nAda 42\n"), "{seen}");
     assert!(fs::read_to_string(desk.path().join("state/everstep/python_history")).unwrap().contains("x = 20 + 1"));
 }
 
