@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 tools=target/clients
 requirements=(examples/jupyter-kernel/requirements.txt tests/observe/requirements.txt)
-packages=(examples/python-client examples/jupyter-kernel)
+packages=(client examples/jupyter-kernel)
 done=$tools/installed
 
 say() { printf 'clients: %s\n' "$*"; }

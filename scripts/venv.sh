@@ -23,5 +23,5 @@ environment() { # folder
 
 # Installs packages into such an environment.
 install() { # folder, what pip install takes
-  "$1/bin/pip" install --quiet --disable-pip-version-check "${@:2}"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}"
 }

@@ -5,7 +5,7 @@ import signal
 import threading
 from pathlib import Path
 
-from everstep_client import CellError, Session, SessionLost
+from everstep import CellError, Session, SessionLost
 
 HERE = Path(__file__).parent
 REPORT = """

@@ -1,7 +1,7 @@
 """The kernel: requests of a frontend in, cells of a session out.
 
 The environment says which session: `EVERSTEP_SESSION` (its id; a fresh session without it), `EVERSTEP_STORE` (`.everstep` in the folder of
-the notebook), `EVERSTEP_POLICY` (a file; without it cells compute, print, display and ask), `EVERSTEP` (the program, `everstep`).
+the notebook), `EVERSTEP_POLICY` (a file; without it cells compute, print, display and ask), `EVERSTEP` (the program).
 """
 
 import ast
@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 
-from everstep_client import CellError, Session, SessionError, SessionLost, Unanswered, __version__
+from everstep import CellError, Session, SessionError, SessionLost, Unanswered, __version__
 from ipykernel.kernelbase import Kernel
 
 # Milliseconds between two looks at whether a question was answered or the cell has ended.
@@ -116,7 +116,6 @@ class EverstepKernel(Kernel):
             name,
             self._store(),
             os.environ.get("EVERSTEP_POLICY"),
-            [os.environ.get("EVERSTEP", "everstep")],
             on_output=lambda stream, text: self._publish("stream", {"name": stream, "text": text}),
             on_display=lambda data: self._publish("display_data", {"data": _bundle(data), "metadata": {}}),
             on_input=self._ask,

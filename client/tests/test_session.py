@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jsonschema
 
-from everstep_client import CellError, Session, SessionError, SessionLost, Unanswered
+from everstep import CellError, Session, SessionError, SessionLost, Unanswered
 
 POLICY = """
 version = 1

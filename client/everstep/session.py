@@ -1,8 +1,10 @@
 """A session: one `everstep session` process, and the requests that it answers."""
 
+from __future__ import annotations
+
 import collections
+import concurrent.futures
 import json
-import signal
 import subprocess
 import sys
 import threading
@@ -12,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
-from . import answers
+from . import answers, errors, program
+from .errors import SessionError, SessionLost
 
 PROTOCOL = 1
 # How often a value that does not fit the schema of its question is asked for again.
@@ -35,40 +38,16 @@ class Result:
     cell: int | None = None
 
 
-class SessionError(Exception):
-    """A request was not carried out. `name` is a word for programs, such as `idle`, `busy`, `ended`, `halted` or `failed`."""
-
-    def __init__(self, name: str, message: str):
-        super().__init__(f"{name}: {message}")
-        self.name, self.message = name, message
-
-
-class CellError(SessionError):
-    """A cell has raised. `name` is the type of its exception, `traceback` what Python prints, `cell` the number of the cell."""
-
-    def __init__(self, name: str, message: str, traceback: str, cell: int | None):
-        super().__init__(name, message)
-        self.traceback, self.cell = traceback, cell
-
-
-class SessionLost(Exception):
-    """The host has ended before it answered. `status` is its exit status, negative for the signal that killed it.
-
-    What is recorded stays: a new `Session` with the same id takes the session up, and a cell that is sent again under its id does not run
-    again.
-    """
-
-    def __init__(self, status: int):
-        reason = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
-        super().__init__(f"the host {reason}")
-        self.status = status
+_Session = TypeVar("_Session", bound="Session")
+_Value = TypeVar("_Value")
 
 
 class Session:
     """A Python session that this program drives.
 
     `policy` is a policy file, which has to grant the capability `session`; without one, cells compute, print, display and ask. `store` is a
-    folder, or `memory`. `command` starts the program; it runs in a process group of its own, so that Ctrl-C here does not end it.
+    folder, or `memory`. `command` starts the program, without it the one that `everstep.program.find` finds; it runs in a process group of
+    its own, so that Ctrl-C here does not end it.
 
     What a session says is passed to `on_output(stream, text)` with `stdout` or `stderr`, `on_display(data)` with the representations of a
     value by media type, `on_denied(call, subject, message)`, and `on_error(error)` for errors that answer no request. They are called in
@@ -83,7 +62,8 @@ class Session:
 
     `trace(direction, message)` sees each message, `out` or `in`, before anything is done with it.
 
-    Raises `SessionLost` if the session does not start; the reason is on standard error, which is that of this process.
+    Raises `SessionLost` if the session does not start; the reason is on standard error, which is that of this process. Raises
+    `ProgramNotFound` if there is no program.
     """
 
     #: The id, which takes the session up again.
@@ -98,7 +78,7 @@ class Session:
         id: str | None = None,
         store: str | Path = ".everstep",
         policy: str | Path | None = None,
-        command: Sequence[str] = ("everstep",),
+        command: Sequence[str] | None = None,
         *,
         on_output: Callable[[str, str], object] | None = None,
         on_display: Callable[[dict[str, str]], object] | None = None,
@@ -107,7 +87,7 @@ class Session:
         on_error: Callable[[SessionError], object] | None = None,
         capabilities: Mapping[str, Callable[[Any], Any]] | None = None,
         trace: Callable[[str, dict[str, Any]], object] | None = None,
-    ):
+    ) -> None:
         self._on_output, self._on_display = on_output or _print, on_display or _print_plain
         self._on_input, self._on_denied = on_input, on_denied or (lambda *_: None)
         self._on_error = on_error or (lambda error: print(f"everstep: {error}", file=sys.stderr))
@@ -116,7 +96,7 @@ class Session:
         self._place: object = object() if str(store) == "memory" else Path(store).resolve()
         self._lock, self._writing = threading.Lock(), threading.Lock()
         # Who waits for the answer to a request, by its id, in the order of sending.
-        self._pending: dict[str, collections.deque[Future]] = {}
+        self._pending: dict[str, collections.deque[Future[Result]]] = {}
         # What is being answered on this connection.
         self._asked: set[str] = set()
         self._lost: int | None = None
@@ -124,11 +104,14 @@ class Session:
 
         options = [*(("--id", id) if id else ()), *(("--policy", str(policy)) if policy else ())]
         self._process = subprocess.Popen(
-            [*command, "session", "--store", str(store), *options],
+            [*(command or (program.find(),)), "session", "--store", str(store), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        # Both are pipes.
+        assert self._process.stdin and self._process.stdout
+        self._input, self._output = self._process.stdin, self._process.stdout
         self._reader = threading.Thread(target=self._read, name="everstep-session", daemon=True)
         self._reader.start()
         try:
@@ -181,7 +164,8 @@ class Session:
 
     def status(self) -> dict[str, Any]:
         """How the session stands: `state`, `busy`, `running`, `queued`, `cells`, `open`. Raises `SessionLost`."""
-        return self._wait(self._request("status")).value
+        standing: dict[str, Any] = self._wait(self._request("status")).value
+        return standing
 
     def resume(self, history: bool = False) -> None:
         """Takes up a session that has halted, and has what is open delivered again; with `history` all that it has shown comes first.
@@ -198,11 +182,12 @@ class Session:
         """
         try:
             self._wait(self._request("shutdown", end=end), timeout)
-        except (SessionLost, TimeoutError):
+        # Two types up to Python 3.10.
+        except (SessionLost, TimeoutError, concurrent.futures.TimeoutError):
             pass
         self._end(timeout)
 
-    def __enter__(self) -> Self:
+    def __enter__(self: _Session) -> _Session:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -233,14 +218,14 @@ class Session:
             if self._trace:
                 self._guard(self._trace, "out", request)
             try:
-                self._process.stdin.write(line)
-                self._process.stdin.flush()
+                self._input.write(line)
+                self._input.flush()
             except (OSError, ValueError):
                 # The host is gone; the reader finds out, and tells all who wait.
                 pass
         return future
 
-    def _wait(self, future: Future[Result], timeout: float | None = None) -> Result:
+    def _wait(self, future: Future[_Value], timeout: float | None = None) -> _Value:
         if threading.current_thread() is self._reader and not future.done():
             raise RuntimeError("what a session says is passed on while nothing else of it is read: do not wait for it there")
         return future.result(timeout)
@@ -248,7 +233,7 @@ class Session:
     # Messages.
 
     def _read(self) -> None:
-        for line in self._process.stdout:
+        for line in self._output:
             try:
                 message = json.loads(line)
             except ValueError:
@@ -263,42 +248,60 @@ class Session:
             self._lost = status
             waiting = [future for futures in self._pending.values() for future in futures]
             self._pending.clear()
-        for future in [*waiting, *(() if self._ready.done() else (self._ready,))]:
+        for future in waiting:
             future.set_exception(SessionLost(status))
+        if not self._ready.done():
+            self._ready.set_exception(SessionLost(status))
 
     def _take(self, message: dict[str, Any]) -> None:
-        match message["type"]:
-            case "ready" if message["protocol"] != PROTOCOL:
-                wrong = f"the host speaks version {message['protocol']} of the protocol, this client version {PROTOCOL}"
-                self._ready.set_exception(SessionError("protocol", wrong))
-            case "ready":
-                self._ready.set_result(message)
-            case "output":
-                self._on_output(message["stream"], message["text"])
-            case "display":
-                self._on_display(message["data"])
-            case "denied":
-                self._on_denied(message["call"], message["subject"], message["message"])
-            case "input_request" if self._on_input:
-                self._ask(message)
-            case "capability_request" if serve := self._capabilities.get(message["capability"]):
-                self._answer(message, "capability", lambda: serve(message["message"]))
-            case "result":
-                if future := self._waiting(message):
-                    future.set_result(Result(message["value"], message.get("repr"), message.get("data", {}), message.get("cell")))
-            case "error":
-                error = _error(message)
-                if future := self._waiting(message):
-                    future.set_exception(error)
-                elif "reply_to" not in message:
-                    self._on_error(error)
-            case _:
-                # Of a later version, or for somebody else.
-                pass
+        take: Callable[[dict[str, Any]], None] | None = getattr(self, f"_take_{message['type']}", None)
+        # Without one it is of a later version, or for a person.
+        if take:
+            take(message)
+
+    def _take_ready(self, message: dict[str, Any]) -> None:
+        if message["protocol"] != PROTOCOL:
+            wrong = f"the host speaks version {message['protocol']} of the protocol, this client version {PROTOCOL}"
+            self._ready.set_exception(SessionError("protocol", wrong))
+        else:
+            self._ready.set_result(message)
+
+    def _take_output(self, message: dict[str, Any]) -> None:
+        self._on_output(message["stream"], message["text"])
+
+    def _take_display(self, message: dict[str, Any]) -> None:
+        self._on_display(message["data"])
+
+    def _take_denied(self, message: dict[str, Any]) -> None:
+        self._on_denied(message["call"], message["subject"], message["message"])
+
+    def _take_input_request(self, message: dict[str, Any], attempt: int = 1) -> None:
+        ask = self._on_input
+        if ask:
+            question = (message["prompt"], message["kind"], message.get("schema"), message.get("data"))
+            self._answer(message, "input", lambda: ask(*question), attempt)
+
+    def _take_capability_request(self, message: dict[str, Any]) -> None:
+        serve = self._capabilities.get(message["capability"])
+        if serve:
+            self._answer(message, "capability", lambda: serve(message["message"]))
+
+    def _take_result(self, message: dict[str, Any]) -> None:
+        future = self._waiting(message)
+        if future:
+            future.set_result(Result(message["value"], message.get("repr"), message.get("data", {}), message.get("cell")))
+
+    def _take_error(self, message: dict[str, Any]) -> None:
+        error = errors.of_message(message)
+        future = self._waiting(message)
+        if future:
+            future.set_exception(error)
+        elif "reply_to" not in message:
+            self._on_error(error)
 
     def _waiting(self, message: dict[str, Any]) -> Future[Result] | None:
         """Who waits for this answer. None for a cell of an earlier connection, and for one that is told again."""
-        reply_to = message.get("reply_to")
+        reply_to = message.get("reply_to", "")
         with self._lock:
             futures = self._pending.get(reply_to)
             future = futures.popleft() if futures else None
@@ -314,10 +317,6 @@ class Session:
             tracebacks.print_exc()
 
     # Answers.
-
-    def _ask(self, message: dict[str, Any], attempt: int = 1) -> None:
-        prompt, kind, schema, data = message["prompt"], message["kind"], message.get("schema"), message.get("data")
-        self._answer(message, "input", lambda: self._on_input(prompt, kind, schema, data), attempt)
 
     def _answer(self, message: dict[str, Any], kind: str, work: Callable[[], Any], attempt: int = 1) -> None:
         id = message["id"]
@@ -347,7 +346,7 @@ class Session:
             forget()
             if isinstance(error, SessionError) and error.name == "invalid-answer":
                 if attempt < _ATTEMPTS:
-                    self._ask(message, attempt + 1)
+                    self._take_input_request(message, attempt + 1)
                 else:
                     self.respond(kind, id, {"error": {"code": "invalid", "message": error.message}})
 
@@ -358,10 +357,11 @@ class Session:
     def _end(self, timeout: float) -> None:
         try:
             with self._writing:
-                self._process.stdin.close()
+                self._input.close()
         except OSError:
             pass
-        for end in (lambda: None, self._process.terminate, self._process.kill):
+        ends: list[Callable[[], None]] = [lambda: None, self._process.terminate, self._process.kill]
+        for end in ends:
             end()
             try:
                 self._process.wait(timeout)
@@ -370,14 +370,7 @@ class Session:
                 continue
         if threading.current_thread() is not self._reader:
             self._reader.join()
-            self._process.stdout.close()
-
-
-def _error(message: dict[str, Any]) -> SessionError:
-    name, text = message["name"], message["message"]
-    if "cell" in message:
-        return CellError(name, text, message.get("traceback", ""), message["cell"])
-    return SessionError(name, text)
+            self._output.close()
 
 
 def _print(stream: str, text: str) -> None:
@@ -386,10 +379,3 @@ def _print(stream: str, text: str) -> None:
 
 def _print_plain(data: dict[str, str]) -> None:
     print(data.get("text/plain", f"<{', '.join(data)}>"), flush=True)
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -4,14 +4,16 @@ A request that is open when its host dies is delivered again, under the same id,
 run already, or still runs: its answer is given again, and no effect of it is repeated.
 """
 
+from __future__ import annotations
+
 import json
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Dict
 
 # `{"value": ...}` or `{"error": {"code": ..., "message": ...}}`, as a response holds it.
-Answer = dict[str, Any]
+Answer = Dict[str, Any]
 
 _answers: dict[Hashable, Future[Answer | None]] = {}
 _lock = threading.Lock()
