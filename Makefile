@@ -2,15 +2,15 @@
 
 CARGO_FLAGS := --release --locked
 
-.PHONY: setup program build clients test cpython demo bench examples lint fuzz
+.PHONY: setup program build clients wheel wheel-test test cpython demo bench examples lint fuzz
 
 setup:
 	@scripts/setup.sh
 
-# The program alone. The SDK comes along for its features: without it, what the two share would be compiled again for `build`.
+# The program alone.
 program: setup
 	@scripts/native.sh
-	cargo build $(CARGO_FLAGS) -p everstep -p everstep-sdk
+	cargo build $(CARGO_FLAGS) -p everstep
 
 # The whole workspace, and CPython in a component.
 build: setup
@@ -22,9 +22,18 @@ build: setup
 clients: build
 	@scripts/clients.sh
 
+# The program, CPython and the client in one file for pip: dist/everstep-*.whl.
+wheel: build
+	@CARGO_FLAGS="$(CARGO_FLAGS)" scripts/wheel.sh
+
+# Installs that file where there is no Rust, and looks into it.
+wheel-test:
+	@scripts/wheel.sh test
+
 # The documentation's examples and the clients first, so that the output closes with the runner's summary.
-test: clients
+test: clients wheel
 	@scripts/setup.sh test
+	@scripts/wheel.sh test
 	@scripts/programs.sh
 	@scripts/clients.sh test
 	cargo test $(CARGO_FLAGS) --workspace --doc --quiet
@@ -39,7 +48,7 @@ demo: program
 	@python3 scripts/demo.py $${FOLDER:+"$$FOLDER"}
 
 # Every command of the examples, of the README and of docs/, with its output.
-examples: clients
+examples: clients wheel
 	@scripts/examples.sh
 
 bench: build

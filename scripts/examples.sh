@@ -57,7 +57,7 @@ fresh() { # folder, examples
   local folder=$1 example entry
   shift
   mkdir -p "$folder"
-  ln -s "$project/target" "$folder/target"
+  ln -s "$project/target" "$project/dist" "$folder"
   for example; do
     mkdir -p "$folder/$example"
     for entry in "$example"/*; do

@@ -87,7 +87,7 @@ const USAGE: &str = "everstep exec [OPTIONS] <FILE | -c CODE | -m MODULE> [ARG].
 #[derive(clap::Args)]
 pub(super) struct PythonArg {
     /// The component of Python, as `everstep python build` makes it [default: that of [python] in the policy, of $EVERSTEP_PYTHON, or
-    /// everstep-python.wasm beside this program]
+    /// everstep-python.wasm beside this program, or in ../share/everstep]
     #[arg(long, value_name = "FILE")]
     pub(super) python: Option<PathBuf>,
 }
@@ -217,15 +217,17 @@ fn name(file: &Path, policy: &Policy) -> String {
     shown.unwrap_or_else(|| file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned())
 }
 
-/// The path of the CPython component: `$EVERSTEP_PYTHON`, or `everstep-python.wasm` beside this program.
+/// The path of the CPython component: `$EVERSTEP_PYTHON`, or `everstep-python.wasm` beside this program, or where an installation has it.
 fn python() -> Result<PathBuf, Failure> {
     if let Some(file) = std::env::var_os("EVERSTEP_PYTHON") {
         return Ok(file.into());
     }
     let program = std::env::current_exe().map_err(Failure::io("cannot tell where this program is"))?;
     let file = program.with_file_name("everstep-python.wasm");
-    if file.exists() {
-        return Ok(file);
+    // A wheel puts the program into `bin`, and data into `share`.
+    let installed = program.with_file_name("../share/everstep/everstep-python.wasm").canonicalize();
+    if let Some(found) = [file.clone()].into_iter().chain(installed).find(|file| file.exists()) {
+        return Ok(found);
     }
     Err(Failure::usage(format!(
         "there is no {}; build it with `make build`, or name the component with EVERSTEP_PYTHON",
