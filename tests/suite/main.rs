@@ -11,6 +11,7 @@ mod cli_list;
 mod cli_programs;
 mod cli_told;
 mod cli_travel;
+mod corpus;
 mod delays;
 mod determinism;
 #[path = "../../host/words/src/dice.rs"]

@@ -1,0 +1,20 @@
+# Knapsack by dynamic programming, with what was taken.
+from functools import lru_cache
+
+items = [("map", 9, 150), ("compass", 13, 35), ("water", 153, 200), ("sandwich", 50, 160), ("glucose", 15, 60), ("tin", 68, 45), ("banana", 27, 60)]
+
+@lru_cache(maxsize=None)
+def best(index, room):
+    if index == len(items):
+        return 0, ()
+    name, weight, value = items[index]
+    skipped = best(index + 1, room)
+    if weight > room:
+        return skipped
+    rest = best(index + 1, room - weight)
+    return max(skipped, (rest[0] + value, (name, *rest[1])))
+
+for room in (10, 60, 200):
+    print(room, *best(0, room))
+info = best.cache_info()
+print(info.hits > 0, info.currsize == info.misses)
