@@ -96,6 +96,14 @@ class AsyncSession:
         """
         return await asyncio.wrap_future(self._opened.submit(code, id))
 
+    async def complete(self, code: str, cursor: int | None = None) -> tuple[list[str], int, int]:
+        """As `Session.complete`."""
+        return await asyncio.to_thread(self._opened.complete, code, cursor)
+
+    async def inspect(self, code: str, cursor: int | None = None, detail: int = 0) -> str | None:
+        """As `Session.inspect`."""
+        return await asyncio.to_thread(self._opened.inspect, code, cursor, detail)
+
     async def interrupt(self) -> None:
         """As `Session.interrupt`."""
         await asyncio.to_thread(self._opened.interrupt)

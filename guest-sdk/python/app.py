@@ -28,7 +28,7 @@ import sys
 import everstep
 from componentize_py_types import Err, Ok
 from everstep import (
-    _absent, _bounds, _checkpoint, _errors, _files, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script, _session,
+    _absent, _bounds, _checkpoint, _derivation, _errors, _files, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script, _session,
     _time,
 )
 from everstep._builtin import put
@@ -50,6 +50,7 @@ put(builtins, "input", _run.ask)
 put(getpass, "getpass", lambda prompt="Password: ", stream=None, *, echo_char=None: _run.ask(prompt))
 _package_files.install()
 _absent.install()
+_derivation.install()
 _preload.install()
 
 

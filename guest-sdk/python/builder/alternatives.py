@@ -8,7 +8,7 @@ _CLASSES = "use dataclasses, or attrs"
 _INSTEAD = {
     "aiohttp": "use everstep.fetch",
     "asyncpg": _DRIVER,
-    "bcrypt": "use hashlib.scrypt",
+    "bcrypt": "use hashlib.pbkdf2_hmac",
     "cryptography": "use hashlib, hmac and secrets, or have a capability of the host do it",
     "duckdb": "use sqlite3",
     "grpcio": "use everstep.fetch",
