@@ -69,8 +69,8 @@ fn a_value_that_fits_is_returned_whole_beside_what_is_cut_of_its_text() {
 
 #[test]
 fn whatever_the_limit_and_the_value_a_program_that_has_ended_is_completed() {
-    // No server: a result has at most 1.4 MB there.
     // What a limit leaves of a value does not depend on the store: one of them sees all limits.
+    // No server: a result has at most 1.4 MB there.
     for (place, tried) in Place::local().zip([1, 3]) {
         let values = [
             "[None] * 300_000",

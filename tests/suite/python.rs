@@ -414,12 +414,13 @@ fn a_program_goes_on_with_the_python_that_it_began_with() {
         command.envs(python.map(|file| ("EVERSTEP_PYTHON", file))).output().unwrap()
     };
     let another = folder.path().join("another.wasm");
-    std::fs::write(&another, "no component at all").unwrap();
+    // A component, with nothing in it.
+    std::fs::write(&another, b"\0asm\x0d\0\x01\0").unwrap();
     let program = "print('asks')\nprint('got', input('? '))";
     let begun = everstep(&["exec", "-c", program, "--id", "x", "--no-wait"], None);
     assert_eq!(begun.status.code(), Some(125), "{begun:?}");
     let refused = everstep(&["exec", "-c", program, "--id", "y"], Some(&another));
-    assert_eq!(refused.status.code(), Some(2), "a new one needs a component: {refused:?}");
+    assert_eq!(refused.status.code(), Some(2), "a new one needs what is in Python: {refused:?}");
     let open = String::from_utf8(everstep(&["promise", "list"], None).stdout).unwrap();
     let promise = open.split_whitespace().find(|word| word.starts_with("x.")).unwrap();
     assert!(everstep(&["promise", "resolve", promise, "\"it\""], None).status.success());
