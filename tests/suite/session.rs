@@ -440,7 +440,7 @@ fn at_a_prompt_a_cell_is_typed_interrupted_and_found_again() {
 #[test]
 fn attacks_from_python_leave_the_session_usable_or_cleanly_ended() {
     // Each with what a cell after it has to say; none where the session may have ended, by a limit that it names.
-    let attacks: [(&str, &str, Option<&str>); 24] = [
+    let attacks: [(&str, &str, Option<&str>); 26] = [
         ("while True: pass", "limits.cpu", None),
         ("10 ** 10 ** 8", "limits.cpu", None),
         ("import re\nre.match(r'(a+)+$', 'a' * 64 + 'b')", "limits.cpu", None),
@@ -472,7 +472,13 @@ fn attacks_from_python_leave_the_session_usable_or_cleanly_ended() {
         ("open('/out/big', 'wb').write(bytes(1 << 28))", "", None),
         ("import socket\nsocket.create_connection(('127.0.0.1', 22))", "PermissionError", Some("alive")),
         ("await fetch('http://169.254.169.254/latest/meta-data/')", "Denied", Some("alive")),
-        ("import ctypes\nctypes.string_at(0)", "ModuleNotFoundError", Some("alive")),
+        ("import ctypes\nctypes.string_at(0)", "Unavailable", Some("alive")),
+        (
+            "from compression import zstd\nzstd.decompress(zstd.compress(bytes(1 << 24)) * 200)",
+            "MemoryError",
+            Some("alive"),
+        ),
+        ("import lzma\nlzma.decompress(b'\\xfd7zXZ\\0' + b'\\xff' * 999)", "LZMAError", Some("alive")),
     ];
     let desk = Desk::new();
     let policy = fs::read_to_string(desk.path().join("policy.toml")).unwrap();
