@@ -156,7 +156,9 @@ class Session:
         return found["text"] if found and found["found"] else None
 
     def _look(self, kind: str, code: str, cursor: int | None, **more: Any) -> dict[str, Any] | None:
-        return self._wait(self._request(kind, code=code, cursor=len(code) if cursor is None else cursor, **more)).value
+        place = len(code) if cursor is None else cursor
+        found: dict[str, Any] | None = self._wait(self._request(kind, code=code, cursor=place, **more)).value
+        return found
 
     def interrupt(self) -> None:
         """Ends the cell that runs with a `KeyboardInterrupt`. Raises `SessionError` `idle` if none runs, `SessionLost`."""
