@@ -1,7 +1,7 @@
 # Knapsack by dynamic programming, with what was taken.
 from functools import lru_cache
 
-items = [("map", 9, 150), ("compass", 13, 35), ("water", 153, 200), ("sandwich", 50, 160), ("glucose", 15, 60), ("tin", 68, 45), ("banana", 27, 60)]
+items = [("harp", 31, 120), ("easel", 12, 48), ("lens", 4, 90), ("globe", 58, 175), ("clock", 22, 65), ("quilt", 40, 41), ("vase", 17, 83)]
 
 @lru_cache(maxsize=None)
 def best(index, room):
