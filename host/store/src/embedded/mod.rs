@@ -55,6 +55,8 @@ pub struct Embedded {
     /// The process id under which this host holds tasks. Its leases never end, because other hosts detect when a host
     /// is gone.
     pid: String,
+    /// The tasks that were held when this host started, and their versions: by hosts that are gone, unless others are there.
+    found_held: Mutex<Vec<(String, u64)>>,
     /// Blobs that the backend holds, or will hold before anything that is handed over later.
     kept: Mutex<HashSet<Digest>>,
 }
@@ -84,7 +86,8 @@ impl Embedded {
             peers.name().clone_into(&mut pid);
         }
         let tables = Tables::of(Arc::clone(&backend));
-        Ok(Arc::new(Self { backend, tables, committer, clock, alarm, others, pid, kept: Mutex::default() }))
+        let found_held = Mutex::new(backend.held()?);
+        Ok(Arc::new(Self { backend, tables, committer, clock, alarm, others, pid, found_held, kept: Mutex::default() }))
     }
 
     /// Whether a lease belongs to another host that is running, or ends by itself.
@@ -294,9 +297,10 @@ impl Store for Embedded {
             return Ok(Vec::new());
         }
         self.others.take_over();
-        let (offered, held) = (self.backend.offers()?, self.backend.held()?);
+        let offered = self.backend.offers()?;
         let mut changes = Vec::new();
-        for (id, version) in held {
+        // What this host itself has claimed by now is not among them, or has another version.
+        for (id, version) in std::mem::take(&mut *self.found_held.lock().unwrap_or_else(PoisonError::into_inner)) {
             let lease = self.backend.promise(&id)?.and_then(|(_, task)| task?.lease);
             if !self.is_held_by_others(lease.as_ref()) {
                 changes.push(Change::operation(self.now_ms(), Operation::TaskRelease { id, version }));

@@ -22,7 +22,14 @@ async fn claimed() -> (Arc<MemoryStore>, Claimed) {
 
 /// The same over these tables, with these first records.
 async fn claimed_over(tables: Arc<dyn Backend>, records: Vec<u8>) -> Claimed {
-    let store = Embedded::start(tables, Arc::new(SystemClock), Arc::new(drop), Arc::new(Nobody)).unwrap();
+    claimed_by(&started(tables), records).await
+}
+
+fn started(tables: Arc<dyn Backend>) -> Arc<Embedded> {
+    Embedded::start(tables, Arc::new(SystemClock), Arc::new(drop), Arc::new(Nobody)).unwrap()
+}
+
+async fn claimed_by(store: &Embedded, records: Vec<u8>) -> Claimed {
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
     let invocation = Invocation { function: "f".to_owned(), args: "null".to_owned(), component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
@@ -50,6 +57,29 @@ async fn an_effect_asks_for_its_claim_where_its_barrier_has_nothing_to_write() {
     backend.operate(1, release).unwrap().answer.unwrap();
     assert!(matches!(ledger.may_begin(ticket).await, Err(Lost::Claim)));
     assert!(matches!(ledger.lost().await, Lost::Claim));
+}
+
+#[tokio::test]
+async fn a_host_that_begins_late_keeps_what_it_has_claimed_and_frees_what_others_have_left() {
+    let backend: Arc<dyn Backend> = Arc::new(MemoryStore::new());
+    let store = started(Arc::clone(&backend));
+    let Claimed { ledger, since, .. } = claimed_by(&store, vec![1]).await;
+    ledger.durable(since).await.unwrap();
+    assert!(store.begin(true).await.unwrap().is_empty());
+    let ticket = ledger.append(entry());
+    ledger.durable(ticket).await.unwrap();
+    ledger.may_begin(ticket).await.unwrap();
+    let task = || backend.promise("x").unwrap().unwrap().1.unwrap().state;
+    assert_eq!(task(), TaskState::Acquired);
+    // The next host has the same process id, and does not run it.
+    let next = started(Arc::clone(&backend));
+    next.begin(true).await.unwrap();
+    let mut tries = 0;
+    while task() != TaskState::Pending {
+        assert!(tries < 10_000, "it is never freed");
+        tries += 1;
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
 }
 
 #[tokio::test]
