@@ -31,13 +31,14 @@ wheel-test:
 	@scripts/wheel.sh test
 
 # The documentation's examples and the clients first, so that the output closes with the runner's summary.
+# Tests wait more than they compute: two run on each processor.
 test: clients wheel
 	@scripts/setup.sh test
 	@scripts/wheel.sh test
 	@scripts/programs.sh
 	@scripts/clients.sh test
 	cargo test $(CARGO_FLAGS) --workspace --doc --quiet
-	cargo nextest run $(CARGO_FLAGS) --workspace
+	cargo nextest run $(CARGO_FLAGS) --workspace --test-threads $$((2 * $$(nproc)))
 
 # CPython's own tests. WRITE=1 writes their table anew; MODULES="test_json test_re" runs those only.
 cpython: build

@@ -26,7 +26,7 @@ static PATIENCE: LazyLock<Duration> =
     LazyLock::new(|| Duration::from_secs(180) * storm().unwrap_or(1).div_ceil(24).try_into().unwrap());
 const LEASE: &str = "2s";
 
-/// A process that ends with the test, and what it has said.
+/// A process that ends with the test, and what it has said. Its standard input stays open, and says nothing.
 pub(crate) struct Process {
     child: Child,
     said: Arc<Mutex<Vec<String>>>,
@@ -34,7 +34,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (stderr, said) = (child.stderr.take().unwrap(), Arc::<Mutex<Vec<String>>>::default());
         let lines = Arc::clone(&said);
         std::thread::spawn(move || {
