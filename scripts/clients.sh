@@ -2,7 +2,8 @@
 # Installs the Python client and the Jupyter kernel, with what their tests and those of traces and metrics need, into an environment of
 # their own: target/clients.
 # Does nothing when that is newer than what it installs. `clients.sh test` runs the tests as well, and programs of the Resonate SDKs for
-# TypeScript and Rust, from npm and crates.io, on `everstep serve` or the server at RESONATE_URL, alone and beside `everstep worker`.
+# TypeScript and Rust, from npm and crates.io, and for Python, from PyPI, where there is the Python 3.12 or later that it needs (or the one
+# that SDK_PYTHON names), on `everstep serve` or the server at RESONATE_URL, alone and beside `everstep worker`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,6 +47,21 @@ if [ "${1:-}" = test ]; then
   say "building tests/sdk/rust"
   cargo build --locked --quiet --manifest-path tests/sdk/rust/Cargo.toml --target-dir target/sdk-rust
   target/release/everstep build tests/sdk/guest
-  say "testing tests/sdk (NOT RUN: the SDK for Python, which needs Python 3.12 or later)"
-  python3 tests/sdk/check.py target/release/everstep tests/sdk/guest "$sdk" target/sdk-rust/debug
+  python=()
+  for newer in ${SDK_PYTHON:-python3 python3.14 python3.13 python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9].*/bin/python3}; do
+    "$newer" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && break || newer=
+  done
+  if [ -n "$newer" ]; then
+    python=(target/sdk-python/bin/python)
+    if [ ! target/sdk-python/installed -nt tests/sdk/requirements.txt ]; then
+      say "installing tests/sdk/requirements.txt"
+      environment target/sdk-python "$newer"
+      install target/sdk-python --requirement=tests/sdk/requirements.txt
+      touch target/sdk-python/installed
+    fi
+    say "testing tests/sdk (the SDK for Python with $("$newer" --version))"
+  else
+    say "testing tests/sdk (NOT RUN: the SDK for Python, which needs Python 3.12 or later)"
+  fi
+  python3 tests/sdk/check.py target/release/everstep tests/sdk/guest "$sdk" target/sdk-rust/debug "${python[@]}"
 fi

@@ -13,11 +13,12 @@ install_venv() {
 }
 
 # Makes a Python environment.
-environment() { # folder
-  if ! python3 -m venv "$1" >/dev/null 2>&1; then
+environment() { # folder, and the Python if it is not python3
+  local python=${2:-python3}
+  if ! "$python" -m venv "$1" >/dev/null 2>&1; then
     install_venv
     rm -rf "$1"
-    python3 -m venv "$1"
+    "$python" -m venv "$1"
   fi
 }
 

@@ -15,7 +15,7 @@ fetch = [{ id = "witness", url = "WITNESS/*", methods = ["POST"], on_crash = "fa
 name = "promise"
 [[capability]]
 name = "call"
-groups = ["typescript", "rust/rust_charge", "rust/rust_add", "rust/rust_silent", "rust/rust_decline"]
+groups = ["typescript", "python", "rust/rust_charge", "rust/rust_add", "rust/rust_silent", "rust/rust_decline"]
 """
 
 
@@ -82,6 +82,8 @@ def everstep_calls(beside, groups):
         ("one", "rust", "rust_charge", "ada", ["ada", 7]),
         ("sum", "rust", "rust_add", [2, 3], 5),
         ("rust-none", "rust", "rust_silent", None, None),
+        ("python-two", "python", "python_charge", ["ada", 700], {"card": "ada", "cents": 700}),
+        ("python-none", "python", "python_silent", None, None),
     ]:
         if group in groups:
             equal(relayed(name, group, function, args), {"value": value})
@@ -89,12 +91,14 @@ def everstep_calls(beside, groups):
     for name, group, function, why in [
         ("declined", "typescript", "decline", "no funds"),
         ("rust-declined", "rust", "rust_decline", "application error: no funds"),
+        ("python-declined", "python", "python_decline", "no funds"),
     ]:
         if group in groups:
             error = {"code": "failed", "message": f"{beside.named(name)}.1: {why}"}
             equal(relayed(name, group, function, "no funds"), {"error": error})
             beside.once(f"before-{name}", f"after-{name}", of=ground.posted)
-    beside.once("charge ada", "decline", *(["rust_charge ada"] if "rust" in groups else []), of=ground.noted)
+    beside.once("charge ada", "decline", of=ground.noted)
+    beside.once(*(f"{group}_charge ada" for group in groups if group != "typescript"), of=ground.noted)
     late = relayed("late", "typescript", "slow", [1], timeout_ms=500)
     equal(late["error"]["code"], "timed-out")
     denied = relayed("denied", "rust", "rust_half", [1])
@@ -121,7 +125,7 @@ def everstep_is_called(beside, language):
     equal(printed(called("triple", 60_000, "triple", 7)), 21)
     equal(printed(called("nothing", 60_000, "nothing")), None)
     equal(printed(called("refuse", 60_000, "refuse", "not today")), {"error": "not today"})
-    timed_out = {"typescript": "Promise timedout", "rust": "timeout"}[language.name]
+    timed_out = {"typescript": "Promise timedout", "rust": "timeout", "python": "timeout"}[language.name]
     equal(printed(called("late", 500, "waits", f"{prefix}-late", ground.witness_url)), {"error": timed_out})
     canceled = called("canceled", 60_000, "waits", f"{prefix}-canceled", ground.witness_url)
     until("the beginning", lambda: ground.posted(f"begins-{prefix}-canceled"))
