@@ -6,7 +6,7 @@
 
 use super::section::{AskRule, Call, Policy, SECTIONS};
 use super::usage::Usage;
-use everstep_words::guest_error::{ErrorCode, GuestError};
+use everstep_words::guest_error::{ErrorCode, GuestError, Reason};
 use std::time::Duration;
 
 /// The decision, and the rule that made it.
@@ -34,6 +34,16 @@ pub enum Verdict<'p> {
         /// The error for the guest.
         error: GuestError,
     },
+}
+
+impl Verdict<'_> {
+    /// The same denial with its reason.
+    pub(super) fn because(self, reason: Reason) -> Self {
+        match self {
+            Self::Deny { rule, error } => Self::Deny { rule, error: error.because(reason) },
+            verdict => verdict,
+        }
+    }
 }
 
 /// The rule of a denial that no rule comes close to.

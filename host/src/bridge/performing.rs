@@ -4,7 +4,7 @@ use super::effect::{Attempt, Effect, Performed};
 use super::notice::timed_out;
 use super::{Bridge, State};
 use crate::clock::Clock;
-use crate::guest_error::{ErrorCode, GuestError};
+use crate::guest_error::{ErrorCode, GuestError, Reason};
 use crate::id::PromiseId;
 use crate::trace::StepSpan;
 use everstep_store::journal::{Record, Retries};
@@ -167,7 +167,7 @@ fn with_room(state: &State, limit: u64, outcome: Result<String, GuestError>) -> 
         return Ok(json);
     }
     let message = format!("the response has {} bytes, limits.journal leaves {room}", json.len());
-    Err(GuestError::new(ErrorCode::LimitExceeded, message))
+    Err(GuestError::new(ErrorCode::LimitExceeded, message).because(Reason::LargeResponse))
 }
 
 /// Returns how long to wait after the failure of attempt `count`, in milliseconds; deterministic.

@@ -38,6 +38,6 @@ impl From<GuestError> for types::Error {
 
 impl From<types::Error> for GuestError {
     fn from(error: types::Error) -> Self {
-        Self { code: error.code.into(), message: error.message }
+        Self::new(error.code.into(), error.message)
     }
 }

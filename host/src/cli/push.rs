@@ -117,7 +117,7 @@ impl Carrier for Post {
                 Err(failure) => Err(match failure.cause {
                     Cause::Refused(class) => not_public(&class.to_string(), &origin),
                     // The option has another name in this command.
-                    Cause::Connect(why) => why.replace("--ca ", "--push-ca "),
+                    Cause::Connect(_, why) => why.replace("--ca ", "--push-ca "),
                     Cause::Interrupted(why) | Cause::BadResponse(why) => why,
                     Cause::NotFound => "its host name has no address".to_owned(),
                     Cause::TimedOut => "it has not answered in time".to_owned(),

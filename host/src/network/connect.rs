@@ -4,6 +4,7 @@ use super::Options;
 use super::address::Rules;
 use super::failure::Cause;
 use super::tls;
+use crate::guest_error::Reason;
 use crate::policy::url::Target;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -63,7 +64,7 @@ impl Dialer {
         tried: &mut Option<SocketAddr>,
     ) -> Result<Io, Cause> {
         let connected = timeout(within, self.connect(url, within, tried)).await;
-        connected.unwrap_or_else(|_| Err(Cause::Connect("no connection was made in time".to_owned())))
+        connected.unwrap_or_else(|_| Err(late()))
     }
 
     async fn connect(&self, url: &Target, within: Duration, tried: &mut Option<SocketAddr>) -> Result<Io, Cause> {
@@ -121,15 +122,26 @@ async fn first_of(
         last = match timeout(share.max(SHORTEST_ATTEMPT), TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => lost(&error),
-            Err(_) => Cause::Connect("no connection was made in time".to_owned()),
+            Err(_) => late(),
         };
     }
     Err(last)
 }
 
-/// The kind of an error as text, which contains no address.
+fn late() -> Cause {
+    Cause::Connect(Reason::Unconnected, "no connection was made in time".to_owned())
+}
+
+/// The kind of an error, whose text contains no address.
 fn lost(error: &io::Error) -> Cause {
-    Cause::Connect(error.kind().to_string())
+    let reason = match error.kind() {
+        io::ErrorKind::ConnectionRefused => Reason::Refused,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Reason::Unreachable,
+        io::ErrorKind::TimedOut => Reason::Unconnected,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::NotConnected => Reason::Lost,
+        _ => Reason::Other,
+    };
+    Cause::Connect(reason, error.kind().to_string())
 }
 
 fn server_name(url: &Target) -> Result<ServerName<'static>, Cause> {

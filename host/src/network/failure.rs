@@ -1,7 +1,7 @@
 //! The failures of connections, for the guest, for retries and for the audit.
 
 use super::address::Class;
-use crate::guest_error::{ErrorCode, GuestError};
+use crate::guest_error::{ErrorCode, GuestError, Reason};
 use std::net::SocketAddr;
 
 /// The failure of a request or a connection.
@@ -31,8 +31,8 @@ pub enum Cause {
     Invalid(String),
     /// The name has no address.
     NotFound,
-    /// No connection could be made.
-    Connect(String),
+    /// No connection could be made; why, and in words.
+    Connect(Reason, String),
     /// The connection was lost, and the outcome with it.
     Interrupted(String),
     /// The deadline passed.
@@ -53,9 +53,6 @@ pub enum Cause {
     },
 }
 
-/// The message of a cause that WASI has a word for.
-pub(crate) const SILENT: &str = "the rest of the response took too long";
-
 impl Failure {
     /// Whether nothing was sent, so that any request may be repeated.
     pub fn is_before_sending(&self) -> bool {
@@ -64,7 +61,7 @@ impl Failure {
 
     /// Whether a retry may help: no connection could be made, or it was lost.
     pub fn is_transient(&self) -> bool {
-        matches!(self.cause, Cause::Connect(_) | Cause::Interrupted(_))
+        matches!(self.cause, Cause::Connect(..) | Cause::Interrupted(_))
     }
 
     /// The cause in a word, for the audit log.
@@ -75,12 +72,13 @@ impl Failure {
             Cause::NotFound => "not-found",
             Cause::TimedOut | Cause::Silent => "timed-out",
             Cause::TooLarge { .. } | Cause::Redirects { .. } => "limit-exceeded",
-            Cause::Connect(_) | Cause::Interrupted(_) | Cause::BadResponse(_) => "failed",
+            Cause::Connect(..) | Cause::Interrupted(_) | Cause::BadResponse(_) => "failed",
         }
     }
 
     /// The error for the guest; `subject` names the call without path, query or address, such as `fetch GET example.org:443`.
     pub fn into_guest(self, subject: &str) -> GuestError {
+        let reason = self.cause.reason();
         let (code, why) = match self.cause {
             Cause::Denied(error) => return error,
             Cause::Refused(_) => (ErrorCode::Denied, "[network] permits no address of this host".to_owned()),
@@ -93,12 +91,25 @@ impl Failure {
             ),
             Cause::Invalid(why) => (ErrorCode::Invalid, why),
             Cause::NotFound => (ErrorCode::NotFound, "the host name has no address".to_owned()),
-            Cause::Connect(why) | Cause::Interrupted(why) | Cause::BadResponse(why) => (ErrorCode::Failed, why),
+            Cause::Connect(_, why) | Cause::Interrupted(why) | Cause::BadResponse(why) => (ErrorCode::Failed, why),
             Cause::TimedOut => (ErrorCode::TimedOut, "the server took too long".to_owned()),
-            Cause::Silent => (ErrorCode::TimedOut, SILENT.to_owned()),
+            Cause::Silent => (ErrorCode::TimedOut, "the rest of the response took too long".to_owned()),
             Cause::TooLarge { max } => (ErrorCode::LimitExceeded, format!("it is larger than the {max} bytes allowed")),
             Cause::Redirects { max } => (ErrorCode::LimitExceeded, format!("more than {max} redirects")),
         };
-        GuestError::new(code, format!("{subject} ({why})"))
+        GuestError::new(code, format!("{subject} ({why})")).because(reason)
+    }
+}
+
+impl Cause {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Refused(_) => Reason::Address,
+            Self::Connect(reason, _) => *reason,
+            Self::Interrupted(_) => Reason::Lost,
+            Self::Silent => Reason::Silence,
+            Self::TooLarge { .. } => Reason::LargeResponse,
+            _ => Reason::Other,
+        }
     }
 }

@@ -14,7 +14,6 @@ mod tls;
 
 pub(crate) use connect::{Dialer, Io};
 pub use everstep_policy::address;
-pub(crate) use failure::SILENT;
 pub use failure::{Cause, Failure};
 
 use resolve::Resolver;

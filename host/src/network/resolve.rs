@@ -1,6 +1,7 @@
 //! From a host name to addresses, once and without search domains.
 
 use super::failure::Cause;
+use crate::guest_error::Reason;
 use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -40,7 +41,7 @@ impl Resolver {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
         }
         let Some(resolver) = self.built.get_or_init(|| self.build()) else {
-            return Err(Cause::Connect("the host system has no usable resolver configuration".to_owned()));
+            return Err(failed(Reason::NameServer, "the host system has no usable resolver configuration"));
         };
         let found = resolver.lookup_ip(absolute(name)?).await.map_err(|error| cause(&error))?;
         let mut addresses: Vec<_> = found.iter().take(MOST_ADDRESSES).collect();
@@ -93,10 +94,14 @@ fn absolute(name: &str) -> Result<Name, Cause> {
 fn cause(error: &NetError) -> Cause {
     match error {
         error if error.is_no_records_found() => Cause::NotFound,
-        NetError::Timeout => Cause::Connect("the name server does not answer".to_owned()),
-        NetError::Proto(_) => Cause::Connect("the name server's answer cannot be read".to_owned()),
-        _ => Cause::Connect("the name server failed".to_owned()),
+        NetError::Timeout => failed(Reason::NameServerSilent, "the name server does not answer"),
+        NetError::Proto(_) => failed(Reason::NameServer, "the name server's answer cannot be read"),
+        _ => failed(Reason::NameServer, "the name server failed"),
     }
+}
+
+fn failed(reason: Reason, why: &str) -> Cause {
+    Cause::Connect(reason, why.to_owned())
 }
 
 impl fmt::Debug for Resolver {

@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::failure::Cause;
+use crate::guest_error::Reason;
 use crate::regular_file;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -42,11 +43,11 @@ impl Authorities {
         roots.add_parsable_certificates(self.system.get_or_init(system).await.iter().chain(&self.extra).cloned());
         if roots.is_empty() {
             let remedy = "the host knows no certificate authorities; install its ca-certificates or pass --ca FILE";
-            return Err(Cause::Connect(remedy.to_owned()));
+            return Err(Cause::Connect(Reason::Certificate, remedy.to_owned()));
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.map_err(|_| Cause::Connect("TLS cannot be set up".to_owned()))?;
+        let config = config.map_err(|_| Cause::Connect(Reason::Handshake, "TLS cannot be set up".to_owned()))?;
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Ok(Arc::new(config))
@@ -59,24 +60,25 @@ async fn system() -> Vec<CertificateDer<'static>> {
 
 /// The message for a failed handshake. A certificate may contain addresses, so nothing of it is repeated.
 pub(super) fn handshake_failed(error: &io::Error) -> Cause {
-    let why = match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {
-            CertificateError::UnknownIssuer => {
-                "no authority that the host trusts signed its certificate; --ca FILE adds one"
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired",
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "its certificate is not valid yet"
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "its certificate is for another name"
-            }
-            CertificateError::Revoked => "its certificate was revoked",
-            _ => "its certificate cannot be trusted",
-        },
-        _ => "the TLS handshake failed",
+    let Some(rustls::Error::InvalidCertificate(certificate)) = error.get_ref().and_then(|error| error.downcast_ref())
+    else {
+        return Cause::Connect(Reason::Handshake, "the TLS handshake failed".to_owned());
     };
-    Cause::Connect(why.to_owned())
+    let why = match certificate {
+        CertificateError::UnknownIssuer => {
+            "no authority that the host trusts signed its certificate; --ca FILE adds one"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name"
+        }
+        CertificateError::Revoked => "its certificate was revoked",
+        _ => "its certificate cannot be trusted",
+    };
+    Cause::Connect(Reason::Certificate, why.to_owned())
 }
 
 impl fmt::Debug for Authorities {

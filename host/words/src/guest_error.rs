@@ -12,6 +12,45 @@ pub struct GuestError {
     pub code: ErrorCode,
     /// What failed and what to do about it.
     pub message: String,
+    /// What exactly failed, where an interface has a code of its own for it. A journal keeps it; a guest of ours does not see it.
+    #[serde(skip)]
+    pub reason: Reason,
+}
+
+/// What exactly failed, as far as more than one interface has to name it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reason {
+    /// Nothing that the code of the error does not say.
+    #[default]
+    Other,
+    /// A journal of an earlier build keeps no reasons.
+    Unrecorded,
+    /// No address of the server may be connected to.
+    Address,
+    /// A name server failed, or its answer cannot be read.
+    NameServer,
+    /// The name server does not answer.
+    NameServerSilent,
+    /// The server refuses connections.
+    Refused,
+    /// There is no way to the server.
+    Unreachable,
+    /// No connection was made in time.
+    Unconnected,
+    /// The connection was lost.
+    Lost,
+    /// The certificate of the server is not trusted.
+    Certificate,
+    /// The TLS handshake failed.
+    Handshake,
+    /// The rest of the response took too long.
+    Silence,
+    /// The request is too large.
+    LargeRequest,
+    /// The response is too large.
+    LargeResponse,
+    /// Too many calls are open.
+    Concurrent,
 }
 
 /// The kinds of failure; mirrors `everstep:host/types.error-code`.
@@ -39,7 +78,13 @@ pub enum ErrorCode {
 impl GuestError {
     /// An error of the given kind.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), reason: Reason::Other }
+    }
+
+    /// The same with its reason.
+    #[must_use]
+    pub fn because(self, reason: Reason) -> Self {
+        Self { reason, ..self }
     }
 }
 

@@ -4,6 +4,7 @@ use super::dns::{Dns, addresses};
 use super::servers::{Authority, Server, Step, ok, raw};
 use super::{AnyHop, allow, bounds, cause, client, get, request};
 use everstep::capability::http::{Bounds, Client};
+use everstep::guest_error::Reason;
 use everstep::network::{Cause, Options};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -174,7 +175,7 @@ async fn a_certificate_of_an_unknown_authority_or_for_another_name_is_refused() 
     ] {
         let options = trusting(authority).with_name_servers(&[dns.address]);
         let failure = get(&Client::new(&options, allow(&["127.0.0.1"])), &url(host)).await.unwrap_err();
-        assert_eq!(failure.cause, Cause::Connect(why.to_owned()));
+        assert_eq!(failure.cause, Cause::Connect(Reason::Certificate, why.to_owned()));
         assert!(failure.is_before_sending());
     }
     assert_eq!(server.requests().len(), 0);
@@ -188,7 +189,7 @@ async fn a_plain_server_cannot_answer_https() {
     let bounds = Bounds { connect: Duration::from_millis(300), ..bounds() };
     let url = format!("https://{}/", server.address);
     let failure = client.send(request("GET", &url), &bounds, &mut AnyHop).await.unwrap_err();
-    assert!(matches!(failure.cause, Cause::Connect(_)), "{failure:?}");
+    assert!(matches!(failure.cause, Cause::Connect(..)), "{failure:?}");
     assert!(failure.is_before_sending());
 }
 

@@ -112,9 +112,13 @@ fn a_connection_that_fails_has_the_word_for_it() {
     let policy = on(&gone, "");
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let policy = format!("{policy}[[fetch]]\nid = \"unused\"\nurl = \"http://{unused}/**\"\nmethods = [\"GET\"]\n");
+    // A host whose name is a word of other messages.
+    let named = format!("http://certificate.localhost:{}/", gone.port());
+    let policy = format!("{policy}[[fetch]]\nid = \"named\"\nurl = \"{named}**\"\nmethods = [\"GET\"]\n");
     for place in Place::each() {
-        let told = told(&place, &parse(&policy), json!([fetch(&gone.url("/")), fetch(&format!("http://{unused}/"))]));
-        assert_eq!(told, ["ErrorCode::ConnectionTerminated", "ErrorCode::ConnectionRefused"], "{place}");
+        let calls = json!([fetch(&gone.url("/")), fetch(&format!("http://{unused}/")), fetch(&named)]);
+        let expected = ["ConnectionTerminated", "ConnectionRefused", "ConnectionTerminated"];
+        assert_eq!(told(&place, &parse(&policy), calls), expected.map(|word| format!("ErrorCode::{word}")), "{place}");
     }
 }
 

@@ -10,6 +10,7 @@ use crate::address;
 use crate::decide::{DEFAULT, Verdict, denied};
 use crate::quoted;
 use crate::url::Target;
+use everstep_words::guest_error::Reason;
 use std::fmt;
 
 /// A grant or an `[[ask]]` rule, as far as it matters for a decision.
@@ -23,7 +24,7 @@ pub(super) struct Match<'p, T> {
 #[inline]
 pub(super) fn floor<'p>(policy: &Policy, call: &dyn fmt::Display, url: &Target) -> Option<Verdict<'p>> {
     let class = policy.network.check(url.ip()?).err()?;
-    Some(denied("network", format!("{call} ({class}; [network] allow does not name it)")))
+    Some(denied("network", format!("{call} ({class}; [network] allow does not name it)")).because(Reason::Address))
 }
 
 /// A denial by the nearest rule of the section, which allows something else.

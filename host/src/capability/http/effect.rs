@@ -5,7 +5,7 @@
 use super::body::{self, Reading};
 use super::headers;
 use super::pool::{Lease, Pool, Unanswered};
-use crate::guest_error::GuestError;
+use crate::guest_error::{GuestError, Reason};
 use crate::network::{Cause, Dialer, Failure, Options};
 use crate::policy::address::Rules;
 use crate::policy::url::Target;
@@ -198,7 +198,7 @@ impl Client {
                 Err(Unanswered::NotSent) => seen.sent = before,
             }
             if !lease.is_reused() {
-                return Err(Cause::Connect("the server closed the connection at once".to_owned()));
+                return Err(Cause::Connect(Reason::Lost, "the server closed the connection at once".to_owned()));
             }
         }
     }

@@ -1,6 +1,8 @@
 //! `wasi:http` over the same requests: what WASI calls the failures of one, and which headers of a client are its own affair.
 //!
-//! The journal keeps an error as a code and a message, so the words of WASI are found from these, also in a replay.
+//! The journal keeps an error with its reason, from which its word in WASI is found, also in a replay. `earlier` is for journals without reasons.
+
+mod earlier;
 
 use super::headers::{is_left_out, may_be_set};
 use super::stored::Stored;
@@ -8,8 +10,7 @@ use super::{Asked, check_method};
 use crate::bindings::everstep::host::promises;
 use crate::bridge::Fault;
 use crate::engine::wasi::http::{DnsErrorPayload, ErrorCode, Incoming, Outgoing, Web};
-use crate::guest_error::{ErrorCode as Code, GuestError};
-use crate::network::SILENT;
+use crate::guest_error::{ErrorCode as Code, GuestError, Reason};
 use crate::policy::url::Target;
 use crate::turns::Ctx;
 
@@ -86,44 +87,36 @@ fn incoming(stored: Stored) -> Incoming {
     Incoming { status, headers, body: body.into() }
 }
 
-/// Parts of the messages of connections that failed, and their words in WASI.
-fn failures() -> [(&'static str, ErrorCode); 7] {
-    let no_answer = DnsErrorPayload { rcode: Some("SERVFAIL".to_owned()), info_code: None };
-    [
-        ("connection refused", ErrorCode::ConnectionRefused),
-        ("no connection was made in time", ErrorCode::ConnectionTimeout),
-        ("the name server does not answer", ErrorCode::DnsTimeout),
-        ("the name server", ErrorCode::DnsError(no_answer)),
-        ("certificate", ErrorCode::TlsCertificateError),
-        ("TLS", ErrorCode::TlsProtocolError),
-        ("the connection was lost", ErrorCode::ConnectionTerminated),
-    ]
-}
-
 /// What WASI calls an error of a request; the message itself, if it has no word for it.
-fn code(GuestError { code, message }: GuestError) -> ErrorCode {
-    let says = |part: &str| message.contains(part);
-    let known = match code {
-        Code::Denied if says("[network]") => Some(ErrorCode::DestinationIpProhibited),
-        Code::Denied => Some(ErrorCode::HttpRequestDenied),
-        Code::NotFound => {
-            Some(ErrorCode::DnsError(DnsErrorPayload { rcode: Some("NXDOMAIN".to_owned()), info_code: None }))
-        }
-        Code::TimedOut if says(SILENT) => Some(ErrorCode::ConnectionReadTimeout),
-        Code::TimedOut => Some(ErrorCode::HttpResponseTimeout),
-        Code::LimitExceeded if says("max_request") => Some(ErrorCode::HttpRequestBodySize(None)),
-        Code::LimitExceeded if says("it is larger than the") => Some(ErrorCode::HttpResponseBodySize(None)),
-        Code::LimitExceeded if says("concurrent") => Some(ErrorCode::ConnectionLimitReached),
-        Code::LimitExceeded => Some(ErrorCode::HttpRequestDenied),
-        Code::Failed => failures().into_iter().find(|(part, _)| says(part)).map(|(_, code)| code),
-        _ => None,
-    };
-    known.unwrap_or(ErrorCode::InternalError(Some(message)))
+fn code(error: GuestError) -> ErrorCode {
+    let reason = if error.reason == Reason::Unrecorded { earlier::reason(&error) } else { error.reason };
+    let dns = |rcode: &str| ErrorCode::DnsError(DnsErrorPayload { rcode: Some(rcode.to_owned()), info_code: None });
+    match (reason, error.code) {
+        (Reason::Address, _) => ErrorCode::DestinationIpProhibited,
+        (Reason::NameServer, _) => dns("SERVFAIL"),
+        (Reason::NameServerSilent, _) => ErrorCode::DnsTimeout,
+        (Reason::Refused, _) => ErrorCode::ConnectionRefused,
+        (Reason::Unreachable, _) => ErrorCode::DestinationIpUnroutable,
+        (Reason::Unconnected, _) => ErrorCode::ConnectionTimeout,
+        (Reason::Lost, _) => ErrorCode::ConnectionTerminated,
+        (Reason::Certificate, _) => ErrorCode::TlsCertificateError,
+        (Reason::Handshake, _) => ErrorCode::TlsProtocolError,
+        (Reason::Silence, _) => ErrorCode::ConnectionReadTimeout,
+        (Reason::LargeRequest, _) => ErrorCode::HttpRequestBodySize(None),
+        (Reason::LargeResponse, _) => ErrorCode::HttpResponseBodySize(None),
+        (Reason::Concurrent, _) => ErrorCode::ConnectionLimitReached,
+        (_, Code::Denied | Code::LimitExceeded) => ErrorCode::HttpRequestDenied,
+        (_, Code::NotFound) => dns("NXDOMAIN"),
+        (_, Code::TimedOut) => ErrorCode::HttpResponseTimeout,
+        _ => ErrorCode::InternalError(Some(error.message)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Cause;
+    use everstep_store::journal::{Record, records};
 
     #[test]
     fn a_length_that_is_no_longer_true_is_left_out() {
@@ -153,13 +146,21 @@ mod tests {
         assert!(!names_another("x", b"example.net", &url("https://example.org/")));
     }
 
+    /// What WASI calls an error that was written to a journal and read again.
+    fn told(error: GuestError) -> String {
+        let mut bytes = Vec::new();
+        Record::Returned { at_ms: 0, outcome: Err(error) }.encode(&mut bytes);
+        match records(&bytes).next() {
+            Some(Ok(Record::Returned { outcome: Err(error), .. })) => format!("{:?}", code(error)),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn the_words_of_wasi_are_found_from_what_the_journal_keeps() {
-        let told = |cause: crate::network::Cause| {
-            let failure = crate::network::Failure { cause, address: None, sent: false };
-            format!("{:?}", code(failure.into_guest("fetch GET example.org:443")))
-        };
-        use crate::network::Cause;
+    fn the_words_of_wasi_follow_from_the_reason_and_not_from_the_message() {
+        // A host and a rule whose names are words of messages.
+        let subject = "fetch GET certificate.TLS.max_request.example:443 [network]";
+        let connect = |reason: Reason| Cause::Connect(reason, "connection refused".to_owned());
         for (cause, word) in [
             (Cause::Refused(crate::network::address::Class::Private), "DestinationIpProhibited"),
             (Cause::Misled("a redirect"), "HttpRequestDenied"),
@@ -167,14 +168,24 @@ mod tests {
             (Cause::TimedOut, "HttpResponseTimeout"),
             (Cause::Silent, "ConnectionReadTimeout"),
             (Cause::TooLarge { max: 9 }, "HttpResponseBodySize"),
-            (Cause::Connect("no connection was made in time".to_owned()), "ConnectionTimeout"),
-            (Cause::Connect(std::io::ErrorKind::ConnectionRefused.to_string()), "ConnectionRefused"),
+            (Cause::Interrupted("gone".to_owned()), "ConnectionTerminated"),
             (Cause::BadResponse("its body is malformed".to_owned()), "InternalError"),
+            (connect(Reason::NameServer), "SERVFAIL"),
+            (connect(Reason::NameServerSilent), "DnsTimeout"),
+            (connect(Reason::Refused), "ConnectionRefused"),
+            (connect(Reason::Unreachable), "DestinationIpUnroutable"),
+            (connect(Reason::Unconnected), "ConnectionTimeout"),
+            (connect(Reason::Certificate), "TlsCertificateError"),
+            (connect(Reason::Handshake), "TlsProtocolError"),
+            (connect(Reason::Other), "InternalError"),
         ] {
-            let found = told(cause);
+            let failure = crate::network::Failure { cause, address: None, sent: false };
+            let found = told(failure.into_guest(subject));
             assert!(found.contains(word), "{word}: {found}");
         }
         let doubt = GuestError::new(Code::InDoubt, "its response was lost");
-        assert!(format!("{:?}", code(doubt)).contains("its response was lost"));
+        assert!(told(doubt).contains("its response was lost"));
+        let large = GuestError::new(Code::LimitExceeded, "x").because(Reason::LargeRequest);
+        assert_eq!(told(large), "ErrorCode::HttpRequestBodySize(None)");
     }
 }

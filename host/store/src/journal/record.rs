@@ -2,12 +2,14 @@
 
 use super::Corrupted;
 use super::codec::{self, Fields, Malformed};
-use everstep_words::guest_error::{ErrorCode, GuestError};
+use everstep_words::guest_error::{ErrorCode, GuestError, Reason};
 use everstep_words::id::Digest;
 use std::borrow::Cow;
 
-/// The version that this build writes. It reads the earlier ones, which have fewer types of records.
-pub const FORMAT: u64 = 2;
+/// The version that this build writes. It reads the earlier ones, which have fewer types of records, and errors without a reason.
+pub const FORMAT: u64 = 3;
+/// The first version that records which component continues an execution.
+const NAMES_COMPONENTS: u64 = 2;
 
 /// One record, borrowed from the journal that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +177,24 @@ const CODES: [ErrorCode; 8] = [
     ErrorCode::Failed,
 ];
 
+const REASONS: [Reason; 15] = [
+    Reason::Other,
+    Reason::Unrecorded,
+    Reason::Address,
+    Reason::NameServer,
+    Reason::NameServerSilent,
+    Reason::Refused,
+    Reason::Unreachable,
+    Reason::Unconnected,
+    Reason::Lost,
+    Reason::Certificate,
+    Reason::Handshake,
+    Reason::Silence,
+    Reason::LargeRequest,
+    Reason::LargeResponse,
+    Reason::Concurrent,
+];
+
 const ROLES: [Role; 5] = [Role::Effect, Role::Timer, Role::External, Role::Request, Role::Child];
 
 const STARTED: u8 = 1;
@@ -319,7 +339,7 @@ impl<'a> Record<'a> {
 impl Started<'_> {
     /// The component that the execution has begun with; `None` in a format in which another one may continue it without a record.
     pub(super) fn component(&self) -> Option<Digest> {
-        (self.format == FORMAT).then_some(Digest(*self.component))
+        (self.format >= NAMES_COMPONENTS).then_some(Digest(*self.component))
     }
 }
 
@@ -359,7 +379,7 @@ impl<'a> Started<'a> {
     fn get(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
         let format = fields.varint()?;
         if !(1..=FORMAT).contains(&format) {
-            return Err(Malformed("journal format 1 or 2, the only ones that this build reads"));
+            return Err(Malformed("journal format 1 to 3, the only ones that this build reads"));
         }
         Ok(Self {
             format,
@@ -408,9 +428,10 @@ fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome<'_>) {
             codec::put_bytes(out, value);
         }
         Err(error) => {
-            out.push(1);
+            out.push(2);
             let code = CODES.iter().position(|code| *code == error.code).unwrap_or(CODES.len() - 1);
-            out.push(code as u8);
+            let reason = REASONS.iter().position(|reason| *reason == error.reason).unwrap_or_default();
+            out.extend([code as u8, reason as u8]);
             codec::put_bytes(out, error.message.as_bytes());
         }
     }
@@ -419,10 +440,15 @@ fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome<'_>) {
 fn get_outcome<'a>(fields: &mut Fields<'a>) -> Result<Outcome<'a>, Malformed> {
     match fields.byte()? {
         0 => Ok(Ok(Cow::Borrowed(fields.bytes()?))),
-        1 => {
+        kind @ (1 | 2) => {
             let code = *CODES.get(usize::from(fields.byte()?)).ok_or(Malformed("an error code from 0 to 7"))?;
-            Ok(Err(GuestError::new(code, fields.text()?)))
+            let reason = if kind == 1 { Reason::Unrecorded } else { get_reason(fields)? };
+            Ok(Err(GuestError::new(code, fields.text()?).because(reason)))
         }
-        _ => Err(Malformed("an outcome, 0 or 1")),
+        _ => Err(Malformed("an outcome from 0 to 2")),
     }
+}
+
+fn get_reason(fields: &mut Fields<'_>) -> Result<Reason, Malformed> {
+    REASONS.get(usize::from(fields.byte()?)).copied().ok_or(Malformed("a reason from 0 to 14"))
 }

@@ -1,5 +1,5 @@
 use super::*;
-use everstep_words::guest_error::{ErrorCode, GuestError};
+use everstep_words::guest_error::{ErrorCode, GuestError, Reason};
 use std::borrow::Cow;
 
 fn call(number: u64) -> Call<'static> {
@@ -22,7 +22,7 @@ fn written() -> Vec<Record<'static>> {
         args: &[4; 32],
         function: "count",
     };
-    let denied = Err(GuestError::new(ErrorCode::Denied, "files read \"/x\""));
+    let denied = Err(GuestError::new(ErrorCode::Denied, "files read \"/x\"").because(Reason::Address));
     vec![
         Record::Started(started),
         Record::Step { call: call(0), outcome: Ok(Cow::Borrowed(b"content")) },
@@ -52,6 +52,16 @@ fn records_read_back_as_they_were_written() {
     let history = History::load(bytes.clone()).unwrap();
     let read: Vec<_> = history.records_with_offsets().map(|record| record.unwrap().1).collect();
     assert_eq!(read, written());
+}
+
+#[test]
+fn an_error_of_an_earlier_format_has_no_reason_on_record() {
+    let mut bytes = Vec::new();
+    // A record of type 6 at the time 0, with an outcome of the kind 1: the code `not-found` and a message.
+    super::codec::frame(&mut bytes, |out| out.extend_from_slice(b"\x06\x00\x01\x02\x04gone"));
+    let error = GuestError::new(ErrorCode::NotFound, "gone").because(Reason::Unrecorded);
+    let read: Vec<_> = records(&bytes).map(Result::unwrap).collect();
+    assert_eq!(read, [Record::Returned { at_ms: 0, outcome: Err(error) }]);
 }
 
 #[test]

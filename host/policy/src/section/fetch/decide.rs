@@ -9,6 +9,7 @@ use crate::tools::render::{quote, quote_list};
 use crate::url::{Pattern, Target};
 use crate::usage::{Usage, Used};
 use crate::{Call, escaped};
+use everstep_words::guest_error::Reason;
 use std::fmt;
 use std::time::Duration;
 
@@ -34,8 +35,9 @@ impl Decide for FetchCall<'_> {
         let alone = || policy.asks.first(url, |ask| ask.sufficient && ask.is_about("fetch", method));
         let found = grant.or_else(|| Some(Match { rule: &alone()?.rule, terms: &FetchTerms::DEFAULT }));
         let Some(Match { rule, terms }) = found else { return self.unmatched(policy) };
-        match policy.over_size(bytes).or_else(|| terms.over(rule, bytes, used.of(rule), now_ms)) {
-            Some(why) => exceeded(rule, format!("{self} ({why})")),
+        let over = policy.over_size(bytes).map(|why| (Reason::LargeRequest, why));
+        match over.or_else(|| terms.over(rule, bytes, used.of(rule), now_ms)) {
+            Some((reason, why)) => exceeded(rule, format!("{self} ({why})")).because(reason),
             None => allowed_or_asked(rule, ask),
         }
     }
@@ -125,23 +127,24 @@ impl Policy {
 }
 
 impl FetchTerms {
-    /// A description of the bound or quota that a request would exceed.
+    /// The bound or quota that a request would exceed, as a reason and in words.
     #[inline]
-    fn over(&self, rule: &str, bytes: u64, used: Option<&Used>, now_ms: u64) -> Option<String> {
+    fn over(&self, rule: &str, bytes: u64, used: Option<&Used>, now_ms: u64) -> Option<(Reason, String)> {
         let Self { max_calls, rate, concurrent, max_request, .. } = self;
         if bytes > *max_request {
-            return Some(format!("{bytes} bytes; rule \"{rule}\" allows max_request = {max_request}"));
+            let why = format!("{bytes} bytes; rule \"{rule}\" allows max_request = {max_request}");
+            return Some((Reason::LargeRequest, why));
         }
         let calls = used.map_or(0, |used| used.calls);
         if let Some(max) = max_calls.filter(|max| calls >= *max) {
-            return Some(format!("rule \"{rule}\" allows max_calls = {max}"));
+            return Some((Reason::Other, format!("rule \"{rule}\" allows max_calls = {max}")));
         }
         let used = used?;
         if used.open >= *concurrent {
-            return Some(format!("rule \"{rule}\" allows concurrent = {concurrent}"));
+            return Some((Reason::Concurrent, format!("rule \"{rule}\" allows concurrent = {concurrent}")));
         }
         let rate = rate.filter(|rate| used.is_over_rate(rate.calls, rate.window, now_ms))?;
-        Some(format!("rule \"{rule}\" allows rate = {rate}"))
+        Some((Reason::Other, format!("rule \"{rule}\" allows rate = {rate}")))
     }
 }
 
