@@ -1,6 +1,6 @@
 //! A server that outlives the hosts of a test: it has a runtime of its own.
 
-use crate::network::servers::{Received, Server, Step};
+use crate::network::servers::{Authority, Received, Server, Step};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use tokio::net::TcpStream;
@@ -17,6 +17,16 @@ impl Site {
     pub(crate) fn start(reply: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let server = runtime.block_on(Server::start(reply));
+        Self { server, _runtime: runtime }
+    }
+
+    /// The same with a certificate of this authority.
+    pub(crate) fn secure(
+        authority: &Authority,
+        reply: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let server = runtime.block_on(Server::secure(authority, reply));
         Self { server, _runtime: runtime }
     }
 

@@ -1,13 +1,16 @@
 //! Requests of WASI guests, by `wasi:http`: what a program sees of the addresses that its policy grants, what survives, and what is refused.
 //!
-//! `facts` is what programs rely on, `clients` uses libraries as they come from crates.io, `rules` is what a policy says, `attacks` is what must fail
-//! cleanly, `killed` ends hosts by signal and fails commits.
+//! `facts` is what programs rely on, `clients` uses libraries as they come from crates.io, `rules` is what a policy says, `tls` is about certificates,
+//! `changed` about programs that ask otherwise when they are resumed, `attacks` is what must fail cleanly, `killed` ends hosts by signal and fails
+//! commits.
 
 mod attacks;
+mod changed;
 mod clients;
 mod facts;
 mod killed;
 mod rules;
+mod tls;
 
 use crate::network::servers::{Received, Step, ok, redirect, response};
 use crate::site::Site;

@@ -20,6 +20,8 @@ pub(crate) struct Step<'a> {
     pub(crate) grant: policy::Call<'a>,
     /// What no policy can allow.
     pub(crate) floor: Option<&'a dyn Floor>,
+    /// Of its arguments, what a divergence tells in words: nothing that could be secret.
+    pub(crate) told: &'a str,
 }
 
 /// An argument, for the digest of its step and for an approver.
@@ -46,7 +48,7 @@ pub(super) struct ArgsDigest(Option<[u8; 16]>);
 impl<'a> Step<'a> {
     /// A step that a grant of the policy decides.
     pub(crate) fn new(kind: &'static str, subject: &'a str, args: &'a [Arg<'a>], grant: policy::Call<'a>) -> Self {
-        Self { kind, subject, args, grant, floor: None }
+        Self { kind, subject, args, grant, floor: None, told: "" }
     }
 
     /// A step that needs no grant.
@@ -70,7 +72,8 @@ impl<'a> Arg<'a> {
 impl Step<'_> {
     /// The step in words, for a divergence message.
     pub(super) fn describe(&self, number: u64) -> String {
-        describe_parts(number, self.kind, &capped(self.subject), self.digest().as_slice())
+        let told = if self.told.is_empty() { String::new() } else { format!(" with {}", self.told) };
+        describe_parts(number, self.kind, &capped(self.subject), self.digest().as_slice()) + &told
     }
 
     /// The digest of the arguments: the first 16 bytes of BLAKE3 over the length and value of each.

@@ -5,7 +5,7 @@ use super::super::{Divergence, Facts, Step, Stop, Value};
 use super::State;
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::json;
-use everstep_store::journal::{Call, Corrupted, Record};
+use everstep_store::journal::{Call, Corrupted, Outcome, Record};
 use std::fmt::Write as _;
 
 /// The journal's entry for the step that a guest begins.
@@ -128,10 +128,9 @@ impl State {
 
     fn expect_return(&mut self, returned: &Result<String, GuestError>) -> Result<(), Stop> {
         let step = self.steps.next();
-        let returned = returned.as_ref().map(String::as_bytes);
         match self.steps.peek()? {
             None => return Ok(()),
-            Some((Record::Returned { outcome, .. }, next)) if outcome.as_deref() == returned => {
+            Some((Record::Returned { outcome, .. }, next)) if is_return(&outcome, returned) => {
                 self.steps.pass(next);
             }
             Some((record @ Record::Returned { .. }, _)) => {
@@ -145,9 +144,16 @@ impl State {
 
     /// Whether the journal continues with this return of the function.
     fn goes_on_with(&mut self, returned: &Result<String, GuestError>) -> bool {
-        let returned = returned.as_ref().map(String::as_bytes);
-        let next = self.steps.peek();
-        matches!(next, Ok(Some((Record::Returned { outcome, .. }, _))) if outcome.as_deref() == returned)
+        matches!(self.steps.peek(), Ok(Some((Record::Returned { outcome, .. }, _))) if is_return(&outcome, returned))
+    }
+}
+
+/// Whether an outcome is what the function returned: an error by what the guest knows of it.
+fn is_return(outcome: &Outcome<'_>, returned: &Result<String, GuestError>) -> bool {
+    match (outcome, returned) {
+        (Ok(outcome), Ok(returned)) => **outcome == *returned.as_bytes(),
+        (Err(outcome), Err(returned)) => (outcome.code, &outcome.message) == (returned.code, &returned.message),
+        _ => false,
     }
 }
 
@@ -191,4 +197,22 @@ pub(in crate::bridge) fn describe_parts(number: u64, kind: &str, subject: &str, 
 fn unreadable(number: u64, kind: &str) -> Stop {
     let expected = format!("an outcome of {kind}");
     Stop::Corrupted(Corrupted { offset: 0, expected, found: format!("other bytes in step {number}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest_error::Reason;
+    use std::borrow::Cow;
+
+    #[test]
+    fn an_error_that_a_function_returned_under_an_earlier_format_is_the_one_that_it_returns_again() {
+        let error = || GuestError::new(ErrorCode::Failed, "so");
+        let recorded = Err(error().because(Reason::Unrecorded));
+        assert!(is_return(&recorded, &Err(error())));
+        assert!(!is_return(&recorded, &Err(GuestError::new(ErrorCode::Failed, "not so"))));
+        assert!(!is_return(&recorded, &Err(GuestError::new(ErrorCode::Invalid, "so"))));
+        assert!(!is_return(&recorded, &Ok("so".to_owned())));
+        assert!(is_return(&Ok(Cow::Borrowed(b"so")), &Ok("so".to_owned())));
+    }
 }

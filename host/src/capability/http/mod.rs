@@ -68,7 +68,12 @@ impl Ctx {
             args.extend([Arg::of("redirects", b"returned"), Arg::of("timeouts", timeouts.as_bytes())]);
         }
         let subject = format!("{method} {canonical}");
-        let step = |grant| Step::new(KIND, &subject, &args, grant);
+        let told = match own {
+            Some(own) if own == Timeouts::default() => "redirects returned, no timeouts".to_owned(),
+            Some(own) => format!("redirects returned, timeouts: {own}"),
+            None => "redirects followed".to_owned(),
+        };
+        let step = |grant| Step { told: &told, ..Step::new(KIND, &subject, &args, grant) };
         let checked = check_method(&method).and_then(|()| check_headers(&headers));
         let target = match checked.and_then(|()| target.as_ref().map_err(|fault| invalid(&method, &url, fault))) {
             Ok(target) => target,
