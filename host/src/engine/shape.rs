@@ -5,12 +5,13 @@
 
 use super::Error;
 use super::imports::is_offered;
+use super::wasi;
 use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload};
 
 /// The export of a component with durable functions, and the versions that are compatible with it.
 const GUEST: (&str, &str) = ("everstep:host/guest@", "0.1.");
 /// The export of a program, and the versions that are compatible with it.
-const PROGRAM: (&str, &str) = ("wasi:cli/run@", "0.2.");
+const PROGRAM: (&str, &str) = ("wasi:cli/run@", wasi::VERSION);
 
 const MAX_BYTES: u64 = 128 << 20;
 const MAX_FUNCTIONS: u64 = 60_000;

@@ -2,7 +2,7 @@
 
 use super::component::Component;
 use super::live::{Hold, Holding, Live, Outcome, Running};
-use super::take_up::{Activation, born};
+use super::take_up::{Activation, Prepared, born};
 use super::{Error, Everstep};
 use crate::bridge::{Patience, Terms};
 use crate::id::{Digest, ExecutionId};
@@ -367,19 +367,8 @@ impl Everstep {
         let Taken::Claimed(claimed) = inner.store.create(NewRun { promise, birth, blobs }).await? else {
             return Ok(false);
         };
-        let (component, seat) = (loaded, None);
-        self.activate(Activation {
-            hold,
-            execution,
-            claimed,
-            descent,
-            component,
-            grants,
-            state,
-            images,
-            patience,
-            seat,
-        });
+        let prepared = Prepared { component: loaded, grants, descent, state, images };
+        self.activate(Activation { patience, ..Activation::new(hold, execution, claimed, prepared) });
         Ok(true)
     }
 }

@@ -23,13 +23,26 @@ pub(super) struct Activation {
     pub(super) hold: Hold,
     pub(super) execution: Execution,
     pub(super) claimed: Claimed,
-    pub(super) descent: Descent,
+    pub(super) prepared: Prepared,
+    pub(super) patience: Patience,
+    /// A place among those that run at once, if it has one already.
+    pub(super) seat: Option<Seat>,
+}
+
+/// What a run needs besides its claim.
+pub(super) struct Prepared {
     pub(super) component: Arc<Loaded>,
     pub(super) grants: Arc<Grants>,
+    pub(super) descent: Descent,
     pub(super) state: State,
     pub(super) images: Vec<Given>,
-    pub(super) patience: Patience,
-    pub(super) seat: Option<Seat>,
+}
+
+impl Activation {
+    /// A run that waits for nothing and has no seat.
+    pub(super) fn new(hold: Hold, execution: Execution, claimed: Claimed, prepared: Prepared) -> Self {
+        Self { hold, execution, claimed, prepared, patience: Patience::None, seat: None }
+    }
 }
 
 impl Everstep {
@@ -105,19 +118,9 @@ impl Everstep {
         if let Some(component) = component {
             execution.component = component.digest;
         }
-        let (descent, component) = (inner.descent(&execution.id, !first).await?, loaded);
-        self.activate(Activation {
-            hold,
-            execution,
-            claimed,
-            descent,
-            component,
-            grants,
-            state,
-            images,
-            patience,
-            seat,
-        });
+        let descent = inner.descent(&execution.id, !first).await?;
+        let prepared = Prepared { component: loaded, grants, descent, state, images };
+        self.activate(Activation { patience, seat, ..Activation::new(hold, execution, claimed, prepared) });
         Ok(())
     }
 
@@ -139,26 +142,15 @@ impl Everstep {
         // An ended execution cannot be held by another host.
         let ledger = inner.store.reopen(&execution, tail);
         let claimed = Claimed { ledger, version: execution.attempts, since: Ticket::default(), promises: Vec::new() };
-        let (patience, seat, descent) = (Patience::None, None, inner.descent(id, true).await?);
-        self.activate(Activation {
-            hold,
-            execution,
-            claimed,
-            descent,
-            component,
-            grants,
-            state,
-            images,
-            patience,
-            seat,
-        });
+        let prepared = Prepared { component, grants, descent: inner.descent(id, true).await?, state, images };
+        self.activate(Activation::new(hold, execution, claimed, prepared));
         inner.live.let_go(id).await;
         Ok(())
     }
 
     pub(super) fn activate(&self, activation: Activation) {
-        let Activation { hold, mut execution, claimed, descent, component, grants, state, images, patience, seat } =
-            activation;
+        let Activation { hold, mut execution, claimed, prepared, patience, seat } = activation;
+        let Prepared { component, grants, descent, state, images } = prepared;
         let Claimed { ledger, version, since, .. } = claimed;
         let has_ended = execution.state.is_final();
         let before = std::mem::replace(&mut execution.attempts, version);
