@@ -1,9 +1,10 @@
 //! Files of WASI guests: what a program sees of the folders that its policy grants, which steps that takes, and what survives.
 //!
-//! `attacks` is what must fail cleanly, `facts` what programs rely on, `program` uses the standard library of Rust and `python` that of Python, `native` compares a thousand sequences of
+//! `attacks` is what must fail cleanly, `created` files that must be new, `facts` what programs rely on, `program` uses the standard library of Rust and `python` that of Python, `native` compares a thousand sequences of
 //! calls with the system's own files, `killed` ends hosts by signal.
 
 mod attacks;
+mod created;
 mod facts;
 mod killed;
 mod native;

@@ -14,7 +14,7 @@ use super::{About, Bridge, Divergence, Fault, NewPromise, State, Stop, Value};
 use crate::guest_error::{ErrorCode, GuestError};
 use crate::output::{Content, Output};
 use crate::policy::{AskRule, Remember, Verdict};
-use everstep_store::journal::{Call, Record, Role};
+use everstep_store::journal::{CREATES_FILES, Call, Record, Role};
 use everstep_store::seam::Entry;
 use everstep_words::telemetry::Decision;
 use std::borrow::Cow;
@@ -43,6 +43,11 @@ pub(crate) struct Now {
 }
 
 impl Bridge {
+    /// Whether a file that must be new is created by a step of its own: not where the execution began under a format without it.
+    pub(crate) fn creates_files(&self) -> bool {
+        self.state().steps.format() >= CREATES_FILES
+    }
+
     /// An internal step whose effect is immediate.
     pub(crate) fn internal<T: Value>(
         &self,

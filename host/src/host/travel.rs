@@ -10,7 +10,7 @@ use crate::bridge::{APPROVAL, Bridge, Stop};
 use crate::capability::files::Images;
 use crate::id::{Digest, ExecutionId};
 use crate::turns::{Ending, Job};
-use everstep_store::journal::{FORMAT, History, Record, Started};
+use everstep_store::journal::{History, NAMES_COMPONENTS, Record, Started};
 use everstep_store::operation::NewPromise;
 use everstep_store::record::NEVER;
 use everstep_store::seam::Ticket;
@@ -221,8 +221,9 @@ impl Everstep {
             }
             match record {
                 Record::Started(started) => {
-                    Record::Started(Started { format: FORMAT, seed, component: &component.0, ..started })
-                        .encode(&mut shared);
+                    // The steps are those of the source; the component is named.
+                    let format = started.format.max(NAMES_COMPONENTS);
+                    Record::Started(Started { format, seed, component: &component.0, ..started }).encode(&mut shared);
                 }
                 // These belong to the source.
                 Record::TakenOver { .. } | Record::Halted { .. } | Record::Used { .. } => {}

@@ -135,6 +135,10 @@ pub(crate) trait Disk: Send {
     /// Writes a file. `None`: it has another size than [`How::Append`] names, and nothing was written.
     fn save(&mut self, path: &str, save: Save) -> impl Future<Output = Result<Option<Status>>> + Send;
 
+    /// Creates an empty file, which must not exist: of two who do, one succeeds. `nth` tells the creations of an execution apart. `None`: the
+    /// execution began when a file was only created as it was saved.
+    fn create(&mut self, path: &str, nth: u64) -> impl Future<Output = Result<Option<Status>>> + Send;
+
     fn make_folder(&mut self, path: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Renames a file or a folder within its root; replaces a file, or an empty folder.

@@ -115,7 +115,18 @@ impl Vfs {
         self.check_writable(disk, &place.path, root).await?;
         self.check_quota(disk, &place.path, 0).await?;
         self.make_room(disk, place.path.len() as u64 + 512, Errno::InsufficientSpace).await?;
-        Ok(self.file(&place.path, root, None, flags))
+        let in_memory = self.roots.get(root).is_some_and(|root| root.in_memory);
+        let created = if how.exclusive && !in_memory { self.create_new(disk, &place.path).await? } else { None };
+        Ok(self.file(&place.path, root, created, flags))
+    }
+
+    /// Creates a file at once, so that nobody else can.
+    async fn create_new(&mut self, disk: &mut impl Disk, path: &str) -> Result<Option<Status>> {
+        self.created += 1;
+        self.forget_lists();
+        let created = disk.create(path, self.created).await?;
+        self.note_time(created.and_then(|status| status.modified));
+        Ok(created)
     }
 
     /// What there is at a path: what is open or just listed is known, everything else is looked up, as a step.

@@ -10,7 +10,15 @@ use crate::policy::quoted;
 const ATTEMPTS: usize = 100;
 
 impl Vfs {
-    /// `sync` and `sync-data`.
+    /// `sync-data`: what the guest knows not to be saved is not tried again.
+    pub(crate) async fn sync_data(&mut self, disk: &mut impl Disk, handle: Handle) -> Result<()> {
+        match self.node(handle)?.kind {
+            NodeKind::File { is_given_up: true, .. } => Ok(()),
+            _ => self.save_or_give_up(disk, handle.node).await,
+        }
+    }
+
+    /// `sync`: saves the file, also if that has failed before.
     pub(crate) async fn sync(&mut self, disk: &mut impl Disk, handle: Handle) -> Result<()> {
         self.node(handle)?;
         self.save_or_give_up(disk, handle.node).await

@@ -219,6 +219,18 @@ impl Disk for Fake {
         Ok(saved?)
     }
 
+    async fn create(&mut self, path: &str, nth: u64) -> Result<Option<Status>> {
+        let create = |disk: &mut Self| {
+            if disk.files.contains_key(path) {
+                return Outcome::Save(Err(Errno::Exist));
+            }
+            disk.files.insert(path.to_owned(), Some(Vec::new()));
+            Outcome::Save(disk.status(path).map(Some))
+        };
+        let Outcome::Save(created) = self.step(format!("create {nth} {path}"), create) else { panic!("another step") };
+        Ok(created?)
+    }
+
     async fn make_folder(&mut self, path: &str) -> Result<()> {
         let make = |disk: &mut Self| {
             disk.files.insert(path.to_owned(), None);

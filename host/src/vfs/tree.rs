@@ -21,6 +21,8 @@ pub(crate) struct Vfs {
     /// A file whose first change is being made, which needs all of its pages.
     pub(super) changing: Option<u64>,
     next: u64,
+    /// How often a file was created that had to be new.
+    pub(super) created: u64,
     /// Counts uses, so that the pages that were not used for the longest time leave first.
     uses: u64,
     /// Bytes in the host's memory.

@@ -43,6 +43,11 @@ impl Steps {
         }
     }
 
+    /// The format that the journal began under.
+    pub(in crate::bridge) fn format(&self) -> u64 {
+        self.journal.history.format()
+    }
+
     /// The number of the next step.
     pub(in crate::bridge) fn next(&self) -> u64 {
         self.next

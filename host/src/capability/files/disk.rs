@@ -46,6 +46,7 @@ pub(super) fn errno(refusal: Refusal) -> Errno {
         Refusal::NoFolder => Errno::NotDirectory,
         Refusal::TooLarge => Errno::FileTooLarge,
         Refusal::TooMany => Errno::Quota,
+        Refusal::InDoubt => Errno::Io,
         Refusal::System(System::EXIST) => Errno::Exist,
         Refusal::System(System::NOTEMPTY) => Errno::NotEmpty,
         Refusal::System(System::INVAL) => Errno::Invalid,
@@ -70,9 +71,13 @@ fn answer<T>(
     done: std::result::Result<T, Refusal>,
 ) -> std::result::Result<Json<Answer<T>>, GuestError> {
     match done {
-        Err(refusal @ (Refusal::Link | Refusal::Special | Refusal::Reserved | Refusal::NamedElsewhere)) => {
-            Err(folder.refused(operation.name(), path, refusal, 0))
-        }
+        Err(
+            refusal @ (Refusal::Link
+            | Refusal::Special
+            | Refusal::Reserved
+            | Refusal::NamedElsewhere
+            | Refusal::InDoubt),
+        ) => Err(folder.refused(operation.name(), path, refusal, 0)),
         done => Ok(Json(done.map_err(errno))),
     }
 }
@@ -258,6 +263,28 @@ impl Disk for Ctx {
         };
         let saved = change.make(&bridge).await?;
         Ok(saved.map(|status| timed(&bridge.facts.grants, status)))
+    }
+
+    async fn create(&mut self, path: &str, nth: u64) -> Result<Option<Status>> {
+        let bridge = Arc::clone(&self.bridge);
+        if !bridge.creates_files() {
+            return Ok(None);
+        }
+        let place = Place::new(&bridge, Operation::Save, path);
+        let count = nth.to_le_bytes();
+        let args = [Arg::deciding("path", path.as_bytes()), Arg::of("content", b""), Arg::of("new", &count)];
+        let step = place.step("files.write", &args, 0);
+        // Its own file is known by a mark that nobody else makes.
+        let mark = *blake3::keyed_hash(&bridge.facts.seed, &[b"new file", path.as_bytes(), &count].concat()).as_bytes();
+        let effect = |repeated| {
+            let effect = move |_: &Grants, folder: Merged<'_>, path: &str| {
+                let created = folder.folders.create(folder.grant, path, &mark, repeated);
+                answer(&folder, Operation::Save, path, created)
+            };
+            place.on_disk(effect)
+        };
+        let created = place.taken(bridge.external(&step, effect).await)?;
+        Ok(Some(timed(&bridge.facts.grants, created)))
     }
 
     async fn make_folder(&mut self, path: &str) -> Result<()> {

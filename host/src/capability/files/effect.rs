@@ -3,6 +3,7 @@
 //! All methods block. Errors name the path that the guest sees, never one of the host.
 
 mod change;
+mod create;
 mod part;
 
 use super::folder::{self, Folder, OnTheWay, Refusal};
@@ -237,6 +238,10 @@ pub(super) fn refused(guest: &str, operation: &str, path: &str, refusal: Refusal
             (ErrorCode::Denied, "it has another name outside of the folder, a hard link".to_owned())
         }
         Refusal::TooMany => (ErrorCode::LimitExceeded, format!("the rule allows max_files = {max}")),
+        Refusal::InDoubt => (
+            ErrorCode::InDoubt,
+            "it exists, and may have been created before a crash: its file system keeps no marks".to_owned(),
+        ),
         Refusal::System(Errno::NOTEMPTY) => (ErrorCode::Failed, "the folder is not empty".to_owned()),
         Refusal::System(errno) => (ErrorCode::Failed, io::Error::from(errno).to_string()),
     };

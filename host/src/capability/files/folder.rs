@@ -29,6 +29,8 @@ pub(super) enum Refusal {
     TooMany,
     /// A file with names outside the folder, in a folder where the guest may write.
     NamedElsewhere,
+    /// It exists, and nobody can tell whether a step that a crash interrupted has created it.
+    InDoubt,
     /// An error of the system.
     System(Errno),
 }

@@ -5,7 +5,7 @@
 
 use super::files::{code, failed, unhandled};
 use super::io::PERMIT;
-use super::{Virtual, WasiHost};
+use super::{Virtual, WasiHost, linked};
 use crate::vfs::{Fail, Handle};
 use std::sync::Arc;
 use wasmtime::component::{Linker, Resource};
@@ -24,13 +24,13 @@ pub(super) struct FileStream {
     appends: bool,
 }
 
-/// The interface of streams, with the version that the engine links.
-const INTERFACE: &str = "wasi:io/streams@0.2.12";
+/// The interface of streams.
+const INTERFACE: &str = "wasi:io/streams";
 
 /// Links the calls that do not block, as calls that take time.
 pub(super) fn may_wait<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    let mut io = linker.instance(INTERFACE)?;
+    let mut io = linker.instance(&linked(INTERFACE))?;
     io.func_wrap_async("[method]input-stream.read", |mut store, (stream, len): (Resource<DynInputStream>, u64)| {
         Box::new(async move {
             let mut wasi = Virtual(store.data_mut());

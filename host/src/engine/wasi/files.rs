@@ -2,7 +2,7 @@
 //!
 //! A descriptor of the engine's own type cannot be made without a file of the host, so the table holds a [`Handle`] under its number.
 
-use super::{Virtual, WasiHost};
+use super::{Virtual, WasiHost, linked};
 use crate::guest_error::{ErrorCode as Code, GuestError};
 use crate::vfs::{Errno, Fail, Flags, Handle, Kind, Open, Status, Times, Vfs};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, Error};
 pub(crate) type Files = Arc<Mutex<Vfs>>;
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// The interface whose descriptors are dropped by [`drop_waits`], with the version that the engine links.
-const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
+/// The interface whose descriptors are dropped by [`drop_waits`].
+const INTERFACE: &str = "wasi:filesystem/types";
 
 /// A list that the guest is reading.
 struct List(u64);
@@ -32,7 +32,7 @@ struct List(u64);
 pub(super) fn drop_waits<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let ty = ResourceType::host::<Descriptor>();
-    linker.instance(INTERFACE)?.resource_async("descriptor", ty, |mut store, rep| {
+    linker.instance(&linked(INTERFACE))?.resource_async("descriptor", ty, |mut store, rep| {
         Box::new(async move { Virtual(store.data_mut()).close(Resource::new_own(rep)).await })
     })?;
     linker.allow_shadowing(false);
@@ -209,11 +209,12 @@ impl<T: WasiHost> types::HostDescriptor for Virtual<'_, T> {
 
     async fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
         let handle = self.handle(&fd)?;
-        self.files().await.sync(self.0, handle).await.map_err(failed)
+        self.files().await.sync_data(self.0, handle).await.map_err(failed)
     }
 
     async fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
-        self.sync_data(fd).await
+        let handle = self.handle(&fd)?;
+        self.files().await.sync(self.0, handle).await.map_err(failed)
     }
 
     async fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {

@@ -127,8 +127,15 @@ pub(super) const INTERFACES: [&str; 29] = [
     "wasi:sockets/udp",
     "wasi:sockets/udp-create-socket",
 ];
-/// The versions that are compatible with those that are linked.
+/// The versions that are compatible with the one that is linked.
 pub(super) const VERSION: &str = "0.2.";
+/// The version that the engine's bindings and `http.wit` have.
+const LINKED: &str = "0.2.12";
+
+/// The name under which the engine links an interface.
+fn linked(interface: &str) -> String {
+    format!("{interface}@{LINKED}")
+}
 
 /// Links every interface of [`INTERFACES`]; for components that import WASI.
 pub(crate) fn add_to_linker<T: WasiHost>(linker: &mut Linker<T>) -> wasmtime::Result<()> {

@@ -178,6 +178,9 @@ impl Disk for Script {
     async fn save(&mut self, _: &str, _: vfs::Save) -> vfs::Result<Option<vfs::Status>> {
         Err(vfs::Errno::Denied.into())
     }
+    async fn create(&mut self, _: &str, _: u64) -> vfs::Result<Option<vfs::Status>> {
+        Err(vfs::Errno::Denied.into())
+    }
     async fn make_folder(&mut self, _: &str) -> vfs::Result<()> {
         Err(vfs::Errno::Denied.into())
     }
@@ -189,6 +192,25 @@ impl Disk for Script {
     }
     async fn set_times(&mut self, _: &str, _: vfs::Times) -> vfs::Result<vfs::Status> {
         Err(vfs::Errno::Denied.into())
+    }
+}
+
+#[test]
+fn the_version_that_is_linked_is_that_of_the_description() {
+    let wit = include_str!("http/http.wit");
+    let versions: Vec<&str> = wit.split('@').skip(1).filter_map(|rest| rest.get(..LINKED.len())).collect();
+    assert!(versions.len() > 5 && versions.iter().all(|version| *version == LINKED), "{versions:?}");
+    assert!(LINKED.starts_with(VERSION));
+    // An interface of another version would be another one to the engine.
+    let engine = wasmtime::Engine::default();
+    let mut linker = wasmtime::component::Linker::<Script>::new(&engine);
+    add_to_linker(&mut linker).unwrap();
+    for (interface, function) in
+        [("wasi:filesystem/types", "[method]descriptor.sync"), ("wasi:io/streams", "[method]input-stream.read")]
+    {
+        let mut found = linker.instance(&linked(interface)).unwrap();
+        let again = found.func_wrap(function, |_: wasmtime::StoreContextMut<'_, Script>, (): ()| Ok(()));
+        assert!(again.is_err(), "{function} is linked under this name");
     }
 }
 

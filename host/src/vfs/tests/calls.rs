@@ -104,7 +104,7 @@ fn a_file_that_was_created_and_not_saved_is_there_for_the_guest() {
         let mut disk = Fake::new();
         let (mut files, base) = begin(&mut disk);
         files.make_folder(&mut disk, base, "f").await.unwrap();
-        let new = files.open(&mut disk, base, "f/new", Open { exclusive: true, ..NEW }, BOTH).await.unwrap();
+        let new = files.open(&mut disk, base, "f/new", NEW, BOTH).await.unwrap();
         assert!(!disk.files.contains_key("/data/f/new"));
         assert_eq!(files.stat_at(&mut disk, base, "f/new").await.unwrap().size, 0);
         let exclusive = files.open(&mut disk, base, "f/new", Open { exclusive: true, ..NEW }, BOTH).await;
@@ -125,6 +125,34 @@ fn a_file_that_was_created_and_not_saved_is_there_for_the_guest() {
 }
 
 #[test]
+fn a_file_that_must_be_new_is_there_for_everybody_at_once() {
+    run(async {
+        let mut disk = Fake::new();
+        let (mut files, base) = begin(&mut disk);
+        let new = Open { exclusive: true, ..NEW };
+        let file = files.open(&mut disk, base, "new", new, BOTH).await.unwrap();
+        assert_eq!(disk.files["/data/new"].as_deref(), Some(&b""[..]));
+        assert_eq!(errno(files.open(&mut disk, base, "new", new, BOTH).await), Errno::Exist);
+        files.write(&mut disk, file, 0, b"x").await.unwrap();
+        files.close(&mut disk, file).await.unwrap();
+        assert_eq!(disk.files["/data/new"].as_deref(), Some(&b"x"[..]));
+        // Somebody else is faster than the look of the guest.
+        let mut other = disk.clone();
+        other.record.push((
+            "look /data/late".to_owned(),
+            Outcome::Look(Look { at: None, status: Err(Errno::NoEntry), has_folder: true }),
+        ));
+        other.files.insert("/data/late".to_owned(), Some(b"theirs".to_vec()));
+        assert_eq!(errno(files.open(&mut other, base, "late", new, BOTH).await), Errno::Exist);
+        assert_eq!(other.files["/data/late"].as_deref(), Some(&b"theirs"[..]));
+        assert_eq!(
+            disk.made.iter().filter(|made| made.starts_with("create")).collect::<Vec<_>>(),
+            ["create 1 /data/new"]
+        );
+    });
+}
+
+#[test]
 fn a_failed_save_is_told_once() {
     run(async {
         let mut disk = Fake::new();
@@ -132,7 +160,12 @@ fn a_failed_save_is_told_once() {
         let file = files.open(&mut disk, base, "a", NEW, BOTH).await.unwrap();
         files.write(&mut disk, file, 0, b"x").await.unwrap();
         disk.is_full = true;
+        assert_eq!(errno(files.sync_data(&mut disk, file).await), Errno::InsufficientSpace);
+        files.sync_data(&mut disk, file).await.unwrap();
+        // Who asks for it has it tried again, and a change makes it another file.
         assert_eq!(errno(files.sync(&mut disk, file).await), Errno::InsufficientSpace);
+        files.write(&mut disk, file, 0, b"y").await.unwrap();
+        assert_eq!(errno(files.sync_data(&mut disk, file).await), Errno::InsufficientSpace);
         files.close(&mut disk, file).await.unwrap();
         assert!(files.unsaved.is_empty());
         // Without anybody to tell, it ends the guest.

@@ -2,7 +2,7 @@
 
 use super::Corrupted;
 use super::codec;
-use super::record::{Outcome, Record, Trapped};
+use super::record::{FORMAT, Outcome, Record, Trapped};
 use everstep_words::id::Digest;
 use std::collections::HashMap;
 
@@ -22,6 +22,8 @@ pub struct History {
     trapped: HashMap<u64, usize>,
     /// The component that continues the execution; `None` if a journal of an earlier format may not name it.
     component: Option<Digest>,
+    /// The format that the execution began under; `None`: it begins now.
+    format: Option<u64>,
 }
 
 /// The retries of a step.
@@ -64,10 +66,16 @@ impl History {
                 && let Record::Started(started) = Record::decode(body, offset)?
             {
                 history.component = started.component();
+                history.format = Some(started.format);
             }
             offset = next;
         }
         Ok(history)
+    }
+
+    /// The format that the execution began under: a guest makes the steps that its first host had it make.
+    pub fn format(&self) -> u64 {
+        self.format.unwrap_or(FORMAT)
     }
 
     /// Decodes every record in order, each with the offset of its frame.

@@ -13,7 +13,7 @@ mod tests;
 
 pub use codec::Corrupted;
 pub use history::{History, Next, Retries, records, whole_records};
-pub use record::{Call, FORMAT, Outcome, Record, Role, Started, Trapped};
+pub use record::{CREATES_FILES, Call, FORMAT, NAMES_COMPONENTS, Outcome, Record, Role, Started, Trapped};
 pub use standing::Standing;
 
 use crate::Execution;

@@ -9,7 +9,9 @@ use std::borrow::Cow;
 /// The version that this build writes. It reads the earlier ones, which have fewer types of records, and errors without a reason.
 pub const FORMAT: u64 = 3;
 /// The first version that records which component continues an execution.
-const NAMES_COMPONENTS: u64 = 2;
+pub const NAMES_COMPONENTS: u64 = 2;
+/// The first version under which a file that must be new is created by a step of its own.
+pub const CREATES_FILES: u64 = 3;
 
 /// One record, borrowed from the journal that holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -498,3 +498,29 @@ fn folders_that_overlap_are_refused_when_one_is_writable() {
     }
     assert!(open(Access::Write, "outside").is_ok());
 }
+
+#[test]
+fn of_many_who_create_a_new_file_one_succeeds_and_knows_it_after_a_crash() {
+    let fixture = Fixture::new();
+    let create = |mark: u8, repeated: bool| fixture.folders.create(0, "lock", &[mark; 32], repeated);
+    let winners: Vec<u8> = std::thread::scope(|scope| {
+        let tries: Vec<_> =
+            (0..16).map(|mark| scope.spawn(move || create(mark, false).is_ok().then_some(mark))).collect();
+        tries.into_iter().filter_map(|one| one.join().unwrap()).collect()
+    });
+    let [winner] = winners[..] else { panic!("{winners:?} have created it") };
+    assert_eq!(fixture.names(""), ["lock"]);
+    assert_eq!(create(winner, true).unwrap().size, 0);
+    for (mark, repeated) in [(winner, false), (winner ^ 1, true), (winner ^ 1, false)] {
+        assert_eq!(create(mark, repeated), Err(Refusal::System(Errno::EXIST)), "{mark}");
+    }
+    // Another file of that name has not the mark.
+    fixture.write("lock", b"").unwrap();
+    assert_eq!(create(winner, true), Err(Refusal::System(Errno::EXIST)));
+    fs::remove_file(fixture.inside("lock")).unwrap();
+    assert_eq!(create(winner, true).unwrap().size, 0);
+    fs::create_dir(fixture.inside("f")).unwrap();
+    assert_eq!(fixture.folders.create(0, "f", &[0; 32], true), Err(Refusal::System(Errno::EXIST)));
+    assert_eq!(fixture.folders.create(0, "none/f", &[0; 32], false), Err(Refusal::Missing));
+    assert_eq!(fixture.names(""), ["f", "lock"]);
+}
