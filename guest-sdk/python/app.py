@@ -40,7 +40,6 @@ from wit_world.imports.types import Error, ErrorCode
 
 _script.MAINS.update(MAINS)
 _stdlib.hide_sources()
-_files.install()
 _time.install()
 _loop.install()
 _limits.install()

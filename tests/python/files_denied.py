@@ -18,6 +18,6 @@ for mode in ("", "rw", "q"):
 print()
 #> PermissionError FileNotFoundError PermissionError
 #> IsADirectoryError NotADirectoryError PermissionError
-#> PermissionError FileNotFoundError IsADirectoryError
+#> PermissionError FileNotFoundError FileNotFoundError
 #> None FileExistsError False
 #> ValueError ValueError ValueError 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import archive
 import guard
+import libc
 import lock
 import resolving
 import seek
@@ -82,6 +83,7 @@ def make(environment, pins):
         say(f"{each['module']} is imported by programs, as they run: {each['reason']} as it is imported{where}")
     guard.main(out)
     seek.main(out)
+    libc.main(out)
     described = {
         "python": report["python"],
         "packages": [each.described() for each in installed],

@@ -1,7 +1,6 @@
 """The files of a program, which Python's own modules read and write: what Python leaves to its process."""
 
 import errno
-import functools
 import gc
 import io
 import os
@@ -12,7 +11,6 @@ from wit_world.imports import files
 from wit_world.imports.types import ErrorCode
 
 from . import _errors, _host
-from ._builtin import put
 
 # How the host tells the reasons of a refusal through WASI.
 _ERRNO = {
@@ -23,23 +21,6 @@ _ERRNO = {
     ErrorCode.NOT_FOUND: errno.ENOENT,
     ErrorCode.LIMIT_EXCEEDED: errno.EDQUOT,
 }
-
-
-def _named(native):
-    """The C library takes an empty path for the working folder."""
-
-    @functools.wraps(native)
-    def function(path, *args, **options):
-        if isinstance(path, (str, bytes)) and not path:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        return native(path, *args, **options)
-
-    return function
-
-
-def install():
-    for name in ("stat", "lstat", "access"):
-        put(os, name, _named(getattr(os, name)))
 
 
 def begin():

@@ -144,6 +144,19 @@ fn what_an_approver_denies_is_an_error_of_the_sync_or_the_end_of_the_program() {
         let (kind, message) = failure(&report);
         assert_eq!((kind, printed), (FailureKind::Returned(ErrorCode::Denied), 0), "{message}");
         assert!(message.contains("/out/a") && message.contains("two") && message.contains("ada"), "{message}");
+        // `close` returns what could not be saved, whoever closes: a program goes on, and its other files with it.
+        let caught = "import os\nfile = open('/out/a', 'w')\nfile.write('text')\n\
+                      try: file.close()\nexcept PermissionError as error: print('caught', error)\n\
+                      [file.closed, os.path.exists('/out/a')]";
+        let (report, printed) = denied(&sandbox, "caught", caught);
+        assert_eq!((value(&report), printed), (json!([true, false]), 1));
+        fs::write(sandbox.path("out/from"), "text").unwrap();
+        let moved = "import os, shutil\n\
+                     try:\n    shutil.copyfile('/out/from', '/out/a')\n    os.remove('/out/from')\n\
+                     except PermissionError as error: print('caught', error)\n\
+                     [os.path.exists('/out/a'), open('/out/from').read()]";
+        let (report, printed) = denied(&sandbox, "moved", moved);
+        assert_eq!((value(&report), printed), (json!([false, "text"]), 1), "what was not saved elsewhere is kept");
         assert!(!sandbox.path("out/a").exists());
     }
 }
