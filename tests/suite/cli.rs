@@ -171,6 +171,28 @@ fn a_policy_file_is_explained_or_refused() {
     let good = desk.run(&["policy", "check", example.to_str().unwrap()]);
     assert_eq!(good.code, 0, "{good:?}");
     assert!(good.stdout.contains("files        input: /in is "), "{good:?}");
+    std::fs::create_dir_all(desk.path().join("deps/lib")).unwrap();
+    std::fs::write(desk.path().join("deps/a"), "four").unwrap();
+    std::fs::write(desk.path().join("deps/lib/b"), "seven b").unwrap();
+    let image = "version = 1\nfiles = [{ id = 'deps', guest = '/deps', host = 'deps', access = 'image' }]\n";
+    std::fs::write(desk.path().join("image.toml"), image).unwrap();
+    let of_image = || {
+        let checked = desk.run(&["policy", "check", "image.toml", "--json"]);
+        let images = serde_json::from_str::<serde_json::Value>(&checked.stdout).unwrap()["images"].clone();
+        assert_eq!((&images[0]["rule"], &images[0]["files"]), (&"deps".into(), &2.into()), "{checked:?}");
+        images[0].clone()
+    };
+    let first = of_image();
+    assert_eq!(first["bytes"], 11);
+    let told = desk.run(&["policy", "check", "image.toml"]);
+    let line = format!("image        deps: files 2, bytes 11, digest {}\n", first["digest"].as_str().unwrap());
+    assert!(told.stdout.contains(&line), "{told:?}");
+    assert_eq!(of_image(), first);
+    std::fs::write(desk.path().join("deps/a"), "fore").unwrap();
+    assert!(of_image()["digest"] != first["digest"] && of_image()["bytes"] == 11);
+    std::fs::remove_dir_all(desk.path().join("deps")).unwrap();
+    let gone = desk.run(&["policy", "check", "image.toml"]);
+    assert!(gone.code == 0 && gone.stdout.contains("image        deps: cannot be pinned: "), "{gone:?}");
     std::fs::write(desk.path().join("bad.toml"), "version = 1\nnam = 'x'\n").unwrap();
     let bad = desk.run(&["policy", "check", "bad.toml"]);
     assert_eq!((bad.code, &*bad.stdout), (2, ""), "{bad:?}");

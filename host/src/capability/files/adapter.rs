@@ -13,7 +13,7 @@ use crate::bridge::{Arg, Bridge, Fault, Floor, Json, Step};
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
 pub(super) use crate::policy::FileOperation as Operation;
-use crate::policy::{Access, Call, FilesCall};
+use crate::policy::{Access, Call, FilesCall, Policy};
 use crate::turns::Ctx;
 use crate::vfs::Root;
 use std::path::PathBuf;
@@ -304,7 +304,12 @@ pub(super) struct ImageGrant {
 
 /// The images that a policy grants, in its order.
 pub(super) fn image_grants(grants: &Grants) -> impl Iterator<Item = ImageGrant> {
-    let images = grants.here().files.iter().enumerate().filter(|(_, grant)| grant.access == Access::Image);
+    image_grants_of(grants.here())
+}
+
+/// The same of a policy as it is written.
+pub(super) fn image_grants_of(policy: &Policy) -> impl Iterator<Item = ImageGrant> {
+    let images = policy.files.iter().enumerate().filter(|(_, grant)| grant.access == Access::Image);
     images.map(|(index, grant)| ImageGrant {
         grant: index,
         rule: grant.id.clone(),

@@ -23,3 +23,4 @@ mod temporary;
 pub(crate) use effect::open;
 pub use effect::{Entry, FileKind, Folders};
 pub(crate) use image::{Digests, Given, Images, Recorded, Unusable, kept_of, open as open_images, recorded};
+pub use image::{Measured, measure};

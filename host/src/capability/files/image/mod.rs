@@ -2,16 +2,18 @@
 //!
 //! `manifest` is what an image holds, `scan` makes it from a folder and `known` spares reading files again; `open` compares a folder with what
 //! a journal pins, and keeps in the store what the next host needs. An [`Image`] is read here: each chunk that a guest gets has the digest that
-//! is pinned, or the run ends.
+//! is pinned, or the run ends. `measure` says what the images of a policy would be.
 
 mod known;
 mod manifest;
+mod measure;
 mod open;
 mod scan;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use known::Digests;
+pub use measure::{Measured, measure};
 pub(crate) use open::{Recorded, Unusable, kept_of, open, recorded};
 
 use super::adapter::{Operation, Place};

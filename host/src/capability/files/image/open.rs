@@ -120,7 +120,11 @@ async fn look(
     looking.await.map_err(|panicked| Unusable::Image(panicked.to_string()))
 }
 
-fn found(folder: &OwnedFd, guest: &str, digests: &Digests) -> Result<Manifest, String> {
+/// What a folder holds now. May block.
+///
+/// # Errors
+/// What cannot be in an image, in words.
+pub(super) fn found(folder: &OwnedFd, guest: &str, digests: &Digests) -> Result<Manifest, String> {
     let stat = fstat(folder).map_err(|errno| errno.to_string())?;
     let known = digests.below(&stat);
     let Scanned { manifest, known: now, read } = scan(folder.as_fd(), guest, &known, wall_clock())?;
