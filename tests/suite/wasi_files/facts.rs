@@ -1,6 +1,7 @@
 //! Facts of a file system that programs rely on: what each sequence of calls comes to, in a folder of the host, over one, and in memory.
 
 use super::*;
+use crate::support::Shown;
 
 /// Calls, and their outcome; an error without `error: `.
 struct Fact {
@@ -260,4 +261,16 @@ fn a_file_system_does_what_programs_rely_on() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_standard_output_can_be_dropped_and_got_again() {
+    for sandbox in Sandbox::each() {
+        let print = |text: &str, handles: u32| json!({ "print": { "text": text, "handles": handles } });
+        let shown = Shown::default();
+        let run = script(&granted(&sandbox, FILES), &json!([print("one ", 1), print("two ", 3), print("three", 1)]));
+        let report = life(async { sandbox.builder().on_output(shown.sink()).build().unwrap().run(run).await.unwrap() });
+        assert_eq!(outcomes(&report), ["", "", ""]);
+        assert_eq!(shown.lines().concat(), "one two two two three");
+    }
 }

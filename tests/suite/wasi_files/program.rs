@@ -1,6 +1,7 @@
 //! A program with `main` that uses the standard library of its language and nothing else: it sees what it would see on the system.
 
 use super::*;
+use crate::support::Shown;
 use everstep::PROGRAM;
 use everstep::output::Content;
 use std::collections::BTreeMap;
@@ -77,4 +78,41 @@ fn without_a_policy_a_program_has_a_scratch_as_its_working_folder_and_as_tmp() {
         assert_eq!(last.replace(", (\"tmp\", true, 0)", ""), *expected.0);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// The same program for this machine.
+fn native(folder: &Path) -> PathBuf {
+    let (source, program) = (guests::project().join("tests/guests/std_files/src/main.rs"), folder.join("std_files"));
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(compiler);
+    command.args(["--edition", "2024", "-o"]).args([&program, &source]);
+    let built = command.output().expect("this test needs rustc; install it with rustup");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    program
+}
+
+#[test]
+fn a_program_may_close_its_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = Command::new(native(folder.path())).arg(folder.path()).arg("shut").output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let expected = (text(&done.stdout), text(&done.stderr), fs::read_to_string(folder.path().join("told")).unwrap());
+    assert_eq!(expected.0, "before\n");
+    for sandbox in Sandbox::each() {
+        sandbox.place().equip(&PROGRAM_OF_FILES);
+        let args = json!(["std_files", "/out", "shut"]).to_string();
+        let run = Run::new(PROGRAM_OF_FILES.clone(), PROGRAM, args, granted(&sandbox, FILES)).with_id(id("x"));
+        let shown = Shown::default();
+        let report = life(async { sandbox.builder().on_output(shown.sink()).build().unwrap().run(run).await.unwrap() });
+        assert_eq!(result(&report), "null");
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        for output in shown.all() {
+            match output.content {
+                Content::Stdout(text) => stdout.push_str(&text),
+                Content::Stderr(text) => stderr.push_str(&text),
+                _ => {}
+            }
+        }
+        assert_eq!((stdout, stderr, fs::read_to_string(sandbox.path("out/told")).unwrap()), expected);
+    }
 }

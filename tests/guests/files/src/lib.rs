@@ -3,6 +3,7 @@
 use everstep_sdk::{Context, Error};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use wasip2::cli::stdout::get_stdout;
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorType, ErrorCode, NewTimestamp, OpenFlags, PathFlags, filesystem_error_code,
@@ -43,6 +44,8 @@ enum Call {
     Readlink(String),
     Touch { path: String, seconds: u64 },
     Same { a: String, b: String },
+    /// Gets that many handles of the standard output, writes a text to each, and drops them.
+    Print { text: String, handles: u32 },
     /// Waits for the answer to a question.
     Ask(String),
     /// Opens a path in that many handles, which stay open.
@@ -120,6 +123,13 @@ impl World {
                     return Ok("a folder".to_owned());
                 }
                 self.open.insert(name, opened);
+                done()
+            }
+            Call::Print { text, handles } => {
+                let streams: Vec<_> = (0..handles).map(|_| get_stdout()).collect();
+                for stream in &streams {
+                    stream.blocking_write_and_flush(text.as_bytes()).map_err(reason)?;
+                }
                 done()
             }
             Call::Close(name) => {
