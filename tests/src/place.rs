@@ -179,6 +179,14 @@ impl Place {
         }
     }
 
+    /// The bytes of all that the promises of its server hold; `None` without one.
+    pub fn held(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Memory(_) | Kind::Folder(_) => None,
+            Kind::Server(served) => Some(served.held()),
+        }
+    }
+
     /// What the next host is built from, as it comes; it finds what the last one left.
     pub fn plain(&self) -> Builder {
         match &self.kind {

@@ -6,10 +6,11 @@ use crate::resonate::{Given, Program};
 use everstep::Server as Connection;
 use everstep::clock::{Clock, SystemClock};
 use everstep::store::operation::{Dialect, Operation, Page, Reply};
-use everstep::store::record::TaskState;
+use everstep::store::record::{TaskState, Value};
 use everstep::store::{Backend, MemoryStore};
 use everstep_resonate::client::{self, Client, Http};
 use everstep_resonate::{Manner, Options, Server};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
@@ -163,6 +164,26 @@ impl Served {
                 }
             }
         });
+    }
+
+    /// The bytes of all that its promises hold.
+    pub fn held(&self) -> usize {
+        self.ask(async |client| {
+            let (mut held, mut cursor) = (0, None);
+            loop {
+                let page = Page { limit: Some(1000), cursor };
+                let search = Operation::PromiseSearch { state: None, tags: BTreeMap::new(), page };
+                let Ok(Reply::Promises(found, next)) = client.operate(&search).await.unwrap().answer else {
+                    unreachable!("a search finds promises")
+                };
+                let data = |value: &Value| value.data.as_ref().map_or(0, String::len);
+                held += found.iter().map(|one| one.id.len() + data(&one.param) + data(&one.value)).sum::<usize>();
+                if next.is_none() {
+                    return held;
+                }
+                cursor = next;
+            }
+        })
     }
 
     /// Does something with a client.

@@ -100,9 +100,11 @@ fn two_thousand_files_are_read_without_a_step_and_a_second_start_adds_its_own_jo
         let policy = policy(&sandbox, "");
         let kept: Arc<Mutex<BTreeSet<Digest>>> = Arc::default();
         let run = script(&policy, &json!(script_of_all));
+        let held = || sandbox.place().held().unwrap_or_default();
+        let mut added = Vec::new();
         for (name, blobs) in [("x", 3), ("y", 0)] {
-            let before = kept.lock().unwrap().len();
-            life(async {
+            let (before, held_before) = (kept.lock().unwrap().len(), held());
+            let own = life(async {
                 let host = noting(&sandbox, &kept).build().unwrap();
                 let report = host.run(run.clone().with_id(id(name))).await.unwrap();
                 let told = outcomes(&report);
@@ -110,10 +112,19 @@ fn two_thousand_files_are_read_without_a_step_and_a_second_start_adds_its_own_jo
                 assert!(told[1..].chunks(3).enumerate().all(|(at, told)| told[1] == format!("content {at}")));
                 let (journal, result) = (host.reader().journal(&id(name)).await.unwrap(), report.result.unwrap());
                 assert!(journal.len() < result.len() + 2_000, "{} bytes", journal.len() - result.len());
+                // A server has its journal in base64, and in its promise the arguments and the result.
+                run.args.len() + result.len() + journal.len() * 4 / 3
             });
+            added.push((held() - held_before, own));
             // The component, the policy and what the image holds; a second start finds all of them there.
             let new = if sandbox.place().is_server() { 0 } else { blobs };
             assert_eq!(kept.lock().unwrap().len(), before + new);
+        }
+        if sandbox.place().is_server() {
+            let [(first, _), (second, own)] = added[..] else { panic!("{added:?}") };
+            // The JSON texts of the promises, and their ids.
+            assert!(second < own * 5 / 4 + 4_000, "{second} bytes for a run of {own}");
+            assert!(first > second + 100_000, "{first} bytes with what the image holds, {second} without");
         }
         for name in ["x", "y"] {
             assert_eq!(steps(&sandbox, name), ["files.image /deps"]);
