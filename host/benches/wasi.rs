@@ -53,6 +53,15 @@ max_written = "100GiB"
 max_files = 1000000
 "#;
 
+/// What a row grants that reads an image, beside the rest.
+const IMAGE: &str = r#"
+[[files]]
+id = "image"
+guest = "/image"
+host = "image"
+access = "image"
+"#;
+
 /// A program and its arguments.
 struct Row {
     name: &'static str,
@@ -70,6 +79,7 @@ fn rows() -> Vec<Row> {
     let (many, blocks) = (MANY.to_string(), (LARGE / BLOCK).to_string());
     vec![
         row("open, read, close of 1,000 files of 4 KiB", "transfer", &["read-each", "/data/pages", "1000"], None),
+        row("the same of an image, not recorded", "transfer", &["read-each", "/image", "1000"], None),
         row("100 MiB read in a row", "transfer", &["read", "/data/large"], None),
         row("10,000 files of 100 bytes read", "transfer", &["read-each", "/data/small", &many], None),
         row("100 MiB written in a row", "transfer", &["write", "/data/out/large", &blocks], Some((1, LARGE))),
@@ -93,7 +103,7 @@ fn main() -> Outcome<()> {
         Some(dir) => tempfile::tempdir_in(dir)?,
         None => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?,
     };
-    prepare(&dir.path().join("data"))?;
+    prepare(dir.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let bench = Bench::new(dir.path())?;
     println!("{:<44} {:>10} {:>20} {:>20} {:>16}", "", "bare", "memory store", "file store", "a sync each");
@@ -108,13 +118,14 @@ fn main() -> Outcome<()> {
 }
 
 /// What the programs read.
-fn prepare(data: &Path) -> Outcome<()> {
-    for (folder, files, size) in [("pages", OPENED, 4096), ("small", MANY, 100)] {
-        fs::create_dir_all(data.join(folder))?;
+fn prepare(dir: &Path) -> Outcome<()> {
+    for (folder, files, size) in [("data/pages", OPENED, 4096), ("image", OPENED, 4096), ("data/small", MANY, 100)] {
+        fs::create_dir_all(dir.join(folder))?;
         for file in 0..files {
-            fs::write(data.join(folder).join(file.to_string()), vec![b'x'; size])?;
+            fs::write(dir.join(folder).join(file.to_string()), vec![b'x'; size])?;
         }
     }
+    let data = dir.join("data");
     fs::write(data.join("large"), vec![b'x'; LARGE])?;
     let inserts: String = (0..10_000).map(|row| format!("insert into t values({row}, 'row {row}');\n")).collect();
     fs::write(
@@ -127,6 +138,8 @@ fn prepare(data: &Path) -> Outcome<()> {
 struct Bench {
     dir: PathBuf,
     policy: Policy,
+    /// The same with the image.
+    with_image: Policy,
     engine: Engine,
     linker: Linker<Bared>,
 }
@@ -148,8 +161,9 @@ impl Bench {
         let engine = Engine::new(&Config::new())?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
-        let policy = Policy::parse(POLICY, &dir.join("policy.toml"))?;
-        Ok(Self { dir: dir.to_owned(), policy, engine, linker })
+        let policy = |more: &str| Policy::parse(&format!("{POLICY}{more}"), &dir.join("policy.toml"));
+        let (policy, with_image) = (policy("")?, policy(IMAGE)?);
+        Ok(Self { dir: dir.to_owned(), policy, with_image, engine, linker })
     }
 
     /// The bytes of a program; nothing if it has to be installed first.
@@ -211,6 +225,7 @@ impl Bench {
         let mut wasi = WasiCtxBuilder::new();
         wasi.arg(row.program).args(&row.args).env("HOME", "/");
         wasi.preopened_dir(self.dir.join("data"), "/data", FsPerms::ReadWrite)?;
+        wasi.preopened_dir(self.dir.join("image"), "/image", FsPerms::ReadOnly)?;
         let mut store = Store::new(&self.engine, Bared { wasi: wasi.build(), table: ResourceTable::new() });
         let command = Command::instantiate(&mut store, component, &self.linker)?;
         let done = command.wasi_cli_run().call_run(&mut store)?;
@@ -219,7 +234,8 @@ impl Bench {
 
     async fn run(&self, host: &Everstep, component: &Component, row: &Row) -> Outcome<()> {
         let argv: Vec<&str> = [row.program].into_iter().chain(row.args.iter().map(String::as_str)).collect();
-        let run = Run::new(component.clone(), PROGRAM, serde_json::to_string(&argv)?, self.policy.clone());
+        let policy = if row.args.iter().any(|arg| arg == "/image") { &self.with_image } else { &self.policy };
+        let run = Run::new(component.clone(), PROGRAM, serde_json::to_string(&argv)?, policy.clone());
         let report = host.run(run.with_id(ExecutionId::random())).await?;
         if report.result.is_none() { Err(format!("{report:?}").into()) } else { Ok(()) }
     }
