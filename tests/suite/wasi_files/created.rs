@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::faulty::{CrashStore, Fate};
-use crate::support::{outcome, quick};
-use everstep::Everstep;
-use everstep::store::Backend;
+use crate::support::{outcome, quick, stored};
+use everstep::store::{Backend, Change, Execution};
+use everstep::{Digest, Everstep, ReplayEnd};
 use std::sync::Arc;
 
 fn creates() -> Value {
@@ -96,4 +96,53 @@ fn crashes(place: &Place, commit: u32, fate: Fate, has_rival: bool) -> bool {
         assert_eq!(rival[0].is_empty(), !was_there, "{context}");
     }
     first.is_err()
+}
+
+/// IEEE 802.3.
+fn crc32(bytes: &[u8]) -> u32 {
+    let shift = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| shift(crc)))
+}
+
+/// A journal as an earlier build would have written it for these arguments: under format 2.
+fn earlier(mut journal: Vec<u8>, args: &str) -> Vec<u8> {
+    // The frame of the start: length and checksum, type, format, time, component, policy, seed, arguments.
+    journal[9] = 2;
+    let time = 1 + journal[10..].iter().take_while(|byte| **byte & 0x80 != 0).count();
+    let at = 10 + time + 3 * 32;
+    journal[at..at + 32].copy_from_slice(&Digest::of(args.as_bytes()).0);
+    let length = u32::from_le_bytes(journal[..4].try_into().unwrap()) as usize;
+    let checksum = crc32(&journal[8..8 + length]);
+    journal[4..8].copy_from_slice(&checksum.to_le_bytes());
+    journal
+}
+
+#[test]
+fn an_execution_of_an_earlier_build_creates_a_new_file_when_it_saves_it() {
+    // No server: it writes the tables.
+    for place in Place::local() {
+        let (another, sandbox) = (place.another(), Sandbox::over(place).unwrap());
+        let policy = granted(&sandbox, FILES);
+        let calls =
+            |how: &str| json!([open("a", "/out/a", how), close("a"), { "ask": "go on?" }, { "stat": "/out/a" }]);
+        // Without the condition, the steps are those that earlier builds made with it.
+        let (execution, journal) = life(async {
+            let host = sandbox.host().unwrap();
+            host.run(script(&policy, &calls("wc")).without_waiting()).await.unwrap();
+            let execution = host.reader().execution(&id("x")).await.unwrap();
+            (execution, host.reader().journal(&id("x")).await.unwrap())
+        });
+        let (store, args) = (another.store(), calls("wcx").to_string());
+        let blob = |bytes: Vec<u8>| Change::Blob(Digest::of(&bytes), bytes.into());
+        let component = guests::fixture("files").unwrap();
+        store.commit(&[blob(component), blob(policy.canonical().into_bytes())]).unwrap();
+        let (key, state, journal) = (store.fresh_key().ok(), State::Pending, earlier(journal, &args));
+        stored(&*store, &Execution { key, state, args, attempts: 0, ..execution }, journal);
+        let replay = life(async {
+            let host = another.host().build().unwrap();
+            host.replay(&id("x"), None, Some(&GUEST)).await.unwrap()
+        });
+        assert_eq!(replay.end, ReplayEnd::Repeated);
+        assert!(replay.steps.iter().any(|step| step.kind == "console.input"), "{:?}", replay.steps);
+    }
 }
