@@ -9,7 +9,7 @@ use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ impl Grants {
         duration: Duration,
         result: &str,
     ) {
-        let Some(log) = &self.audit else { return };
+        let Some(log) = self.audit.as_ref().filter(|_| self.ceiling.check_log(&self.policy).is_ok()) else { return };
         let outcome = audit::Outcome {
             time_ms: now_ms,
             execution: &of.execution,
@@ -170,13 +170,16 @@ impl Grants {
         self.write(log, entry)
     }
 
-    /// Writes a decision to the audit log, without secrets; if that fails, the call is denied.
+    /// Writes a decision to the audit log, without secrets; if that fails, or the ceiling does not lend the log any more, the call is
+    /// denied.
     ///
     /// # Errors
     /// The denial.
     pub(crate) fn write(&self, log: &audit::Log, entry: audit::Entry<'_>) -> Result<(), GuestError> {
         let (capability, subject) = (entry.capability, self.secrets.scrub(entry.subject));
-        log.record(audit::Entry { subject: &subject, ..entry }).map_err(|error| {
+        let lent = self.ceiling.check_log(&self.policy).map_err(std::io::Error::other);
+        let written = lent.and_then(|()| log.record(audit::Entry { subject: &subject, ..entry }));
+        written.map_err(|error| {
             tracing::error!(%error, "the audit log cannot be written; the call is denied");
             GuestError::new(ErrorCode::Denied, format!("{capability} (the audit log cannot be written)"))
         })
@@ -197,6 +200,13 @@ impl Ceiling {
 
     fn policy(&self) -> Option<Arc<Policy>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Checks that the audit log of a policy is one that the ceiling lends.
+    fn check_log(&self, ours: &Policy) -> Result<(), policy::Error> {
+        let Some(ceiling) = self.policy() else { return Ok(()) };
+        let Some(path) = ours.borrowed_log(&ceiling).map(Path::to_owned) else { return Ok(()) };
+        Err(policy::Error::LogNotLent { policy: ours.name.clone(), path, ceiling: ceiling.name.clone() })
     }
 
     /// Checks a call that `ours` allows.
@@ -223,6 +233,7 @@ impl GrantsCache {
     /// A cache that refuses policies under which a guest could write to one of the `private` folders.
     pub(crate) fn new(private: Vec<PathBuf>, network: network::Options, openers: &'static [Opener]) -> Self {
         let (ceiling, open, recent) = (Ceiling::default(), Mutex::default(), Mutex::default());
+        let network = network.unbounded();
         Self { private, folders: BTreeMap::new(), network, openers, ceiling, open, recent }
     }
 
@@ -234,7 +245,12 @@ impl GrantsCache {
     /// Sets, replaces or removes the policy that no execution in this host exceeds. Every decision sees either the old or
     /// the new one.
     pub(crate) fn set_ceiling(&self, policy: Option<Policy>) {
+        self.network.bound(policy.as_ref().map(|policy| policy.network.clone()));
         self.ceiling.set(policy.map(|policy| policy.with_folders(&self.folders).into_owned()));
+        // What the ceiling before did not lend is opened anew.
+        let is_whole = |grants: &Arc<Grants>| grants.secrets.withheld().is_empty();
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).retain(|recent| is_whole(&recent.grants));
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).grants.retain(|_, grants| is_whole(grants));
     }
 
     /// A policy for a replay: all effects are recorded, so no folder and no log is opened.
@@ -246,9 +262,17 @@ impl GrantsCache {
         Grants { placed, ..Grants::unopened(policy) }
     }
 
-    /// The policy with that digest, if it is open.
+    /// The policy with that digest, if it is open; the ceiling may not lend it its audit log any more.
     pub(crate) fn known(&self, digest: &Digest) -> Option<Arc<Grants>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).grants.get(digest).cloned()
+    }
+
+    /// Checks that the ceiling of the host lends a policy its audit log.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn check_log(&self, policy: &Policy) -> Result<(), policy::Error> {
+        self.ceiling.check_log(policy)
     }
 
     /// Opens the part of a policy that applies to a function. A policy is serialised and hashed once for each function that it has a
@@ -258,6 +282,7 @@ impl GrantsCache {
     /// As [`open`](Self::open).
     pub(crate) fn open_for(&self, policy: &Policy, function: &str) -> Result<Arc<Grants>, policy::Error> {
         if let Some(grants) = self.recognised(policy, function) {
+            self.check_log(policy)?;
             return Ok(grants);
         }
         let grants = self.open(&policy.for_function(function))?;
@@ -284,11 +309,12 @@ impl GrantsCache {
     /// Opens the policy with its log and the resources of its capabilities.
     ///
     /// # Errors
-    /// A path that is not UTF-8, a folder or a log that cannot be opened, or a writable folder that overlaps the host's private
-    /// ones.
+    /// A path that is not UTF-8, a folder or a log that cannot be opened, a log that the ceiling does not lend, or a writable folder that
+    /// overlaps the host's private ones.
     pub(crate) fn open(&self, policy: &Policy) -> Result<Arc<Grants>, policy::Error> {
         // Before the digest is looked up: it does not distinguish paths that are not UTF-8.
         policy.check_paths()?;
+        self.check_log(policy)?;
         let digest = policy.digest();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(grants) = open.grants.get(&digest) {
@@ -307,7 +333,8 @@ impl GrantsCache {
             Cow::Borrowed(_) => None,
             Cow::Owned(placed) => Some(placed),
         };
-        let (policy, secrets, ceiling) = (policy.clone(), Secrets::read(policy)?, self.ceiling.clone());
+        let secrets = Secrets::read(policy, self.ceiling.policy().as_deref())?;
+        let (policy, ceiling) = (policy.clone(), self.ceiling.clone());
         let grants = Arc::new(Grants { policy, digest, audit, secrets, placed, opened, ceiling });
         if open.grants.len() >= MAX_IDLE {
             open.grants.retain(|_, grants| Arc::strong_count(grants) > 1);

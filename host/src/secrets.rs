@@ -15,7 +15,7 @@ use crate::regular_file;
 use finder::Finder;
 use spellings::SHORTEST;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -24,6 +24,8 @@ use std::ops::Range;
 pub(crate) struct Secrets {
     /// Header and value, by the rule that names the secret.
     by_rule: BTreeMap<String, (String, String)>,
+    /// The rules whose secrets were not read, because the ceiling of the host did not lend them.
+    withheld: BTreeSet<String>,
     /// Finds the secrets, if there are any.
     finder: Option<Finder>,
 }
@@ -32,33 +34,42 @@ pub(crate) struct Secrets {
 const PLACEHOLDER: &str = "[secret]";
 
 impl Secrets {
-    /// Reads the secrets that the rules of a policy name.
+    /// Reads the secrets that the rules of a policy name and the ceiling lends, if there is one.
     ///
     /// # Errors
     /// A variable or a file does not exist, or a value cannot be used as a secret.
-    pub(crate) fn read(policy: &Policy) -> Result<Self, Error> {
-        let mut by_rule = BTreeMap::new();
+    pub(crate) fn read(policy: &Policy, ceiling: Option<&Policy>) -> Result<Self, Error> {
+        let (mut by_rule, mut withheld) = (BTreeMap::new(), BTreeSet::new());
         for grant in policy.fetch.iter() {
-            if let Some(SecretGrant { header, from }) = &grant.terms.secret {
+            if let Some(secret @ SecretGrant { header, from }) = &grant.terms.secret {
+                if ceiling.is_some_and(|ceiling| !ceiling.lends_secret(secret)) {
+                    withheld.insert(grant.id.clone());
+                    continue;
+                }
                 let value = read(from).and_then(checked);
                 let value =
                     value.map_err(|reason| Error::Secret { rule: grant.id.clone(), from: from.to_string(), reason })?;
                 by_rule.insert(grant.id.clone(), (header.clone(), value));
             }
         }
-        Self::of_values(by_rule)
+        Ok(Self { withheld, ..Self::of_values(by_rule)? })
     }
 
     fn of_values(by_rule: BTreeMap<String, (String, String)>) -> Result<Self, Error> {
         let values: Vec<&str> = by_rule.values().map(|(_, value)| value.as_str()).collect();
         let finder = (!values.is_empty()).then(|| Finder::new(&values)).transpose();
         let finder = finder.map_err(|error| Error::Secrets { reason: error.to_string() })?;
-        Ok(Self { by_rule, finder })
+        Ok(Self { by_rule, withheld: BTreeSet::new(), finder })
     }
 
     /// The header that the host attaches under a rule.
     pub(crate) fn of(&self, rule: &str) -> Option<(String, String)> {
         self.by_rule.get(rule).cloned()
+    }
+
+    /// The rules whose secrets were not read.
+    pub(crate) fn withheld(&self) -> &BTreeSet<String> {
+        &self.withheld
     }
 
     /// Whether a response from this URL may contain a secret: some rule attaches one to requests to its host.

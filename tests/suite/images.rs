@@ -242,7 +242,8 @@ fn our_own_interface_reads_an_image_without_a_step() {
 fn a_ceiling_that_does_not_lend_the_folder_denies_the_image_as_a_whole() {
     for sandbox in Sandbox::each().inspect(fill) {
         let policy = policy(&sandbox, "keep = true\n");
-        let ceiling = |files: &str| sandbox.policy(&format!("[[capability]]\nname = \"print\"\n{files}")).unwrap();
+        let log = "[audit]\nfile = \"audit.jsonl\"\n";
+        let ceiling = |files: &str| sandbox.policy(&format!("{log}[[capability]]\nname = \"print\"\n{files}")).unwrap();
         let folder = |host: &str| {
             ceiling(&format!("[[files]]\nid = \"c\"\nguest = \"/deps\"\nhost = \"{host}\"\naccess = \"read\"\n"))
         };

@@ -110,6 +110,31 @@ fn a_ceiling_lends_an_execution_the_folders_and_secrets_that_it_names_and_no_oth
 }
 
 #[test]
+fn a_worker_writes_to_no_audit_log_but_that_of_its_ceiling() {
+    let ground = Ground::new();
+    let file = |name: &str| ground.desk.dir.path().join(name);
+    fs::create_dir(file("out/x")).unwrap();
+    let theirs = fs::read_to_string(file("policy.toml")).unwrap();
+    let log = "[audit]\nfile = \"audit.jsonl\"\n";
+    assert!(theirs.contains(log));
+    fs::write(file("none.toml"), theirs.replace(log, "")).unwrap();
+    fs::write(file("other.toml"), theirs.replace("audit.jsonl", "ours.jsonl")).unwrap();
+    fs::write(file("same.toml"), theirs.replace("audit.jsonl", "out/../audit.jsonl")).unwrap();
+    start_mixed(&ground);
+    for ceiling in ["none", "other"] {
+        let worker = ground.worker(&["--ceiling", &format!("{ceiling}.toml")]);
+        let said = worker.until_said("left to other workers");
+        assert!(said.contains("audit.jsonl") && said.contains(&format!("the ceiling \"{ceiling}\"")), "{said}");
+        assert_eq!(ground.execution("x").state, State::Pending);
+        assert!(!file("audit.jsonl").exists() && !file("ours.jsonl").exists());
+    }
+    let _worker = ground.worker(&["--ceiling", "same.toml"]);
+    resolve(&ground);
+    ground.until("x", State::Completed);
+    assert!(fs::read_to_string(file("audit.jsonl")).unwrap().contains("files.write"));
+}
+
+#[test]
 fn an_upgraded_execution_goes_on_in_a_worker_that_has_the_other_build() {
     let ground = Ground::new();
     fs::create_dir(ground.desk.dir.path().join("out/x")).unwrap();

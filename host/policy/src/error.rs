@@ -156,6 +156,19 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The audit log is not one that the ceiling of the host lends.
+    #[error(
+        "[audit] of the policy {policy:?} names {}, which the ceiling {ceiling:?} of this host does not; let its [audit] name the same file",
+        everstep_words::visible::path(path)
+    )]
+    LogNotLent {
+        /// The name of the policy.
+        policy: String,
+        /// The log.
+        path: PathBuf,
+        /// The name of the ceiling.
+        ceiling: String,
+    },
     /// A stored policy cannot be read by this build.
     #[error("the stored policy cannot be read; resume with the version of everstep that started the execution")]
     Canonical {

@@ -190,7 +190,11 @@ impl Inner {
         let digest = execution.policy;
         let missing = || Error::Missing { what: "policy", digest, id: execution.id.clone() };
         match self.grants.known(&digest) {
-            Some(grants) => self.store.blob_later(&digest).await?.map(|_| grants).ok_or_else(missing),
+            Some(grants) => {
+                self.store.blob_later(&digest).await?.ok_or_else(missing)?;
+                self.grants.check_log(&grants.policy)?;
+                Ok(grants)
+            }
             None => Ok(self.grants.open(&self.stored_policy(execution).await?)?),
         }
     }

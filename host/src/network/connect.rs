@@ -1,7 +1,7 @@
 //! From a URL to a stream: resolves the name once, filters the addresses, and connects to one that passed.
 
 use super::Options;
-use super::address::Rules;
+use super::address::{Class, Rules};
 use super::failure::Cause;
 use super::tls;
 use crate::guest_error::Reason;
@@ -83,6 +83,11 @@ impl Dialer {
         Ok(Io { address, protocol, stream: Stream::Tls(Box::new(stream)) })
     }
 
+    /// Checks that the policy and the host permit a connection to an address.
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Class> {
+        self.rules.check(address).and_then(|()| self.options.check(address))
+    }
+
     /// The addresses that may be connected to, at least one.
     async fn permitted(&self, url: &Target, tried: &mut Option<SocketAddr>) -> Result<Vec<IpAddr>, Cause> {
         let mut addresses = match url.ip() {
@@ -90,7 +95,7 @@ impl Dialer {
             None => self.options.resolver.lookup(url.host()).await?,
         };
         let mut refused = None;
-        addresses.retain(|address| match self.rules.check(*address) {
+        addresses.retain(|address| match self.check(*address) {
             Ok(()) => true,
             Err(class) => {
                 refused.get_or_insert((class, *address));

@@ -16,9 +16,11 @@ pub(crate) use connect::{Dialer, Io};
 pub use everstep_policy::address;
 pub use failure::{Cause, Failure};
 
+use address::{Class, Rules};
 use resolve::Resolver;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use tls::Authorities;
 
 /// How a host reaches the network: its name servers and the authorities that it trusts. Cheap to clone; clones share what was
@@ -27,6 +29,8 @@ use tls::Authorities;
 pub struct Options {
     resolver: Resolver,
     authorities: Authorities,
+    /// Which addresses the host reaches, whatever a policy permits; `None`: those that the policy does.
+    bounds: Arc<RwLock<Option<Rules>>>,
 }
 
 impl Options {
@@ -41,6 +45,23 @@ impl Options {
     pub fn with_name_servers(mut self, servers: &[SocketAddr]) -> Self {
         self.resolver = Resolver::with_servers(servers);
         self
+    }
+
+    /// The same, with bounds of its own.
+    #[must_use]
+    pub(crate) fn unbounded(self) -> Self {
+        Self { bounds: Arc::default(), ..self }
+    }
+
+    /// Sets, replaces or removes the address rules that hold in addition to those of each policy; also for connections that are open and
+    /// used again.
+    pub(crate) fn bound(&self, rules: Option<Rules>) {
+        *self.bounds.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    fn check(&self, address: IpAddr) -> Result<(), Class> {
+        let bounds = self.bounds.read().unwrap_or_else(PoisonError::into_inner);
+        bounds.as_ref().map_or(Ok(()), |rules| rules.check(address))
     }
 
     /// Trusts the authorities of these PEM files, too.

@@ -42,7 +42,8 @@ fn an_execution_goes_on_in_another_life_with_what_it_has_read() {
 fn an_execution_whose_folder_is_not_lent_here_goes_on_where_it_is() {
     for sandbox in Sandbox::each().inspect(fill) {
         suspended(&sandbox, "");
-        let ceiling = sandbox.policy("[[capability]]\nname = \"input\"\n").unwrap();
+        let ceiling = "[audit]\nfile = \"audit.jsonl\"\n[[capability]]\nname = \"input\"\n";
+        let ceiling = sandbox.policy(ceiling).unwrap();
         let resumed = life(async {
             sandbox.builder().ceiling(ceiling).build().unwrap().resume(&id("x"), Patience::None).await.map(drop)
         });

@@ -6,19 +6,19 @@ use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 
 /// The kinds of record that are asked for.
-pub(super) const A: u16 = 1;
+pub(crate) const A: u16 = 1;
 const AAAA: u16 = 28;
 const CNAME: u16 = 5;
 
 /// A name server. It ends when it is dropped.
-pub(super) struct Dns {
-    pub(super) address: SocketAddr,
+pub(crate) struct Dns {
+    pub(crate) address: SocketAddr,
     queries: Arc<Mutex<Vec<(String, u16)>>>,
     task: AbortHandle,
 }
 
 /// What it says about a name.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// These; of each kind those that were asked for.
     Addresses(Vec<IpAddr>),
     /// Another name, and the addresses of that one.
@@ -34,7 +34,7 @@ pub(super) enum Answer {
 
 impl Dns {
     /// Answers with what `script` says about a name; it is also told how often this name and kind was asked for before.
-    pub(super) async fn start(script: impl Fn(&str, usize) -> Answer + Send + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&str, usize) -> Answer + Send + 'static) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let queries = Arc::new(Mutex::new(Vec::new()));
@@ -58,12 +58,12 @@ impl Dns {
     }
 
     /// What was asked for: names and kinds.
-    pub(super) fn queries(&self) -> Vec<(String, u16)> {
+    pub(crate) fn queries(&self) -> Vec<(String, u16)> {
         self.queries.lock().unwrap().clone()
     }
 
     /// How often addresses of v4 were asked for under this name.
-    pub(super) fn asked(&self, name: &str) -> usize {
+    pub(crate) fn asked(&self, name: &str) -> usize {
         self.queries().iter().filter(|query| **query == (name.to_owned(), A)).count()
     }
 }
@@ -75,7 +75,7 @@ impl Drop for Dns {
 }
 
 /// The addresses of a text, separated by spaces.
-pub(super) fn addresses(text: &str) -> Answer {
+pub(crate) fn addresses(text: &str) -> Answer {
     Answer::Addresses(text.split(' ').map(|address| address.parse().unwrap()).collect())
 }
 

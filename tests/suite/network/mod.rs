@@ -11,7 +11,7 @@
 
 mod addresses;
 mod connections;
-mod dns;
+pub(crate) mod dns;
 mod namespace;
 mod redirects;
 mod responses;

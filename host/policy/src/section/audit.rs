@@ -3,12 +3,12 @@
 use super::{File, Guard, HostPath, Policy, Section, Touch};
 use crate::Error;
 use crate::extends::{Checked, Covers};
-use crate::read::Reader;
+use crate::read::{Reader, real_path};
 use crate::source::{At, OnFailure};
 use crate::tools::render::host_path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `[audit]`: where decisions are recorded. A decision that cannot be recorded is a denial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,5 +80,14 @@ impl Section for AuditSection {
 
     fn told(&self, policy: &Policy) -> Vec<(&'static str, String)> {
         policy.audit.iter().map(|grant| ("audit", grant.file.to_string_lossy().into_owned())).collect()
+    }
+}
+
+impl Policy {
+    /// The audit log that it writes and that another policy does not lend it; `None` if there is nothing.
+    pub fn borrowed_log<'p>(&'p self, lends: &Self) -> Option<&'p Path> {
+        let ours = &self.audit.as_ref()?.file;
+        let is_same = |AuditGrant { file }: &AuditGrant| file == ours || real_path(file) == real_path(ours);
+        (!lends.audit.as_ref().is_some_and(is_same)).then_some(ours)
     }
 }

@@ -176,7 +176,8 @@ impl Client {
         loop {
             let address = &mut seen.address;
             let dial = async || self.dialer.dial(&hop.url, bounds.connect, address).await;
-            let mut lease = self.pool.lease(origin, dial).await?;
+            let permits = |address: SocketAddr| self.dialer.check(address.ip()).is_ok();
+            let mut lease = self.pool.lease(origin, permits, dial).await?;
             seen.address = lease.address();
             let request = hop.request(lease.is_http2())?;
             let before = std::mem::replace(&mut seen.sent, true);

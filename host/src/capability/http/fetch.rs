@@ -83,7 +83,13 @@ impl Effect for Fetch {
         let (request, subject) = (self.prepared(&run), self.subject());
         let terms = grants.policy.fetch_terms(&run.rule).cloned();
         let terms = terms.ok_or_else(|| GuestError::new(ErrorCode::Denied, format!("{subject} (no rule grants it)")));
-        let bounds = terms.map(|terms| self.bounds(&run, &terms));
+        let bounds = terms.and_then(|terms| match grants.secrets.withheld().contains(&run.rule) {
+            false => Ok(self.bounds(&run, &terms)),
+            true => {
+                let why = "the ceiling of this host did not lend its secret when its policy was opened";
+                Err(GuestError::new(ErrorCode::Denied, format!("{subject} ({why})")))
+            }
+        });
         Box::pin(async move {
             let (bounds, client) = match bounds.and_then(|bounds| Ok((bounds, grants.opened::<Client>("network")?))) {
                 Ok(ready) => ready,

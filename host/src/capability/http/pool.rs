@@ -75,14 +75,16 @@ pub(super) enum Unanswered {
 }
 
 impl Pool {
-    /// A ready connection to the origin, or a new one.
+    /// A ready connection to the origin whose address is permitted, or a new one.
     pub(super) async fn lease<'a>(
         &'a self,
         origin: &'a str,
+        permits: impl Fn(SocketAddr) -> bool,
         dial: impl AsyncFnOnce() -> Result<Io, Cause>,
     ) -> Result<Lease<'a>, Cause> {
         while let Some(mut connection) = self.take(origin) {
-            if matches!(timeout(READY_WITHIN, connection.sender.ready()).await, Ok(true)) {
+            let is_permitted = permits(connection.address);
+            if is_permitted && matches!(timeout(READY_WITHIN, connection.sender.ready()).await, Ok(true)) {
                 return Ok(Lease { pool: self, origin, connection: Some(connection), reused: true });
             }
             self.discard(origin, &connection);

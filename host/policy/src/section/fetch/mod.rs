@@ -223,6 +223,13 @@ impl Section for FetchSection {
     }
 }
 
+impl Policy {
+    /// Whether one of its rules names this secret, so that it may be used under a policy that this one bounds.
+    pub fn lends_secret(&self, secret: &SecretGrant) -> bool {
+        self.fetch.iter().any(|grant| grant.terms.secret.as_ref() == Some(secret))
+    }
+}
+
 impl FetchGrant {
     fn toml(&self) -> String {
         let own = [
