@@ -440,6 +440,27 @@ fn an_execution_without_one_of_its_segments_halts() {
 }
 
 #[test]
+fn an_execution_without_its_last_segment_halts() {
+    if leaves_out() {
+        return;
+    }
+    let segments = "FROM promises WHERE id >= 'x.s' AND id < 'x.t'";
+    let last =
+        format!("DELETE FROM promises WHERE id = (SELECT id {segments} ORDER BY length(id) DESC, id DESC LIMIT 1)");
+    let cause = damaged(&[&last]);
+    assert!(cause.starts_with("the journal of x is not the one that this store wrote for it"), "{cause}");
+}
+
+#[test]
+fn an_execution_without_any_segment_halts() {
+    if leaves_out() {
+        return;
+    }
+    let cause = damaged(&["DELETE FROM promises WHERE id >= 'x.s' AND id < 'x.t'"]);
+    assert!(cause.starts_with("the journal of x is not the one that this store wrote for it"), "{cause}");
+}
+
+#[test]
 fn an_execution_with_the_segment_of_another_one_halts() {
     if leaves_out() {
         return;

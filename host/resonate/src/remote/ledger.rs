@@ -204,6 +204,16 @@ impl RemoteLedger {
         Ok(applied)
     }
 
+    /// Keeps how many segments the journal has, so that whoever reads it next knows whether the last ones are there.
+    async fn mark(&self) {
+        let segments = self.writing.lock().await.segment();
+        let mark = segments::mark(&self.claim.id, self.claim.version, segments);
+        // The run has left the execution already, which does not need it.
+        if let Err(error) = self.link.operate(&Operation::PromiseCreate(mark)).await {
+            tracing::debug!(%error, "the length of a journal was not kept");
+        }
+    }
+
     /// Asks the server whether the claim holds.
     async fn ask_whether_it_holds(&self) -> Result<(), Lost> {
         let Claim { id, version, .. } = &*self.claim;
@@ -304,8 +314,10 @@ impl Ledger for RemoteLedger {
         self.durable(ticket).await?;
         let answer = asked.all().await?.pop();
         if stays {
+            self.mark().await;
             return Ok(Left::AsSaid);
         }
+        let is_over = matches!(last, Some(Operation::TaskFulfill { .. }));
         let left = match (answer, last) {
             (Some(Applied { answer: Ok(Reply::GoOn(_)), .. }), _) => return Ok(Left::GoOn),
             (Some(Applied { answer: Ok(_), .. }), _) => Left::AsSaid,
@@ -316,6 +328,9 @@ impl Ledger for RemoteLedger {
             _ => Left::Ended,
         };
         self.link.let_go(&self.claim);
+        if !is_over {
+            self.mark().await;
+        }
         Ok(left)
     }
 }

@@ -1,7 +1,7 @@
 //! Journals on a server: one promise for each write, settled from the start, with the records in its parameter.
 //!
 //! The segments of `x` are `x.s0`, `x.s1` and so on. Each names the hash of the id and of all records before it, so that one that is missing, or belongs
-//! to another journal, is found.
+//! to another journal, is found. How many there are at least says `x.mN`, which is made once run N has left `x` to be continued.
 
 use super::link::{Link, lock};
 use super::{AT_ONCE, settled_from_the_start};
@@ -54,6 +54,12 @@ pub(super) const SEGMENT: usize = 1 << 20;
 /// The header with the hash of the records before a segment.
 const AFTER: &str = "everstep:after";
 
+/// The header with the number of segments of a journal.
+const SEGMENTS: &str = "everstep:segments";
+
+/// How many of the last runs are looked at for what they have left: those that were broken off have left nothing.
+const LEFT: usize = 3;
+
 /// The promise of the next segment of a journal, with these records.
 pub(super) fn next(tail: &mut Tail, execution: &str, records: &[u8]) -> NewPromise {
     let headers = BTreeMap::from([(AFTER.to_owned(), tail.hash()), (AS_IS.to_owned(), "true".to_owned())]);
@@ -94,11 +100,44 @@ pub(super) fn same(kept: &Value, ours: &Value) -> bool {
     kept.headers.get(AFTER) == ours.headers.get(AFTER) && records(kept) == records(ours)
 }
 
-/// The journal of an execution, and where it continues.
+/// The promise that says how many segments a journal had when the run with this version of the task left it.
+pub(super) fn mark(execution: &str, version: u64, segments: u32) -> NewPromise {
+    let headers = BTreeMap::from([(SEGMENTS.to_owned(), segments.to_string())]);
+    settled_from_the_start(mark_id(execution, version), Value { headers, data: None })
+}
+
+fn mark_id(execution: &str, version: u64) -> String {
+    format!("{execution}.m{version}")
+}
+
+/// How many segments a journal has at least, as far as its last runs have left it: up to that of this version.
+async fn left(link: &Link, execution: &ExecutionId, version: u64) -> Result<u32, Error> {
+    for version in (1..=version).rev().take(LEFT) {
+        if let Some(mark) = link.promise(&mark_id(execution.as_str(), version)).await? {
+            return Ok(mark.param.headers.get(SEGMENTS).and_then(|segments| segments.parse().ok()).unwrap_or(0));
+        }
+    }
+    Ok(0)
+}
+
+/// The journal of an execution, and where it continues; `version` is that of its task.
 ///
 /// # Errors
 /// A segment is missing or of another journal, or the server failed.
-pub(super) async fn read(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8>, Tail), Error> {
+pub(super) async fn read(link: &Link, execution: &ExecutionId, version: u64) -> Result<(Vec<u8>, Tail), Error> {
+    let (least, found) = tokio::try_join!(left(link, execution, version), read_all(link, execution))?;
+    if found.1.segment() >= least {
+        return Ok(found);
+    }
+    // Its run may have left it meanwhile.
+    let found = read_all(link, execution).await?;
+    match found.1.segment() >= least {
+        true => Ok(found),
+        false => Err(Error::Foreign { id: execution.clone() }),
+    }
+}
+
+async fn read_all(link: &Link, execution: &ExecutionId) -> Result<(Vec<u8>, Tail), Error> {
     let recent = lock(&link.recent).of(execution);
     let (mut journal, mut tail) = recent.unwrap_or_else(|| (Vec::new(), Tail::chained(execution.as_str())));
     // Most journals are short; behind the end one more is looked for.

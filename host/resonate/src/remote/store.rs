@@ -129,7 +129,7 @@ impl RemoteStore {
     async fn write_outside(&self, id: &ExecutionId, records: Vec<u8>, how: Leave) -> Result<bool, Error> {
         let Some(task) = self.free(id.as_str()).await? else { return Ok(false) };
         let Some(version) = self.acquire(id.as_str(), task.version).await? else { return Ok(false) };
-        let (_, tail) = segments::read(&self.link, id).await?;
+        let (_, tail) = segments::read(&self.link, id, task.version).await?;
         let ledger = self.ledger(id.to_string(), version, tail);
         let stays = matches!(how, Leave::Stay);
         ledger.leave(Entry { records, ..Entry::default() }, how).await.map_err(Error::from)?;
@@ -318,7 +318,7 @@ impl Store for RemoteStore {
     }
 
     async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error> {
-        segments::read(&self.link, &execution.id).await
+        segments::read(&self.link, &execution.id, execution.attempts).await
     }
 
     async fn offers_within(&self, _: &ExecutionId) -> Result<Vec<ExecutionId>, Error> {
@@ -332,7 +332,7 @@ impl Store for RemoteStore {
         let executions = computed.len() as u64;
         let used: Vec<u64> = stream::iter(computed)
             .map(|id| async move {
-                let (journal, _) = segments::read(&self.link, &id).await?;
+                let (journal, _) = segments::read(&self.link, &id, 0).await?;
                 let standing = History::load(journal).ok().and_then(|history| Standing::of(&history).ok().flatten());
                 Ok::<_, Error>(standing.map_or(0, |standing| standing.progress.cpu_us))
             })

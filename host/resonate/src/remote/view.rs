@@ -30,7 +30,7 @@ impl RemoteStore {
         let known = self.invocation(promise);
         // One that nobody has claimed yet has a journal if it is a fork.
         let has_none = task.version == 0 && self.link.promise(&segments::id(id.as_str(), 0)).await?.is_none();
-        let standing = if has_none { Ok(None) } else { self.standing(&id).await };
+        let standing = if has_none { Ok(None) } else { self.standing(&id, task.version).await };
         let standing = match standing {
             Ok(standing) => standing,
             // Whoever runs it reads its journal anew, and halts it.
@@ -57,8 +57,8 @@ impl RemoteStore {
     }
 
     /// What the journal of an execution says; `None` if it is empty.
-    async fn standing(&self, id: &ExecutionId) -> Result<Option<Standing>, Error> {
-        let (journal, _) = segments::read(&self.link, id).await?;
+    async fn standing(&self, id: &ExecutionId, version: u64) -> Result<Option<Standing>, Error> {
+        let (journal, _) = segments::read(&self.link, id, version).await?;
         let corrupted = |source: everstep_store::journal::Corrupted| Error::Corrupted {
             what: format!("the journal of {id}"),
             expected: source.expected,
@@ -68,8 +68,8 @@ impl RemoteStore {
     }
 
     /// Whether the journal of an execution says that it halted, or cannot be read, and that it was not resumed since.
-    async fn keeps_a_halt(&self, id: &ExecutionId) -> Result<bool, Error> {
-        match self.standing(id).await {
+    async fn keeps_a_halt(&self, execution: &Execution) -> Result<bool, Error> {
+        match self.standing(&execution.id, execution.attempts).await {
             Ok(standing) => Ok(standing.is_some_and(|standing| standing.progress.error.is_some())),
             Err(Error::Foreign { .. } | Error::Corrupted { .. }) => Ok(true),
             Err(error) => Err(error),
@@ -160,7 +160,7 @@ impl View for RemoteStore {
         let below = self.executions(None, tags).await?.into_iter();
         let halted = below.filter(|one| one.id != *id && one.id.is_within(id) && may_have_halted(one));
         let whole = halted.map(|halted| async move {
-            if halted.state.is_final() && !self.keeps_a_halt(&halted.id).await? {
+            if halted.state.is_final() && !self.keeps_a_halt(&halted).await? {
                 return Ok(None);
             }
             let found = View::execution(self, &halted.id).await?;
