@@ -52,8 +52,11 @@ pub(crate) struct CrashStore {
     checks: AtomicU32,
     /// Held by whoever takes away, or commits while others may.
     one: Mutex<()>,
+    /// What somebody else does just before a journal is read.
+    before_reading: Mutex<Option<Act>>,
 }
 
+type Act = Box<dyn FnOnce() + Send>;
 type Observe = Box<dyn Fn(&[Change]) + Send + Sync>;
 
 impl CrashStore {
@@ -68,6 +71,7 @@ impl CrashStore {
             stolen: Mutex::default(),
             checks: AtomicU32::new(0),
             one: Mutex::default(),
+            before_reading: Mutex::default(),
         })
     }
 
@@ -75,7 +79,13 @@ impl CrashStore {
     pub(crate) fn observed(inner: Arc<dyn Backend>, observe: impl Fn(&[Change]) + Send + Sync + 'static) -> Arc<Self> {
         let (left, struck, is_stuck) = (AtomicU32::new(u32::MAX), AtomicU32::new(0), AtomicBool::new(false));
         let (fate, stolen, checks, one) = (Fate::Kept, Mutex::default(), AtomicU32::new(0), Mutex::default());
-        Arc::new(Self { inner, fate, left, struck, is_stuck, observe: Box::new(observe), stolen, checks, one })
+        let (observe, before_reading) = (Box::new(observe), Mutex::default());
+        Arc::new(Self { inner, fate, left, struck, is_stuck, observe, stolen, checks, one, before_reading })
+    }
+
+    /// Lets somebody else act just before the next journal is read.
+    pub(crate) fn before_a_journal_is_read(&self, act: impl FnOnce() + Send + 'static) {
+        *self.before_reading.lock().unwrap() = Some(Box::new(act));
     }
 
     /// Fails from the next commit on.
@@ -232,6 +242,8 @@ impl Backend for CrashStore {
     }
 
     fn sealed_journal(&self, key: ExecutionKey) -> Result<SealedJournal, StoreError> {
+        let act = self.before_reading.lock().unwrap().take();
+        act.into_iter().for_each(|act| act());
         self.inner.sealed_journal(key)
     }
 

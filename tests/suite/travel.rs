@@ -1,13 +1,15 @@
 //! Time travel: replays without effects, forks at each step, upgrades after a check, and journals of this version that stay readable.
 
+use crate::faulty::CrashStore;
 use crate::support::{
-    BEHAVIOUR, Calls, ManualClock, Place, Shown, id, life, outcome, policy, result, run, soon, stored,
+    BEHAVIOUR, Calls, ManualClock, Place, Shown, id, life, outcome, policy, quick, result, run, soon, stored,
 };
 use everstep::clock::{Clock, TestClock};
 use everstep::store::{Backend, Change, Execution, FailureKind, Progress, State};
 use everstep::{Component, Error, Everstep, Fork, Patience, ReplayEnd, Report, Scope};
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn clock() -> Arc<TestClock> {
@@ -44,6 +46,40 @@ fn a_replay_repeats_every_step_and_does_nothing() {
             assert!(matches!(unknown, Error::UnknownExecution(_)), "{unknown}");
         });
         assert_eq!((calls.total(), shown.lines().len()), (asked, 0));
+    }
+}
+
+/// In memory only: another host acts between the two reads of this one, which a wrapper of the tables tells apart.
+#[test]
+fn an_execution_that_another_host_moves_to_another_component_between_two_reads_is_read_again() {
+    let next = renamed();
+    for upgrades in [false, true] {
+        // One place: the wrapper stands before the tables of this machine.
+        let place = Place::memory();
+        outcome(place.host(), run("asks", "null").without_waiting());
+        let store = CrashStore::observed(place.store(), |_| {});
+        let (tables, other) = (place.store(), next.clone());
+        let upgraded = Arc::new(AtomicBool::new(false));
+        let note = Arc::clone(&upgraded);
+        store.before_a_journal_is_read(move || {
+            let upgrading = std::thread::spawn(move || {
+                life(async {
+                    let host = quick(Everstep::over(tables)).build().unwrap();
+                    host.upgrade(&id("x"), &other).await.unwrap();
+                });
+            });
+            upgrading.join().unwrap();
+            note.store(true, Ordering::SeqCst);
+        });
+        life(async {
+            let host = quick(Everstep::over(store)).build().unwrap();
+            let replay = match upgrades {
+                true => host.upgrade(&id("x"), &BEHAVIOUR).await.unwrap(),
+                false => host.replay(&id("x"), None, None).await.unwrap(),
+            };
+            assert_eq!((replay.end, replay.steps.len()), (ReplayEnd::Repeated, 2));
+        });
+        assert!(upgraded.load(Ordering::SeqCst));
     }
 }
 

@@ -73,7 +73,7 @@ impl Everstep {
         }
         while parts.iter().any(|part| destination(&part.execution).is_none()) {
             for part in &parts {
-                self.send_off(&part.execution, place).await?;
+                self.send_off(&part.execution.id, place).await?;
             }
             // One that ran a moment ago may have called others.
             parts = self.parts(id).await?;
@@ -113,11 +113,10 @@ impl Everstep {
     async fn parts(&self, id: &ExecutionId) -> Result<Vec<Part>, Error> {
         let (store, mut parts, mut rest) = (&self.inner.store, Vec::new(), vec![id.clone()]);
         while let Some(id) = rest.pop() {
-            let execution = store.execution(&id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+            let (execution, Stored { state, images: found, .. }) = self.read(&id).await?;
             let (promise, _) = store.promise(id.as_str()).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
             let (mut open, mut images) = (Vec::new(), Vec::new());
             if execution.key.is_some() {
-                let Stored { state, images: found, .. } = self.inner.state(&execution).await?;
                 images = found;
                 let numbers: Vec<u64> = state.open().chain(state.answered_approvals()).collect();
                 for number in numbers {
@@ -157,16 +156,16 @@ impl Everstep {
     }
 
     /// Claims an execution and halts it with the place that it goes to, so that nobody here goes on with it.
-    async fn send_off(&self, execution: &Execution, place: &str) -> Result<(), Error> {
-        let (id, store) = (&execution.id, &self.inner.store);
+    async fn send_off(&self, id: &ExecutionId, place: &str) -> Result<(), Error> {
+        let store = &self.inner.store;
         let runs = || Error::Runs(id.clone());
         let Holding::Free(_hold) = self.inner.live.hold(id).await else { return Err(runs()) };
         if store.held_elsewhere(id).await?.contains(id) {
             return Err(runs());
         }
-        let mut execution = execution.clone();
+        let (mut execution, Stored { tail, .. }) = self.read(id).await?;
         let (tail, birth) = if execution.key.is_some() {
-            (Some(self.inner.state(&execution).await?.tail), None)
+            (Some(tail), None)
         } else {
             execution.seed = fresh_seed();
             (None, Some(born(&execution).1))

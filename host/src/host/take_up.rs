@@ -193,6 +193,22 @@ impl Everstep {
         tokio::spawn(async move { host.see_through(hold, job, seat, claim).await });
     }
 
+    /// An execution and what its journal says. If another host runs it, or moves it to another component, between the two reads, both are
+    /// made again.
+    ///
+    /// # Errors
+    /// There is no such execution, or its journal cannot be used.
+    pub(super) async fn read(&self, id: &ExecutionId) -> Result<(Execution, Stored), Error> {
+        let inner = &self.inner;
+        loop {
+            let execution = inner.store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+            match inner.state(&execution).await {
+                Err(error) if error.is_of_the_journal() && !self.is_as_read(&execution).await? => {}
+                stored => return Ok((execution, stored?)),
+            }
+        }
+    }
+
     /// Whether an execution that nobody else was to change is still the one that was read.
     async fn is_as_read(&self, execution: &Execution) -> Result<bool, Error> {
         let now = self.inner.store.execution(&execution.id).await?;

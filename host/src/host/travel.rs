@@ -128,7 +128,7 @@ impl Everstep {
         component: Option<&Component>,
     ) -> Result<(u64, ReplayEnd), Error> {
         let inner = &self.inner;
-        let execution = inner.store.execution(id).await?.ok_or_else(|| Error::UnknownExecution(id.clone()))?;
+        let (execution, Stored { mut state, images, .. }) = self.read(id).await?;
         let grants = Arc::new(inner.grants.for_replay(inner.stored_policy(&execution).await?));
         let stored;
         let component = match component {
@@ -140,7 +140,6 @@ impl Everstep {
         };
         let loaded = inner.load(component, &grants).await?;
         inner.check_function(&loaded, &grants, &execution.function).await?;
-        let Stored { mut state, images, .. } = inner.state(&execution).await?;
         let images = inner.images(&grants, &images, true).await?;
         state.repeat_up_to(to.unwrap_or(u64::MAX));
         let facts = scratch_facts(inner, execution.id.clone(), execution.function.clone(), execution.seed, grants);
