@@ -8,7 +8,7 @@ use crate::serve::{Client, now};
 use crate::support::{BEHAVIOUR, Place, eventually, failure, id, parse, policy, result, run, soon};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use everstep::store::{FailureKind, State};
+use everstep::store::{FailureKind, Query, State};
 use everstep::{Cancellation, ErrorCode, Everstep, Policy};
 use everstep_resonate::Manner;
 use serde_json::{Value, json};
@@ -40,9 +40,14 @@ impl Others {
 
     /// Calls a function by its name, with arguments as they are written.
     fn call(&self, id: &str, origin: &str, function: &str, args: &Value) {
-        let param = json!({ "data": encoded(&json!({ "func": function, "args": args, "version": 1 })) });
-        let tags =
-            json!({ "resonate:target": "poll://any@default", "resonate:scope": "global", "resonate:origin": origin });
+        self.call_in("default", id, origin, &json!({ "func": function, "args": args, "version": 1 }));
+    }
+
+    /// Calls a function of a group.
+    fn call_in(&self, group: &str, id: &str, origin: &str, param: &Value) {
+        let param = json!({ "data": encoded(param) });
+        let target = format!("poll://any@{group}");
+        let tags = json!({ "resonate:target": target, "resonate:scope": "global", "resonate:origin": origin });
         self.done("promise.create", json!({ "id": id, "timeoutAt": now() + 3_600_000, "param": param, "tags": tags }));
     }
 
@@ -106,6 +111,54 @@ fn a_function_is_called_by_its_name_however_others_write_its_arguments() {
             let (state, value) = others.outcome(name).await;
             assert_eq!((state.as_str(), value), outcome, "{name}");
         }
+    });
+}
+
+#[test]
+fn arguments_by_name_reach_the_function_behind_the_others() {
+    each(async |place| {
+        let (others, _worker) = (Others::at(place), serving(place, &policy()).await);
+        for (name, function, args, named, outcome) in [
+            ("named", "same", json!([]), json!({ "a": 1 }), json!({ "a": 1 })),
+            ("both", "same", json!([1]), json!({ "b": 2 }), json!([1, { "b": 2 }])),
+            ("pair", "add", json!([]), json!({ "a": 1, "b": 2 }), json!(3)),
+        ] {
+            others.call_in("default", name, name, &json!({ "func": function, "args": args, "kwargs": named }));
+            assert_eq!(others.outcome(name).await, ("resolved".to_owned(), outcome), "{name}");
+        }
+        let named = json!({ "func": "add", "args": [], "kwargs": { "a": 1, "c": 2 } });
+        others.call_in("default", "unknown", "unknown", &named);
+        let (state, error) = others.outcome("unknown").await;
+        assert!(state == "rejected" && error["message"].as_str().unwrap().contains("missing field `b`"), "{error}");
+    });
+}
+
+#[test]
+fn what_others_have_started_is_listed_once_a_worker_has_begun_it() {
+    each(async |place| {
+        let (desk, others) = (desk(place), Others::at(place));
+        others.call("early", "early", "same", &json!([1]));
+        others.call_in("other", "theirs", "theirs", &json!({ "func": "same", "args": [1], "version": 1 }));
+        let listed = async |query: Query| {
+            let (mut list, mut ids) = (desk.reader().list(query), Vec::new());
+            while let Some(execution) = list.next().await.unwrap() {
+                ids.push((execution.id.to_string(), execution.function, execution.state));
+            }
+            ids
+        };
+        assert_eq!(listed(Query::default()).await, []);
+        let _worker = serving(place, &policy()).await;
+        others.outcome("early").await;
+        others.call("later", "later", "asks", &json!([]));
+        soon("the end", desk.submit(run("same", "7").with_id(id("ours"))).await.unwrap().wait()).await.unwrap();
+        until(&desk, "later", State::Suspended).await;
+        let [early, later] = [("early", "same", State::Completed), ("later", "asks", State::Suspended)]
+            .map(|(id, function, state)| (id.to_owned(), function.to_owned(), state));
+        let ours = ("ours".to_owned(), "same".to_owned(), State::Completed);
+        let mut all = listed(Query::default()).await;
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(all, [early, later.clone(), ours]);
+        assert_eq!(listed(Query { states: vec![State::Suspended], ..Query::default() }).await, [later]);
     });
 }
 

@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Only executions after this one in the list, to show the next page
     #[arg(long, value_name = "ID")]
     before: Option<ExecutionId>,
+    /// Of a server: also what clients in other languages have started in this group of workers
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    group: String,
     #[command(flatten)]
     store: StoreArg,
     /// Print one JSON object {executions: [...]}
@@ -47,6 +50,7 @@ Examples:
   everstep list
   everstep list --state halted,failed --since 1d
   everstep list --limit 20 --before count-1
+  everstep list --remote http://127.0.0.1:8001 --group orders
   everstep list --store /var/lib/everstep --function count --json";
 
 /// The number of executions that a terminal shows.
@@ -92,8 +96,8 @@ pub(crate) fn run(args: Args) -> Outcome {
 }
 
 async fn list(args: Args) -> Outcome {
-    let Args { state: states, function, since, limit, before, store, json } = args;
-    let reader = store.store.reader()?;
+    let Args { state: states, function, since, limit, before, group, store, json } = args;
+    let reader = store.store.reader_of(&group)?;
     let after = match before {
         Some(id) => Some(Place::of(&reader.execution(&id).await?)),
         None => None,

@@ -255,10 +255,15 @@ impl Place {
 
     /// The store, for reading, even while a host has it open.
     pub(crate) fn reader(&self) -> Result<Reader, Failure> {
+        self.reader_of("default")
+    }
+
+    /// The same, as a host of that group of workers sees it.
+    pub(crate) fn reader_of(&self, group: &str) -> Result<Reader, Failure> {
         match self {
             Self::Memory => Err(everstep::Error::NothingSurvives.into()),
             Self::Folder(dir) => Ok(Reader::open(dir)?),
-            Self::Server(_) => Ok(self.host()?.scope(Scope::Nothing).build()?.reader()),
+            Self::Server(_) => Ok(self.host()?.group(group).scope(Scope::Nothing).build()?.reader()),
         }
     }
 

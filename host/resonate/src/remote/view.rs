@@ -85,14 +85,20 @@ impl RemoteStore {
         Ok(all)
     }
 
-    /// The executions with these tags, without what their journals say.
+    /// The executions with these tags, without what their journals say; and those that clients in other languages have started in the group
+    /// of this host, once a worker has begun them.
     async fn executions(
         &self,
         state: Option<PromiseState>,
         mut tags: BTreeMap<String, String>,
     ) -> Result<Vec<Execution>, Error> {
+        let mut of_group = tags.clone();
+        of_group.insert(tag::TARGET.to_owned(), self.link.target.clone());
         tags.extend([Invocation::by_workers()]);
-        let promises = self.link.search(state, tags).await?;
+        let (mut promises, mut others) =
+            tokio::try_join!(self.link.search(state, tags), self.link.search(state, of_group))?;
+        others.retain(|promise| promise.is_call() && Invocation::of(promise).is_none());
+        promises.extend(others);
         let found: Vec<Option<Execution>> = stream::iter(promises)
             .map(|promise| async move {
                 let task = match promise.state {
@@ -106,7 +112,8 @@ impl RemoteStore {
                     }),
                 };
                 match task {
-                    Some(task) => execution(&promise, &task, None),
+                    Some(task) if Invocation::of(&promise).is_some() => execution(&promise, &task, None),
+                    Some(task) => self.whole(&promise, &task).await,
                     None => Ok(None),
                 }
             })
