@@ -252,8 +252,11 @@ impl Invocation {
         let parameter = Parameter::of(param)?;
         let (component, policy, trace) =
             (digest(COMPONENT)?, digest(POLICY)?, TraceContext::of_headers(&param.headers));
-        let is_one = param.headers.contains_key(ARGS);
-        let args = if is_one { parameter.unlisted_by_place() } else { parameter.args.get() }.to_owned();
+        let has_names = parameter.kwargs.as_ref().is_some_and(|named| !named.is_empty());
+        let args = match param.headers.contains_key(ARGS) || has_names {
+            true => parameter.unlisted().into_owned(),
+            false => parameter.args.get().to_owned(),
+        };
         Some(Self { function: parameter.func, args, component, policy, trace })
     }
 }

@@ -68,6 +68,10 @@ fn arguments_by_name_are_an_object_behind_the_others() {
         call.param.data = Some(format!("{{\"func\":\"f\",\"args\":{args},\"kwargs\":{kwargs}}}"));
         assert_eq!(Invocation::called_by_others(&call), Some(("f".to_owned(), read.to_owned())), "{args} {kwargs}");
     }
+    let mut call = promise(PromiseState::Pending, None);
+    call.tags = invocation("null").tags("poll://any@default");
+    call.param.data = Some("{\"func\":\"f\",\"args\":[1],\"kwargs\":{\"b\":2}}".to_owned());
+    assert_eq!(Invocation::of(&call).unwrap().args, "[1,{\"b\":2}]");
 }
 
 #[test]
