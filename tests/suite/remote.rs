@@ -4,6 +4,7 @@
 //! One place: it is about workers on a server.
 
 use crate::promises::open;
+use crate::remote_commands::post;
 use crate::support::{BEHAVIOUR, Calls, Place, Shown, error, eventually, failure, id, life, parse, result, run, soon};
 use everstep::store::{Execution, FailureKind, State};
 use everstep::{Builder, Cancellation, ErrorCode, Everstep, Fork, Patience, ReplayEnd, Report, Run, Scope};
@@ -273,6 +274,73 @@ fn a_halt_and_its_cause_are_seen_from_another_host_and_can_be_tried_again() {
         assert_eq!(desk.cancel(&id("y")).await.unwrap(), Cancellation::Canceled);
         assert_eq!(soon("the end", parent.wait()).await.unwrap().state, State::Canceled);
         assert_eq!(stored(&desk, "y.0").await.state, State::Canceled);
+    });
+}
+
+/// The promises on a server that are pending, by their ids there.
+fn pending(place: &Place) -> Vec<String> {
+    let found = post(&place.url(), "promise.search", &json!({ "state": "pending", "limit": 1000 }));
+    let promises = found["data"]["promises"].as_array().unwrap();
+    promises.iter().map(|promise| promise["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The id of `execution.part` on a server: the first dot is a colon in dialect C.
+fn below(place: &Place, execution: &str, part: &str) -> String {
+    let colon = matches!(place.manner(), Manner::C);
+    format!("{execution}{}{part}", if colon { ':' } else { '.' })
+}
+
+#[test]
+fn whoever_waits_hears_of_a_halt_and_once_it_was_tried_again_of_the_next() {
+    each(async |place| {
+        let desk = desk(place);
+        let mut waiting = desk.submit(run("panics", "null")).await.unwrap();
+        for round in ["w0", "w1"] {
+            let signal = below(place, "x", round);
+            eventually("somebody who listens", async || pending(place).contains(&signal).then_some(())).await;
+            let worker = worker(place).build().unwrap();
+            assert_eq!(soon("the halt", waiting.wait()).await.unwrap().state, State::Halted);
+            assert!(!pending(place).contains(&signal));
+            soon("the leave", worker.leave(LEASE)).await.unwrap();
+            waiting = desk.hand_over(&id("x")).await.unwrap();
+        }
+        // What ends takes with it what was made to hear of its halt.
+        let signal = below(place, "x", "w2");
+        eventually("somebody who listens", async || pending(place).contains(&signal).then_some(())).await;
+        assert_eq!(desk.cancel(&id("x")).await.unwrap(), Cancellation::Canceled);
+        assert_eq!(soon("the end", waiting.wait()).await.unwrap().state, State::Canceled);
+        eventually("nothing that is pending", async || pending(place).is_empty().then_some(())).await;
+    });
+}
+
+#[test]
+fn nothing_of_what_is_canceled_stays_pending() {
+    each(async |place| {
+        let (desk, _worker) = (desk(place), worker(place).build().unwrap());
+        let runs = [
+            run("waits_for_two", "null").with_id(id("a")),
+            run("only_sleeps", "[1000000000,2000000000]").with_id(id("b")),
+            run("awaits", "null").with_id(id("c")),
+            run("awaits_within", "1000000000").with_id(id("d")),
+            call("calls", json!({ "function": "waits_for_two", "args": null })).with_id(id("e")),
+            call("only_sleeps", json!([1_000_000_000])).with_id(id("f")),
+        ];
+        let names = runs.each_ref().map(|run| run.id.clone());
+        for run in runs {
+            desk.submit(run).await.unwrap();
+        }
+        for of in ["a", "a.0", "a.1", "b", "c", "d", "e", "e.0", "e.0.0", "e.0.0.0", "e.0.0.1", "f", "f.0"] {
+            until(&desk, of, State::Suspended).await;
+        }
+        assert!(pending(place).len() > 12, "{:?}", pending(place));
+        for name in &names {
+            assert_eq!(desk.cancel(name).await.unwrap(), Cancellation::Canceled);
+        }
+        assert_eq!(pending(place), [""; 0]);
+        for state in ["pending", "acquired", "suspended", "halted"] {
+            let found = post(&place.url(), "task.search", &json!({ "state": state, "limit": 1000 }));
+            assert_eq!(found["data"]["tasks"], json!([]), "{state}");
+        }
     });
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Live {
     left: Mutex<HashMap<ExecutionId, u64>>,
     /// Child executions that have halted here and not been resumed since.
     halted: Mutex<BTreeSet<ExecutionId>>,
-    /// Executions of other workers, at whose state somebody looks from time to time.
+    /// Executions of other workers, to whose halts somebody listens.
     looked_at: Mutex<HashSet<ExecutionId>>,
     /// Executions that are left to other workers, and were said to be.
     others: Mutex<HashSet<ExecutionId>>,
@@ -242,7 +242,7 @@ impl Live {
         }
     }
 
-    /// Notes that somebody looks at an execution, or does not any more. Returns false if that was noted before.
+    /// Notes that somebody listens to the halt of an execution, or does not any more. Returns false if that was noted before.
     pub(super) fn note_look(&self, id: &ExecutionId, looks: bool) -> bool {
         let mut looked_at = lock(&self.looked_at);
         if looks { looked_at.insert(id.clone()) } else { looked_at.remove(id) }

@@ -13,6 +13,7 @@ use everstep_store::record::{PromiseState, TaskState};
 use everstep_store::{Invocation, State};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Which executions a host runs by itself once they are called, or once what they wait for has settled.
@@ -31,8 +32,14 @@ pub enum Scope {
 const FREEING: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How often an execution of other workers is looked at.
-const HALT: Duration = Duration::from_secs(1);
+/// How long an execution of other workers is waited for before its halt is listened to: most have ended by then.
+const AT_FIRST: Duration = Duration::from_secs(1);
+
+/// How often it is listened to anew, and looked at: tools of others halt an execution without telling.
+const AGAIN: Duration = Duration::from_secs(300);
+
+/// How long the listening to a halt lasts at most, in milliseconds, if the process is gone that listens.
+const LISTENS_MS: u64 = 24 * 3600 * 1000;
 
 impl Everstep {
     /// Begins to work, once.
@@ -212,37 +219,82 @@ impl Everstep {
             }
             Some(_) => {
                 self.inner.store.watch(id.as_str()).await?;
-                self.look_for_a_halt(id);
+                self.await_a_halt(id);
             }
             None => {}
         }
         Ok(())
     }
 
-    /// Looks from time to time whether an execution that other workers run has halted, which no server tells, until nobody waits for it.
-    fn look_for_a_halt(&self, id: &ExecutionId) {
+    /// Waits for the halt of an execution that other workers run, until nobody waits for it here.
+    fn await_a_halt(&self, id: &ExecutionId) {
         if !self.inner.store.has_others() || !self.inner.live.note_look(id, true) {
             return;
         }
         let (host, id) = (Arc::downgrade(&self.inner), id.clone());
         tokio::spawn(async move {
+            tokio::time::sleep(AT_FIRST).await;
             loop {
-                tokio::time::sleep(HALT).await;
                 let Some(inner) = host.upgrade() else { return };
-                let found = inner.store.promise(id.as_str()).await;
-                let task = found.ok().flatten().and_then(|(_, task)| task);
-                let is_halted = task.is_some_and(|task| task.state == TaskState::Halted);
-                if is_halted || !inner.live.is_awaited(&id) {
-                    inner.live.note_look(&id, false);
-                    let host = Self { inner };
-                    if is_halted && let Err(error) = host.tell_stored(&id).await {
-                        host.inner.live.tell(&id, Err(Arc::new(error)));
+                let heard = Self { inner }.hear_of_a_halt(&id).await;
+                match heard {
+                    Ok(None) => return,
+                    Ok(Some(halted)) => tokio::select! {
+                        () = halted.notified() => {}
+                        () = tokio::time::sleep(AGAIN) => {}
+                    },
+                    Err(error) => {
+                        tracing::debug!(%error, "the halt of an execution cannot be listened to");
+                        tokio::time::sleep(AT_FIRST).await;
                     }
-                    return;
                 }
             }
         });
     }
+
+    /// Listens to the halt of an execution that has neither halted nor ended. `None` if there is nothing to wait for any more.
+    async fn hear_of_a_halt(&self, id: &ExecutionId) -> Result<Option<Arc<Notify>>, Error> {
+        let Inner { store, live, clock, .. } = &*self.inner;
+        let mut over = self.is_over(id).await?;
+        if over.is_none() && live.is_awaited(id) {
+            let halted = store.hear_of_a_halt(id, clock.now_ms().saturating_add(LISTENS_MS)).await?;
+            // What has happened before that is told to nobody.
+            over = self.is_over(id).await?;
+            if over.is_none() {
+                return Ok(halted);
+            }
+        }
+        store.hear_no_more(id, over == Some(Over::Ended)).await?;
+        live.note_look(id, false);
+        match over {
+            Some(_) => {
+                if let Err(error) = self.tell_stored(id).await {
+                    live.tell(id, Err(Arc::new(error)));
+                }
+            }
+            // Somebody has come meanwhile.
+            None if live.is_awaited(id) => self.await_a_halt(id),
+            None => {}
+        }
+        Ok(None)
+    }
+
+    /// Why nobody has to wait for an execution any more, if that is so.
+    async fn is_over(&self, id: &ExecutionId) -> Result<Option<Over>, Error> {
+        let Some((promise, task)) = self.inner.store.promise(id.as_str()).await? else { return Ok(Some(Over::Ended)) };
+        let is_halted = task.is_some_and(|task| task.state == TaskState::Halted);
+        Ok(match promise.state {
+            PromiseState::Pending => is_halted.then_some(Over::Halted),
+            _ => Some(Over::Ended),
+        })
+    }
+}
+
+/// Why nobody waits for an execution any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Halted,
+    Ended,
 }
 
 /// Acts on events of the store, until the host ends.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use everstep_words::id::{Digest, ExecutionId};
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// Reads a store, with or without a host over it.
 #[async_trait]
@@ -120,6 +120,23 @@ pub trait Store: View {
     /// # Errors
     /// The store failed.
     async fn watch(&self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Listens to the next halt of an execution that other hosts run, up to a moment in milliseconds since the Unix epoch: the notice comes
+    /// once it has halted or ended, or the moment has come. `None` from a store that reports halts by itself.
+    ///
+    /// # Errors
+    /// The store failed.
+    async fn hear_of_a_halt(&self, _: &ExecutionId, _until_ms: u64) -> Result<Option<Arc<Notify>>, Error> {
+        Ok(None)
+    }
+
+    /// Ends that, also for other hosts if the execution has ended.
+    ///
+    /// # Errors
+    /// The store failed.
+    async fn hear_no_more(&self, _: &ExecutionId, _has_ended: bool) -> Result<(), Error> {
         Ok(())
     }
 

@@ -318,6 +318,7 @@ impl Ledger for RemoteLedger {
             return Ok(Left::AsSaid);
         }
         let is_over = matches!(last, Some(Operation::TaskFulfill { .. }));
+        let halts = matches!(last, Some(Operation::TaskHalt { .. }));
         let left = match (answer, last) {
             (Some(Applied { answer: Ok(Reply::GoOn(_)), .. }), _) => return Ok(Left::GoOn),
             (Some(Applied { answer: Ok(_), .. }), _) => Left::AsSaid,
@@ -330,6 +331,9 @@ impl Ledger for RemoteLedger {
         self.link.let_go(&self.claim);
         if !is_over {
             self.mark().await;
+        }
+        if halts && let Err(error) = self.link.tell_of_a_halt(&self.claim.id).await {
+            tracing::warn!(%error, "who waits for {} learns later that it has halted", self.claim.id);
         }
         Ok(left)
     }

@@ -1,5 +1,6 @@
 //! What the parts of a remote store share: the client, the name of this worker, what it holds and what it listens to.
 
+use super::halts::Halts;
 use super::segments::Recent;
 use super::{AT_ONCE, failed};
 use crate::client::{Client, Message};
@@ -43,6 +44,7 @@ pub(super) struct Link {
     listener: Arc<dyn Listener>,
     held: Mutex<HashMap<String, Weak<Claim>>>,
     watched: Mutex<HashSet<String>>,
+    pub(super) halts: Mutex<Halts>,
     pub(super) recent: Mutex<Recent>,
     /// Whether there was work since the last look for tasks.
     had_work: AtomicBool,
@@ -86,8 +88,23 @@ impl Link {
     ) -> Self {
         let (held, watched, stage) = (Mutex::default(), Mutex::default(), watch::Sender::new(Stage::Working));
         let (had_work, reconnected) = (AtomicBool::new(false), Arc::default());
-        let recent = Mutex::default();
-        Self { client, target, group, pid, ttl_ms, sink, listener, held, watched, recent, had_work, reconnected, stage }
+        let (halts, recent) = (Mutex::default(), Mutex::default());
+        Self {
+            client,
+            target,
+            group,
+            pid,
+            ttl_ms,
+            sink,
+            listener,
+            held,
+            watched,
+            halts,
+            recent,
+            had_work,
+            reconnected,
+            stage,
+        }
     }
 
     /// Goes on to another stage.
@@ -134,6 +151,11 @@ impl Link {
     /// Tells the host what was done.
     pub(super) fn report(&self, applied: &[Applied]) {
         self.listener.applied(applied);
+        for event in applied.iter().flat_map(|applied| &applied.events) {
+            if let Event::Settled(promise) = event {
+                self.note_settled(&promise.id);
+            }
+        }
     }
 
     /// A promise and its task, if it has one.

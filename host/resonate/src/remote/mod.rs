@@ -1,12 +1,13 @@
 //! The store on a Resonate server: executions are promises with tasks, their journals are promises that are settled when they are made.
 //!
 //! `link` is what all parts share: the client, the name of this worker, the claims that it holds and the promises that it listens to.
-//! `segments` writes and reads journals, `blobs` keeps policies, `clock` shows the server's time, `view` reads for people, `ledger` is one claimed execution, `store` the
+//! `segments` writes and reads journals, `blobs` keeps policies, `clock` shows the server's time, `halts` tells of halts, `view` reads for people, `ledger` is one claimed execution, `store` the
 //! rest. No server commits two things at once, so each order is one that a crash may break off: a segment before the promises that it
 //! mentions, the cause of a halt before the halt, the journal of a fork before its promise has a target.
 
 mod blobs;
 mod clock;
+mod halts;
 mod ledger;
 mod link;
 mod segments;

@@ -21,6 +21,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// The most bytes of one value: a server takes requests of 2 MiB, in which values are base64.
 const LARGEST_VALUE: u64 = 1_400_000;
@@ -255,7 +256,7 @@ impl Store for RemoteStore {
             self.link.operate(&Operation::PromiseCreate(cause)).await?;
         }
         self.link.operate(&Operation::TaskHalt { id: id.to_string() }).await?;
-        Ok(())
+        self.link.tell_of_a_halt(id.as_str()).await
     }
 
     async fn keep(&self, blobs: Vec<(Digest, Blob)>) -> Result<(), Error> {
@@ -291,6 +292,14 @@ impl Store for RemoteStore {
 
     async fn watch(&self, id: &str) -> Result<(), Error> {
         self.link.listen(vec![id.to_owned()]).await.map(drop)
+    }
+
+    async fn hear_of_a_halt(&self, id: &ExecutionId, until_ms: u64) -> Result<Option<Arc<Notify>>, Error> {
+        self.link.hear_of_a_halt(id.as_str(), until_ms).await.map(Some)
+    }
+
+    async fn hear_no_more(&self, id: &ExecutionId, has_ended: bool) -> Result<(), Error> {
+        self.link.hear_no_more(id.as_str(), has_ended).await
     }
 
     fn largest_value(&self) -> u64 {
