@@ -58,10 +58,13 @@ impl Log {
         };
         let (exported, complaints) = telemetry::from_env();
         let (spans, export) = exported.unzip();
-        let finest = finest.max(LevelFilter::INFO);
-        let wanted = filter_fn(move |metadata| *metadata.level() <= finest && Spans::wants(metadata));
-        let wanted = wanted.with_max_level_hint(finest);
-        let spans = spans.map(|spans| spans.with_filter(wanted));
+        // Beside the usual ones those that the log is to have, of this program: what it is to have of others adds none.
+        let usual = filter_fn(|metadata| *metadata.level() <= LevelFilter::INFO).with_max_level_hint(LevelFilter::INFO);
+        let finer = EnvFilter::builder().with_env_var("EVERSTEP_LOG").with_default_directive(LevelFilter::WARN.into());
+        // A part that cannot be read was told of above.
+        let finer = finer.try_from_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+        let of_traces = filter_fn(|metadata| Spans::wants(metadata)).with_max_level_hint(LevelFilter::TRACE);
+        let spans = spans.map(|spans| spans.with_filter(usual.or(finer).and(of_traces)));
         tracing_subscriber::registry().with(lines).with(spans).init();
         complaints.iter().for_each(|complaint| tracing::warn!("{complaint}"));
         Self(export)

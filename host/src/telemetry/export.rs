@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// The most spans of one request, and how many wait before one is sent early.
 const BATCH: usize = 512;
@@ -36,6 +36,8 @@ pub(super) struct Queue {
     most: usize,
     /// Tells the thread that there is a batch, or that the end has come.
     ready: Notify,
+    /// Tells it that the end has come, while it waits for the collector.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -69,7 +71,12 @@ impl Export {
         let client = Client::new(&options, Rules { allow: everywhere, ..Rules::default() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        let queue = Arc::new(Queue { waiting: Mutex::default(), most: settings.queue, ready: Notify::new() });
+        let queue = Arc::new(Queue {
+            waiting: Mutex::default(),
+            most: settings.queue,
+            ready: Notify::new(),
+            ended: Notify::new(),
+        });
         let (end, done) = mpsc::channel();
         let sender = Sender { queue: Arc::clone(&queue), client, settings, fails: false };
         let work = move || {
@@ -89,6 +96,7 @@ impl Export {
     pub fn finish(self, within: Duration) {
         self.queue.lock().is_ending = true;
         self.queue.ready.notify_one();
+        self.queue.ended.notify_one();
         // What has not been sent by then is lost.
         let _ = self.done.recv_timeout(within);
     }
@@ -178,7 +186,8 @@ impl Sender {
             };
             // Known to be gone, it gets one chance for each batch, and none after the end.
             match pauses.next().filter(|_| !self.fails && !self.queue.lock().is_ending) {
-                Some(pause) => sleep(*pause).await,
+                // What was not taken by the end is tried once more.
+                Some(pause) => drop(tokio::time::timeout(*pause, self.queue.ended.notified()).await),
                 None => return Err(why),
             }
         }

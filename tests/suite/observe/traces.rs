@@ -1,6 +1,6 @@
 //! Traces, as a collector receives them.
 
-use super::{Collector, ask, desk_with_a_site, headers_at, policy, traced};
+use super::{Collector, ask, desk_with_a_site, headers_at, is, policy, traced};
 use crate::cli_travel::Desk;
 use crate::remote_commands::{Ground, Process, until};
 use base64::Engine;
@@ -228,6 +228,20 @@ fn a_header_that_the_guest_has_set_stays() {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(headers_at(&site, "/own", "traceparent"), [vec![own]]);
+}
+
+#[test]
+fn what_the_log_is_to_have_of_others_adds_no_spans() {
+    for (log, internal) in [("hyper=trace", false), ("everstep=trace", true), ("warn", false)] {
+        let (collector, (desk, site)) = (Collector::start(), desk_with_a_site());
+        let mut command = traced(&desk, &site, "default", false);
+        collector.hear(&mut command, "one");
+        let output = command.env("EVERSTEP_LOG", log).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let prints = [("everstep.step.kind", json!("console.print"))];
+        collector.until("one", "execution", &[("everstep.execution.id", json!("x"))]);
+        assert_eq!(collector.spans().iter().any(|span| is(span, "one", "step", &prints)), internal, "{log}");
+    }
 }
 
 #[test]
