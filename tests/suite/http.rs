@@ -1,21 +1,19 @@
 //! `http.fetch` as a guest sees it: bounds and secrets of its rule, redirects, crashes, and what the journal and the audit keep.
 
 use crate::faulty::{CrashStore, Fate};
-use crate::network::dns::{Dns, addresses};
 use crate::network::servers::{Received, Step, ok, redirect, response};
 use crate::site::Site;
 use crate::support::{ManualClock, Place, eventually, failure, id, life, outcome, parse, quick, result, run};
-use everstep::network::Options;
 use everstep::store::{Backend, FailureKind, State};
 use everstep::{ErrorCode, Everstep, Policy, Run};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Loopback may be reached, and `more` is granted.
-fn granting(more: &str) -> Policy {
+pub(crate) fn granting(more: &str) -> Policy {
     parse(&format!("[network]\nblock = [\"non-global\"]\nallow = [\"127.0.0.1/32\"]\n{more}"))
 }
 
@@ -24,11 +22,11 @@ fn on(site: &Site, more: &str) -> Policy {
     granting(&format!("[[fetch]]\nid = \"site\"\nurl = \"{}\"\n{more}\n", site.url("/**")))
 }
 
-fn fetch(policy: Policy, args: &Value) -> Run {
+pub(crate) fn fetch(policy: Policy, args: &Value) -> Run {
     Run { policy, ..run("fetches", &args.to_string()) }
 }
 
-fn get(site: &Site, path: &str) -> Value {
+pub(crate) fn get(site: &Site, path: &str) -> Value {
     json!({ "url": site.url(path) })
 }
 
@@ -36,7 +34,7 @@ fn post(site: &Site, path: &str, body: &str) -> Value {
     json!({ "method": "POST", "url": site.url(path), "body": body })
 }
 
-const READS: &str = "methods = [\"GET\"]";
+pub(crate) const READS: &str = "methods = [\"GET\"]";
 const WRITES: &str = "methods = [\"GET\", \"POST\"]";
 
 #[test]
@@ -452,71 +450,6 @@ pub(crate) fn a_ceiling_denies_what_the_policy_grants_from_the_next_call_on() {
             assert_eq!(host.run(run("c")).await.unwrap().state, State::Completed);
         });
         assert_eq!(site.requests().len(), 2);
-    }
-}
-
-#[test]
-pub(crate) fn a_ceiling_bounds_the_addresses_that_a_name_leads_to() {
-    for place in Place::each() {
-        let site = Site::start(|_| ok("inside"));
-        let url = format!("http://site.test:{}/", site.port());
-        let rule = format!("[[fetch]]\nid = \"site\"\nurl = \"{url}**\"\n{READS}\n");
-        let host = place.host();
-        life(async {
-            let dns = Dns::start(|_, _| addresses("127.0.0.1")).await;
-            let host = host.network(Options::system().with_name_servers(&[dns.address])).build().unwrap();
-            let run = |name: &str| fetch(granting(&rule), &json!({ "url": url })).with_id(id(name));
-            assert_eq!(host.run(run("a")).await.unwrap().state, State::Completed);
-            // It grants the URL, and no address of this machine; nor may the connection be used again.
-            host.set_ceiling(Some(parse(&rule)));
-            let report = host.run(run("b")).await.unwrap();
-            assert_eq!(failure(&report).0, FailureKind::Returned(ErrorCode::Denied), "{report:?}");
-            host.set_ceiling(Some(granting(&rule)));
-            assert_eq!(host.run(run("c")).await.unwrap().state, State::Completed);
-        });
-        assert_eq!(site.requests().len(), 2);
-    }
-}
-
-#[test]
-pub(crate) fn a_secret_that_the_ceiling_does_not_lend_is_not_read() {
-    for place in Place::each() {
-        let lending = Arc::new(OnceLock::<(Everstep, Policy)>::new());
-        let lend = Arc::clone(&lending);
-        let site = Site::start(move |request| {
-            if let (Some((host, ceiling)), "GET /open") = (lend.get(), request.line()) {
-                host.set_ceiling(Some(ceiling.clone()));
-            }
-            ok("page")
-        });
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("key");
-        let open = format!("[[fetch]]\nid = \"open\"\nurl = \"{}\"\n{READS}\n", site.url("/open"));
-        let closed = format!("[[fetch]]\nid = \"closed\"\nurl = \"{}\"\n{READS}\n", site.url("/closed"));
-        let secret = format!("secret = {{ header = \"x-key\", from = \"file:{}\" }}\n", file.display());
-        let policy = granting(&format!("{open}{closed}{secret}"));
-        let run = |name: &str| {
-            let wanted = json!([get(&site, "/open"), get(&site, "/closed")]).to_string();
-            Run { policy: policy.clone(), ..run("fetches_in_turn", &wanted) }.with_id(id(name))
-        };
-        let host = place.host();
-        life(async {
-            let host = host.build().unwrap();
-            // The file does not exist.
-            assert!(host.run(run("a")).await.is_err());
-            host.set_ceiling(Some(granting(&format!("{open}{closed}"))));
-            let report = host.run(run("b")).await.unwrap();
-            assert!(result(&report).contains("it may use none"), "{report:?}");
-            // It is lent while the execution runs, which has none to send.
-            std::fs::write(&file, "s3cret-t0ken").unwrap();
-            lending.set((host.clone(), policy.clone())).ok().unwrap();
-            let report = host.run(run("c")).await.unwrap();
-            assert!(result(&report).contains("did not lend its secret"), "{report:?}");
-            let report = host.run(run("d")).await.unwrap();
-            assert_eq!(result(&report), r#"["200","200"]"#);
-        });
-        let of_closed: Vec<_> = site.requests().into_iter().filter(|one| one.line() == "GET /closed").collect();
-        assert_eq!(of_closed.iter().map(|one| one.header("x-key")).collect::<Vec<_>>(), [["s3cret-t0ken"]]);
     }
 }
 

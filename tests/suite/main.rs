@@ -4,6 +4,7 @@
 mod approvals;
 mod bound;
 mod canceling;
+mod ceiling;
 mod children;
 mod claims;
 mod cli;
