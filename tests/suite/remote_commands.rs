@@ -461,6 +461,28 @@ fn an_execution_without_any_segment_halts() {
 }
 
 #[test]
+fn an_execution_that_has_ended_is_not_repeated_without_its_last_segment() {
+    if leaves_out() {
+        return;
+    }
+    let mut ground = Ground::new();
+    let worker = ground.worker(&[]);
+    ground.submit(vec![run("twenty", "null").with_id(id("x"))]);
+    ground.until("x", State::Completed);
+    drop(worker);
+    let component = ["replay", "x", "--component", &ground.desk.component.clone(), "--remote"];
+    let replay = |ground: &Ground| ground.desk.json(&[&component[..], &[&ground.url]].concat());
+    let (code, repeated) = replay(&ground);
+    assert_eq!((code, &repeated["compatible"]), (0, &json!(true)), "{repeated}");
+    let segments = "FROM promises WHERE id >= 'x.s' AND id < 'x.t'";
+    let last = format!("DELETE FROM promises WHERE id = (SELECT max(id) {segments})");
+    change(&mut ground, &[&last]);
+    let (code, refused) = replay(&ground);
+    assert_eq!((code, &refused["error"]["kind"]), (4, &json!("corrupted")), "{refused}");
+    assert_eq!(ground.execution("x").state, State::Completed);
+}
+
+#[test]
 fn an_execution_with_the_segment_of_another_one_halts() {
     if leaves_out() {
         return;

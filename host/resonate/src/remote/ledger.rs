@@ -108,7 +108,10 @@ impl RemoteLedger {
         let mut rest = entries.drain(..);
         while let Some(Queued { entry, answers, listens }) = rest.next() {
             let mut applied = Vec::with_capacity(entry.operations.len());
-            for operation in entry.operations {
+            for mut operation in entry.operations {
+                if let Operation::TaskFulfill { settlement, .. } = &mut operation {
+                    segments::note_length(&mut settlement.value, tail);
+                }
                 match self.apply(operation, listens).await {
                     Ok(done) => applied.push(done),
                     Err(lost) => {
@@ -228,7 +231,7 @@ impl RemoteLedger {
     async fn left_ended(&self, state: PromiseState, value: &Value) -> Result<Left, Lost> {
         let promise = self.link.promise(&self.claim.id).await.map_err(|error| Lost::of(&error))?;
         match promise {
-            Some(promise) if (promise.state, &promise.value) == (state, value) => Ok(Left::AsSaid),
+            Some(promise) if (promise.state, &promise.value.data) == (state, &value.data) => Ok(Left::AsSaid),
             Some(promise) if promise.state != PromiseState::Pending => Ok(Left::Ended),
             _ => Err(self.lose().await),
         }

@@ -1,7 +1,8 @@
 //! Journals on a server: one promise for each write, settled from the start, with the records in its parameter.
 //!
 //! The segments of `x` are `x.s0`, `x.s1` and so on. Each names the hash of the id and of all records before it, so that one that is missing, or belongs
-//! to another journal, is found. How many there are at least says `x.mN`, which is made once run N has left `x` to be continued.
+//! to another journal, is found. How many there are at least says `x.mN`, which is made once run N has left `x` to be continued, and the value of `x`
+//! once it has ended.
 
 use super::link::{Link, lock};
 use super::{AT_ONCE, settled_from_the_start};
@@ -110,22 +111,39 @@ fn mark_id(execution: &str, version: u64) -> String {
     format!("{execution}.m{version}")
 }
 
+/// Keeps the number of segments of a journal in the value of its execution.
+pub(super) fn note_length(value: &mut Value, tail: &Tail) {
+    value.headers.insert(SEGMENTS.to_owned(), tail.segment().to_string());
+}
+
+/// The number of segments that a value keeps; 0 if it keeps none.
+pub(super) fn length(value: &Value) -> u32 {
+    value.headers.get(SEGMENTS).and_then(|segments| segments.parse().ok()).unwrap_or(0)
+}
+
 /// How many segments a journal has at least, as far as its last runs have left it: up to that of this version.
 async fn left(link: &Link, execution: &ExecutionId, version: u64) -> Result<u32, Error> {
     for version in (1..=version).rev().take(LEFT) {
         if let Some(mark) = link.promise(&mark_id(execution.as_str(), version)).await? {
-            return Ok(mark.param.headers.get(SEGMENTS).and_then(|segments| segments.parse().ok()).unwrap_or(0));
+            return Ok(length(&mark.param));
         }
     }
     Ok(0)
 }
 
-/// The journal of an execution, and where it continues; `version` is that of its task.
+/// The journal of an execution, and where it continues; `version` is that of its task, and `kept` the number of segments that its value
+/// keeps.
 ///
 /// # Errors
 /// A segment is missing or of another journal, or the server failed.
-pub(super) async fn read(link: &Link, execution: &ExecutionId, version: u64) -> Result<(Vec<u8>, Tail), Error> {
-    let (least, found) = tokio::try_join!(left(link, execution, version), read_all(link, execution))?;
+pub(super) async fn read(
+    link: &Link,
+    execution: &ExecutionId,
+    version: u64,
+    kept: u32,
+) -> Result<(Vec<u8>, Tail), Error> {
+    let (left, found) = tokio::try_join!(left(link, execution, version), read_all(link, execution))?;
+    let least = left.max(kept);
     if found.1.segment() >= least {
         return Ok(found);
     }

@@ -130,7 +130,7 @@ impl RemoteStore {
     async fn write_outside(&self, id: &ExecutionId, records: Vec<u8>, how: Leave) -> Result<bool, Error> {
         let Some(task) = self.free(id.as_str()).await? else { return Ok(false) };
         let Some(version) = self.acquire(id.as_str(), task.version).await? else { return Ok(false) };
-        let (_, tail) = segments::read(&self.link, id, task.version).await?;
+        let (_, tail) = segments::read(&self.link, id, task.version, 0).await?;
         let ledger = self.ledger(id.to_string(), version, tail);
         let stays = matches!(how, Leave::Stay);
         ledger.leave(Entry { records, ..Entry::default() }, how).await.map_err(Error::from)?;
@@ -327,7 +327,12 @@ impl Store for RemoteStore {
     }
 
     async fn journal(&self, execution: &Execution) -> Result<(Vec<u8>, Tail), Error> {
-        segments::read(&self.link, &execution.id, execution.attempts).await
+        let ended = match execution.state.is_final() {
+            true => self.link.promise(execution.id.as_str()).await?,
+            false => None,
+        };
+        let kept = ended.map_or(0, |promise| segments::length(&promise.value));
+        segments::read(&self.link, &execution.id, execution.attempts, kept).await
     }
 
     async fn offers_within(&self, _: &ExecutionId) -> Result<Vec<ExecutionId>, Error> {
@@ -341,7 +346,7 @@ impl Store for RemoteStore {
         let executions = computed.len() as u64;
         let used: Vec<u64> = stream::iter(computed)
             .map(|id| async move {
-                let (journal, _) = segments::read(&self.link, &id, 0).await?;
+                let (journal, _) = segments::read(&self.link, &id, 0, 0).await?;
                 let standing = History::load(journal).ok().and_then(|history| Standing::of(&history).ok().flatten());
                 Ok::<_, Error>(standing.map_or(0, |standing| standing.progress.cpu_us))
             })

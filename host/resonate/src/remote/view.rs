@@ -30,7 +30,8 @@ impl RemoteStore {
         let known = self.invocation(promise);
         // One that nobody has claimed yet has a journal if it is a fork.
         let has_none = task.version == 0 && self.link.promise(&segments::id(id.as_str(), 0)).await?.is_none();
-        let standing = if has_none { Ok(None) } else { self.standing(&id, task.version).await };
+        let standing =
+            if has_none { Ok(None) } else { self.standing(&id, task.version, segments::length(&promise.value)).await };
         let standing = match standing {
             Ok(standing) => standing,
             // Whoever runs it reads its journal anew, and halts it.
@@ -57,8 +58,8 @@ impl RemoteStore {
     }
 
     /// What the journal of an execution says; `None` if it is empty.
-    async fn standing(&self, id: &ExecutionId, version: u64) -> Result<Option<Standing>, Error> {
-        let (journal, _) = segments::read(&self.link, id, version).await?;
+    async fn standing(&self, id: &ExecutionId, version: u64, kept: u32) -> Result<Option<Standing>, Error> {
+        let (journal, _) = segments::read(&self.link, id, version, kept).await?;
         let corrupted = |source: everstep_store::journal::Corrupted| Error::Corrupted {
             what: format!("the journal of {id}"),
             expected: source.expected,
@@ -69,7 +70,7 @@ impl RemoteStore {
 
     /// Whether the journal of an execution says that it halted, or cannot be read, and that it was not resumed since.
     async fn keeps_a_halt(&self, execution: &Execution) -> Result<bool, Error> {
-        match self.standing(&execution.id, execution.attempts).await {
+        match self.standing(&execution.id, execution.attempts, 0).await {
             Ok(standing) => Ok(standing.is_some_and(|standing| standing.progress.error.is_some())),
             Err(Error::Foreign { .. } | Error::Corrupted { .. }) => Ok(true),
             Err(error) => Err(error),
