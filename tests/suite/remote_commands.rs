@@ -173,8 +173,8 @@ impl Ground {
         let out = self.desk.dir.path().join("out");
         parse(&format!(
             "[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n{network}{grants}\
-            [[fetch]]\nid = \"once\"\nurl = \"{once}\"\nmethods = [\"POST\"]\non_crash = \"fail\"\n\
-            [[fetch]]\nid = \"again\"\nurl = \"{again}\"\nmethods = [\"GET\"]\n\
+            [[fetch]]\nid = \"once\"\nurl = \"{once}\"\nmethods = [\"POST\"]\non_crash = \"fail\"\ntimeout = \"1h\"\n\
+            [[fetch]]\nid = \"again\"\nurl = \"{again}\"\nmethods = [\"GET\"]\ntimeout = \"1h\"\n\
             [[files]]\nid = \"out\"\nguest = \"/out\"\nhost = {out:?}\naccess = \"write\"\n"
         ))
     }

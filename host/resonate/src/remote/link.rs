@@ -17,7 +17,7 @@ use everstep_words::id::ExecutionId;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -46,6 +46,8 @@ pub(super) struct Link {
     watched: Mutex<HashSet<String>>,
     pub(super) halts: Mutex<Halts>,
     pub(super) recent: Mutex<Recent>,
+    /// How often all listeners were to be registered anew since that began, which is under way then; 0: it is not.
+    listens_again: AtomicU64,
     /// Whether there was work since the last look for tasks.
     had_work: AtomicBool,
     /// Asks for a look soon: messages may have been missed.
@@ -101,6 +103,7 @@ impl Link {
             watched,
             halts,
             recent,
+            listens_again: AtomicU64::new(0),
             had_work,
             reconnected,
             stage,
@@ -299,31 +302,44 @@ impl Link {
     pub(super) async fn keep_alive(link: Weak<Self>) {
         while let Some(link) = link.upgrade() {
             let pause = Duration::from_millis((link.ttl_ms / 3).max(1));
-            let tasks: Vec<_> = lock(&link.held)
-                .values()
-                .filter_map(Weak::upgrade)
-                .map(|claim| (claim.id.clone(), claim.version))
-                .collect();
-            if tasks.is_empty() {
-                lock(&link.recent).clear();
-            } else {
-                let heartbeat = Operation::TaskHeartbeat { pid: link.pid.clone(), tasks };
-                if let Err(error) = link.client.operate(&heartbeat).await {
-                    tracing::warn!(%error, "the claims of this worker could not be renewed");
-                }
-            }
+            link.renew().await;
             // The end of an execution from outside is heard of, too.
             let mut unheard: Vec<String> = lock(&link.held).keys().cloned().collect();
             unheard.retain(|id| !lock(&link.watched).contains(id));
-            if let Err(error) = link.listen(unheard).await {
-                tracing::warn!(%error, "the executions of this worker could not be listened to");
-            }
+            let listening = Arc::clone(&link);
+            // No claim waits for that.
+            tokio::spawn(async move {
+                if let Err(error) = listening.listen(unheard).await {
+                    tracing::warn!(%error, "the executions of this worker could not be listened to");
+                }
+            });
             let mut stage = link.stage.subscribe();
             drop(link);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = stage.wait_for(|stage| *stage == Stage::Over) => return,
             }
+        }
+    }
+
+    /// Renews all claims of this worker. Those of each call tree have a request of their own; one that is not answered in time is given up, so
+    /// that it holds up no other.
+    async fn renew(&self) {
+        let mut trees: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
+        for claim in lock(&self.held).values().filter_map(Weak::upgrade) {
+            trees.entry(self.client.origin(&claim.id)).or_default().push((claim.id.clone(), claim.version));
+        }
+        if trees.is_empty() {
+            lock(&self.recent).clear();
+        }
+        let within = Duration::from_millis(self.ttl_ms / 2);
+        let renewing = stream::iter(trees.into_values()).map(|tasks| async move {
+            let heartbeat = Operation::TaskHeartbeat { pid: self.pid.clone(), tasks };
+            tokio::time::timeout(within, self.client.operate(&heartbeat)).await.ok()?.err()
+        });
+        let failed: Vec<_> = renewing.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
+        if let Some(error) = failed.first() {
+            tracing::warn!(%error, "claims of this worker could not be renewed");
         }
     }
 
@@ -448,8 +464,20 @@ impl Link {
         }
     }
 
-    /// Registers all listeners anew: what has settled meanwhile is reported.
+    /// Registers all listeners anew: what has settled meanwhile is reported. If that is under way it is done once more afterwards.
     async fn listen_again(&self) {
+        let before = self.listens_again.fetch_add(1, Ordering::SeqCst);
+        if before > 0 {
+            return;
+        }
+        let mut asked = 1;
+        while asked > 0 {
+            self.register_all().await;
+            asked = self.listens_again.fetch_sub(asked, Ordering::SeqCst) - asked;
+        }
+    }
+
+    async fn register_all(&self) {
         let held: Vec<String> = lock(&self.held).keys().cloned().collect();
         let ids: Vec<String> = lock(&self.watched).iter().cloned().chain(held).collect();
         if let Err(error) = self.listen(ids).await {
@@ -486,3 +514,6 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) fn execution_id(promise: &Promise) -> Option<ExecutionId> {
     promise.id.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;
