@@ -63,7 +63,7 @@ impl Log {
         let finer = EnvFilter::builder().with_env_var("EVERSTEP_LOG").with_default_directive(LevelFilter::WARN.into());
         // A part that cannot be read was told of above.
         let finer = finer.try_from_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-        let of_traces = filter_fn(|metadata| Spans::wants(metadata)).with_max_level_hint(LevelFilter::TRACE);
+        let of_traces = filter_fn(Spans::wants).with_max_level_hint(LevelFilter::TRACE);
         let spans = spans.map(|spans| spans.with_filter(usual.or(finer).and(of_traces)));
         tracing_subscriber::registry().with(lines).with(spans).init();
         complaints.iter().for_each(|complaint| tracing::warn!("{complaint}"));
