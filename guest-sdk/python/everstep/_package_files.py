@@ -36,8 +36,15 @@ def _either(native, ours):
 def _open(path, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
     if set(mode) & set("wax+"):
         raise PermissionError(errno.EACCES, "what is built in cannot be changed", f"{_packages.ROOT}/{path}")
-    content = io.BytesIO(_packages.data(path))
+    content = _Content(_packages.data(path))
+    content.name = f"{_packages.ROOT}/{path}"
     return content if "b" in mode else io.TextIOWrapper(content, encoding or "utf-8", errors, newline)
+
+
+class _Content(io.BytesIO):
+    """What a file holds; it has a name, as the file has."""
+
+    mode = "rb"
 
 
 def _stat(path, **_):

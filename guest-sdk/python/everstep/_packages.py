@@ -9,6 +9,7 @@ import importlib.machinery
 import importlib.metadata
 import io
 import itertools
+import marshal
 import os
 import pathlib
 import re
@@ -31,13 +32,25 @@ def install(content):
     _folders[""] = []
     for name in _archive.namelist():
         _add(name)
-    sys.path.append(ROOT)
+    if ROOT not in sys.path:
+        sys.path.append(ROOT)
     sys.path_hooks.insert(0, _Folder)
     sys.meta_path.insert(0, _Distributions())
     lookup = importlib.metadata.MetadataPathFinder
     lookup._search_paths = _outside(lookup._search_paths)
     # The time zones are those of the package `tzdata`.
     zoneinfo.reset_tzpath(to=())
+
+
+def adopt():
+    """Has the modules that were imported from the archive while it was a file know it as it lies in memory."""
+    for folder in [folder for folder in sys.path_importer_cache if inner(folder) is not None]:
+        del sys.path_importer_cache[folder]
+    for module in sys.modules.values():
+        found = getattr(module, "__spec__", None)
+        where = inner(getattr(found, "origin", None))
+        if where is not None:
+            found.loader = module.__loader__ = _loader(where)(found.name, found.origin)
 
 
 def _add(path):
@@ -102,10 +115,11 @@ class _Folder:
     def find_spec(self, name, target=None):
         last = name.rpartition(".")[2]
         below = self._base + last
-        if "__init__.py" in _folders.get(below, ()):
-            return _spec(name, f"{below}/__init__.py", [f"{ROOT}/{below}"])
-        if f"{last}.py" in self._names:
-            return _spec(name, f"{below}.py", None)
+        for kind in _LOADERS:
+            if f"__init__{kind}" in _folders.get(below, ()):
+                return _spec(name, f"{below}/__init__{kind}", [f"{ROOT}/{below}"])
+            if f"{last}{kind}" in self._names:
+                return _spec(name, f"{below}{kind}", None)
         if last and below in _folders:
             # A part of a package that may have others.
             found = importlib.machinery.ModuleSpec(name, None, is_package=True)
@@ -115,27 +129,48 @@ class _Folder:
 
     def iter_modules(self, prefix=""):
         for name in sorted(self._names):
-            if "__init__.py" in _folders.get(self._base + name, ()):
+            module, kind = os.path.splitext(name)
+            if any(f"__init__{kind}" in _folders.get(self._base + name, ()) for kind in _LOADERS):
                 yield prefix + name, True
-            elif name.endswith(".py") and name != "__init__.py":
-                yield prefix + name.removesuffix(".py"), False
+            elif kind in _LOADERS and module != "__init__":
+                yield prefix + module, False
 
 
 def _spec(name, path, locations):
     origin = f"{ROOT}/{path}"
-    found = importlib.machinery.ModuleSpec(name, Loader(name, origin), origin=origin, is_package=locations is not None)
+    found = importlib.machinery.ModuleSpec(name, _loader(path)(name, origin), origin=origin, is_package=locations is not None)
     found.submodule_search_locations, found.has_location = locations, True
     return found
 
 
-class Loader(importlib.abc.FileLoader, importlib.abc.SourceLoader):
-    """Runs modules of the archive."""
-
+class _Data:
     def get_data(self, path):
         where = inner(path)
         if where is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return data(where)
+
+
+class Loader(_Data, importlib.abc.FileLoader, importlib.abc.SourceLoader):
+    """Runs modules of the archive."""
+
+
+class Compiled(_Data, importlib.abc.FileLoader):
+    """Runs modules of the archive whose sources are not there."""
+
+    def get_code(self, name):
+        # Behind 16 bytes about the source.
+        return marshal.loads(memoryview(self.get_data(self.path))[16:])
+
+    def get_source(self, name):
+        return None
+
+
+_LOADERS = {".py": Loader, ".pyc": Compiled}
+
+
+def _loader(path):
+    return _LOADERS[os.path.splitext(path)[1]]
 
 
 class _Distributions(importlib.metadata.DistributionFinder):

@@ -20,9 +20,9 @@ from wit_world.imports import console
 
 from . import _errors, _files, _interrupt, _loop, _unicode
 
-# What tracebacks do not show.
+# What tracebacks do not show: what lies in this folder, and these files.
 _PACKAGE = __file__.rpartition("/")[0]
-_APP = _PACKAGE.rpartition("/")[0] + "/app.py"
+OURS = {_PACKAGE.rpartition("/")[0] + "/app.py"}
 
 
 class Failed(Exception):
@@ -136,7 +136,7 @@ def failure(error):
 
 def is_ours(file):
     """Whether a frame of that file is none of the program."""
-    return file.startswith(_PACKAGE + "/") or file == _APP
+    return file.startswith(_PACKAGE + "/") or file in OURS
 
 
 def _forget_ours(found, seen):

@@ -18,6 +18,8 @@ _Task = asyncio.Task
 
 # Bytes of each part of an answer.
 _PART = 64 << 10
+# What is done when a cell has run, before its value is shown.
+AFTER = []
 # Answers that are kept for whoever sends a cell again.
 _KEPT = 100
 
@@ -116,7 +118,7 @@ class Session:
             self._end({"error": _trapped(cause)})
             return
         name = f"<cell {len(self._answers)}>"
-        cell = _run.run(_run.steps(code, name, self._names, lambda value: _shown(value, self._names, interactive)))
+        cell = _run.run(_run.steps(code, name, self._names, lambda value: _finished(value, self._names, interactive)))
         # A task of its own, for an interruption to cancel; whatever makes tasks for the program.
         self._task = _Task(cell, loop=self._loop)
 
@@ -175,6 +177,12 @@ def _trapped(cause):
 
 def _refused(message):
     return {"error": {"name": "InvalidCell", "message": message, "traceback": "", "denied": False}}
+
+
+def _finished(value, names, interactive):
+    for each in AFTER:
+        each()
+    return _shown(value, names, interactive)
 
 
 def _shown(value, names, interactive):

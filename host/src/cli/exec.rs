@@ -86,8 +86,8 @@ const USAGE: &str = "everstep exec [OPTIONS] <FILE | -c CODE | -m MODULE> [ARG].
 /// `--python` of the commands that run Python.
 #[derive(clap::Args)]
 pub(super) struct PythonArg {
-    /// The component of Python, as `everstep python build` makes it [default: that of [python] in the policy, of $EVERSTEP_PYTHON, or
-    /// everstep-python.wasm beside this program, or in ../share/everstep]
+    /// The component of Python, as `everstep python build` makes it, or `science` for the one of `everstep python science` [default: that of
+    /// [python] in the policy, of $EVERSTEP_PYTHON, or everstep-python.wasm beside this program, or in ../share/everstep]
     #[arg(long, value_name = "FILE")]
     pub(super) python: Option<PathBuf>,
 }
@@ -100,6 +100,7 @@ Examples:
   everstep exec tool/main.py --with-folder tool
   everstep exec -m json.tool < answer.json
   everstep exec --python agent.wasm -c 'import yaml; print(yaml.dump([1]))'
+  everstep exec --python science -c 'import pandas; print(pandas.Series([1, 2]).describe())'
   cat cell.py | everstep exec - --json
 
 What follows -- are arguments of the program, as are those before it that begin with no hyphen.";
@@ -137,17 +138,25 @@ struct End<'a> {
     namespace: &'a RawValue,
 }
 
+/// The name of the component that `everstep python science` makes, for `--python` and $EVERSTEP_PYTHON; a file of that name is `./science`.
+const SCIENCE: &str = "science";
+const VARIABLE: &str = "EVERSTEP_PYTHON";
+
 /// The CPython component: `file`, or that of the policy, or the one that comes with this program.
 pub(super) fn component(file: Option<&Path>, policy: &Policy, cache: &CacheArg) -> Result<Component, Failure> {
-    let file = file.or(policy.python.as_deref()).map_or_else(python, |file| Ok(file.to_owned()))?;
+    let file = match file.or(policy.python.as_deref()) {
+        Some(file) if file.as_os_str() == SCIENCE => science()?,
+        Some(file) => file.to_owned(),
+        None => python()?,
+    };
     cache.component(&run::component_file(&file, policy)?)
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
     let Args { what: Ordered(what), policy, with_folder, python, how } = args;
     let policy = match policy {
-        None => granted::python_with(&with_folder)?,
-        Some(file) => granted::python(Some(&file))?,
+        None => granted::python_with(&with_folder, memory(python.python.as_deref()))?,
+        Some(file) => granted::python(Some(&file), memory(python.python.as_deref()))?,
     };
     how.store.check_out_of_reach(&policy)?;
     let args = json_line(&program(what, &policy)?)?;
@@ -217,10 +226,28 @@ fn name(file: &Path, policy: &Policy) -> String {
     shown.unwrap_or_else(|| file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned())
 }
 
+/// The memory of a program that has no policy file, in the component that `--python` names.
+pub(super) fn memory(python: Option<&Path>) -> &'static str {
+    let named = python.map(Path::to_owned).or_else(|| std::env::var_os(VARIABLE).map(PathBuf::from));
+    // With everything imported that programs begin with, that one has 182 MiB in use.
+    if named.is_some_and(|file| file.as_os_str() == SCIENCE) { "1GiB" } else { "128MiB" }
+}
+
+fn science() -> Result<PathBuf, Failure> {
+    let file = everstep::guest_build::science(None);
+    match file.exists() {
+        true => Ok(file),
+        false => Err(Failure::usage(format!(
+            "there is no {}; `everstep python science` gets and prepares it once, in some minutes",
+            everstep::visible::path(file)
+        ))),
+    }
+}
+
 /// The path of the CPython component: `$EVERSTEP_PYTHON`, or `everstep-python.wasm` beside this program, or where an installation has it.
 fn python() -> Result<PathBuf, Failure> {
-    if let Some(file) = std::env::var_os("EVERSTEP_PYTHON") {
-        return Ok(file.into());
+    if let Some(file) = std::env::var_os(VARIABLE) {
+        return if file == SCIENCE { science() } else { Ok(file.into()) };
     }
     let program = std::env::current_exe().map_err(Failure::io("cannot tell where this program is"))?;
     let file = program.with_file_name("everstep-python.wasm");

@@ -6,16 +6,16 @@ use everstep::Policy;
 use everstep::policy::{ClockGrant, Error, RandomGrant};
 use std::path::{Path, PathBuf};
 
-/// The policy of a Python program.
-pub(super) fn python(file: Option<&Path>) -> Result<Policy, Failure> {
+/// The policy of a Python program, which has that much memory without a policy file.
+pub(super) fn python(file: Option<&Path>, memory: &str) -> Result<Policy, Failure> {
     match file {
         Some(file) => enough(Policy::load(file)?, file),
-        None => python_with(&[]),
+        None => python_with(&[], memory),
     }
 }
 
-/// The policy of a Python program without a policy file that may read these folders, each as an image under its own name.
-pub(super) fn python_with(folders: &[PathBuf]) -> Result<Policy, Failure> {
+/// The policy of a Python program without a policy file that has that much memory and may read these folders, each as an image under its own name.
+pub(super) fn python_with(folders: &[PathBuf], memory: &str) -> Result<Policy, Failure> {
     // The interpreter needs a deep stack. It starts in `/tmp`.
     let (mut images, mut guests) = (String::new(), Vec::new());
     for (n, folder) in (1..).zip(folders) {
@@ -47,15 +47,15 @@ pub(super) fn python_with(folders: &[PathBuf]) -> Result<Policy, Failure> {
         images.insert_str(0, &format!("PYTHONPATH = {}\n", serde_json::Value::String(guests.join(":"))));
     }
     let more = format!(
-        "wasm_stack = \"8MiB\"\n[[capability]]\nname = \"display\"\n[[capability]]\nname = \"session\"\n\
+        "memory = \"{memory}\"\nwasm_stack = \"8MiB\"\n[[capability]]\nname = \"display\"\n[[capability]]\nname = \"session\"\n\
          [env]\nPWD = \"/tmp\"\n{images}"
     );
     Ok(builtin("python", "/tmp", &more)?)
 }
 
-/// The policy of a session; it must grant the requests that drive the session.
-pub(super) fn session(file: Option<&Path>) -> Result<Policy, Failure> {
-    let policy = python(file)?;
+/// The policy of a session, as `python`; it must grant the requests that drive the session.
+pub(super) fn session(file: Option<&Path>, memory: &str) -> Result<Policy, Failure> {
+    let policy = python(file, memory)?;
     match file.filter(|_| policy.capability("session").is_none()) {
         None => Ok(policy),
         Some(file) => Err(Failure::usage(format!(

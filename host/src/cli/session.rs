@@ -103,7 +103,7 @@ impl Placed {
     /// A host for the session, and the run that starts it.
     pub(super) fn prepare(self) -> Result<Ready, Failure> {
         let Self { id, policy, python, store, group, worker, warm, network, cache } = self;
-        let policy = granted::session(policy.as_deref())?;
+        let policy = granted::session(policy.as_deref(), exec::memory(python.python.as_deref()))?;
         store.check_out_of_reach(&policy)?;
         let component = exec::component(python.python.as_deref(), &policy, &cache)?;
         let mut run = Run::new(component, "session", "{}", policy).without_upgrading();

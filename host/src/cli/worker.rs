@@ -66,7 +66,8 @@ pub(crate) fn run(args: Args) -> Outcome {
     let Args { components, python, remote, group, policy: file, .. } = args;
     let Args { concurrency, lease, folders, warm, network, cache, metrics, .. } = args;
     let policy = file.as_deref().map_or_else(|| Ok(Policy::none()), Policy::load)?;
-    let of_python = python.as_ref().map(|_| granted::python(file.as_deref())).transpose()?;
+    let of_python =
+        python.as_ref().map(|python| granted::python(file.as_deref(), exec::memory(python.as_deref()))).transpose()?;
     let Place::Server(url) = remote.clone() else {
         return Err(Failure::usage("--remote is the URL of a server, such as http://127.0.0.1:8001"));
     };

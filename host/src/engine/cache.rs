@@ -8,6 +8,7 @@
 //! of a component file, that code is authentic, the functions of a component, and the digests of the files of an image.
 
 use super::Error;
+use super::known::Kind;
 use crate::id::Digest;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -42,6 +43,8 @@ const DIGEST_NOTE: &str = "digest";
 const AUTHENTIC_NOTE: &str = "authentic";
 /// The extension of a note of the functions of a component.
 const FUNCTIONS_NOTE: &str = "functions";
+/// The extension of a note that a component is the known runtime.
+const KNOWN_NOTE: &str = "known";
 /// The extension of a note of the files of an image.
 const IMAGE_NOTE: &str = "image";
 /// The longest note, in bytes, and the longest of an image.
@@ -67,25 +70,22 @@ impl Cache {
         }
     }
 
-    /// Takes the code of a component from the folder, or compiles it and stores it there.
-    pub(super) fn load(
-        &self,
-        engine: &Engine,
-        digest: Digest,
-        now: SystemTime,
-        compile: impl FnOnce() -> Result<Vec<u8>, Error>,
-    ) -> Result<Component, Error> {
+    /// The code of a component, if it is there.
+    pub(super) fn find(&self, engine: &Engine, digest: Digest, now: SystemTime) -> Option<Component> {
         let name = cache_key(engine, digest);
-        let path = self.dir.join(format!("{}.{CODE_FILE}", name.to_hex()));
-        if let Some(component) = self.read(engine, &path, &name, now) {
-            return Ok(component);
-        }
-        let artefact = compile()?;
-        let component = deserialize(engine, &artefact)?;
-        if let Err(error) = self.write(&path, &name, &artefact) {
+        self.read(engine, &self.code_file(&name), &name, now)
+    }
+
+    /// Keeps the code of a component.
+    pub(super) fn keep(&self, engine: &Engine, digest: Digest, artefact: &[u8]) {
+        let name = cache_key(engine, digest);
+        if let Err(error) = self.write(&self.code_file(&name), &name, artefact) {
             warn!(%digest, %error, "the compiled component could not be cached");
         }
-        Ok(component)
+    }
+
+    fn code_file(&self, name: &blake3::Hash) -> PathBuf {
+        self.dir.join(format!("{}.{CODE_FILE}", name.to_hex()))
     }
 
     fn read(&self, engine: &Engine, path: &Path, name: &blake3::Hash, now: SystemTime) -> Option<Component> {
@@ -162,6 +162,19 @@ impl Cache {
         if functions.len() <= MAX_NOTE {
             self.write_note(FUNCTIONS_NOTE, &cache_key(engine, digest), functions);
         }
+    }
+
+    /// What a component may use, as far as that is noted.
+    pub(super) fn kind(&self, digest: Digest) -> Kind {
+        match self.noted(KNOWN_NOTE, &blake3::hash(&digest.0)) {
+            Some(_) => Kind::Known,
+            None => Kind::Any,
+        }
+    }
+
+    /// Notes that a component is the known runtime.
+    pub(super) fn note_known(&self, digest: Digest) {
+        self.write_note(KNOWN_NOTE, &blake3::hash(&digest.0), &[]);
     }
 
     /// What is noted of the files below a folder, which is named by its device and inode.

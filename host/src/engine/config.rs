@@ -1,6 +1,7 @@
 //! The engine's flags: deterministic, interruptible, bounded; and its pool.
 
 use super::Error;
+use super::known::Kind;
 use std::num::NonZeroUsize;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, Strategy,
@@ -21,7 +22,7 @@ const HOST_STACK: usize = 2 << 20;
 /// The proposals a guest may use: WebAssembly 2.0 and those deterministic ones that compilers emit by default. What is not
 /// listed is off: threads, shared memory, 64-bit memories, exceptions, garbage collection, stack switching, component-model
 /// async and whatever is added later.
-const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+pub(super) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::FLOATS)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::SIGN_EXTENSION)
@@ -34,6 +35,9 @@ const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::MULTI_MEMORY)
     .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::COMPONENT_MODEL);
+
+/// What the known runtime may use besides: exceptions, which are objects that the engine collects.
+const EXCEPTIONS: WasmFeatures = WasmFeatures::EXCEPTIONS.union(WasmFeatures::GC_TYPES);
 
 /// The limits of one component. CPython has 1 memory, 2 tables of up to 5,700 elements and 14 core instances.
 const MAX_MEMORIES: u32 = 4;
@@ -51,25 +55,33 @@ pub(super) fn check_pool(pool: u32) -> Result<(), Error> {
     if (1..=MAX_POOL).contains(&pool) { Ok(()) } else { Err(Error::Pool { pool, max: MAX_POOL }) }
 }
 
+fn features(kind: Kind) -> WasmFeatures {
+    match kind {
+        Kind::Any => FEATURES,
+        Kind::Known => FEATURES.union(EXCEPTIONS),
+    }
+}
+
 /// An engine whose guests have `wasm_stack` bytes of stack.
-pub(super) fn engine(wasm_stack: usize, pool: u32) -> Result<Engine, Error> {
+pub(super) fn engine(wasm_stack: usize, pool: u32, kind: Kind) -> Result<Engine, Error> {
     if !WASM_STACK.contains(&wasm_stack) {
         return Err(Error::WasmStack { wasm_stack, min: *WASM_STACK.start(), max: *WASM_STACK.end() });
     }
-    let engine = Engine::new(&config(wasm_stack, pool)).map_err(|error| Error::Engine(error.into_boxed_dyn_error()))?;
-    confirm(&engine)?;
+    let engine =
+        Engine::new(&config(wasm_stack, pool, kind)).map_err(|error| Error::Engine(error.into_boxed_dyn_error()))?;
+    confirm(&engine, kind)?;
     Ok(engine)
 }
 
-fn config(wasm_stack: usize, pool: u32) -> Config {
+fn config(wasm_stack: usize, pool: u32, kind: Kind) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
         .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
-        .wasm_features(FEATURES, true)
-        .wasm_features(FEATURES.complement(), false)
+        .wasm_features(features(kind), true)
+        .wasm_features(features(kind).complement(), false)
         .shared_memory(false)
         .concurrency_support(false)
         .epoch_interruption(true)
@@ -79,7 +91,7 @@ fn config(wasm_stack: usize, pool: u32) -> Config {
         .wasm_backtrace_max_frames(NonZeroUsize::new(MAX_FRAMES))
         .memory_init_cow(true)
         .memory_reservation(MAX_MEMORY as u64)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(pool)));
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(pool, kind)));
     config
 }
 
@@ -91,7 +103,7 @@ const TABLE_KEPT: usize = 64 << 10;
 /// An idle slot keeps the few pages that nearly every guest touches, reset to their initial content, and releases the rest.
 /// Unmapping them costs more than the whole run of a small function, because it interrupts every other core (one-step
 /// executions 16 wide: 2.1 times as many per second without it).
-fn pooling(pool: u32) -> PoolingAllocationConfig {
+fn pooling(pool: u32, kind: Kind) -> PoolingAllocationConfig {
     let mut pooling = PoolingAllocationConfig::new();
     let pool = pool + SPARE;
     pooling
@@ -100,6 +112,7 @@ fn pooling(pool: u32) -> PoolingAllocationConfig {
         .total_memories(pool * MAX_MEMORIES)
         .total_tables(pool * MAX_TABLES)
         .total_stacks(pool)
+        .total_gc_heaps(if kind == Kind::Known { pool } else { 0 })
         .max_core_instances_per_component(MAX_CORE_INSTANCES)
         .max_memories_per_component(MAX_MEMORIES)
         .max_memories_per_module(MAX_MEMORIES)
@@ -119,7 +132,7 @@ fn pooling(pool: u32) -> PoolingAllocationConfig {
 
 /// Reads back the flags that replay and safety rely on, so that one which a later version renames or ignores does not
 /// go unnoticed.
-fn confirm(engine: &Engine) -> Result<(), Error> {
+fn confirm(engine: &Engine, kind: Kind) -> Result<(), Error> {
     let facts = [
         ("NaN canonicalisation", engine.get_cranelift_nan_canonicalization() == Some(true)),
         ("deterministic relaxed SIMD", engine.get_relaxed_simd_deterministic()),
@@ -128,7 +141,7 @@ fn confirm(engine: &Engine) -> Result<(), Error> {
         ("no component-model concurrency", !engine.get_concurrency_support()),
         ("the Cranelift compiler", matches!(engine.get_strategy(), Some(Strategy::Cranelift))),
         ("native code", !engine.is_pulley()),
-        ("no proposal beyond the list", FEATURES.contains(engine.get_wasm_features())),
+        ("no proposal beyond the list", features(kind).contains(engine.get_wasm_features())),
         ("host stack below the guest's", engine.get_async_stack_size() >= engine.get_max_wasm_stack() + HOST_STACK),
     ];
     match facts.iter().find(|(_, holds)| !holds) {

@@ -2,7 +2,7 @@
 //!
 //! Read `mod.rs` (loading, top to bottom), `shape.rs` (the requirements on a component before compilation), `imports.rs` (what it may
 //! import, and what that needs of a policy), `budget.rs` and `arity.rs` (limits on time and memory for compiling), `config.rs` (the flags and the pool),
-//! `cache.rs` (precompiled components on disk), `limits.rs` (what one store may allocate), `wasi/` (the virtual WASI
+//! `known.rs` (the one runtime that may use more), `cache.rs` (precompiled components on disk), `limits.rs` (what one store may allocate), `wasi/` (the virtual WASI
 //! of guests that import it). `crate::turns` drives the instances.
 
 mod arity;
@@ -11,6 +11,7 @@ mod cache;
 mod config;
 mod error;
 mod imports;
+mod known;
 mod limits;
 mod machine;
 mod shape;
@@ -28,11 +29,13 @@ pub(crate) use shape::{begins_as_component, is_program};
 
 use crate::id::Digest;
 use everstep_store::Blob;
+use known::Kind;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use ticker::Ticker;
+use wasmtime::component::Component as WasmComponent;
 
 /// The options of the engines.
 #[derive(Clone, Debug)]
@@ -58,7 +61,7 @@ pub enum Compiling {
     Ends,
 }
 
-/// The wasm engines of this process, one for each wasm stack size in use, and the components loaded into them.
+/// The wasm engines of this process, one for each wasm stack size in use and what is used of it, and the components loaded into them.
 ///
 /// Dropping it stops the clock that interrupts guests, so no guest may run then.
 pub(crate) struct Engines {
@@ -70,7 +73,7 @@ pub(crate) struct Engines {
 
 #[derive(Default)]
 struct State {
-    engines: HashMap<usize, wasmtime::Engine>,
+    engines: HashMap<(usize, Kind), wasmtime::Engine>,
     /// The most recently loaded one is last.
     loaded: Vec<(usize, Component)>,
 }
@@ -81,7 +84,7 @@ pub(crate) struct Component {
     /// The engine it belongs to: stores and linkers for it must be made from this one.
     pub engine: wasmtime::Engine,
     /// The compiled code.
-    pub component: wasmtime::component::Component,
+    pub component: WasmComponent,
     /// The SHA-256 of its bytes.
     pub digest: Digest,
     /// Whether it needs [`wasi::add_to_linker`].
@@ -130,20 +133,42 @@ impl Engines {
         if let Some(component) = self.loaded(digest, wasm_stack) {
             return Ok(component);
         }
-        let engine = self.engine(wasm_stack)?;
-        let compile = || {
-            let bytes = content.bytes().map_err(Error::Read)?;
-            compile(&engine, &bytes, self.options.compiling)
-        };
-        let component = match &self.cache {
-            Some(cache) => cache.load(&engine, digest, wall_clock(), compile)?,
-            None => cache::deserialize(&engine, &compile()?)?,
+        let (engine, component) = match self.cached(digest, wasm_stack)? {
+            Some(found) => found,
+            None => self.compiled(&content.bytes().map_err(Error::Read)?, digest, wasm_stack)?,
         };
         let imports_wasi = component.component_type().imports(&engine).any(|(name, _)| name.starts_with("wasi:"));
         let is_guest = component.component_type().exports(&engine).any(|(name, _)| shape::is_guest(name));
         let component = Component { engine, component, digest, imports_wasi, is_guest };
         self.remember(wasm_stack, component.clone());
         Ok(component)
+    }
+
+    /// A component whose code the cache has, and its engine.
+    fn cached(&self, digest: Digest, wasm_stack: usize) -> Result<Option<(wasmtime::Engine, WasmComponent)>, Error> {
+        let Some(cache) = &self.cache else { return Ok(None) };
+        let engine = self.engine(wasm_stack, cache.kind(digest))?;
+        Ok(cache.find(&engine, digest, wall_clock()).map(|component| (engine, component)))
+    }
+
+    /// A component that is compiled and kept in the cache, and its engine.
+    fn compiled(
+        &self,
+        bytes: &[u8],
+        digest: Digest,
+        wasm_stack: usize,
+    ) -> Result<(wasmtime::Engine, WasmComponent), Error> {
+        let kind = known::kind(bytes);
+        let engine = self.engine(wasm_stack, kind)?;
+        let artefact = compile(&engine, kind, bytes, self.options.compiling)?;
+        let component = cache::deserialize(&engine, &artefact)?;
+        if let Some(cache) = &self.cache {
+            if kind == Kind::Known {
+                cache.note_known(digest);
+            }
+            cache.keep(&engine, digest, &artefact);
+        }
+        Ok((engine, component))
     }
 
     /// The functions of a component, if the cache has them.
@@ -158,17 +183,17 @@ impl Engines {
         }
     }
 
-    fn engine(&self, wasm_stack: usize) -> Result<wasmtime::Engine, Error> {
+    fn engine(&self, wasm_stack: usize, kind: Kind) -> Result<wasmtime::Engine, Error> {
         let mut state = self.state();
-        if let Some(engine) = state.engines.get(&wasm_stack) {
+        if let Some(engine) = state.engines.get(&(wasm_stack, kind)) {
             return Ok(engine.clone());
         }
         if state.engines.len() == MAX_ENGINES {
             return Err(Error::StackSizes { wasm_stack, max: MAX_ENGINES });
         }
-        let engine = config::engine(wasm_stack, self.options.pool)?;
+        let engine = config::engine(wasm_stack, self.options.pool, kind)?;
         self.ticker.add(&engine);
-        state.engines.insert(wasm_stack, engine.clone());
+        state.engines.insert((wasm_stack, kind), engine.clone());
         Ok(engine)
     }
 
@@ -193,9 +218,12 @@ pub(crate) fn wall_clock() -> SystemTime {
 }
 
 /// Compiles bytes that have the shape of a permitted component: everything in the cache has passed this.
-fn compile(engine: &wasmtime::Engine, bytes: &[u8], compiling: fn(Compiling)) -> Result<Vec<u8>, Error> {
-    shape::check(bytes)?;
-    budget::check(bytes)?;
+fn compile(engine: &wasmtime::Engine, kind: Kind, bytes: &[u8], compiling: fn(Compiling)) -> Result<Vec<u8>, Error> {
+    shape::check(bytes, kind)?;
+    // How long the known one takes is known.
+    if kind == Kind::Any {
+        budget::check(bytes)?;
+    }
     compiling(Compiling::Begins { bytes: bytes.len() });
     let compiled = engine.precompile_component(bytes);
     compiling(Compiling::Ends);

@@ -5,6 +5,7 @@
 
 use super::Error;
 use super::imports::is_offered;
+use super::known::Kind;
 use super::wasi;
 use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload};
 
@@ -13,9 +14,16 @@ const GUEST: (&str, &str) = ("everstep:host/guest@", "0.1.");
 /// The export of a program, and the versions that are compatible with it.
 const PROGRAM: (&str, &str) = ("wasi:cli/run@", wasi::VERSION);
 
-const MAX_BYTES: u64 = 128 << 20;
-const MAX_FUNCTIONS: u64 = 60_000;
-const MAX_CODE: u64 = 32 << 20;
+/// The most bytes, functions, and bytes of code of a component.
+struct Size {
+    bytes: u64,
+    functions: u64,
+    code: u64,
+}
+
+const ANY: Size = Size { bytes: 128 << 20, functions: 60_000, code: 32 << 20 };
+/// The known runtime has 89,060 functions, 71 MiB of code, and a memory with everything imported.
+const KNOWN: Size = Size { bytes: 384 << 20, functions: 90_000, code: 72 << 20 };
 const MAX_BODY: u64 = 1 << 20;
 /// The compiler expands a component into all instances of all components inside it: with `n` instantiations in `d` levels
 /// there are at most `(n / d) ^ d` of them.
@@ -23,10 +31,11 @@ const MAX_INSTANTIATIONS: u64 = 256;
 const MAX_NESTING: u64 = 3;
 
 /// Refuses anything that is not a component, imports more than this host offers, exports nothing, or is too large to compile.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
-    at_most("bytes", bytes.len() as u64, MAX_BYTES)?;
+pub(super) fn check(bytes: &[u8], kind: Kind) -> Result<(), Error> {
+    let most = if kind == Kind::Known { &KNOWN } else { &ANY };
+    at_most("bytes", bytes.len() as u64, most.bytes)?;
     begins_as_component(bytes)?;
-    let names = Walk::default().run(bytes)?;
+    let names = Walk::of(most).run(bytes)?;
     let unknown: Vec<_> = names.imports.iter().filter(|name| !is_offered(name)).cloned().collect();
     if !unknown.is_empty() {
         return Err(Error::Imports { imports: unknown });
@@ -78,8 +87,8 @@ pub(super) fn is_patch(version: &str, series: &str) -> bool {
 }
 
 /// What a component imports and exports at its top level, and the counts.
-#[derive(Default)]
-struct Walk {
+struct Walk<'a> {
+    most: &'a Size,
     imports: Vec<String>,
     exports: u32,
     /// The encodings of the modules and components around the current payload, outermost first.
@@ -89,7 +98,11 @@ struct Walk {
     instantiations: u64,
 }
 
-impl Walk {
+impl<'a> Walk<'a> {
+    fn of(most: &'a Size) -> Self {
+        Self { most, imports: Vec::new(), exports: 0, depth: Vec::new(), functions: 0, code: 0, instantiations: 0 }
+    }
+
     fn run(mut self, bytes: &[u8]) -> Result<Self, Error> {
         for payload in Parser::new(0).parse_all(bytes) {
             self.payload(payload.map_err(malformed)?)?;
@@ -110,8 +123,8 @@ impl Walk {
             Payload::CodeSectionStart { count, size, .. } => {
                 self.functions += u64::from(count);
                 self.code += u64::from(size);
-                at_most("functions", self.functions, MAX_FUNCTIONS)?;
-                at_most("bytes of code", self.code, MAX_CODE)?;
+                at_most("functions", self.functions, self.most.functions)?;
+                at_most("bytes of code", self.code, self.most.code)?;
             }
             Payload::CodeSectionEntry(body) => {
                 at_most("bytes of code in one function", body.range().len() as u64, MAX_BODY)?;

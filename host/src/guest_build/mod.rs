@@ -3,7 +3,7 @@
 //!
 //! `toolchain` finds a compiler for WebAssembly, `cargo` runs it in a target folder shared by all guests, `component` wraps the
 //! core module, `freshness` determines when to build again, `new_crate` writes the template; `python` builds CPython with packages in one
-//! component. Nothing here installs anything, except that rustup is asked for its own target, and pip for tools in the cache.
+//! component, and `science` another CPython with packages that have native code. Nothing here installs anything, except that rustup is asked for its own target, and pip for tools in the cache.
 
 mod cargo;
 mod component;
@@ -12,6 +12,7 @@ mod freshness;
 mod manifest;
 mod new_crate;
 mod python;
+mod science;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub use error::Error;
 pub use freshness::{inputs, is_stale};
 pub use new_crate::new_crate;
 pub use python::{PythonBuild, PythonBuilt, PythonContents, PythonPackage, RunningBuild, python_contents};
+pub use science::{ScienceBuild, ScienceEnd, science};
 
 use manifest::{Manifest, Product};
 

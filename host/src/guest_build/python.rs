@@ -21,7 +21,7 @@ include!(concat!(env!("OUT_DIR"), "/python.rs"));
 static BUILDS: AtomicU32 = AtomicU32::new(0);
 
 /// The custom section of a component that says what is in it.
-const SECTION: &str = "everstep-python";
+pub(super) const SECTION: &str = "everstep-python";
 
 /// A component that is to be built.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +99,7 @@ pub struct RunningBuild {
 }
 
 /// A file or a folder that is removed in the end.
-struct Removed(PathBuf);
+pub(super) struct Removed(pub(super) PathBuf);
 
 impl PythonBuild {
     /// Starts it. Its progress is written to standard error.
@@ -114,18 +114,7 @@ impl PythonBuild {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("cannot read", &lock)(error)),
         };
-        let cache = std::path::absolute(self.cache.clone().unwrap_or_else(super::cargo::python_dir));
-        let cache = cache.map_err(Error::io("cannot tell where the cache is:", &self.output))?;
-        let work =
-            Removed(cache.join(format!("work-{}-{}", std::process::id(), BUILDS.fetch_add(1, Ordering::Relaxed))));
-        // What a process of this number has left that was killed.
-        drop(Removed(work.0.clone()));
-        for (name, content) in PYTHON {
-            let file = work.0.join(name);
-            let folder = file.parent().unwrap_or(&file);
-            fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
-            fs::write(&file, content).map_err(Error::io("cannot write", &file))?;
-        }
+        let (cache, work) = workshop(self.cache.as_deref())?;
         let name = self.output.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let request = json!({
             "files": self.files, "with": self.with, "preload": self.preload, "name": name, "lock": known,
@@ -153,6 +142,23 @@ impl PythonBuild {
         File::create(&part.0).map_err(Error::io("cannot write", &self.output))?;
         Ok(part)
     }
+}
+
+/// The cache, and a folder in it with everything that builds, for the time of a build; none is the cache of the user.
+pub(super) fn workshop(cache: Option<&Path>) -> Result<(PathBuf, Removed), Error> {
+    let cache = cache.map_or_else(super::cargo::python_dir, Path::to_owned);
+    let absolute = std::path::absolute(&cache).map_err(Error::io("cannot tell where the cache is:", &cache))?;
+    let number = BUILDS.fetch_add(1, Ordering::Relaxed);
+    let work = Removed(absolute.join(format!("work-{}-{number}", std::process::id())));
+    // What a process of this number has left that was killed.
+    drop(Removed(work.0.clone()));
+    for (name, content) in PYTHON {
+        let file = work.0.join(name);
+        let folder = file.parent().unwrap_or(&file);
+        fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
+        fs::write(&file, content).map_err(Error::io("cannot write", &file))?;
+    }
+    Ok((absolute, work))
 }
 
 impl RunningBuild {

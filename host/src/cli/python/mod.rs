@@ -2,6 +2,7 @@
 
 mod build;
 mod list;
+mod science;
 
 use super::Outcome;
 use everstep::guest_build::PythonContents;
@@ -11,12 +12,14 @@ use everstep::guest_build::PythonContents;
 pub(crate) enum Command {
     Build(build::Args),
     List(list::Args),
+    Science(science::Args),
 }
 
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Build(args) => build::run(args),
         Command::List(args) => list::run(&args),
+        Command::Science(args) => science::run(args),
     }
 }
 
