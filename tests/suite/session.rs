@@ -436,11 +436,12 @@ fn at_a_prompt_a_cell_is_typed_interrupted_and_found_again() {
     assert!(fs::read_to_string(desk.path().join("state/everstep/python_history")).unwrap().contains("x = 20 + 1"));
 }
 
-/// The attacks of a Python program: the host lives, the session goes on or has ended with a reason, nothing is had beyond the limits.
+/// The attacks of a Python program, with packages built in: the host lives, the session goes on or has ended with a reason, nothing is had beyond
+/// the limits.
 #[test]
 fn attacks_from_python_leave_the_session_usable_or_cleanly_ended() {
     // Each with what a cell after it has to say; none where the session may have ended, by a limit that it names.
-    let attacks: [(&str, &str, Option<&str>); 26] = [
+    let attacks: [(&str, &str, Option<&str>); 31] = [
         ("while True: pass", "limits.cpu", None),
         ("10 ** 10 ** 8", "limits.cpu", None),
         ("import re\nre.match(r'(a+)+$', 'a' * 64 + 'b')", "limits.cpu", None),
@@ -479,15 +480,35 @@ fn attacks_from_python_leave_the_session_usable_or_cleanly_ended() {
             Some("alive"),
         ),
         ("import lzma\nlzma.decompress(b'\\xfd7zXZ\\0' + b'\\xff' * 999)", "LZMAError", Some("alive")),
+        ("import requests\nrequests.get('http://169.254.169.254/latest/meta-data/')", "ConnectionError", Some("alive")),
+        (
+            "import urllib3\nurllib3.PoolManager().request('GET', 'http://0x7f000001:22/')",
+            "MaxRetryError",
+            Some("alive"),
+        ),
+        ("import yaml\nyaml.unsafe_load('!!python/object/apply:subprocess.run [[id]]')", "Error", Some("alive")),
+        (
+            "import yaml\nlines = ['a0: &a0 [1]'] + [f'a{n}: &a{n} [{\", \".join([f\"*a{n - 1}\"] * 9)}]' for n in range(1, 12)]\n\
+             len(repr(yaml.safe_load('\\n'.join(lines))))",
+            "",
+            None,
+        ),
+        ("open('/python/site-packages/requests/__init__.py', 'w')", "PermissionError", Some("alive")),
     ];
     let desk = Desk::new();
+    let (packages, _) = crate::python_packages::Desk::with_real_packages();
+    let real = packages.path("real.wasm");
+    // Compiled before the first of them is measured.
+    assert!(packages.run(&["exec", "--python", "real.wasm", "-c", "1"]).status.success());
     let policy = fs::read_to_string(desk.path().join("policy.toml")).unwrap();
     let policy = policy.replace("cpu = \"60s\"\n", "");
     let limits = "cpu = \"3s\"\noutput = \"1MiB\"\nmemory = \"128MiB\"\nsteps = 1_000_000\n";
     fs::write(desk.path().join("policy.toml"), policy.replace("steps = 1_000_000\n", limits)).unwrap();
     for (attack, says, alive) in attacks {
         let store = tempfile::tempdir_in(desk.path()).unwrap();
-        let mut client = desk.client_in(&store.path().display().to_string());
+        let mut command = desk.everstep(&["session", "--id", "s", "--policy", "policy.toml"]);
+        command.arg("--store").arg(store.path()).arg("--python").arg(&real);
+        let mut client = Client::start(command);
         client.cell("before", "alive = 'alive'");
         let ended = client.cell("attack", attack);
         let told =

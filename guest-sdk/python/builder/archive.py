@@ -18,6 +18,8 @@ _LEFT_OUT = {"__pycache__", "direct_url.json", "REQUESTED", "INSTALLER"}
 _PYTHON = sys.stdlib_module_names | {"annotationlib", "compression", "concurrent"}
 # Folders that some packages have beside their modules.
 _NO_MODULES = {"test", "tests", "doc", "docs", "example", "examples", "benchmarks", "scripts", "bin"}
+# What Python would import by itself as it starts.
+_NO_MODULES |= {"sitecustomize", "usercustomize"}
 
 
 @dataclasses.dataclass
@@ -64,7 +66,7 @@ def _recorded(folder):
 
     with open(folder / "RECORD", encoding="utf-8", newline="") as file:
         paths = [folder.parent / row[0] for row in csv.reader(file) if row]
-    return [path for path in paths if path.is_file() and ".." not in path.parts]
+    return [path for path in paths if ".." not in path.parts and path.is_relative_to(folder.parent) and path.is_file()]
 
 
 def _modules(site, files):
@@ -100,14 +102,16 @@ def write(site, file):
 def imports(site, installed, pins):
     """What is imported while the component is made: what is asked for, and what has to show that it does without its native code."""
     names = {re.sub(r"[-_.]+", "-", package.name).lower(): package for package in installed}
-    found = [{"module": module, "may_wait": False} for module in pins.preload]
+    found = [{"module": module, "may_wait": False, "may_lack": False} for module in pins.preload]
     for module in pins.preload:
         top = module.partition(".")[0]
         if not (site / top).is_dir() and not (site / f"{top}.py").is_file() and top not in _PYTHON:
             raise Failure(f"there is no module {module} to be imported: no package has {top}; name one that has with --with")
     for name, package in names.items():
         if name in pins.requested or package.native:
-            found += [{"module": module, "may_wait": True} for module in package.modules if module not in pins.preload]
+            modules = [module for module in package.modules if module not in pins.preload]
+            # In a folder that packages share, each module stands for itself.
+            found += [{"module": module, "may_wait": True, "may_lack": "." in module} for module in modules]
     return found
 
 

@@ -61,9 +61,20 @@ def _refuse_known(found):
         is_native = not each["download_info"]["url"].partition("#")[0].endswith("-any.whl")
         remedy = alternative(_name(each)) if is_native else None
         if remedy is not None:
-            asking = [_name(other) for other in found if _needs(other, _name(each))]
-            needed = f", which {' and '.join(asking)} needs," if asking else ""
-            raise Failure(f"{_name(each)} {each['metadata']['version']}{needed} is native code, which cannot run in the component; {remedy}")
+            raise Failure(f"{_name(each)} {each['metadata']['version']}{_needed(found, each)} is native code, which cannot run in the component; {remedy}")
+
+
+def _needed(found, each):
+    """Who needs it, and so on until somebody was asked for."""
+    text, seen = "", set()
+    while not each["requested"] and _name(each) not in seen:
+        seen.add(_name(each))
+        asking = [other for other in found if _needs(other, _name(each))]
+        if not asking:
+            break
+        text += f", which {' and '.join(map(_name, asking))} needs"
+        each = next((other for other in asking if other["requested"]), asking[0])
+    return text and f"{text},"
 
 
 def _needs(other, name):

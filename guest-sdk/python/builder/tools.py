@@ -71,4 +71,7 @@ def said(done):
         is_error = line.startswith("ERROR: ") or (is_error and line.startswith("  "))
         if is_error:
             errors.append(line.removeprefix("ERROR: "))
+    if errors[:1] == ["Exception:"]:
+        # Of pip itself, with a traceback.
+        return lines[-1]
     return "\n".join(errors or lines[-5:])

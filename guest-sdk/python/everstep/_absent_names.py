@@ -24,6 +24,24 @@ class Absent:
     values: dict = dataclasses.field(default_factory=dict)
 
 
+# Bytes of the types of C, which packages ask for to know how large a number may be.
+_SIZES = {
+    1: "c_bool c_byte c_char c_int8 c_ubyte c_uint8",
+    2: "c_int16 c_short c_uint16 c_ushort",
+    4: "c_char_p c_float c_int c_int32 c_long c_size_t c_ssize_t c_uint c_uint32 c_ulong c_void_p c_voidp c_wchar c_wchar_p py_object",
+    8: "c_double c_int64 c_longlong c_uint64 c_ulonglong",
+    16: "c_longdouble",
+}
+
+
+def _size(of):
+    name = getattr(of, "__name__", None)
+    for size, names in _SIZES.items():
+        if name in names.split():
+            return size
+    raise TypeError("this type has no size")
+
+
 # Those of `multiprocessing`, which itself is there.
 PROCESSES = Absent(
     "there are no processes here; threading, queue and concurrent.futures.ThreadPoolExecutor are",
@@ -45,11 +63,12 @@ TABLE = {
         exceptions="ArgumentError",
         refused="""
             addressof alignment byref c_buffer cast create_string_buffer create_unicode_buffer get_errno memmove memset
-            pointer resize set_errno sizeof string_at wstring_at
+            pointer resize set_errno string_at wstring_at
         """,
         kinds="ARRAY CFUNCTYPE POINTER PYFUNCTYPE SetPointerType",
         libraries="cdll pydll pythonapi",
         constants="DEFAULT_MODE=0 RTLD_GLOBAL=256 RTLD_LOCAL=0",
+        values={"sizeof": _size},
     ),
     "ctypes.util": Absent(
         "no code but Python's runs in a component; a capability of the host can do it",

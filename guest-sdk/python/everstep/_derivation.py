@@ -1,13 +1,41 @@
-"""`hashlib.pbkdf2_hmac`, which CPython takes from OpenSSL: PBKDF2 of RFC 8018, section 5.2, over HMAC."""
+"""What CPython takes from OpenSSL for keys from passwords: `hashlib.pbkdf2_hmac`, PBKDF2 of RFC 8018, section 5.2, over HMAC, and
+`hashlib.scrypt` of RFC 7914."""
 
 import hashlib
 import hmac
 
 from ._builtin import put
 
+try:
+    from _scrypt import mix
+except ImportError:
+    # It is compiled, and no component has to have it.
+    mix = None
+
+_MOST = (1 << 31) - 1
+# Bytes that OpenSSL takes where nobody says how many.
+_MEMORY = 32 << 20
+
 
 def install():
     put(hashlib, "pbkdf2_hmac", pbkdf2_hmac)
+    if mix is not None:
+        put(hashlib, "scrypt", scrypt)
+
+
+def scrypt(password, *, salt, n, r, p, maxmem=0, dklen=64):
+    """The key of `dklen` bytes for a password, which takes about `128 * n * r` bytes of memory to compute; `maxmem` bounds them."""
+    if n < 2 or n & (n - 1):
+        raise ValueError("n must be a power of 2.")
+    if not 0 <= maxmem <= _MOST:
+        raise ValueError(f"maxmem must be positive and smaller than {_MOST}")
+    if not 1 <= dklen <= _MOST:
+        raise ValueError(f"dklen must be greater than 0 and smaller than {_MOST}")
+    if r < 1 or p < 1 or p * r >= 1 << 30 or 128 * r * (p + n + 2) > (maxmem or _MEMORY):
+        raise ValueError("Invalid parameter combination for n, r, p, maxmem.")
+    blocks, size = pbkdf2_hmac("sha256", password, salt, 1, p * 128 * r), 128 * r
+    mixed = b"".join(mix(blocks[start : start + size], n) for start in range(0, len(blocks), size))
+    return pbkdf2_hmac("sha256", password, mixed, 1, dklen)
 
 
 def pbkdf2_hmac(hash_name, password, salt, iterations, dklen=None):

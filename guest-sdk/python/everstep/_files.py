@@ -5,7 +5,6 @@ import gc
 import io
 import os
 import sys
-import types
 
 from wit_world.imports import files
 from wit_world.imports.types import ErrorCode
@@ -44,10 +43,34 @@ def flush_all():
 
 def _flush(file):
     try:
-        if not file.closed:
-            file.flush()
+        if file.closed:
+            return
+    except ValueError:
+        # It has given its buffer away.
+        return
+    try:
+        file.flush()
     except Exception as error:
-        sys.unraisablehook(types.SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=None, err_msg=None, object=file))
+        sys.unraisablehook(_Unraisable((type(error), error, None, None, file)))
+
+
+def _unraisable():
+    """The type of what `sys.unraisablehook` is told, which has no name."""
+
+    class Raises:
+        def __del__(self):
+            raise ValueError
+
+    found, hook = [], sys.unraisablehook
+    sys.unraisablehook = lambda told: found.append(type(told))
+    try:
+        Raises()
+    finally:
+        sys.unraisablehook = hook
+    return found[0]
+
+
+_Unraisable = _unraisable()
 
 
 def explain(error):

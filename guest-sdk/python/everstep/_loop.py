@@ -42,12 +42,24 @@ class _Ready(collections.deque):
         self._loop = loop
 
     def popleft(self):
+        if not self:
+            # A thread that waited inside of this turn has had all of it run.
+            return _NOTHING
         handle = super().popleft()
         while _interrupt.noticed():
             task = getattr(handle._callback, "__self__", None)
             if not _interrupt.interrupt() and isinstance(task, asyncio.Task) and task is not self._loop.main:
                 task.cancel()
         return handle
+
+
+class _Nothing:
+    """A handle that is not run."""
+
+    _cancelled = True
+
+
+_NOTHING = _Nothing()
 
 
 class Loop(asyncio.BaseEventLoop):
@@ -144,6 +156,7 @@ class Loop(asyncio.BaseEventLoop):
 
     create_connection = _network.connect
     start_tls = _network.start_tls
+    sock_connect = _network.reach
     getaddrinfo = _network.look_up
 
     # The turns.
@@ -170,6 +183,26 @@ class Loop(asyncio.BaseEventLoop):
             self._run_once()
             if until is not None and until():
                 return
+
+    def turn_for(self, wait):
+        """Goes on for a thread that waits inside of one of its turns; false where it can do nothing."""
+        if self._stopping and not self._is_outermost:
+            return False
+        deadline = wait.deadline and self.call_at(wait.deadline, int)
+        asyncio._set_running_loop(self)
+        try:
+            if self.can_run():
+                self.turn(wait.is_there)
+            elif not wait.is_there():
+                flush()
+                self.deliver(_errors.wait_any(self.waits_for()))
+            return True
+        except Stuck:
+            return False
+        finally:
+            asyncio._set_running_loop(None)
+            if deadline:
+                deadline.cancel()
 
     def can_run(self):
         """Whether something can, after the threads that wait for their turn."""
@@ -275,10 +308,21 @@ class Policy(asyncio.events._BaseDefaultEventLoopPolicy):
     _loop_factory = Loop
 
 
+# The loops that `outside` is out of, the innermost last.
+_left = []
+
+
+def _turn_left(wait):
+    """Lets the loop go on inside of which a thread runs that waits."""
+    return bool(_left) and isinstance(_left[-1], Loop) and _left[-1].turn_for(wait)
+
+
 @contextlib.contextmanager
 def outside():
     """Out of the running loop for a while: a program runs inside of ours and may still run one of its own."""
     loop = asyncio._get_running_loop()
+    # A thread that runs inside of another one is in the same place.
+    _left.append(loop or (_left[-1] if _left else None))
     task = loop and asyncio.current_task(loop)
     if task is not None:
         asyncio._leave_task(loop, task)
@@ -286,6 +330,7 @@ def outside():
     try:
         yield
     finally:
+        _left.pop()
         asyncio._set_running_loop(loop)
         if task is not None:
             asyncio._enter_task(loop, task)
@@ -312,7 +357,7 @@ def _turn(loop):
 
 def install():
     asyncio.BaseEventLoop._run_once = _turn
-    _threads.install(_time.sleep, outside)
+    _threads.install(_time.sleep, outside, _turn_left)
     asyncio.events._set_event_loop_policy(Policy())
     # Those of Python need sockets.
     asyncio.unix_events._DefaultEventLoopPolicy = Policy

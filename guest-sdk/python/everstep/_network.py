@@ -474,9 +474,17 @@ async def start_tls(loop, transport, protocol, sslcontext, **options):
     return transport
 
 
+async def reach(loop, sock, address):
+    """`sock_connect` of the event loop."""
+    sock.connect(address)
+
+
 async def look_up(loop, host, port, *, family=0, type=0, proto=0, flags=0):
-    """`getaddrinfo` of the event loop."""
-    return _addresses(host, port)
+    """`getaddrinfo` of the event loop. Clients that try several addresses keep none of the reasons why they cannot connect, and tell this one."""
+    found = _addresses(host, port)
+    if found[0][4][1]:
+        _check(*found[0][4])
+    return found
 
 
 class _Poll:

@@ -16,7 +16,7 @@ import socket
 import sys
 import traceback
 
-from . import _host, _packages
+from . import _absent, _host, _packages
 from ._builtin import put
 
 # What is to be built in, and what came of it: beside each other in a folder of the build.
@@ -26,7 +26,7 @@ _ARCHIVE, _ORDER, _REPORT = "packages.zip", "order.json", "report.json"
 def install():
     """Builds the packages in, and imports those modules of them that the order names.
 
-    The order is `{"imports": [{"module", "may_wait"}]}`; the report is `{"python", "imported": [NAME], "waiting": [{"module", "reason", "where"}],
+    The order is `{"imports": [{"module", "may_wait", "may_lack"}]}`, where one that may lack something may import what nobody asked for; the report is `{"python", "imported": [NAME], "waiting": [{"module", "reason", "where"}],
     "errors": [{"module", "reason", "where"}]}`, where `where` is the last line of a package that was run, as
     `FILE, line N`. With an error nothing is built.
     """
@@ -43,6 +43,8 @@ def install():
             report["imported"].append(each["module"])
         elif each["may_wait"] and isinstance(error, _host.NotYet):
             report["waiting"].append({"module": each["module"], "reason": str(error), "where": _where(error)})
+        elif each["may_lack"] and isinstance(error, ModuleNotFoundError):
+            report["waiting"].append({"module": each["module"], "reason": f"it needs {error.name}", "where": _where(error)})
         else:
             report["errors"].append({"module": each["module"], "reason": _reason(error), "where": _where(error)})
     with open(f"{folder}/{_REPORT}", "w", encoding="utf-8") as file:
@@ -57,6 +59,8 @@ def _imported(name):
     before, state = set(sys.modules), random.getstate()
     _host.asked.clear()
     random.Random.seed, socket.socket.__init__ = _seeded, _unopened
+    # The sources of the standard library are there while it is built, also of what does not work without its part in C.
+    sys.meta_path.insert(0, _absent.Finder)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             importlib.import_module(name)
@@ -72,6 +76,7 @@ def _imported(name):
         random.setstate(state)
         return error
     finally:
+        sys.meta_path.remove(_absent.Finder)
         random.Random.seed, socket.socket.__init__ = _seed, _opened
 
 

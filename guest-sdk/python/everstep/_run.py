@@ -5,6 +5,7 @@ import ast
 import asyncio
 import atexit
 import builtins
+import contextlib
 import importlib.util
 import inspect
 import io
@@ -103,12 +104,15 @@ async def run(work, failed=None):
             raise failed(error) from None
 
 
-async def steps(source, name, namespace, finish=lambda value: value):
-    """Runs the source and returns the value of its last expression, as `finish` makes it."""
+async def steps(source, name, namespace, finish=lambda value: value, is_program=False):
+    """Runs the source and returns the value of its last expression, as `finish` makes it.
+
+    A program that awaits nothing at its top has no event loop that runs, as elsewhere."""
     body, last = compiled(source, name)
-    value = None
-    for code in (body, last):
-        if code is not None:
+    codes, value = [code for code in (body, last) if code is not None], None
+    waits = any(code.co_flags & inspect.CO_COROUTINE for code in codes)
+    with _loop.outside() if is_program and not waits else contextlib.nullcontext():
+        for code in codes:
             value = eval(code, namespace)
             if code.co_flags & inspect.CO_COROUTINE:
                 value = await value
@@ -117,21 +121,28 @@ async def steps(source, name, namespace, finish=lambda value: value):
 
 def failure(error):
     """What Python would print, without our own frames."""
-    kind, is_denied = _unicode.name_of(type(error)), False
+    kind, denials = _unicode.name_of(type(error)), []
     for cause in _errors.causes(error):
         _files.explain(cause)
-        is_denied |= _errors.is_denial(cause)
-    try:
-        message = _unicode.readable(str(error))
-    except BaseException:
-        message = "<exception str() failed>"
+        if _errors.is_denial(cause):
+            denials.append(_message(cause))
+    message = _message(error)
     try:
         found = traceback.TracebackException.from_exception(error, capture_locals=False)
         _forget_ours(found, set())
         trace = _unicode.readable("".join(found.format()))
     except BaseException:
         trace = f"{kind}: {message}\n"
-    return Failed(kind, message, trace, is_denied)
+    # Some packages raise errors of their own, and nothing of what was behind them.
+    trace += "".join(f"the policy denied this: {denial}\n" for denial in denials if denial not in trace)
+    return Failed(kind, message, trace, bool(denials))
+
+
+def _message(error):
+    try:
+        return _unicode.readable(str(error))
+    except BaseException:
+        return "<exception str() failed>"
 
 
 def is_ours(file):

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import zlib
 
-from . import _run
+from . import _loop, _run
 
 # The file and the packed code of each module of the standard library that does something when it is run by name.
 MAINS = {}
@@ -54,7 +54,8 @@ async def run_module(module, names):
         file = spec.origin
     sys.argv[0] = file
     names.update(__file__=file, __spec__=spec, __package__=getattr(spec, "parent", ""), __loader__=getattr(spec, "loader", None))
-    exec(code, names)
+    with _loop.outside():
+        exec(code, names)
 
 
 class _NoModule(Exception):

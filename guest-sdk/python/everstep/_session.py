@@ -8,6 +8,7 @@ import asyncio
 import codeop
 import collections
 import json
+import re
 import sys
 
 import everstep
@@ -20,6 +21,8 @@ _Task = asyncio.Task
 _PART = 64 << 10
 # What is done when a cell has run, before its value is shown.
 AFTER = []
+# What the host says where a limit has ended a cell.
+_LIMIT = re.compile(r"the limit of [^()]+ is reached \(limits\.[a-z_.]+\)")
 # Answers that are kept for whoever sends a cell again.
 _KEPT = 100
 
@@ -171,8 +174,9 @@ def _error(failed):
 
 
 def _trapped(cause):
+    name = "LimitExceeded" if _LIMIT.fullmatch(cause) else "Trapped"
     message = f"{_unicode.readable(cause)}; the cell was ended, and the session goes on as it was before it"
-    return {"name": "Trapped", "message": message, "traceback": f"Trapped: {message}\n", "denied": False}
+    return {"name": name, "message": message, "traceback": f"{name}: {message}\n", "denied": False}
 
 
 def _refused(message):

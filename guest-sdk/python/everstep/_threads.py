@@ -3,6 +3,7 @@ another one waits: for a lock, an event, a queue, a thread, a time, or in the ev
 the one that waits, until it ends.
 
 A wait that nothing can end raises `RuntimeError`; in a thread that runs inside of one that can go on, it ends the thread, as `sys.exit` does.
+A thread that waits inside of an event loop lets the loop go on, and a queue with a bound takes more where a thread would have to wait for room.
 """
 
 import _thread
@@ -10,6 +11,7 @@ import _threading_local
 import collections
 import concurrent.futures.thread as pools
 import contextlib
+import functools
 import heapq
 import itertools
 import queue
@@ -20,6 +22,12 @@ from . import _durations
 from ._builtin import put
 
 _DEADLOCK = "the program waits for something that nothing can make happen: threads take turns here, each when another one waits"
+_GIVEN_UP = (
+    "; {} was ended as it waited for a thread inside of which it ran: two threads cannot hand things back and forth here, "
+    "which tasks of asyncio can"
+)
+# Items that a queue with a bound takes beyond it.
+_BEYOND = 1 << 16
 
 # How many seconds a daemon may keep those waiting inside of which it runs.
 _PATIENCE = 60
@@ -32,6 +40,8 @@ _numbers = itertools.count(1)
 _main = _thread.get_ident()
 # Those that run, the innermost last, and what each waits for inside of which another one runs.
 _running, _waits = [], []
+# The name of the thread that was ended last because it could not go on.
+_given_up = None
 
 
 class _Job:
@@ -134,20 +144,24 @@ def wait(what):
         if run_next(what):
             continue
         times = [time for time in (what.deadline, next_time()) if time is not None]
-        if not times:
-            _end()
-        _end_endless()
-        left = min(times) - _monotonic()
-        if left > 0:
-            _sleep(left)
+        if not (_running and _turn_loop(what)):
+            if not times:
+                _end()
+            _end_endless()
+            left = min(times) - _monotonic()
+            if left > 0:
+                _sleep(left)
         if what.deadline is not None and what.deadline <= _monotonic():
             return
 
 
 def _end():
     """Ends a wait that nothing can end."""
-    others = _running and not _running[-1].is_of_pool and any(one.deadline is not None or one.is_there() for one in _waits)
-    raise SystemExit if others else RuntimeError(_DEADLOCK)
+    global _given_up
+    if _running and not _running[-1].is_of_pool and any(one.deadline is not None or one.is_there() for one in _waits):
+        _given_up = getattr(_running[-1].thread, "name", "a thread")
+        raise SystemExit
+    raise RuntimeError(_DEADLOCK + (_GIVEN_UP.format(_given_up) if _given_up else ""))
 
 
 def _end_endless():
@@ -272,15 +286,31 @@ def _begin_work(pool):
     pool._threads.add(thread)
 
 
+_put = queue.Queue.put
+
+
+def _put_beyond(self, item, block=True, timeout=None):
+    """`queue.Queue.put`. Who waits for room would keep the thread that makes it from its turn, or from going on."""
+    if block and timeout is None and (_running or _pending):
+        with self.not_full:
+            if 0 < self.maxsize <= self._qsize() < self.maxsize + _BEYOND and not self.is_shutdown:
+                self._put(item)
+                self.unfinished_tasks += 1
+                self.not_empty.notify()
+                return
+    _put(self, item, block, timeout)
+
+
 def _ident():
     return _running[-1].handle.ident if _running else _main
 
 
-def install(sleeps, outside):
-    """`sleeps` waits, and `outside` is where a thread runs that the event loop lets run."""
-    global _sleep, _outside
-    _sleep, _outside = sleeps, outside
+def install(sleeps, outside, turn_loop):
+    """`sleeps` waits, `outside` is where a thread runs that the event loop lets run, and `turn_loop(wait)` lets that loop go on, if it can."""
+    global _sleep, _outside, _turn_loop
+    _sleep, _outside, _turn_loop = sleeps, outside, turn_loop
     put(time, "sleep", sleep)
+    queue.Queue.put = functools.wraps(_put)(_put_beyond)
 
 
 def prepare():

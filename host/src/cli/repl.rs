@@ -201,7 +201,7 @@ impl Messages {
             match message {
                 Message {
                     reply_to: Some(reply_to), body: body @ (Body::Result { .. } | Body::Error { .. }), ..
-                } if reply_to == id => {
+                } if reply_to.is(id) => {
                     return Some(body);
                 }
                 message => waiting.passed.push_back(message),
@@ -364,7 +364,7 @@ impl Prompt {
     /// Shows messages until a request is answered.
     fn until_answered(&mut self, id: &str) -> Result<Ran, Failure> {
         while let Some(Message { id: asked, reply_to, body, .. }) = self.messages.next() {
-            let ours = reply_to.as_deref() == Some(id);
+            let ours = reply_to.as_ref().is_some_and(|request| request.is(id));
             match body {
                 Body::Result { incomplete: true, .. } if ours => return Ok(Ran::Incomplete),
                 Body::Result { .. } if ours => return Ok(Ran::Done),

@@ -156,7 +156,7 @@ impl Session {
                         }
                     }
                     Some(Ok(request)) => self.carry_out(request).await,
-                    Some(Err(Refused { id, message })) => self.refuse(id, "invalid-request", message),
+                    Some(Err(Refused { id, message })) => self.tell(id, refusal("invalid-request", message)),
                 }
             }
         }
@@ -396,6 +396,7 @@ impl Session {
             }
             Content::Denied { call, subject, message } => Body::Denied { call, subject, message },
         };
+        let reply_to = reply_to.as_ref().map(Json::from);
         (self.say)(Message { id, execution_id: execution.to_string(), reply_to, body });
     }
 
@@ -433,7 +434,7 @@ impl Session {
             (Asked::Capability, Body::CapabilityRequest { capability: promise.subject, message, deadline_ms })
         };
         self.open.insert(id.clone(), asked);
-        let reply_to = self.running.as_ref().map(|cell| cell.id.clone());
+        let reply_to = self.running.as_ref().map(|cell| Json::from(&cell.id));
         (self.say)(Message { id: id.to_string(), execution_id: id.execution.to_string(), reply_to, body });
     }
 
@@ -447,7 +448,7 @@ impl Session {
             format!("its last call, step {}: what it did after that is undone", self.id.promise(step))
         };
         let message = format!("the interruption has taken the cell back to {to}");
-        let cell = self.running.as_ref().map(|cell| cell.id.clone());
+        let cell = self.running.as_ref().map(|cell| Json::from(&cell.id));
         self.tell(cell, Body::Notice { message });
     }
 
@@ -469,6 +470,7 @@ impl Session {
                 self.cells = cells;
                 let (id, execution_id) = (prompt.to_string(), self.id.to_string());
                 let (reply_to, body) = answer.told();
+                let reply_to = reply_to.as_ref().map(Json::from);
                 (self.say)(Message { id, execution_id, reply_to, body });
             }
             (Ok(Prompt { cells, .. }), _) => self.cells = cells,
@@ -520,20 +522,23 @@ impl Session {
 
     fn result(&mut self, reply_to: String, value: Json) {
         let body = Body::Result { value, repr: None, data: BTreeMap::new(), cell: None, incomplete: false };
-        self.tell(Some(reply_to), body);
+        self.tell(Some(Json::from(&reply_to)), body);
     }
 
     fn refuse(&mut self, reply_to: Option<String>, name: &str, message: impl Into<String>) {
-        let (name, message) = (name.to_owned(), message.into());
-        self.tell(reply_to, Body::Error { name, message, traceback: None, cell: None });
+        self.tell(reply_to.as_ref().map(Json::from), refusal(name, message));
     }
 
     /// Sends a message that belongs to no step.
-    fn tell(&mut self, reply_to: Option<String>, body: Body) {
+    fn tell(&mut self, reply_to: Option<Json>, body: Body) {
         self.said += 1;
         let (id, execution_id) = (format!("{}:{}", self.id, self.said), self.id.to_string());
         (self.say)(Message { id, execution_id, reply_to, body });
     }
+}
+
+fn refusal(name: &str, message: impl Into<String>) -> Body {
+    Body::Error { name: name.to_owned(), message: message.into(), traceback: None, cell: None }
 }
 
 fn end(handle: Handle) -> BoxFuture<'static, Result<Report, Arc<Error>>> {

@@ -132,9 +132,10 @@ pub struct Message {
     pub id: String,
     /// The id of the session, or of an execution that it has called.
     pub execution_id: String,
-    /// The `id` of the request that it answers; for output, that of the cell that ran.
+    /// The `id` of the request that it answers, as it was written; for output, that of the cell that ran.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub reply_to: Option<Json>,
     /// The content.
     #[serde(flatten)]
     pub body: Body,
@@ -295,6 +296,11 @@ impl Json {
     pub fn text(&self) -> &str {
         self.0.get()
     }
+
+    /// Whether it is this text, as a value.
+    pub fn is(&self, value: &str) -> bool {
+        serde_json::from_str::<String>(self.text()).is_ok_and(|found| found == value)
+    }
 }
 
 impl JsonSchema for Json {
@@ -311,8 +317,8 @@ impl JsonSchema for Json {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
-    /// The id of the request, if it has one.
-    pub id: Option<String>,
+    /// The id of the request, if it has one, as it was written: half of a surrogate pair may be in it.
+    pub id: Option<Json>,
     /// The error.
     pub message: String,
 }
@@ -327,7 +333,7 @@ impl Request {
         // Kept as written, so that no number changes.
         let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(line).map_err(unknown)?;
         let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
-        let id = fields.get("id").and_then(|id| text(id));
+        let id = fields.get("id").filter(|id| id.get().starts_with('"')).map(|id| Json(id.clone()));
         let refused = |message: String| Refused { id: id.clone(), message };
         for (name, field) in &fields {
             json::check_depth(field.get()).map_err(|error| refused(format!("{name}: {error}")))?;
@@ -410,6 +416,7 @@ mod tests {
         for (line, id, part) in [
             ("", None, "not a JSON object"),
             ("[1]", None, "not a JSON object"),
+            (r#"{"type": "status", "id": "a\ud83d"}"#, Some(r#""a\ud83d""#), "half of a surrogate pair"),
             ("{\"id\": \"a\"}", Some("a"), "a request has a type: execute"),
             (r#"{"type": "exec", "id": "a"}"#, Some("a"), "there is no request \"exec\""),
             (r#"{"type": "execute", "id": "a"}"#, Some("a"), "missing field `code`"),
@@ -419,14 +426,15 @@ mod tests {
             (r#"{"type": "input_response", "id": "a", "request_id": "b"}"#, Some("a"), "either value or error"),
         ] {
             let refused = Request::parse(line.as_bytes()).unwrap_err();
-            assert_eq!(refused.id.as_deref(), id, "{line}");
+            let id = id.map(|id| if id.starts_with('"') { id.to_owned() } else { format!("\"{id}\"") });
+            assert_eq!(refused.id.as_ref().map(Json::text), id.as_deref(), "{line}");
             assert!(refused.message.contains(part), "{line}: {refused}");
         }
         for depth in [json::DEEPEST + 1, 20_000] {
             let value = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
             let line = format!(r#"{{"type": "input_response", "id": "r", "request_id": "s.1", "value": {value}}}"#);
             let refused = Request::parse(line.as_bytes()).unwrap_err();
-            assert_eq!(refused.id.as_deref(), Some("r"));
+            assert!(refused.id.unwrap().is("r"));
             assert_eq!(refused.message, "value: nested more than 128 deep; flatten it");
         }
         assert!(Request::parse(b"{\"type\": \"\xff\"}").is_err());
@@ -443,7 +451,7 @@ mod tests {
             cell: Some(1),
             incomplete: false,
         };
-        let message = Message { id: "s.1".into(), execution_id: "s".into(), reply_to: Some("c".into()), body };
+        let message = Message { id: "s.1".into(), execution_id: "s".into(), reply_to: Some(Json::from(&"c")), body };
         let json = serde_json::to_string(&message).unwrap();
         assert_eq!(
             json,

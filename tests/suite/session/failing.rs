@@ -187,11 +187,11 @@ pub(crate) fn a_cell_at_a_limit_is_ended_and_the_session_has_limits_of_its_own()
     let mut client = desk.client();
     client.cell("0", "kept = 'kept'");
     let first = client.cell("1", "while True: pass");
-    assert_eq!(first["name"], "Trapped");
+    assert_eq!(first["name"], "LimitExceeded");
     assert!(first["message"].as_str().unwrap().contains("limits.cpu"), "{first}");
     assert_eq!(client.cell("2", "kept")["value"], "kept");
     let last =
-        (3..20).map(|n| client.cell(&n.to_string(), "while True: pass")).find(|ended| ended["name"] != "Trapped");
+        (3..20).map(|n| client.cell(&n.to_string(), "while True: pass")).find(|ended| ended["name"] != "LimitExceeded");
     let last = last.unwrap();
     assert_eq!(last["name"], "halted");
     assert!(last["message"].as_str().unwrap().contains("limits.session_cpu"), "{last}");
