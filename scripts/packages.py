@@ -18,6 +18,23 @@ TOP = PROJECT / "tests/packages/top"
 RESULTS = PROJECT / "tests/packages/RESULTS.md"
 # Seconds that an example may take, on a busy machine too.
 PATIENCE = 300
+# What they have: all of the packages of a file take memory, also of an example that uses one.
+POLICY = """version = 1
+[limits]
+memory = "512MiB"
+wall = "300s"
+cpu = "60s"
+[clock]
+mode = "recorded"
+[random]
+mode = "seeded"
+[[capability]]
+name = "print"
+[[files]]
+id = "tmp"
+guest = "/tmp"
+access = "scratch"
+"""
 # A build that cannot import a package names it so, with the reason; or one that it needs.
 REFUSED = re.compile(r"(?:error: |^)(\S+?) (\S+) (?:cannot be imported|is native code)[^\n]*", re.M)
 NEEDED = re.compile(r"error: \S+ \S+((?:, which .+? needs)+), is native code[^\n]*")
@@ -66,7 +83,8 @@ def run(component, code, folder):
     """What an example prints, and the last line of its error."""
     script = folder / "example.py"
     script.write_text(code, "utf-8")
-    call = [EVERSTEP, "exec", "--store", "memory", "--python", component, script]
+    (folder / "policy.toml").write_text(POLICY)
+    call = [EVERSTEP, "exec", "--store", "memory", "--policy", folder / "policy.toml", "--python", component, script]
     try:
         done = subprocess.run(call, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
@@ -112,7 +130,8 @@ def write(rows, asked):
         "# Packages that people install most",
         "",
         "Written by `make packages` from the examples in [`top`](top): pure packages, and those that may do without their native code, of the ones that are",
-        "installed most from PyPI. Each file of `top` is one component, with all of its packages imported while it is built.",
+        "installed most from PyPI. Each file of `top` is one component, with all of its packages imported while it is built; an example runs alone in it,",
+        "with `limits.memory` of 512 MiB.",
         "",
         f"**{says}.**",
         "",
