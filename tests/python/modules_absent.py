@@ -21,6 +21,7 @@ def tried(code):
 
 NAMES = "concurrent.futures ctypes ctypes.util curses fcntl grp mmap multiprocessing pty pwd readline resource syslog termios tty".split()
 NAMES += ["multiprocessing.shared_memory", "os"]
+print(os.getuid() == os.geteuid() and os.getgid() == os.getegid(), importlib.import_module("ctypes").sizeof(importlib.import_module("ctypes").c_double))
 for code in (
     "ctypes.CDLL(None)",
     "ctypes.c_int(1)",
@@ -72,6 +73,7 @@ shell.cmdqueue = ["leave"]
 shell.cmdloop()
 #> antigravity ensurepip idlelib msvcrt nt pydoc_data this tkinter turtle turtledemo venv winreg winsound
 #> _android_support _apple_support _ctypes _curses _curses_panel _dbm _gdbm _hashlib _interpchannels _interpqueues _interpreters _ios_support _multiprocessing _overlapped _posixshmem _posixsubprocess _remote_debugging _scproxy _ssl _tkinter _uuid _winapi _wmi
+#> True 8
 #> ctypes.CDLL(None) everstep._absent Unavailable True True [Errno 52] ctypes.CDLL does not work here: no code but Python's runs in a component; a capability of the host can do it
 #> ctypes.c_int(1) everstep._absent Unavailable True True [Errno 52] ctypes.c_int does not work here: no code but Python's runs in a component; a capability of the host can do it
 #> ctypes.pythonapi.Py_IsInitialized() everstep._absent Unavailable True True [Errno 52] ctypes.pythonapi.Py_IsInitialized does not work here: no code but Python's runs in a component; a capability of the host can do it

@@ -32,8 +32,8 @@ def install():
     put(posixpath, "expanduser", _expanded(posixpath.expanduser))
     put(getpass, "getuser", _user)
     for name in ("getuid", "geteuid", "getgid", "getegid"):
-        # The owner of every file.
-        put(os, name, lambda: 0)
+        # Somebody without the rights of root, who would give files to others.
+        put(os, name, lambda: 1000)
     for name in PROCESSES.refused.split():
         function = _refusing(f"multiprocessing.{name}", PROCESSES.why)
         setattr(multiprocessing.context.BaseContext, name, function)
