@@ -159,7 +159,7 @@ fn images(everstep: &Path, dir: &Path) -> Outcome<()> {
     let said = |command: &mut Command| -> Outcome<Duration> {
         let output = command.args(["-c", &code]).current_dir(dir).output()?;
         let text = String::from_utf8(output.stdout)?;
-        let seconds = text.trim().parse().map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        let seconds = text.trim().parse::<f64>().map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
         Ok(Duration::from_secs_f64(seconds) / u32::try_from(REQUESTS)?)
     };
     let (mut ours, mut plain) = (Vec::new(), Vec::new());
@@ -312,7 +312,7 @@ impl Bench {
         for n in 0..TAKEN_UP {
             prompt = desk.cell(&prompt, n, &format!("x{n} = {n}\nprint(x{n})")).await?;
         }
-        desk.host.shutdown().await?;
+        desk.host.leave(Duration::from_secs(60)).await?;
         let mut took = Vec::new();
         for _ in 0..3 {
             let mut desk = self.desk(Everstep::open(&store))?;
@@ -320,7 +320,7 @@ impl Bench {
             desk.host.resume(&ExecutionId::new("s")?, Patience::None).await?;
             desk.prompt().await?;
             took.push(begun.elapsed());
-            desk.host.shutdown().await?;
+            desk.host.leave(Duration::from_secs(60)).await?;
         }
         println!("{:<48} {:>9.1} ms", format!("a session of {TAKEN_UP} cells taken up"), ms(median(took)));
         Ok(())
