@@ -179,6 +179,6 @@ fn a_worker_has_the_packages_of_its_component() {
     let worker = Process::start(ground.desk.command(&["worker", &python, "--remote", &ground.url]));
     worker.until_said("worker of group default");
     let code = "import palette; print(palette.mix('a', 'b'))";
-    let output = ground.desk.command(&["exec", "-c", code, "--remote", &ground.url]).output().unwrap();
+    let output = ground.desk.command(&["exec", &python, "-c", code, "--remote", &ground.url]).output().unwrap();
     assert_eq!(text(&output.stdout), "dark a+b\n", "{output:?}");
 }

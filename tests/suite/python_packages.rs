@@ -465,9 +465,8 @@ fn packages_of_the_index_do_without_their_native_code() {
     let packages = built["packages"].as_array().unwrap();
     let without = packages.iter().filter(|package| package["without_native_code"] == true);
     let without: Vec<&str> = without.map(|package| package["name"].as_str().unwrap()).collect();
-    let expected =
-        ["aiohttp", "charset-normalizer", "frozenlist", "MarkupSafe", "multidict", "propcache", "PyYAML", "yarl"];
-    assert_eq!(without, expected);
+    // The others that have some have a wheel without it, too.
+    assert_eq!(without, ["MarkupSafe", "PyYAML"]);
     let code = "import attrs, dateutil.parser, jinja2, six, yaml\n\
                 @attrs.define\nclass P:\n    x: int\n\
                 print(P(1), dateutil.parser.parse('2026-01-02').year, jinja2.Template('{{ a|e }}').render(a='<'), yaml.safe_load('a: [1]'), six.PY3)";
