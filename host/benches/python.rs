@@ -149,7 +149,8 @@ fn images(everstep: &Path, dir: &Path) -> Outcome<()> {
 
     let url = format!("http://{}/", server()?);
     let policy = format!(
-        "{POLICY}[network]\nallow = [\"127.0.0.1/32\"]\n[[fetch]]\nid = \"site\"\nmethods = [\"GET\"]\nurl = \"{url}**\"\n"
+        "{POLICY}[network]\nallow = [\"127.0.0.1/32\"]\n[[fetch]]\nid = \"site\"\nmethods = [\"GET\"]\nurl = \"{url}**\"\n\
+         [env]\nPYTHONPATH = \"/site\"\n[[files]]\nid = \"packages\"\nguest = \"/site\"\nhost = \"site\"\naccess = \"image\"\n"
     );
     std::fs::write(dir.join("requests.toml"), policy)?;
     let code = format!(
@@ -164,7 +165,7 @@ fn images(everstep: &Path, dir: &Path) -> Outcome<()> {
     };
     let (mut ours, mut plain) = (Vec::new(), Vec::new());
     for _ in 0..5 {
-        let args = ["exec", "--policy", "requests.toml", "--with-folder", "site", "--store", "memory"];
+        let args = ["exec", "--policy", "requests.toml", "--store", "memory"];
         ours.push(said(Command::new(everstep).args(args))?);
         plain.push(said(python().env("PYTHONPATH", dir.join("site")))?);
     }
