@@ -30,7 +30,7 @@ fn answer(received: &Received, busy: &AtomicUsize) -> Vec<Step> {
         "/keep" => redirect(307, "/echo"),
         "/loop" => redirect(302, "/loop"),
         "/gone" => response("410 Gone", &[], b"no more"),
-        "/busy" if busy.fetch_add(1, Ordering::SeqCst) % 2 == 0 => response("503 Busy", &[], b""),
+        "/busy" if busy.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) => response("503 Busy", &[], b""),
         "/busy" => response("200 OK", &[], b"served at last"),
         "/stalls" => vec![Step::Stall],
         _ => {
