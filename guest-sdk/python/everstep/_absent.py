@@ -12,6 +12,7 @@ import importlib
 import importlib.machinery
 import multiprocessing.context
 import multiprocessing.process
+import netrc
 import operator
 import os
 import posixpath
@@ -34,6 +35,8 @@ def install():
     for name in ("getuid", "geteuid", "getgid", "getegid"):
         # Somebody without the rights of root, who would give files to others.
         put(os, name, lambda: 1000)
+    # Files have no owners here to compare with.
+    put(netrc, "_can_security_check", lambda: False)
     for name in PROCESSES.refused.split():
         function = _refusing(f"multiprocessing.{name}", PROCESSES.why)
         setattr(multiprocessing.context.BaseContext, name, function)

@@ -27,6 +27,8 @@ def scrypt(password, *, salt, n, r, p, maxmem=0, dklen=64):
     """The key of `dklen` bytes for a password, which takes about `128 * n * r` bytes of memory to compute; `maxmem` bounds them."""
     if n < 2 or n & (n - 1):
         raise ValueError("n must be a power of 2.")
+    if max(maxmem, dklen) >= 1 << 63:
+        raise OverflowError("Python int too large to convert to C long")
     if not 0 <= maxmem <= _MOST:
         raise ValueError(f"maxmem must be positive and smaller than {_MOST}")
     if not 1 <= dklen <= _MOST:
