@@ -137,6 +137,11 @@ type Outcome = Result<Exit, Failure>;
 
 /// Parses the command line and runs the command.
 pub(crate) fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|command| command == "worker") {
+        // It often waits for a long time, with much more of its heap in huge pages than it uses; those of arguments are the first. A system
+        // that does not let it lets it have them.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
+    }
     let json = std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == OsStr::new("--json"));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

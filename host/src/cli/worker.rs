@@ -74,8 +74,6 @@ pub(crate) fn run(args: Args) -> Outcome {
     if lease.duration() < SHORTEST {
         return Err(Failure::usage("a lease lasts one second or longer"));
     }
-    // A worker often waits for a long time, with much more of its heap in huge pages than it uses. Elsewhere it does without.
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
     block_on(async move {
         let mut signals = Signals::start(network.ceiling.is_some())?;
         let console =
