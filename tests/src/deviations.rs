@@ -3,12 +3,17 @@
 use crate::resonate::Given;
 
 /// Tests that leave out each such server, with the reason.
-pub const THEIRS: [(&str, &str); 1] =
-    [("suspension::missed_firings_are_skipped_as_told", "it makes up for every firing that it has missed")];
+pub const THEIRS: [(&str, &str); 2] = [
+    ("suspension::missed_firings_are_skipped_as_told", "it makes up for every firing that it has missed"),
+    ("observe::metrics::a_worker_and_a_server_count_what_was_done", "it is about what `everstep serve` counts of itself"),
+];
 
 /// Tests that leave out one that runs already.
-pub const RUNNING: [(&str, &str); 4] = [
+pub const RUNNING: [(&str, &str); 7] = [
     ("remote_commands::an_execution_without_one_of_its_segments_halts", CHANGES),
+    ("remote_commands::an_execution_without_its_last_segment_halts", CHANGES),
+    ("remote_commands::an_execution_without_any_segment_halts", CHANGES),
+    ("remote_commands::an_execution_that_has_ended_is_not_repeated_without_its_last_segment", CHANGES),
     ("remote_commands::an_execution_with_the_segment_of_another_one_halts", CHANGES),
     ("remote_commands::an_execution_with_the_first_segment_of_another_one_halts", CHANGES),
     ("remote_storms::a_server_that_is_killed_and_comes_back_holds_executions_up_and_no_more", "it kills its server"),

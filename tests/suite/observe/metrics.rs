@@ -7,6 +7,7 @@ use crate::site::Site;
 use crate::support::{id, run};
 use everstep::store::State;
 use everstep::{Policy, Run};
+use everstep_tests::deviations::leaves_out;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -38,6 +39,9 @@ fn submitted(function: &str, args: &Value, name: &str, policy: &str) -> Run {
 
 #[test]
 fn a_worker_and_a_server_count_what_was_done() {
+    if leaves_out() {
+        return;
+    }
     let mut ground = Ground::new();
     // The last visit of a journey never ends.
     let never_ends = |request: &Received| request.line().contains("/two");
