@@ -5,7 +5,10 @@ use crate::resonate::Given;
 /// Tests that leave out each such server, with the reason.
 pub const THEIRS: [(&str, &str); 2] = [
     ("suspension::missed_firings_are_skipped_as_told", "it makes up for every firing that it has missed"),
-    ("observe::metrics::a_worker_and_a_server_count_what_was_done", "it is about what `everstep serve` counts of itself"),
+    (
+        "observe::metrics::a_worker_and_a_server_count_what_was_done",
+        "it is about what `everstep serve` counts of itself",
+    ),
 ];
 
 /// Tests that leave out one that runs already.
