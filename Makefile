@@ -2,7 +2,7 @@
 
 CARGO_FLAGS := --release --locked
 
-.PHONY: setup program build clients wheel wheel-test test cpython science packages demo bench examples lint fuzz
+.PHONY: setup program build clients wheel wheel-test test cpython science packages demo bench compare curves examples lint fuzz
 
 setup:
 	@scripts/setup.sh
@@ -62,6 +62,14 @@ examples: clients wheel
 
 bench: build
 	cargo bench --locked --profile release -p everstep
+
+# Restate and DBOS beside Everstep, with plain wasmtime and CPython, on this machine. WRITE=1 draws the picture of the README anew.
+compare: build
+	@scripts/compare.sh
+
+# How the cost of one grows with the number of others. LIMIT=10000 leaves out what is larger.
+curves: build
+	@scripts/compare.sh curves
 
 lint: setup
 	cargo fmt --all --check

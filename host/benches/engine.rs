@@ -124,7 +124,7 @@ impl Bench {
         let host = self.host(builder)?;
         let mut best = Duration::MAX;
         for _ in 0..4 {
-            let report = host.run(self.run("ticks", &times(STEPS))).await?;
+            let report = host.run(self.run("steps", &times(STEPS))).await?;
             best = best.min(report.wall);
         }
         row(name, format!("{:.0} /s", f64::from(STEPS) / best.as_secs_f64()), "");

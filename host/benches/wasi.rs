@@ -11,10 +11,9 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use wasmtime::component::{Component as Bare, Linker, ResourceTable};
-use wasmtime::{Config, Engine, Store};
-use wasmtime_wasi::p2::bindings::sync::Command;
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+#[path = "shared/bare.rs"]
+mod bare;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -140,30 +139,14 @@ struct Bench {
     policy: Policy,
     /// The same with the image.
     with_image: Policy,
-    engine: Engine,
-    linker: Linker<Bared>,
-}
-
-/// The state of a bare instance.
-struct Bared {
-    wasi: WasiCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for Bared {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
+    bare: bare::Engine,
 }
 
 impl Bench {
     fn new(dir: &Path) -> Outcome<Self> {
-        let engine = Engine::new(&Config::new())?;
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
         let policy = |more: &str| Policy::parse(&format!("{POLICY}{more}"), &dir.join("policy.toml"));
         let (policy, with_image) = (policy("")?, policy(IMAGE)?);
-        Ok(Self { dir: dir.to_owned(), policy, with_image, engine, linker })
+        Ok(Self { dir: dir.to_owned(), policy, with_image, bare: bare::Engine::new()? })
     }
 
     /// The bytes of a program; nothing if it has to be installed first.
@@ -180,7 +163,7 @@ impl Bench {
 
     /// Milliseconds of a row, on all sides.
     fn row(&self, runtime: &tokio::runtime::Runtime, row: &Row, bytes: &[u8]) -> Outcome<()> {
-        let bare = Bare::new(&self.engine, bytes)?;
+        let program = self.bare.compile(bytes)?;
         let component = Component::from(bytes.to_vec());
         let stores = [Everstep::local(), Everstep::open(self.dir.join("store"))];
         let hosts: Vec<_> = stores
@@ -189,7 +172,7 @@ impl Bench {
             .collect::<Result<_, _>>()?;
         let mut took = [const { Vec::new() }; 4];
         for _ in 0..=TURNS {
-            took[0].push(self.timed(|| self.bare(&bare, row))?);
+            took[0].push(self.timed(|| self.bare(&program, row))?);
             for (host, took) in hosts.iter().zip(&mut took[1..]) {
                 took.push(self.timed(|| runtime.block_on(self.run(host, &component, row)))?);
             }
@@ -221,15 +204,9 @@ impl Bench {
         Ok(started.elapsed().as_secs_f64() * 1e3)
     }
 
-    fn bare(&self, component: &Bare, row: &Row) -> Outcome<()> {
-        let mut wasi = WasiCtxBuilder::new();
-        wasi.arg(row.program).args(&row.args).env("HOME", "/");
-        wasi.preopened_dir(self.dir.join("data"), "/data", FsPerms::ReadWrite)?;
-        wasi.preopened_dir(self.dir.join("image"), "/image", FsPerms::ReadOnly)?;
-        let mut store = Store::new(&self.engine, Bared { wasi: wasi.build(), table: ResourceTable::new() });
-        let command = Command::instantiate(&mut store, component, &self.linker)?;
-        let done = command.wasi_cli_run().call_run(&mut store)?;
-        done.map_err(|()| format!("{} has failed", row.name).into())
+    fn bare(&self, program: &bare::Program, row: &Row) -> Outcome<()> {
+        let argv = [row.program].into_iter().chain(row.args.iter().map(String::as_str));
+        self.bare.run(program, argv, &[("/data", &self.dir.join("data")), ("/image", &self.dir.join("image"))])
     }
 
     async fn run(&self, host: &Everstep, component: &Component, row: &Row) -> Outcome<()> {

@@ -29,6 +29,23 @@ async fn steps(ctx: Context, args: Times) -> Result<u64, Error> {
     Ok(sum)
 }
 
+/// What to record, and how often.
+#[derive(Deserialize)]
+struct Payload {
+    bytes: usize,
+    times: u64,
+}
+
+/// Records a text of so many bytes over and over.
+#[everstep_sdk::function]
+async fn payloads(ctx: Context, args: Payload) -> Result<u64, Error> {
+    let mut sum = 0;
+    for _ in 0..args.times {
+        sum += ctx.step("payload", || "x".repeat(args.bytes))?.len() as u64;
+    }
+    Ok(sum)
+}
+
 /// Like `ticks`, and then waits for the answer to a request that nobody serves.
 #[everstep_sdk::function]
 async fn ticks_then_wait(ctx: Context, args: Times) -> Result<u64, Error> {
