@@ -53,7 +53,8 @@ impl<T: Addressed> RuleList<T> {
         if self.rules.len() <= SHORT {
             candidates.extend(0..self.rules.len());
         } else {
-            let at = self.neighbours.partition_point(|(text, _)| *text < place_text(url.host(), url.segments()));
+            let here = place_text(url.host(), url.segments());
+            let at = self.neighbours.partition_point(|(text, _)| *text < here);
             let beside = self.neighbours.iter().take(at + BESIDE).skip(at.saturating_sub(BESIDE));
             candidates.extend(beside.map(|(_, rule)| *rule as usize));
             for key in keys(url, self.depth, self.suffixes) {
