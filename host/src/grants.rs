@@ -5,6 +5,7 @@ use crate::id::{Digest, PromiseId};
 use crate::network;
 use crate::policy::{self, ClockGrant, Policy, RandomGrant, Usage, Verdict, audit};
 use crate::secrets::Secrets;
+use bytes::Bytes;
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,6 +17,9 @@ use std::time::Duration;
 /// The state that the executions under one policy share.
 pub(crate) struct Grants {
     pub(crate) policy: Policy,
+    /// The policy as the store keeps it.
+    pub(crate) canonical: Bytes,
+    /// The SHA-256 of that.
     pub(crate) digest: Digest,
     pub(crate) audit: Option<Arc<audit::Log>>,
     pub(crate) secrets: Secrets,
@@ -85,7 +89,8 @@ impl Grants {
 
     fn unopened(policy: Policy) -> Self {
         let (secrets, opened, ceiling) = (Secrets::default(), Opened::default(), Ceiling::default());
-        Self { digest: policy.digest(), policy, audit: None, secrets, placed: None, opened, ceiling }
+        let canonical = Bytes::from(policy.canonical());
+        Self { digest: Digest::of(&canonical), canonical, policy, audit: None, secrets, placed: None, opened, ceiling }
     }
 
     /// The resource that a capability has opened for this policy.
@@ -315,7 +320,8 @@ impl GrantsCache {
         // Before the digest is looked up: it does not distinguish paths that are not UTF-8.
         policy.check_paths()?;
         self.check_log(policy)?;
-        let digest = policy.digest();
+        let canonical = Bytes::from(policy.canonical());
+        let digest = Digest::of(&canonical);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(grants) = open.grants.get(&digest) {
             return Ok(Arc::clone(grants));
@@ -335,7 +341,7 @@ impl GrantsCache {
         };
         let secrets = Secrets::read(policy, self.ceiling.policy().as_deref())?;
         let (policy, ceiling) = (policy.clone(), self.ceiling.clone());
-        let grants = Arc::new(Grants { policy, digest, audit, secrets, placed, opened, ceiling });
+        let grants = Arc::new(Grants { policy, canonical, digest, audit, secrets, placed, opened, ceiling });
         if open.grants.len() >= MAX_IDLE {
             open.grants.retain(|_, grants| Arc::strong_count(grants) > 1);
             open.logs.retain(|_, log| Arc::strong_count(log) > 1);

@@ -164,14 +164,13 @@ pub(crate) struct RunTrace {
 
 impl RunTrace {
     fn new(execution: &Execution, claim: Option<&Claim>, ids: Ids) -> Self {
-        let component = hex::encode(&execution.component.0[..6]);
         let span = info_span!(
             parent: claim.and_then(|claim| claim.span.id()),
             span::EXECUTION,
             { field::ID } = %execution.id,
             { field::FUNCTION } = execution.function,
             { field::ATTEMPT } = execution.attempts,
-            { field::COMPONENT } = component,
+            { field::COMPONENT } = hex::encode(&execution.component.0[..6]),
             { field::TRACE } = ids.trace,
             { field::SPAN } = ids.span,
             { field::PARENT } = ids.parent,

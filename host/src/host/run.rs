@@ -218,7 +218,7 @@ impl Everstep {
             drop(policy);
             let deadline_ms = run.timeout.and_then(|timeout| deadline(inner.clock.now_ms(), timeout));
             let (id, now_ms) = (run.id.clone(), inner.clock.now_ms());
-            let promise = promise_of(run, digest, &inner.target, (now_ms, deadline_ms)).0;
+            let promise = promise_of(&run, digest, &inner.target, (now_ms, deadline_ms)).0;
             inner.store.operate(Operation::PromiseCreate(promise)).await?;
             self.tell_stored(&id).await?;
             return Ok(handle);
@@ -313,12 +313,11 @@ impl Everstep {
         let store = &self.inner.store;
         match store.promise(run.id.as_str()).await? {
             None => {
-                let again = run.clone();
-                if !Box::pin(self.create(hold, run)).await? {
+                if !Box::pin(self.create(hold, &run)).await? {
                     // Another host was faster: the execution exists now.
-                    let found = store.promise(again.id.as_str()).await?;
-                    found.ok_or_else(|| Error::IdTaken(again.id.clone()))?;
-                    return Box::pin(self.begin(again)).await;
+                    let found = store.promise(run.id.as_str()).await?;
+                    found.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
+                    return Box::pin(self.begin(run)).await;
                 }
             }
             Some(_) => {
@@ -344,10 +343,10 @@ impl Everstep {
     }
 
     /// Creates an execution and begins to run it. Returns false if its id exists by now.
-    async fn create(&self, hold: Hold, run: Run) -> Result<bool, Error> {
+    async fn create(&self, hold: Hold, run: &Run) -> Result<bool, Error> {
         let inner = &self.inner;
         if run.id.parent().is_some() {
-            return Err(Error::IdTaken(run.id));
+            return Err(Error::IdTaken(run.id.clone()));
         }
         let grants = inner.grants.open_for(&run.policy, &run.function)?;
         let loaded = inner.load(&run.component, &grants).await?;
@@ -362,7 +361,7 @@ impl Everstep {
         let descent = inner.root(&execution.id).await?;
         // Before the execution can end, because its end removes the note.
         self.tend(&execution.id, patience);
-        let policy = grants.policy.canonical().into_bytes().into();
+        let policy = grants.canonical.clone().into();
         let blobs = vec![(execution.component, content), (grants.digest, policy)];
         let Taken::Claimed(claimed) = inner.store.create(NewRun { promise, birth, blobs }).await? else {
             return Ok(false);
@@ -375,16 +374,16 @@ impl Everstep {
 
 /// The promise of a new execution with a deadline, for the workers of the group at `target`.
 fn promise_of(
-    run: Run,
+    run: &Run,
     policy: Digest,
     target: &str,
     (now_ms, deadline_ms): (u64, Option<u64>),
 ) -> (NewPromise, Invocation) {
-    let Run { id, component, function, args, trace, .. } = run;
-    let trace = Origin::new(&id, now_ms, trace.as_ref()).context().cloned();
-    let invocation = Invocation { function, args, component: component.digest, policy, trace };
+    let trace = Origin::new(&run.id, now_ms, run.trace.as_ref()).context().cloned();
+    let (function, args, component) = (run.function.clone(), run.args.clone(), run.component.digest);
+    let invocation = Invocation { function, args, component, policy, trace };
     let (param, tags) = (invocation.param(), invocation.tags(target));
-    (NewPromise { id: id.to_string(), timeout_at: deadline_ms.unwrap_or(NEVER), param, tags }, invocation)
+    (NewPromise { id: run.id.to_string(), timeout_at: deadline_ms.unwrap_or(NEVER), param, tags }, invocation)
 }
 
 fn new_execution(id: ExecutionId, invocation: Invocation, now_ms: u64, deadline_ms: Option<u64>) -> Execution {

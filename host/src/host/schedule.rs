@@ -44,7 +44,7 @@ impl Everstep {
             promise_param: invocation.param(),
             promise_tags,
         };
-        let policy = grants.policy.canonical().into_bytes().into();
+        let policy = grants.canonical.clone().into();
         inner.store.keep(vec![(component, run.component.content), (grants.digest, policy)]).await?;
         match inner.store.operate(Operation::ScheduleCreate(new.clone())).await?.answer {
             Ok(Reply::Schedule(schedule)) if is_same(&schedule, &new) => Ok(schedule),

@@ -4,14 +4,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The id of an execution: chosen by the caller, and its idempotency key.
 ///
 /// 1 to 128 characters out of ASCII letters, digits, `-`, `_`, `:` and `/`. A dot and a number after it make the id of a child:
 /// `order-7.3` is what step 3 of `order-7` called. What an SDK of another language calls without waiting for it has a hash after the dot.
+/// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ExecutionId(String);
+pub struct ExecutionId(Arc<str>);
 
 /// The durable id of a promise, `{execution}.{number}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,13 +56,13 @@ impl ExecutionId {
         if !root || id.len() > Self::LONGEST || !parts.all(|part| is_number(part) || is_hash(part)) {
             return Err(InvalidId { text: id, what: "an execution id", rule: EXECUTION_RULE });
         }
-        Ok(Self(id))
+        Ok(Self(id.into()))
     }
 
     /// The id of the child that step `number` called; `None` if it would be too long.
     pub fn child(&self, number: u64) -> Option<Self> {
         let id = format!("{}.{number}", self.0);
-        (id.len() <= Self::LONGEST).then_some(Self(id))
+        (id.len() <= Self::LONGEST).then(|| Self(id.into()))
     }
 
     /// The execution that called this one, and the step; `None` if it was not called by another one.
@@ -82,7 +84,7 @@ impl ExecutionId {
     /// A fresh random id.
     #[allow(clippy::disallowed_methods, reason = "an id is made outside any execution")]
     pub fn random() -> Self {
-        Self(uuid::Uuid::new_v4().to_string())
+        Self(uuid::Uuid::new_v4().to_string().into())
     }
 
     /// The id as text.
@@ -136,7 +138,10 @@ impl fmt::Display for PromiseId {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", hex::encode(self.0))
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str("sha256:")?;
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
