@@ -2,12 +2,14 @@
 //!
 //! Reading order: `mod.rs` (opening, and which connection serves what), `lock.rs`, `keys.rs` and `peers.rs` (several hosts), `schema.rs` (the
 //! tables, the format version and the settings that durability rests on), `write.rs` (one commit), `tables.rs` (the machine of
-//! promises on SQLite), `read.rs` (what is read beside the commits), `rows.rs` (from rows to records), `secret.rs` (the key of its journals).
+//! promises on SQLite), `executions.rs` (what is kept beside promises), `read.rs` (what is read beside the commits), `rows.rs` (from rows to
+//! records), `secret.rs` (the key of its journals).
 //!
 //! Several hosts share a folder: SQLite lets one of them commit at a time, every change is fenced, and they tell each other what they
 //! did. A host has two connections: one for commits, one for reads; the write-ahead log keeps either from waiting for the other. A
 //! process that only reads has the second one alone and no lock.
 
+mod executions;
 mod keys;
 mod lock;
 mod peers;

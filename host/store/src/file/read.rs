@@ -1,9 +1,9 @@
 //! Reads what is stored: every value that everstep cannot have written is `Error::Corrupted`.
 
+use super::executions::segment_id;
 use super::rows::{self, promise_columns, schedule_columns};
 use super::schema;
 use super::tables;
-use super::write::segment_id;
 use crate::invocation::{self, Beside};
 use crate::machine::Row;
 use crate::record::{PromiseState, Schedule, TaskState};

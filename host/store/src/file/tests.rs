@@ -3,7 +3,7 @@
 use super::*;
 use crate::operation::{NewPromise, NewSchedule, Operation, Settlement};
 use crate::record::{NEVER, PromiseState, Value};
-use crate::{Asked, Blob, Invocation, NewExecution, Place, Query};
+use crate::{Asked, Blob, Invocation, NewExecution, Place, Progress, Query};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -437,6 +437,41 @@ fn a_refused_list_does_not_end_a_store_and_a_failed_one_does() {
     tamper(&dir, "DROP TABLE segments");
     assert!(matches!(store.commit(&[append(4)]), Err(Error::Sqlite(_))));
     assert!(matches!(store.commit(&[]), Err(Error::Poisoned(_))));
+}
+
+/// An execution that starts and ends, as a host hands it over.
+fn life(key: ExecutionKey, id: &str) -> [Change; 2] {
+    let Change::Operation { now_ms, operation, mut then } = create(key, id) else { unreachable!() };
+    then.push(Change::Append { key, segment: 0, bytes: vec![0; 90], seal: None });
+    let settlement = Settlement { id: id.to_owned(), state: PromiseState::Resolved, value: Value::default() };
+    let changes = vec![
+        Change::Append { key, segment: 1, bytes: vec![1; 90], seal: Some([7; 32]) },
+        Change::Progress(key, Box::new(Progress { steps: 1, ..Progress::default() })),
+        Change::operation(2, Operation::TaskFulfill { version: 1, settlement }),
+    ];
+    [Change::Operation { now_ms, operation, then }, Change::Fenced { id: id.to_owned(), version: 1, changes }]
+}
+
+#[test]
+fn an_execution_that_ends_in_the_commit_in_which_it_starts_is_written_once() {
+    let dir = scratch();
+    let store = FileStore::open(dir.path()).unwrap();
+    let changed = || store.writer.as_ref().unwrap().lock().unwrap().rows_changed();
+    let log = || dir.path().join("store.db-wal").metadata().unwrap().len();
+    let life = |number: u32| life(ExecutionKey(number), &format!("x{number:04}"));
+    store.commit(&life(1)).unwrap();
+    let (rows, length) = (changed(), log());
+    for number in 2..=101 {
+        store.commit(&life(number)).unwrap();
+    }
+    // Its promise, what is kept beside it, two segments and the seal.
+    assert_eq!(changed() - rows, 5 * 100);
+    // The table and the index of promises by id, that by state, the table of executions, that of segments; now and then a new page.
+    let pages = (log() - length) / (4096 + 24);
+    assert!(pages < 100 * 11 / 2, "{pages} pages");
+    let ended = store.executions().unwrap();
+    assert!(ended.len() == 101 && ended.iter().all(|one| one.state == State::Completed && one.progress.steps == 1));
+    assert_eq!(store.sealed_journal(ExecutionKey(7)).unwrap().seal, Some(vec![7; 32]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 
 /// All that can be read of promises, tasks and schedules.
 #[derive(Debug, PartialEq)]
-struct Contents {
+pub(super) struct Contents {
     promises: Vec<(Promise, Option<Task>)>,
     schedules: Vec<Schedule>,
     executions: Vec<Execution>,
@@ -13,7 +13,7 @@ struct Contents {
     next_due: Option<u64>,
 }
 
-fn contents(store: &dyn Backend) -> Contents {
+pub(super) fn contents(store: &dyn Backend) -> Contents {
     let all = Operation::PromiseSearch { state: None, tags: BTreeMap::new(), page: Page::default() };
     let Ok(Reply::Promises(promises, None)) = store.operate(9, all).unwrap().answer else { panic!("no search") };
     Contents {

@@ -3,6 +3,7 @@
 mod all_or_nothing;
 mod answers;
 mod lists;
+mod together;
 
 use super::operation::{Event, Operation};
 use super::operation::{NewPromise, NewSchedule, Page, Reply, Settlement, Status};
