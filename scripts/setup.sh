@@ -106,6 +106,16 @@ c_programs() {
   fi
 }
 
+# Counts instructions.
+valgrind() {
+  if ! type -P valgrind >/dev/null; then
+    command -v apt-get >/dev/null || fail "valgrind is missing"
+    say "valgrind: installing"
+    debian valgrind
+  fi
+  say "valgrind: $(command valgrind --version)"
+}
+
 # libFuzzer, which cargo-fuzz drives, is C++.
 fuzzer() {
   if ! command -v c++ >/dev/null; then
@@ -128,7 +138,7 @@ wasm_toolchain "$guests"
 wasm_toolchain "$programs"
 c_compiler
 case ${1:-} in
-  test) nextest; c_programs ;;
+  test) nextest; c_programs; valgrind ;;
   fuzz) fuzzer ;;
 esac
 say ready
