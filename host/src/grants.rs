@@ -26,6 +26,8 @@ pub(crate) struct Grants {
     /// The policy with the folders of this machine, where they differ from those that it names.
     placed: Option<Policy>,
     opened: Opened,
+    /// Whether all folders were opened and all secrets read, because the ceiling lent them.
+    is_whole: bool,
     ceiling: Ceiling,
 }
 
@@ -33,8 +35,9 @@ pub(crate) struct Grants {
 #[derive(Default)]
 pub(crate) struct Opened(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
 
-/// Opens the resources of a capability for a policy; nothing if the policy does not grant the capability.
-pub(crate) type Opener = fn(&Policy, &network::Options, &mut Opened) -> Result<(), policy::Error>;
+/// Opens the resources of a capability for a policy, as far as the ceiling lends them, if there is one; nothing if the policy does not grant
+/// the capability.
+pub(crate) type Opener = fn(&Policy, Option<&Policy>, &network::Options, &mut Opened) -> Result<(), policy::Error>;
 
 /// The policy that no execution of a host exceeds, whatever it was started with.
 #[derive(Clone, Default)]
@@ -90,7 +93,8 @@ impl Grants {
     fn unopened(policy: Policy) -> Self {
         let (secrets, opened, ceiling) = (Secrets::default(), Opened::default(), Ceiling::default());
         let canonical = Bytes::from(policy.canonical());
-        Self { digest: Digest::of(&canonical), canonical, policy, audit: None, secrets, placed: None, opened, ceiling }
+        let digest = Digest::of(&canonical);
+        Self { canonical, digest, policy, audit: None, secrets, placed: None, opened, is_whole: true, ceiling }
     }
 
     /// The resource that a capability has opened for this policy.
@@ -253,9 +257,8 @@ impl GrantsCache {
         self.network.bound(policy.as_ref().map(|policy| policy.network.clone()));
         self.ceiling.set(policy.map(|policy| policy.with_folders(&self.folders).into_owned()));
         // What the ceiling before did not lend is opened anew.
-        let is_whole = |grants: &Arc<Grants>| grants.secrets.withheld().is_empty();
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).retain(|recent| is_whole(&recent.grants));
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).grants.retain(|_, grants| is_whole(grants));
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).retain(|recent| recent.grants.is_whole);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).grants.retain(|_, grants| grants.is_whole);
     }
 
     /// A policy for a replay: all effects are recorded, so no folder and no log is opened.
@@ -330,18 +333,21 @@ impl GrantsCache {
         if let Some((rule, path)) = self.private.iter().find_map(|path| Some((here.writable_around(path)?, path))) {
             return Err(policy::Error::HostFolder { rule: rule.to_owned(), path: path.clone() });
         }
-        let mut opened = Opened::default();
+        let (mut opened, ceiling) = (Opened::default(), self.ceiling.policy());
+        let ceiling = ceiling.as_deref();
         for opener in self.openers {
-            opener(&here, &self.network, &mut opened)?;
+            opener(&here, ceiling, &self.network, &mut opened)?;
         }
+        let has_folders = ceiling.is_none_or(|ceiling| here.files.iter().all(|grant| ceiling.lends_folder(grant)));
         let audit = policy.audit.as_ref().map(|grant| open.log(grant)).transpose()?;
         let placed = match here {
             Cow::Borrowed(_) => None,
             Cow::Owned(placed) => Some(placed),
         };
-        let secrets = Secrets::read(policy, self.ceiling.policy().as_deref())?;
+        let secrets = Secrets::read(policy, ceiling)?;
+        let is_whole = has_folders && secrets.withheld().is_empty();
         let (policy, ceiling) = (policy.clone(), self.ceiling.clone());
-        let grants = Arc::new(Grants { policy, canonical, digest, audit, secrets, placed, opened, ceiling });
+        let grants = Arc::new(Grants { policy, canonical, digest, audit, secrets, placed, opened, is_whole, ceiling });
         if open.grants.len() >= MAX_IDLE {
             open.grants.retain(|_, grants| Arc::strong_count(grants) > 1);
             open.logs.retain(|_, log| Arc::strong_count(log) > 1);

@@ -8,7 +8,9 @@ use crate::support::{Place, failure, id, life, parse, result, run};
 use everstep::network::Options;
 use everstep::store::{FailureKind, State};
 use everstep::{ErrorCode, Everstep, Policy, Run};
+use everstep_tests::sandbox::{Sandbox, calls};
 use serde_json::json;
+use std::fs;
 use std::sync::{Arc, OnceLock};
 
 #[test]
@@ -64,7 +66,7 @@ fn a_secret_that_the_ceiling_does_not_lend_is_not_read() {
             let report = host.run(run("b")).await.unwrap();
             assert!(result(&report).contains("it may use none"), "{report:?}");
             // It is lent while the execution runs, which has none to send.
-            std::fs::write(&file, "s3cret-t0ken").unwrap();
+            fs::write(&file, "s3cret-t0ken").unwrap();
             lending.set((host.clone(), policy.clone())).ok().unwrap();
             let report = host.run(run("c")).await.unwrap();
             assert!(result(&report).contains("did not lend its secret"), "{report:?}");
@@ -73,5 +75,43 @@ fn a_secret_that_the_ceiling_does_not_lend_is_not_read() {
         });
         let of_closed: Vec<_> = site.requests().into_iter().filter(|one| one.line() == "GET /closed").collect();
         assert_eq!(of_closed.iter().map(|one| one.header("x-key")).collect::<Vec<_>>(), [["s3cret-t0ken"]]);
+    }
+}
+
+#[test]
+fn a_folder_that_the_ceiling_does_not_lend_is_not_opened() {
+    for sandbox in Sandbox::each() {
+        let rule = |name: &str, access: &str| {
+            format!("[[files]]\nid = \"{name}\"\nguest = \"/{name}\"\nhost = \"{name}\"\naccess = \"{access}\"\n")
+        };
+        // A file is no folder, and the other two are not there.
+        let lacking = ["secret", "gone", "other"].map(|name| rule(name, "overlay")).concat();
+        let policy = sandbox.policy(&format!("{}{lacking}", rule("in", "read"))).unwrap();
+        let elsewhere = rule("other", "overlay").replace("host = \"other\"", "host = \"in\"");
+        let ceiling = sandbox.policy(&format!("{}{elsewhere}", rule("in", "read"))).unwrap();
+        life(async {
+            let host = sandbox.builder().build().unwrap();
+            assert!(calls(&host, &policy, json!([])).await.is_err());
+            host.set_ceiling(Some(ceiling));
+            let made = json!([
+                { "read": "/in/a.txt" },
+                { "read": "/gone/a" },
+                { "list": "/secret" },
+                { "write": ["/gone/a", "x"] },
+                { "write": ["/other/a.txt", "x"] },
+            ]);
+            let made = calls(&host, &policy, made).await.unwrap();
+            let denied: Vec<bool> = made.iter().map(|made| made["error"] == "denied").collect();
+            assert_eq!(denied, [false, true, true, true, true], "{made:?}");
+            assert!(!sandbox.path("gone").exists() && !sandbox.path("in/a").exists());
+            // What the ceiling lends has to be there.
+            host.set_ceiling(Some(policy.clone()));
+            assert!(calls(&host, &policy, json!([])).await.is_err());
+            let there = sandbox.policy(&format!("{}{}", rule("in", "read"), rule("gone", "overlay"))).unwrap();
+            fs::create_dir(sandbox.path("gone")).unwrap();
+            fs::write(sandbox.path("gone/a"), "x").unwrap();
+            let made = calls(&host, &there, json!([{ "read": "/gone/a" }])).await.unwrap();
+            assert!(made[0]["error"].is_null(), "{made:?}");
+        });
     }
 }

@@ -41,7 +41,9 @@ fn timed(grants: &Grants, status: Status) -> Status {
 pub(super) fn errno(refusal: Refusal) -> Errno {
     match refusal {
         Refusal::Missing => Errno::NoEntry,
-        Refusal::Link | Refusal::Special | Refusal::Reserved | Refusal::NamedElsewhere => Errno::Denied,
+        Refusal::Link | Refusal::Special | Refusal::Reserved | Refusal::Withheld | Refusal::NamedElsewhere => {
+            Errno::Denied
+        }
         Refusal::Folder => Errno::IsDirectory,
         Refusal::NoFolder => Errno::NotDirectory,
         Refusal::TooLarge => Errno::FileTooLarge,
@@ -75,6 +77,7 @@ fn answer<T>(
             refusal @ (Refusal::Link
             | Refusal::Special
             | Refusal::Reserved
+            | Refusal::Withheld
             | Refusal::NamedElsewhere
             | Refusal::InDoubt),
         ) => Err(folder.refused(operation.name(), path, refusal, 0)),

@@ -33,8 +33,10 @@ pub struct Folders {
 struct Root {
     /// The folder's path as the guest sees it; for messages.
     guest: String,
-    /// `None` for a scratch, which is only in memory, and for an image whose files the store has.
+    /// `None` for a scratch, which is only in memory, for an image whose files the store has, and where it is withheld.
     folder: Option<OwnedFd>,
+    /// The ceiling of the host did not lend the folder, so that it was not opened.
+    withheld: bool,
     /// The folders that are there from the beginning.
     first: &'static [&'static str],
     /// Whether the guest may write, on disk or in memory: files that have names elsewhere are refused then.
@@ -66,9 +68,14 @@ pub enum FileKind {
 /// The assumed cost of an entry of a list besides its name, in bytes.
 const ENTRY_BYTES: u64 = 32;
 
-/// Opens the folders that a policy grants.
-pub(crate) fn open(policy: &Policy, _: &network::Options, opened: &mut Opened) -> Result<(), Error> {
-    opened.insert(Folders::open(&policy.files)?);
+/// Opens the folders that a policy grants, and the ceiling lends.
+pub(crate) fn open(
+    policy: &Policy,
+    ceiling: Option<&Policy>,
+    _: &network::Options,
+    opened: &mut Opened,
+) -> Result<(), Error> {
+    opened.insert(Folders::open_if(&policy.files, |grant| ceiling.is_none_or(|ceiling| ceiling.lends_folder(grant)))?);
     Ok(())
 }
 
@@ -76,7 +83,13 @@ impl Folders {
     /// Opens the folder of every grant. Refuses folders that overlap where one of them is writable: links and mounts may
     /// have changed since the policy was checked.
     pub fn open(grants: &[FilesGrant]) -> Result<Self, Error> {
-        let roots = grants.iter().map(Root::open).collect::<Result<Vec<_>, _>>()?;
+        Self::open_if(grants, |_| true)
+    }
+
+    /// The same, without a look at the folders that are not lent.
+    fn open_if(grants: &[FilesGrant], is_lent: impl Fn(&FilesGrant) -> bool) -> Result<Self, Error> {
+        let open = |grant| if is_lent(grant) { Root::open(grant) } else { Ok(Root::withheld(grant)) };
+        let roots = grants.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let above =
             roots.iter().zip(grants).map(|(root, grant)| root.lineage().map_err(|errno| folder_error(grant, errno)));
         let above = above.collect::<Result<Vec<_>, _>>()?;
@@ -202,7 +215,7 @@ impl Folders {
 
     /// Whether there is no folder of the host under a grant.
     pub(super) fn is_scratch(&self, grant: usize) -> bool {
-        self.roots.get(grant).is_none_or(|root| root.folder.is_none())
+        self.roots.get(grant).is_none_or(|root| root.folder.is_none() && !root.withheld)
     }
 
     /// The folders that are in memory from the beginning.
@@ -211,7 +224,9 @@ impl Folders {
     }
 
     fn root(&self, grant: usize) -> Result<&Root, Refusal> {
-        self.roots.get(grant).filter(|root| root.folder.is_some()).ok_or(Refusal::Missing)
+        let root = self.roots.get(grant).ok_or(Refusal::Missing)?;
+        root.fd()?;
+        Ok(root)
     }
 
     #[cold]
@@ -231,6 +246,10 @@ pub(super) fn refused(guest: &str, operation: &str, path: &str, refusal: Refusal
         Refusal::Link => (ErrorCode::Denied, "symbolic links are refused".to_owned()),
         Refusal::Special => (ErrorCode::Denied, "it is neither a file nor a folder".to_owned()),
         Refusal::Reserved => (ErrorCode::Denied, "the host keeps this name for itself".to_owned()),
+        Refusal::Withheld => {
+            let why = "the ceiling of this host did not lend its folder when its policy was opened";
+            (ErrorCode::Denied, why.to_owned())
+        }
         Refusal::Folder => (ErrorCode::Failed, "it is a folder".to_owned()),
         Refusal::NoFolder => (ErrorCode::Failed, "it is no folder, or lies below a file".to_owned()),
         Refusal::TooLarge => (ErrorCode::LimitExceeded, format!("it is larger than the {max} bytes allowed")),
@@ -262,6 +281,7 @@ impl Root {
             return Ok(Self {
                 guest: grant.guest.clone(),
                 folder: None,
+                withheld: false,
                 first: grant.first_folders(),
                 is_written: true,
             });
@@ -271,11 +291,19 @@ impl Root {
             Err(Error::Folder { .. }) if grant.keep => None,
             folder => Some(folder?),
         };
-        Ok(Self { guest: grant.guest.clone(), folder, first: &[], is_written: grant.access.changes() })
+        let (guest, is_written) = (grant.guest.clone(), grant.access.changes());
+        Ok(Self { guest, folder, withheld: false, first: &[], is_written })
+    }
+
+    /// The folder of a grant that is not lent.
+    fn withheld(grant: &FilesGrant) -> Self {
+        let (guest, is_written) = (grant.guest.clone(), grant.access.changes());
+        Self { guest, folder: None, withheld: true, first: &[], is_written }
     }
 
     fn fd(&self) -> Result<BorrowedFd<'_>, Refusal> {
-        self.folder.as_ref().map(AsFd::as_fd).ok_or(Refusal::Missing)
+        let refusal = if self.withheld { Refusal::Withheld } else { Refusal::Missing };
+        self.folder.as_ref().map(AsFd::as_fd).ok_or(refusal)
     }
 
     /// Refuses a file that has names elsewhere, if the guest may write.

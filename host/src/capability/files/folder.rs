@@ -19,6 +19,8 @@ pub(super) enum Refusal {
     Special,
     /// A name reserved for the host.
     Reserved,
+    /// The folder was not opened: the ceiling of the host did not lend it.
+    Withheld,
     /// A folder where a file was expected.
     Folder,
     /// A file where a folder was expected.

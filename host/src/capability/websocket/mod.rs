@@ -23,7 +23,12 @@ use std::sync::Arc;
 use stored::Stored;
 
 /// Opens the client of a policy that reaches the network: connections are not shared with other policies.
-pub(crate) fn open(policy: &Policy, options: &network::Options, opened: &mut Opened) -> Result<(), policy::Error> {
+pub(crate) fn open(
+    policy: &Policy,
+    _: Option<&Policy>,
+    options: &network::Options,
+    opened: &mut Opened,
+) -> Result<(), policy::Error> {
     if policy.reaches_the_network() {
         opened.insert(Client::new(options, policy.network.clone()));
     }

@@ -320,6 +320,13 @@ impl Policy {
         (path == "/" || !names.is_empty()).then_some(names)
     }
 
+    /// Whether this policy, as a ceiling, lends something of the folder of a rule: it has that folder, or one above or below it, at the same
+    /// path of the guest. A scratch needs none.
+    pub fn lends_folder(&self, grant: &FilesGrant) -> bool {
+        let lends = |lent: &FilesGrant| lent.covers(grant) || grant.covers(lent);
+        grant.access == Access::Scratch || self.files.iter().any(lends)
+    }
+
     fn resolve_grant<'a>(&self, path: &'a str) -> Option<(&FilesGrant, &'a str)> {
         let (index, below) = self.resolve(path)?;
         Some((self.files.get(index)?, below))

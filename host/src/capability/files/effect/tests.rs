@@ -1,5 +1,7 @@
 //! The effect on real files, links, FIFOs and sockets.
 
+mod withheld;
+
 use super::*;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
