@@ -351,8 +351,7 @@ fn canceling_an_execution_cancels_everything_that_it_called() {
 #[test]
 fn a_canceled_guest_that_asked_for_it_cleans_up_with_its_instance_and_without() {
     for keep_warm in [60, 0] {
-        // No server: a canceled guest gets no time to clean up there.
-        for place in Place::local() {
+        for place in Place::every_dialect() {
             let folder = tempfile::tempdir().unwrap();
             let shown = Shown::default();
             life(async {
@@ -382,8 +381,7 @@ fn a_canceled_guest_that_asked_for_it_cleans_up_with_its_instance_and_without() 
 
 #[test]
 fn a_guest_that_does_not_stop_cleaning_up_is_ended() {
-    // No server: a canceled guest gets no time to clean up there.
-    for place in Place::local() {
+    for place in Place::every_dialect() {
         life(async {
             let host = warm(&place);
             let handle = host.start(run("cleans_up_forever", "null")).await.unwrap();

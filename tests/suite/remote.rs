@@ -258,6 +258,31 @@ fn a_cancellation_from_another_host_ends_what_runs_and_what_waits_with_its_child
 }
 
 #[test]
+fn a_guest_cleans_up_in_the_worker_that_has_it_and_without_one_where_it_is_canceled() {
+    each(async |place| {
+        for (name, keep_warm) in [("x", 3_600), ("y", 0)] {
+            let [there, here] = [(); 2].map(|()| Shown::default());
+            let worker = worker(place).keep_warm(Duration::from_secs(keep_warm)).on_output(there.sink());
+            let (_worker, desk) = (worker.build().unwrap(), place.host().on_output(here.sink()).build().unwrap());
+            let handle = desk.submit(run("cleans_up", "null").with_id(id(name))).await.unwrap();
+            eventually("the promise", async || open(&desk).await.pop()).await;
+            if keep_warm == 0 {
+                until(&desk, name, State::Suspended).await;
+            }
+            assert_eq!(soon("the cancellation", desk.cancel(&id(name))).await.unwrap(), Cancellation::Canceled);
+            assert_eq!(soon("the end", handle.wait()).await.unwrap().state, State::Canceled);
+            let [cleaned, other] = if keep_warm == 0 { [&here, &there] } else { [&there, &here] };
+            eventually("the clean-up", async || (cleaned.lines().len() == 2).then_some(())).await;
+            // Its promise has ended before it is known here that the execution has.
+            let ends = ["cleaning up\ncanceled\n", "cleaning up\nslept\n"];
+            assert!(ends.contains(&&*cleaned.lines().concat()) && other.lines().is_empty(), "{:?}", cleaned.lines());
+            // It is recorded, by one of them.
+            assert_eq!(desk.reader().output(&id(name)).await.unwrap().len(), 2);
+        }
+    });
+}
+
+#[test]
 fn a_halt_and_its_cause_are_seen_from_another_host_and_can_be_tried_again() {
     each(async |place| {
         let (desk, worker) = (desk(place), worker(place).build().unwrap());

@@ -211,6 +211,7 @@ impl Bridge {
     /// Notes that the guest asks for time to clean up.
     pub(crate) fn note_clean_up(&self) {
         self.state().clean_up();
+        self.facts.ledger.note_clean_up();
     }
 
     /// Queues the settlement of a promise for the guest. Does not wait for the state.

@@ -299,6 +299,10 @@ pub trait Ledger: Send + Sync {
     /// The claim is lost, or the store failed.
     async fn may_begin(&self, ticket: Ticket) -> Result<(), Lost>;
 
+    /// Notes that the guest cleans up when its execution is canceled: until its time for that is over, the run may write, and begin effects,
+    /// although its execution has ended.
+    fn note_clean_up(&self) {}
+
     /// Completes once the claim is lost or the store failed.
     async fn lost(&self) -> Lost;
 

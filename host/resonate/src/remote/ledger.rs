@@ -1,5 +1,8 @@
 //! One claimed execution on a server: its entries are written in order, each write fenced by the version of its task.
 //!
+//! An execution that is canceled has no task any more that could fence a write. A guest that cleans up then writes its segments as they are:
+//! nobody can write a segment twice, so that of two runs one goes on, and an effect begins after the segment that has it.
+//!
 //! Entries that come during a write are written together by the next one: their records as one segment, then what their operations
 //! do, then their output. A write is a task of its own, so that whoever waits for it may go away.
 
@@ -9,7 +12,7 @@ use super::segments::{self, SEGMENT, same};
 use async_trait::async_trait;
 use everstep_store::claim::Claim;
 use everstep_store::operation::{Event, FenceAction, NewPromise, Operation, Refusal, Reply, Settlement, Status};
-use everstep_store::record::{PromiseState, Task, TaskState, Value};
+use everstep_store::record::{PromiseState, Task, TaskState, Value, tag};
 use everstep_store::seal::Tail;
 use everstep_store::seam::{Answers, Asked, Entry, Leave, Ledger, Left, Lost, Ticket};
 use everstep_store::{Applied, Error};
@@ -35,6 +38,10 @@ pub(super) struct RemoteLedger {
     requested: AtomicBool,
     /// When the server last confirmed the claim: the request was sent after this moment.
     confirmed: Mutex<Option<Instant>>,
+    /// Whether the guest cleans up when its execution is canceled.
+    cleans_up: AtomicBool,
+    /// The execution was canceled, and its guest cleans up.
+    after_the_end: AtomicBool,
 }
 
 #[derive(Default)]
@@ -54,6 +61,15 @@ impl RemoteLedger {
     pub(super) fn new(link: Arc<Link>, blobs: Arc<Blobs>, id: String, version: u64, tail: Tail) -> Arc<Self> {
         let claim = Claim::new(id, version);
         link.hold(&claim);
+        Self::over(link, blobs, claim, tail, false)
+    }
+
+    /// The ledger of an execution that was canceled before, for its guest to clean up.
+    pub(super) fn reopened(link: Arc<Link>, blobs: Arc<Blobs>, id: String, version: u64, tail: Tail) -> Arc<Self> {
+        Self::over(link, blobs, Claim::new(id, version), tail, true)
+    }
+
+    fn over(link: Arc<Link>, blobs: Arc<Blobs>, claim: Arc<Claim>, tail: Tail, after_the_end: bool) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             link,
@@ -64,6 +80,8 @@ impl RemoteLedger {
             written: AtomicU64::new(0),
             requested: AtomicBool::new(false),
             confirmed: Mutex::default(),
+            cleans_up: AtomicBool::new(after_the_end),
+            after_the_end: AtomicBool::new(after_the_end),
         })
     }
 
@@ -148,8 +166,11 @@ impl RemoteLedger {
         Ok(())
     }
 
-    /// Does something if the claim holds.
+    /// Does something if the claim holds, or the execution was canceled and its guest cleans up.
     async fn fence(&self, action: FenceAction) -> Result<Result<Reply, Refusal>, Lost> {
+        if self.is_after_the_end() {
+            return self.do_unfenced(action).await;
+        }
         let (id, version, asked) = (self.claim.id.clone(), self.claim.version, now());
         let fenced = Operation::TaskFence { id, version, action };
         let done = self.link.client.operate(&fenced).await.map_err(|error| server(&error))?;
@@ -158,9 +179,44 @@ impl RemoteLedger {
                 self.confirm(asked);
                 Ok(*answer)
             }
-            Err(Refusal { status: Status::Conflict | Status::NotFound, .. }) => Err(self.lose().await),
+            Err(Refusal { status: Status::Conflict | Status::NotFound, .. }) => match fenced {
+                Operation::TaskFence { action, .. } if self.was_canceled().await? => self.do_unfenced(action).await,
+                _ => Err(self.lose().await),
+            },
             answer => Err(Lost::of(&unexpected("task.fence", &answer))),
         }
+    }
+
+    fn is_after_the_end(&self) -> bool {
+        self.after_the_end.load(Ordering::Acquire)
+    }
+
+    /// Whether the execution was canceled while this run had it, and its guest cleans up. The run hears of it.
+    async fn was_canceled(&self) -> Result<bool, Lost> {
+        if self.is_after_the_end() || !self.cleans_up.load(Ordering::Acquire) {
+            return Ok(self.is_after_the_end());
+        }
+        let (id, of) = (&self.claim.id, |error: Error| Lost::of(&error));
+        let version = self.link.task(id).await.map_err(of)?.map(|task| task.version);
+        let (found, _) = self.link.operate(&Operation::PromiseGet { id: id.clone() }).await.map_err(of)?;
+        let state = found.answer.ok().and_then(|reply| match reply {
+            Reply::Promise(promise) => Some(promise.state),
+            _ => None,
+        });
+        let was_canceled = (version, state) == (Some(self.claim.version), Some(PromiseState::RejectedCanceled));
+        self.after_the_end.store(was_canceled, Ordering::Release);
+        Ok(was_canceled)
+    }
+
+    /// Writes a segment, or settles something, after the end. Of what it begins, a guest that cleans up has timers.
+    async fn do_unfenced(&self, action: FenceAction) -> Result<Result<Reply, Refusal>, Lost> {
+        let operation = match action {
+            FenceAction::Create(new) if !new.tags.contains_key(tag::TIMER) => return Err(self.lose().await),
+            FenceAction::Create(new) => Operation::PromiseCreate(new),
+            FenceAction::Settle(settlement) => Operation::PromiseSettle(settlement),
+        };
+        let (applied, _) = self.link.operate(&operation).await.map_err(|error| Lost::of(&error))?;
+        Ok(applied.answer)
     }
 
     /// The claim is lost. If that is because the execution was ended from outside, its run hears of it.
@@ -219,12 +275,15 @@ impl RemoteLedger {
 
     /// Asks the server whether the claim holds.
     async fn ask_whether_it_holds(&self) -> Result<(), Lost> {
+        if self.is_after_the_end() {
+            return Ok(());
+        }
         let Claim { id, version, .. } = &*self.claim;
         let task = self.link.task(id).await.map_err(|error| Lost::of(&error))?;
         let is_held = task.is_some_and(|Task { state, version: held, lease, .. }| {
             state == TaskState::Acquired && held == *version && lease.is_some_and(|lease| lease.pid == self.link.pid)
         });
-        if is_held { Ok(()) } else { Err(self.lose().await) }
+        if is_held || self.was_canceled().await? { Ok(()) } else { Err(self.lose().await) }
     }
 
     /// What became of an execution that was fulfilled, when the server says that it cannot be.
@@ -293,6 +352,10 @@ impl Ledger for RemoteLedger {
             Some(confirmed) if confirmed >= asked => Ok(()),
             _ => self.ask_whether_it_holds().await,
         }
+    }
+
+    fn note_clean_up(&self) {
+        self.cleans_up.store(true, Ordering::Release);
     }
 
     async fn lost(&self) -> Lost {

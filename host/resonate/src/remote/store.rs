@@ -233,9 +233,9 @@ impl Store for RemoteStore {
         Ok(Taken::Claimed(Claimed { ledger, version, since, promises }))
     }
 
-    fn reopen(&self, _: &Execution, _: Tail) -> Arc<dyn Ledger> {
-        // What has ended on a server cannot be written to any more.
-        Arc::new(everstep_store::seam::NoLedger)
+    fn reopen(&self, execution: &Execution, tail: Tail) -> Arc<dyn Ledger> {
+        let (link, blobs) = (Arc::clone(&self.link), Arc::clone(&self.blobs));
+        RemoteLedger::reopened(link, blobs, execution.id.to_string(), execution.attempts, tail)
     }
 
     async fn halt(&self, execution: Execution, birth: Option<Birth>) -> Result<(), Error> {
