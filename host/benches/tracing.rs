@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use everstep::capability::{Idempotent, Request};
-use everstep::telemetry::{self, Spans};
+use everstep::telemetry;
 use everstep::{Component, Everstep, Policy, Run};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -143,7 +143,8 @@ fn measured(mode: &str, folder: &Path) -> Outcome<()> {
     let hosts = runtime.block_on(async {
         [Everstep::local(), Everstep::open(folder.join("store"))].map(|builder| {
             let echo = |request: Request| async move { Ok(request.message) };
-            builder.capability("echo", Idempotent(echo)).cache(folder.join("cache")).build()
+            // A pool that fits into the address space of a process whose instructions are counted.
+            builder.capability("echo", Idempotent(echo)).instances(2).cache(folder.join("cache")).build()
         })
     });
     let [memory, file] = hosts;
@@ -173,11 +174,8 @@ fn start(mode: &str, folder: &Path) -> Outcome<Option<telemetry::Export>> {
     let shown = shown.with_max_level_hint(level);
     let lines = fmt::layer().json().flatten_event(true).with_span_list(false).with_span_events(spans);
     let lines = lines.with_writer(File::create(folder.join("log"))?).with_filter(shown);
-    let (exported, _) = telemetry::from_env();
-    let (layer, export) = exported.unzip();
-    let wanted = filter_fn(|metadata| *metadata.level() <= LevelFilter::INFO && Spans::wants(metadata));
-    let wanted = wanted.with_max_level_hint(LevelFilter::INFO);
-    tracing_subscriber::registry().with(lines).with(layer.map(|layer| layer.with_filter(wanted))).init();
+    let (export, _) = telemetry::from_env();
+    tracing_subscriber::registry().with(lines).init();
     Ok(export)
 }
 

@@ -3,6 +3,16 @@
 //! An execution has the context that it was called with or, in a process that traces, the beginning of a trace of its own. The claim, the
 //! run and its parts are spans below that, each with an id that every process derives alike. In a process that does not trace, a
 //! context that came in is passed on as it is, and no other exists.
+//!
+//! Each span exists twice: one of `tracing`, for the log and the subscribers of an embedder, which costs nothing where nobody wants it, and
+//! one for the collector (`exported`), which waits (`queue`) as the protocol has it (`otlp`) until it is sent.
+
+mod exported;
+mod otlp;
+mod queue;
+
+pub(crate) use otlp::{Batch, request};
+pub(crate) use queue::{BATCH, Queue};
 
 use crate::clock;
 use crate::guest_error::GuestError;
@@ -12,8 +22,10 @@ use everstep_store::metrics;
 use everstep_store::{Execution, Failure, FailureKind};
 use everstep_words::telemetry::{Ended, field, span};
 use everstep_words::trace::{Part, SpanId, TraceContext, TraceId};
-use std::sync::OnceLock;
+use exported::Exported;
+use otlp::Finished;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tracing::field::{DisplayValue, Empty, display};
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, info, info_span, trace_span};
@@ -27,13 +39,13 @@ pub(crate) struct Sampler {
     pub(crate) follows: bool,
 }
 
-/// Set once this process traces.
-static SAMPLER: OnceLock<Sampler> = OnceLock::new();
+/// Set once this process traces: which traces are kept, and where their spans wait to be sent.
+static TRACING: OnceLock<(Sampler, Arc<Queue>)> = OnceLock::new();
 
 /// From now on this process traces. Only the first call counts.
-pub(crate) fn begin(sampler: Sampler) {
+pub(crate) fn begin(sampler: Sampler, queue: Arc<Queue>) {
     // It traces already.
-    let _ = SAMPLER.set(sampler);
+    let _ = TRACING.set((sampler, queue));
 }
 
 impl Sampler {
@@ -60,7 +72,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// The origin of an execution, created at that time, that was given a context or not.
     pub(crate) fn new(id: &ExecutionId, created_ms: u64, given: Option<&TraceContext>) -> Self {
-        let Some(sampler) = SAMPLER.get() else { return Self { context: given.cloned(), traces: false } };
+        let Some((sampler, _)) = TRACING.get() else { return Self { context: given.cloned(), traces: false } };
         let context = given.cloned().unwrap_or_else(|| TraceContext::beginning(id, created_ms));
         let sampled = sampler.keeps(&context, given.is_some());
         Self { context: Some(context.sampled(sampled)), traces: true }
@@ -87,12 +99,15 @@ impl Origin {
             span::CLAIM,
             { field::ID } = %execution.id,
             { field::ATTEMPT } = version,
-            { field::TRACE } = ids.trace,
-            { field::SPAN } = ids.span,
-            { field::PARENT } = ids.parent,
+            { field::TRACE } = ids.trace.map(display),
+            { field::SPAN } = ids.span.map(display),
+            { field::PARENT } = ids.parent.map(display),
             { field::OUTCOME } = Empty,
         );
-        Claim { span, id: own }
+        let exported = ids.exported(span::CLAIM);
+        let exported =
+            exported.map(|claim| claim.with(field::ID, execution.id.to_string()).with(field::ATTEMPT, version));
+        Claim { span, exported, id: own }
     }
 
     /// The span of a run under a claim, if it has one; `before` is the version of the task in the run before it, if there was one.
@@ -107,7 +122,7 @@ impl Origin {
             None => (context.at(run).part(Part::CleanUp, 0), Some(run)),
         };
         let mut ids = Ids::of(Some(context), Some(own), parent);
-        ids.link = before.filter(|_| context.sampled).map(|before| display(context.run(&execution.id, before)));
+        ids.link = before.filter(|_| context.sampled).map(|before| context.run(&execution.id, before));
         RunTrace { context: Some(context.at(own)), traces: true, ..RunTrace::new(execution, claim, ids) }
     }
 }
@@ -115,23 +130,25 @@ impl Origin {
 /// The claim of this process on an execution.
 pub(crate) struct Claim {
     span: Span,
+    exported: Option<Exported>,
     id: Option<SpanId>,
 }
 
 impl Claim {
     /// Ends it.
-    pub(crate) fn end(self, ended: Ended) {
+    pub(crate) fn end(mut self, ended: Ended) {
         self.span.record(field::OUTCOME, ended.name());
+        self.exported.iter_mut().for_each(|claim| claim.set(field::OUTCOME, ended.name()));
     }
 }
 
 /// The ids of a span; those of a trace that is not kept are left out.
 #[derive(Default)]
 struct Ids {
-    trace: Option<DisplayValue<TraceId>>,
-    span: Option<DisplayValue<SpanId>>,
-    parent: Option<DisplayValue<SpanId>>,
-    link: Option<DisplayValue<SpanId>>,
+    trace: Option<TraceId>,
+    span: Option<SpanId>,
+    parent: Option<SpanId>,
+    link: Option<SpanId>,
 }
 
 impl Ids {
@@ -141,14 +158,21 @@ impl Ids {
 
     fn of(context: Option<&TraceContext>, span: Option<SpanId>, parent: Option<SpanId>) -> Self {
         let Some(context) = context.filter(|context| context.sampled) else { return Self::none() };
-        let trace = Some(display(context.trace));
         // The first claim begins a trace.
-        Self {
-            trace,
-            span: span.map(display),
-            parent: parent.filter(|parent| Some(*parent) != span).map(display),
-            link: None,
-        }
+        let parent = parent.filter(|parent| Some(*parent) != span);
+        Self { trace: Some(context.trace), span, parent, link: None }
+    }
+
+    fn step(&self, number: u64, kind: &'static str) -> Option<Exported> {
+        self.exported(span::STEP).map(|step| step.with(field::NUMBER, number).with(field::KIND, kind))
+    }
+
+    /// The span of these ids for the collector, if it is to have it.
+    fn exported(&self, name: &'static str) -> Option<Exported> {
+        let (_, queue) = TRACING.get()?;
+        let (trace, span, parent, link) = (self.trace?, self.span?, self.parent, self.link);
+        let ids = otlp::Ids { trace, span, parent, link };
+        Some(Exported::begin(queue, Finished::begun(name, ids, clock::since_epoch())))
     }
 }
 
@@ -159,6 +183,8 @@ pub(crate) struct RunTrace {
     context: Option<TraceContext>,
     traces: bool,
     span: Option<Span>,
+    /// The same for the collector, until the run has ended.
+    exported: Mutex<Option<Exported>>,
     barriers: AtomicU64,
 }
 
@@ -170,17 +196,22 @@ impl RunTrace {
             { field::ID } = %execution.id,
             { field::FUNCTION } = execution.function,
             { field::ATTEMPT } = execution.attempts,
-            { field::COMPONENT } = hex::encode(&execution.component.0[..6]),
-            { field::TRACE } = ids.trace,
-            { field::SPAN } = ids.span,
-            { field::PARENT } = ids.parent,
-            { field::LINK } = ids.link,
+            { field::COMPONENT } = component(execution),
+            { field::TRACE } = ids.trace.map(display),
+            { field::SPAN } = ids.span.map(display),
+            { field::PARENT } = ids.parent.map(display),
+            { field::LINK } = ids.link.map(display),
             { field::OUTCOME } = Empty,
             { field::ERROR } = Empty,
             { field::STEPS } = Empty,
             { field::REPLAYED } = Empty,
         );
-        Self { span: Some(span), ..Self::default() }
+        let exported = ids.exported(span::EXECUTION).map(|run| {
+            let (id, function) = (execution.id.to_string(), execution.function.clone());
+            let run = run.with(field::ID, id).with(field::FUNCTION, function);
+            run.with(field::ATTEMPT, execution.attempts).with(field::COMPONENT, component(execution))
+        });
+        Self { span: Some(span), exported: Mutex::new(exported), ..Self::default() }
     }
 
     fn parent(&self) -> Option<tracing::Id> {
@@ -201,35 +232,38 @@ impl RunTrace {
     /// The span of a live step that leaves the process.
     pub(crate) fn step(&self, number: u64, kind: &'static str) -> StepSpan {
         let ids = self.ids(Part::Step, number);
-        StepSpan(info_span!(
+        let span = info_span!(
             parent: self.parent(),
             span::STEP,
             { field::NUMBER } = number,
             { field::KIND } = kind,
-            { field::TRACE } = ids.trace,
-            { field::SPAN } = ids.span,
-            { field::PARENT } = ids.parent,
+            { field::TRACE } = ids.trace.map(display),
+            { field::SPAN } = ids.span.map(display),
+            { field::PARENT } = ids.parent.map(display),
             { field::OUTCOME } = Empty,
-        ))
+        );
+        StepSpan { span, exported: ids.step(number, kind) }
     }
 
     /// The span of any other live step.
     pub(crate) fn inner_step(&self, number: u64, kind: &'static str) -> StepSpan {
         // There are millions of them: without a reader they have no ids.
         if LevelFilter::current() < LevelFilter::TRACE {
-            return StepSpan(Span::none());
+            return StepSpan { span: Span::none(), exported: None };
         }
         let ids = self.ids(Part::Step, number);
-        StepSpan(trace_span!(
+        let span = trace_span!(
             parent: self.parent(),
             span::STEP,
             { field::NUMBER } = number,
             { field::KIND } = kind,
-            { field::TRACE } = ids.trace,
-            { field::SPAN } = ids.span,
-            { field::PARENT } = ids.parent,
+            { field::TRACE } = ids.trace.map(display),
+            { field::SPAN } = ids.span.map(display),
+            { field::PARENT } = ids.parent.map(display),
             { field::OUTCOME } = Empty,
-        ))
+        );
+        let exported = if span.is_disabled() { None } else { ids.step(number, kind) };
+        StepSpan { span, exported }
     }
 
     /// The span of a step that makes a promise, for as long as it is made: whoever settles the promise may do so long after. An effect of
@@ -249,10 +283,11 @@ impl RunTrace {
         let _span = info_span!(
             parent: self.parent(),
             span::BARRIER,
-            { field::TRACE } = ids.trace,
-            { field::SPAN } = ids.span,
-            { field::PARENT } = ids.parent,
+            { field::TRACE } = ids.trace.map(display),
+            { field::SPAN } = ids.span.map(display),
+            { field::PARENT } = ids.parent.map(display),
         );
+        let _exported = ids.exported(span::BARRIER);
         let done = wait.await;
         metrics::BARRIER.note(began.elapsed());
         done
@@ -282,6 +317,13 @@ impl RunTrace {
             span.record(field::OUTCOME, outcome).record(field::ERROR, error);
             span.record(field::STEPS, steps).record(field::REPLAYED, replayed);
         }
+        let exported = self.exported.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut run) = exported {
+            run.set(field::OUTCOME, outcome);
+            error.into_iter().for_each(|error| run.set(field::ERROR, error));
+            run.set(field::STEPS, steps);
+            run.set(field::REPLAYED, replayed);
+        }
         info!(
             { field::ID } = %id,
             { field::ERROR } = error,
@@ -291,6 +333,11 @@ impl RunTrace {
             "{outcome}"
         );
     }
+}
+
+/// The component of an execution, as a trace names it.
+fn component(execution: &Execution) -> String {
+    hex::encode(&execution.component.0[..6])
 }
 
 /// The class of a failure.
@@ -309,13 +356,17 @@ fn class(kind: FailureKind) -> &'static str {
 }
 
 /// The span of a step; it ends when it is dropped.
-pub(crate) struct StepSpan(Span);
+pub(crate) struct StepSpan {
+    span: Span,
+    exported: Option<Exported>,
+}
 
 impl StepSpan {
     /// Notes what came of the step.
-    pub(crate) fn outcome<T>(&self, outcome: &Result<T, GuestError>) {
+    pub(crate) fn outcome<T>(&mut self, outcome: &Result<T, GuestError>) {
         let name = outcome.as_ref().map_or_else(|error| error.code.name(), |_| "ok");
-        self.0.record(field::OUTCOME, name);
+        self.span.record(field::OUTCOME, name);
+        self.exported.iter_mut().for_each(|step| step.set(field::OUTCOME, name));
     }
 }
 

@@ -76,7 +76,7 @@ impl Performing {
         effect: Arc<dyn Effect>,
         first: Attempt,
         (mut due_ms, mut barrier): (u64, Ticket),
-        span: StepSpan,
+        mut span: StepSpan,
     ) {
         let mut attempt = first;
         loop {

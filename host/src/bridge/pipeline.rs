@@ -69,7 +69,7 @@ impl Bridge {
             Begun::Recorded(outcome) => Ok(outcome?),
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
             Begun::Live(ruled) => {
-                let span = self.facts.trace.inner_step(ruled.number, step.kind);
+                let mut span = self.facts.trace.inner_step(ruled.number, step.kind);
                 let outcome = effect(&mut state, ruled.number);
                 span.outcome(&outcome);
                 Ok(ruled.record(&self.facts, &mut state, outcome)??)
@@ -104,7 +104,7 @@ impl Bridge {
             }
             Begun::Called(number) | Begun::Asked(number) => Err(not_immediate(number, step)),
             Begun::Live(ruled) => {
-                let span = self.facts.trace.inner_step(ruled.number, step.kind);
+                let mut span = self.facts.trace.inner_step(ruled.number, step.kind);
                 let outcome = effect().await;
                 span.outcome(&outcome);
                 Ok(ruled.record(&self.facts, &mut self.state(), outcome)??)
@@ -143,7 +143,7 @@ impl Bridge {
                 }
             }
         };
-        let span = self.facts.trace.step(number, step.kind);
+        let mut span = self.facts.trace.step(number, step.kind);
         self.may_begin(barrier).await?;
         let outcome = effect(repeated).await;
         span.outcome(&outcome);

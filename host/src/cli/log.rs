@@ -2,7 +2,7 @@
 
 use super::text;
 use everstep::TraceContext;
-use everstep::telemetry::{self, Export, Spans};
+use everstep::telemetry::{self, Export};
 use std::env::var_os;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -56,16 +56,8 @@ impl Log {
             Format::Text => lines.with_filter(shown).boxed(),
             Format::Json => lines.json().flatten_event(true).with_span_list(false).with_filter(shown).boxed(),
         };
-        let (exported, complaints) = telemetry::from_env();
-        let (spans, export) = exported.unzip();
-        // Beside the usual ones those that the log is to have, of this program: what it is to have of others adds none.
-        let usual = filter_fn(|metadata| *metadata.level() <= LevelFilter::INFO).with_max_level_hint(LevelFilter::INFO);
-        let finer = EnvFilter::builder().with_env_var("EVERSTEP_LOG").with_default_directive(LevelFilter::WARN.into());
-        // A part that cannot be read was told of above.
-        let finer = finer.try_from_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-        let of_traces = filter_fn(Spans::wants).with_max_level_hint(LevelFilter::TRACE);
-        let spans = spans.map(|spans| spans.with_filter(usual.or(finer).and(of_traces)));
-        tracing_subscriber::registry().with(lines).with(spans).init();
+        let (export, complaints) = telemetry::from_env();
+        tracing_subscriber::registry().with(lines).init();
         complaints.iter().for_each(|complaint| tracing::warn!("{complaint}"));
         Self(export)
     }

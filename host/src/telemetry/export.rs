@@ -1,19 +1,14 @@
 //! Sends spans in batches, from a thread of its own.
 
-use super::otlp::{self, Finished};
 use super::settings::Settings;
 use crate::capability::http::{Bounds, Client, Request, check_headers};
 use crate::network::Options;
 use crate::policy::address::Rules;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use crate::trace::{BATCH, Batch, Queue, request};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::timeout;
-
-/// The most spans of one request, and how many wait before one is sent early.
-const BATCH: usize = 512;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -28,24 +23,6 @@ const BUSY: [u16; 4] = [429, 502, 503, 504];
 pub struct Export {
     queue: Arc<Queue>,
     done: mpsc::Receiver<()>,
-}
-
-/// Spans that wait to be sent.
-pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
-    most: usize,
-    /// Tells the thread that there is a batch, or that the end has come.
-    ready: Notify,
-    /// Tells it that the end has come, while it waits for the collector.
-    ended: Notify,
-}
-
-#[derive(Default)]
-struct Waiting {
-    spans: VecDeque<Finished>,
-    /// Whether it was told that spans are lost because the collector is slow.
-    overran: bool,
-    is_ending: bool,
 }
 
 /// The sending side.
@@ -71,12 +48,7 @@ impl Export {
         let client = Client::new(&options, Rules { allow: everywhere, ..Rules::default() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        let queue = Arc::new(Queue {
-            waiting: Mutex::default(),
-            most: settings.queue,
-            ready: Notify::new(),
-            ended: Notify::new(),
-        });
+        let queue = Arc::new(Queue::new(settings.queue));
         let (end, done) = mpsc::channel();
         let sender = Sender { queue: Arc::clone(&queue), client, settings, fails: false };
         let work = move || {
@@ -94,53 +66,19 @@ impl Export {
 
     /// Sends what waits, for at most that long.
     pub fn finish(self, within: Duration) {
-        self.queue.lock().is_ending = true;
-        self.queue.ready.notify_one();
-        self.queue.ended.notify_one();
+        self.queue.end();
         // What has not been sent by then is lost.
         let _ = self.done.recv_timeout(within);
-    }
-}
-
-impl Queue {
-    /// Adds a span. If too many wait, it is lost.
-    pub(super) fn push(&self, span: Finished) {
-        let mut waiting = self.lock();
-        if waiting.spans.len() >= self.most {
-            let first = !std::mem::replace(&mut waiting.overran, true);
-            drop(waiting);
-            if first {
-                tracing::warn!("spans come faster than the collector takes them; some are lost");
-            }
-            return;
-        }
-        waiting.spans.push_back(span);
-        let is_batch = waiting.spans.len() == BATCH.min(self.most);
-        drop(waiting);
-        if is_batch {
-            self.ready.notify_one();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next batch, and whether the end has come.
-    fn take(&self) -> (Vec<Finished>, bool) {
-        let mut waiting = self.lock();
-        let length = waiting.spans.len().min(BATCH);
-        (waiting.spans.drain(..length).collect(), waiting.is_ending)
     }
 }
 
 impl Sender {
     async fn work(mut self) {
         loop {
-            let (spans, is_ending) = self.queue.take();
-            if !spans.is_empty() {
-                self.send(&spans).await;
-                if spans.len() == BATCH {
+            let (batch, is_ending) = self.queue.take();
+            if batch.spans > 0 {
+                self.send(&batch).await;
+                if batch.spans == BATCH {
                     continue;
                 }
             }
@@ -152,8 +90,8 @@ impl Sender {
         }
     }
 
-    async fn send(&mut self, spans: &[Finished]) {
-        let body = otlp::request(&self.settings.resource, spans);
+    async fn send(&mut self, batch: &Batch) {
+        let body = request(&self.settings.resource, batch);
         let sent = self.post(body).await;
         let failed = sent.is_err();
         if let (Err(why), false) = (sent, self.fails) {
@@ -185,7 +123,7 @@ impl Sender {
                 Err(failure) => failure.into_guest("export").message,
             };
             // Known to be gone, it gets one chance for each batch, and none after the end.
-            match pauses.next().filter(|_| !self.fails && !self.queue.lock().is_ending) {
+            match pauses.next().filter(|_| !self.fails && !self.queue.is_ending()) {
                 // What was not taken by the end is tried once more.
                 Some(pause) => drop(tokio::time::timeout(*pause, self.queue.ended.notified()).await),
                 None => return Err(why),

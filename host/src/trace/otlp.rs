@@ -3,81 +3,81 @@
 //! The numbers are those of the fields in <https://github.com/open-telemetry/opentelemetry-proto>.
 
 use everstep_words::telemetry::{Ended, field, span};
-use std::fmt::{self, Write as _};
-use std::ops::Range;
+use everstep_words::trace::{SpanId, TraceId};
+use std::borrow::Cow;
 use std::time::Duration;
 
-/// A span that has ended.
+/// A span, once it has ended.
 pub(super) struct Finished {
     name: &'static str,
-    trace: [u8; 16],
-    id: [u8; 8],
-    parent: Option<[u8; 8]>,
-    link: Option<[u8; 8]>,
+    ids: Ids,
     /// Since the Unix epoch.
     pub(super) start: Duration,
     /// Since the Unix epoch.
     pub(super) end: Duration,
     attributes: Vec<(&'static str, Value)>,
-    /// The texts of the attributes, one behind the other: there are spans for each step, so each has few allocations.
-    texts: String,
+}
+
+/// The ids of a span.
+#[derive(Clone, Copy)]
+pub(super) struct Ids {
+    /// Its trace.
+    pub(super) trace: TraceId,
+    /// Its own.
+    pub(super) span: SpanId,
+    /// The span that it is part of.
+    pub(super) parent: Option<SpanId>,
+    /// The span of the same trace that it goes on from.
+    pub(super) link: Option<SpanId>,
 }
 
 /// The value of an attribute.
-enum Value {
-    /// Where its text is.
-    Text(Range<usize>),
+pub(super) enum Value {
+    Text(Cow<'static, str>),
     Number(i64),
 }
 
-/// What most spans have of them.
-const ATTRIBUTES: usize = 4;
-const BYTES_OF_TEXTS: usize = 64;
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Number(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+/// Spans that have ended, as a request has them, so that nothing is kept of each.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) spans: usize,
+    encoded: Message,
+}
+
+impl Batch {
+    /// Adds a span.
+    pub(super) fn add(&mut self, span: &Finished) {
+        self.spans += 1;
+        self.encoded.message(2, |to| span.write(to));
+    }
+}
 
 impl Finished {
-    /// A span that has begun, without an id.
-    pub(super) fn new(name: &'static str, start: Duration) -> Self {
-        Self {
-            name,
-            trace: [0; 16],
-            id: [0; 8],
-            parent: None,
-            link: None,
-            start,
-            end: start,
-            attributes: Vec::with_capacity(ATTRIBUTES),
-            texts: String::with_capacity(BYTES_OF_TEXTS),
-        }
+    /// A span that begins at that time since the Unix epoch.
+    pub(super) fn begun(name: &'static str, ids: Ids, start: Duration) -> Self {
+        Self { name, ids, start, end: start, attributes: Vec::new() }
     }
 
-    /// Whether it has been given its ids.
-    pub(super) fn is_of_a_trace(&self) -> bool {
-        self.trace != [0; 16] && self.id != [0; 8]
-    }
-
-    /// Sets a field that is a text or an id.
-    pub(super) fn set_text(&mut self, name: &'static str, text: fmt::Arguments<'_>) {
-        let begin = self.texts.len();
-        // A text takes whatever is written to it.
-        let _ = self.texts.write_fmt(text);
-        let text = &self.texts[begin..];
-        match name {
-            field::TRACE => self.trace = id_of(text).unwrap_or_default(),
-            field::SPAN => self.id = id_of(text).unwrap_or_default(),
-            field::PARENT => self.parent = id_of(text),
-            field::LINK => self.link = id_of(text),
-            _ => return self.set(name, Value::Text(begin..self.texts.len())),
-        }
-        self.texts.truncate(begin);
-    }
-
-    /// Sets a field that is a number.
-    pub(super) fn set_number(&mut self, name: &'static str, number: i64) {
-        self.set(name, Value::Number(number));
-    }
-
-    /// A step that is tried again has the outcome of its last attempt.
-    fn set(&mut self, name: &'static str, value: Value) {
+    /// Sets an attribute. A step that is tried again has the outcome of its last attempt.
+    pub(super) fn set(&mut self, name: &'static str, value: Value) {
         match self.attributes.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,
             None => self.attributes.push((name, value)),
@@ -86,7 +86,7 @@ impl Finished {
 
     fn text(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find_map(|(known, value)| match value {
-            Value::Text(at) if *known == name => Some(&self.texts[at.clone()]),
+            Value::Text(text) if *known == name => Some(&**text),
             _ => None,
         })
     }
@@ -108,23 +108,24 @@ impl Finished {
     }
 
     fn write(&self, to: &mut Message) {
-        to.bytes(1, &self.trace);
-        to.bytes(2, &self.id);
-        self.parent.iter().for_each(|parent| to.bytes(4, parent));
+        let Ids { trace, span, parent, link } = self.ids;
+        to.bytes(1, &trace.0.to_be_bytes());
+        to.bytes(2, &span.0.to_be_bytes());
+        parent.iter().for_each(|parent| to.bytes(4, &parent.0.to_be_bytes()));
         to.bytes(5, self.name.as_bytes());
         to.number(6, self.kind());
         to.fixed(7, nanoseconds(self.start));
         to.fixed(8, nanoseconds(self.end));
         for (name, value) in &self.attributes {
             to.message(9, |pair| match value {
-                Value::Text(at) => text_attribute(pair, name, &self.texts[at.clone()]),
+                Value::Text(text) => text_attribute(pair, name, text),
                 Value::Number(number) => number_attribute(pair, name, *number),
             });
         }
-        if let Some(link) = &self.link {
+        if let Some(link) = link {
             to.message(13, |to| {
-                to.bytes(1, &self.trace);
-                to.bytes(2, link);
+                to.bytes(1, &trace.0.to_be_bytes());
+                to.bytes(2, &link.0.to_be_bytes());
             });
         }
         if self.failed() {
@@ -135,7 +136,7 @@ impl Finished {
 }
 
 /// A request with these spans of a process that is described by `resource`.
-pub(super) fn request(resource: &[(String, String)], spans: &[Finished]) -> Vec<u8> {
+pub(crate) fn request(resource: &[(String, String)], spans: &Batch) -> Vec<u8> {
     let mut request = Message::default();
     request.message(1, |of_resource| {
         of_resource.message(1, |to| {
@@ -148,7 +149,7 @@ pub(super) fn request(resource: &[(String, String)], spans: &[Finished]) -> Vec<
                 scope.bytes(1, b"everstep");
                 scope.bytes(2, env!("CARGO_PKG_VERSION").as_bytes());
             });
-            spans.iter().for_each(|span| of_scope.message(2, |to| span.write(to)));
+            of_scope.0.extend_from_slice(&spans.encoded.0);
         });
     });
     request.0
@@ -162,11 +163,6 @@ fn text_attribute(pair: &mut Message, name: &str, text: &str) {
 fn number_attribute(pair: &mut Message, name: &str, number: i64) {
     pair.bytes(1, name.as_bytes());
     pair.message(2, |to| to.number(3, number.cast_unsigned()));
-}
-
-fn id_of<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut id = [0; N];
-    hex::decode_to_slice(text, &mut id).ok().map(|()| id)
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -196,13 +192,21 @@ impl Message {
 
     fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) {
         self.varint(field << 3 | 2);
+        // The length stands before, and is known only behind; most have one byte of it.
         let begin = self.0.len();
+        self.0.push(0);
         write(self);
-        // The length is known only now, and stands before.
         let end = self.0.len();
-        self.varint((end - begin) as u64);
-        let length = self.0.len() - end;
-        self.0[begin..].rotate_right(length);
+        let length = end - begin - 1;
+        match u8::try_from(length) {
+            Ok(short @ 0..0x80) => self.0[begin] = short,
+            _ => {
+                self.varint(length as u64);
+                let bytes = self.0.len() - end;
+                self.0[begin..].rotate_right(bytes);
+                self.0.remove(begin + bytes);
+            }
+        }
     }
 
     fn varint(&mut self, mut value: u64) {
@@ -240,19 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_no_attributes_and_a_span_without_them_is_of_no_trace() {
-        let mut span = Finished::new("step", Duration::ZERO);
-        assert!(!span.is_of_a_trace());
-        span.set_text(field::TRACE, format_args!("4bf92f3577b34da6a3ce929d0e0e4736"));
-        span.set_text(field::SPAN, format_args!("00f067aa0ba902b7"));
-        assert!(span.is_of_a_trace() && span.attributes.is_empty());
-    }
-
-    #[test]
     fn what_failed_is_an_error() {
         for (outcome, failed) in [("ok", false), ("completed", false), ("denied", true), ("halted", true)] {
-            let mut span = Finished::new("step", Duration::ZERO);
-            span.set_text(field::OUTCOME, format_args!("{outcome}"));
+            let ids = Ids { trace: TraceId(1), span: SpanId(2), parent: None, link: None };
+            let mut span = Finished::begun("step", ids, Duration::ZERO);
+            span.set(field::OUTCOME, "denied".into());
+            span.set(field::OUTCOME, outcome.into());
             assert_eq!(span.failed(), failed, "{outcome}");
         }
     }
