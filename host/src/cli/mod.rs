@@ -138,7 +138,7 @@ type Outcome = Result<Exit, Failure>;
 /// Parses the command line and runs the command.
 pub(crate) fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|command| command == "worker") {
-        // It often waits for a long time, with much more of its heap in huge pages than it uses; those of arguments are the first. A system
+        // It often waits for a long time, with much more of its heap in huge pages than it uses, where a system gives them to all. A system
         // that does not let it lets it have them.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
