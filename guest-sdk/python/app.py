@@ -28,7 +28,7 @@ import sys
 import everstep
 from componentize_py_types import Err, Ok
 from everstep import (
-    _absent, _bounds, _checkpoint, _derivation, _errors, _files, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script, _session,
+    _absent, _bounds, _checkpoint, _derivation, _errors, _files, _images, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script, _session,
     _time,
 )
 from everstep._builtin import put
@@ -210,6 +210,8 @@ class Guest(exports.Guest):
         return [FunctionInfo(name, text) for name, (_, text) in RUNS.items()]
 
     def start(self, name, args):
+        if name == _images.PREPARE:
+            return Progress_Done(Ok(_images.prepare(args)))
         if name not in RUNS:
             return _refused(ErrorCode.NOT_FOUND, f"no function {name!r}; there are {', '.join(RUNS)}")
         try:
@@ -226,6 +228,7 @@ class Guest(exports.Guest):
         _seed()
         _output.install()
         _packages.seal()
+        _images.install()
         sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
         return EXECUTION.begin(run)
 

@@ -85,6 +85,11 @@ impl Grants {
         Self::unopened(Policy { limits, clock, random, ..Policy::default() })
     }
 
+    /// Limits, and random numbers of a seed: for what a component makes of a file, which is to follow from that file alone.
+    pub(crate) fn for_preparing(limits: policy::Limits) -> Self {
+        Self::unopened(Policy { limits, random: RandomGrant::Seeded, ..Policy::default() })
+    }
+
     /// The policy with the folders of this machine.
     pub(crate) fn here(&self) -> &Policy {
         self.placed.as_ref().unwrap_or(&self.policy)

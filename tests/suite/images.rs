@@ -1,8 +1,10 @@
 //! Images: folders that are pinned when an execution starts, whose reads are no steps.
 //!
-//! `changed` is what comes of a folder that is not what it was, `workers` what workers on a server do with or without it.
+//! `changed` is what comes of a folder that is not what it was, `workers` what workers on a server do with or without it, `modules` the byte
+//! code of modules of Python.
 
 pub(crate) mod changed;
+mod modules;
 mod workers;
 
 use crate::faulty::CrashStore;

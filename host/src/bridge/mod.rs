@@ -292,6 +292,11 @@ impl Bridge {
         self.instances.most(self.facts.limits().memory)
     }
 
+    /// The instances of this host.
+    pub(crate) fn instances(&self) -> Arc<Instances> {
+        Arc::clone(&self.instances)
+    }
+
     /// Counts the memory that the instance takes.
     pub(crate) fn footprint(&self) -> Arc<Footprint> {
         Arc::clone(&self.footprint)

@@ -5,7 +5,8 @@
 //! it, so that the code can be mapped without copying. A file never changes once it has its name.
 //!
 //! Facts that take long to find out are noted there, too, for files that have not changed since, each with a MAC of its own: the digest
-//! of a component file, that code is authentic, the functions of a component, and the digests of the files of an image.
+//! of a component file, that code is authentic, the functions of a component, the digests of the files of an image, and what a component
+//! has made of a file.
 
 use super::Error;
 use super::known::Kind;
@@ -26,6 +27,8 @@ use wasmtime::component::Component;
 pub(crate) struct Cache {
     dir: PathBuf,
     key: [u8; KEY],
+    /// How many notes of what was made of files were written.
+    prepared: AtomicU64,
 }
 
 /// To be raised when the requirements on a component before compilation change: cached code is not checked again.
@@ -34,9 +37,11 @@ const KEY: usize = 32;
 const MAC: usize = blake3::OUT_LEN;
 const KEY_FILE: &str = "key";
 /// The extension of the file that holds code.
-const CODE_FILE: &str = "cwasm";
+pub(super) const CODE_FILE: &str = "cwasm";
 /// The extension of the file that holds the MAC.
 const MAC_FILE: &str = "mac";
+/// What goes with the code of a component.
+pub(super) const BESIDE_CODE: &[&str] = &[MAC_FILE, AUTHENTIC_NOTE, FUNCTIONS_NOTE];
 /// The extension of a note with the digest of a file.
 const DIGEST_NOTE: &str = "digest";
 /// The extension of a note that code is authentic.
@@ -47,13 +52,21 @@ const FUNCTIONS_NOTE: &str = "functions";
 const KNOWN_NOTE: &str = "known";
 /// The extension of a note of the files of an image.
 const IMAGE_NOTE: &str = "image";
-/// The longest note, in bytes, and the longest of an image.
+/// The extension of a note of what a component has made of a file.
+pub(super) const PREPARED_NOTE: &str = "prepared";
+/// The longest note, in bytes, the longest of an image, and the longest of what was made of a file.
 const MAX_NOTE: usize = 64 << 10;
 const MAX_IMAGE: usize = 64 << 20;
+const MAX_PREPARED: usize = 16 << 20;
 /// A file that was changed less than this before it was read may change again without a new time: file systems have coarse clocks.
 pub(crate) const SETTLED: Duration = Duration::from_secs(2);
-/// The most bytes of all code in the folder.
+/// The most bytes of all code in the folder, and of all that was made of files.
 const MAX_FOLDER: u64 = 2 << 30;
+const MAX_ALL_PREPARED: u64 = 256 << 20;
+/// Each so many notes of what was made of files, room is made for them.
+const ROOM_EACH: u64 = 256;
+/// What a small file takes on a disk, in bytes.
+const BLOCK: u64 = 4 << 10;
 /// Larger than any code of a component that may be compiled, in bytes.
 const MAX_FILE: u64 = 1 << 30;
 
@@ -62,7 +75,7 @@ impl Cache {
     /// alone.
     pub(crate) fn open(dir: &Path) -> Option<Self> {
         match secure_folder(dir).and_then(|()| secure_key(dir)) {
-            Ok(key) => Some(Self { dir: dir.to_owned(), key }),
+            Ok(key) => Some(Self { dir: dir.to_owned(), key, prepared: AtomicU64::new(0) }),
             Err(error) => {
                 warn!(dir = %dir.display(), %error, "components are compiled anew each time: the cache folder is not usable");
                 None
@@ -189,8 +202,30 @@ impl Cache {
         }
     }
 
+    /// What a component has made of a file.
+    pub(super) fn prepared(&self, name: &blake3::Hash) -> Option<Vec<u8>> {
+        self.noted(PREPARED_NOTE, name)
+    }
+
+    /// Keeps it, in the place of what was used least recently.
+    pub(super) fn keep_prepared(&self, name: &blake3::Hash, made: &[u8]) {
+        if made.len() > MAX_PREPARED {
+            return;
+        }
+        self.write_note(PREPARED_NOTE, name, made);
+        if self.prepared.fetch_add(1, Ordering::Relaxed).is_multiple_of(ROOM_EACH)
+            && let Err(error) = self.make_room(PREPARED_NOTE, &[], MAX_ALL_PREPARED)
+        {
+            warn!(%error, "the cache folder could not be cleared of what was made of files");
+        }
+    }
+
     fn noted(&self, kind: &str, name: &blake3::Hash) -> Option<Vec<u8>> {
-        let most = if kind == IMAGE_NOTE { MAX_IMAGE } else { MAX_NOTE };
+        let most = match kind {
+            IMAGE_NOTE => MAX_IMAGE,
+            PREPARED_NOTE => MAX_PREPARED,
+            _ => MAX_NOTE,
+        };
         let mut noted = read_regular(&self.note_file(kind, name), (most + MAC) as u64).ok()?;
         let (text, mac) = noted.split_last_chunk::<MAC>()?;
         // `blake3::Hash` compares in constant time.
@@ -228,29 +263,29 @@ impl Cache {
         // anew.
         self.put(artefact, path)?;
         self.put(mac.as_bytes(), &path.with_extension(MAC_FILE))?;
-        self.make_room(MAX_FOLDER)
+        self.make_room(CODE_FILE, BESIDE_CODE, MAX_FOLDER)
     }
 
-    /// Removes the least recently used code until the rest has at most so many bytes. Processes that have it mapped keep it. Other
-    /// processes may do the same at the same time.
-    pub(super) fn make_room(&self, most: u64) -> io::Result<()> {
-        let mut code = Vec::new();
+    /// Removes the least recently used files of a kind, each with those beside it, until the rest has at most so many bytes. Processes that
+    /// have one mapped keep it. Other processes may do the same at the same time.
+    pub(super) fn make_room(&self, kind: &str, beside: &[&str], most: u64) -> io::Result<()> {
+        let mut files = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
-            if entry.path().extension().is_some_and(|extension| extension == CODE_FILE)
+            if entry.path().extension().is_some_and(|extension| extension == kind)
                 && let Ok(found) = entry.metadata()
             {
-                code.push((found.accessed()?.max(found.modified()?), found.len(), entry.path()));
+                files.push((found.accessed()?.max(found.modified()?), found.len().max(BLOCK), entry.path()));
             }
         }
-        code.sort_unstable_by(|a, b| b.cmp(a));
+        files.sort_unstable_by(|a, b| b.cmp(a));
         let mut room = most;
-        for (_, length, path) in code {
+        for (_, length, path) in files {
             match room.checked_sub(length) {
                 Some(rest) => room = rest,
                 None => {
-                    let beside = [CODE_FILE, MAC_FILE, AUTHENTIC_NOTE, FUNCTIONS_NOTE];
-                    beside.iter().for_each(|extension| drop(fs::remove_file(path.with_extension(extension))));
+                    let all = beside.iter().copied().chain([kind]);
+                    all.for_each(|extension| drop(fs::remove_file(path.with_extension(extension))));
                 }
             }
         }
@@ -322,7 +357,7 @@ fn has_settled(file: &Metadata, now: SystemTime) -> bool {
 }
 
 /// What the code depends on: the cache format, the component, and the engine's version and flags.
-fn cache_key(engine: &Engine, digest: Digest) -> blake3::Hash {
+pub(super) fn cache_key(engine: &Engine, digest: Digest) -> blake3::Hash {
     let mut hasher = Blake3(blake3::Hasher::new());
     hasher.write(MAGIC);
     hasher.write(&digest.0);

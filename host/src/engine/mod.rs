@@ -2,8 +2,8 @@
 //!
 //! Read `mod.rs` (loading, top to bottom), `shape.rs` (the requirements on a component before compilation), `imports.rs` (what it may
 //! import, and what that needs of a policy), `budget.rs` and `arity.rs` (limits on time and memory for compiling), `config.rs` (the flags and the pool),
-//! `known.rs` (the one runtime that may use more), `cache.rs` (precompiled components on disk), `limits.rs` (what one store may allocate), `wasi/` (the virtual WASI
-//! of guests that import it). `crate::turns` drives the instances.
+//! `known.rs` (the one runtime that may use more), `cache.rs` (precompiled components on disk), `prepared.rs` (what components have made of files of images),
+//! `limits.rs` (what one store may allocate), `wasi/` (the virtual WASI of guests that import it). `crate::turns` drives the instances.
 
 mod arity;
 mod budget;
@@ -14,17 +14,20 @@ mod imports;
 mod known;
 mod limits;
 mod machine;
+mod prepared;
 mod shape;
 mod ticker;
 pub(crate) mod wasi;
 
 pub(crate) use cache::{Cache, SETTLED};
-pub(crate) use config::SPARE;
+pub(crate) use config::DESCRIBERS;
+use config::PREPARERS;
 pub use error::Error;
 pub(crate) use error::list;
 pub use imports::{Need, needs};
 pub(crate) use limits::{Footprint, Held, Limiter, Limits};
 pub(crate) use machine::memory as machine_memory;
+pub(crate) use prepared::{Made, Prepared};
 pub(crate) use shape::{begins_as_component, is_program};
 
 use crate::id::Digest;
@@ -32,7 +35,7 @@ use everstep_store::Blob;
 use known::Kind;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use ticker::Ticker;
 use wasmtime::component::Component as WasmComponent;
@@ -42,7 +45,7 @@ use wasmtime::component::Component as WasmComponent;
 pub(crate) struct Options {
     /// The folder of precompiled components; `None`: every process compiles anew.
     pub cache: Option<PathBuf>,
-    /// How many instances may live at once on each engine, in addition to [`SPARE`] ones. The pool has memories, tables and stacks for
+    /// How many instances may live at once on each engine, in addition to [`DESCRIBERS`] and `PREPARERS`. The pool has memories, tables and stacks for
     /// exactly so many of the largest components, so that a host that counts instances never finds the pool empty.
     pub pool: u32,
     /// Called for every component that is compiled.
@@ -66,7 +69,8 @@ pub enum Compiling {
 /// Dropping it stops the clock that interrupts guests, so no guest may run then.
 pub(crate) struct Engines {
     options: Options,
-    cache: Option<Cache>,
+    cache: Option<Arc<Cache>>,
+    prepared: Arc<Prepared>,
     ticker: Ticker,
     state: Mutex<State>,
 }
@@ -91,6 +95,8 @@ pub(crate) struct Component {
     pub imports_wasi: bool,
     /// Whether it exports durable functions, which the host drives in turns.
     pub is_guest: bool,
+    /// What components have made of files of images.
+    pub prepared: Arc<Prepared>,
 }
 
 /// The most wasm stack sizes with engines at once: each reserves address space for a whole pool.
@@ -110,8 +116,9 @@ impl Engines {
     /// A cache folder that cannot be trusted or written is not an error: it is reported and not used.
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
         config::check_pool(options.pool)?;
-        let cache = options.cache.as_deref().and_then(Cache::open);
-        Ok(Self { options, cache, ticker: Ticker::start()?, state: Mutex::default() })
+        let cache = options.cache.as_deref().and_then(Cache::open).map(Arc::new);
+        let prepared = Arc::new(Prepared::new(cache.clone()));
+        Ok(Self { options, cache, prepared, ticker: Ticker::start()?, state: Mutex::default() })
     }
 
     /// The component with that digest, if this process has loaded it before.
@@ -139,7 +146,8 @@ impl Engines {
         };
         let imports_wasi = component.component_type().imports(&engine).any(|(name, _)| name.starts_with("wasi:"));
         let is_guest = component.component_type().exports(&engine).any(|(name, _)| shape::is_guest(name));
-        let component = Component { engine, component, digest, imports_wasi, is_guest };
+        let prepared = Arc::clone(&self.prepared);
+        let component = Component { engine, component, digest, imports_wasi, is_guest, prepared };
         self.remember(wasm_stack, component.clone());
         Ok(component)
     }

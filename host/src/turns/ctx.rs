@@ -1,5 +1,6 @@
 //! The contents of an instance's store: everything that host functions need.
 
+use super::Loaded;
 use crate::bridge::Bridge;
 use crate::engine::{Limiter, Limits, wasi};
 use crate::policy;
@@ -9,6 +10,8 @@ use std::sync::Arc;
 /// instance.
 pub(crate) struct Ctx {
     pub(crate) bridge: Arc<Bridge>,
+    /// The component, for other instances of it; none for one that is no execution.
+    pub(crate) component: Option<Arc<Loaded>>,
     pub(crate) limiter: Limiter,
     /// Created by the first WASI call of a guest.
     pub(crate) wasi: Option<wasi::VirtualWasi>,
@@ -25,7 +28,7 @@ impl Ctx {
         let limits = store_limits(bridge.facts.limits(), bridge.most_memory());
         let limiter = Limiter::new(limits, bridge.footprint());
         let (files, argv) = (wasi::Files::default(), vec!["guest".to_owned()]);
-        Self { bridge, limiter, wasi: None, files, argv, panic: None }
+        Self { bridge, component: None, limiter, wasi: None, files, argv, panic: None }
     }
 }
 

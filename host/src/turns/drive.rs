@@ -47,6 +47,7 @@ pub(crate) enum Ending {
 pub(crate) async fn drive(job: Job) -> Ending {
     let bridge = Arc::clone(&job.bridge);
     let mut store = new_store(&job.component, Arc::clone(&bridge));
+    store.data_mut().component = Some(Arc::clone(&job.component));
     bridge.stopwatch.resume();
     let ended = tokio::select! {
         biased;
@@ -225,7 +226,7 @@ fn hostcall_fuel(limits: &Limits) -> usize {
     usize::try_from(most.saturating_add(most / 16).saturating_add(64 << 10)).unwrap_or(usize::MAX)
 }
 
-fn new_store(component: &Loaded, bridge: Arc<Bridge>) -> Store<Ctx> {
+pub(super) fn new_store(component: &Loaded, bridge: Arc<Bridge>) -> Store<Ctx> {
     let fuel = hostcall_fuel(bridge.facts.limits());
     let mut store = Store::new(&component.component.engine, Ctx::new(bridge));
     store.limiter(|ctx| &mut ctx.limiter);

@@ -14,7 +14,7 @@ use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
 pub(super) use crate::policy::FileOperation as Operation;
 use crate::policy::{Access, Call, FilesCall, Policy};
-use crate::turns::Ctx;
+use crate::turns::{Ctx, prepared};
 use crate::vfs::Root;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -138,7 +138,20 @@ impl files::Host for Ctx {
     async fn refusal(&mut self, path: Option<String>) -> wasmtime::Result<Option<types::Error>> {
         Ok(self.bridge.of_run::<Refusals>().latest(path.as_deref()).map(Into::into))
     }
+
+    async fn prepared(&mut self, path: String) -> Result<Option<Vec<u8>>, Fault> {
+        let bridge = Arc::clone(&self.bridge);
+        let Some(image) = Place::new(&bridge, Operation::Read, &path).image()? else { return Ok(None) };
+        let (Some(component), Some(file)) = (self.component.clone(), image.identity(MOST_PREPARED)) else {
+            return Ok(None);
+        };
+        let made = prepared(&component, &bridge, &path, &file, image.content(MOST_PREPARED)).await?;
+        Ok(made.map(|made| made.to_vec()))
+    }
 }
+
+/// The largest file of which something is made, in bytes.
+const MOST_PREPARED: u64 = 1 << 20;
 
 /// An operation and its place.
 pub(super) struct Place<'a> {

@@ -1,6 +1,6 @@
 //! The folder of precompiled components and what may happen to it.
 
-use super::super::cache::Cache;
+use super::super::cache::{BESIDE_CODE, CODE_FILE, Cache};
 use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -149,9 +149,9 @@ fn code_that_was_used_last_is_kept_when_there_is_no_room() {
     let times = fs::FileTimes::new().set_accessed(long_ago).set_modified(long_ago);
     fs::File::options().write(true).open(&old).unwrap().set_times(times).unwrap();
     folder.compiles(&cache, &returns(2));
-    cache.make_room(2 * length + length / 2).unwrap();
+    cache.make_room(CODE_FILE, BESIDE_CODE, 2 * length + length / 2).unwrap();
     assert!(old.exists());
-    cache.make_room(length + length / 2).unwrap();
+    cache.make_room(CODE_FILE, BESIDE_CODE, length + length / 2).unwrap();
     assert!(!old.exists() && !old.with_extension("mac").exists());
     assert!(!folder.compiles(&cache, &returns(2)));
     assert!(folder.compiles(&cache, &returns(1)));

@@ -2,6 +2,7 @@
 
 mod caching;
 mod limiting;
+mod preparing;
 mod refusing;
 
 use super::*;

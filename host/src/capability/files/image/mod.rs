@@ -143,6 +143,15 @@ impl Found<'_> {
         Ok(read.map_err(|refusal| self.refused("read", refusal, max))?)
     }
 
+    /// A text that says which file of at most `max` bytes it is, and what it holds.
+    pub(super) fn identity(&self, max: u64) -> Option<Vec<u8>> {
+        let entry = self.image.manifest.find(self.path).ok()?;
+        let is_small = entry.kind == Kind::File && entry.size <= max.min(self.image.max_file);
+        let path = in_guest(&self.image.pin.guest, self.path);
+        // A text, a number and digests always serialise.
+        is_small.then(|| serde_json::to_vec(&(path, entry.size, &entry.chunks)).unwrap_or_default())
+    }
+
     /// At most `len` bytes of a file from `offset` on.
     pub(super) async fn part(&self, offset: u64, len: u64) -> Result<Result<Vec<u8>, Refusal>, Stop> {
         self.image.read(self.path, (offset, len), self.image.max_file).await
