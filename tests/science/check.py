@@ -134,12 +134,50 @@ def attacks_leave_the_session_usable_or_cleanly_ended(folder):
     assert not wrong, "\n".join(map(str, wrong))
 
 
+def every_command_and_a_policy_know_it_by_its_name(folder):
+    listed = json.loads(run("python", "list", "science", "--json").stdout)
+    assert {"numpy", "pandas"} <= {package["name"] for package in listed["packages"]}, listed
+    policy = folder / "named.toml"
+    policy.write_text(POLICY + '[python]\ncomponent = "science"\n')
+    code = "import numpy\nprint(numpy.arange(4).sum())"
+    done = run("exec", "--policy", policy, "--store", "memory", "-c", code)
+    assert done.stdout == "6\n", done.stderr
+    done = run("repl", "--python", "science", "--store", "memory", input="import numpy\nnumpy.arange(5).sum()\n")
+    assert "10" in done.stdout, (done.stdout, done.stderr)
+    # As the Jupyter kernel starts it.
+    sys.path.insert(0, str(HERE.parent.parent / "client"))
+    import everstep
+
+    with everstep.Session(store=folder / "sessions", policy=policy, command=[PROGRAM]) as session:
+        assert session.execute("import numpy\nint(numpy.arange(6).sum())").value == 15
+
+
+def a_worker_runs_it_for_a_server(folder):
+    serve = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--store", folder / "served"]
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            url = next(line for line in server.stderr if "serving " in line).split()[-1]
+            call = [PROGRAM, "worker", "--remote", url, "--python=science"]
+            with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=folder) as worker:
+                try:
+                    next(line for line in worker.stderr if "worker of group" in line)
+                    code = "import numpy\nprint(numpy.arange(7).sum())"
+                    done = run("exec", "--remote", url, "--python", "science", "--id", "far", "-c", code, cwd=folder)
+                    assert done.stdout == "21\n", (done.stdout, done.stderr)
+                finally:
+                    worker.kill()
+        finally:
+            server.kill()
+
+
 def main():
     for check in (
         programs_print_what_they_should,
         a_killed_program_goes_on_where_it_was,
         every_execution_draws_numbers_of_its_own,
         a_session_shows_figures_and_frames,
+        every_command_and_a_policy_know_it_by_its_name,
+        a_worker_runs_it_for_a_server,
         attacks_leave_the_session_usable_or_cleanly_ended,
     ):
         began = time.monotonic()

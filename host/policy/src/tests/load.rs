@@ -260,6 +260,19 @@ fn load_errors_name_line_and_remedy_for_python() {
 }
 
 #[test]
+fn a_policy_names_science_as_commands_do() {
+    let named = |component: &str| {
+        let toml = one(&format!("[python]\ncomponent = \"{component}\""));
+        let policy = Policy::parse(&toml, Path::new("/nowhere/policy.toml")).unwrap();
+        policy.python.unwrap().to_string_lossy().into_owned()
+    };
+    assert_eq!(named("science"), "science");
+    assert_eq!(named("./science"), "/nowhere/science", "a file of that name");
+    let granted = FILES.replace("host = \"a\"", "host = \"science\"");
+    Policy::parse(&format!("{granted}[python]\ncomponent = \"science\""), Path::new("/nowhere/policy.toml")).unwrap();
+}
+
+#[test]
 fn a_missing_policy_file_says_so() {
     let error = Policy::load(Path::new("/nowhere/policy.toml")).unwrap_err().to_string();
     assert_eq!(error, "cannot read the policy /nowhere/policy.toml; check the path, and that the file is UTF-8 text");

@@ -1,5 +1,6 @@
 //! `everstep python list`.
 
+use super::super::exec::named;
 use super::super::{Exit, Outcome, print, print_json};
 use super::told;
 use everstep::Component;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  everstep python list agent.wasm\n  everstep python list agent.wasm --json")]
 pub(crate) struct Args {
-    /// A component that `everstep python build` has made
+    /// A component that `everstep python build` has made, or `science` for the one of `everstep python science`
     file: PathBuf,
     /// Print one JSON object {component, digest, python, packages, imported, waiting}
     #[arg(long)]
@@ -19,8 +20,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let (contents, bytes) = python_contents(&args.file)?;
-    let (file, digest) = (everstep::visible::path(&args.file).to_string(), Component::from(bytes).digest().to_string());
+    let file = named(&args.file)?;
+    let (contents, bytes) = python_contents(&file)?;
+    let (file, digest) = (everstep::visible::path(&file).to_string(), Component::from(bytes).digest().to_string());
     if args.json {
         print_json(&json!({
             "component": file, "digest": digest, "python": contents.python, "packages": contents.packages,
