@@ -29,6 +29,10 @@ fn a_cell_that_traps_is_answered_and_the_session_goes_on_as_it_was_before_it() {
     assert_eq!(client.cell("left", "os._exit(3)")["name"], "Trapped");
     let deep = "deep = ()\nfor _ in range(10 ** 6): deep = (deep,)\nhash(deep)";
     assert!(client.cell("deep", deep)["message"].as_str().unwrap().contains("call stack exhausted"));
+    // Iterators in C that call each other.
+    let iterators = "deep = iter(())\nfor _ in range(200_000): deep = map(int, deep)\nnext(deep, None)";
+    assert!(client.cell("iterators", iterators)["message"].as_str().unwrap().contains("call stack exhausted"));
+    assert_eq!(client.cell("kept", "[kept, 'deep' in globals()]")["value"], json!([["kept"], false]));
     assert_eq!(client.cell("ticks", "before = ticks\nawait asyncio.sleep(0.3)\nticks > before")["value"], true);
     client.host.kill().unwrap();
     drop(client);
