@@ -143,8 +143,7 @@ fn measured(mode: &str, folder: &Path) -> Outcome<()> {
     let hosts = runtime.block_on(async {
         [Everstep::local(), Everstep::open(folder.join("store"))].map(|builder| {
             let echo = |request: Request| async move { Ok(request.message) };
-            // A pool that fits into the address space of a process whose instructions are counted.
-            builder.capability("echo", Idempotent(echo)).instances(2).cache(folder.join("cache")).build()
+            builder.capability("echo", Idempotent(echo)).cache(folder.join("cache")).build()
         })
     });
     let [memory, file] = hosts;
