@@ -373,6 +373,11 @@ impl Bridge {
         state.budget.check_cpu(self.facts.limits(), has_caught_up)
     }
 
+    /// Whether most of its CPU time is left to the execution.
+    pub(crate) fn has_time_to_spare(&self) -> bool {
+        self.state().budget.has_time_to_spare(self.facts.limits())
+    }
+
     /// Completes once the running time has reached its limit. If the time is counted from a checkpoint, a replay is not bounded by it:
     /// what it repeats was in time.
     pub(crate) async fn out_of_time(&self) -> Stop {

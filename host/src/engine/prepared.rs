@@ -36,7 +36,7 @@ impl Prepared {
         Self { cache, known: Mutex::default(), makers: Semaphore::new(PREPARERS as usize) }
     }
 
-    /// What a component has made, or makes now, of a file; `file` says which one it is and what it holds.
+    /// What a component has made, or makes now if it `may`, of a file; `file` says which one it is and what it holds.
     ///
     /// # Errors
     /// Those of `make`, which is called if nothing is kept.
@@ -44,11 +44,15 @@ impl Prepared {
         &self,
         component: &Component,
         file: &[u8],
+        may: bool,
         make: impl AsyncFnOnce() -> Result<Option<Vec<u8>>, E>,
     ) -> Result<Made, E> {
         let name = name(component, file);
         if let Some(made) = self.find(name).await {
             return Ok(made);
+        }
+        if !may {
+            return Ok(None);
         }
         // The semaphore is never closed.
         let _permit = self.makers.acquire().await;

@@ -169,6 +169,11 @@ impl Budget {
         if over(self.cpu_us, limit) { Err(Stop::Limit(cpu_limit(key, limit))) } else { Ok(()) }
     }
 
+    /// Whether three quarters of the CPU time since the last checkpoint are left.
+    pub(in crate::bridge) fn has_time_to_spare(&self, limits: &Limits) -> bool {
+        u128::from(self.part.cpu_us) < limits.cpu.as_micros() / 4
+    }
+
     /// The last checkpoint.
     pub(in crate::bridge) fn part(&self) -> &Part {
         &self.part

@@ -20,7 +20,7 @@ async fn get(component: &Component, file: &str, makes: Option<&str>) -> (Option<
         made_now = true;
         Ok::<_, Infallible>(makes.map(|made| made.as_bytes().to_vec()))
     };
-    let made = component.prepared.get(component, file.as_bytes(), make).await.unwrap();
+    let made = component.prepared.get(component, file.as_bytes(), true, make).await.unwrap();
     (made.map(|made| String::from_utf8(made.to_vec()).unwrap()), made_now)
 }
 
@@ -38,7 +38,9 @@ async fn what_a_component_makes_of_a_file_is_made_once() {
     assert_eq!(get(&component, "a", Some("another")).await, (one("made of a"), false));
     assert_eq!(get(&component, "b", None).await, (None, true));
     // What was not made is not kept.
-    let failed = component.prepared.get(&component, b"c", async || Err("no content")).await;
+    let unmade = component.prepared.get(&component, b"c", false, async || Err("it was made")).await;
+    assert_eq!(unmade, Ok(None));
+    let failed = component.prepared.get(&component, b"c", true, async || Err("no content")).await;
     assert_eq!(failed, Err("no content"));
     assert_eq!(get(&component, "c", Some("made of c")).await, (one("made of c"), true));
 
