@@ -73,11 +73,11 @@ fn main() -> Outcome<()> {
 
 struct Compare {
     dir: PathBuf,
+    /// Where guests are built.
+    shared: PathBuf,
     host: Everstep,
     policy: Policy,
     workbench: Component,
-    transfer: Vec<u8>,
-    bare: bare::Engine,
     /// To which the witnessed steps add the moment.
     witness: Arc<Mutex<Option<File>>>,
 }
@@ -85,9 +85,6 @@ struct Compare {
 impl Compare {
     fn new(dir: &Path) -> Outcome<Self> {
         fs::create_dir_all(dir.join("data"))?;
-        for file in 0..FILES {
-            fs::write(dir.join("data").join(file.to_string()), [b'x'; 4096])?;
-        }
         // What one round has compiled is there in the next one.
         let shared = dir.parent().ok_or("the folder of the store has none around it")?;
         let witness = Arc::<Mutex<Option<File>>>::default();
@@ -100,6 +97,7 @@ impl Compare {
         };
         Ok(Self {
             dir: dir.to_owned(),
+            shared: shared.to_owned(),
             host: Everstep::open(dir.join("store"))
                 .capability("echo", Idempotent(echo))
                 .cache(shared.join("cache"))
@@ -107,8 +105,6 @@ impl Compare {
                 .build()?,
             policy: Policy::parse(POLICY, &dir.join("policy.toml"))?,
             workbench: built(shared, "workbench")?.into(),
-            transfer: built(shared, "transfer")?,
-            bare: bare::Engine::new()?,
             witness,
         })
     }
@@ -139,9 +135,9 @@ impl Compare {
             }
             "calls" => json!(self.timed("calls", &times(1)?).await?),
             "suspended" => json!(self.wide("ticks_then_wait", number(1)?, number(2)?).await?),
-            "files" => json!(self.files().await?),
+            "files" => json!(self.files(&self.transfer()?).await?),
             // It has a runtime of its own.
-            "bare files" => json!(tokio::task::block_in_place(|| self.bare_files())?),
+            "bare files" => json!(tokio::task::block_in_place(|| self.bare_files(&self.transfer()?))?),
             other => return Err(format!("{other} is no command").into()),
         })
     }
@@ -185,20 +181,29 @@ impl Compare {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// Seconds of a program that reads its files.
-    async fn files(&self) -> Outcome<f64> {
+    /// A program, and the files that it reads.
+    fn transfer(&self) -> Outcome<Vec<u8>> {
+        for file in 0..FILES {
+            fs::write(self.dir.join("data").join(file.to_string()), [b'x'; 4096])?;
+        }
+        built(&self.shared, "transfer")
+    }
+
+    /// Seconds of that program.
+    async fn files(&self, program: &[u8]) -> Outcome<f64> {
         let argv = json!(["transfer", "read-each", "/data", FILES.to_string()]).to_string();
-        let run = Run::new(Component::from(self.transfer.clone()), PROGRAM, argv, self.policy.clone());
+        let run = Run::new(Component::from(program.to_vec()), PROGRAM, argv, self.policy.clone());
         self.completed(run.with_id(ExecutionId::random())).await
     }
 
     /// The same on the bare engine, once compiled.
-    fn bare_files(&self) -> Outcome<f64> {
-        let program = self.bare.compile(&self.transfer)?;
+    fn bare_files(&self, program: &[u8]) -> Outcome<f64> {
+        let bare = bare::Engine::new()?;
+        let program = bare.compile(program)?;
         let files = FILES.to_string();
         let started = Instant::now();
         let argv = ["transfer", "read-each", "/data", files.as_str()];
-        self.bare.run(&program, argv, &[("/data", &self.dir.join("data"))])?;
+        bare.run(&program, argv, &[("/data", &self.dir.join("data"))])?;
         Ok(started.elapsed().as_secs_f64())
     }
 }

@@ -312,13 +312,13 @@ def measure(contestant):
 
 
 def pythons(folder):
-    """Seconds of each program: of CPython, and of ours over a store in a folder."""
+    """Seconds of each program: of CPython without what is installed for it, and of ours over a store in a folder."""
     rows = {}
     for number, (name, program) in enumerate(PROGRAMS.items()):
         script = folder / f"program{number}.py"
         script.write_text(program)
         ours = [EVERSTEP, "exec", script, "--store", folder / "python"]
-        for who, command in [("CPython", [sys.executable, script]), ("Everstep", ours)]:
+        for who, command in [("CPython", [sys.executable, "-S", script]), ("Everstep", ours)]:
             printed, took = set(), []
             for _ in range(6):
                 begun = time.perf_counter()
@@ -376,7 +376,7 @@ def table(found, raw, python, files):
     ]
     for name in PROGRAMS:
         theirs, mine = python[name, "CPython"], python[name, "Everstep"]
-        lines.append(f"| plain CPython {platform.python_version()}: {name} | {milliseconds(theirs)} | {milliseconds(mine)}, {mine / theirs:.1f} x |")
+        lines.append(f"| plain CPython {platform.python_version()} (`-S`): {name} | {milliseconds(theirs)} | {milliseconds(mine)}, {mine / theirs:.1f} x |")
     return "\n".join(lines)
 
 

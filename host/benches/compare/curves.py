@@ -1,6 +1,6 @@
 """How the cost of one thing grows with the number of others, over a store in a folder: prints the points, and draws docs/curves.svg.
 
-LIMIT leaves out what is larger: LIMIT=10000 takes a minute, all of it a quarter of an hour and 4 GB of disk.
+LIMIT leaves out what is larger: LIMIT=10000 takes a minute or two, all of it half an hour and 4 GB of disk.
 """
 
 import math
@@ -140,6 +140,11 @@ def picture(curves):
 
 def main():
     curves = []
+
+    def add(title, points):
+        curves.append((title, points))
+        print(f"{title:<52}" + "  ".join(f"{label(count)}: {duration(took)}" for count, took in points), flush=True)
+
     with tempfile.TemporaryDirectory(dir=os.environ.get("EVERSTEP_BENCH_DIR", compare.TOOLS)) as temporary:
         folder = pathlib.Path(temporary)
         try:
@@ -147,15 +152,13 @@ def main():
                 own = folder / str(number)
                 own.mkdir()
                 host = compare.Everstep(own)
-                curves.append((title, measure(host)))
+                add(title, measure(host))
                 host.end()
                 shutil.rmtree(own)
             for title, points in zip(["a cell, by the cells of its session", "taking a session up, by its cells"], sessions(folder)):
-                curves.append((title, points))
+                add(title, points)
         finally:
             compare.end_all()
-    for title, points in curves:
-        print(f"{title:<52}" + "  ".join(f"{label(count)}: {duration(took)}" for count, took in points))
     if os.environ.get("WRITE"):
         (PROJECT / "docs/curves.svg").write_text(picture(curves))
 
