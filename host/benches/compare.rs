@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use everstep::capability::{Idempotent, Request};
-use everstep::{Component, Everstep, ExecutionId, PROGRAM, Policy, Run};
+use everstep::{Component, ErrorCode, Everstep, ExecutionId, GuestError, PROGRAM, Policy, Run};
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, Write as _};
@@ -90,10 +90,14 @@ impl Compare {
         let witness = Arc::<Mutex<Option<File>>>::default();
         let noted = Arc::clone(&witness);
         let echo = move |request: Request| {
-            if let Ok(Some(file)) = noted.lock().as_deref_mut() {
-                note(file);
-            }
-            async move { Ok(request.message) }
+            let noted = match noted.lock().as_deref_mut() {
+                Ok(Some(file)) => note(file),
+                _ => Ok(()),
+            };
+            let failed =
+                |error: Box<dyn std::error::Error + Send + Sync>| GuestError::new(ErrorCode::Failed, error.to_string());
+            let answer = noted.map(|()| request.message).map_err(failed);
+            async move { answer }
         };
         Ok(Self {
             dir: dir.to_owned(),
@@ -219,7 +223,7 @@ fn built(dir: &Path, guest: &str) -> Outcome<Vec<u8>> {
 }
 
 /// Adds the moment, in nanoseconds, to a file.
-fn note(file: &mut File) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_nanos();
-    writeln!(file, "{now}").expect("the file of the comparison");
+fn note(file: &mut File) -> Outcome<()> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
+    Ok(writeln!(file, "{now}")?)
 }

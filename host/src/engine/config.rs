@@ -13,7 +13,7 @@ pub(super) const DEFAULT_POOL: u32 = 128;
 /// Instances of the pool in addition to the configured number: those that list functions or repeat what is recorded, and those that make
 /// something of a file of an image, for which an execution waits that has one of the others.
 pub(crate) const DESCRIBERS: u32 = 2;
-pub(super) const PREPARERS: u32 = 6;
+pub(super) const PREPARERS: u32 = 2;
 /// With [`MAX_MEMORIES`] memories each, this many instances reserve 16 TiB of the 128 TiB of a process.
 const MAX_POOL: u32 = 1024;
 
