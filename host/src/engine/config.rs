@@ -10,10 +10,12 @@ use wasmtime::{
 
 /// Instances at once, unless configured. Creating a pool costs about 4 us for each.
 pub(super) const DEFAULT_POOL: u32 = 128;
-/// Instances of the pool in addition to the configured number: those that list functions or repeat what is recorded, and those that make
-/// something of a file of an image, for which an execution waits that has one of the others.
-pub(crate) const DESCRIBERS: u32 = 2;
-pub(super) const PREPARERS: u32 = 2;
+/// Instances of the pool in addition to the configured number: so many that list functions or repeat what is recorded, and so many that
+/// make something of a file of an image, for which an execution waits that has one of the others.
+pub(crate) fn spare(pool: u32) -> u32 {
+    pool.min(2)
+}
+
 /// With [`MAX_MEMORIES`] memories each, this many instances reserve 16 TiB of the 128 TiB of a process.
 const MAX_POOL: u32 = 1024;
 
@@ -107,7 +109,7 @@ const TABLE_KEPT: usize = 64 << 10;
 /// executions 16 wide: 2.1 times as many per second without it).
 fn pooling(pool: u32, kind: Kind) -> PoolingAllocationConfig {
     let mut pooling = PoolingAllocationConfig::new();
-    let pool = pool + DESCRIBERS + PREPARERS;
+    let pool = pool + 2 * spare(pool);
     pooling
         .total_component_instances(pool)
         .total_core_instances(pool * MAX_CORE_INSTANCES)

@@ -20,8 +20,7 @@ mod ticker;
 pub(crate) mod wasi;
 
 pub(crate) use cache::{Cache, SETTLED};
-pub(crate) use config::DESCRIBERS;
-use config::PREPARERS;
+pub(crate) use config::spare;
 pub use error::Error;
 pub(crate) use error::list;
 pub use imports::{Need, needs};
@@ -45,7 +44,7 @@ use wasmtime::component::Component as WasmComponent;
 pub(crate) struct Options {
     /// The folder of precompiled components; `None`: every process compiles anew.
     pub cache: Option<PathBuf>,
-    /// How many instances may live at once on each engine, in addition to [`DESCRIBERS`] and `PREPARERS`. The pool has memories, tables and stacks for
+    /// How many instances may live at once on each engine, in addition to twice [`spare`]. The pool has memories, tables and stacks for
     /// exactly so many of the largest components, so that a host that counts instances never finds the pool empty.
     pub pool: u32,
     /// Called for every component that is compiled.
@@ -117,7 +116,7 @@ impl Engines {
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
         config::check_pool(options.pool)?;
         let cache = options.cache.as_deref().and_then(Cache::open).map(Arc::new);
-        let prepared = Arc::new(Prepared::new(cache.clone()));
+        let prepared = Arc::new(Prepared::new(cache.clone(), config::spare(options.pool)));
         Ok(Self { options, cache, prepared, ticker: Ticker::start()?, state: Mutex::default() })
     }
 

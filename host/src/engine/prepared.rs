@@ -2,8 +2,8 @@
 //!
 //! It follows from its name alone, so that an execution cannot tell whether it was there or is made for it.
 
+use super::Component;
 use super::cache::{Cache, cache_key};
-use super::{Component, PREPARERS};
 use crate::blocking::blocking;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,8 +32,8 @@ struct Known {
 }
 
 impl Prepared {
-    pub(super) fn new(cache: Option<Arc<Cache>>) -> Self {
-        Self { cache, known: Mutex::default(), makers: Semaphore::new(PREPARERS as usize) }
+    pub(super) fn new(cache: Option<Arc<Cache>>, makers: u32) -> Self {
+        Self { cache, known: Mutex::default(), makers: Semaphore::new(makers as usize) }
     }
 
     /// What a component has made, or makes now if it `may`, of a file; `file` says which one it is and what it holds.

@@ -39,7 +39,7 @@ use crate::bridge::{Account, Instances};
 use crate::capability::files::Digests;
 use crate::capability::{Capability, OPENERS};
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{Compiling, DESCRIBERS, Engines, Options, machine_memory};
+use crate::engine::{Compiling, Engines, Options, machine_memory, spare};
 use crate::grants::GrantsCache;
 use crate::id::{Digest, ExecutionId, group_address};
 use crate::network;
@@ -500,7 +500,7 @@ impl Builder {
             target,
             scope: self.scope,
             notes: Mutex::new(Some(notes)),
-            describing: Semaphore::new(DESCRIBERS as usize),
+            describing: Semaphore::new(spare(self.instances) as usize),
         };
         inner.grants.set_ceiling(self.ceiling);
         let host = Everstep { inner: Arc::new(inner) };
