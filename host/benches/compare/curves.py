@@ -45,7 +45,7 @@ def payloads(host):
 
 
 def children(host):
-    return [(count, best(lambda: host.ask("calls", count)) / count) for count in up_to(1, 10, 100, 1_000, 10_000)]
+    return [(count, best(lambda: host.ask("calls", count)) / count) for count in up_to(1, 10, 100, 1_000)]
 
 
 def at_once(host):
