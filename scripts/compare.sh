@@ -10,6 +10,11 @@ mkdir -p "$tools/restate"
 say() { printf 'compare: %s\n' "$*" >&2; }
 source scripts/venv.sh
 
+case ${1:-} in
+  '' | curves) ;;
+  *) say "there is no comparison $1: give nothing, or curves"; exit 2 ;;
+esac
+
 peers() {
   if ! command -v initdb >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
     command -v apt-get >/dev/null || { say "PostgreSQL is missing: install it"; exit 1; }

@@ -1,4 +1,4 @@
-//! Does the work whose instructions `suite/counted.rs` counts: `counted COMPONENT CACHE` runs the functions of the workbench in memory.
+//! Does the work whose instructions `counted/main.rs` counts: `counted COMPONENT CACHE` runs the functions of the workbench in memory.
 //!
 //! Each kind of work has a function of its own, by whose name the count is found. One thread does all of it.
 
