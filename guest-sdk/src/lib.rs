@@ -17,6 +17,8 @@
 //! [`Promise`], to be awaited alone, with [`futures::join!`] and [`futures::select!`], or with `join`'s [`first_of`] and [`parallel_map`].
 //! `retry` repeats a call durably. Internally, `function` holds what the macro registers, `guest` exports it, `executor` polls it, `schema`
 //! describes the values that promises take.
+//!
+//! The feature `allocator`, on by default, sets the global allocator of the component; a crate that sets its own turns it off.
 
 mod bindings;
 mod bridge;
@@ -38,6 +40,12 @@ mod retry;
 mod schema;
 mod timers;
 pub mod websocket;
+
+/// The same as in the standard library, but a newer one, which begins with the memory that the component has from its start: an instance that
+/// grows costs more than what most functions do.
+#[cfg(all(feature = "allocator", target_family = "wasm", target_os = "unknown"))]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 pub use console::MimeBundle;
 pub use context::{Context, Dependency};

@@ -22,6 +22,9 @@ pub(super) enum Product {
     Program(String),
 }
 
+/// Memory that a component has from its start, so that the instances of most functions never grow: the allocator of the SDK begins with it.
+const INITIAL_HEAP: &str = r#"target.wasm32-unknown-unknown.rustflags=["-Clink-arg=--initial-heap=131072"]"#;
+
 impl Product {
     /// The target that it is compiled for: a guest reaches the outside through our interfaces only, a program through WASI.
     pub(super) fn target(&self) -> &'static str {
@@ -34,7 +37,7 @@ impl Product {
     /// The options of cargo that select it.
     pub(super) fn options(&self) -> Vec<&str> {
         match self {
-            Self::Library(_) => vec!["--lib"],
+            Self::Library(_) => vec!["--lib", "--config", INITIAL_HEAP],
             Self::Program(name) => vec!["--bin", name],
         }
     }
