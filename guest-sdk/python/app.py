@@ -240,6 +240,7 @@ def _refused(code, message):
     return Progress_Done(Err(Error(code, message)))
 
 _packages.note_folders()
+_packages.forget_files()
 gc.collect()
 # A collection writes to every object that it looks at, and what is written to is a page of memory of its own in each instance.
 gc.freeze()

@@ -1,11 +1,12 @@
 //! Python in the sandbox, beside plain CPython in the same run. Needs what `make build` makes: the program and the Python component in
-//! `target/release`.
+//! `target/release`. An argument selects the groups of rows whose names hold it (`-- sessions`): cold starts, packages, images, bare engine,
+//! fresh sessions, cells of sessions, sessions taken up, live sessions, loops, journal.
 //!
 //! Both sides of a row take turns, because the speed of a machine drifts; a figure is the median. `EVERSTEP_BENCH_DIR` names the folder
 //! for the file store, and for the raw syncs beside it.
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
-use everstep::store::PendingPromise;
+use everstep::store::{PendingPromise, State};
 use everstep::{Builder, Component, Everstep, ExecutionId, Handle, Patience, Policy, Run};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -56,32 +57,61 @@ const COLD: usize = 15;
 const SESSIONS: usize = 25;
 const CELLS: usize = 300;
 const LIVE: usize = 32;
-/// Cells of the session that another host takes up.
-const TAKEN_UP: usize = 500;
+/// Cells of the sessions that another host takes up.
+const TAKEN_UP: [usize; 3] = [100, 500, 1_000];
+/// How long the host that has run those cells keeps the session before it leaves it.
+const KEPT: Duration = Duration::from_secs(2);
 const REQUESTS: usize = 50;
 
 fn main() -> Outcome<()> {
     let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release");
+    let (everstep, python) = (release.join("everstep"), release.join("everstep-python.wasm"));
     let dir = match std::env::var_os("EVERSTEP_BENCH_DIR") {
         Some(dir) => tempfile::tempdir_in(dir)?,
         None => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?,
     };
-    let component: Component = std::fs::read(release.join("everstep-python.wasm"))?.into();
-    let bench = Bench { dir: dir.path().to_owned(), component, policy: Policy::parse(POLICY, Path::new("bench"))? };
-    cold(&release.join("everstep"), dir.path())?;
-    packages(&release.join("everstep"), dir.path())?;
-    images(&release.join("everstep"), dir.path())?;
-    bare(&release.join("everstep-python.wasm"), dir.path())?;
+    let dir = dir.path();
+    let component: Component = std::fs::read(&python)?.into();
+    let bench = Bench { dir: dir.to_owned(), component, policy: Policy::parse(POLICY, Path::new("bench"))? };
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
+    let wanted = |group: &str| group.contains(&only);
+    if wanted("cold starts") {
+        cold(&everstep, dir)?;
+    }
+    if wanted("packages") {
+        packages(&everstep, dir)?;
+    }
+    if wanted("images") {
+        images(&everstep, dir)?;
+    }
+    if wanted("bare engine") {
+        bare(&python, dir)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        bench.fresh_sessions().await?;
-        bench.warm_cells("memory store", Everstep::local()).await?;
-        bench.warm_cells("file store", Everstep::open(dir.path().join("cells"))).await?;
-        println!("{:<48} {:>9.3} ms", "one raw sync", ms(raw_sync(&bench.dir)?));
-        bench.taken_up().await?;
-        bench.live_sessions().await?;
-        bench.loops().await?;
-        bench.journal().await
+        if wanted("fresh sessions") {
+            bench.fresh_sessions().await?;
+        }
+        if wanted("cells of sessions") {
+            bench.warm_cells("memory store", Everstep::local()).await?;
+            bench.warm_cells("file store", Everstep::open(dir.join("cells"))).await?;
+            println!("{:<48} {:>9.3} ms", "one raw sync", ms(raw_sync(dir)?));
+        }
+        if wanted("sessions taken up") {
+            for cells in TAKEN_UP {
+                bench.taken_up(cells).await?;
+            }
+        }
+        if wanted("live sessions") {
+            bench.live_sessions().await?;
+        }
+        if wanted("loops") {
+            bench.loops().await?;
+        }
+        if wanted("journal") {
+            bench.journal().await?;
+        }
+        Ok(())
     })
 }
 
@@ -268,9 +298,14 @@ impl Desk {
 
 impl Bench {
     fn desk(&self, builder: Builder) -> Outcome<Desk> {
+        self.desk_for(builder, Duration::from_secs(600))
+    }
+
+    /// A host that gives up a session that has waited for so long.
+    fn desk_for(&self, builder: Builder, keep_warm: Duration) -> Outcome<Desk> {
         let (sender, asked) = unbounded_channel();
         let builder = builder.cache(self.dir.join("cache")).on_question(move |promise| drop(sender.send(promise)));
-        Ok(Desk { host: builder.keep_warm(Duration::from_secs(600)).build()?, asked })
+        Ok(Desk { host: builder.keep_warm(keep_warm).build()?, asked })
     }
 
     async fn session(&self, desk: &mut Desk, id: &str) -> Outcome<(Handle, PendingPromise)> {
@@ -305,25 +340,28 @@ impl Bench {
         Ok(())
     }
 
-    /// A session with many cells, resumed by a host that has not run it: until it asks for the next cell.
-    async fn taken_up(&self) -> Outcome<()> {
-        let store = self.dir.join("taken-up");
-        let mut desk = self.desk(Everstep::open(&store))?;
-        let (_handle, mut prompt) = self.session(&mut desk, "s").await?;
-        for n in 0..TAKEN_UP {
+    /// A session with many cells, resumed by a host that has not run it: until it has asked for the next cell and rests.
+    ///
+    /// The host that has run the cells keeps the session as long as it is kept warm, for it lives in this process.
+    async fn taken_up(&self, cells: usize) -> Outcome<()> {
+        let (store, id) = (self.dir.join(format!("taken-up-{cells}")), ExecutionId::new("s")?);
+        let mut desk = self.desk_for(Everstep::open(&store), KEPT)?;
+        let (_handle, mut prompt) = self.session(&mut desk, id.as_str()).await?;
+        for n in 0..cells {
             prompt = desk.cell(&prompt, n, &format!("x{n} = {n}\nprint(x{n})")).await?;
         }
         desk.host.leave(Duration::from_secs(60)).await?;
         let mut took = Vec::new();
-        for _ in 0..3 {
-            let mut desk = self.desk(Everstep::open(&store))?;
+        for _ in 0..5 {
+            let desk = self.desk(Everstep::open(&store))?;
+            // The code is loaded before: what counts is the session.
+            desk.host.functions(&self.component, &self.policy).await?;
             let begun = Instant::now();
-            desk.host.resume(&ExecutionId::new("s")?, Patience::None).await?;
-            desk.prompt().await?;
+            let report = desk.host.resume(&id, Patience::None).await?.wait().await?;
             took.push(begun.elapsed());
-            desk.host.leave(Duration::from_secs(60)).await?;
+            assert_eq!((report.state, report.replayed > cells as u64), (State::Suspended, true), "{report:?}");
         }
-        println!("{:<48} {:>9.1} ms", format!("a session of {TAKEN_UP} cells taken up"), ms(median(took)));
+        println!("{:<48} {:>9.1} ms", format!("a session of {cells} cells taken up"), ms(median(took)));
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod failing;
 mod killed;
 mod looking;
+mod values;
 
 use crate::python::beside;
 use everstep::session;

@@ -251,11 +251,15 @@ _FORMS = (
     ("image/png", "_repr_png_"), ("image/jpeg", "_repr_jpeg_"), ("text/latex", "_repr_latex_"),
     ("application/json", "_repr_json_"),
 )
+# Kinds that have no other form than their text.
+_PLAIN = frozenset((bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range))
 
 
 def mime_bundle(value):
     """The representations of a value as text, richest first, after the notebook MIME protocol. One that raises is told of, and left out."""
     kind, bundle = type(value), {}
+    if kind in _PLAIN:
+        return {"text/plain": _bounds.representation(value)}
 
     def made(name, make):
         try:

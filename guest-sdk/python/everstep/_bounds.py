@@ -4,6 +4,7 @@ Sizes are bytes of JSON, as `json.dumps` writes it.
 """
 
 import bisect
+import functools
 import json
 import math
 
@@ -27,8 +28,9 @@ _GLIMPSE = 1 << 10
 _NAMES, _NAME = 20, 80
 
 
+@functools.cache
 def limits():
-    """What the policy says: `result` and `bytes_per_call`."""
+    """What the policy says: `result` and `bytes_per_call`, the same for all of an execution."""
     return context.limits()
 
 
@@ -159,6 +161,8 @@ def _kept(namespace, most):
 
 def bundle(data, most):
     """The representations of a value, richest first: its text cut, and of the others the largest left out and named, until all fit."""
+    if data.keys() == {"text/plain"}:
+        return {"text/plain": cut(data["text/plain"], most)}
     data = dict(data)
     plain, named = data.pop("text/plain", ""), ""
     sizes = {mime: text_size(mime) + text_size(part) for mime, part in data.items()}

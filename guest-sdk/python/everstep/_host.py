@@ -11,12 +11,15 @@ asked = []
 # Calls of Python that it makes, at most.
 _ROOM = 50
 _MOST = 2**31 - 1
-# Uses more of the stack of C than it does.
-_DEEP = []
-for _ in range(12):
-    _DEEP = [_DEEP]
+# To compare these uses more of the stack of C than it does.
+_DEEP, _AS_DEEP = (), ()
+for _ in range(14):
+    _DEEP, _AS_DEEP = (_DEEP,), (_AS_DEEP,)
 
-_recursion_limit, _set_recursion_limit, _repr = sys.getrecursionlimit, sys.setrecursionlimit, repr
+# What holds no text.
+_WHOLE = frozenset((bool, int, float, bytes, type(None)))
+
+_recursion_limit, _set_recursion_limit = sys.getrecursionlimit, sys.setrecursionlimit
 
 
 class NotYet(BaseException):
@@ -32,28 +35,31 @@ def reach(function, *args):
     """Calls an import. A program that is too deep for that, or hands over half of a surrogate pair, learns it here."""
     if not is_built:
         raise not_yet("it reads the clock" if function.__name__ == "interrupted" else f"it calls the host ({function.__name__})")
-    _check(args)
-    _probe()
+    if args:
+        _check(args)
+    _DEEP == _AS_DEEP
     limit = _recursion_limit()
-    _set_recursion_limit(min(limit + _ROOM, _MOST))
+    _set_recursion_limit(limit + _ROOM if limit < _MOST - _ROOM else _MOST)
     try:
         return function(*args)
     finally:
         _set_recursion_limit(limit)
 
 
-def _probe():
-    _repr(_DEEP)
-
-
 def _check(values):
-    stack = list(values)
-    while stack:
-        one = stack.pop()
-        if isinstance(one, str):
+    for one in values:
+        kind = type(one)
+        if kind is str:
             if not one.isascii():
                 one.encode()
-        elif isinstance(one, (list, tuple)):
-            stack.extend(one)
-        elif dataclasses.is_dataclass(one):
-            stack.extend(vars(one).values())
+        elif kind not in _WHOLE:
+            _check_parts(one)
+
+
+def _check_parts(one):
+    if isinstance(one, str):
+        one.encode()
+    elif isinstance(one, (list, tuple)):
+        _check(one)
+    elif dataclasses.is_dataclass(one):
+        _check(vars(one).values())

@@ -3,8 +3,6 @@
 Python's own way, a signal that arrives between two instructions, could not be found again by a replay.
 """
 
-import contextlib
-
 from wit_world.imports import context
 
 from . import _host
@@ -43,20 +41,19 @@ def interrupt():
 
 
 class Target:
-    """The task that an interruption cancels; `reason` is what it gets instead of the cancellation."""
+    """The task that an interruption cancels, within a `with`; `reason` is what it gets instead of the cancellation."""
 
     def __init__(self, task):
         self.task, self.reason = task, None
 
+    def __enter__(self):
+        global _target
+        self._outer, _target = _target, self
+        return self
 
-@contextlib.contextmanager
-def target(task):
-    global _target
-    outer, _target = _target, Target(task)
-    try:
-        yield _target
-    finally:
-        _target = outer
+    def __exit__(self, *of):
+        global _target
+        _target = self._outer
 
 
 def cancel(reason):

@@ -113,8 +113,9 @@ class Loop(asyncio.BaseEventLoop):
 
     def mend(self):
         """Undoes what a program has done to its parts, if it has."""
-        for name in [name for name in vars(self) if hasattr(Loop, name)]:
-            delattr(self, name)
+        if not _OF_LOOP.isdisjoint(vars(self)):
+            for name in [name for name in vars(self) if name in _OF_LOOP]:
+                delattr(self, name)
         if type(self._ready) is not _Ready:
             self._ready = _Ready(self)
         if type(self._scheduled) is not list:
@@ -275,6 +276,10 @@ class Loop(asyncio.BaseEventLoop):
 
         future.add_done_callback(give_up)
         return future
+
+
+# What a loop has of its class, and not of its own.
+_OF_LOOP = frozenset(dir(Loop))
 
 
 async def end():

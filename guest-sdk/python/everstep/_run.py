@@ -5,12 +5,15 @@ import ast
 import asyncio
 import atexit
 import builtins
-import contextlib
+import functools
 import importlib.util
 import inspect
 import io
 import json
+import keyword
 import linecache
+import operator
+import re
 import sys
 import traceback
 import types
@@ -59,26 +62,46 @@ def new_namespace(values=None):
 
 def compiled(source, name):
     """Code for the statements and code for the last expression; either may be none. The source is text, or the bytes of a file."""
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    tree = compile(source, name, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
-    text = source if isinstance(source, str) else importlib.util.decode_source(source)
-    lines = io.StringIO(text, newline=None).readlines()
-    # Tracebacks show lines of it.
-    linecache.cache[name] = (len(text), None, lines, name)
-    last = None
+    if isinstance(source, str):
+        lines = _note_lines(name, source)
+        codes = _of_last_line(source, name)
+        if codes is not None:
+            return codes
+    tree, last = compile(source, name, "exec", _FLAGS | ast.PyCF_ONLY_AST, dont_inherit=True), None
+    if not isinstance(source, str):
+        lines = _note_lines(name, importlib.util.decode_source(source))
     if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(lines, tree.body[-1]):
         last = ast.Expression(tree.body.pop().value)
-    body = compile(tree, name, "exec", flags, dont_inherit=True)
-    # A `from __future__` of the statements holds for the expression as well.
-    future = body.co_flags & _future_flags()
-    return body, last and compile(last, name, "eval", flags | future, dont_inherit=True)
+    body = compile(tree, name, "exec", _FLAGS, dont_inherit=True)
+    return body, last and compile(last, name, "eval", _FLAGS | body.co_flags & _FUTURE, dont_inherit=True)
 
 
-def _future_flags():
-    flags = 0
-    for name in __future__.all_feature_names:
-        flags |= getattr(__future__, name).compiler_flag
-    return flags
+def _of_last_line(source, name):
+    """The same where the last line is an expression as it stands, and the lines before it are statements: half of the work, since no tree is made."""
+    statements, end, line = source.rstrip(" \t\n").rpartition("\n")
+    if _NO_EXPRESSION.match(line) or "\r" in source or "__future__" in source:
+        return None
+    try:
+        # In the middle of a string, of brackets or of a block, one of the two is an error.
+        last = compile("\n" * statements.count("\n") + end + line, name, "eval", _FLAGS, dont_inherit=True)
+        return statements and compile(statements, name, "exec", _FLAGS, dont_inherit=True) or None, last
+    except SyntaxError:
+        return None
+
+
+_FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+# A `from __future__` of the statements holds for the last expression as well.
+_FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
+_STATEMENTS = "|".join(word for word in keyword.kwlist if word not in ("None", "True", "False", "await", "lambda", "not"))
+# A line that is not looked at as an expression: an empty one, the end of another one, a comment, a statement; and what could warn twice.
+_NO_EXPRESSION = re.compile(rf"\Z|[\s#)\]}}]|(?:{_STATEMENTS})\b|[^(\[{{'\"]*=|.*(?:[;\\]|\bis\b)")
+
+
+def _note_lines(name, text):
+    """Tracebacks and warnings show lines of it."""
+    lines = io.StringIO(text, newline=None).readlines()
+    linecache.cache[name] = (len(text), None, lines, name)
+    return lines
 
 
 def _is_silent(lines, last):
@@ -90,7 +113,7 @@ def _is_silent(lines, last):
 async def run(work, failed=None):
     """Waits for the work of a program, a coroutine, and returns what it returns; `failed` makes a `Failed` of what it raises."""
     failed = failed or failure
-    with _interrupt.target(current_task()) as target:
+    with _interrupt.Target(current_task()) as target:
         try:
             # One that computes without an end, and calls nothing, is taken back to here.
             _interrupt.check()
@@ -110,8 +133,11 @@ async def steps(source, name, namespace, finish=lambda value: value, is_program=
     A program that awaits nothing at its top has no event loop that runs, as elsewhere."""
     body, last = compiled(source, name)
     codes, value = [code for code in (body, last) if code is not None], None
-    waits = any(code.co_flags & inspect.CO_COROUTINE for code in codes)
-    with _loop.outside() if is_program and not waits else contextlib.nullcontext():
+    if is_program and not any(code.co_flags & inspect.CO_COROUTINE for code in codes):
+        with _loop.outside():
+            for code in codes:
+                value = eval(code, namespace)
+    else:
         for code in codes:
             value = eval(code, namespace)
             if code.co_flags & inspect.CO_COROUTINE:

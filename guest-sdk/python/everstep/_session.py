@@ -7,6 +7,7 @@ import ast
 import asyncio
 import codeop
 import collections
+import functools
 import json
 import re
 import sys
@@ -138,7 +139,7 @@ class Session:
 
     def _known(self, cell):
         """The answer to what needs not be run."""
-        if not isinstance(cell, dict) or not all(isinstance(cell.get(key), str) for key in ("id", "code")):
+        if not (isinstance(cell, dict) and isinstance(cell.get("id"), str) and isinstance(cell.get("code"), str)):
             return {"id": None, **_refused("a cell is an object with the texts id and code")}
         ident, code = cell["id"], cell["code"]
         if ident in self._answers:
@@ -208,6 +209,7 @@ def _cut(text):
     return _bounds.cut(text, _part())
 
 
+@functools.cache
 def _part():
     """All parts of an answer together are one call."""
     return min(_PART, _bounds.limits().bytes_per_call // 8)
