@@ -27,10 +27,15 @@ impl Context {
             }
             Recollection::Compute(step) => {
                 let (value, maps) = hash_keys::counted(compute);
-                let json = serde_json::value::to_raw_value(&value).map_err(invalid)?;
-                let value = serde_json::from_str(json.get()).map_err(invalid)?;
-                let kept = serde_json::to_string(&Kept { maps, value: &json }).map_err(invalid)?;
-                memo::remember(step, &kept)?;
+                // As `Kept` is read, in one text.
+                let mut kept = br#"{"maps":"#.to_vec();
+                serde_json::to_writer(&mut kept, &maps).map_err(invalid)?;
+                kept.extend_from_slice(br#","value":"#);
+                let start = kept.len();
+                serde_json::to_writer(&mut kept, &value).map_err(invalid)?;
+                let value = serde_json::from_slice(&kept[start..]).map_err(invalid)?;
+                kept.push(b'}');
+                memo::remember(step, &String::from_utf8_lossy(&kept))?;
                 Ok(value)
             }
         }
@@ -38,7 +43,7 @@ impl Context {
 }
 
 /// The remembered result of a computation.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Kept<'a> {
     /// How many hash maps were made for the value: later ones must have the same iteration order.
     maps: u64,

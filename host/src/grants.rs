@@ -1,7 +1,7 @@
 //! A policy ready for use: its secrets read, its audit log and the resources of its capabilities open.
 
 use crate::guest_error::{ErrorCode, GuestError};
-use crate::id::{Digest, PromiseId};
+use crate::id::Digest;
 use crate::network;
 use crate::policy::{self, ClockGrant, Policy, RandomGrant, Usage, Verdict, audit};
 use crate::secrets::Secrets;
@@ -9,10 +9,8 @@ use bytes::Bytes;
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 /// The state that the executions under one policy share.
 pub(crate) struct Grants {
@@ -128,75 +126,12 @@ impl Grants {
         }
     }
 
-    /// Writes the outcome of an effect on the network to the audit log. Its decision was written before it, so a failure here is not an
-    /// error.
-    pub(crate) fn note_outcome(
-        &self,
-        of: &PromiseId,
-        now_ms: u64,
-        address: Option<SocketAddr>,
-        bytes: u64,
-        duration: Duration,
-        result: &str,
-    ) {
-        let Some(log) = self.audit.as_ref().filter(|_| self.ceiling.check_log(&self.policy).is_ok()) else { return };
-        let outcome = audit::Outcome {
-            time_ms: now_ms,
-            execution: &of.execution,
-            step: of.number,
-            policy: &self.digest,
-            address,
-            bytes,
-            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-            result,
-        };
-        if let Err(error) = log.outcome(outcome) {
-            tracing::error!(%error, "the outcome of an effect could not be written to the audit log");
-        }
-    }
-
-    /// Writes a decision in the middle of an effect to the audit log.
+    /// Checks that the ceiling of the host lends the policy its audit log.
     ///
     /// # Errors
-    /// The log cannot be written: a denial.
-    pub(crate) fn note_decision(
-        &self,
-        of: &PromiseId,
-        now_ms: u64,
-        rule: &str,
-        capability: &str,
-        subject: &str,
-        decision: audit::Decision,
-    ) -> Result<(), GuestError> {
-        let Some(log) = &self.audit else { return Ok(()) };
-        let entry = audit::Entry {
-            time_ms: now_ms,
-            execution: &of.execution,
-            step: of.number,
-            policy: &self.digest,
-            rule,
-            capability,
-            subject,
-            decision,
-            bytes: 0,
-            approver: None,
-        };
-        self.write(log, entry)
-    }
-
-    /// Writes a decision to the audit log, without secrets; if that fails, or the ceiling does not lend the log any more, the call is
-    /// denied.
-    ///
-    /// # Errors
-    /// The denial.
-    pub(crate) fn write(&self, log: &audit::Log, entry: audit::Entry<'_>) -> Result<(), GuestError> {
-        let (capability, subject) = (entry.capability, self.secrets.scrub(entry.subject));
-        let lent = self.ceiling.check_log(&self.policy).map_err(std::io::Error::other);
-        let written = lent.and_then(|()| log.record(audit::Entry { subject: &subject, ..entry }));
-        written.map_err(|error| {
-            tracing::error!(%error, "the audit log cannot be written; the call is denied");
-            GuestError::new(ErrorCode::Denied, format!("{capability} (the audit log cannot be written)"))
-        })
+    /// It does not, any more.
+    pub(crate) fn check_log(&self) -> Result<(), policy::Error> {
+        self.ceiling.check_log(&self.policy)
     }
 }
 

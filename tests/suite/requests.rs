@@ -7,11 +7,12 @@ use everstep::capability::{Idempotent, Request};
 use everstep::clock::TestClock;
 use everstep::output::Content;
 use everstep::store::{FailureKind, State};
-use everstep::{Error, ErrorCode, Patience, Run};
+use everstep::{Cancellation, Error, ErrorCode, Patience, Run};
 use futures::FutureExt;
+use futures::future::join_all;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 
 fn asking(capability: &str, more: &str) -> Run {
     run("requests", &format!(r#"{{"capability":"{capability}","message":{{"n":1}}{more}}}"#))
@@ -146,7 +147,63 @@ fn a_function_may_return_before_its_requests_are_answered() {
         let calls = Calls::default();
         let report = outcome(place.host().capability("never", calls.never()), run("does_not_wait", "null"));
         assert_eq!(result(&report), r#""x.0""#);
+        assert_eq!(calls.total(), 0, "a request begins with the next wait of its guest");
         life(async { assert!(place.host().build().unwrap().reader().promises().await.unwrap().is_empty()) });
+    }
+}
+
+#[test]
+fn a_request_begins_while_its_guest_computes() {
+    for place in Place::each() {
+        life(async {
+            let calls = Calls::default();
+            let host = place.host().capability("echo", calls.echo()).build().unwrap();
+            let _spins = host.start(run("requests_and_spins", "1000000000000")).await.unwrap();
+            eventually("the request", async || (calls.total() == 1).then_some(())).await;
+            assert_eq!(host.cancel(&id("x")).await.unwrap(), Cancellation::Canceled);
+        });
+    }
+}
+
+#[test]
+fn executions_that_one_task_waits_for_go_on_side_by_side() {
+    for place in Place::each() {
+        life(async {
+            let meeting = Arc::new(Barrier::new(3));
+            let meets = move |request: Request| {
+                let meeting = Arc::clone(&meeting);
+                async move {
+                    meeting.wait().await;
+                    Ok(request.message)
+                }
+            };
+            let host = place.host().capability("echo", meets).build().unwrap();
+            let each = ["x", "y", "z"].map(|name| host.run(asking("echo", "").with_id(id(name))));
+            for report in join_all(each).await {
+                assert_eq!(result(&report.unwrap()), r#"{"n":1}"#);
+            }
+        });
+    }
+}
+
+#[test]
+fn an_execution_goes_on_when_its_caller_gives_up() {
+    for place in Place::each() {
+        life(async {
+            let host = place.host().capability("echo", Calls::default().echo()).build().unwrap();
+            for polls in 0..12 {
+                let asked = || host.run(asking("echo", "").with_id(id(&format!("x{polls}"))));
+                {
+                    let mut run = std::pin::pin!(asked());
+                    for _ in 0..polls {
+                        if futures::poll!(&mut run).is_ready() {
+                            break;
+                        }
+                    }
+                }
+                assert_eq!(result(&soon("the end", asked()).await.unwrap()), r#"{"n":1}"#, "given up after {polls}");
+            }
+        });
     }
 }
 

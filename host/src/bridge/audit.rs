@@ -15,7 +15,8 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Writes the decision on the call and returns it; a call whose decision cannot be written is denied.
+    /// Takes down the decision on the call, made at the time of the state, and returns it; a call whose decision cannot be written is
+    /// denied.
     pub(super) fn decide(&self, facts: &Facts, state: &State, decided: Decided) -> Result<(), GuestError> {
         let (decision, approver) = match &decided {
             Ok(approver) => (audit::Decision::Allow, approver.as_deref()),
@@ -23,16 +24,15 @@ impl Line<'_> {
         };
         self.write(facts, state, decision, approver)?;
         decided.map(drop).map_err(|error| {
-            let id = audit::id(&facts.id, self.step);
-            let hint = match facts.grants.audit {
-                Some(_) => format!("; see everstep policy explain {id}"),
+            let hint = match facts.lines {
+                Some(_) => format!("; see everstep policy explain {}", audit::id(&facts.id, self.step)),
                 None => String::new(),
             };
             GuestError { message: format!("{}{hint}", error.message), ..error }
         })
     }
 
-    /// Writes that an approver is asked about the call.
+    /// Takes down that an approver is asked about the call.
     pub(super) fn ask(&self, facts: &Facts, state: &State) -> Result<(), GuestError> {
         self.write(facts, state, audit::Decision::Ask, None)
     }
@@ -44,10 +44,10 @@ impl Line<'_> {
         decision: audit::Decision,
         approver: Option<&str>,
     ) -> Result<(), GuestError> {
-        let Some(log) = &facts.grants.audit else { return Ok(()) };
+        let Some(lines) = &facts.lines else { return Ok(()) };
         let Line { step, rule, capability, subject, bytes } = *self;
         let entry = audit::Entry {
-            time_ms: facts.now_ms().max(state.steps.now_ms()),
+            time_ms: state.steps.now_ms(),
             execution: &facts.id,
             step,
             policy: &facts.grants.digest,
@@ -58,6 +58,6 @@ impl Line<'_> {
             bytes,
             approver,
         };
-        facts.grants.write(log, entry)
+        lines.decide(entry)
     }
 }

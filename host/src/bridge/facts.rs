@@ -1,6 +1,6 @@
 //! What holds for a whole run, from its beginning on.
 
-use super::{Descent, Patience, Registry, Step};
+use super::{Descent, Lines, Patience, Registry, Step};
 use crate::clock::Clock;
 use crate::grants::Grants;
 use crate::guest_error::{ErrorCode, GuestError};
@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) clock: Arc<dyn Clock>,
     /// Receives everything that the run writes.
     pub(crate) ledger: Arc<dyn Ledger>,
+    /// The lines for its audit log, which the ledger writes first; `None` without a log.
+    pub(crate) lines: Option<Arc<Lines>>,
     /// For reading only.
     pub(crate) store: Arc<dyn Store>,
     /// The lineage of the execution, whose members share a budget.

@@ -40,6 +40,9 @@ pub(crate) enum Stop {
     /// Another host has taken the execution, or may have.
     #[error("the execution was taken away from this host")]
     Lost,
+    /// A decision could not be written to the audit log: the execution resumes from what its journal holds.
+    #[error("the audit log cannot be written")]
+    Unlogged,
     /// The guest broke the contract of `everstep:host/guest`.
     #[error("{0}")]
     Contract(String),
@@ -94,6 +97,7 @@ impl From<Lost> for Stop {
     fn from(lost: Lost) -> Self {
         match lost {
             Lost::Claim => Self::Lost,
+            Lost::Unlogged => Self::Unlogged,
             lost => Self::Store(lost.into()),
         }
     }

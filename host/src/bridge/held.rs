@@ -32,6 +32,7 @@ impl Held {
         let decided = Answer::decided(&facts.grants.policy, state, number, &self.call);
         let rechecked = decided.clone().and_then(|by| self.about.recheck().map(|()| by));
         let Self { kind, subject, rule, bytes, .. } = &self;
+        state.steps.tick(facts.now_ms());
         let line = Line { step: gated, rule, capability: kind, subject, bytes: *bytes };
         match line.decide(facts, state, rechecked) {
             Ok(()) => {

@@ -35,19 +35,19 @@ impl Interruption {
         self.taken_back.store(true, Ordering::SeqCst);
     }
 
-    /// Completes once the guest should be taken back: it was interrupted, and has not noticed. `changed` signals an interruption.
-    pub(super) async fn unnoticed(&self, changed: &Notify) {
+    /// Completes once the guest should be taken back: it was interrupted, and has not noticed. `urgent` signals an interruption.
+    pub(super) async fn unnoticed(&self, urgent: &Notify) {
         loop {
-            let changed = changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
+            let urgent = urgent.notified();
+            tokio::pin!(urgent);
+            urgent.as_mut().enable();
             if self.may_take_back() {
                 tokio::time::sleep(GRACE).await;
                 if self.may_take_back() {
                     return;
                 }
             }
-            changed.await;
+            urgent.await;
         }
     }
 

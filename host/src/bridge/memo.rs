@@ -79,9 +79,9 @@ impl<'b> Memo<'b> {
     }
 
     /// Remembers the value of a computation.
-    pub(crate) fn remember(self, number: u64, value: &str) -> Result<(), Fault> {
+    pub(crate) fn remember(self, number: u64, value: String) -> Result<(), Fault> {
         let (facts, mut state) = (&self.bridge.facts, self.bridge.state());
-        if serde_json::from_str::<&serde_json::value::RawValue>(value).is_err() {
+        if serde_json::from_str::<&serde_json::value::RawValue>(&value).is_err() {
             return Err(GuestError::new(ErrorCode::Invalid, "the value to remember is not JSON").into());
         }
         facts.fits_a_journal("the value to remember", value.len() as u64)?;
@@ -111,7 +111,7 @@ impl<'b> Memo<'b> {
             return Ok(());
         }
         self.bridge.go_live(&mut state)?;
-        Ruled::ungranted(&step, number).record(facts, &mut state, Ok(value.to_owned()))??;
+        Ruled::ungranted(&step, number).record(facts, &mut state, Ok(value))??;
         Ok(())
     }
 }

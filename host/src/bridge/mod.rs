@@ -2,7 +2,8 @@
 //!
 //! [`Bridge`] is one execution seen from its guest: its `facts` stay as they are, its `state` changes. `pipeline` is the road itself,
 //! written once for the four classes of step: internal, external, output and promise. A step is `ruled` once a rule has decided on it,
-//! and has a line in the `audit` log; `approval` asks a person, and a `held` call waits for the answer.
+//! and has a line in the `audit` log: such `lines` are collected, and written by the `audited` ledger before the store gets anything;
+//! `approval` asks a person, and a `held` call waits for the answer.
 //!
 //! A `new_promise` is `about` time, a question, a request, an `effect` or a `called` function; the guest uses it as a `guest_promise`, an
 //! effect is under way as `performing`, and the store reports a settlement as a `notice`. `wait` is how a guest waits, `memo` remembers
@@ -16,6 +17,7 @@ mod about;
 mod approval;
 mod asking;
 mod audit;
+mod audited;
 mod called;
 mod checkpoint;
 mod effect;
@@ -26,6 +28,7 @@ mod held;
 mod instances;
 mod interruption;
 mod lineage;
+mod lines;
 mod live;
 mod memo;
 mod new_promise;
@@ -45,6 +48,7 @@ pub(crate) use about::About;
 pub(crate) use approval::APPROVAL;
 pub use approval::Answer;
 pub(crate) use asking::SEND_REQUEST;
+pub(crate) use audited::Audited;
 pub(crate) use called::{Called, failing_halted};
 pub(crate) use checkpoint::{Cells, Checkpoint};
 pub(crate) use effect::{Effect, Lost, Performed};
@@ -52,6 +56,7 @@ pub(crate) use facts::{Facts, Terms};
 pub(crate) use fault::{Divergence, Fault, Stop};
 pub(crate) use instances::{Instances, Room, Seat};
 pub(crate) use lineage::{Account, Descent};
+pub(crate) use lines::Lines;
 pub(crate) use memo::{Memo, Recollection};
 pub(crate) use new_promise::NewPromise;
 pub(crate) use notice::{Notice, check_fit, check_size};
@@ -72,6 +77,7 @@ use wait::Wait;
 use crate::engine::Footprint;
 use crate::guest_error::{ErrorCode, GuestError};
 use everstep_store::seam::{Lost as Gone, Ticket};
+use futures::FutureExt;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,8 +110,10 @@ pub(crate) struct Bridge {
     over: AtomicBool,
     /// The function returned, and the outcome is about to be written to the store.
     returned: AtomicBool,
-    /// Signals that a promise was settled or the run canceled.
+    /// Signals that a promise was settled, and what `urgent` signals.
     changed: Notify,
+    /// Signals that the run was canceled, or its guest interrupted.
+    urgent: Notify,
     /// Values that the effects of this run keep, by the promise that made them; dropped with the run.
     kept: Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>,
     /// Held by an effect that the guest blocks on, even after the run was stopped.
@@ -133,6 +141,7 @@ impl Bridge {
             over: AtomicBool::new(false),
             returned: AtomicBool::new(false),
             changed: Notify::new(),
+            urgent: Notify::new(),
             kept: Mutex::default(),
             blocking: Arc::default(),
             facts,
@@ -178,19 +187,48 @@ impl Bridge {
         Ok(wanted.iter().copied().filter(delivered).collect())
     }
 
-    /// Waits until a promise is settled, one of `wanted` or any, and delivers those that are; delivers none if the guest is
-    /// interrupted first.
+    /// Waits until one of `wanted` is settled, and delivers those that are; delivers none if the guest is interrupted first.
     ///
     /// # Errors
     /// [`Stop::Suspended`] when the instance is released; a divergence when the journal holds another step here; [`Stop::Store`] when
     /// the store fails, because no settlement could be recorded any more.
-    pub(crate) async fn wait(&self, wanted: Option<&[u64]>) -> Result<Vec<u64>, Stop> {
-        Wait::new(self, wanted, true).delivery().await
+    pub(crate) async fn wait(&self, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
+        Wait::new(self, Some(wanted), true).delivery().await
+    }
+
+    /// Like [`wait`](Self::wait) for any promise, for a guest that has returned to the host.
+    pub(crate) async fn wait_between_turns(&self) -> Result<Vec<u64>, Stop> {
+        Wait::between_turns(self).delivery().await
     }
 
     /// Like [`wait`](Self::wait), but not ended by an interruption.
     pub(crate) async fn wait_through(&self, wanted: &[u64]) -> Result<Vec<u64>, Stop> {
         Wait::new(self, Some(wanted), false).delivery().await
+    }
+
+    /// Begins effects that the guest has asked for, each as a task of its own.
+    pub(crate) fn spawn_effects(&self) {
+        let beginning = std::mem::take(&mut self.state().beginning);
+        beginning.into_iter().for_each(|effect| drop(tokio::spawn(effect)));
+    }
+
+    /// The same, where the guest has returned to the host: a single effect goes on here as far as it can without waiting, for another
+    /// thread costs more than what most effects do before they wait. Returns whether it has ended.
+    fn begin_effects(&self) -> bool {
+        let single = {
+            let mut state = self.state();
+            if state.beginning.len() == 1 { state.beginning.pop() } else { None }
+        };
+        match single {
+            None => self.spawn_effects(),
+            Some(mut effect) => {
+                if (&mut effect).now_or_never().is_some() {
+                    return true;
+                }
+                tokio::spawn(effect);
+            }
+        }
+        false
     }
 
     /// The computations that the guest remembers.
@@ -229,7 +267,7 @@ impl Bridge {
     /// Interrupts the guest. Does not wait for the state.
     pub(crate) fn interrupt(&self) {
         self.interruption.ask();
-        self.changed.notify_waiters();
+        self.hurry();
     }
 
     /// Interrupts a guest that was taken back for it.
@@ -240,12 +278,17 @@ impl Bridge {
 
     /// Completes once the guest should be taken back: it was interrupted, and has not noticed.
     pub(crate) async fn deaf(&self) {
-        self.interruption.unnoticed(&self.changed).await;
+        self.interruption.unnoticed(&self.urgent).await;
     }
 
     /// Ends the run from outside: the execution has ended in the store. Does not wait for the state.
     pub(crate) fn cancel(&self) {
         self.canceled.store(true, Ordering::SeqCst);
+        self.hurry();
+    }
+
+    fn hurry(&self) {
+        self.urgent.notify_waiters();
         self.changed.notify_waiters();
     }
 
@@ -258,13 +301,13 @@ impl Bridge {
     /// time is over.
     pub(crate) async fn canceled(&self) {
         loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
+            let urgent = self.urgent.notified();
+            tokio::pin!(urgent);
+            urgent.as_mut().enable();
             if self.is_canceled() {
                 break;
             }
-            changed.await;
+            urgent.await;
         }
         if self.state().cleans_up() {
             tokio::time::sleep(CLEANUP).await;

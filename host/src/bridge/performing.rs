@@ -2,16 +2,19 @@
 
 use super::effect::{Attempt, Effect, Performed};
 use super::notice::timed_out;
-use super::{Bridge, State};
+use super::{Bridge, Lines, State};
 use crate::clock::Clock;
 use crate::guest_error::{ErrorCode, GuestError, Reason};
 use crate::id::PromiseId;
+use crate::policy::audit;
 use crate::trace::StepSpan;
 use everstep_store::journal::{Record, Retries};
 use everstep_store::seam::{Entry, Lost as Gone, Ticket};
 use everstep_words::trace::TraceContext;
 use futures::FutureExt;
+use futures::future::abortable;
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -28,6 +31,8 @@ pub(crate) struct Performing {
     pub(crate) clock: Arc<dyn Clock>,
     /// The place in a trace of what the effect sends.
     pub(crate) trace: Option<TraceContext>,
+    /// The lines for the audit log.
+    lines: Option<Arc<Lines>>,
     /// The bridge; dropped when the run is over.
     pub(crate) bridge: Weak<Bridge>,
 }
@@ -44,6 +49,47 @@ impl Performing {
         Duration::from_millis(left_ms)
     }
 
+    /// Takes down the outcome of an effect on the network for the audit log.
+    pub(crate) fn note_outcome(&self, address: Option<SocketAddr>, bytes: u64, duration: Duration, result: &str) {
+        let Some(lines) = &self.lines else { return };
+        lines.outcome(audit::Outcome {
+            time_ms: self.clock.now_ms(),
+            execution: &self.id.execution,
+            step: self.id.number,
+            policy: lines.policy(),
+            address,
+            bytes,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            result,
+        });
+    }
+
+    /// Writes a decision in the middle of an effect to the audit log.
+    ///
+    /// # Errors
+    /// The log cannot be written: a denial.
+    pub(crate) fn note_decision(
+        &self,
+        rule: &str,
+        capability: &str,
+        subject: &str,
+        decision: audit::Decision,
+    ) -> Result<(), GuestError> {
+        let Some(lines) = &self.lines else { return Ok(()) };
+        lines.decide_now(audit::Entry {
+            time_ms: self.clock.now_ms(),
+            execution: &self.id.execution,
+            step: self.id.number,
+            policy: lines.policy(),
+            rule,
+            capability,
+            subject,
+            decision,
+            bytes: 0,
+            approver: None,
+        })
+    }
+
     /// The run for which the effect of a promise is performed.
     pub(super) fn of(bridge: &Bridge, state: &State, number: u64) -> Self {
         let promise = state.promises.get(number);
@@ -53,21 +99,23 @@ impl Performing {
             deadline_ms: promise.and_then(|promise| promise.deadline_ms),
             clock: Arc::clone(&bridge.facts.clock),
             trace: bridge.facts.trace.of_step(number),
+            lines: bridge.facts.lines.clone(),
             bridge: Weak::clone(&bridge.me),
         }
     }
 
-    /// Begins the effect of a promise once everything so far is durable.
+    /// Begins the effect of a promise, with the next wait of the guest or when it yields, and once everything so far is durable.
     pub(super) fn begin(bridge: &Bridge, state: &mut State, number: u64, effect: Arc<dyn Effect>) {
         let Some(due_ms) = state.promises.get(number).map(|promise| promise.retries.due_ms) else { return };
         let run = Self::of(bridge, state, number);
         let first = effect.perform(&run);
         let barrier = state.submit(&bridge.facts);
         let span = bridge.facts.trace.step(number, effect.kind());
-        let task = tokio::spawn(run.attempts(effect, first, (due_ms, barrier), span));
+        let (attempts, handle) = abortable(run.attempts(effect, first, (due_ms, barrier), span));
         if let Some(promise) = state.promises.get_mut(number) {
-            promise.effect = Some(task.abort_handle());
+            promise.effect = Some(handle);
         }
+        state.beginning.push(attempts.map(drop).boxed());
     }
 
     /// Makes one attempt after the other, each when it is due and everything up to its ticket is durable.

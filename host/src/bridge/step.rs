@@ -76,32 +76,30 @@ impl Step<'_> {
         describe_parts(number, self.kind, &capped(self.subject), self.digest().as_slice()) + &told
     }
 
-    /// The digest of the arguments: the first 16 bytes of BLAKE3 over the length and value of each.
+    /// The digest of the arguments.
     pub(super) fn digest(&self) -> ArgsDigest {
         if self.args.is_empty() {
             return ArgsDigest(None);
         }
-        let mut hasher = blake3::Hasher::new();
-        for Arg { value, .. } in self.args {
-            hasher.update(&(value.len() as u64).to_le_bytes());
-            hasher.update(value);
-        }
-        let mut digest = [0; 16];
-        hasher.finalize_xof().fill(&mut digest);
-        ArgsDigest(Some(digest))
+        ArgsDigest(Some(digest(self.args.iter().map(|arg| arg.value))))
     }
 
     /// The key that an approval is bound to: the digest of the kind and the exact arguments.
     pub(super) fn approval_key(&self) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new();
-        for part in std::iter::once(self.kind.as_bytes()).chain(self.args.iter().map(|arg| arg.value)) {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        let mut key = [0; 16];
-        hasher.finalize_xof().fill(&mut key);
-        key
+        digest(std::iter::once(self.kind.as_bytes()).chain(self.args.iter().map(|arg| arg.value)))
     }
+}
+
+/// The first 16 bytes of BLAKE3 over the length and value of each part.
+fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    digest
 }
 
 impl ArgsDigest {

@@ -37,6 +37,8 @@ pub(super) struct Wait<'a> {
     wanted: Option<&'a [u64]>,
     /// Whether an interruption ends it, with an empty delivery.
     interruptible: bool,
+    /// Whether the guest has returned to the host, and not called it.
+    between_turns: bool,
     /// Whether the execution suspends rather than wait.
     cold: bool,
     /// Since the first look that found nothing.
@@ -86,7 +88,12 @@ impl<'a> Wait<'a> {
     /// A wait for one of `wanted` or, without it, for any promise.
     pub(super) fn new(bridge: &'a Bridge, wanted: Option<&'a [u64]>, interruptible: bool) -> Self {
         let cold = bridge.facts.patience == Patience::None;
-        Self { bridge, wanted, interruptible, cold, resting: None }
+        Self { bridge, wanted, interruptible, between_turns: false, cold, resting: None }
+    }
+
+    /// A wait for any promise, of a guest that has returned to the host.
+    pub(super) fn between_turns(bridge: &'a Bridge) -> Self {
+        Self { between_turns: true, ..Self::new(bridge, None, true) }
     }
 
     /// Waits, and returns what is delivered; the running time of the guest stops meanwhile.
@@ -114,6 +121,9 @@ impl<'a> Wait<'a> {
                 }
                 Look::Nothing { deadline, busy } => (deadline, busy),
             };
+            if self.between_turns && bridge.begin_effects() {
+                continue;
+            }
             if self.cold && !busy {
                 return Err(Stop::Suspended);
             }

@@ -13,6 +13,6 @@ impl memo::Host for Ctx {
     }
 
     fn remember(&mut self, step: u64, value: String) -> Result<(), Fault> {
-        self.bridge.memo().remember(step, &value)
+        self.bridge.memo().remember(step, value)
     }
 }

@@ -38,7 +38,7 @@ impl promises::Host for Ctx {
             return Err(GuestError::new(ErrorCode::Invalid, "wait-any needs at least one promise").into());
         }
         let delivered = self.bridge.delivered(&promises)?;
-        if delivered.is_empty() { Ok(Arc::clone(&self.bridge).wait(Some(&promises)).await?) } else { Ok(delivered) }
+        if delivered.is_empty() { Ok(Arc::clone(&self.bridge).wait(&promises).await?) } else { Ok(delivered) }
     }
 
     fn outcome(&mut self, promise: u64) -> wasmtime::Result<Option<Result<String, types::Error>>> {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(super) enum Concluded {
     /// None: this is the report.
     Over(Report),
-    /// Resume the execution: what it waits for has settled by now, or it resumes at a checkpoint.
+    /// Resume the execution: what it waits for has settled by now, it resumes at a checkpoint, or its audit log could not be written.
     GoOn,
     /// Resume it at its last recorded call, interrupted.
     TakenBack,
@@ -42,6 +42,7 @@ impl Everstep {
         let left = match bridge.facts.trace.barrier(leaving).await {
             Ok(left) => left,
             Err(Lost::Claim) => return Ok(Concluded::Lost),
+            Err(Lost::Unlogged) => return Ok(Concluded::GoOn),
             Err(lost) => return Err(Error::Store(lost.into())),
         };
         match (&parting, left) {
@@ -133,7 +134,8 @@ fn parting(ending: Ending) -> Result<Parting, Error> {
         Ending::SetBack { checkpoint, cause } => Parting::SetBack { checkpoint, cause },
         Ending::Stopped(stop) => match stop {
             Stop::Suspended => Parting::Suspended,
-            Stop::TakenBack => Parting::TakenBack,
+            // What it did since its last write is undone.
+            Stop::TakenBack | Stop::Unlogged => Parting::TakenBack,
             // A replay is never concluded; if it were, nothing of it should be kept.
             Stop::Canceled | Stop::Replayed => Parting::Canceled,
             Stop::Store(error) => return Err(Error::Store(error)),

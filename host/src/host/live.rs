@@ -143,6 +143,11 @@ impl Live {
         }
     }
 
+    /// Whether this host holds one execution.
+    pub(super) fn runs_one(&self) -> bool {
+        lock(&self.held).len() == 1
+    }
+
     /// The run of an execution, if this host runs it.
     pub(super) fn run_of(&self, id: &ExecutionId) -> Option<Running> {
         match lock(&self.held).get(id) {

@@ -43,7 +43,8 @@ pub(super) fn scratch_facts(
     let (ledger, store): (Arc<dyn Ledger>, _) = (Arc::new(NoLedger), Arc::clone(&inner.store));
     let (clock, patience) = (Arc::clone(&inner.clock), Patience::None);
     let (capabilities, descent, trace) = (Arc::default(), Descent::alone(&id), RunTrace::default());
-    Facts { id, function, seed, grants, capabilities, clock, ledger, store, descent, terms, patience, trace }
+    let lines = None;
+    Facts { id, function, seed, grants, capabilities, clock, ledger, lines, store, descent, terms, patience, trace }
 }
 
 /// The number of lineages whose accounts are kept although none of their executions runs: reading one costs a scan of

@@ -15,6 +15,8 @@ use everstep_store::record::NEVER;
 use everstep_store::seam::{Lost, NewRun, Taken};
 use everstep_store::{Execution, Failure, Invocation, Progress};
 use everstep_words::trace::TraceContext;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde::Serialize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -188,7 +190,8 @@ impl Everstep {
     /// # Errors
     /// The id is in use for something else, the component or the policy cannot be used, the store failed.
     pub async fn start(&self, run: Run) -> Result<Handle, Error> {
-        let handle = self.begin(run).await?;
+        let (handle, fresh) = self.begin(run).await?;
+        drop(fresh);
         if let Some(running) = self.inner.live.run_of(handle.id()) {
             let submitted = running.bridge.submit_all();
             match running.bridge.durable(submitted).await {
@@ -253,7 +256,11 @@ impl Everstep {
     /// # Errors
     /// As [`start`](Self::start); [`Error::Store`] when the store fails on the way.
     pub async fn run(&self, run: Run) -> Result<Report, Arc<Error>> {
-        self.begin(run).await.map_err(Arc::new)?.wait().await
+        let (handle, fresh) = self.begin(run).await.map_err(Arc::new)?;
+        if let Some(fresh) = fresh {
+            fresh.drive(&self.inner.live).await;
+        }
+        handle.wait().await
     }
 
     /// Resumes an unfinished execution with what the store holds of it: component, policy, arguments and journal.
@@ -295,7 +302,8 @@ impl Everstep {
         Handle { id: id.clone(), outcome, live: Arc::downgrade(&self.inner.live), disregarded: Vec::new() }
     }
 
-    async fn begin(&self, run: Run) -> Result<Handle, Error> {
+    /// Begins an execution, or attaches to the one with that id; the run of a new one is the caller's to drive.
+    async fn begin(&self, run: Run) -> Result<(Handle, Option<Fresh>), Error> {
         self.work();
         json::check(&run.args)?;
         let mut handle = self.handle(&run.id);
@@ -306,19 +314,20 @@ impl Everstep {
                 let Terms { component, deadline_ms, .. } = &bridge.facts.terms;
                 // It has its instance already: no component takes over now.
                 handle.disregarded = disregarded(&run.without_upgrading(), *component, *deadline_ms, false);
-                return Ok(handle);
+                return Ok((handle, None));
             }
             Holding::Free(hold) => hold,
         };
         let store = &self.inner.store;
         match store.promise(run.id.as_str()).await? {
             None => {
-                if !Box::pin(self.create(hold, &run)).await? {
-                    // Another host was faster: the execution exists now.
-                    let found = store.promise(run.id.as_str()).await?;
-                    found.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
-                    return Box::pin(self.begin(run)).await;
+                if let Some(fresh) = Box::pin(self.create(hold, &run)).await? {
+                    return Ok((handle, Some(fresh)));
                 }
+                // Another host was faster: the execution exists now.
+                let found = store.promise(run.id.as_str()).await?;
+                found.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
+                return Box::pin(self.begin(run)).await;
             }
             Some(_) => {
                 let execution = store.execution(&run.id).await?.ok_or_else(|| Error::IdTaken(run.id.clone()))?;
@@ -334,7 +343,7 @@ impl Everstep {
                 Box::pin(self.take_up(hold, execution, component, run.patience, None)).await?;
             }
         }
-        Ok(handle)
+        Ok((handle, None))
     }
 
     fn check_policy(&self, run: &Run, pinned: Digest) -> Result<(), Error> {
@@ -342,8 +351,8 @@ impl Everstep {
         if given == pinned { Ok(()) } else { Err(Error::PolicyChanged { id: run.id.clone(), pinned, given }) }
     }
 
-    /// Creates an execution and begins to run it. Returns false if its id exists by now.
-    async fn create(&self, hold: Hold, run: &Run) -> Result<bool, Error> {
+    /// Creates an execution, and returns its run; `None` if its id exists by now.
+    async fn create(&self, hold: Hold, run: &Run) -> Result<Option<Fresh>, Error> {
         let inner = &self.inner;
         if run.id.parent().is_some() {
             return Err(Error::IdTaken(run.id.clone()));
@@ -364,11 +373,38 @@ impl Everstep {
         let policy = grants.canonical.clone().into();
         let blobs = vec![(execution.component, content), (grants.digest, policy)];
         let Taken::Claimed(claimed) = inner.store.create(NewRun { promise, birth, blobs }).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let prepared = Prepared { component: loaded, grants, descent, state, images };
-        self.activate(Activation { patience, ..Activation::new(hold, execution, claimed, prepared) });
-        Ok(true)
+        let run = self.activate(Activation { patience, ..Activation::new(hold, execution, claimed, prepared) });
+        Ok(Some(Fresh(Some(run))))
+    }
+}
+
+/// The run of a new execution that no task drives yet. Dropped, it becomes a task of its own.
+struct Fresh(Option<BoxFuture<'static, ()>>);
+
+impl Fresh {
+    /// Drives it on the thread of the caller for as long as it does not wait, if it is the only one of its host: many an execution ends
+    /// there, and another thread would have to be woken for it, and this one at its end. With others it is for the runtime to share them
+    /// out.
+    async fn drive(mut self, live: &Live) {
+        if live.runs_one() {
+            // A task may begin many executions at once.
+            tokio::task::yield_now().await;
+        }
+        if live.runs_one() && self.0.as_mut().is_some_and(|run| run.now_or_never().is_some()) {
+            self.0 = None;
+        }
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // Without a runtime nothing runs any more, as after a crash.
+        if let (Some(run), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(run);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::load::Stored;
 use super::relocate::check_is_here;
 use super::run::fresh_seed;
 use super::{Error, Everstep, Report, StepOutcome, StepView};
-use crate::bridge::{Bridge, Descent, Facts, Notice, Patience, Seat, State, Terms};
+use crate::bridge::{Audited, Bridge, Descent, Facts, Lines, Notice, Patience, Seat, State, Terms};
 use crate::capability::CLEAN_UP;
 use crate::capability::files::{Given, Images};
 use crate::grants::Grants;
@@ -16,6 +16,8 @@ use crate::turns::{Job, Loaded};
 use everstep_store::journal::Journal;
 use everstep_store::seam::{Birth, Claimed, Entry, TakeUp, Taken, Ticket};
 use everstep_store::{Execution, Failure, FailureKind};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 
 /// An execution about to run.
@@ -120,7 +122,11 @@ impl Everstep {
         }
         let descent = inner.descent(&execution.id, !first).await?;
         let prepared = Prepared { component: loaded, grants, descent, state, images };
-        self.activate(Activation { patience, seat, ..Activation::new(hold, execution, claimed, prepared) });
+        tokio::spawn(self.activate(Activation {
+            patience,
+            seat,
+            ..Activation::new(hold, execution, claimed, prepared)
+        }));
         Ok(())
     }
 
@@ -143,12 +149,13 @@ impl Everstep {
         let ledger = inner.store.reopen(&execution, tail);
         let claimed = Claimed { ledger, version: execution.attempts, since: Ticket::default(), promises: Vec::new() };
         let prepared = Prepared { component, grants, descent: inner.descent(id, true).await?, state, images };
-        self.activate(Activation::new(hold, execution, claimed, prepared));
+        tokio::spawn(self.activate(Activation::new(hold, execution, claimed, prepared)));
         inner.live.let_go(id).await;
         Ok(())
     }
 
-    pub(super) fn activate(&self, activation: Activation) {
+    /// The run of a claimed execution.
+    pub(super) fn activate(&self, activation: Activation) -> BoxFuture<'static, ()> {
         let Activation { hold, mut execution, claimed, prepared, patience, seat } = activation;
         let Prepared { component, grants, descent, state, images } = prepared;
         let Claimed { ledger, version, since, .. } = claimed;
@@ -161,6 +168,11 @@ impl Everstep {
         let Execution { id, function, args, seed, deadline_ms, component: digest, .. } = execution;
         let inner = &self.inner;
         let terms = Terms { component: digest, version, target: Arc::clone(&inner.target), deadline_ms };
+        let lines = Lines::of(&grants);
+        let ledger = match &lines {
+            Some(lines) => Arc::new(Audited { lines: Arc::clone(lines), ledger }),
+            None => ledger,
+        };
         let facts = Facts {
             id,
             function,
@@ -169,6 +181,7 @@ impl Everstep {
             capabilities: Arc::clone(&inner.registry),
             clock: Arc::clone(&inner.clock),
             ledger,
+            lines,
             store: Arc::clone(&inner.store),
             terms,
             descent,
@@ -190,7 +203,7 @@ impl Everstep {
         hold.run(Arc::clone(&bridge), &args);
         let host = self.clone();
         let job = Job { component, bridge: Arc::clone(&bridge), args };
-        tokio::spawn(async move { host.see_through(hold, job, seat, claim).await });
+        host.see_through(hold, job, seat, claim).boxed()
     }
 
     /// An execution and what its journal says. If another host runs it, or moves it to another component, between the two reads, both are

@@ -132,7 +132,7 @@ async fn turns_of_guest(
                 };
             }
         }
-        let settled = bridge.wait(None).await?;
+        let settled = bridge.wait_between_turns().await?;
         let resume = guest.call_resume(&mut *store, &settled);
         progress = metered(&bridge, resume).await?.map_err(stopped)?;
     }

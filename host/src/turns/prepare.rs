@@ -87,6 +87,7 @@ fn clean(outer: &Bridge) -> Result<Arc<Bridge>, Stop> {
         capabilities: Arc::default(),
         clock: Arc::clone(clock),
         ledger: Arc::new(NoLedger),
+        lines: None,
         store: Arc::clone(store),
         terms: terms.clone(),
         patience: Patience::None,

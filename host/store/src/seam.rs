@@ -369,6 +369,9 @@ pub enum Lost {
     /// The claim is lost: another host has the execution, or may take it.
     #[error("the execution was taken away from this host")]
     Claim,
+    /// The audit log of its policy cannot be written: what the run has not handed over is undone. The store remains usable.
+    #[error("the audit log cannot be written")]
+    Unlogged,
     /// A write of the run does not fit what is stored. The store remains usable.
     #[error("the store refused {change}: {reason}")]
     Refused {
@@ -447,6 +450,9 @@ impl From<Lost> for Error {
     fn from(lost: Lost) -> Self {
         match lost {
             Lost::Claim => Self::Lost,
+            Lost::Unlogged => {
+                Self::Refused { change: "what a run has done".to_owned(), reason: "its audit log cannot be written" }
+            }
             Lost::Refused { change, reason } => Self::Refused { change, reason },
             Lost::Store(cause) => Self::Poisoned(cause),
         }

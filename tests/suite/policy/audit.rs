@@ -1,14 +1,18 @@
 //! The audit log: no decision without a line, no line twice, and none lost when the log is rotated.
 
 use everstep::Patience;
+use everstep::capability::{Idempotent, Request};
 use everstep::policy::audit;
 use everstep_tests::guests;
 use everstep_tests::place::Place;
 use everstep_tests::sandbox::{FILES, Sandbox, calls, hostile, id, outcomes};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn a_decision_that_cannot_be_written_down_is_a_denial() {
@@ -24,6 +28,57 @@ pub(super) async fn a_decision_that_cannot_be_written_down_is_a_denial() {
             assert!(outcome["message"].as_str().unwrap().ends_with("(the audit log cannot be written)"), "{outcome}");
         }
         assert_eq!(sandbox.inventory().unwrap(), before);
+    }
+}
+
+/// The log becomes unwritable after it has shown that it can be written, so that lines are being collected.
+#[tokio::test(flavor = "multi_thread")]
+pub(super) async fn lines_that_cannot_be_written_undo_what_they_tell_of_and_the_calls_are_denied_again() {
+    for sandbox in Sandbox::each() {
+        let (log, moved) = (sandbox.path("audit.jsonl"), sandbox.path("audit.jsonl.0"));
+        let broken = Arc::new(AtomicU32::new(0));
+        let breaks = {
+            let (broken, log, moved) = (Arc::clone(&broken), log.clone(), moved.clone());
+            move |_: Request| {
+                broken.fetch_add(1, Ordering::SeqCst);
+                std::fs::rename(&log, &moved).unwrap();
+                std::fs::create_dir(&log).unwrap();
+                async { Ok("null".to_owned()) }
+            }
+        };
+        let policy = sandbox.policy(&format!("[[capability]]\nname = 'break'\n{FILES}")).unwrap();
+        let host = sandbox.builder().capability("break", Idempotent(breaks)).build().unwrap();
+        let attempts = json!([
+            { "read": "/in/a.txt" },
+            { "request": ["break", null] },
+            { "wait": [1] },
+            { "repeat": [50, { "stat": "/in/a.txt" }] },
+            { "read": "/secret" },
+            { "write": ["/out/x", "x"] },
+            { "repeat": [50, { "stat": "/in/a.txt" }] },
+        ]);
+        let job = id("job").unwrap();
+        let run = hostile(&policy, "calls", &attempts.to_string()).unwrap().with_id(job.clone());
+        let outcomes = outcomes(&host.run(run).await.unwrap()).unwrap();
+        assert_eq!(outcomes[0]["ok"], "inside");
+        let (stats, others) = ([&outcomes[3]["ok"], &outcomes[6]["ok"]], [&outcomes[4], &outcomes[5]]);
+        for denied in stats.map(|stats| &stats["refused"]).into_iter().chain(others) {
+            assert_eq!(denied["error"], "denied", "{denied}");
+            assert!(denied["message"].as_str().unwrap().ends_with("(the audit log cannot be written)"), "{denied}");
+        }
+        assert!(stats.iter().all(|stats| stats["made"] == 0), "{stats:?}");
+        assert!(!sandbox.path("out/x").exists());
+        assert_eq!(broken.load(Ordering::SeqCst), 1, "what was on record is not done again");
+        let attempts = host.reader().execution(&job).await.unwrap().attempts;
+        assert_eq!(attempts, 2, "the first run was undone where it could not be told");
+        let steps = host.reader().steps(&job).await.unwrap();
+        let allowed = steps.iter().filter(|step| step.decision == "allow").map(|step| step.n).collect::<Vec<_>>();
+        assert_eq!((allowed, steps.len()), (vec![0, 1], 104));
+        // Once it can be written it goes on, in one chain.
+        std::fs::remove_dir(&log).unwrap();
+        let next = calls(&host, &policy, json!([{ "stat": "/in/a.txt" }, { "read": "/in/a.txt" }])).await.unwrap();
+        assert_eq!(next[1]["ok"], "inside");
+        assert_eq!(verified(&sandbox)["lines"], 2 + 1 + 2, "with a link");
     }
 }
 
@@ -136,6 +191,81 @@ pub(super) async fn the_command_proves_the_chain_or_names_the_first_bad_line() {
     }
 }
 
+/// The process is killed again and again while lines are collected and written: by the length of the log, so that it is in the middle
+/// however fast the machine is.
+#[test]
+pub(super) fn killed_at_any_moment_no_step_is_on_record_without_its_line() {
+    const CALLS: u64 = 2_000;
+    const KILLS: u64 = 12;
+    // One place: it drives the program, whose store is its own.
+    let sandbox = Sandbox::over(Place::memory()).unwrap();
+    std::fs::write(sandbox.path("policy.toml"), format!("version = 1\n[[capability]]\nname = 'print'\n{FILES}"))
+        .unwrap();
+    std::fs::write(sandbox.path("hostile.wasm"), guests::fixture("hostile").unwrap()).unwrap();
+    let calls = json!([
+        { "repeat": [CALLS, { "stat": "/in/a.txt" }] },
+        { "write": ["/out/x", "x"] },
+        { "repeat": [CALLS, { "print": "soon durable" }] },
+        { "repeat": [CALLS, { "stat": "/secret" }] },
+        { "repeat": [CALLS, { "read": "/in/a.txt" }] },
+    ]);
+    let cache = guests::project().join("target/test-cache");
+    let start = |args: &[&str]| {
+        let mut command = everstep(&sandbox, args);
+        command.args(["--store", "store", "--cache"]).arg(&cache);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let args = calls.to_string();
+    let run = ["run", "hostile.wasm", "calls", "--args", &args, "--policy", "policy.toml", "--id", "job"];
+    let log = sandbox.path("audit.jsonl");
+    let length = || std::fs::metadata(&log).map_or(0, |found| found.len());
+    let (mut random, mut in_the_middle) = (0x2545_f491_4f6c_dd1d_u64, 0);
+    let whole = (4 * CALLS + 1) * 400;
+    for _ in 0..KILLS {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let mut host = start(&run);
+        let until = length() + random % (whole / KILLS * 2);
+        while length() < until && host.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        std::thread::sleep(Duration::from_micros(random % 5_000));
+        host.kill().unwrap();
+        host.wait().unwrap();
+        let steps = recorded(&sandbox);
+        let lines = lines(&sandbox);
+        assert!(steps.is_subset(&lines), "{:?}", steps.difference(&lines).next());
+        in_the_middle += u64::from((1..=4 * CALLS).contains(&(steps.len() as u64)));
+    }
+    assert!(in_the_middle > KILLS / 4, "{in_the_middle}");
+    assert!(start(&run).wait().unwrap().success());
+    let steps = recorded(&sandbox);
+    assert_eq!((steps.len() as u64, lines(&sandbox)), (4 * CALLS + 1, steps));
+    verified(&sandbox);
+}
+
+/// Number, kind and decision of each step that is on record.
+fn recorded(sandbox: &Sandbox) -> BTreeSet<(u64, String, String)> {
+    let shown = everstep(sandbox, &["show", "job", "--json", "--store", "store"]).output().unwrap();
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    // A kill may come before it is in the store.
+    let steps = shown["steps"].as_array().cloned().unwrap_or_default();
+    steps.iter().map(|step| told(step, ["n", "kind", "decision"])).collect()
+}
+
+/// The same of each line of the log.
+fn lines(sandbox: &Sandbox) -> BTreeSet<(u64, String, String)> {
+    let text = std::fs::read(sandbox.path("audit.jsonl")).unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    lines.map(|line| told(&line, ["step", "capability", "decision"])).collect()
+}
+
+fn told(of: &Value, [number, kind, decision]: [&str; 3]) -> (u64, String, String) {
+    let text = |key: &str| of[key].as_str().unwrap().to_owned();
+    (of[number].as_u64().unwrap(), text(kind), text(decision))
+}
+
 /// Two processes with two guests each run under one log while it is rotated, by this program and by hand.
 #[tokio::test(flavor = "multi_thread")]
 pub(super) async fn two_hosts_lose_no_line_while_their_log_is_rotated() {
@@ -150,7 +280,7 @@ pub(super) async fn two_hosts_lose_no_line_while_their_log_is_rotated() {
         let run =
             ["run", "hostile.wasm", "calls", "--args", &args, "--policy", "policy.toml", "--id", name, "--store", name];
         let mut command = everstep(&sandbox, &run);
-        command.arg("--cache").arg(&cache).stdout(std::process::Stdio::null()).spawn().unwrap()
+        command.arg("--cache").arg(&cache).stdout(Stdio::null()).spawn().unwrap()
     };
     let mut hosts = [start("one"), start("two")];
     let mut rotations = 0;
@@ -163,7 +293,7 @@ pub(super) async fn two_hosts_lose_no_line_while_their_log_is_rotated() {
             let part = sandbox.path(format!("audit.jsonl.by-hand-{rotations}"));
             rotations += u32::from(std::fs::rename(sandbox.path("audit.jsonl"), part).is_ok());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(hosts.iter_mut().all(|host| host.wait().unwrap().success()));
     assert!(rotations > 3, "{rotations}");

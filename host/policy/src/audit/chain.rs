@@ -1,12 +1,12 @@
 //! The position of the next line, and what it is chained to.
 
-use super::line::{self, Joint};
+use super::batch::Batch;
+use super::line::{self, Joint, Stamp};
 use super::parts;
 use rustix::fs::{AtFlags, CWD, FlockOperation, OFlags, StatxFlags, flock, statx};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::path::Arg;
 use sha2::{Digest as _, Sha256};
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
@@ -34,6 +34,8 @@ pub(super) struct Chain {
     before: Option<Arc<File>>,
     /// The buffer for lines being written; kept to reuse its memory.
     lines: String,
+    /// The time of the last line.
+    stamp: Stamp,
 }
 
 /// Whether the open file still is the log.
@@ -47,7 +49,7 @@ pub(super) enum State {
     Early,
 }
 
-/// How often the log may turn out to be rotated or locked while one line is written.
+/// How often the log may turn out to be rotated or locked during one write.
 const ATTEMPTS: usize = 1_000;
 
 impl Chain {
@@ -63,6 +65,7 @@ impl Chain {
             continues: false,
             before: None,
             lines: String::new(),
+            stamp: Stamp::default(),
         })
     }
 
@@ -172,53 +175,47 @@ impl Chain {
 
     /// Appends the line that links the file to the one before it, if it has no line yet.
     pub(super) fn append_link(&mut self, time_ms: u64) -> io::Result<()> {
-        if self.continues { self.append_with(time_ms, |_, _, _| Ok(())) } else { Ok(()) }
+        if self.continues { self.write(Some(time_ms), &Batch::default()) } else { Ok(()) }
     }
 
-    /// Appends one line; if it is the first of the file, after the one that links the file to the one before it.
-    pub(super) fn append(&mut self, time_ms: u64, body: impl Fn(&mut String) -> fmt::Result) -> io::Result<()> {
-        self.append_with(time_ms, |lines, sequence, previous| push(lines, time_ms, sequence, previous, body))
+    /// Appends lines with one write; if the first of them is that of the file, after one that links the file to the one before it.
+    ///
+    /// # Errors
+    /// Nothing was written, or some of the first lines and a part of the next: that is in the chain then.
+    pub(super) fn append(&mut self, batch: &Batch) -> io::Result<()> {
+        let first = batch.lines().next().map(|(time_ms, _)| time_ms);
+        self.write(first.filter(|_| self.continues), batch)
     }
 
-    fn append_with(
-        &mut self,
-        time_ms: u64,
-        push_body: impl FnOnce(&mut String, &mut u64, &mut [u8; 32]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    /// The first line is a link, if it has a time.
+    fn write(&mut self, link_ms: Option<u64>, batch: &Batch) -> io::Result<()> {
         self.lines.clear();
         let (mut sequence, mut previous) = (self.sequence, self.previous);
-        if self.continues {
-            push(&mut self.lines, time_ms, &mut sequence, &mut previous, |line| line::push_link(line, self.sequence))?;
+        let mut push = |time_ms: u64, fields: &str| {
+            let start = self.lines.len();
+            line::push_head(&mut self.lines, &mut self.stamp, time_ms, sequence, &previous);
+            self.lines.push_str(fields);
+            line::push_end(&mut self.lines, start);
+            previous = Sha256::digest(&self.lines.as_bytes()[start..]).into();
+            sequence = sequence.saturating_add(1);
+            self.lines.push('\n');
+        };
+        if let Some(time_ms) = link_ms {
+            let mut link = String::new();
+            line::push_link(&mut link, self.sequence);
+            push(time_ms, &link);
         }
-        push_body(&mut self.lines, &mut sequence, &mut previous)?;
+        batch.lines().for_each(|(time_ms, fields)| push(time_ms, fields));
         let end = self.end.take();
         let written = (&*self.file).write(self.lines.as_bytes())?;
         if written < self.lines.len() {
-            return Err(io::Error::new(io::ErrorKind::WriteZero, "the audit log took a part of a line only"));
+            return Err(io::Error::new(io::ErrorKind::WriteZero, "the audit log took a part of the lines only"));
         }
         (self.sequence, self.previous) = (sequence, previous);
         (self.continues, self.before) = (false, None);
         self.end = end.map(|end| end.saturating_add(written as u64));
         Ok(())
     }
-}
-
-/// Adds a line with its newline, and advances number and hash.
-fn push(
-    lines: &mut String,
-    time_ms: u64,
-    sequence: &mut u64,
-    previous: &mut [u8; 32],
-    body: impl Fn(&mut String) -> fmt::Result,
-) -> io::Result<()> {
-    let start = lines.len();
-    let pushed = line::push_head(lines, time_ms, *sequence, previous).and_then(|()| body(lines));
-    pushed.map_err(io::Error::other)?;
-    line::push_end(lines, start);
-    *previous = Sha256::digest(&lines.as_bytes()[start..]).into();
-    *sequence = sequence.saturating_add(1);
-    lines.push('\n');
-    Ok(())
 }
 
 fn open(path: &Path) -> io::Result<(File, Option<Place>)> {

@@ -163,84 +163,163 @@ pub(super) fn is_intact(bytes: &[u8]) -> bool {
         return false;
     };
     let mut expected = String::with_capacity(CHECK_LENGTH);
-    push_check(&mut expected, body);
+    push_check(&mut expected, crc32fast::hash(body));
     check == expected.as_bytes()
 }
 
+/// The time of a line, as it is written.
+#[derive(Debug, Default)]
+pub(super) struct Stamp {
+    time_ms: Option<u64>,
+    text: String,
+}
+
+impl Stamp {
+    /// The text of a time in milliseconds since the Unix epoch; that of the last one is kept.
+    fn of(&mut self, time_ms: u64) -> &str {
+        if self.time_ms.replace(time_ms) != Some(time_ms) {
+            let time = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+            self.text.clear();
+            push(&mut self.text, format_args!("{:.3}", time.unwrap_or(jiff::Timestamp::MAX)));
+        }
+        &self.text
+    }
+}
+
+/// A digest, as it is written.
+#[derive(Debug, Default)]
+pub(super) struct Digits {
+    digest: Option<Digest>,
+    text: String,
+}
+
+impl Digits {
+    /// The hex digits of a digest; those of the last one are kept.
+    fn of(&mut self, digest: &Digest) -> &str {
+        if self.digest.replace(*digest) != Some(*digest) {
+            self.text.clear();
+            push_hex::<64>(&mut self.text, &digest.0);
+        }
+        &self.text
+    }
+}
+
 /// Begins a line: time, number, hash.
-pub(super) fn push_head(line: &mut String, time_ms: u64, sequence: u64, previous: &[u8; 32]) -> fmt::Result {
-    let time = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    let time = time.unwrap_or(jiff::Timestamp::MAX);
-    write!(line, r#"{{"time":"{time:.3}","sequence":{sequence},"previous":""#)?;
-    push_hex(line, previous);
+pub(super) fn push_head(line: &mut String, stamp: &mut Stamp, time_ms: u64, sequence: u64, previous: &[u8; 32]) {
+    line.push_str(r#"{"time":""#);
+    line.push_str(stamp.of(time_ms));
+    line.push_str(r#"","sequence":"#);
+    push_number(line, sequence);
+    line.push_str(r#","previous":""#);
+    push_hex::<64>(line, previous);
     line.push_str(r#"","#);
-    Ok(())
 }
 
 /// Ends the line that begins at `start`.
 pub(super) fn push_end(line: &mut String, start: usize) {
-    let mut end = String::with_capacity(CHECK_LENGTH);
-    push_check(&mut end, &line.as_bytes()[start..]);
-    line.push_str(&end);
+    let check = crc32fast::hash(&line.as_bytes()[start..]);
+    push_check(line, check);
 }
 
-fn push_check(end: &mut String, body: &[u8]) {
+fn push_check(end: &mut String, check: u32) {
     end.push_str(CHECK);
-    push_hex(end, &crc32fast::hash(body).to_be_bytes());
+    push_hex::<8>(end, &check.to_be_bytes());
     end.push_str(END);
 }
 
 /// Writes the fields of a decision.
-pub(super) fn push_entry(line: &mut String, entry: &Entry<'_>) -> fmt::Result {
-    push_step(line, entry.execution, entry.step, entry.policy)?;
-    for (key, text) in [("rule", entry.rule), ("capability", entry.capability), ("subject", entry.subject)] {
-        write!(line, r#""{key}":{},"#, Json(&escaped(text)))?;
+pub(super) fn push_entry(line: &mut String, digits: &mut Digits, entry: &Entry<'_>) {
+    push_step(line, entry.execution, entry.step, digits.of(entry.policy));
+    for (key, text) in
+        [(r#""rule":"#, entry.rule), (r#","capability":"#, entry.capability), (r#","subject":"#, entry.subject)]
+    {
+        line.push_str(key);
+        push_text(line, text);
     }
-    write!(line, r#""decision":"{}","bytes":{}"#, entry.decision, entry.bytes)?;
-    match entry.approver {
-        Some(approver) => write!(line, r#","approver":{}"#, Json(&escaped(approver))),
-        None => Ok(()),
+    line.push_str(r#","decision":""#);
+    line.push_str(entry.decision.name());
+    line.push_str(r#"","bytes":"#);
+    push_number(line, entry.bytes);
+    if let Some(approver) = entry.approver {
+        line.push_str(r#","approver":"#);
+        push_text(line, approver);
     }
 }
 
 /// Writes the fields of an outcome.
-pub(super) fn push_outcome(line: &mut String, outcome: &Outcome<'_>) -> fmt::Result {
-    push_step(line, outcome.execution, outcome.step, outcome.policy)?;
-    write!(line, r#""decision":"{OUTCOME}","#)?;
-    if let Some(address) = outcome.address {
-        write!(line, r#""address":"{address}","#)?;
+pub(super) fn push_outcome(line: &mut String, digits: &mut Digits, outcome: &Outcome<'_>) {
+    push_step(line, outcome.execution, outcome.step, digits.of(outcome.policy));
+    let Outcome { address, bytes, duration_ms, result, .. } = outcome;
+    push(line, format_args!(r#""decision":"{OUTCOME}","#));
+    if let Some(address) = address {
+        push(line, format_args!(r#""address":"{address}","#));
     }
-    let Outcome { bytes, duration_ms, result, .. } = outcome;
-    write!(line, r#""bytes":{bytes},"duration_ms":{duration_ms},"result":{}"#, Json(&escaped(result)))
+    push(line, format_args!(r#""bytes":{bytes},"duration_ms":{duration_ms},"result":"#));
+    push_text(line, result);
 }
 
 /// Writes the fields of the first line of a file that continues another: where that one ended.
-pub(super) fn push_link(line: &mut String, sequence: u64) -> fmt::Result {
-    write!(line, r#""decision":"{LINK}","after":{}"#, sequence.saturating_sub(1))
+pub(super) fn push_link(line: &mut String, sequence: u64) {
+    push(line, format_args!(r#""decision":"{LINK}","after":{}"#, sequence.saturating_sub(1)));
 }
 
-fn push_step(line: &mut String, execution: &ExecutionId, step: u64, policy: &Digest) -> fmt::Result {
+fn push_step(line: &mut String, execution: &ExecutionId, step: u64, policy: &str) {
     line.push_str(r#""id":""#);
-    push_hex(line, &id_bytes(execution, step));
-    write!(line, r#"","execution":"{}","step":{step},"policy":"sha256:"#, execution.as_str())?;
-    push_hex(line, &policy.0);
+    push_hex::<8>(line, &id_bytes(execution, step));
+    line.push_str(r#"","execution":""#);
+    line.push_str(execution.as_str());
+    line.push_str(r#"","step":"#);
+    push_number(line, step);
+    line.push_str(r#","policy":"sha256:"#);
+    line.push_str(policy);
     line.push_str(r#"","#);
-    Ok(())
 }
 
 pub(super) fn id_bytes(execution: &ExecutionId, step: u64) -> [u8; 4] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(execution.as_str().as_bytes()).update(&step.to_le_bytes());
-    let mut id = [0; 4];
-    hasher.finalize_xof().fill(&mut id);
-    id
+    let mut named = Vec::with_capacity(execution.as_str().len() + 8);
+    named.extend_from_slice(execution.as_str().as_bytes());
+    named.extend_from_slice(&step.to_le_bytes());
+    let [a, b, c, d, ..] = *blake3::hash(&named).as_bytes();
+    [a, b, c, d]
 }
 
-fn push_hex(line: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        line.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        line.push(char::from(DIGITS[usize::from(byte & 15)]));
+fn push(line: &mut String, what: fmt::Arguments<'_>) {
+    // A string takes everything.
+    let _ = line.write_fmt(what);
+}
+
+fn push_number(line: &mut String, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len() - 1;
+    loop {
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+        start -= 1;
+    }
+    line.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
+}
+
+/// Writes bytes as `DIGITS` hex digits, two for each.
+fn push_hex<const DIGITS: usize>(line: &mut String, bytes: &[u8]) {
+    let mut digits = [b'0'; DIGITS];
+    // Fails only for another number of bytes.
+    let _ = hex::encode_to_slice(bytes, &mut digits);
+    line.push_str(std::str::from_utf8(&digits).unwrap_or_default());
+}
+
+/// Writes a text, escaped and capped, as a JSON string.
+fn push_text(line: &mut String, text: &str) {
+    match escaped(text) {
+        // Holds neither quotes nor backslashes.
+        Cow::Borrowed(plain) => {
+            line.push('"');
+            line.push_str(plain);
+            line.push('"');
+        }
+        Cow::Owned(text) => push(line, format_args!("{}", Json(&text))),
     }
 }
 
@@ -263,12 +342,18 @@ impl fmt::Display for Json<'_> {
     }
 }
 
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Decision {
+    fn name(self) -> &'static str {
+        match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
             Self::Ask => "ask",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

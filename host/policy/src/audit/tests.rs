@@ -1,5 +1,6 @@
-//! The log on real files. `verify` and `rotate` build on the fixture here.
+//! The log on real files. `batch`, `verify` and `rotate` build on the fixture here.
 
+mod batch;
 #[path = "../../../words/src/hostile_texts.rs"]
 mod hostile;
 mod rotate;
@@ -303,7 +304,7 @@ proptest::proptest! {
     fn no_text_of_a_guest_or_an_approver_hides_anything_in_a_line(text in hostile::texts()) {
         let fixture = Fixture::new();
         let mut line = String::from("{");
-        super::line::push_entry(&mut line, &Entry { approver: Some(&text), capability: &text, ..fixture.entry(1, &text) }).unwrap();
+        super::line::push_entry(&mut line, &mut super::line::Digits::default(), &Entry { approver: Some(&text), capability: &text, ..fixture.entry(1, &text) });
         line.push('}');
         assert!(everstep_words::visible::is_seen(&line), "{line}");
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();

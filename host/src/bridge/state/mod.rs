@@ -29,6 +29,7 @@ use everstep_store::journal::{Corrupted, Journal, Record, Role};
 use everstep_store::metrics::Tally;
 use everstep_store::seam::{Entry, Ticket};
 use everstep_store::{Asked, Progress};
+use futures::future::BoxFuture;
 use promises::Promises;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(super) budget: Budget,
     pub(super) unsent: Unsent,
     pub(super) session: Cells,
+    /// Effects that begin with the next wait of the guest, or when it yields.
+    pub(super) beginning: Vec<BoxFuture<'static, ()>>,
     /// Steps that the metrics of the process do not count yet.
     pub(super) tally: Tally,
     /// The guest asked for time to clean up.
@@ -67,6 +70,7 @@ impl State {
             budget: Budget::new(progress),
             unsent: Unsent::default(),
             session: Cells::default(),
+            beginning: Vec::new(),
             tally: Tally::default(),
             cleans_up: false,
         }

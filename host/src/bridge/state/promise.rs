@@ -5,7 +5,7 @@ use super::super::held::Held;
 use super::super::{About, Step};
 use crate::guest_error::GuestError;
 use everstep_store::journal::{Call, Retries, Role};
-use tokio::task::AbortHandle;
+use futures::future::AbortHandle;
 
 /// See the module.
 pub(in crate::bridge) struct Promise {

@@ -134,7 +134,16 @@ impl Promises {
                 promise.delivered = true;
             }
         }
-        self.undelivered.retain(|number| !self.all.get(number).is_some_and(|promise| promise.delivered));
+        // A replay knows of all settlements from the beginning: those that come next are the first.
+        let is_delivered = |number: &u64| self.all.get(number).is_some_and(|promise| promise.delivered);
+        let mut left = numbers.len();
+        while left > 0 && self.undelivered.front().is_some_and(is_delivered) {
+            self.undelivered.pop_front();
+            left -= 1;
+        }
+        if left > 0 {
+            self.undelivered.retain(|number| !is_delivered(number));
+        }
     }
 
     /// Notes that a promise whose outcome the store should decide is missing there.

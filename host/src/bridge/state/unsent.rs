@@ -25,9 +25,9 @@ impl Unsent {
         std::mem::take(&mut self.output)
     }
 
-    /// Notes the last submission.
+    /// Notes the last submission. An earlier ticket is that of one that was not taken.
     pub(in crate::bridge) fn note_submitted(&mut self, ticket: Ticket) {
-        self.submitted = ticket;
+        self.submitted = self.submitted.max(ticket);
     }
 
     /// The last submission.

@@ -103,7 +103,7 @@ impl Effect for Fetch {
                 Err(failure) => (failure.address, 0, failure.name()),
             };
             let duration = started.elapsed();
-            grants.note_outcome(&run.id, run.clock.now_ms(), address, bytes, duration, result);
+            run.note_outcome(address, bytes, duration, result);
             match sent {
                 // Long bodies take long to search.
                 Ok(response) => {
@@ -163,8 +163,7 @@ impl Hops for Redirects<'_> {
             }
         };
         let decision = if decided.is_ok() { audit::Decision::Allow } else { audit::Decision::Deny };
-        let (subject, now_ms) = (format!("{method} {}", url.as_str()), self.run.clock.now_ms());
-        self.grants.note_decision(&self.run.id, now_ms, rule, "http.redirect", &subject, decision)?;
+        self.run.note_decision(rule, "http.redirect", &format!("{method} {}", url.as_str()), decision)?;
         decided
     }
 

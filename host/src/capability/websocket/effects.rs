@@ -157,7 +157,7 @@ async fn connect(
         Ok(connection) => (Some(connection.address()), "ok"),
         Err(failure) => (failure.address, failure.name()),
     };
-    grants.note_outcome(&run.id, run.clock.now_ms(), address, 0, started.elapsed(), result);
+    run.note_outcome(address, 0, started.elapsed(), result);
     let connection = opened.map_err(|failure| failure.into_guest(subject))?;
     let protocol = connection.subprotocol().map(str::to_owned);
     let bridge = run.bridge.upgrade().ok_or_else(lost)?;

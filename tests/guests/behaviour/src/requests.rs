@@ -37,6 +37,13 @@ async fn does_not_wait(ctx: Context) -> Result<String, Error> {
     ctx.request::<Value>("never", 1).id()
 }
 
+/// Asks and computes until it is stopped.
+#[everstep_sdk::function]
+async fn requests_and_spins(ctx: Context, rounds: u64) -> Result<u64, Error> {
+    let _open = ctx.request::<Value>("echo", 1);
+    Ok((0..rounds).fold(1_u64, |value, round| std::hint::black_box(value.rotate_left(5) ^ round)))
+}
+
 /// Asks within a time, says what came of it, and goes on.
 #[everstep_sdk::function]
 async fn asks_and_goes_on(ctx: Context, ms: u64) -> Result<(String, u64), Error> {
