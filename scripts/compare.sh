@@ -37,7 +37,7 @@ peers() {
 [ "${1:-}" = curves ] || peers
 say "building Everstep"
 COMPARE_EVERSTEP=$(cargo bench --locked --profile release -p everstep --bench compare --no-run --message-format=json ${CARGO_FLAGS:-} |
-  python3 -c 'import json, sys; print(*[made["executable"] for made in map(json.loads, sys.stdin) if made.get("executable")][-1:])')
+  python3 -c 'import json, sys; print(*[made["executable"] for made in map(json.loads, sys.stdin) if made.get("executable") and made["target"]["name"] == "compare"])')
 export COMPARE_EVERSTEP
 say "measuring, which takes some minutes"
 python3 "host/benches/compare/${1:-compare}.py"

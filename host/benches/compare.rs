@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 #[path = "shared/bare.rs"]
 mod bare;
@@ -105,7 +105,6 @@ impl Compare {
             host: Everstep::open(dir.join("store"))
                 .capability("echo", Idempotent(echo))
                 .cache(shared.join("cache"))
-                .keep_warm(Duration::ZERO)
                 .build()?,
             policy: Policy::parse(POLICY, &dir.join("policy.toml"))?,
             workbench: built(shared, "workbench")?.into(),
