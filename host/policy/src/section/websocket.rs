@@ -195,7 +195,8 @@ impl Decide for ConnectCall<'_> {
         }
         let ask = policy.asks.first(url, |ask| ask.when.is("websocket"));
         let grant = policy.websocket.first(url, |_| true).map(|grant| Match { rule: &grant.id, terms: &grant.terms });
-        let alone = || policy.asks.first(url, |ask| ask.sufficient && ask.when.is("websocket"));
+        // Among those that ask.
+        let alone = || ask.and_then(|_| policy.asks.first(url, |ask| ask.sufficient && ask.when.is("websocket")));
         let found = grant.or_else(|| Some(Match { rule: &alone()?.rule, terms: &WebSocketTerms::DEFAULT }));
         let Some(Match { rule, terms }) = found else {
             let nearest = policy.websocket.nearest(url);

@@ -32,7 +32,8 @@ impl Decide for FetchCall<'_> {
         }
         let ask = policy.asks.first(url, |ask| ask.is_about("fetch", method));
         let grant = self.grant(policy).map(|grant| Match { rule: &grant.id, terms: &grant.terms });
-        let alone = || policy.asks.first(url, |ask| ask.sufficient && ask.is_about("fetch", method));
+        // Among those that ask.
+        let alone = || ask.and_then(|_| policy.asks.first(url, |ask| ask.sufficient && ask.is_about("fetch", method)));
         let found = grant.or_else(|| Some(Match { rule: &alone()?.rule, terms: &FetchTerms::DEFAULT }));
         let Some(Match { rule, terms }) = found else { return self.unmatched(policy) };
         let over = policy.over_size(bytes).map(|why| (Reason::LargeRequest, why));
