@@ -3,11 +3,12 @@
 use crate::faulty::{CrashStore, Fate};
 use crate::network::servers::ok;
 use crate::site::Site;
-use crate::support::{ManualClock, Place, failure, id, life, outcome, parse, quick, result, run};
+use crate::support::{ManualClock, Place, eventually, failure, id, life, outcome, parse, quick, result, run, soon};
 use everstep::store::{Backend, FailureKind, PendingPromise, State};
 use everstep::{Answer, Builder, ErrorCode, Everstep, Patience, Policy, Report, Run};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// GET is granted on a site, and POST is asked about.
 fn asking(site: &Site, more: &str) -> Policy {
@@ -289,10 +290,63 @@ pub(crate) fn an_approval_can_be_given_up_with_its_call() {
 pub(crate) fn a_crash_at_any_commit_neither_loses_nor_repeats_an_approval() {
     // No server: it fails a commit of the store.
     for place in Place::local() {
-        for fate in [Fate::Lost, Fate::Kept] {
+        for fate in [Fate::Lost, Fate::Foretold, Fate::Kept] {
             let commits = (1..).take_while(|commit| survive(&place.another(), *commit, fate)).count();
             assert!(commits > 4, "only {commits} commits");
         }
+    }
+}
+
+#[test]
+fn an_approval_that_is_being_written_opens_nothing_yet() {
+    // One place: a store in memory has nothing to wait for, and a server is another process.
+    let place = Place::folder();
+    let site = Arc::new(Site::start(|_| ok("done")));
+    let (tell, told) = mpsc::channel();
+    life(async {
+        let store = CrashStore::at(place.store(), u32::MAX, Fate::Lost);
+        let builder = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).keep_warm(Duration::MAX);
+        let host = builder.build().unwrap();
+        let of = Run { policy: asking(&site, ""), ..run("fetches", &post(&site, "x").to_string()) };
+        let handle = host.start(of).await.unwrap();
+        let reader = host.reader();
+        let open = eventually("the question", async || reader.promises().await.unwrap().pop()).await;
+        let during = Arc::clone(&site);
+        store.before_an_answer_is_durable(move || {
+            // Long enough for a request that does not wait for this write.
+            std::thread::sleep(Duration::from_millis(200));
+            tell.send(during.requests().len()).unwrap();
+        });
+        host.settle(&open.id, Ok(answer(true, None))).await.unwrap();
+        assert!(result(&soon("the end", handle.wait()).await.unwrap()).contains("done"));
+    });
+    assert_eq!(
+        (told.recv().unwrap(), site.requests().len()),
+        (0, 1),
+        "requests before the approval was durable, and in all"
+    );
+}
+
+#[test]
+fn an_approval_under_a_claim_that_is_lost_opens_nothing() {
+    // No server: it stands between the host and the tables; `remote_commands` takes claims from hosts there.
+    for place in Place::local() {
+        let site = Site::start(|_| ok("done"));
+        life(async {
+            let store = CrashStore::at(place.store(), u32::MAX, Fate::Taken);
+            let builder = quick(Everstep::over(Arc::clone(&store) as Arc<dyn Backend>)).keep_warm(Duration::MAX);
+            let host = builder.build().unwrap();
+            let of = Run { policy: asking(&site, ""), ..run("fetches", &post(&site, "x").to_string()) };
+            let _handle = host.start(of).await.unwrap();
+            let reader = host.reader();
+            let open = eventually("the question", async || reader.promises().await.unwrap().pop()).await;
+            store.strike();
+            host.settle(&open.id, Ok(answer(true, None))).await.unwrap();
+            assert!(store.has_struck());
+            // Long enough for a request that does not look at the claim.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        });
+        assert_eq!(site.requests().len(), 0, "{place:?}");
     }
 }
 

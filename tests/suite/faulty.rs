@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use everstep::clock::{Clock, SystemClock};
-use everstep::store::operation::{Operation, Settlement};
+use everstep::store::operation::{Event, Operation, Reply, Settlement};
 use everstep::store::record::{self, NEVER, Promise, PromiseState, Schedule, Task};
 use everstep::store::{
     Applied, Backend, Change, Error as StoreError, Execution, ExecutionKey, Lineage, PendingPromise, SealedJournal,
@@ -11,11 +11,14 @@ use everstep::{Digest, ExecutionId};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What becomes of the commit that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Lost,
+    /// The same, and answers in it were foretold: their guests go on before it fails.
+    Foretold,
     /// It is durable, and nobody learns so.
     Kept,
     /// The store has a bug.
@@ -31,6 +34,9 @@ pub(crate) enum Fate {
     /// The clock of the store is so many milliseconds behind, and it tells nobody what has passed.
     Behind(u64),
 }
+
+/// How long guests go on with what was foretold and is lost.
+const HEAD_START: Duration = Duration::from_millis(5);
 
 /// Who takes tasks away.
 const THIEF: &str = "thief";
@@ -54,6 +60,8 @@ pub(crate) struct CrashStore {
     one: Mutex<()>,
     /// What somebody else does just before a journal is read.
     before_reading: Mutex<Option<Act>>,
+    /// What happens after the next answer was foretold, and before it is durable.
+    before_sync: Mutex<Option<Act>>,
 }
 
 type Act = Box<dyn FnOnce() + Send>;
@@ -72,6 +80,7 @@ impl CrashStore {
             checks: AtomicU32::new(0),
             one: Mutex::default(),
             before_reading: Mutex::default(),
+            before_sync: Mutex::default(),
         })
     }
 
@@ -79,13 +88,45 @@ impl CrashStore {
     pub(crate) fn observed(inner: Arc<dyn Backend>, observe: impl Fn(&[Change]) + Send + Sync + 'static) -> Arc<Self> {
         let (left, struck, is_stuck) = (AtomicU32::new(u32::MAX), AtomicU32::new(0), AtomicBool::new(false));
         let (fate, stolen, checks, one) = (Fate::Kept, Mutex::default(), AtomicU32::new(0), Mutex::default());
-        let (observe, before_reading) = (Box::new(observe), Mutex::default());
-        Arc::new(Self { inner, fate, left, struck, is_stuck, observe, stolen, checks, one, before_reading })
+        let (observe, before_reading, before_sync) = (Box::new(observe), Mutex::default(), Mutex::default());
+        let store =
+            Self { inner, fate, left, struck, is_stuck, observe, stolen, checks, one, before_reading, before_sync };
+        Arc::new(store)
     }
 
     /// Lets somebody else act just before the next journal is read.
     pub(crate) fn before_a_journal_is_read(&self, act: impl FnOnce() + Send + 'static) {
         *self.before_reading.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// Acts after the next answer was foretold, and before it is durable. A panic there is one of the store.
+    pub(crate) fn before_an_answer_is_durable(&self, act: impl FnOnce() + Send + 'static) {
+        *self.before_sync.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// The settlements in these changes, as their commit would make them.
+    fn settlements(&self, changes: &[Change]) -> Vec<Applied> {
+        let mut applied = Vec::new();
+        for change in changes {
+            let (now_ms, operation) = match change {
+                Change::Fenced { changes, .. } => {
+                    applied.extend(self.settlements(changes));
+                    continue;
+                }
+                Change::Operation { now_ms, operation, .. } => (*now_ms, &**operation),
+                _ => continue,
+            };
+            let (Operation::PromiseSettle(settlement) | Operation::TaskFulfill { settlement, .. }) = operation else {
+                continue;
+            };
+            let Settlement { id, state, value } = settlement.clone();
+            let Some((promise, _)) = self.inner.promise(&id).unwrap() else { continue };
+            if promise.state == PromiseState::Pending {
+                let promise = Promise { state, value, settled_at: Some(now_ms), ..promise };
+                applied.push(Applied { answer: Ok(Reply::Done), events: vec![Event::Settled(promise)] });
+            }
+        }
+        applied
     }
 
     /// Fails from the next commit on.
@@ -182,6 +223,14 @@ impl CrashStore {
 
 impl Backend for CrashStore {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, StoreError> {
+        self.commit_foretold(changes, &mut |_| {})
+    }
+
+    fn commit_foretold(
+        &self,
+        changes: &[Change],
+        foretell: &mut dyn FnMut(&[Applied]),
+    ) -> Result<Vec<Applied>, StoreError> {
         (self.observe)(changes);
         self.steal();
         while self.is_stuck.load(Ordering::SeqCst) {
@@ -207,15 +256,28 @@ impl Backend for CrashStore {
         }
         if self.meddles() {
             let _one = self.one.lock().unwrap();
-            let applied = self.inner.commit(changes)?;
+            let applied = self.inner.commit_foretold(changes, foretell)?;
             self.note_fences(changes, &applied);
             return Ok(applied);
         }
         if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
-            return self.inner.commit(changes);
+            return self.inner.commit_foretold(changes, &mut |applied| {
+                foretell(applied);
+                if applied.iter().flat_map(|one| &one.events).any(|event| matches!(event, Event::Settled(_))) {
+                    let act = self.before_sync.lock().unwrap().take();
+                    act.into_iter().for_each(|act| act());
+                }
+            });
         }
-        if self.struck.fetch_add(1, Ordering::SeqCst) == 0 && self.fate == Fate::Kept {
-            self.inner.commit(changes)?;
+        if self.struck.fetch_add(1, Ordering::SeqCst) == 0 {
+            match self.fate {
+                Fate::Kept => drop(self.inner.commit(changes)?),
+                Fate::Foretold => {
+                    foretell(&self.settlements(changes));
+                    std::thread::sleep(HEAD_START);
+                }
+                _ => {}
+            }
         }
         assert_ne!(self.fate, Fate::Panic, "a bug of the store");
         Err(StoreError::Io(std::io::Error::other("the disk is gone")))

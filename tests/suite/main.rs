@@ -21,6 +21,7 @@ mod divergence;
 mod endings;
 mod existing;
 mod faulty;
+mod foretold;
 mod functions;
 mod holding;
 mod hostile;

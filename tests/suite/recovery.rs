@@ -53,7 +53,7 @@ impl World {
         self.builder(builder).build().unwrap()
     }
 
-    fn builder(&self, builder: Builder) -> Builder {
+    pub(crate) fn builder(&self, builder: Builder) -> Builder {
         let builder = quick(builder).clock(Arc::clone(&self.clock)).on_output(self.shown.sink());
         builder.capability("again", Idempotent(self.again.echo())).capability("once", self.once.echo())
     }

@@ -25,6 +25,7 @@ mod facts;
 mod fault;
 mod guest_promise;
 mod held;
+mod inbox;
 mod instances;
 mod interruption;
 mod lineage;
@@ -70,6 +71,7 @@ pub(crate) use value::{Json, Value};
 pub use wait::Patience;
 
 use guest_promise::GuestPromise;
+use inbox::Inbox;
 use interruption::Interruption;
 use stopwatch::Stopwatch;
 use wait::Wait;
@@ -100,8 +102,7 @@ pub(crate) struct Bridge {
     pub(crate) stopwatch: Stopwatch,
     /// Data that capabilities keep about this run; like the state, it is dropped with the run and rebuilt by replay.
     of_run: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    /// Settlements that the store has reported, until the guest takes them in.
-    inbox: Mutex<Vec<Notice>>,
+    inbox: Mutex<Inbox>,
     /// The execution has ended in the store: it was canceled, or its deadline passed.
     canceled: AtomicBool,
     /// Whether the guest is to be interrupted.
@@ -254,13 +255,27 @@ impl Bridge {
 
     /// Queues the settlement of a promise for the guest. Does not wait for the state.
     pub(crate) fn notice(&self, notice: Notice) {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
-        self.changed.notify_waiters();
+        if self.inbox().add(notice) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// The same for one that is being written, and which is noticed once more when it is durable. With an audit log the guest learns of
+    /// it only then: lines are written before what they depend on.
+    pub(crate) fn foretell(&self, notice: Notice) {
+        if self.facts.lines.is_none() {
+            self.inbox().add_foretold(notice);
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies the settlements that were queued since the last call.
     fn take_notices_into(&self, state: &mut State) {
-        let notices = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
+        let notices = self.inbox().take();
         notices.into_iter().for_each(|notice| state.take_in(notice, self.facts.limits()));
     }
 

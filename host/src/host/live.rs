@@ -6,7 +6,7 @@ use crate::bridge::{Bridge, Notice, Patience};
 use crate::id::{ExecutionId, PromiseId};
 use everstep_store::Applied;
 use everstep_store::operation::Event;
-use everstep_store::record::Promise;
+use everstep_store::record::{Promise, PromiseState};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -271,6 +271,22 @@ impl Live {
         let mut outcomes = lock(&self.outcomes);
         if outcomes.get(id).is_some_and(|sender| sender.receiver_count() == 0) {
             outcomes.remove(id);
+        }
+    }
+
+    /// Passes on answers that are being written to the runs that wait for them. A run records an answer before it does anything with it,
+    /// so that all of that waits for a later write.
+    pub(super) fn foresee(&self, applied: &[Applied]) {
+        for event in applied.iter().flat_map(|applied| &applied.events) {
+            if let Event::Settled(promise) = event
+                && matches!(promise.state, PromiseState::Resolved | PromiseState::Rejected)
+                && let Ok(id) = promise.id.parse::<ExecutionId>()
+                && let Some(PromiseId { execution, number }) = id.parent()
+                && let Some(running) = self.run_of(&execution)
+                && let Some(notice) = Notice::of(number, promise)
+            {
+                running.bridge.foretell(notice);
+            }
         }
     }
 

@@ -175,6 +175,10 @@ struct Watching {
 }
 
 impl Listener for Watching {
+    fn foretold(&self, applied: &[Applied]) {
+        self.live.foresee(applied);
+    }
+
     fn applied(&self, applied: &[Applied]) {
         self.live.observe(applied);
         for promise in applied.iter().filter_map(asked) {

@@ -17,6 +17,12 @@ pub trait Backend: Send + Sync + 'static {
     /// is unknown, except that a reader will find all of the changes or none; every later commit is `Error::Poisoned`.
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error>;
 
+    /// The same; may call `foretell` once with the results, as soon as nothing but a failure of the disk can prevent them.
+    fn commit_foretold(&self, changes: &[Change], foretell: &mut dyn FnMut(&[Applied])) -> Result<Vec<Applied>, Error> {
+        let _ = foretell;
+        self.commit(changes)
+    }
+
     /// A key that no execution has, for `Change::Create`.
     ///
     /// # Errors

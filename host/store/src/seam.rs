@@ -205,10 +205,15 @@ pub trait Store: View {
     fn stop(&self);
 }
 
-/// Receives the events of a store, once they are durable and before the caller gets its answer. Must not wait for the
-/// store.
+/// Receives the events of a store. Must not wait for the store.
 pub trait Listener: Send + Sync + 'static {
-    /// Operations that were done, by this host or another, in order.
+    /// Operations whose write is under way, and which only a failure of the store can undo. They are durable before whatever is handed
+    /// over from now on. A store need not tell.
+    fn foretold(&self, applied: &[Applied]) {
+        let _ = applied;
+    }
+
+    /// Operations that were done, by this host or another, in order: once they are durable, and before the caller gets its answer.
     fn applied(&self, applied: &[Applied]);
 
     /// The store failed: nothing more is acknowledged.

@@ -3,7 +3,8 @@
 //! A task that needs a barrier while no write is under way does the write itself, without a change of thread; tasks that
 //! come meanwhile join the next one, which a thread of its own makes. Changes that nothing waits for are written a moment
 //! later, if no barrier comes first. Output is released only after the write, in the order of submission, and then the
-//! waiters are woken.
+//! waiters are woken. What a write will have done is told while it is under way: whatever anybody submits because of it is
+//! written after it, and so is what waits for that.
 //!
 //! A submission of a run counts only while its claim holds. A refused submission does not affect others. After any other failed
 //! write the state of the disk is unknown, so every later barrier fails until the host is restarted.
@@ -326,7 +327,8 @@ impl Committer {
     /// Makes one commit. Its CPU time is not charged to the guest whose thread makes it: the batch belongs to all.
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
         let before = clock::thread_cpu_us();
-        let done = catch_unwind(AssertUnwindSafe(|| self.backend.commit(changes)));
+        let mut foretell = |applied: &[Applied]| self.listener.foretold(applied);
+        let done = catch_unwind(AssertUnwindSafe(|| self.backend.commit_foretold(changes, &mut foretell)));
         let used = clock::thread_cpu_us().saturating_sub(before);
         WRITING_US.set(WRITING_US.get() + used);
         // The state of the store is as unknown as after an error.

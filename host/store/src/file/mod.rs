@@ -103,11 +103,15 @@ impl FileStore {
 
 impl Backend for FileStore {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
+        self.commit_foretold(changes, &mut |_| {})
+    }
+
+    fn commit_foretold(&self, changes: &[Change], foretell: &mut dyn FnMut(&[Applied])) -> Result<Vec<Applied>, Error> {
         let Some(writer) = &self.writer else {
             return Err(Error::ReadOnly { dir: self.dir.clone() });
         };
         let mut writer = writer.lock().map_err(|_| Error::Poisoned("a panic in the middle of a commit".to_owned()))?;
-        writer.commit(changes)
+        writer.commit(changes, foretell)
     }
 
     fn fresh_key(&self) -> Result<ExecutionKey, Error> {

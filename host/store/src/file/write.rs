@@ -33,11 +33,16 @@ impl Writer {
         self.connection.total_changes()
     }
 
-    pub(super) fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
+    /// Commits the changes; `foretell` gets the results before they are synced.
+    pub(super) fn commit(
+        &mut self,
+        changes: &[Change],
+        foretell: &mut dyn FnMut(&[Applied]),
+    ) -> Result<Vec<Applied>, Error> {
         if let Some(failure) = &self.failure {
             return Err(Error::Poisoned(failure.clone()));
         }
-        let done = self.transaction(changes);
+        let done = self.transaction(changes, foretell);
         if let Err(error) = &done
             && !matches!(error, Error::Refused { .. })
         {
@@ -46,11 +51,11 @@ impl Writer {
         done
     }
 
-    fn transaction(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
+    fn transaction(&self, changes: &[Change], foretell: &mut dyn FnMut(&[Applied])) -> Result<Vec<Applied>, Error> {
         let mut transaction = Transaction::over(&self.connection, self.dialect);
         transaction.tables.run("BEGIN IMMEDIATE", [])?;
         let done = changes.iter().try_for_each(|change| transaction.apply(change));
-        let done = done.and_then(|()| transaction.commit());
+        let done = done.and_then(|()| transaction.commit(foretell));
         // SQLite itself ends the transaction after some errors.
         if done.is_err() && !self.connection.is_autocommit() {
             transaction.tables.run("ROLLBACK", [])?;
@@ -113,9 +118,10 @@ impl<'c> Transaction<'c> {
         self.tables.run(BLOB, params![digest.0, &bytes[..]]).map(drop).map_err(Error::from)
     }
 
-    fn commit(&mut self) -> Result<(), Error> {
+    fn commit(&mut self, foretell: &mut dyn FnMut(&[Applied])) -> Result<(), Error> {
         self.tables.write()?;
         self.executions.write(&self.tables)?;
+        foretell(&self.applied);
         self.tables.run("COMMIT", []).map(drop).map_err(Error::from)
     }
 }
