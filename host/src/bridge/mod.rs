@@ -207,28 +207,16 @@ impl Bridge {
         Wait::new(self, Some(wanted), false).delivery().await
     }
 
-    /// Begins effects that the guest has asked for, each as a task of its own.
-    pub(crate) fn spawn_effects(&self) {
-        let beginning = std::mem::take(&mut self.state().beginning);
-        beginning.into_iter().for_each(|effect| drop(tokio::spawn(effect)));
-    }
-
-    /// The same, where the guest has returned to the host: a single effect goes on here as far as it can without waiting, for another
-    /// thread costs more than what most effects do before they wait. Returns whether it has ended.
-    fn begin_effects(&self) -> bool {
-        let single = {
-            let mut state = self.state();
-            if state.beginning.len() == 1 { state.beginning.pop() } else { None }
-        };
-        match single {
-            None => self.spawn_effects(),
-            Some(mut effect) => {
-                if (&mut effect).now_or_never().is_some() {
-                    return true;
-                }
-                tokio::spawn(effect);
-            }
+    /// Begins effects that the guest has asked for. Where it computes, each is a task of its own. Where it waits, a single one goes on here
+    /// as far as it can without waiting, for another thread costs more than what most effects do before they wait. Returns whether it
+    /// has ended.
+    pub(crate) fn begin_effects(&self) -> bool {
+        let mut effects = std::mem::take(&mut self.state().beginning);
+        let single = if effects.len() == 1 && self.stopwatch.is_paused() { effects.first_mut() } else { None };
+        if single.is_some_and(|effect| effect.now_or_never().is_some()) {
+            return true;
         }
+        effects.into_iter().for_each(|effect| drop(tokio::spawn(effect)));
         false
     }
 

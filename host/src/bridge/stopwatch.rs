@@ -31,6 +31,11 @@ impl Stopwatch {
         }
     }
 
+    /// Whether the guest waits for promises.
+    pub(super) fn is_paused(&self) -> bool {
+        self.time().running_since.is_none()
+    }
+
     pub(crate) fn resume(&self) {
         self.time().running_since = Some(clock::instant());
         self.changed.notify_waiters();

@@ -17,7 +17,7 @@ pub(super) async fn metered<T>(bridge: &Bridge, guest: impl Future<Output = T>) 
         let polled = guest.as_mut().poll(context);
         let used = clock::thread_cpu_us().saturating_sub(before).saturating_sub(take_writing_us());
         if polled.is_pending() {
-            bridge.spawn_effects();
+            bridge.begin_effects();
         }
         match (bridge.charge(used), polled) {
             (_, Poll::Ready(done)) => Poll::Ready(Ok(done)),
