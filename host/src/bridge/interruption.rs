@@ -39,8 +39,6 @@ impl Interruption {
     pub(super) async fn unnoticed(&self, urgent: &Notify) {
         loop {
             let urgent = urgent.notified();
-            tokio::pin!(urgent);
-            urgent.as_mut().enable();
             if self.may_take_back() {
                 tokio::time::sleep(GRACE).await;
                 if self.may_take_back() {

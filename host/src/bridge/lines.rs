@@ -85,8 +85,6 @@ impl Lines {
     pub(super) async fn failed(&self) {
         loop {
             let failure = self.failure.notified();
-            tokio::pin!(failure);
-            failure.as_mut().enable();
             if self.has_failed() {
                 return;
             }

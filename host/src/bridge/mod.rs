@@ -305,8 +305,6 @@ impl Bridge {
     pub(crate) async fn canceled(&self) {
         loop {
             let urgent = self.urgent.notified();
-            tokio::pin!(urgent);
-            urgent.as_mut().enable();
             if self.is_canceled() {
                 break;
             }

@@ -109,8 +109,6 @@ impl<'a> Wait<'a> {
         let bridge = self.bridge;
         loop {
             let changed = bridge.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
             self.await_turn().await?;
             let (deadline, busy) = match self.look()? {
                 Look::Delivered(numbers) => return Ok(numbers),
@@ -166,8 +164,6 @@ impl<'a> Wait<'a> {
         tokio::pin!(turn);
         loop {
             let changed = bridge.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
             let busy = {
                 let state = bridge.state();
                 if bridge.is_canceled() && !state.cleans_up() {

@@ -30,8 +30,6 @@ impl Activity {
     pub(super) async fn at_rest(&self, id: &ExecutionId) {
         loop {
             let rests = self.rests.notified();
-            tokio::pin!(rests);
-            rests.as_mut().enable();
             if !self.busy().contains_key(id.root()) {
                 return;
             }

@@ -134,8 +134,6 @@ impl Live {
     async fn once<T>(&self, mut look: impl FnMut(&mut HashMap<ExecutionId, Held>) -> Option<T>) -> T {
         loop {
             let freed = self.freed.notified();
-            tokio::pin!(freed);
-            freed.as_mut().enable();
             if let Some(found) = look(&mut lock(&self.held)) {
                 return found;
             }

@@ -39,8 +39,6 @@ impl Claim {
     pub async fn lost(&self) -> Lost {
         loop {
             let gone = self.gone.notified();
-            tokio::pin!(gone);
-            gone.as_mut().enable();
             if let Err(lost) = self.check() {
                 return lost;
             }
