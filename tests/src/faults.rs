@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "a SQLite VFS is a table of C functions")]
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
+use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, Once};
@@ -52,6 +53,8 @@ struct Disk {
     seen: Seen,
     /// What unsynced operations overwrote, oldest first.
     unsynced: Vec<Overwritten>,
+    /// The sizes of open files when they were last synced: a store extends its log beside SQLite, too. Readers sync nothing.
+    synced: BTreeMap<usize, i64>,
 }
 
 struct Overwritten {
@@ -61,8 +64,12 @@ struct Overwritten {
     size: i64,
 }
 
-static DISK: Mutex<Disk> =
-    Mutex::new(Disk { fault: None, seen: Seen { operations: 0, syncs: Vec::new() }, unsynced: Vec::new() });
+static DISK: Mutex<Disk> = Mutex::new(Disk {
+    fault: None,
+    seen: Seen { operations: 0, syncs: Vec::new() },
+    unsynced: Vec::new(),
+    synced: BTreeMap::new(),
+});
 
 /// Puts the VFS under every connection that this process opens from now on; a second call changes nothing.
 pub fn install() {
@@ -157,11 +164,33 @@ impl Disk {
                 through_truncate(file, lost.size);
             }
         }
+        for (file, synced) in &self.synced {
+            let file = *file as *mut sqlite3_file;
+            // SAFETY: entries are forgotten when their file is closed, so the file is open.
+            unsafe {
+                if size(file) > *synced {
+                    through_truncate(file, *synced);
+                }
+            }
+        }
     }
 
     /// Forgets what `file` overwrote: it is synced, or closed.
     fn forget(&mut self, file: *mut sqlite3_file) {
         self.unsynced.retain(|entry| entry.file != file as usize);
+        self.synced.remove(&(file as usize));
+    }
+
+    /// Notes that all of `file` is durable.
+    ///
+    /// # Safety
+    /// `file` was opened by `open`.
+    unsafe fn settle(&mut self, file: *mut sqlite3_file) {
+        self.forget(file);
+        if self.remembers() {
+            // SAFETY: as the caller promises.
+            self.synced.insert(file as usize, unsafe { size(file) });
+        }
     }
 
     /// Remembers `amount` bytes at `offset` before an operation replaces them.
@@ -172,9 +201,8 @@ impl Disk {
         if !self.remembers() {
             return;
         }
-        let mut size = 0;
         // SAFETY: as the caller promises.
-        unsafe { through_size(file, &raw mut size) };
+        let size = unsafe { size(file) };
         let held = usize::try_from(size - offset).unwrap_or(0).min(amount);
         let mut bytes = vec![0; held];
         if held > 0 {
@@ -250,6 +278,13 @@ through! {
     through_shm_unmap = xShmUnmap(delete: c_int) -> c_int;
     through_fetch = xFetch(offset: i64, amount: c_int, at: *mut *mut c_void) -> c_int;
     through_unfetch = xUnfetch(offset: i64, at: *mut c_void) -> c_int;
+}
+
+unsafe fn size(file: *mut sqlite3_file) -> i64 {
+    let mut size = 0;
+    // SAFETY: the caller passes an open file.
+    unsafe { through_size(file, &raw mut size) };
+    size
 }
 
 unsafe fn inner(file: *mut sqlite3_file) -> *mut sqlite3_file {
@@ -343,9 +378,11 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     disk.seen.syncs.push(number);
     match verdict {
         Verdict::Goes | Verdict::NoSpace => {
-            disk.forget(file);
             // SAFETY: the arguments are SQLite's, passed on.
-            unsafe { through_sync(file, flags) }
+            unsafe {
+                disk.settle(file);
+                through_sync(file, flags)
+            }
         }
         Verdict::Half | Verdict::Fails => ffi::SQLITE_IOERR_FSYNC,
     }

@@ -21,6 +21,8 @@ type Commits = Vec<Vec<Change>>;
 /// Every kind of change, small and large, alone and together: a waits for a question and a child, and is resumed by an answer; b ends.
 fn script() -> Commits {
     let large = vec![0x5a; 50_000];
+    // Longer than the log of the tables: from the next commits on, the log is extended.
+    let longest = vec![0xa5; 80_000];
     let suspend =
         Operation::TaskSuspend { id: "a".to_owned(), version: 1, awaited: ["a.0", "b"].map(str::to_owned).into() };
     let listen = Operation::RegisterListener { awaited: "a.0".to_owned(), address: "poll://uni@clients/c".to_owned() };
@@ -29,6 +31,7 @@ fn script() -> Commits {
     let acquire = Operation::TaskAcquire { id: "a".to_owned(), version: 1, pid: "host".to_owned(), ttl: 60_000 };
     let fulfill = Operation::TaskFulfill { version: 1, settlement: settlement("b", PromiseState::Resolved, 10) };
     vec![
+        vec![Change::Blob(Digest::of(&longest), longest.into())],
         vec![create(A, "a"), Change::Blob(Digest::of(b"component"), b"component".to_vec().into())],
         vec![append(A, 0, 100)],
         vec![create(B, "b"), append(B, 0, 5_000), append(A, 1, 10), ask("a.0"), ask("a.1")],
@@ -97,6 +100,17 @@ fn without_a_fault_the_disk_is_a_disk() {
     let seen = undisturbed(&script());
     assert!(seen.operations > 50, "{seen:?}");
     assert!(seen.syncs.len() > script().len(), "{seen:?}");
+}
+
+/// So the faults strike commits in a log that was extended ahead of its end.
+#[test]
+fn the_script_extends_the_log() {
+    let dir = scratch();
+    assert!(run(dir.path(), &script()).error.is_none());
+    let database = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    let frames: u32 = database.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).unwrap();
+    let length = dir.path().join("store.db-wal").metadata().unwrap().len();
+    assert!(length > 32 + u64::from(frames) * (24 + 4096) + 10_000, "{frames} frames, {length} bytes");
 }
 
 fn undisturbed(script: &[Vec<Change>]) -> Seen {

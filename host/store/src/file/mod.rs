@@ -1,7 +1,7 @@
 //! A store in a folder: one SQLite database, and a lock that its hosts share.
 //!
 //! Reading order: `mod.rs` (opening, and which connection serves what), `lock.rs`, `keys.rs` and `peers.rs` (several hosts), `schema.rs` (the
-//! tables, the format version and the settings that durability rests on), `write.rs` (one commit), `tables.rs` (the machine of
+//! tables, the format version and the settings that durability rests on), `log.rs` (its file), `write.rs` (one commit), `tables.rs` (the machine of
 //! promises on SQLite), `executions.rs` (what is kept beside promises), `read.rs` (what is read beside the commits), `rows.rs` (from rows to
 //! records), `secret.rs` (the key of its journals).
 //!
@@ -12,6 +12,7 @@
 mod executions;
 mod keys;
 mod lock;
+mod log;
 mod peers;
 mod read;
 mod rows;
@@ -33,6 +34,7 @@ use bytes::Bytes;
 use everstep_words::id::{Digest, ExecutionId};
 use keys::Keys;
 use lock::Lock;
+use log::Log;
 use peers::FilePeers;
 use read::Reader;
 use std::path::{Path, PathBuf};
@@ -74,7 +76,7 @@ impl FileStore {
         let dir = dir.as_ref();
         lock::create_dir(dir)?;
         let lock = Lock::take(dir)?;
-        let writer = Writer::new(schema::open_for_writing(dir, lock.is_alone)?, dialect);
+        let writer = Writer::new(schema::open_for_writing(dir, lock.is_alone)?, Log::of(dir), dialect);
         let reader = Reader::new(schema::open_for_reading(dir)?)?;
         let secret = Some(secret::of(dir)?);
         if lock.is_alone {

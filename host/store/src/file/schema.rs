@@ -22,10 +22,13 @@ const EARLIEST: u32 = 2;
 const APPLICATION: u32 = 0x4556_5354;
 const FILE: &str = "store.db";
 /// The log with the last commits, until it is copied into the database.
-const LOG: &str = "store.db-wal";
+pub(super) const LOG: &str = "store.db-wal";
 
 /// The log is copied into the tables after this many pages, and then overwritten from its start.
 const CHECKPOINT_PAGES: u32 = 1000;
+/// The length of a log with that many pages: its header, and a frame for each page with a header of its own.
+pub(super) const FULL_LOG: u64 = 32 + CHECKPOINT_PAGES as u64 * (24 + PAGE_BYTES as u64);
+const PAGE_BYTES: u32 = 4096;
 /// How often copying the whole log is tried.
 const TRIES: u32 = 10;
 /// How often, in about a minute, a commit checks whether that of another host is over.
@@ -262,7 +265,9 @@ pub(super) fn has_index(connection: &Connection, name: &str) -> rusqlite::Result
 
 fn create_tables(connection: &Connection) -> Result<(), Error> {
     let marks = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};");
-    connection.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+    ))?;
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {marks} {TABLES} {LATER_INDEXES} COMMIT;"))?;
     Ok(())
 }

@@ -11,6 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
 use tempfile::TempDir;
 
+mod log;
+
 fn scratch() -> TempDir {
     tempfile::tempdir().unwrap()
 }
@@ -457,7 +459,7 @@ fn an_execution_that_ends_in_the_commit_in_which_it_starts_is_written_once() {
     let dir = scratch();
     let store = FileStore::open(dir.path()).unwrap();
     let changed = || store.writer.as_ref().unwrap().lock().unwrap().rows_changed();
-    let log = || dir.path().join("store.db-wal").metadata().unwrap().len();
+    let log = || log::end(dir.path());
     let life = |number: u32| life(ExecutionKey(number), &format!("x{number:04}"));
     store.commit(&life(1)).unwrap();
     let (rows, length) = (changed(), log());

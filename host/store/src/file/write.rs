@@ -1,6 +1,7 @@
 //! One commit: a transaction in which the machine does the operations, and then what it has made is written.
 
 use super::executions::Executions;
+use super::log::Log;
 use super::read::HAS_BLOB;
 use super::tables::Tables;
 use crate::machine::Machine;
@@ -15,6 +16,7 @@ const BLOB: &str = "INSERT INTO blobs (digest, bytes) VALUES (?1, ?2)";
 #[derive(Debug)]
 pub(super) struct Writer {
     connection: Connection,
+    log: Log,
     dialect: Dialect,
     /// The reason that this connection must not write again: after a failed sync the kernel may mark its pages as
     /// clean, and a second attempt would report success for bytes that never reached the disk (Rebello et al., "Can
@@ -23,8 +25,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, dialect: Dialect) -> Self {
-        Self { connection, dialect, failure: None }
+    pub(super) fn new(connection: Connection, log: Log, dialect: Dialect) -> Self {
+        Self { connection, log, dialect, failure: None }
     }
 
     /// Rows that were written, changed or removed through this connection, each as often as that happened.
@@ -51,9 +53,10 @@ impl Writer {
         done
     }
 
-    fn transaction(&self, changes: &[Change], foretell: &mut dyn FnMut(&[Applied])) -> Result<Vec<Applied>, Error> {
+    fn transaction(&mut self, changes: &[Change], foretell: &mut dyn FnMut(&[Applied])) -> Result<Vec<Applied>, Error> {
         let mut transaction = Transaction::over(&self.connection, self.dialect);
         transaction.tables.run("BEGIN IMMEDIATE", [])?;
+        self.log.make_room();
         let done = changes.iter().try_for_each(|change| transaction.apply(change));
         let done = done.and_then(|()| transaction.commit(foretell));
         // SQLite itself ends the transaction after some errors.
