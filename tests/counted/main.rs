@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// What is done, the function of `counted` that does it and how often, and the instructions that each takes, on the thread that does it.
 const FIGURES: [(&str, &str, u64, u64); 4] = [
-    ("an internal step", "internal_steps", 2_000, 8_150),
+    ("an internal step", "internal_steps", 2_000, 6_950),
     ("an external step", "external_steps", 200, 45_000),
     ("an execution of one step", "starts", 100, 266_500),
     ("a fetch that none of 1,000 rules allows", "denials", 1_000, 15_850),

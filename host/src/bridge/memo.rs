@@ -33,7 +33,7 @@ impl<'b> Memo<'b> {
     }
 
     /// Takes a step for the computation `name` and returns its value, if it is known.
-    pub(crate) fn recall(self, name: &str) -> Result<Recollection, Fault> {
+    pub(crate) fn recall(self, name: String) -> Result<Recollection, Fault> {
         if name.len() > LONGEST_NAME {
             let message = format!("the name of a computation has {} bytes, more than {LONGEST_NAME}", name.len());
             return Err(GuestError::new(ErrorCode::Invalid, message).into());
@@ -41,8 +41,8 @@ impl<'b> Memo<'b> {
         let mut state = self.bridge.state();
         state.steps.check_end()?;
         let number = state.steps.next();
-        let args = [Arg::of("name", name.as_bytes())];
-        let step = step(name, &args);
+        let args = arguments(&name);
+        let step = step(&mut state, &name, &args);
         let found = match state.steps.peek_step(number)? {
             None => None,
             Some((Record::Step { call, outcome: Ok(value) }, next))
@@ -57,7 +57,7 @@ impl<'b> Memo<'b> {
                 state.steps.give_back(number);
                 return Err(stop.into());
             }
-            state.budget.keep(kept(name));
+            state.budget.keep(kept(&name));
             state.steps.open_memo(number, name);
             return Ok(Recollection::Compute(number));
         };
@@ -85,18 +85,17 @@ impl<'b> Memo<'b> {
             return Err(GuestError::new(ErrorCode::Invalid, "the value to remember is not JSON").into());
         }
         facts.fits_a_journal("the value to remember", value.len() as u64)?;
-        if let Some(inner) = state.steps.memo_after(number) {
-            // A replay that remembers this one would not reach the inner one, and would count other steps.
-            let message = format!("the computation {inner}, begun inside of {number}, is not remembered yet");
-            return Err(GuestError::new(ErrorCode::Invalid, message).into());
-        }
-        let Some(name) = state.steps.close_memo(number) else {
-            let message = format!("{number} is no step that recall handed out");
-            return Err(GuestError::new(ErrorCode::Invalid, message).into());
-        };
+        let name = state.steps.close_memo(number).map_err(|inner| {
+            let message = match inner {
+                // A replay that remembers this one would not reach the inner one, and would count other steps.
+                Some(inner) => format!("the computation {inner}, begun inside of {number}, is not remembered yet"),
+                None => format!("{number} is no step that recall handed out"),
+            };
+            GuestError::new(ErrorCode::Invalid, message)
+        })?;
         state.budget.free(kept(&name));
-        let args = [Arg::of("name", name.as_bytes())];
-        let step = step(&name, &args);
+        let args = arguments(&name);
+        let step = step(&mut state, &name, &args);
         if let Some((record, next)) = state.steps.peek()? {
             match &record {
                 Record::Step { call, outcome: Ok(recorded) } if call.number == number && call.kind == KIND => {
@@ -116,8 +115,14 @@ impl<'b> Memo<'b> {
     }
 }
 
-fn step<'a>(name: &'a str, args: &'a [Arg<'a>]) -> Step<'a> {
-    Step::ungranted(KIND, name, args)
+fn arguments(name: &str) -> [Arg<'_>; 1] {
+    [Arg::of("name", name.as_bytes())]
+}
+
+fn step<'a>(state: &mut State, name: &'a str, args: &'a [Arg<'a>]) -> Step<'a> {
+    let step = Step::ungranted(KIND, name, args);
+    let digest = state.steps.memo_digest(name, || step.digest());
+    Step { digest: Some(digest), ..step }
 }
 
 /// Bytes that an open computation takes beside the journal.

@@ -20,6 +20,8 @@ pub(crate) struct Step<'a> {
     pub(crate) grant: policy::Call<'a>,
     /// What no policy can allow.
     pub(crate) floor: Option<&'a dyn Floor>,
+    /// The digest of the arguments, if it is known.
+    pub(crate) digest: Option<ArgsDigest>,
     /// Of its arguments, what a divergence tells in words: nothing that could be secret.
     pub(crate) told: &'a str,
 }
@@ -43,12 +45,13 @@ pub(crate) trait Floor: Sync {
 }
 
 /// The digest of a step's arguments; empty when it has none.
-pub(super) struct ArgsDigest(Option<[u8; 16]>);
+#[derive(Clone, Copy)]
+pub(crate) struct ArgsDigest(Option<[u8; 16]>);
 
 impl<'a> Step<'a> {
     /// A step that a grant of the policy decides.
     pub(crate) fn new(kind: &'static str, subject: &'a str, args: &'a [Arg<'a>], grant: policy::Call<'a>) -> Self {
-        Self { kind, subject, args, grant, floor: None, told: "" }
+        Self { kind, subject, args, grant, floor: None, digest: None, told: "" }
     }
 
     /// A step that needs no grant.
@@ -78,10 +81,8 @@ impl Step<'_> {
 
     /// The digest of the arguments.
     pub(super) fn digest(&self) -> ArgsDigest {
-        if self.args.is_empty() {
-            return ArgsDigest(None);
-        }
-        ArgsDigest(Some(digest(self.args.iter().map(|arg| arg.value))))
+        let taken = || (!self.args.is_empty()).then(|| digest(self.args.iter().map(|arg| arg.value)));
+        self.digest.unwrap_or_else(|| ArgsDigest(taken()))
     }
 
     /// The key that an approval is bound to: the digest of the kind and the exact arguments.
@@ -110,7 +111,9 @@ impl ArgsDigest {
 
 /// A subject as a record keeps it.
 pub(crate) fn capped(subject: &str) -> Cow<'_, str> {
-    match subject.char_indices().nth(SUBJECT) {
+    // No text has more characters than bytes.
+    let end = if subject.len() <= SUBJECT { None } else { subject.char_indices().nth(SUBJECT) };
+    match end {
         None => Cow::Borrowed(subject),
         Some((end, _)) => Cow::Owned(format!("{}…", &subject[..end])),
     }

@@ -6,7 +6,7 @@ use crate::turns::Ctx;
 
 impl memo::Host for Ctx {
     fn recall(&mut self, name: String) -> Result<memo::Recollection, Fault> {
-        Ok(match self.bridge.memo().recall(&name)? {
+        Ok(match self.bridge.memo().recall(name)? {
             Recollection::Remembered(value) => memo::Recollection::Remembered(value),
             Recollection::Compute(number) => memo::Recollection::Compute(number),
         })

@@ -1,11 +1,11 @@
 //! The steps of an execution: its journal, and the guest's position in it.
 
 use super::super::Stop;
+use super::super::step::ArgsDigest;
 use crate::guest_error::GuestError;
 use everstep_store::Failure;
 use everstep_store::journal::{Corrupted, Journal, Next, Outcome, Record, Retries, Trapped};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// See the module.
 pub(in crate::bridge) struct Steps {
@@ -20,8 +20,10 @@ pub(in crate::bridge) struct Steps {
     replayed: u64,
     /// The latest time that the guest or the journal has seen, in milliseconds since the Unix epoch.
     now_ms: u64,
-    /// Open computations that `recall` handed out: number and name.
-    memos: BTreeMap<u64, String>,
+    /// Open computations that `recall` handed out: number and name, in the order of the numbers.
+    memos: Vec<(u64, String)>,
+    /// The digest of the arguments of the computation that was named last: a loop computes under one name.
+    last_memo: Option<(String, ArgsDigest)>,
     /// The journal holds the return of the function.
     returned: bool,
     /// The run is over: nothing more is recorded.
@@ -37,7 +39,8 @@ impl Steps {
             only_up_to: None,
             replayed: 0,
             now_ms: 0,
-            memos: BTreeMap::new(),
+            memos: Vec::new(),
+            last_memo: None,
             returned: false,
             concluded: false,
         }
@@ -207,18 +210,28 @@ impl Steps {
     }
 
     /// Notes that a computation whose value is unknown was handed out.
-    pub(in crate::bridge) fn open_memo(&mut self, number: u64, name: &str) {
-        self.memos.insert(number, name.to_owned());
+    pub(in crate::bridge) fn open_memo(&mut self, number: u64, name: String) {
+        self.memos.push((number, name));
     }
 
-    /// Closes a computation; returns its name, if it was open.
-    pub(in crate::bridge) fn close_memo(&mut self, number: u64) -> Option<String> {
-        self.memos.remove(&number)
+    /// Closes a computation, and returns its name.
+    ///
+    /// # Errors
+    /// It is not open; or this one, which began after it, is.
+    pub(in crate::bridge) fn close_memo(&mut self, number: u64) -> Result<String, Option<u64>> {
+        let at = self.memos.binary_search_by_key(&number, |(open, _)| *open).map_err(|_| None)?;
+        match self.memos.get(at + 1) {
+            Some((inner, _)) => Err(Some(*inner)),
+            None => Ok(self.memos.remove(at).1),
+        }
     }
 
-    /// The first open computation that began after this one.
-    pub(in crate::bridge) fn memo_after(&self, number: u64) -> Option<u64> {
-        self.memos.range(number..).nth(1).map(|(inner, _)| *inner)
+    /// The digest of the arguments of a computation; `digest` makes it.
+    pub(in crate::bridge) fn memo_digest(&mut self, name: &str, digest: impl FnOnce() -> ArgsDigest) -> ArgsDigest {
+        match &self.last_memo {
+            Some((last, digest)) if last == name => *digest,
+            _ => self.last_memo.insert((name.to_owned(), digest())).1,
+        }
     }
 
     /// Notes that the journal holds the return of the function.
@@ -252,5 +265,41 @@ impl Steps {
 
     pub(in crate::bridge) fn is_concluded(&self) -> bool {
         self.concluded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::{Arg, Step};
+    use everstep_store::journal::History;
+
+    fn steps() -> Steps {
+        Steps::new(Journal::new(History::default()))
+    }
+
+    #[test]
+    fn computations_are_closed_from_the_inside() {
+        let mut steps = steps();
+        for (number, name) in [(3, "outer"), (5, "inner"), (6, "innermost")] {
+            steps.open_memo(number, name.to_owned());
+        }
+        assert_eq!(steps.close_memo(3), Err(Some(5)));
+        assert_eq!(steps.close_memo(4), Err(None));
+        for (number, name) in [(6, "innermost"), (5, "inner"), (3, "outer")] {
+            assert_eq!(steps.close_memo(number).as_deref(), Ok(name));
+            assert_eq!(steps.close_memo(number), Err(None));
+        }
+    }
+
+    #[test]
+    fn the_digest_of_a_computation_is_that_of_its_name() {
+        let mut steps = steps();
+        for name in ["a", "a", "b", "a"] {
+            let args = [Arg::of("name", name.as_bytes())];
+            let step = Step::ungranted("memo.remember", name, &args);
+            let digest = steps.memo_digest(name, || step.digest());
+            assert_eq!(digest.as_slice(), step.digest().as_slice(), "{name}");
+        }
     }
 }
