@@ -39,24 +39,30 @@ pub struct NoArguments {}
 
 /// All functions, ordered by name and place: the order of registration is the linker's.
 pub(crate) fn all() -> Vec<&'static Function> {
-    let mut functions: Vec<_> = inventory::iter::<Function>.into_iter().collect();
+    sorted(inventory::iter::<Function>.into_iter())
+}
+
+fn sorted<'a>(functions: impl Iterator<Item = &'a Function>) -> Vec<&'a Function> {
+    let mut functions: Vec<_> = functions.collect();
     functions.sort_by_key(|function| (function.name, function.place));
     functions
 }
 
 pub(crate) fn find(name: &str) -> Result<&'static Function, Error> {
-    select(&all(), name)
+    select(inventory::iter::<Function>.into_iter(), name)
 }
 
-fn select<'a>(functions: &[&'a Function], name: &str) -> Result<&'a Function, Error> {
-    let mut named = functions.iter().filter(|function| function.name == name);
-    match (named.next(), named.next()) {
+fn select<'a>(functions: impl Iterator<Item = &'a Function> + Clone, name: &str) -> Result<&'a Function, Error> {
+    let named = functions.clone().filter(|function| function.name == name);
+    let mut first = named.clone();
+    match (first.next(), first.next()) {
         (Some(function), None) => Ok(function),
-        (Some(first), Some(second)) => Err(Error::invalid(format!(
-            "the component has two functions `{name}`: {} and {}; rename one",
-            first.place, second.place
-        ))),
-        (None, _) => Err(Error::new(crate::ErrorCode::NotFound, unknown(functions, name))),
+        (None, _) => Err(Error::new(crate::ErrorCode::NotFound, unknown(&sorted(functions), name))),
+        (Some(_), Some(_)) => {
+            let places: Vec<_> = sorted(named).into_iter().take(2).map(|function| function.place).collect();
+            let places = places.join(" and ");
+            Err(Error::invalid(format!("the component has two functions `{name}`: {places}; rename one")))
+        }
     }
 }
 
@@ -135,16 +141,20 @@ mod tests {
         assert!(arguments::<NoArguments>("f", r#"{"a":1}"#).is_err());
     }
 
+    fn chosen<'a>(functions: &[&'a Function], name: &str) -> Result<&'a Function, Error> {
+        select(functions.iter().copied(), name)
+    }
+
     #[test]
     fn a_name_must_stand_for_one_function() {
         let (a, b, c) = (function("a", "a.rs:1"), function("b", "b.rs:1"), function("b", "c.rs:2"));
-        let all = [&a, &b, &c];
-        assert_eq!(select(&all, "a").map(|f| f.place), Ok("a.rs:1"));
+        let all = [&c, &b, &a];
+        assert_eq!(chosen(&all, "a").map(|f| f.place), Ok("a.rs:1"));
         assert_eq!(
-            select(&all, "b").err().unwrap().message,
+            chosen(&all, "b").err().unwrap().message,
             "the component has two functions `b`: b.rs:1 and c.rs:2; rename one"
         );
-        assert_eq!(select(&all[..2], "z").err().unwrap().message, "no function `z`: the component has `a`, `b`");
-        assert_eq!(select(&[], "z").err().unwrap().code, ErrorCode::NotFound);
+        assert_eq!(chosen(&all[1..], "z").err().unwrap().message, "no function `z`: the component has `a`, `b`");
+        assert_eq!(chosen(&[], "z").err().unwrap().code, ErrorCode::NotFound);
     }
 }
