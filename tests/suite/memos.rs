@@ -41,3 +41,14 @@ fn the_calls_of_a_remembered_computation_are_not_made_again() {
         assert_eq!(result(&done), "[1000,1]");
     }
 }
+
+/// Whatever an execution is bound to, it is bound to as it is read back.
+#[test]
+fn an_execution_goes_on_whose_arguments_had_space_around_them() {
+    for place in Place::each() {
+        let call = || run("remembers", " \n null ");
+        assert_eq!(outcome(place.host(), call().without_waiting()).state, State::Suspended);
+        life(async { place.host().build().unwrap().settle(&id("x").promise(2), Ok("1".into())).await.unwrap() });
+        assert_eq!(result(&outcome(place.host(), call())), "[9,16,0]");
+    }
+}

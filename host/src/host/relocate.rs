@@ -196,11 +196,11 @@ impl Everstep {
         }
         let policy = self.inner.stored_policy(execution).await?.canonical().into_bytes();
         let (records, _) = self.inner.store.journal(execution).await?;
-        let Execution { id, component, policy: digest, seed, .. } = execution.clone();
+        let (invocation, Execution { id, policy: digest, seed, .. }) = (execution.invocation(), execution.clone());
         let Promise { param, mut tags, timeout_at, .. } = promise.clone();
         tags.insert(tag::TARGET.to_owned(), there.inner.target.to_string());
         let promise = NewPromise { id: id.to_string(), timeout_at, param, tags };
-        let birth = Birth { id: id.clone(), component, policy: digest, seed, records: records.clone(), progress: None };
+        let birth = Birth { id: id.clone(), invocation, seed, records: records.clone(), progress: None };
         if there.inner.store.plant(NewRun { promise, birth, blobs: vec![(digest, policy.into())] }).await? {
             return Ok(());
         }

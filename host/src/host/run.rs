@@ -416,7 +416,8 @@ fn promise_of(
     (now_ms, deadline_ms): (u64, Option<u64>),
 ) -> (NewPromise, Invocation) {
     let trace = Origin::new(&run.id, now_ms, run.trace.as_ref()).context().cloned();
-    let (function, args, component) = (run.function.clone(), run.args.clone(), run.component.digest);
+    // Its arguments are read back without the whitespace around them.
+    let (function, args, component) = (run.function.clone(), run.args.trim_ascii().to_owned(), run.component.digest);
     let invocation = Invocation { function, args, component, policy, trace };
     let (param, tags) = (invocation.param(), invocation.tags(target));
     (NewPromise { id: run.id.to_string(), timeout_at: deadline_ms.unwrap_or(NEVER), param, tags }, invocation)

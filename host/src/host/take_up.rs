@@ -251,8 +251,8 @@ impl Everstep {
 
 /// An execution that has not been run yet, and what is kept of it beside its promise.
 pub(super) fn born(execution: &Execution) -> (State, Birth) {
-    let Execution { id, component, policy, seed, progress, .. } = execution.clone();
-    let mut state = State::empty(Journal::starting(execution), progress);
+    let mut state = State::empty(Journal::starting(execution), execution.progress.clone());
+    let (id, invocation, seed) = (execution.id.clone(), execution.invocation(), execution.seed);
     let records = state.take_records();
-    (state, Birth { id, component, policy, seed, records, progress: None })
+    (state, Birth { id, invocation, seed, records, progress: None })
 }

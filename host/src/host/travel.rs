@@ -182,7 +182,7 @@ impl Everstep {
         let (param, tags) = (invocation.param(), invocation.tags(&inner.target));
         let promise = NewPromise { id: new.to_string(), timeout_at, param, tags };
         let progress = Progress { steps: *at, updated_ms: now_ms, ..Progress::default() };
-        let birth = Birth { id: new.clone(), component: digest, policy, seed, records, progress: Some(progress) };
+        let birth = Birth { id: new.clone(), invocation, seed, records, progress: Some(progress) };
         let blobs = component.iter().map(|component| (component.digest, component.content.clone())).collect();
         let planted = store.plant(NewRun { promise, birth, blobs }).await?;
         planted.then_some(()).ok_or_else(|| Error::IdTaken(new.clone()))

@@ -8,7 +8,9 @@ use super::metrics::Page;
 use super::operation::{NewPromise, Operation};
 use super::record::{Promise, PromiseState, Schedule, Task, Value};
 use super::seal::Tail;
-use super::{Applied, Blob, Error, Execution, JournalPlace, Lineage, Part, PendingPromise, Progress, Query};
+use super::{
+    Applied, Blob, Error, Execution, Invocation, JournalPlace, Lineage, Part, PendingPromise, Progress, Query,
+};
 use crate::output::Output;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -234,10 +236,8 @@ pub struct NewRun {
 pub struct Birth {
     /// The execution.
     pub id: ExecutionId,
-    /// The component that it runs in.
-    pub component: Digest,
-    /// The policy that it is bound to.
-    pub policy: Digest,
+    /// The call that it executes, as it will be read back from its promise, with the component and the policy that it is bound to.
+    pub invocation: Invocation,
     /// The seed of its random numbers.
     pub seed: [u8; 32],
     /// Its first records.

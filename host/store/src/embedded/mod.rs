@@ -109,22 +109,16 @@ impl Embedded {
     }
 
     /// What is kept of an execution from its first claim on, and where its journal continues.
-    fn born(
-        &self,
-        key: ExecutionKey,
-        birth: Birth,
-        invocation: Option<Invocation>,
-    ) -> Result<(Vec<Change>, Tail), Error> {
-        let Birth { id, component, policy, seed, records, progress } = birth;
-        // As it will be read back.
-        let invocation = invocation.ok_or_else(|| Error::Foreign { id: id.clone() })?;
+    fn born(&self, key: ExecutionKey, birth: Birth) -> (Vec<Change>, Tail) {
+        let Birth { id, invocation, seed, records, progress } = birth;
+        let Invocation { component, policy, .. } = invocation;
         let seal = Seal::new(self.backend.secret(), &id, &invocation);
         let mut tail = Tail { segment: 0, seal };
         let mut changes = vec![Change::Create(Box::new(NewExecution { key, id, component, policy, seed }))];
         // In one write with the record of the start, so that no execution is ever without it.
         changes.extend(tail.begin(key, records));
         changes.extend(progress.map(|progress| Change::Progress(key, Box::new(progress))));
-        Ok((changes, tail))
+        (changes, tail)
     }
 
     /// The blobs that are to be written, without those that are known to be there. The lock is held until they are handed over, so
@@ -151,7 +145,7 @@ impl Store for Embedded {
     async fn create(&self, new: NewRun) -> Result<Taken, Error> {
         let NewRun { promise, birth, blobs } = new;
         let (id, key) = (promise.id.clone(), self.backend.fresh_key()?);
-        let (then, tail) = self.born(key, birth, Invocation::of_parts(&promise.param, &promise.tags))?;
+        let (then, tail) = self.born(key, birth);
         let operation = Box::new(Operation::TaskCreate { pid: self.pid.clone(), ttl: NEVER, promise });
         let created = Change::Operation { now_ms: self.now_ms(), operation, then };
         self.committer.check()?;
@@ -180,8 +174,7 @@ impl Store for Embedded {
         if self.backend.promise(&promise.id)?.is_some() {
             return Ok(false);
         }
-        let invocation = Invocation::of_parts(&promise.param, &promise.tags);
-        let (then, _) = self.born(self.backend.fresh_key()?, birth, invocation)?;
+        let (then, _) = self.born(self.backend.fresh_key()?, birth);
         let operation = Box::new(Operation::PromiseCreate(promise));
         let mut changes: Vec<Change> = blobs.into_iter().map(|(digest, blob)| Change::Blob(digest, blob)).collect();
         changes.push(Change::Operation { now_ms: self.now_ms(), operation, then });
@@ -220,7 +213,7 @@ impl Store for Embedded {
             }
             (None, _, Some(birth)) => {
                 let key = self.backend.fresh_key()?;
-                let (then, tail) = self.born(key, birth, Some(execution.invocation()))?;
+                let (then, tail) = self.born(key, birth);
                 (key, tail, then)
             }
             _ => return Ok(Taken::Elsewhere),
@@ -253,7 +246,7 @@ impl Store for Embedded {
             (Some(key), _) => (key, Vec::new()),
             (None, Some(birth)) => {
                 let key = self.backend.fresh_key()?;
-                (key, self.born(key, birth, Some(execution.invocation()))?.0)
+                (key, self.born(key, birth).0)
             }
             (None, None) => return Ok(()),
         };

@@ -35,7 +35,7 @@ async fn claimed_by(store: &Embedded, records: Vec<u8>) -> Claimed {
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
     let promise = NewPromise { id: "x".to_owned(), timeout_at: NEVER, param, tags };
     let id = ExecutionId::new("x").unwrap();
-    let birth = Birth { id, component, policy, seed: [0; 32], records, progress: None };
+    let birth = Birth { id, invocation, seed: [0; 32], records, progress: None };
     let Taken::Claimed(claimed) = store.create(NewRun { promise, birth, blobs: Vec::new() }).await.unwrap() else {
         panic!("the id is free");
     };
