@@ -109,7 +109,7 @@ fn ended(store: &FileStore, number: u64) -> Outcome<[Change; 4]> {
     let args = format!(r#"{{"input":"/in/{number}","words":["one","two","three"]}}"#);
     let invocation = Invocation { function, args, component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
-    let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags };
+    let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags: tags.into() };
     let operation = Box::new(Operation::TaskCreate { pid: "bench".to_owned(), ttl: NEVER, promise });
     let then = vec![Change::Create(Box::new(NewExecution { key, id: id.clone(), component, policy, seed: [1; 32] }))];
     let (state, data) = match number % FAILED {

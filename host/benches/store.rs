@@ -137,7 +137,7 @@ fn create(key: ExecutionKey) -> Outcome<Change> {
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
     let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
-    let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags };
+    let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags: tags.into() };
     let operation = Box::new(Operation::TaskCreate { pid: "bench".to_owned(), ttl: NEVER, promise });
     let then = vec![Change::Create(Box::new(NewExecution { key, id, component, policy, seed: [1; 32] }))];
     Ok(Change::Operation { now_ms: 1, operation, then })

@@ -26,7 +26,7 @@ fn store() -> TempDir {
         let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
         let invocation = Invocation { function, args: "[\"a\\nb\"]".to_owned(), component, policy, trace: None };
         let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
-        let new = NewPromise { id: name(number), timeout_at: NEVER, param, tags };
+        let new = NewPromise { id: name(number), timeout_at: NEVER, param, tags: tags.into() };
         changes.push(Change::operation(now_ms, Operation::PromiseCreate(new)));
         let state = if number % 100 == 0 { PromiseState::Rejected } else { PromiseState::Resolved };
         let value = Value { headers: BTreeMap::new(), data: Some("[1]".to_owned()) };

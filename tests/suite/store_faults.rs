@@ -263,7 +263,7 @@ fn create(key: ExecutionKey, id: &str) -> Change {
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
     let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@workers"));
-    let promise = NewPromise { id: id.to_owned(), timeout_at: NEVER, param, tags };
+    let promise = NewPromise { id: id.to_owned(), timeout_at: NEVER, param, tags: tags.into() };
     let operation = Box::new(Operation::TaskCreate { pid: "host".to_owned(), ttl: 60_000, promise });
     let id = ExecutionId::new(id).unwrap();
     let beside = NewExecution { key, id, component, policy, seed: [1; 32] };
@@ -281,7 +281,7 @@ fn append(key: ExecutionKey, segment: u32, size: usize) -> Change {
 fn ask(id: &str) -> Change {
     let asked =
         Asked { kind: everstep::store::PromiseKind::Input, subject: "go on?".to_owned(), data: None, schema: None };
-    let new = NewPromise { id: id.to_owned(), timeout_at: 65_000, param: asked.param(), tags: asked.tags() };
+    let new = NewPromise { id: id.to_owned(), timeout_at: 65_000, param: asked.param(), tags: asked.tags().into() };
     at(1, Operation::PromiseCreate(new))
 }
 

@@ -34,7 +34,7 @@ fn race(store: &dyn Backend) {
         let (param, tags) = (Value::default(), BTreeMap::new());
         Change::operation(
             1,
-            Operation::PromiseCreate(NewPromise { id: race.to_string(), timeout_at: NEVER, param, tags }),
+            Operation::PromiseCreate(NewPromise { id: race.to_string(), timeout_at: NEVER, param, tags: tags.into() }),
         )
     });
     store.commit(&create.collect::<Vec<_>>()).unwrap();

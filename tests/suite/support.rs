@@ -187,7 +187,7 @@ pub(crate) fn stored(store: &dyn Backend, execution: &Execution, journal: Vec<u8
     let Execution { id, component, policy, function, args, seed, created_ms, .. } = execution.clone();
     let invocation = Invocation { function, args, component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
-    let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags };
+    let promise = NewPromise { id: id.to_string(), timeout_at: NEVER, param, tags: tags.into() };
     let key = execution.key.unwrap();
     let changes = [
         Change::operation(created_ms, Operation::PromiseCreate(promise)),

@@ -3,7 +3,7 @@
 use crate::support::{ManualClock, Place, Shown, eventually, id, life, result, run, soon};
 use everstep::clock::{Clock, TestClock};
 use everstep::store::operation::{NewPromise, Operation, Settlement};
-use everstep::store::record::{NEVER, PromiseState, TaskState, Value};
+use everstep::store::record::{NEVER, PromiseState, Tags, TaskState, Value};
 use everstep::store::{Change, State};
 use everstep::{Cancellation, Everstep, Patience, Scope};
 use std::sync::Arc;
@@ -190,7 +190,8 @@ fn crowd(place: &Place, count: u32) {
                 data: Some(r#""shown""#.into()),
                 schema: None,
             };
-            let promise = |id: String, param: Value, tags| NewPromise { id, timeout_at: NEVER, param, tags };
+            let promise =
+                |id: String, param: Value, tags| NewPromise { id, timeout_at: NEVER, param, tags: Tags::from(tags) };
             let execution = promise(name.clone(), invocation.param(), invocation.tags("poll://any@default"));
             let open = promise(format!("{name}.0"), asked.param(), asked.tags());
             let awaited = vec![open.id.clone()];

@@ -51,7 +51,7 @@ impl Called {
         let (param, mut tags) = (invocation.param(), invocation.tags(&target));
         facts.descent.mark_detached(&mut tags);
         tags.extend([own_branch(id.clone())]);
-        let new = StoredPromise { id: id.clone(), timeout_at, param, tags };
+        let new = StoredPromise { id: id.clone(), timeout_at, param, tags: tags.into() };
         let effect = async |repeated: bool| {
             fits?;
             // One that was created before a crash has been counted already.

@@ -76,7 +76,12 @@ impl Facts {
     ) -> Operation {
         tags.insert(tag::PARENT.to_owned(), self.id.to_string());
         self.descent.mark(&mut tags);
-        let new = StoredPromise { id: self.id_of(number), timeout_at: deadline_ms.unwrap_or(NEVER), param, tags };
+        let new = StoredPromise {
+            id: self.id_of(number),
+            timeout_at: deadline_ms.unwrap_or(NEVER),
+            param,
+            tags: tags.into(),
+        };
         Operation::PromiseCreate(new)
     }
 

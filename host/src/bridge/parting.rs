@@ -109,7 +109,7 @@ fn timers(facts: &Facts, state: &State, awaited: &BTreeSet<u64>) -> Vec<Operatio
         }
         let timeout_at = promise.deadline_ms.unwrap_or(NEVER);
         let id = facts.id_of(number);
-        Operation::PromiseCreate(NewPromise { id, timeout_at, param: Value::default(), tags })
+        Operation::PromiseCreate(NewPromise { id, timeout_at, param: Value::default(), tags: tags.into() })
     });
     timers.collect()
 }

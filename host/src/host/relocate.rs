@@ -12,10 +12,9 @@ use crate::capability::files::{Recorded, kept_of};
 use crate::id::{Digest, ExecutionId};
 use bytes::Bytes;
 use everstep_store::operation::{NewPromise, Operation, Settlement};
-use everstep_store::record::{Promise, PromiseState, Value, tag};
+use everstep_store::record::{Promise, PromiseState, Tags, Value, tag};
 use everstep_store::seam::{Birth, Entry, Leave, NewRun, TakeUp, Taken};
 use everstep_store::{Execution, Failure, FailureKind, Progress, State};
-use std::collections::BTreeMap;
 
 /// What was carried to a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -221,7 +220,7 @@ impl Everstep {
         let Promise { id, state, mut param, value, mut tags, timeout_at, .. } = promise.clone();
         if promise.is_call() {
             // No worker reads a call in it.
-            (param, tags) = (Value::default(), BTreeMap::new());
+            (param, tags) = (Value::default(), Tags::default());
         }
         let create = Operation::PromiseCreate(NewPromise { id: id.clone(), timeout_at, param, tags });
         let settle = Operation::PromiseSettle(Settlement { id, state, value });

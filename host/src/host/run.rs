@@ -420,7 +420,10 @@ fn promise_of(
     let (function, args, component) = (run.function.clone(), run.args.trim_ascii().to_owned(), run.component.digest);
     let invocation = Invocation { function, args, component, policy, trace };
     let (param, tags) = (invocation.param(), invocation.tags(target));
-    (NewPromise { id: run.id.to_string(), timeout_at: deadline_ms.unwrap_or(NEVER), param, tags }, invocation)
+    (
+        NewPromise { id: run.id.to_string(), timeout_at: deadline_ms.unwrap_or(NEVER), param, tags: tags.into() },
+        invocation,
+    )
 }
 
 fn new_execution(id: ExecutionId, invocation: Invocation, now_ms: u64, deadline_ms: Option<u64>) -> Execution {

@@ -8,9 +8,8 @@ use crate::id::{ExecutionId, PromiseId};
 use crate::policy;
 use everstep_store::journal::{History, Record, Role};
 use everstep_store::operation::{Event, NewPromise, Operation, Reply, Settlement};
-use everstep_store::record::{NEVER, Promise, PromiseState, Value};
+use everstep_store::record::{NEVER, Promise, PromiseState, Tags, Value};
 use everstep_store::{Execution, PendingPromise, PromiseKind, State};
-use std::collections::BTreeMap;
 
 /// The result of a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +95,7 @@ impl Everstep {
                 id: id.to_string(),
                 timeout_at: NEVER,
                 param: Value::default(),
-                tags: BTreeMap::new(),
+                tags: Tags::default(),
             })),
             Some(Role::Timer | Role::Request) => Err(Error::NotSettledFromOutside(id.clone())),
         }

@@ -180,7 +180,7 @@ impl Everstep {
         let Execution { function, args, policy, .. } = execution;
         let invocation = Invocation { function, args, component: digest, policy, trace: None };
         let (param, tags) = (invocation.param(), invocation.tags(&inner.target));
-        let promise = NewPromise { id: new.to_string(), timeout_at, param, tags };
+        let promise = NewPromise { id: new.to_string(), timeout_at, param, tags: tags.into() };
         let progress = Progress { steps: *at, updated_ms: now_ms, ..Progress::default() };
         let birth = Birth { id: new.clone(), invocation, seed, records, progress: Some(progress) };
         let blobs = component.iter().map(|component| (component.digest, component.content.clone())).collect();

@@ -3,7 +3,7 @@
 //! The operations of the Resonate protocol (version `2026-04-01`), sections 4 to 7, typed; [`Operation::CancelTree`] and
 //! [`Operation::Sweep`] are ours: they cancel a call tree as a whole, and apply the passage of time.
 
-use super::record::{NEVER, Promise, PromiseState, Schedule, Task, TaskState, Value};
+use super::record::{NEVER, Promise, PromiseState, Schedule, Tags, Task, TaskState, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -162,7 +162,7 @@ pub struct NewPromise {
     /// Its parameter.
     pub param: Value,
     /// Its tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Tags,
 }
 
 /// A promise and its outcome.

@@ -6,7 +6,9 @@
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The deadline of a promise without one: the latest that every store can keep.
 pub const NEVER: u64 = i64::MAX as u64;
@@ -55,6 +57,43 @@ pub struct Value {
     pub data: Option<String>,
 }
 
+/// The tags of a promise: names and texts. All copies of a promise share them, since they do not change with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub struct Tags(Arc<BTreeMap<String, String>>);
+
+impl Deref for Tags {
+    type Target = BTreeMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Tags {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl From<BTreeMap<String, String>> for Tags {
+    fn from(tags: BTreeMap<String, String>) -> Self {
+        Self(Arc::new(tags))
+    }
+}
+
+impl<const N: usize> From<[(String, String); N]> for Tags {
+    fn from(tags: [(String, String); N]) -> Self {
+        BTreeMap::from(tags).into()
+    }
+}
+
+impl From<Tags> for BTreeMap<String, String> {
+    fn from(tags: Tags) -> Self {
+        Arc::unwrap_or_clone(tags.0)
+    }
+}
+
 /// A durable promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promise {
@@ -67,7 +106,7 @@ pub struct Promise {
     /// Its outcome.
     pub value: Value,
     /// Names and texts; a store knows those of [`tag`].
-    pub tags: BTreeMap<String, String>,
+    pub tags: Tags,
     /// Its deadline.
     pub timeout_at: u64,
     /// When it was created.

@@ -181,7 +181,7 @@ fn new_id() -> impl Strategy<Value = String> {
 
 fn new_promise() -> impl Strategy<Value = NewPromise> {
     let new = (new_id(), deadline(), value(), tags());
-    new.prop_map(|(id, timeout_at, param, tags)| NewPromise { id, timeout_at, param, tags })
+    new.prop_map(|(id, timeout_at, param, tags)| NewPromise { id, timeout_at, param, tags: tags.into() })
 }
 
 /// Mostly what a task can be created with.

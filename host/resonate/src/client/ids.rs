@@ -68,8 +68,8 @@ impl Ids {
 
     /// A promise that has come.
     pub(super) fn promise_received(self, promise: Promise) -> Promise {
-        let (id, tags) = (self.received(promise.id), self.tags_received(promise.tags));
-        Promise { id, tags, ..promise }
+        let (id, tags) = (self.received(promise.id), self.tags_received(promise.tags.into()));
+        Promise { id, tags: tags.into(), ..promise }
     }
 
     /// The root of the call tree of an id of ours, as the server takes it, or, where it takes any, as the SDKs do.

@@ -32,7 +32,8 @@ impl Link {
         for number in 0.. {
             let id = id(execution, number);
             let tags = BTreeMap::from([(tag::TIMER.to_owned(), "true".to_owned())]);
-            let signal = NewPromise { id: id.clone(), timeout_at: until_ms, param: Value::default(), tags };
+            let signal =
+                NewPromise { id: id.clone(), timeout_at: until_ms, param: Value::default(), tags: tags.into() };
             match self.operate(&Operation::PromiseCreate(signal)).await?.0.answer {
                 Ok(Reply::Promise(promise)) if promise.state == PromiseState::Pending => {}
                 // That of a halt before.

@@ -32,5 +32,5 @@ fn failed(error: crate::client::Error) -> Error {
 /// A promise that is settled from the start and keeps its parameter: its deadline has passed, and it is a timer.
 fn settled_from_the_start(id: String, param: Value) -> NewPromise {
     let tags = BTreeMap::from([(tag::TIMER.to_owned(), "true".to_owned())]);
-    NewPromise { id, timeout_at: 1, param, tags }
+    NewPromise { id, timeout_at: 1, param, tags: tags.into() }
 }

@@ -62,7 +62,7 @@ impl From<WirePromise> for Promise {
         let WirePromise { id, state, param, value, tags, timeout_at, created_at, settled_at } = sent;
         let (param, value) = (WireValue::optional(param).received(), WireValue::optional(value).received());
         let timeout_at = unending(timeout_at);
-        Self { id, state, param, value, tags: tags.unwrap_or_default(), timeout_at, created_at, settled_at }
+        Self { id, state, param, value, tags: tags.unwrap_or_default().into(), timeout_at, created_at, settled_at }
     }
 }
 

@@ -350,7 +350,7 @@ fn create(data: Json) -> Result<NewPromise, Rejection> {
         id,
         timeout_at: timeout_at.min(NEVER),
         param: WireValue::optional(param).stored()?,
-        tags: tags.unwrap_or_default(),
+        tags: tags.unwrap_or_default().into(),
     })
 }
 

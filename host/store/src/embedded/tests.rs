@@ -33,7 +33,7 @@ async fn claimed_by(store: &Embedded, records: Vec<u8>) -> Claimed {
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
     let invocation = Invocation { function: "f".to_owned(), args: "null".to_owned(), component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@default"));
-    let promise = NewPromise { id: "x".to_owned(), timeout_at: NEVER, param, tags };
+    let promise = NewPromise { id: "x".to_owned(), timeout_at: NEVER, param, tags: tags.into() };
     let id = ExecutionId::new("x").unwrap();
     let birth = Birth { id, invocation, seed: [0; 32], records, progress: None };
     let Taken::Claimed(claimed) = store.create(NewRun { promise, birth, blobs: Vec::new() }).await.unwrap() else {

@@ -36,7 +36,7 @@ pub(super) fn promise(row: &Row<'_>) -> Result<machine::Row> {
         timeout_at: unsigned(row, 8)?,
         created_at: unsigned(row, 9)?,
         settled_at: optional(row, 10)?,
-        tags: texts(row, 11)?,
+        tags: texts(row, 11)?.into(),
         param: value(row, 12)?,
         value: value(row, 14)?,
     };

@@ -21,7 +21,7 @@ fn create(key: ExecutionKey, id: &str) -> Change {
     let (component, policy) = (Digest::of(b"component"), Digest::of(b"policy"));
     let invocation = Invocation { function: "count".to_owned(), args: "[]".to_owned(), component, policy, trace: None };
     let (param, tags) = (invocation.param(), invocation.tags("poll://any@workers"));
-    let promise = NewPromise { id: id.to_owned(), timeout_at: NEVER, param, tags };
+    let promise = NewPromise { id: id.to_owned(), timeout_at: NEVER, param, tags: tags.into() };
     let id = ExecutionId::new(id).unwrap();
     let beside = Change::Create(Box::new(NewExecution { key, id, component, policy, seed: [1; 32] }));
     let operation = Box::new(Operation::TaskCreate { pid: "host".to_owned(), ttl: 1_000, promise });
@@ -41,7 +41,7 @@ fn closed_store() -> TempDir {
     let dir = scratch();
     let asked = Asked { kind: crate::PromiseKind::Input, subject: String::new(), data: None, schema: None };
     let (id, param, tags) = ("a.1".to_owned(), asked.param(), asked.tags());
-    let promise = NewPromise { id, timeout_at: 60_000, param, tags };
+    let promise = NewPromise { id, timeout_at: 60_000, param, tags: tags.into() };
     let schedule = NewSchedule {
         id: "s".to_owned(),
         cron: "* * * * *".to_owned(),

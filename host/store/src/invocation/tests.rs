@@ -1,6 +1,7 @@
 //! What workers in other languages write, and what they need.
 
 use super::*;
+use crate::record::Tags;
 
 fn invocation(args: &str) -> Invocation {
     let (function, args) = ("f".to_owned(), args.to_owned());
@@ -9,7 +10,7 @@ fn invocation(args: &str) -> Invocation {
 
 fn promise(state: PromiseState, data: Option<&str>) -> Promise {
     let value = Value { data: data.map(str::to_owned), ..Value::default() };
-    let (param, tags) = (Value::default(), BTreeMap::new());
+    let (param, tags) = (Value::default(), Tags::default());
     Promise { id: "x".to_owned(), state, param, value, tags, timeout_at: NEVER, created_at: 0, settled_at: Some(1) }
 }
 
@@ -69,7 +70,7 @@ fn arguments_by_name_are_an_object_behind_the_others() {
         assert_eq!(Invocation::called_by_others(&call), Some(("f".to_owned(), read.to_owned())), "{args} {kwargs}");
     }
     let mut call = promise(PromiseState::Pending, None);
-    call.tags = invocation("null").tags("poll://any@default");
+    call.tags = invocation("null").tags("poll://any@default").into();
     call.param.data = Some("{\"func\":\"f\",\"args\":[1],\"kwargs\":{\"b\":2}}".to_owned());
     assert_eq!(Invocation::of(&call).unwrap().args, "[1,{\"b\":2}]");
 }

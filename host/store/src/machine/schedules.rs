@@ -117,7 +117,7 @@ fn firing(schedule: &Schedule, fired: u64) -> NewPromise {
         tags.insert(name.to_owned(), id.clone());
     }
     let timeout_at = fired.saturating_add(schedule.promise_timeout);
-    NewPromise { id, timeout_at, param: schedule.promise_param.clone(), tags }
+    NewPromise { id, timeout_at, param: schedule.promise_param.clone(), tags: tags.into() }
 }
 
 fn next(cron: &Cron, after: u64) -> u64 {

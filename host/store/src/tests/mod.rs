@@ -7,7 +7,7 @@ mod together;
 
 use super::operation::{Event, Operation};
 use super::operation::{NewPromise, NewSchedule, Page, Reply, Settlement, Status};
-use super::record::{NEVER, Promise, PromiseState, Schedule, Task, TaskState, Value};
+use super::record::{NEVER, Promise, PromiseState, Schedule, Tags, Task, TaskState, Value};
 use super::*;
 use everstep_words::id::{Digest, ExecutionId};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ fn execution(key: ExecutionKey, id: &str) -> Execution {
 }
 
 fn new_promise(id: &str, tags: BTreeMap<String, String>) -> NewPromise {
-    NewPromise { id: id.to_owned(), timeout_at: u64::MAX, param: invocation().param(), tags }
+    NewPromise { id: id.to_owned(), timeout_at: u64::MAX, param: invocation().param(), tags: tags.into() }
 }
 
 fn task_create(id: &str) -> Operation {
@@ -131,7 +131,7 @@ fn pending(execution: &str, number: u64, created_ms: u64) -> PendingPromise {
 fn ask(promise: &PendingPromise) -> Change {
     let (id, asked) = (promise.id.to_string(), asked(promise.id.number));
     let (param, tags) = (asked.param(), asked.tags());
-    let new = NewPromise { id, timeout_at: promise.deadline_ms.unwrap_or(NEVER), param, tags };
+    let new = NewPromise { id, timeout_at: promise.deadline_ms.unwrap_or(NEVER), param, tags: tags.into() };
     Change::operation(promise.created_ms, Operation::PromiseCreate(new))
 }
 
@@ -455,7 +455,7 @@ fn what_is_fenced_happens_only_while_the_task_is_held_in_that_version() {
         let append = |segment| Change::Append { key, segment, bytes: vec![7], seal: None };
         let fenced = |version, segment| {
             let id = format!("a.{segment}");
-            let promise = NewPromise { id, timeout_at: NEVER, param: Value::default(), tags: BTreeMap::new() };
+            let promise = NewPromise { id, timeout_at: NEVER, param: Value::default(), tags: Tags::default() };
             let changes = vec![append(segment), Change::operation(2, Operation::PromiseCreate(promise))];
             Change::Fenced { id: "a".to_owned(), version, changes }
         };

@@ -76,7 +76,12 @@ pub(super) fn firing(schedule: &Schedule, at: u64) -> NewPromise {
     let mut tags = schedule.promise_tags.clone();
     tags.extend(lineage);
     tags.insert(tag::SCHEDULE.to_owned(), schedule.id.clone());
-    NewPromise { id, timeout_at: at + schedule.promise_timeout, param: schedule.promise_param.clone(), tags }
+    NewPromise {
+        id,
+        timeout_at: at + schedule.promise_timeout,
+        param: schedule.promise_param.clone(),
+        tags: tags.into(),
+    }
 }
 
 /// Why a function failed, by the value of its promise.

@@ -87,8 +87,8 @@ fn promise(id: &str, has_task: bool) -> NewPromise {
     if !has_task {
         tags.insert(tag::BRANCH, origin);
     }
-    let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    NewPromise { id: id.to_owned(), timeout_at: NEVER, param: value("{\"x\":\"ü\"}"), tags }
+    let tags: BTreeMap<_, _> = tags.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    NewPromise { id: id.to_owned(), timeout_at: NEVER, param: value("{\"x\":\"ü\"}"), tags: tags.into() }
 }
 
 fn settlement(id: &str, text: &str) -> Settlement {
