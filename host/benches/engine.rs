@@ -272,9 +272,7 @@ impl Bench {
             let (watched, id) = (host.clone(), handle.id().clone());
             // Nobody else learns of a step before it is durable.
             let step = std::thread::spawn(move || {
-                while watched.steps_so_far(&id) == Some(1) {
-                    std::hint::spin_loop();
-                }
+                while watched.steps_so_far(&id) == Some(1) {}
                 Instant::now()
             });
             let started = Instant::now();
@@ -288,8 +286,7 @@ impl Bench {
         // A request waits for a barrier of its own, one sync behind the one that makes the answer durable.
         for (name, syncs, mut times_ms) in [(names[0], 1.0, steps_ms), (names[1], 2.0, requests_ms)] {
             let time = median(&mut times_ms);
-            let beside = format!("{raw:.3} ms: {syncs} + {:.3} ms", time - syncs * raw);
-            row(name, format!("{time:.3} ms"), &beside);
+            row(name, format!("{time:.3} ms"), &format!("{raw:.3} ms: {syncs} + {:.3} ms", time - syncs * raw));
         }
         Ok(())
     }
