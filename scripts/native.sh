@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the native modules of the Python guest, _bz2, _lzma, _zstd and _scrypt, into target/native: guest-sdk/python/NATIVE.md.
+# Compiles the native modules of the Python guest, _bz2, _lzma, _zstd, _scrypt and _lasting, into target/native: guest-sdk/python/NATIVE.md.
 # The program holds them, so that `everstep python build` needs no compiler. Does nothing when they are compiled already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,7 +39,7 @@ link() { # module
     "$work/$1"/*.o -o "$work/$1.cpython-314-wasm32-wasi.so"
 }
 
-say "compiling _bz2, _lzma, _zstd and _scrypt"
+say "compiling _bz2, _lzma, _zstd, _scrypt and _lasting"
 library=$(package bzip2-sys)/bzip2-1.0.8
 compile _bz2 -DBZ_NO_STDIO "$library"/{blocksort,huffman,crctable,randtable,compress,decompress,bzlib}.c
 compile _bz2 "${python[@]}" "-I$library" "$modules"/{_bz2module,bz2_error}.c
@@ -59,8 +59,10 @@ compile _zstd -DZSTD_DISABLE_ASM -DXXH_NAMESPACE=ZSTD_ "$library"/{common,compre
 compile _zstd "${python[@]}" "-I$library" "-I$modules/zstd" "$modules"/zstd/*.c
 link _zstd
 
-compile _scrypt "${python[@]}" "$modules/_scryptmodule.c"
-link _scrypt
+for module in _scrypt _lasting; do
+  compile $module "${python[@]}" "$modules/${module}module.c"
+  link $module
+done
 
 mkdir -p "$out"
 mv "$work"/*.so "$out"

@@ -18,7 +18,6 @@ MAINS = _stdlib.mains()
 _stdlib.import_all()
 
 import builtins
-import gc
 import getpass
 import operator
 import os
@@ -28,8 +27,8 @@ import sys
 import everstep
 from componentize_py_types import Err, Ok
 from everstep import (
-    _absent, _bounds, _checkpoint, _derivation, _errors, _files, _images, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script, _session,
-    _time,
+    _absent, _bounds, _checkpoint, _derivation, _errors, _files, _images, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script,
+    _session, _snapshot, _time,
 )
 from everstep._builtin import put
 from wit_world import exports
@@ -239,8 +238,5 @@ class Guest(exports.Guest):
 def _refused(code, message):
     return Progress_Done(Err(Error(code, message)))
 
-_packages.note_folders()
-_packages.forget_files()
-gc.collect()
-# A collection writes to every object that it looks at, and what is written to is a page of memory of its own in each instance.
-gc.freeze()
+
+_snapshot.finish()
