@@ -27,7 +27,7 @@ import sys
 import everstep
 from componentize_py_types import Err, Ok
 from everstep import (
-    _absent, _bounds, _checkpoint, _derivation, _errors, _files, _images, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _run, _script,
+    _absent, _bounds, _checkpoint, _derivation, _errors, _files, _images, _interrupt, _limits, _loop, _output, _package_files, _packages, _preload, _rehearsal, _run, _script,
     _session, _snapshot, _time,
 )
 from everstep._builtin import put
@@ -239,4 +239,4 @@ def _refused(code, message):
     return Progress_Done(Err(Error(code, message)))
 
 
-_snapshot.finish()
+_snapshot.finish(lambda: _rehearsal.run(Execution))

@@ -11,8 +11,8 @@ from . import _packages
 _ROOM = 1 << 20
 
 
-def finish():
-    """To be called last of all."""
+def finish(rehearse):
+    """To be called last of all; `rehearse` runs what instances will run."""
     try:
         import _lasting
     except ImportError:
@@ -22,6 +22,7 @@ def finish():
         return
     # It is for no program.
     del sys.modules["_lasting"]
+    rehearse()
     _clean_up()
     _lasting.immortalize(gc.get_objects())
     gc.freeze()
