@@ -144,14 +144,14 @@ class Execution:
         return self.turn([])
 
     def interrupt(self):
-        with self.loop.running():
+        with self.loop:
             # A cell may have been handed over and not have come yet.
             _interrupt.interrupt()
         return self.turn([])
 
     def turn(self, settled):
         try:
-            with self.loop.running():
+            with self.loop:
                 if not self.begun:
                     self.begun = True
                     self.run.begin(self.loop)

@@ -252,13 +252,13 @@ _FORMS = (
     ("application/json", "_repr_json_"),
 )
 # Kinds that have no other form than their text.
-_PLAIN = frozenset((bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range))
+PLAIN = frozenset((bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range))
 
 
 def mime_bundle(value):
     """The representations of a value as text, richest first, after the notebook MIME protocol. One that raises is told of, and left out."""
     kind, bundle = type(value), {}
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return {"text/plain": _bounds.representation(value)}
 
     def made(name, make):

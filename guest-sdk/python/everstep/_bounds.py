@@ -20,6 +20,7 @@ _VALUES = 1_000_000
 _DEPTH = 120
 # Longer ones Python does not write in decimal.
 _INT = 10**4300
+_SMALL = 10**9
 # Characters that are measured at once, so that measuring takes no memory.
 _CHUNK = 64 << 10
 # What stays of a representation beside a value that fills the result.
@@ -36,12 +37,17 @@ def limits():
 
 def text_size(text):
     """Bytes of a text as JSON, without its quotes."""
-    return sum(len(json.encoder.encode_basestring_ascii(text[at : at + _CHUNK])) - 2 for at in range(0, len(text), _CHUNK))
+    if len(text) <= _CHUNK:
+        return len(json.encoder.encode_basestring_ascii(text)) - 2
+    return sum(text_size(text[at : at + _CHUNK]) for at in range(0, len(text), _CHUNK))
 
 
 def size(value, most=math.inf):
     """Bytes of a value as JSON, and whether they were all counted: those of the first million values are, as long as they are not more
     than `most`. None in place of the bytes if JSON does not hold the value without changing it."""
+    if type(value) is int and -_SMALL < value < _SMALL:
+        # As most are.
+        return len(repr(value)), True
     total, counted, stack = 0, 0, [iter((value,))]
     while stack:
         for one in stack[-1]:

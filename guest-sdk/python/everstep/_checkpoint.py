@@ -17,7 +17,14 @@ def checkpoint(renew):
 
 def next_cell(message):
     """The promise of the next cell of a session."""
-    return _errors.call_through(_send_request, "session", message, bridge.RequestOptions(None))
+    return _errors.call_through(_ask, message)
+
+
+def _ask(message):
+    return _send_request("session", message, _NO_OPTIONS)
+
+
+_NO_OPTIONS = bridge.RequestOptions(None)
 
 
 def _send_what_is_not_ours(capability, message, options):

@@ -17,6 +17,7 @@ from time import monotonic
 from wit_world.imports import promises, timers
 
 from . import _durations, _errors, _interrupt, _network, _threads, _time
+from ._output import flush
 
 
 class _NoSelector:
@@ -162,28 +163,24 @@ class Loop(asyncio.BaseEventLoop):
 
     # The turns.
 
-    @contextlib.contextmanager
-    def running(self):
+    def __enter__(self):
         """Is the running loop for a while."""
         self._look_at_clock()
-        hooks = sys.get_asyncgen_hooks()
+        self._hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
         asyncio._set_running_loop(self)
         # `is_running` goes by it, and a task that starts eagerly by `is_running`.
         self._thread_id = threading.get_ident()
-        try:
-            yield
-        finally:
-            self._thread_id = None
-            asyncio._set_running_loop(None)
-            sys.set_asyncgen_hooks(*hooks)
+
+    def __exit__(self, *of):
+        self._thread_id = None
+        asyncio._set_running_loop(None)
+        sys.set_asyncgen_hooks(*self._hooks)
 
     def turn(self, until=None):
         """Runs all that can run now, or until what it is run for is done."""
-        while (self._is_outermost or not self._stopping) and self.can_run():
+        while (self._is_outermost or not self._stopping) and not (until is not None and until()) and self.can_run():
             self._run_once()
-            if until is not None and until():
-                return
 
     def turn_for(self, wait):
         """Goes on for a thread that waits inside of one of its turns; false where it can do nothing."""
@@ -208,6 +205,8 @@ class Loop(asyncio.BaseEventLoop):
     def can_run(self):
         """Whether something can, after the threads that wait for their turn."""
         while not (self._ready or self._is_due()):
+            if not _threads.are_waiting():
+                return False
             times = [one.when() for one in self._scheduled[:1]] + [self._now] * bool(self._waiting)
             if not _threads.run_next(_threads.Wait(lambda: bool(self._ready), min(times, default=None))):
                 return False
@@ -294,17 +293,6 @@ async def end():
         if not task.cancelled() and task.exception() is not None:
             loop.call_exception_handler({"message": "a task that was left failed", "exception": task.exception(), "task": task})
     await loop.shutdown_asyncgens()
-
-
-def flush():
-    """Shows what was printed before the program waits."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except KeyboardInterrupt:
-            _interrupt.interrupt()
-        except Exception:
-            pass
 
 
 class Policy(asyncio.events._BaseDefaultEventLoopPolicy):

@@ -67,13 +67,13 @@ def compiled(source, name):
         codes = _of_last_line(source, name)
         if codes is not None:
             return codes
-    tree, last = compile(source, name, "exec", _FLAGS | ast.PyCF_ONLY_AST, dont_inherit=True), None
+    tree, last = _compile(source, name, "exec", _FLAGS | ast.PyCF_ONLY_AST, dont_inherit=True), None
     if not isinstance(source, str):
         lines = _note_lines(name, importlib.util.decode_source(source))
     if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silent(lines, tree.body[-1]):
         last = ast.Expression(tree.body.pop().value)
-    body = compile(tree, name, "exec", _FLAGS, dont_inherit=True)
-    return body, last and compile(last, name, "eval", _FLAGS | body.co_flags & _FUTURE, dont_inherit=True)
+    body = _compile(tree, name, "exec", _FLAGS, dont_inherit=True)
+    return body, last and _compile(last, name, "eval", _FLAGS | body.co_flags & _FUTURE, dont_inherit=True)
 
 
 def _of_last_line(source, name):
@@ -83,12 +83,15 @@ def _of_last_line(source, name):
         return None
     try:
         # In the middle of a string, of brackets or of a block, one of the two is an error.
-        last = compile("\n" * statements.count("\n") + end + line, name, "eval", _FLAGS, dont_inherit=True)
-        return statements and compile(statements, name, "exec", _FLAGS, dont_inherit=True) or None, last
+        last = _compile("\n" * statements.count("\n") + end + line, name, "eval", _FLAGS, dont_inherit=True)
+        return statements and _compile(statements, name, "exec", _FLAGS, dont_inherit=True) or None, last
     except SyntaxError:
         return None
 
 
+# Whatever a cell makes of `builtins`.
+_compile = compile
+_LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 # A `from __future__` of the statements holds for the last expression as well.
 _FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
@@ -99,7 +102,7 @@ _NO_EXPRESSION = re.compile(rf"\Z|[\s#)\]}}]|(?:{_STATEMENTS})\b|[^(\[{{'\"]*=|.
 
 def _note_lines(name, text):
     """Tracebacks and warnings show lines of it."""
-    lines = io.StringIO(text, newline=None).readlines()
+    lines = io.StringIO(text, newline=None).readlines() if "\r" in text else _LINES.findall(text)
     linecache.cache[name] = (len(text), None, lines, name)
     return lines
 
@@ -128,10 +131,10 @@ async def run(work, failed=None):
 
 
 async def steps(source, name, namespace, finish=lambda value: value, is_program=False):
-    """Runs the source and returns the value of its last expression, as `finish` makes it.
+    """Runs the source, or what `compiled` has made of it, and returns the value of its last expression, as `finish` makes it.
 
     A program that awaits nothing at its top has no event loop that runs, as elsewhere."""
-    body, last = compiled(source, name)
+    body, last = source if isinstance(source, tuple) else compiled(source, name)
     codes, value = [code for code in (body, last) if code is not None], None
     if is_program and not any(code.co_flags & inspect.CO_COROUTINE for code in codes):
         with _loop.outside():

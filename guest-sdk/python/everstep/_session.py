@@ -24,6 +24,14 @@ _PART = 64 << 10
 AFTER = []
 # What the host says where a limit has ended a cell.
 _LIMIT = re.compile(r"the limit of [^()]+ is reached \(limits\.[a-z_.]+\)")
+# A cell that is 0. To compile one takes memory, and nothing else that a cell could take away.
+_NOTHING = {"id": "", "code": "0"}
+_ZERO, _TO_COMPILE = (None, compile("0", "<rehearsal>", "eval")), 32 << 10
+# What reads and writes JSON, whatever a cell makes of the module.
+_read = json.JSONDecoder().scan_once
+_write = json.encoder.c_make_encoder(
+    None, json.JSONEncoder().default, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
+)
 # Answers that are kept for whoever sends a cell again.
 _KEPT = 100
 
@@ -50,7 +58,7 @@ class Session:
         """Takes the next cell, if it has come."""
         if self._prompt in settled:
             promise, self._prompt = self._prompt, None
-            self._begin(everstep._value(promise))
+            self._begin(_read(everstep._text(promise).lstrip(), 0)[0])
 
     def awaits(self):
         return [] if self._prompt is None else [self._prompt]
@@ -83,7 +91,7 @@ class Session:
     def _ask(self, answer):
         self._rehearse()
         # Written before the checkpoint, too: what cannot write it is what the cell has done.
-        message = json.dumps({"cells": len(self._answers), "answer": answer})
+        message = "".join(_write({"cells": len(self._answers), "answer": answer}, 0))
         cause = _checkpoint.checkpoint(True)
         if cause is not None:
             self._loop.drop()
@@ -94,9 +102,10 @@ class Session:
     def _rehearse(self):
         """Raises where a cell has left nothing that could run another one; then it is set back itself."""
         self._loop.mend()
-        self._known(json.loads('{"id": "", "code": "0"}'))
+        self._known(_NOTHING)
         try:
-            _run.steps("0", "<rehearsal>", {}, lambda value: _shown(value, {}, False)).send(None)
+            bytearray(_TO_COMPILE)
+            _run.steps(_ZERO, "", {}, lambda value: _shown(value, {}, False)).send(None)
         except StopIteration as over:
             if over.value["value"] == 0:
                 return
@@ -123,8 +132,8 @@ class Session:
             return
         name = f"<cell {len(self._answers)}>"
         cell = _run.run(_run.steps(code, name, self._names, lambda value: _finished(value, self._names, interactive)))
-        # A task of its own, for an interruption to cancel; whatever makes tasks for the program.
-        self._task = _Task(cell, loop=self._loop)
+        # A task of its own, for an interruption to cancel; whatever makes tasks for the program. It begins at once, which saves a turn of the loop.
+        self._task = _Task(cell, loop=self._loop, eager_start=True)
 
     def _looked(self, cell):
         """The answer to what a person who types wants to know. It changes nothing that a cell could find."""
@@ -198,11 +207,15 @@ def _shown(value, names, interactive):
     text = _bounds.representation(value)
     if interactive:
         print(text)
-    data = everstep.mime_bundle(value)
-    (length, counted), most = _bounds.size(value), _part()
+    shown, most = _cut(text), _part()
+    if type(value) in everstep.PLAIN:
+        data = {"text/plain": shown}
+    else:
+        data = everstep.mime_bundle(value)
+        data = _bounds.bundle({**data, "text/plain": _cut(data["text/plain"])}, 4 * most)
+    length, counted = _bounds.size(value)
     fits = length is not None and counted and length <= most
-    data = _bounds.bundle({**data, "text/plain": _cut(data["text/plain"])}, 4 * most)
-    return {"value": value if fits else None, "repr": _cut(text), "data": data}
+    return {"value": value if fits else None, "repr": shown, "data": data}
 
 
 def _cut(text):

@@ -190,6 +190,11 @@ def sleep(seconds):
         wait(Wait(lambda: False, _deadline(seconds)))
 
 
+def are_waiting():
+    """Whether there are threads that wait for their turn, or for a time."""
+    return bool(_pending or _timed)
+
+
 def run_next(what):
     """Runs a thread whose turn it is inside of one that waits; false if there is none."""
     while _timed and (_timed[0][-1].is_canceled() or _timed[0][0] <= _monotonic()):
