@@ -104,7 +104,7 @@ class Everstep(Contestant):
     name = "Everstep"
     versions = json.loads(subprocess.check_output([EVERSTEP, "version", "--json"]))
     version = versions["everstep"]
-    durable = "before anything that depends on it leaves the process; SQLite and a log, `fdatasync`"
+    durable = "before anything that depends on it leaves the process; SQLite's log, `fsync`"
 
     def start(self):
         self.start_driver()
